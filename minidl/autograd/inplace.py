@@ -1,0 +1,82 @@
+"""In-place safety: gradients are right, or refused, whatever is written into an array.
+
+Two kinds of writes are told apart.
+
+*A write that records nothing* (constants into a tensor without gradients, an optimiser's step)
+goes into the memory itself.  The buffer remembers the tick of its last write, and before a node
+runs backward, the arrays that its pullback captured are compared with it.
+
+*A write that is itself recorded* gives its tensor a new array and a new edge, so that what others
+captured stays as it was.  The old buffer is superseded: a view of it no longer shows what the
+tensor shows, and using one is an error.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from weakref import ref
+
+from minidl.autograd.graph import Node, tick
+from minidl.errors import GradientError
+
+latest_write = 0
+_last_write: dict[int, tuple[ref, int]] = {}  # by id of the buffer; gone when the buffer is
+superseded: dict[int, ref] = {}
+
+
+def buffer_of(array: Any) -> Any:
+    """The array that owns the memory of `array`."""
+    while hasattr(base := getattr(array, "base", None), "shape"):
+        array = base
+    return array
+
+
+def mark_written(array: Any) -> None:
+    """Remember that the memory of `array` has been written."""
+    global latest_write
+    buffer = buffer_of(array)
+    key = id(buffer)
+    latest_write = tick()
+    _last_write[key] = ref(buffer, lambda _: _last_write.pop(key, None)), latest_write
+
+
+def mark_superseded(array: Any) -> None:
+    """Remember that the tensor whose memory this was has moved on."""
+    buffer = buffer_of(array)
+    key = id(buffer)
+    superseded[key] = ref(buffer, lambda _: superseded.pop(key, None))
+
+
+def refuse_superseded(array: Any, name: str) -> None:
+    """Raise if `array` is a view of memory that a recorded write has replaced."""
+    if id(buffer_of(array)) in superseded:
+        raise GradientError(
+            f"{name}: this tensor shares memory with one that was then written in place while "
+            "gradients were recorded, and no longer shows its values; take the view after the "
+            "write, or write to a copy"
+        )
+
+
+def check_unwritten(node: Node) -> None:
+    """Raise if an array that `node` saved has been written since it was recorded."""
+    if node.order < latest_write:
+        for array in _arrays_in((node.pullback, node.kept)):
+            if _last_write.get(id(buffer_of(array)), (None, 0))[1] > node.order:
+                raise GradientError(
+                    f"{node.name} saved an array of shape {tuple(array.shape)} for its gradient, "
+                    "which was written in place before backward; write to a copy, or call "
+                    "backward first"
+                )
+
+
+def _arrays_in(value: Any) -> Iterator[Any]:
+    """The arrays that closures, tuples and tensors hold, however deep."""
+    if callable(value):
+        for cell in getattr(value, "__closure__", None) or ():
+            yield from _arrays_in(cell.cell_contents)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _arrays_in(item)
+    elif hasattr(value, "edge"):
+        yield value.data
+    elif hasattr(value, "shape"):
+        yield value

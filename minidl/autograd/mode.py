@@ -1,0 +1,63 @@
+"""How operations run: whether they are recorded, whether they keep their inputs, which kernels."""
+
+from contextlib import ContextDecorator
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Self
+
+
+class Mode(NamedTuple):
+    """The settings in force; every thread starts with these defaults."""
+
+    record: bool = True  # operations on tracked tensors leave a node in the graph
+    keep_inputs: bool = False  # nodes keep their inputs, so that gradients can be recorded too
+    fast: bool = True  # a backend's kernels run where it has them
+
+
+current: ContextVar[Mode] = ContextVar("minidl mode", default=Mode())
+
+
+class _Change(ContextDecorator):
+    """A `with` block, or a decorator, under which some settings differ."""
+
+    def __init__(self, **settings: bool) -> None:
+        self._settings = settings
+        self._tokens: list[Any] = []
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(**self._settings)  # each call of a decorated function has its own
+
+    def __enter__(self) -> None:
+        self._tokens.append(current.set(current.get()._replace(**self._settings)))
+
+    def __exit__(self, *_: object) -> None:
+        current.reset(self._tokens.pop())
+
+
+def no_grad() -> _Change:
+    """Record nothing: results are constants to every gradient."""
+    return _Change(record=False)
+
+
+def enable_grad() -> _Change:
+    """Record again, inside a `no_grad` block."""
+    return _Change(record=True)
+
+
+def higher_order() -> _Change:
+    """Record so that the gradients can be differentiated again (`create_graph=True`).
+
+    Nodes keep their inputs, and operations run as their parts rather than as kernels.
+    """
+    return _Change(keep_inputs=True)
+
+
+def recording_everything() -> _Change:
+    """What a walk with `create_graph` runs in."""
+    return _Change(record=True, keep_inputs=True)
+
+
+def kernels(which: str) -> _Change:
+    """Choose what runs: "fast", the backend's kernels, or "reference", the operations' bodies."""
+    if which not in ("fast", "reference"):
+        raise ValueError(f'kernels takes "fast" or "reference"; got {which!r}')
+    return _Change(fast=which == "fast")

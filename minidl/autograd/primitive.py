@@ -1,0 +1,258 @@
+"""Operations: a body, written once, becomes a function of Tensors.
+
+    @primitive
+    def multiply(xp, x1, x2, /):
+        return x1 * x2, (lambda dz: dz * x2, lambda dz: dz * x1)
+
+The body gets the namespace to compute in, its arrays (before the slash), and its settings (after
+it).  It returns its value, and the pullback that carries the gradient of the value back to the
+arrays: a tuple with one function for each array, or one function that returns the tuple (for a
+single array: the gradient itself), or None where there is no derivative.
+
+The same body runs on raw arrays for values and first derivatives, and on Tensors, with minidl's
+own functions for `xp`, when a gradient is itself recorded.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from minidl import dtypes
+from minidl.autograd import engine, inplace
+from minidl.autograd.graph import Edge, Node
+from minidl.autograd.mode import Mode, current
+from minidl.autograd.tensor import Tensor
+from minidl.backends import backend_of, by_type, cpu
+from minidl.dtypes import REAL, Rule
+from minidl.errors import DeviceError, DTypeError, MinidlError, describe, explain
+
+
+def primitive(
+    rule: Rule | None | Callable[..., Any] = REAL,
+    *,
+    apart: Sequence[int] = (),
+    constants: Sequence[int] = (),
+) -> Any:
+    """Make an operation of a body that gives its value and its pullback.
+
+    rule        what is asked of the dtypes of the arrays, which become one before the body runs:
+                REAL, NUMBER or ANY; None leaves them as they are
+    apart       the positions of arrays that keep their own dtype, as indices do
+    constants   the positions of outputs that have no derivative
+    """
+    if callable(rule):
+        return primitive()(rule)
+
+    def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
+        split = _Arguments(body)
+        name = split.name
+
+        @wraps(body)
+        def operation(*inputs: Any, **settings: Any) -> Any:
+            if len(inputs) != split.count:
+                inputs, settings = split(inputs, settings)
+            mode = current.get()
+            arrays, edges, backend = _gather(name, inputs, rule, apart)
+            run = body
+            if mode.fast and not mode.keep_inputs:
+                run = backend.kernel(name) or body
+            try:
+                result = run(backend, *arrays, **settings) if run is body else run(*arrays, **settings)
+                if result is NotImplemented:
+                    result = body(backend, *arrays, **settings)
+            except (ValueError, TypeError, IndexError, OverflowError) as error:
+                split(inputs, settings)  # says so if a setting is missing or unknown
+                raise _explained(name, inputs, error) from error
+            return _record(mode, operation, backend, inputs, edges, settings, result, constants)
+
+        return split.dress(operation)
+
+    return decorate
+
+
+def composite(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Make an operation of a body that only gives its value, computed from other operations.
+
+    It is differentiated through its parts.  Where a backend has a kernel of its name, first-order
+    work uses that instead.
+    """
+    split = _Arguments(body)
+    name = split.name
+
+    @wraps(body)
+    def operation(*inputs: Any, **settings: Any) -> Any:
+        if len(inputs) != split.count:
+            inputs, settings = split(inputs, settings)
+        mode = current.get()
+        if mode.fast and not mode.keep_inputs:
+            arrays, edges, backend = _gather(name, inputs, None, ())
+            kernel = backend.kernel(name)
+            result = NotImplemented if kernel is None else kernel(*arrays, **settings)
+            if result is not NotImplemented:
+                return _record(mode, operation, backend, inputs, edges, settings, result, ())
+        tensors = [Tensor(x) if type(x) in by_type else x for x in inputs]
+        return body(engine.differentiable, *tensors, **settings)
+
+    return split.dress(operation)
+
+
+class _Arguments:
+    """Which arguments of a body are arrays, and which are settings."""
+
+    def __init__(self, body: Callable[..., Any]) -> None:
+        namespace, *parameters = inspect.signature(body).parameters.values()
+        self.body = body
+        self.name = body.__name__.lstrip("_")
+        self.signature = inspect.Signature(parameters)
+        arrays = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
+        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.count = -1 if self.variadic else len(arrays)
+        self.names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+    def __call__(self, given: tuple, settings: dict) -> tuple[tuple, dict]:
+        """The arrays, None for those left out, and the settings by name."""
+        try:
+            bound = self.signature.bind(*given, **settings)
+        except TypeError as error:
+            raise TypeError(f"{self.name}{self.signature}: {error}") from None
+        if self.variadic:
+            return given, settings
+        arrays = given[: self.count] + (None,) * (self.count - len(given))
+        return arrays, {**dict(zip(self.names, given[self.count :])), **settings}
+
+    def dress(self, operation: Any) -> Any:
+        """Give the operation its body, and the signature that its users see."""
+        operation.body = self.body
+        operation.__name__ = self.name
+        operation.__signature__ = self.signature
+        return operation
+
+
+_WEAK = {float, int, bool, type(None)}  # these take the dtype of a float array as they are
+
+
+def _gather(
+    name: str, inputs: Sequence[Any], rule: Rule | None, apart: Sequence[int]
+) -> tuple[list[Any], list[Edge | None], Any]:
+    """The arrays of the inputs, their edges, and the backend that they live on."""
+    arrays, edges = [], []
+    backend = dtype = None
+    ready = True  # nothing to convert: one backend, one dtype, which the rule allows
+    for x in inputs:
+        edge = None
+        if isinstance(x, Tensor):
+            edge, x = x.edge, x.data
+        found = by_type.get(type(x))
+        if found is None:
+            ready = ready and type(x) in _WEAK
+        elif backend is None:
+            backend, dtype = found, x.dtype
+        elif found is not backend or x.dtype is not dtype:
+            ready = False
+        arrays.append(x)
+        edges.append(edge)
+    if inplace.superseded:
+        for x in inputs:
+            if isinstance(x, Tensor):
+                inplace.refuse_superseded(x.data, name)
+    if not ready or backend is None or rule is not None and dtype.kind != "f":
+        arrays, backend = _convert(name, arrays, rule, apart)
+    return arrays, edges, backend
+
+
+def _convert(
+    name: str, values: list[Any], rule: Rule | None, apart: Sequence[int]
+) -> tuple[list[Any], Any]:
+    """The values on one backend, in the dtype that the promotion table and the rule give."""
+    values = [x.item() if isinstance(x, np.generic) else x for x in values]
+    backend = _one_backend(name, values)
+    joined = [x for i, x in enumerate(values) if i not in apart and x is not None]
+    if rule is None or not joined:
+        return [backend.asarray(x) if _is_scalar(x) else x for x in values], backend
+    try:
+        dtype = dtypes.satisfy(rule, dtypes.result_type(*joined))
+    except DTypeError as error:
+        raise DTypeError(f"{name}({', '.join(map(describe, values))}): {error}") from None
+    arrays_too = any(not _is_scalar(x) for x in joined)
+
+    def convert(x: Any) -> Any:
+        if _is_scalar(x):
+            return _weak(name, x, dtype) if arrays_too else backend.asarray(x, dtype=dtype)
+        return x if x.dtype == dtype else backend.astype(x, dtype)
+
+    return [
+        x if x is None or i in apart and not _is_scalar(x) else convert(x)
+        for i, x in enumerate(values)
+    ], backend
+
+
+def _one_backend(name: str, values: list[Any]) -> Any:
+    """The backend that all arrays among the values live on; the CPU if there are none."""
+    backends = {}
+    for position, x in enumerate(values):
+        backend = backend_of(x)
+        if backend is not None:
+            backends.setdefault(backend.name, position)
+        elif x is not None and not _is_scalar(x):
+            raise DTypeError(
+                f"{name}: input {position} is {describe(x)}; needs a tensor, an array or a number; "
+                "minidl.asarray makes a tensor of nested lists"
+            )
+    if len(backends) > 1:
+        places = " and ".join(f"input {i} is on {device!r}" for device, i in backends.items())
+        raise DeviceError(f"{name}: {places}; move one with to_device")
+    return backend_of(values[next(iter(backends.values()))]) if backends else cpu
+
+
+def _is_scalar(x: Any) -> bool:
+    return isinstance(x, bool | int | float | complex)
+
+
+def _weak(name: str, scalar: Any, dtype: np.dtype) -> Any:
+    """A Python scalar that will take an array's dtype, if it can."""
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= scalar <= np.iinfo(dtype).max:
+        raise DTypeError(f"{name}: {scalar} does not fit into {dtype}; astype the array first")
+    return scalar
+
+
+def _record(
+    mode: Mode,
+    operation: Any,
+    backend: Any,
+    inputs: Sequence[Any],
+    edges: list[Edge | None],
+    settings: dict,
+    result: tuple[Any, Any],
+    constants: Sequence[int],
+) -> Any:
+    """The value as Tensors, with a node behind them if there is anything to differentiate."""
+    value, pullback = result
+    several = type(value) is tuple
+    values = value if several else (value,)
+    outputs = [x if type(x) is backend.Array else backend.asarray(x) for x in values]
+    node = None
+    if pullback is not None and mode.record and any(edges):
+        if type(pullback) is tuple:  # what nobody wants is dropped, with all that it captured
+            pullback = tuple([p if e else None for p, e in zip(pullback, edges, strict=True)])
+            edges = [e if p else None for p, e in zip(pullback, edges, strict=True)]
+        elif len(edges) == 1:
+            pullback = (pullback,)
+        kept = None
+        if mode.keep_inputs:  # snapshots: a later write may give an input another edge
+            kept = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs]
+        node = Node(operation, settings, pullback, edges, [(x.shape, x.dtype) for x in outputs], kept)
+    tensors = [
+        Tensor(x, (node, i) if node and x.dtype.kind == "f" and i not in constants else None)
+        for i, x in enumerate(outputs)
+    ]
+    return tuple(tensors) if several else tensors[0]
+
+
+def _explained(name: str, inputs: Sequence[Any], error: Exception) -> Exception:
+    """The error to raise for one that an array library raised."""
+    if isinstance(error, MinidlError):
+        return type(error)(f"{name}: {error}") if name not in str(error) else error
+    return explain(name, inputs, error)

@@ -1,0 +1,269 @@
+"""Tensor: an array, and the edge that its gradient goes along.
+
+The arithmetic of tensors, and their methods, come from `minidl.ops`.
+"""
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+
+from minidl import dtypes
+from minidl.autograd import engine, inplace
+from minidl.autograd.graph import Edge, Leaf
+from minidl.backends import backend_of, device_backend
+from minidl.errors import DTypeError, GradientError, ShapeError
+
+
+class Tensor:
+    """An n-dimensional array that can be differentiated.
+
+    Make one with `minidl.tensor` (which copies), `minidl.asarray` (which shares memory), or any
+    other function of the library.
+
+    data    the array itself, as the backend has it; writing into it bypasses all checks
+    edge    where the gradient of this tensor goes; None for a constant
+    """
+
+    __slots__ = ("__weakref__", "data", "edge")
+    __array_ufunc__ = None  # ndarray * tensor is minidl's business, not NumPy's
+    __hash__ = object.__hash__  # by identity, although == compares the elements
+
+    def __init__(self, data: Any, edge: Edge | None = None) -> None:
+        self.data = data
+        self.edge = edge
+
+    # What it is.
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the elements."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """How many elements there are."""
+        return self.data.size
+
+    @property
+    def device(self) -> str:
+        """Where the array lives: "cpu", "cuda"."""
+        return backend_of(self.data).name
+
+    def to_device(self, device: str) -> Self:
+        """A constant with the same values on another device; the tensor itself if it is there."""
+        target = device_backend(device)
+        return self if target.name == self.device else Tensor(target.asarray(self.numpy()))
+
+    # Gradients.
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to or through this tensor; set it to begin or end that."""
+        return self.edge is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if not self.is_leaf:
+            raise GradientError(
+                f"requires_grad: this tensor was computed by {self.edge[0].name}; only leaves can "
+                "change it; detach() gives a constant"
+            )
+        if wanted and not dtypes.is_float(self.dtype):
+            raise GradientError(
+                f"requires_grad: gradients are of float tensors; this one is {self.dtype}"
+            )
+        if wanted != self.requires_grad:
+            self.edge = (Leaf(self.shape, self.dtype), 0) if wanted else None
+
+    def requires_grad_(self, wanted: bool = True) -> Self:
+        """Set `requires_grad`, and return the tensor."""
+        self.requires_grad = wanted
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made this tensor."""
+        return self.edge is None or type(self.edge[0]) is Leaf
+
+    @property
+    def grad(self) -> Any:
+        """The gradient that `backward` has added up: a Tensor, a RowGradient, or None."""
+        if not self.is_leaf:
+            raise GradientError(
+                f"grad: this tensor was computed by {self.edge[0].name}, and only leaves keep "
+                "their gradient; minidl.gradients(y, [x]) gives that of any tensor"
+            )
+        kept = None if self.edge is None else self.edge[0].grad
+        return Tensor(kept) if backend_of(kept) else kept
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if self.edge is None or not self.is_leaf:
+            raise GradientError("grad: only a leaf that requires gradients has one to set")
+        if value is not None and (value.shape, value.dtype) != self.edge[0].outputs[0]:
+            raise ShapeError(
+                f"grad: needs {self.dtype} {self.shape}; got {value.dtype} {value.shape}"
+            )
+        constant = isinstance(value, Tensor) and value.edge is None
+        self.edge[0].grad = value.data if constant else value
+
+    def backward(
+        self, gradient: Any = None, *, create_graph: bool = False, retain_graph: bool | None = None
+    ) -> None:
+        """Add the gradient of this tensor with respect to every leaf to the leaf's `grad`.
+
+        gradient        dL/d(this), of the same shape; may be left out for a single number: 1
+        create_graph    record the gradients, so that they can be differentiated; the forward pass
+                        must have run under `minidl.higher_order()`
+        retain_graph    keep what the graph saved, for another walk; defaults to create_graph
+        """
+        root = self.edge, seed_of(self, gradient, create_graph, "backward")
+        retain = create_graph if retain_graph is None else retain_graph
+        engine.backward([root], create_graph=create_graph, retain_graph=retain)
+
+    def detach(self) -> "Tensor":
+        """A constant that shares this tensor's memory."""
+        return Tensor(self.data)
+
+    def register_hook(self, hook: Callable[["Tensor"], Any]) -> Callable[[], None]:
+        """Call `hook` with each gradient of this tensor; what it returns, if not None, replaces it.
+
+        Returns a function that removes the hook.
+        """
+        if self.edge is None:
+            raise GradientError("register_hook: a constant has no gradient")
+        source, index = self.edge
+
+        def on_array(gradient: Any) -> Any:
+            recorded = isinstance(gradient, Tensor)
+            replaced = hook(gradient if recorded else Tensor(gradient))
+            return replaced if recorded or replaced is None else replaced.data
+
+        entry = index, on_array
+        source.hooks = [*(source.hooks or ()), entry]
+        return lambda: source.hooks.remove(entry) if entry in source.hooks else None
+
+    # To Python and NumPy.
+
+    def numpy(self) -> np.ndarray:
+        """The values as a read-only NumPy array, without a copy where they are on the CPU."""
+        if inplace.superseded:
+            inplace.refuse_superseded(self.data, "numpy")
+        view = backend_of(self.data).to_numpy(self.data).view()
+        view.flags.writeable = False
+        return view
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self.size != 1:
+            raise ShapeError(f"item: needs a tensor of one element; this one has shape {self.shape}")
+        return self.numpy().item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self.numpy().tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.data.__dlpack_device__()
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        return engine.differentiable
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ShapeError(
+                f"bool: the truth of a tensor of shape {self.shape} is ambiguous; use any or all"
+            )
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise DTypeError(f"an index is an integer; this tensor is {self.dtype}")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ShapeError("len: a tensor without axes has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return (self[i] for i in range(len(self)))
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec else str(self), spec)
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        values = np.array2string(self.numpy(), separator=", ", prefix=f"{name}(")
+        facts = [values, f"shape={self.shape}"] if self.ndim > 1 or not self.size else [values]
+        facts.append(str(self.dtype))
+        if self.device != "cpu":
+            facts.append(self.device)
+        if self.edge is not None:
+            facts.append("requires_grad" if self.is_leaf else f"from {self.edge[0].name}")
+        return f"{name}({', '.join(facts)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self.is_leaf:
+            raise GradientError(
+                f"copy: this tensor was computed by {self.edge[0].name}; copy or pickle detach()"
+            )
+        return _rebuild, (type(self), self.data, self.requires_grad)
+
+
+def _rebuild(kind: type[Tensor], data: Any, requires_grad: bool) -> Tensor:
+    """What copying and unpickling make: the same values with a history of their own."""
+    tensor = kind.__new__(kind)
+    Tensor.__init__(tensor, data)
+    return tensor.requires_grad_(requires_grad)
+
+
+def seed_of(y: Tensor, gradient: Any, create_graph: bool, name: str) -> Any:
+    """The gradient that a walk from y begins with: the one given, checked, or 1."""
+    if y.edge is None:
+        raise GradientError(
+            f"{name}: this tensor does not depend on anything that requires a gradient; create "
+            "the inputs with requires_grad=True, outside no_grad"
+        )
+    if gradient is None:
+        if y.size != 1:
+            raise GradientError(
+                f"{name}: a gradient starts from a single number; this tensor has shape {y.shape}; "
+                "take its sum or mean, or pass the gradient of the same shape"
+            )
+        gradient = Tensor(backend_of(y.data).full(y.shape, 1, dtype=y.dtype))
+    if not isinstance(gradient, Tensor):
+        gradient = Tensor(backend_of(y.data).asarray(gradient, dtype=y.dtype))
+    if gradient.shape != y.shape or gradient.dtype != y.dtype:
+        raise ShapeError(
+            f"{name}: the gradient must be {y.dtype} {y.shape}, as the tensor is; "
+            f"got {gradient.dtype} {gradient.shape}"
+        )
+    return gradient if create_graph else gradient.data

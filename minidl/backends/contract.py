@@ -1,0 +1,97 @@
+"""What a backend offers.  A backend is a namespace: a module, or anything with these attributes.
+
+    name        what `device=` calls it: "cpu"
+    Array       the type of its arrays; an operation runs on the backend of its arrays' type
+    Scalar      the type that its operators may give for 0-d results (NumPy does); else Array
+    functions   those of the table below, on arrays of that type
+    to_numpy    to_numpy(x) → the values as a NumPy array on the host
+    kernel      kernel(name) → a faster version of the operation `name`, or None
+
+The arrays themselves have `shape`, `dtype`, `ndim`, `size`, the arithmetic, comparison and matrix
+operators, and indexing.  Everything else that a body does to an array is a function of this table,
+and minidl has a public function of the same name and arguments, which does it to Tensors.
+
+A kernel has the signature of its operation and returns `value, pullback` as a primitive's body
+does; it may return NotImplemented for inputs it is not made for, and the body runs.  A pullback
+returns new arrays, its argument, or views of its argument, never something it captured.
+"""
+
+FUNCTIONS = {
+    # arithmetic, element by element
+    "abs": "(x)  |x|",
+    "sign": "(x)  −1, 0 or 1",
+    "divide": "(x1, x2)  x₁ / x₂ without a warning where x₂ is 0",
+    "floor_divide": "(x1, x2)  ⌊x₁ / x₂⌋",
+    "remainder": "(x1, x2)  x₁ − x₂·⌊x₁ / x₂⌋",
+    "pow": "(x1, x2)  x₁ to the power of x₂",
+    "xdivy": "(x1, x2)  x₁ / x₂, and 0 where x₁ is 0, whatever x₂ is",
+    "xlogy": "(x1, x2)  x₁ · log x₂, and 0 where x₁ is 0, whatever x₂ is",
+    "maximum": "(x1, x2)  the larger of two; NaN if either is",
+    "minimum": "(x1, x2)  the smaller of two; NaN if either is",
+    "floor": "(x)  the integer below",
+    "ceil": "(x)  the integer above",
+    "round": "(x)  the nearest integer, halves to even",
+    "where": "(condition, x1, x2)  x₁ where the condition holds, else x₂",
+    # functions
+    "exp": "(x)  eˣ",
+    "expm1": "(x)  eˣ − 1, exact near 0",
+    "log": "(x)  the natural logarithm",
+    "log1p": "(x)  log(1 + x), exact near 0",
+    "sqrt": "(x)  √x",
+    "sin": "(x)  radians",
+    "cos": "(x)  radians",
+    "tan": "(x)  radians",
+    "asin": "(x)  in [−π/2, π/2]",
+    "acos": "(x)  in [0, π]",
+    "atan": "(x)  in (−π/2, π/2)",
+    "sinh": "(x)  (eˣ − e⁻ˣ) / 2",
+    "cosh": "(x)  (eˣ + e⁻ˣ) / 2",
+    "tanh": "(x)  sinh x / cosh x",
+    "erf": "(x)  2/√π ∫₀ˣ exp(−t²) dt",
+    # truth
+    "isfinite": "(x)  neither NaN nor infinite",
+    "isinf": "(x)  +∞ or −∞",
+    "isnan": "(x)  not a number",
+    "logical_and": "(x1, x2)  both",
+    "logical_or": "(x1, x2)  at least one",
+    "logical_xor": "(x1, x2)  exactly one",
+    "logical_not": "(x)  not",
+    # reductions; axis: an int, a tuple of ints, or None for all axes
+    "sum": "(x, *, axis, keepdims)  integers give int64",
+    "max": "(x, *, axis, keepdims)  NaN if any is",
+    "min": "(x, *, axis, keepdims)  NaN if any is",
+    "all": "(x, *, axis, keepdims)  whether all are true",
+    "any": "(x, *, axis, keepdims)  whether one is true",
+    "argmax": "(x, *, axis, keepdims)  the index of the first largest; axis: an int or None",
+    "argmin": "(x, *, axis, keepdims)  the index of the first smallest; axis: an int or None",
+    "argsort": "(x, *, axis)  the indices that sort, stable, ascending",
+    # shape; all of these may be views
+    "reshape": "(x, shape)  one entry may be −1",
+    "matrix_transpose": "(x)  the last two axes exchanged",
+    "permute_dims": "(x, axes)  axis i of the result is axis axes[i] of x",
+    "expand_dims": "(x, *, axis)  a new axis of length 1; an int or a tuple",
+    "squeeze": "(x, axis)  without these axes of length 1",
+    "broadcast_to": "(x, shape)  read-only",
+    "flip": "(x, *, axis)  backwards along these axes",
+    "concat": "(arrays, *, axis)  end to end",
+    "stack": "(arrays, *, axis)  along a new axis",
+    # indexing; an index is anything that x[index] takes
+    "put_at": "(x, values, index)  a copy of x with x[index] = values",
+    "scatter_at": "(values, index, shape)  zeros, with values added at index: x[index] turned round",
+    "take_along_axis": "(x, indices, *, axis)  z[…, i, …] = x[…, indices[…, i, …], …]",
+    "scatter_add": "(x, indices, values, *, axis)  a copy of x, plus values where indices point",
+    "check_indices": "(indices, size)  indices, or BoundsError if one is outside 0 … size − 1",
+    # making arrays; dtype: one of minidl.dtypes
+    "astype": "(x, dtype)  a copy in another dtype",
+    "asarray": "(values, dtype)  from nested lists or a host array",
+    "zeros": "(shape, *, dtype)  0 everywhere",
+    "full": "(shape, fill_value, *, dtype)  fill_value everywhere",
+    "zeros_like": "(x)  zeros of the shape and dtype of x",
+    "arange": "(start, stop, step, *, dtype)  start, start + step, … below stop",
+    "uniform_like": "(x, key)  uniform in [0, 1): Philox numbers of key = (seed, offset)",
+}
+
+KERNELS = {
+    "cross_entropy": "(logits, target, *, reduction)  softmax, logarithm and choice in one pass",
+    "embedding": "(weight, ids, *, sparse)  the gradient as a RowGradient where sparse",
+}

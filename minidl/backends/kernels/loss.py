@@ -1,0 +1,31 @@
+"""Losses in one pass."""
+
+from typing import Any
+
+import numpy as np
+
+from minidl.backends import cpu
+
+
+def cross_entropy(logits: np.ndarray, target: np.ndarray, *, reduction: str = "mean") -> Any:
+    """−log softmax(logits)[target] for (N, C) and integer targets;   dlogits = softmax − one-hot.
+
+    The softmax is computed once, for the value and for the gradient.
+    """
+    plain = logits.ndim == 2 and logits.dtype.kind == "f" and target.dtype.kind in "iu"
+    if not plain or target.shape != logits.shape[:1] or reduction not in ("mean", "sum"):
+        return NotImplemented
+    n, classes = logits.shape
+    chosen = np.arange(n), cpu.check_indices(target, classes)
+    scale = 1 / n if reduction == "mean" and n else 1
+    shifted = logits - cpu.max(logits, axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    totals = cpu.sum(exponentials, axis=1, keepdims=True)
+    loss = (cpu.sum(np.log(totals), axis=None) - cpu.sum(shifted[chosen], axis=None)) * scale
+
+    def dlogits(dy: Any) -> np.ndarray:
+        gradient = exponentials * (dy * scale / totals)
+        gradient[chosen] -= dy * scale
+        return gradient
+
+    return loss, (dlogits, None)

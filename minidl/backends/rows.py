@@ -1,0 +1,52 @@
+"""The gradient of a table of which few rows were used."""
+
+from typing import Any, Self
+
+
+class RowGradient:
+    """dW for W of `shape`, zero but for `rows`, which are added at W[indices].
+
+    Only kernels make one, and only for operations that were asked to (`sparse=True`).  The engine
+    adds it up, optimisers that state what they do with it read it, and everything else sees the
+    `dense()` array.  An index may occur more than once.
+    """
+
+    __slots__ = ("backend", "indices", "rows", "shape")
+
+    def __init__(self, backend: Any, indices: Any, rows: Any, shape: tuple[int, ...]) -> None:
+        self.backend, self.indices, self.rows, self.shape = backend, indices, rows, shape
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the rows."""
+        return self.rows.dtype
+
+    def astype(self, dtype: Any) -> Self:
+        """The same rows in another dtype."""
+        return type(self)(
+            self.backend, self.indices, self.backend.astype(self.rows, dtype), self.shape
+        )
+
+    def dense(self) -> Any:
+        """The whole gradient, as an array of `shape`."""
+        return self.backend.scatter_at(self.rows, (self.indices,), self.shape)
+
+    def unique(self) -> Self:
+        """The same gradient with each index once, in ascending order."""
+        indices, position = self.backend.unique_inverse(self.indices)
+        shape = (indices.shape[0], *self.shape[1:])
+        rows = self.backend.scatter_at(self.rows, (position,), shape)
+        return type(self)(self.backend, indices, rows, self.shape)
+
+    def __add__(self, other: Any) -> Any:
+        if not isinstance(other, RowGradient):
+            return self.dense() + other
+        indices = self.backend.concat([self.indices, other.indices], axis=0)
+        rows = self.backend.concat([self.rows, other.rows], axis=0)
+        return type(self)(self.backend, indices, rows, self.shape)
+
+    def __radd__(self, other: Any) -> Any:
+        return other + self.dense()
+
+    def __repr__(self) -> str:
+        return f"RowGradient({self.indices.shape[0]} rows of {self.shape}, {self.dtype})"

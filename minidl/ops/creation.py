@@ -1,0 +1,180 @@
+"""Making tensors.
+
+Every function takes `dtype` (default: float32 for reals), `device` (default: "cpu"), and
+`requires_grad`, which makes the tensor a leaf that `backward` leaves a gradient in.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl import dtypes
+from minidl.autograd import inplace
+from minidl.autograd.tensor import Tensor
+from minidl.backends import backend_of, device_backend
+from minidl.errors import DTypeError, ShapeError
+
+
+def asarray(
+    obj: Any,
+    /,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of numbers, nested lists, an array of any library, or a tensor.
+
+    It shares the memory of an array where that is possible: a write into one shows in the other,
+    and is not seen by the checks of in-place safety.  `copy=True` always copies; `copy=False`
+    raises if it would have to.
+    """
+    if isinstance(obj, Tensor):
+        array = obj.data
+    elif backend_of(obj) and not isinstance(obj, np.generic):
+        array = obj
+    elif hasattr(obj, "__dlpack__"):
+        array = np.from_dlpack(obj)
+    else:
+        array = _from_python(obj)
+    if dtype is not None:
+        dtype = dtypes.dtype_of(dtype, "asarray")
+    else:
+        dtypes.dtype_of(array.dtype, "asarray")
+    target = device_backend(device) if device else backend_of(array)
+    result = array
+    if target is not backend_of(array):
+        result = target.asarray(backend_of(array).to_numpy(array))
+    if dtype is not None and result.dtype != dtype:
+        result = target.astype(result, dtype)
+    if copy is False and result is not array:
+        raise ValueError("asarray: this dtype or device needs a copy, which copy=False forbids")
+    if copy and inplace.buffer_of(result) is inplace.buffer_of(array):
+        result = result.copy()
+    if isinstance(obj, Tensor) and result is array and not requires_grad:
+        return obj
+    return Tensor(result).requires_grad_(requires_grad)
+
+
+def tensor(
+    data: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of its own memory: a copy of numbers, nested lists or an array."""
+    return asarray(data, dtype=dtype, device=device, copy=True, requires_grad=requires_grad)
+
+
+def _from_python(obj: Any) -> np.ndarray:
+    """Nested sequences of numbers (and tensors): Python floats become float32."""
+    try:
+        array = np.asarray(obj)
+    except (ValueError, TypeError) as error:
+        raise ShapeError(f"asarray: not a rectangular array of numbers: {error}") from None
+    if array.dtype.kind not in "biufc":
+        raise DTypeError(f"asarray: needs numbers; got {type(obj).__name__} {obj!r:.60}")
+    weak = {np.dtype("float64"): dtypes.float32, np.dtype("complex128"): dtypes.complex64}
+    if array.dtype in weak and not _holds_arrays(obj):
+        return array.astype(weak[array.dtype])
+    return array
+
+
+def _holds_arrays(obj: Any) -> bool:
+    """Whether nested sequences hold arrays, which bring a dtype of their own."""
+    while isinstance(obj, list | tuple) and obj:
+        obj = obj[0]
+    return hasattr(obj, "dtype") and not isinstance(obj, np.generic)
+
+
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """A tensor that shares the memory of another library's array."""
+    return asarray(np.from_dlpack(x), device=device, copy=copy)
+
+
+def full(
+    shape: int | Sequence[int],
+    fill_value: bool | int | float | complex,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`fill_value` everywhere; its kind gives the dtype: bool, int64, float32 or complex64."""
+    dtype = dtypes.result_type(fill_value) if dtype is None else dtypes.dtype_of(dtype, "full")
+    array = device_backend(device or "cpu").full(_shape(shape), fill_value, dtype=dtype)
+    return Tensor(array).requires_grad_(requires_grad)
+
+
+def zeros(shape: int | Sequence[int], *, dtype: Any = None, **where: Any) -> Tensor:
+    """0 everywhere."""
+    return full(shape, 0, dtype=dtypes.default_float if dtype is None else dtype, **where)
+
+
+def ones(shape: int | Sequence[int], *, dtype: Any = None, **where: Any) -> Tensor:
+    """1 everywhere."""
+    return full(shape, 1, dtype=dtypes.default_float if dtype is None else dtype, **where)
+
+
+def empty(shape: int | Sequence[int], *, dtype: Any = None, **where: Any) -> Tensor:
+    """Zeros: no tensor shows memory that nobody wrote."""
+    return zeros(shape, dtype=dtype, **where)
+
+
+def full_like(x: Tensor, /, fill_value: Any, *, dtype: Any = None, **where: Any) -> Tensor:
+    """`fill_value` everywhere, in the shape, dtype and device of x."""
+    where.setdefault("device", asarray(x).device)
+    return full(x.shape, fill_value, dtype=x.dtype if dtype is None else dtype, **where)
+
+
+def zeros_like(x: Tensor, /, **settings: Any) -> Tensor:
+    """0 everywhere, in the shape, dtype and device of x."""
+    return full_like(x, 0, **settings)
+
+
+def ones_like(x: Tensor, /, **settings: Any) -> Tensor:
+    """1 everywhere, in the shape, dtype and device of x."""
+    return full_like(x, 1, **settings)
+
+
+def arange(
+    start: float,
+    /,
+    stop: float | None = None,
+    step: float = 1,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """start, start + step, … below stop; from 0 if only one is given."""
+    if stop is None:
+        start, stop = 0, start
+    if step == 0:
+        raise ValueError("arange: step must not be 0")
+    dtype = dtypes.result_type(start, stop, step) if dtype is None else dtypes.dtype_of(dtype)
+    array = device_backend(device or "cpu").arange(start, stop, step, dtype=dtype)
+    return Tensor(array).requires_grad_(requires_grad)
+
+
+def linspace(
+    start: float, stop: float, /, num: int, *, dtype: Any = None, endpoint: bool = True, **where: Any
+) -> Tensor:
+    """`num` numbers at equal distances from start to stop."""
+    values = np.linspace(start, stop, num, endpoint=endpoint)
+    return asarray(values, dtype=dtypes.default_float if dtype is None else dtype, **where)
+
+
+def eye(
+    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, **where: Any
+) -> Tensor:
+    """1 on the k-th diagonal, 0 elsewhere."""
+    return asarray(
+        np.eye(n_rows, n_cols, k), dtype=dtypes.default_float if dtype is None else dtype, **where
+    )
+
+
+def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not all(isinstance(n, int | np.integer) and n >= 0 for n in shape):
+        raise ShapeError(f"a shape is made of whole numbers from 0 on; got {shape}")
+    return shape

@@ -1,0 +1,53 @@
+"""Matrices."""
+
+from minidl.autograd.primitive import primitive
+from minidl.dtypes import NUMBER
+from minidl.errors import ShapeError
+
+
+@primitive(NUMBER)
+def matmul(xp, x1, x2, /):
+    """z = x₁·x₂ over the last two axes;   dx₁ = dz·x₂ᵀ,   dx₂ = x₁ᵀ·dz.
+
+    (…, m, k) times (…, k, n) is (…, m, n), with broadcasting of the axes before.  A vector on the
+    left is a row, one on the right a column, and their axis is missing in the result.
+    """
+    if not x1.ndim or not x2.ndim:
+        raise ShapeError(f"needs vectors or matrices; got shapes {x1.shape} and {x2.shape}")
+    if x1.shape[-1] != x2.shape[-2 if x2.ndim > 1 else 0]:
+        raise ShapeError(f"inner lengths must agree; got shapes {x1.shape} and {x2.shape}")
+    a = xp.expand_dims(x1, axis=0) if x1.ndim == 1 else x1
+    b = xp.expand_dims(x2, axis=1) if x2.ndim == 1 else x2
+
+    def matrix(dz):
+        dz = xp.expand_dims(dz, axis=-1) if x2.ndim == 1 else dz
+        return xp.expand_dims(dz, axis=-2) if x1.ndim == 1 else dz
+
+    def dx2(dz):
+        db = xp.matrix_transpose(a) @ matrix(dz)
+        return xp.squeeze(db, -1) if x2.ndim == 1 else db
+
+    def dx1(dz):
+        da = matrix(dz) @ xp.matrix_transpose(b)
+        return xp.squeeze(da, -2) if x1.ndim == 1 else da
+
+    return x1 @ x2, (dx1, dx2)
+
+
+@primitive(NUMBER)
+def linear(xp, x, weight, bias=None, /):
+    """y = x·Wᵀ + b over the last axis;   dx = dy·W,   dW = dyᵀ·x,   db = Σ dy.
+
+    x: (…, in), weight: (out, in), bias: (out,), y: (…, out).
+    """
+    if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(
+            f"needs x of shape (…, in) and weight (out, in); got {x.shape} and {weight.shape}"
+        )
+    y = x @ xp.matrix_transpose(weight)
+
+    def dweight(dy):
+        rows = xp.reshape(dy, (-1, weight.shape[0]))
+        return xp.matrix_transpose(rows) @ xp.reshape(x, (-1, weight.shape[1]))
+
+    return y if bias is None else y + bias, (lambda dy: dy @ weight, dweight, lambda dy: dy)

@@ -1,0 +1,104 @@
+"""The same numbers in another shape, order or dtype."""
+
+
+from minidl.autograd.primitive import primitive
+from minidl.dtypes import ANY, dtype_of
+from minidl.errors import ShapeError
+
+
+@primitive(None)
+def reshape(xp, x, /, shape):
+    """The elements in order in another shape, of which one length may be −1: what is left."""
+    return xp.reshape(x, shape), lambda dy: xp.reshape(dy, x.shape)
+
+
+@primitive(None)
+def permute_dims(xp, x, /, axes):
+    """Axis i of the result is axis axes[i] of x."""
+    backwards = tuple(sorted(range(x.ndim), key=lambda i: axes[i] % x.ndim))
+    return xp.permute_dims(x, axes), lambda dy: xp.permute_dims(dy, backwards)
+
+
+@primitive(None)
+def matrix_transpose(xp, x, /):
+    """The last two axes exchanged."""
+    if x.ndim < 2:
+        raise ShapeError(f"needs at least two axes; got shape {x.shape}")
+    return xp.matrix_transpose(x), lambda dy: xp.matrix_transpose(dy)
+
+
+@primitive(None)
+def expand_dims(xp, x, /, *, axis=0):
+    """New axes of length 1 at these places of the result."""
+    return xp.expand_dims(x, axis=axis), lambda dy: xp.reshape(dy, x.shape)
+
+
+@primitive(None)
+def squeeze(xp, x, /, axis):
+    """Without these axes, which must have length 1."""
+    return xp.squeeze(x, axis), lambda dy: xp.reshape(dy, x.shape)
+
+
+@primitive(None)
+def broadcast_to(xp, x, /, shape):
+    """x repeated along new axes and axes of length 1; the engine sums the gradient back."""
+    return xp.broadcast_to(x, shape), lambda dy: dy
+
+
+@primitive(None)
+def flip(xp, x, /, *, axis=None):
+    """Backwards along these axes, or all."""
+    return xp.flip(x, axis=axis), lambda dy: xp.flip(dy, axis=axis)
+
+
+@primitive(None)
+def astype(xp, x, /, dtype):
+    """A copy in another dtype; the gradient returns in that of x."""
+    return xp.astype(x, dtype_of(dtype, "astype")), lambda dy: dy
+
+
+@primitive(None)
+def copy(xp, x, /):
+    """A tensor of its own memory with the same values;   dx = dy."""
+    return xp.astype(x, x.dtype), lambda dy: dy
+
+
+@primitive(ANY)
+def _concat(xp, *arrays, axis=0):
+    def split(dz):
+        pieces, start = [], 0
+        for x in arrays:
+            stop = start + x.shape[axis]
+            index = (slice(None),) * (axis % x.ndim) + (slice(start, stop),)
+            pieces.append(dz[index])
+            start = stop
+        return tuple(pieces)
+
+    return xp.concat(arrays, axis=axis), split
+
+
+@primitive(ANY)
+def _stack(xp, *arrays, axis=0):
+    def split(dz):
+        before = (slice(None),) * (axis % dz.ndim)
+        return tuple(dz[(*before, i)] for i in range(len(arrays)))
+
+    return xp.stack(arrays, axis=axis), split
+
+
+def concat(arrays, /, *, axis=0):
+    """Tensors end to end along an axis; None flattens them first.  The gradient is cut up again."""
+    if axis is None:
+        arrays, axis = [reshape(x, (-1,)) for x in arrays], 0
+    return _concat(*_some(arrays, "concat"), axis=axis)
+
+
+def stack(arrays, /, *, axis=0):
+    """Tensors of one shape along a new axis."""
+    return _stack(*_some(arrays, "stack"), axis=axis)
+
+
+def _some(arrays, name):
+    if hasattr(arrays, "shape") or not (arrays := list(arrays)):
+        raise ShapeError(f"{name}: needs a list of at least one tensor")
+    return arrays

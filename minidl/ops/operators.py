@@ -1,0 +1,135 @@
+"""The operators and methods of Tensor, and writing into one."""
+
+from collections.abc import Callable
+from typing import Any
+
+from minidl.autograd import inplace
+from minidl.autograd.mode import current
+from minidl.autograd.tensor import Tensor
+from minidl.errors import DTypeError, GradientError, ShapeError
+from minidl.ops import activation, creation, elementwise, indexing, linalg, manipulation, reduction
+
+
+def _reflected(operation: Callable) -> Callable:
+    """For `2 - x`, which Python asks x to answer."""
+    return lambda x, other: operation(other, x)
+
+
+def _in_place(operation: Callable) -> Callable:
+    """For `x += y`."""
+
+    def write(x: Tensor, other: Any) -> Tensor:
+        result = operation(x, other)
+        if result.shape != x.shape:
+            raise ShapeError(
+                f"{operation.__name__} in place: the result has shape {result.shape}, which does "
+                f"not fit into {x.shape}"
+            )
+        if result.dtype.kind != x.dtype.kind and "biufc".index(result.dtype.kind) > 2:
+            raise DTypeError(
+                f"{operation.__name__} in place: the result is {result.dtype}, which does not fit "
+                f"into {x.dtype}; astype it first"
+            )
+        _write(x, result.astype(x.dtype) if result.dtype != x.dtype else result, ...)
+        return x
+
+    return write
+
+
+def _setitem(x: Tensor, index: Any, values: Any) -> None:
+    """x[index] = values, in the dtype of x."""
+    values = creation.asarray(values, dtype=x.dtype) if not isinstance(values, Tensor) else values
+    _write(x, values.astype(x.dtype) if values.dtype != x.dtype else values, indexing.plain(index))
+
+
+def _write(x: Tensor, values: Tensor, index: Any) -> None:
+    """Write into the memory of x, or, if that is to be recorded, give x a new value and edge."""
+    if current.get().record and (x.edge is not None or values.edge is not None):
+        if x.edge is not None and x.is_leaf:
+            raise GradientError(
+                "a leaf that requires gradients was written in place; do it inside "
+                "`with minidl.no_grad():`, or write to a copy"
+            )
+        result = indexing.put_at(x, values, index)
+        inplace.mark_superseded(x.data)
+        x.data, x.edge = result.data, result.edge
+        return
+    if inplace.superseded:
+        inplace.refuse_superseded(x.data, "an in-place write")
+    try:
+        x.data[index] = values.data
+    except (ValueError, IndexError) as error:
+        raise ShapeError(
+            f"writing {values.shape} into a tensor of shape {x.shape}: {error}"
+        ) from None
+    inplace.mark_written(x.data)
+
+
+def _reshape(x: Tensor, *shape: Any) -> Tensor:
+    """reshape(2, 3) and reshape((2, 3))."""
+    return manipulation.reshape(x, shape[0] if len(shape) == 1 else shape)
+
+
+def _flatten(x: Tensor, start_dim: int = 0) -> Tensor:
+    """All axes from `start_dim` on as one."""
+    return manipulation.reshape(x, (*x.shape[:start_dim], -1))
+
+
+def _transposed(x: Tensor) -> Tensor:
+    """The axes of a matrix exchanged."""
+    if x.ndim != 2:
+        raise ShapeError(f"T is of matrices; this shape is {x.shape}; use mT or permute_dims")
+    return manipulation.matrix_transpose(x)
+
+
+OPERATORS = {
+    "add": elementwise.add,
+    "sub": elementwise.subtract,
+    "mul": elementwise.multiply,
+    "truediv": elementwise.divide,
+    "floordiv": elementwise.floor_divide,
+    "mod": elementwise.remainder,
+    "pow": elementwise.pow,
+    "matmul": linalg.matmul,
+}
+COMPARISONS = {
+    "eq": elementwise.equal,
+    "ne": elementwise.not_equal,
+    "lt": elementwise.less,
+    "le": elementwise.less_equal,
+    "gt": elementwise.greater,
+    "ge": elementwise.greater_equal,
+    "neg": elementwise.negative,
+    "abs": elementwise.abs,
+    "getitem": indexing.getitem,
+    "setitem": _setitem,
+}
+LOGIC = {
+    "and": elementwise.logical_and,
+    "or": elementwise.logical_or,
+    "xor": elementwise.logical_xor,
+    "invert": elementwise.logical_not,
+}
+METHODS = (
+    *(reduction.sum, reduction.mean, reduction.var, reduction.std, reduction.max, reduction.min),
+    *(reduction.all, reduction.any, reduction.argmax, reduction.argmin, reduction.logsumexp),
+    *(elementwise.abs, elementwise.square, elementwise.sqrt, elementwise.exp, elementwise.log),
+    *(elementwise.sin, elementwise.cos, elementwise.tanh, elementwise.clip, elementwise.floor),
+    *(elementwise.round, activation.relu, activation.sigmoid),
+    *(activation.softmax, activation.log_softmax),
+    *(manipulation.astype, manipulation.copy, manipulation.squeeze, manipulation.permute_dims),
+)
+
+
+def equip(cls: type[Tensor]) -> None:
+    """Give Tensor its operators and methods."""
+    for name, operation in OPERATORS.items():
+        setattr(cls, f"__{name}__", operation)
+        setattr(cls, f"__r{name}__", _reflected(operation))
+        setattr(cls, f"__i{name}__", _in_place(operation))
+    for name, operation in {**COMPARISONS, **LOGIC}.items():
+        setattr(cls, f"__{name}__", operation)
+    for operation in METHODS:
+        setattr(cls, operation.__name__, operation)
+    cls.reshape, cls.flatten = _reshape, _flatten
+    cls.T, cls.mT = property(_transposed), property(manipulation.matrix_transpose)
