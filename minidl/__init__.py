@@ -1,12 +1,12 @@
 """minidl: a deep-learning engine to read, to test against, and to train small models with."""
 
+from minidl import data, errors, models, nn, optim, train
 from minidl.autograd.functional import grad, gradients, value_and_grad, vjp
 from minidl.autograd.mode import enable_grad, higher_order, kernels, no_grad
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
-from minidl.dtypes import (
-    bool_ as bool,
-)
+from minidl.backends.rows import RowGradient
+from minidl.dtypes import bool_ as bool
 from minidl.dtypes import (
     complex64,
     complex128,
@@ -24,3 +24,7 @@ from minidl.dtypes import (
     uint64,
 )
 from minidl.ops import *  # noqa: F403
+from minidl.ops import random
+from minidl.ops.random import manual_seed
+
+__version__ = "0.1.0"

@@ -60,7 +60,9 @@ def promote(first: np.dtype, second: np.dtype) -> np.dtype:
     if kinds[0] == kinds[1] or kinds == (2, 3) or kinds == (3, 2):
         joint = np.promote_types(first, second)
         if _KIND[joint.kind] > max(kinds):
-            raise DTypeError(f"no integer dtype holds both {first} and {second}: astype one of them")
+            raise DTypeError(
+                f"no integer dtype holds both {first} and {second}: astype one of them"
+            )
         return joint
     return first if kinds[0] > kinds[1] else second
 

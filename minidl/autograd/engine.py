@@ -189,9 +189,7 @@ def _run_hooks(source: Node | Leaf, gradients: list[Any]) -> None:
             gradients[index] = gradients[index] if replaced is None else replaced
 
 
-def _sources_leading_to(
-    wanted: set[Node | Leaf], ends: list[Node | Leaf]
-) -> set[Node | Leaf]:
+def _sources_leading_to(wanted: set[Node | Leaf], ends: list[Node | Leaf]) -> set[Node | Leaf]:
     """The part of the graph behind `ends` from which something wanted can be reached."""
     found = reachable(ends)
     needed = wanted & found

@@ -56,9 +56,7 @@ def argument(xp, x, /):
     return x, lambda dy: dy
 
 
-def vjp(
-    f: Callable[..., Any], *primals: Any
-) -> tuple[Any, Callable[..., tuple[Tensor, ...]]]:
+def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[Tensor, ...]]]:
     """f(*primals), and its pullback: from the gradient of the value to those of the primals.
 
     The pullback may be called any number of times.  If f returns a tuple, it takes one gradient for

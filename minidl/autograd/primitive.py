@@ -60,7 +60,9 @@ def primitive(
             if mode.fast and not mode.keep_inputs:
                 run = backend.kernel(name) or body
             try:
-                result = run(backend, *arrays, **settings) if run is body else run(*arrays, **settings)
+                result = (
+                    run(backend, *arrays, **settings) if run is body else run(*arrays, **settings)
+                )
                 if result is NotImplemented:
                     result = body(backend, *arrays, **settings)
             except (ValueError, TypeError, IndexError, OverflowError) as error:
@@ -243,7 +245,9 @@ def _record(
         kept = None
         if mode.keep_inputs:  # snapshots: a later write may give an input another edge
             kept = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs]
-        node = Node(operation, settings, pullback, edges, [(x.shape, x.dtype) for x in outputs], kept)
+        node = Node(
+            operation, settings, pullback, edges, [(x.shape, x.dtype) for x in outputs], kept
+        )
     tensors = [
         Tensor(x, (node, i) if node and x.dtype.kind == "f" and i not in constants else None)
         for i, x in enumerate(outputs)

@@ -168,7 +168,9 @@ class Tensor:
     def item(self) -> Any:
         """The only element, as a Python number."""
         if self.size != 1:
-            raise ShapeError(f"item: needs a tensor of one element; this one has shape {self.shape}")
+            raise ShapeError(
+                f"item: needs a tensor of one element; this one has shape {self.shape}"
+            )
         return self.numpy().item()
 
     def tolist(self) -> Any:

@@ -5,6 +5,7 @@
     Scalar      the type that its operators may give for 0-d results (NumPy does); else Array
     functions   those of the table below, on arrays of that type
     to_numpy    to_numpy(x) → the values as a NumPy array on the host
+    add_at      add_at(x, index, values): x[index] += values in place, each of repeated indices
     kernel      kernel(name) → a faster version of the operation `name`, or None
 
 The arrays themselves have `shape`, `dtype`, `ndim`, `size`, the arithmetic, comparison and matrix

@@ -98,14 +98,19 @@ def put_at(x: Array, values: Array, index: Any) -> Array:
     return result
 
 
+def add_at(x: Array, index: Any, values: Array) -> None:
+    """x[index] += values, in place; a place named twice gets both."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if {np.ndarray, list} & set(map(type, parts)):
+        np.add.at(x, index, values)
+    else:
+        x[index] += values
+
+
 def scatter_at(values: Array, index: Any, shape: tuple[int, ...]) -> Array:
     """Zeros with values added at index."""
     result = np.zeros(shape, values.dtype)
-    parts = index if isinstance(index, tuple) else (index,)
-    if {np.ndarray, list} & set(map(type, parts)):
-        np.add.at(result, index, values)  # an index array may name a place twice
-    else:
-        result[index] = values
+    add_at(result, index, values)
     return result
 
 
@@ -114,7 +119,7 @@ def scatter_add(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
     result = x.copy()
     places = list(np.indices(indices.shape, sparse=True))
     places[axis] = indices
-    np.add.at(result, tuple(places), values)
+    add_at(result, tuple(places), values)
     return result
 
 

@@ -116,7 +116,7 @@ from minidl.ops.manipulation import (
 from minidl.ops.random import uniform_like
 from minidl.ops.reduction import all, any, argmax, argmin, logsumexp, max, mean, min, std, sum, var
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [name for name, value in list(globals().items()) if callable(value) and name != "Tensor"]
 
 engine.differentiable = sys.modules[__name__]
 operators.equip(Tensor)

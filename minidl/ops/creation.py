@@ -157,7 +157,14 @@ def arange(
 
 
 def linspace(
-    start: float, stop: float, /, num: int, *, dtype: Any = None, endpoint: bool = True, **where: Any
+    start: float,
+    stop: float,
+    /,
+    num: int,
+    *,
+    dtype: Any = None,
+    endpoint: bool = True,
+    **where: Any,
 ) -> Tensor:
     """`num` numbers at equal distances from start to stop."""
     values = np.linspace(start, stop, num, endpoint=endpoint)

@@ -1,6 +1,5 @@
 """The same numbers in another shape, order or dtype."""
 
-
 from minidl.autograd.primitive import primitive
 from minidl.dtypes import ANY, dtype_of
 from minidl.errors import ShapeError

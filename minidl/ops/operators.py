@@ -1,5 +1,6 @@
 """The operators and methods of Tensor, and writing into one."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -70,9 +71,14 @@ def _reshape(x: Tensor, *shape: Any) -> Tensor:
     return manipulation.reshape(x, shape[0] if len(shape) == 1 else shape)
 
 
-def _flatten(x: Tensor, start_dim: int = 0) -> Tensor:
-    """All axes from `start_dim` on as one."""
-    return manipulation.reshape(x, (*x.shape[:start_dim], -1))
+def _flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The axes from start_dim to end_dim as one."""
+    ndim = max(x.ndim, 1)
+    if not (-ndim <= start_dim < ndim and -ndim <= end_dim < ndim):
+        raise ShapeError(f"flatten({start_dim}, {end_dim}): shape {x.shape} has no such axes")
+    start, stop = start_dim % ndim, end_dim % ndim + 1
+    length = math.prod(x.shape[start:stop])
+    return manipulation.reshape(x, (*x.shape[:start], length, *x.shape[stop:]))
 
 
 def _transposed(x: Tensor) -> Tensor:

@@ -106,8 +106,6 @@ def integers(
     return (u * (high - low)).floor().astype(dtypes.int64) + low
 
 
-def permutation(
-    n: int, *, generator: Generator | None = None, device: str | None = None
-) -> Tensor:
+def permutation(n: int, *, generator: Generator | None = None, device: str | None = None) -> Tensor:
     """The numbers 0 … n − 1 in a random order."""
     return argsort(uniform(n, dtype=dtypes.float64, generator=generator, device=device))

@@ -45,7 +45,9 @@ def var(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
     """y = Σ (x − mean)² / (n − correction).  PyTorch's default correction is 1."""
     n = math.prod(x.shape[i] for i in _axes(axis, x.ndim))
     centred = x - xp.mean(x, axis=axis, keepdims=True)
-    return xp.sum(centred * centred, axis=axis, keepdims=keepdims) / (n - correction if n > correction else 0)
+    return xp.sum(centred * centred, axis=axis, keepdims=keepdims) / (
+        n - correction if n > correction else 0
+    )
 
 
 @composite

@@ -1,0 +1,83 @@
+"""The command `minidl`."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from minidl import models, random
+from minidl.data import DataLoader, digits
+from minidl.optim import Adam
+from minidl.train import accuracy, train_epoch
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    parser = argparse.ArgumentParser(prog="minidl", description="Train small networks.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser(
+        "train",
+        help="train a network on real data and test it",
+        description="Train a network on real handwritten digits, and test it on others.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    train.add_argument("model", choices=["mlp"], help="mlp: fully connected, 64-128-64-10")
+    train.add_argument("--epochs", type=_positive(int), default=30, help="passes over the data")
+    train.add_argument("--batch-size", type=_positive(int), default=32, help="samples in a step")
+    train.add_argument("--lr", type=_positive(float), default=1e-3, help="learning rate of Adam")
+    train.add_argument("--seed", type=int, default=0, help="same seed, same result, to the bit")
+    train.add_argument("--json", action="store_true", help="end with one line of JSON")
+    try:
+        return _train(parser.parse_args(arguments))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _train(options: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    random.manual_seed(options.seed)
+    train, test = digits()
+    batches = DataLoader(train, options.batch_size, shuffle=True)
+    model = models.MLP(inputs=64)
+    optimizer = Adam(model.parameters(), lr=options.lr)
+    with _progress(options.epochs * len(batches)) as on_step:
+        for _ in range(options.epochs):
+            loss = train_epoch(model, optimizer, batches, on_step)
+    correct = accuracy(model, DataLoader(test, 512))
+    seconds = time.perf_counter() - started
+    print(f"trained on {len(train)} digits for {options.epochs} epochs: loss {loss:.4f}")
+    print(f"test accuracy {correct:.2%} on {len(test)} others, in {seconds:.1f} s")
+    if options.json:
+        print(json.dumps({"test_accuracy": correct, "seconds": round(seconds, 3)}))
+    return 0
+
+
+@contextmanager
+def _progress(steps: int) -> Iterator[Any]:
+    """A bar on the terminal's error stream, moved on by each call with a loss."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = "training", BarColumn(), MofNCompleteColumn(), "loss {task.fields[loss]:.4f}"
+    console = Console(stderr=True)
+    with Progress(*columns, TimeLeft(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=steps, loss=float("nan"))
+        yield lambda loss: bar.update(task, advance=1, loss=loss)
+
+
+def _positive(kind: type) -> Any:
+    """An argument type that refuses 0 and less."""
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"must be more than 0; got {text}")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse

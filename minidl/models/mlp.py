@@ -1,0 +1,25 @@
+"""The feed-forward network."""
+
+from minidl import nn
+from minidl.autograd.tensor import Tensor
+from minidl.ops import relu
+
+
+class MLP(nn.Module):
+    """Three fully connected layers, inputs → 128 → 64 → classes, with ReLU between them.
+
+    Pictures of any shape are flattened; the result is the logits.
+    """
+
+    def __init__(self, inputs: int = 784, classes: int = 10) -> None:
+        self.inputs = inputs
+        self.fc1 = nn.Linear(inputs, 128)
+        self.fc2 = nn.Linear(128, 64)
+        self.fc3 = nn.Linear(64, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, …) → (N, classes)."""
+        x = x.reshape(-1, self.inputs)
+        x = relu(self.fc1(x))
+        x = relu(self.fc2(x))
+        return self.fc3(x)

@@ -1,0 +1,21 @@
+"""Layers, with PyTorch's names, arguments and state."""
+
+from minidl.nn import init
+from minidl.nn.activation import (
+    ELU,
+    GELU,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from minidl.nn.dropout import Dropout
+from minidl.nn.linear import Flatten, Identity, Linear, Sequential
+from minidl.nn.loss import CrossEntropyLoss, MSELoss
+from minidl.nn.module import Buffer, Module, Parameter, StateError
+
+__all__ = [name for name, value in list(globals().items()) if isinstance(value, type)] + ["init"]

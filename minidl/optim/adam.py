@@ -1,0 +1,66 @@
+"""Adam."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from minidl.errors import ArgumentError
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.sgd import check_not_negative
+
+
+class Adam(Optimizer):
+    """Steps of about lr in every parameter, whatever the scale of its gradient.
+
+        m ← β₁·m + (1 − β₁)·g              v ← β₂·v + (1 − β₂)·g²
+        θ ← θ − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
+
+    g is the gradient, plus weight_decay·θ; with amsgrad, v is the largest it has been.  Kingma, Ba
+    2015; Reddi, Kale, Kumar 2018.  A RowGradient is made dense: every row's momentum moves it.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        check_not_negative("Adam", lr=lr, eps=eps, weight_decay=weight_decay)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ArgumentError(f"Adam: betas are from 0 to below 1; got {betas}")
+        super().__init__(
+            params,
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            amsgrad=amsgrad,
+            maximize=maximize,
+        )
+
+    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """m and v, and with amsgrad the largest v."""
+        largest = ("max_exp_avg_sq",) if group["amsgrad"] else ()
+        return "exp_avg", "exp_avg_sq", *largest
+
+    def change(
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+    ) -> Any:
+        """lr · m̂ / (√v̂ + ε)."""
+        beta1, beta2 = group["betas"]
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        m *= beta1
+        m += (1 - beta1) * gradient
+        v *= beta2
+        v += (1 - beta2) * gradient * gradient
+        if group["amsgrad"]:
+            v = state["max_exp_avg_sq"]
+            v[...] = xp.maximum(v, state["exp_avg_sq"])
+        root = xp.sqrt(v)
+        root /= (1 - beta2**step) ** 0.5
+        root += group["eps"]
+        return group["lr"] / (1 - beta1**step) * m / root
