@@ -78,8 +78,12 @@ class _Walk:
                 dys = self.arrived[node] if node in self.wanted else self.arrived.pop(node)
                 if node.hooks:
                     _run_hooks(node, dys)
-                for edge, gradient in self.pull(node, dys):
-                    self.deliver(edge, gradient)
+                try:
+                    for edge, gradient in self.pull(node, dys):
+                        self.deliver(edge, gradient)
+                except Exception as error:
+                    error.add_note(f"minidl: in the pullback of {node.name}")
+                    raise
                 if not self.retain_graph:
                     node.release()
 
@@ -114,15 +118,11 @@ class _Walk:
         node.check_alive()
         inplace.check_unwritten(node)
         pullback = self.differentiable_pullback(node) if self.create_graph else node.pullback
-        try:
-            if type(pullback) is tuple:
-                pairs = zip(node.edges, pullback, strict=True)
-                return [(edge, pull(*dys)) for edge, pull in pairs if edge is not None]
-            pairs = zip(node.edges, pullback(*dys), strict=True)
-            return [(edge, gradient) for edge, gradient in pairs if edge is not None]
-        except Exception as error:
-            error.add_note(f"minidl: in the pullback of {node.name}")
-            raise
+        if type(pullback) is tuple:
+            pairs = zip(node.edges, pullback, strict=True)
+            return [(edge, pull(*dys)) for edge, pull in pairs if edge is not None]
+        pairs = zip(node.edges, pullback(*dys), strict=True)
+        return [(edge, gradient) for edge, gradient in pairs if edge is not None]
 
     def complete(self, node: Node, dys: list[Any]) -> list[Any]:
         """An array for every output: zeros where nobody used it, rows as a dense array."""

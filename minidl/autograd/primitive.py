@@ -234,7 +234,7 @@ def _record(
     value, pullback = result
     several = type(value) is tuple
     values = value if several else (value,)
-    outputs = [x if type(x) is backend.Array else backend.asarray(x) for x in values]
+    outputs = [x if type(x) in by_type else backend.asarray(x) for x in values]
     node = None
     if pullback is not None and mode.record and any(edges):
         if type(pullback) is tuple:  # what nobody wants is dropped, with all that it captured

@@ -61,11 +61,6 @@ class Tensor:
         """Where the array lives: "cpu", "cuda"."""
         return backend_of(self.data).name
 
-    def to_device(self, device: str) -> Self:
-        """A constant with the same values on another device; the tensor itself if it is there."""
-        target = device_backend(device)
-        return self if target.name == self.device else Tensor(target.asarray(self.numpy()))
-
     # Gradients.
 
     @property

@@ -8,8 +8,9 @@
     add_at      add_at(x, index, values): x[index] += values in place, each of repeated indices
     kernel      kernel(name) → a faster version of the operation `name`, or None
 
-The arrays themselves have `shape`, `dtype`, `ndim`, `size`, the arithmetic, comparison and matrix
-operators, and indexing.  Everything else that a body does to an array is a function of this table,
+The arrays themselves have `shape`, `dtype`, `ndim`, `size`, `base` (the array whose memory they
+show, or None), `copy()`, `astype(dtype)`, `reshape(shape)`, the arithmetic, comparison and matrix
+operators, and indexing; and weak references to them can be made.  Everything else that a body does to an array is a function of this table,
 and minidl has a public function of the same name and arguments, which does it to Tensors.
 
 A kernel has the signature of its operation and returns `value, pullback` as a primitive's body
@@ -84,6 +85,7 @@ FUNCTIONS = {
     "check_indices": "(indices, size)  indices, or BoundsError if one is outside 0 … size − 1",
     # making arrays; dtype: one of minidl.dtypes
     "astype": "(x, dtype)  a copy in another dtype",
+    "to_device": "(x, device)  a copy on another device",
     "asarray": "(values, dtype)  from nested lists or a host array",
     "zeros": "(shape, *, dtype)  0 everywhere",
     "full": "(shape, fill_value, *, dtype)  fill_value everywhere",

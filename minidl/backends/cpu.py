@@ -46,6 +46,7 @@ from numpy import (  # noqa: F401  (this module is the namespace that bodies run
 )
 
 from minidl.backends import philox
+from minidl.backends.registry import to_device  # noqa: F401
 from minidl.errors import BoundsError
 
 name = "cpu"

@@ -12,6 +12,7 @@ class RowGradient:
     """
 
     __slots__ = ("backend", "indices", "rows", "shape")
+    __array_ufunc__ = None  # array + rows is decided here
 
     def __init__(self, backend: Any, indices: Any, rows: Any, shape: tuple[int, ...]) -> None:
         self.backend, self.indices, self.rows, self.shape = backend, indices, rows, shape
@@ -30,13 +31,6 @@ class RowGradient:
     def dense(self) -> Any:
         """The whole gradient, as an array of `shape`."""
         return self.backend.scatter_at(self.rows, (self.indices,), self.shape)
-
-    def unique(self) -> Self:
-        """The same gradient with each index once, in ascending order."""
-        indices, position = self.backend.unique_inverse(self.indices)
-        shape = (indices.shape[0], *self.shape[1:])
-        rows = self.backend.scatter_at(self.rows, (position,), shape)
-        return type(self)(self.backend, indices, rows, self.shape)
 
     def __add__(self, other: Any) -> Any:
         if not isinstance(other, RowGradient):

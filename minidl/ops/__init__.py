@@ -112,6 +112,7 @@ from minidl.ops.manipulation import (
     reshape,
     squeeze,
     stack,
+    to_device,
 )
 from minidl.ops.random import uniform_like
 from minidl.ops.reduction import all, any, argmax, argmin, logsumexp, max, mean, min, std, sum, var

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from minidl import dtypes
-from minidl.autograd import inplace
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, device_backend
-from minidl.errors import DTypeError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.ops import manipulation
 
 
 def asarray(
@@ -31,52 +31,44 @@ def asarray(
     and is not seen by the checks of in-place safety.  `copy=True` always copies; `copy=False`
     raises if it would have to.
     """
-    if isinstance(obj, Tensor):
-        array = obj.data
-    elif backend_of(obj) and not isinstance(obj, np.generic):
-        array = obj
-    elif hasattr(obj, "__dlpack__"):
-        array = np.from_dlpack(obj)
-    else:
-        array = _from_python(obj)
-    if dtype is not None:
-        dtype = dtypes.dtype_of(dtype, "asarray")
-    else:
-        dtypes.dtype_of(array.dtype, "asarray")
-    target = device_backend(device) if device else backend_of(array)
-    result = array
-    if target is not backend_of(array):
-        result = target.asarray(backend_of(array).to_numpy(array))
-    if dtype is not None and result.dtype != dtype:
-        result = target.astype(result, dtype)
-    if copy is False and result is not array:
-        raise ValueError("asarray: this dtype or device needs a copy, which copy=False forbids")
-    if copy and inplace.buffer_of(result) is inplace.buffer_of(array):
-        result = result.copy()
-    if isinstance(obj, Tensor) and result is array and not requires_grad:
-        return obj
-    return Tensor(result).requires_grad_(requires_grad)
+    dtype = None if dtype is None else dtypes.dtype_of(dtype, "asarray")
+    x = obj if isinstance(obj, Tensor) else Tensor(_array(obj, dtype))
+    result = x
+    if dtype is not None and x.dtype != dtype:
+        result = manipulation.astype(result, dtype)
+    if device is not None:
+        result = manipulation.to_device(result, device)
+    if copy is False and result is not x:
+        raise ArgumentError("asarray: this dtype or device needs a copy, which copy=False forbids")
+    if copy and result is x:
+        result = manipulation.copy(x)
+    return result.requires_grad_() if requires_grad else result
 
 
 def tensor(
     data: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor of its own memory: a copy of numbers, nested lists or an array."""
+    """A tensor of its own memory and history: a copy of numbers, nested lists or an array."""
+    data = data.detach() if isinstance(data, Tensor) else data
     return asarray(data, dtype=dtype, device=device, copy=True, requires_grad=requires_grad)
 
 
-def _from_python(obj: Any) -> np.ndarray:
-    """Nested sequences of numbers (and tensors): Python floats become float32."""
+def _array(obj: Any, dtype: np.dtype | None) -> Any:
+    """An array of any library, or of numbers, which are read in `dtype` if it is given."""
+    if backend_of(obj) and not isinstance(obj, np.generic):
+        dtypes.dtype_of(obj.dtype, "asarray")
+        return obj
+    if hasattr(obj, "__dlpack__"):
+        return np.from_dlpack(obj)
     try:
         array = np.asarray(obj)
     except (ValueError, TypeError) as error:
         raise ShapeError(f"asarray: not a rectangular array of numbers: {error}") from None
     if array.dtype.kind not in "biufc":
-        raise DTypeError(f"asarray: needs numbers; got {type(obj).__name__} {obj!r:.60}")
-    weak = {np.dtype("float64"): dtypes.float32, np.dtype("complex128"): dtypes.complex64}
-    if array.dtype in weak and not _holds_arrays(obj):
-        return array.astype(weak[array.dtype])
-    return array
+        raise DTypeError(f"asarray: needs numbers; got {describe(obj)}")
+    if dtype is None and not _holds_arrays(obj):
+        dtype = {"f": dtypes.float32, "c": dtypes.complex64}.get(array.dtype.kind)
+    return array if dtype is None else array.astype(dtype)
 
 
 def _holds_arrays(obj: Any) -> bool:
@@ -150,7 +142,7 @@ def arange(
     if stop is None:
         start, stop = 0, start
     if step == 0:
-        raise ValueError("arange: step must not be 0")
+        raise ArgumentError("arange: step must not be 0")
     dtype = dtypes.result_type(start, stop, step) if dtype is None else dtypes.dtype_of(dtype)
     array = device_backend(device or "cpu").arange(start, stop, step, dtype=dtype)
     return Tensor(array).requires_grad_(requires_grad)

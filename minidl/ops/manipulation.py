@@ -57,6 +57,16 @@ def astype(xp, x, /, dtype):
 
 
 @primitive(None)
+def _to_device(xp, x, /, *, home, device):
+    return xp.to_device(x, device), lambda dy: xp.to_device(dy, home)
+
+
+def to_device(x, device, /):
+    """The same values on another device; the gradient comes back to that of x."""
+    return x if x.device == device else _to_device(x, home=x.device, device=device)
+
+
+@primitive(None)
 def copy(xp, x, /):
     """A tensor of its own memory with the same values;   dx = dy."""
     return xp.astype(x, x.dtype), lambda dy: dy

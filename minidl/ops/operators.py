@@ -123,7 +123,7 @@ METHODS = (
     *(elementwise.sin, elementwise.cos, elementwise.tanh, elementwise.clip, elementwise.floor),
     *(elementwise.round, activation.relu, activation.sigmoid),
     *(activation.softmax, activation.log_softmax),
-    *(manipulation.astype, manipulation.copy, manipulation.squeeze, manipulation.permute_dims),
+    *(manipulation.astype, manipulation.copy, manipulation.squeeze, manipulation.permute_dims, manipulation.to_device),
 )
 
 

@@ -1,0 +1,86 @@
+"""A backend with an array type of its own that offers array functions and nothing else."""
+
+import operator
+from types import SimpleNamespace
+
+import numpy as np
+
+from minidl.backends import cpu, register
+from minidl.backends.contract import FUNCTIONS
+from minidl.backends.registry import to_device
+
+TOY = "toy"
+
+
+class ToyArray:
+    """An array that NumPy knows nothing of."""
+
+    __array_ufunc__ = None
+    base = None
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+
+    shape = property(lambda self: self.values.shape)
+    dtype = property(lambda self: self.values.dtype)
+    ndim = property(lambda self: self.values.ndim)
+    size = property(lambda self: self.values.size)
+
+    def copy(self):
+        return ToyArray(self.values.copy())
+
+    def astype(self, dtype):
+        return ToyArray(self.values.astype(dtype))
+
+    def reshape(self, shape):
+        view = ToyArray(self.values.reshape(shape))
+        return view
+
+    def __getitem__(self, index):
+        return ToyArray(self.values[_plain(index)])
+
+    def __setitem__(self, index, values):
+        self.values[_plain(index)] = _plain(values)
+
+
+def _plain(value):
+    if isinstance(value, tuple | list):
+        return type(value)(_plain(part) for part in value)
+    return value.values if isinstance(value, ToyArray) else value
+
+
+def _toy(function):
+    """The same function for toy arrays."""
+
+    def on_toys(*args, **settings):
+        settings = {name: _plain(value) for name, value in settings.items()}
+        result = function(*map(_plain, args), **settings)
+        return None if result is None else ToyArray(result)
+
+    return on_toys
+
+
+for name in ("add", "sub", "mul", "truediv", "and_", "or_", "xor", "rshift", "lshift", "matmul"):
+    function = getattr(operator, name)
+    short = name.rstrip("_")
+    setattr(ToyArray, f"__{short}__", _toy(function))
+    setattr(ToyArray, f"__r{short}__", _toy(lambda x, y, function=function: function(y, x)))
+    setattr(ToyArray, f"__i{short}__", _toy(getattr(operator, f"i{short}")))
+for name in ("neg", "eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(ToyArray, f"__{name}__", _toy(getattr(operator, name)))
+ToyArray.__hash__ = object.__hash__
+
+OWN = {"asarray": _toy(np.array), "to_device": to_device}
+
+register(
+    SimpleNamespace(
+        name=TOY,
+        Array=ToyArray,
+        Scalar=ToyArray,
+        to_numpy=_plain,
+        kernel=lambda name: None,
+        add_at=_toy(cpu.add_at),
+        **{name: _toy(getattr(cpu, name)) for name in FUNCTIONS if name not in OWN},
+        **OWN,
+    )
+)
