@@ -50,7 +50,7 @@ def dtype_of(value: Any, name: str = "dtype") -> np.dtype:
         raise DTypeError(f"{name}: {value!r} is not a dtype; one is minidl.float32") from None
     if dtype.kind not in _KIND or dtype.itemsize > 8 << (dtype.kind == "c"):
         raise DTypeError(f"{name}: no arrays of {dtype}; use bool, an integer or a float dtype")
-    return dtype.newbyteorder("=")
+    return np.dtype(dtype.type)  # the one object of that dtype, in native byte order
 
 
 @lru_cache(maxsize=None)

@@ -26,6 +26,10 @@ class ToyArray:
     ndim = property(lambda self: self.values.ndim)
     size = property(lambda self: self.values.size)
 
+    @property
+    def T(self):  # noqa: N802
+        return ToyArray(self.values.T)
+
     def copy(self):
         return ToyArray(self.values.copy())
 

@@ -10,14 +10,15 @@ the differentiable namespace, and the pullback that this gives is recorded as an
 """
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from heapq import heappop, heappush
 from threading import Lock
 from typing import Any
 
 from minidl.autograd import inplace
 from minidl.autograd.graph import Edge, Leaf, Node
-from minidl.autograd.mode import no_grad, recording_everything
-from minidl.backends import backend_of, device_backend
+from minidl.autograd.mode import recording_everything
+from minidl.backends import backend_of, by_type, device_backend
 from minidl.backends.rows import RowGradient
 from minidl.errors import GradientError
 
@@ -35,7 +36,7 @@ def backward(
     walk.run(roots)
     leaves = [source for source in walk.arrived if type(source) is Leaf]
     gradients = [walk.take(leaf, 0) for leaf in leaves]
-    with _leaf_lock, recording_everything() if create_graph else no_grad():
+    with _leaf_lock:
         for leaf, gradient in zip(leaves, gradients, strict=True):
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
 
@@ -72,15 +73,14 @@ class _Walk:
         self.taken.update(id(gradient) for _, gradient in roots)
         for edge, gradient in roots:
             self.deliver(edge, gradient)
-        with recording_everything() if self.create_graph else no_grad():
+        with recording_everything() if self.create_graph else nullcontext():
             while self.ready:
                 node = heappop(self.ready)[1]
                 dys = self.arrived[node] if node in self.wanted else self.arrived.pop(node)
                 if node.hooks:
                     _run_hooks(node, dys)
                 try:
-                    for edge, gradient in self.pull(node, dys):
-                        self.deliver(edge, gradient)
+                    self.pull(node, dys)
                 except Exception as error:
                     error.add_note(f"minidl: in the pullback of {node.name}")
                     raise
@@ -111,18 +111,22 @@ class _Walk:
             if not self.create_graph:
                 self.sums.add(edge)
 
-    def pull(self, node: Node, dys: list[Any]) -> Iterable[tuple[Edge, Any]]:
-        """The gradients of the node's inputs, with the edges that they go along."""
+    def pull(self, node: Node, dys: list[Any]) -> None:
+        """Compute the gradients of the node's inputs, and deliver each along its edge."""
         if len(dys) > 1 or type(dys[0]) is RowGradient:
             dys = self.complete(node, dys)
         node.check_alive()
-        inplace.check_unwritten(node)
+        if node.order < inplace.latest_write:
+            inplace.check_unwritten(node)
         pullback = self.differentiable_pullback(node) if self.create_graph else node.pullback
         if type(pullback) is tuple:
-            pairs = zip(node.edges, pullback, strict=True)
-            return [(edge, pull(*dys)) for edge, pull in pairs if edge is not None]
-        pairs = zip(node.edges, pullback(*dys), strict=True)
-        return [(edge, gradient) for edge, gradient in pairs if edge is not None]
+            for edge, pull in zip(node.edges, pullback, strict=True):
+                if edge is not None:
+                    self.deliver(edge, pull(*dys))
+        else:
+            for edge, gradient in zip(node.edges, pullback(*dys), strict=True):
+                if edge is not None:
+                    self.deliver(edge, gradient)
 
     def complete(self, node: Node, dys: list[Any]) -> list[Any]:
         """An array for every output: zeros where nobody used it, rows as a dense array."""
@@ -143,7 +147,8 @@ class _Walk:
                 "gradient (create_graph=True), run the forward pass inside "
                 "`with minidl.higher_order():`"
             )
-        _, pullback = node.operation.body(differentiable, *node.kept, **node.settings)
+        inputs, settings = node.kept
+        _, pullback = node.operation.body(differentiable, *inputs, **settings)
         single = len(node.edges) == 1 and type(pullback) is not tuple
         return (pullback,) if single else pullback
 
@@ -157,7 +162,8 @@ class _Walk:
         gradient = arrived[index]
         if self.create_graph or type(gradient) is RowGradient:
             return gradient
-        gradient = backend_of(gradient).asarray(gradient)
+        if type(gradient) not in by_type:
+            gradient = backend_of(gradient).asarray(gradient)
         if gradient.base is not None or id(gradient) in self.taken:
             gradient = gradient.copy()
         self.taken.add(id(gradient))
@@ -168,13 +174,10 @@ def sum_to_shape(gradient: Any, shape: tuple[int, ...]) -> Any:
     """Broadcasting, turned round: an input that was stretched gets the sum over its copies."""
     xp = differentiable if hasattr(gradient, "edge") else backend_of(gradient)
     extra = len(gradient.shape) - len(shape)
-    stretched = tuple(
-        axis + extra for axis, n in enumerate(shape) if n == 1 != gradient.shape[axis + extra]
-    )
-    if extra:
+    if extra > 0:
         gradient = xp.sum(gradient, axis=tuple(range(extra)), keepdims=False)
-        stretched = tuple(axis - extra for axis in stretched)
-    if stretched:
+    if gradient.shape != shape and extra >= 0:
+        stretched = tuple(i for i, n in enumerate(shape) if n == 1 != gradient.shape[i])
         gradient = xp.sum(gradient, axis=stretched, keepdims=True)
     if gradient.shape != shape:
         raise GradientError(f"a pullback gave shape {gradient.shape} for an input of shape {shape}")

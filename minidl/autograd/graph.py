@@ -37,17 +37,16 @@ class Leaf:
 class Node:
     """One recorded operation."""
 
-    __slots__ = ("edges", "hooks", "kept", "operation", "order", "outputs", "pullback", "settings")
+    __slots__ = ("edges", "hooks", "kept", "operation", "order", "outputs", "pullback")
 
     def __init__(
-        self, operation: Any, settings: dict, pullback: Any, edges: list, outputs: tuple, kept: Any
+        self, operation: Any, pullback: Any, edges: list[Any], outputs: list[Any], kept: Any
     ) -> None:
         self.operation = operation
-        self.settings = settings
         self.pullback = pullback  # a tuple, one for each input, or one callable for all of them
         self.edges: list[Edge | None] = edges  # one for each input; None: wants no gradient
         self.outputs = outputs  # (shape, dtype) of each
-        self.kept = kept  # the inputs, if the node was recorded under higher_order()
+        self.kept = kept  # inputs and settings, if it was recorded under higher_order()
         self.order = tick()
         self.hooks: list[tuple[int, Callable[[Any], Any]]] | None = None
 

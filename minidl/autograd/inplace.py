@@ -30,13 +30,17 @@ def buffer_of(array: Any) -> Any:
     return array
 
 
-def mark_written(array: Any) -> None:
-    """Remember that the memory of `array` has been written."""
+def mark_written(*arrays: Any) -> None:
+    """Remember that the memory of these arrays has been written."""
     global latest_write
-    buffer = buffer_of(array)
-    key = id(buffer)
     latest_write = tick()
-    _last_write[key] = ref(buffer, lambda _: _last_write.pop(key, None)), latest_write
+    for buffer in map(buffer_of, arrays):
+        key = id(buffer)
+        if key in _last_write:
+            mark = _last_write[key][0]
+        else:
+            mark = ref(buffer, lambda _, key=key: _last_write.pop(key, None))
+        _last_write[key] = mark, latest_write
 
 
 def mark_superseded(array: Any) -> None:
@@ -58,14 +62,12 @@ def refuse_superseded(array: Any, name: str) -> None:
 
 def check_unwritten(node: Node) -> None:
     """Raise if an array that `node` saved has been written since it was recorded."""
-    if node.order < latest_write:
-        for array in _arrays_in((node.pullback, node.kept)):
-            if _last_write.get(id(buffer_of(array)), (None, 0))[1] > node.order:
-                raise GradientError(
-                    f"{node.name} saved an array of shape {tuple(array.shape)} for its gradient, "
-                    "which was written in place before backward; write to a copy, or call "
-                    "backward first"
-                )
+    for array in _arrays_in((node.pullback, node.kept)):
+        if _last_write.get(id(buffer_of(array)), (None, 0))[1] > node.order:
+            raise GradientError(
+                f"{node.name} saved an array of shape {tuple(array.shape)} for its gradient, which "
+                "was written in place before backward; write to a copy, or call backward first"
+            )
 
 
 def _arrays_in(value: Any) -> Iterator[Any]:
@@ -73,8 +75,8 @@ def _arrays_in(value: Any) -> Iterator[Any]:
     if callable(value):
         for cell in getattr(value, "__closure__", None) or ():
             yield from _arrays_in(cell.cell_contents)
-    elif isinstance(value, tuple | list):
-        for item in value:
+    elif isinstance(value, tuple | list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from _arrays_in(item)
     elif hasattr(value, "edge"):
         yield value.data

@@ -152,7 +152,7 @@ def _gather(
             ready = ready and type(x) in _WEAK
         elif backend is None:
             backend, dtype = found, x.dtype
-        elif found is not backend or x.dtype is not dtype:
+        elif found is not backend or (rule is not None and x.dtype is not dtype):
             ready = False
         arrays.append(x)
         edges.append(edge)
@@ -233,21 +233,20 @@ def _record(
     """The value as Tensors, with a node behind them if there is anything to differentiate."""
     value, pullback = result
     several = type(value) is tuple
-    values = value if several else (value,)
-    outputs = [x if type(x) in by_type else backend.asarray(x) for x in values]
+    outputs = value if several else (value,)
+    outputs = [x if type(x) in by_type else backend.asarray(x) for x in outputs]
     node = None
-    if pullback is not None and mode.record and any(edges):
-        if type(pullback) is tuple:  # what nobody wants is dropped, with all that it captured
-            pullback = tuple([p if e else None for p, e in zip(pullback, edges, strict=True)])
-            edges = [e if p else None for p, e in zip(pullback, edges, strict=True)]
-        elif len(edges) == 1:
-            pullback = (pullback,)
+    if mode.record and pullback is not None and any(edges):
+        if type(pullback) is not tuple:
+            pullback = (pullback,) if len(edges) == 1 else pullback
+        elif None in edges or None in pullback:
+            # What nobody wants is dropped, with all that it captured.
+            edges = [edge if pull else None for edge, pull in zip(edges, pullback, strict=True)]
+            pullback = tuple([pull if edge else None for edge, pull in zip(edges, pullback, strict=True)])
         kept = None
         if mode.keep_inputs:  # snapshots: a later write may give an input another edge
-            kept = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs]
-        node = Node(
-            operation, settings, pullback, edges, [(x.shape, x.dtype) for x in outputs], kept
-        )
+            kept = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs], settings
+        node = Node(operation, pullback, edges, [(x.shape, x.dtype) for x in outputs], kept)
     tensors = [
         Tensor(x, (node, i) if node and x.dtype.kind == "f" and i not in constants else None)
         for i, x in enumerate(outputs)

@@ -255,7 +255,8 @@ def seed_of(y: Tensor, gradient: Any, create_graph: bool, name: str) -> Any:
                 f"{name}: a gradient starts from a single number; this tensor has shape {y.shape}; "
                 "take its sum or mean, or pass the gradient of the same shape"
             )
-        gradient = Tensor(backend_of(y.data).full(y.shape, 1, dtype=y.dtype))
+        one = backend_of(y.data).asarray(1, dtype=y.dtype).reshape(y.shape)
+        return Tensor(one) if create_graph else one
     if not isinstance(gradient, Tensor):
         gradient = Tensor(backend_of(y.data).asarray(gradient, dtype=y.dtype))
     if gradient.shape != y.shape or gradient.dtype != y.dtype:

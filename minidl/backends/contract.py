@@ -9,7 +9,7 @@
     kernel      kernel(name) → a faster version of the operation `name`, or None
 
 The arrays themselves have `shape`, `dtype`, `ndim`, `size`, `base` (the array whose memory they
-show, or None), `copy()`, `astype(dtype)`, `reshape(shape)`, the arithmetic, comparison and matrix
+show, or None), `T` (of matrices), `copy()`, `astype(dtype)`, `reshape(shape)`, the arithmetic, comparison and matrix
 operators, and indexing; and weak references to them can be made.  Everything else that a body does to an array is a function of this table,
 and minidl has a public function of the same name and arguments, which does it to Tensors.
 

@@ -126,7 +126,7 @@ def scatter_add(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
 
 def check_indices(indices: Array, size: int) -> Array:
     """The indices, once none of them is outside 0 … size − 1."""
-    if indices.size and (indices.min() < 0 or indices.max() >= size):
+    if indices.size and (min(indices, axis=None) < 0 or max(indices, axis=None) >= size):
         wrong = indices[(indices < 0) | (indices >= size)].flat[0]
         raise BoundsError(f"index {wrong} is outside 0 … {size - 1}")
     return indices

@@ -66,8 +66,9 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         """The last module's output."""
-        for module in self.children():
-            x = module(x)
+        for module in vars(self).values():
+            if isinstance(module, Module):
+                x = module(x)
         return x
 
     def append(self, module: Module) -> "Sequential":

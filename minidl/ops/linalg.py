@@ -44,10 +44,11 @@ def linear(xp, x, weight, bias=None, /):
         raise ShapeError(
             f"needs x of shape (…, in) and weight (out, in); got {x.shape} and {weight.shape}"
         )
-    y = x @ xp.matrix_transpose(weight)
+    y = x @ weight.T
 
     def dweight(dy):
-        rows = xp.reshape(dy, (-1, weight.shape[0]))
-        return xp.matrix_transpose(rows) @ xp.reshape(x, (-1, weight.shape[1]))
+        if dy.ndim == 2:
+            return dy.T @ x
+        return xp.reshape(dy, (-1, weight.shape[0])).T @ xp.reshape(x, (-1, weight.shape[1]))
 
     return y if bias is None else y + bias, (lambda dy: dy @ weight, dweight, lambda dy: dy)

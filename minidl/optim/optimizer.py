@@ -57,8 +57,8 @@ class Optimizer:
         """Forget all gradients."""
         for group in self.param_groups:
             for p in group["params"]:
-                if p.requires_grad:
-                    p.grad = None
+                if p.edge is not None:
+                    p.edge[0].grad = None
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient; returns what `closure`, if given, returns."""
@@ -112,10 +112,12 @@ class Optimizer:
         state = self._flat_state(xp, params, self.state_names(group))
         step = self.state[params[0]]["step"] + 1
         change = self.change(xp, group, step, gradient, state)
-        for p, part in zip(params, _pieces(change, params), strict=True):
-            p.data[...] -= part
-            inplace.mark_written(p.data)
+        arrays = [p.data for p in params]
+        for array, part in zip(arrays, _pieces(change, params), strict=True):
+            array -= part  # in place
+        for p in params:
             self.state[p]["step"] = step
+        inplace.mark_written(*arrays)
 
     def _update_rows(self, group: Mapping[str, Any], p: Tensor, gradient: RowGradient) -> None:
         """The rule on the rows that the gradient has; it must be linear in the gradient."""
@@ -203,10 +205,12 @@ def _flat(xp: Any, arrays: list[Any]) -> Any:
     return xp.concat([array.reshape(-1) for array in arrays])
 
 
-def _pieces(flat: Any, params: list[Tensor]) -> Iterable[Any]:
+def _pieces(flat: Any, params: list[Tensor]) -> list[Any]:
     """The part of a flat array that belongs to each parameter, in its shape."""
-    start = 0
+    pieces, start = [], 0
     for p in params:
-        stop = start + p.size
-        yield flat[start:stop].reshape(p.shape)
+        array = p.data
+        stop = start + array.size
+        pieces.append(flat[start:stop].reshape(array.shape))
         start = stop
+    return pieces

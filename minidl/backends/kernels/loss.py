@@ -17,15 +17,16 @@ def cross_entropy(logits: np.ndarray, target: np.ndarray, *, reduction: str = "m
         return NotImplemented
     n, classes = logits.shape
     chosen = np.arange(n), cpu.check_indices(target, classes)
-    scale = 1 / n if reduction == "mean" and n else 1
     shifted = logits - cpu.max(logits, axis=1, keepdims=True)
     exponentials = np.exp(shifted)
-    totals = cpu.sum(exponentials, axis=1, keepdims=True)
-    loss = (cpu.sum(np.log(totals), axis=None) - cpu.sum(shifted[chosen], axis=None)) * scale
+    totals = cpu.sum(exponentials, axis=1)
+    loss = cpu.sum(np.log(totals) - shifted[chosen], axis=None)
+    count = n if reduction == "mean" else 1
 
     def dlogits(dy: Any) -> np.ndarray:
-        gradient = exponentials * (dy * scale / totals)
-        gradient[chosen] -= dy * scale
+        share = dy / count
+        gradient = exponentials * (share / totals)[:, None]
+        gradient[chosen] -= share
         return gradient
 
-    return loss, (dlogits, None)
+    return cpu.divide(loss, count), (dlogits, None)
