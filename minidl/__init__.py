@@ -23,7 +23,7 @@ from minidl.dtypes import (
     uint32,
     uint64,
 )
-from minidl.ops import *  # noqa: F403
+from minidl.ops import *
 from minidl.ops import random
 from minidl.ops.random import manual_seed
 

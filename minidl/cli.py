@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from minidl import models, random
 from minidl.data import DataLoader, digits
+from minidl.models import MLP
+from minidl.ops.random import manual_seed
 from minidl.optim import Adam
 from minidl.train import accuracy, train_epoch
 
@@ -39,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     started = time.perf_counter()
-    random.manual_seed(options.seed)
+    manual_seed(options.seed)
     train, test = digits()
     batches = DataLoader(train, options.batch_size, shuffle=True)
-    model = models.MLP(inputs=64)
+    model = MLP(inputs=64)
     optimizer = Adam(model.parameters(), lr=options.lr)
     with _progress(options.epochs * len(batches)) as on_step:
         for _ in range(options.epochs):
@@ -60,7 +61,7 @@ def _train(options: argparse.Namespace) -> int:
 def _progress(steps: int) -> Iterator[Any]:
     """A bar on the terminal's error stream, moved on by each call with a loss."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress
     from rich.progress import TimeRemainingColumn as TimeLeft
 
     columns = "training", BarColumn(), MofNCompleteColumn(), "loss {task.fields[loss]:.4f}"

@@ -11,7 +11,7 @@ The dtypes are NumPy's (every array library that minidl runs on shares them).  T
                              dtype of that kind: int64, float32, complex64
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,7 +53,7 @@ def dtype_of(value: Any, name: str = "dtype") -> np.dtype:
     return np.dtype(dtype.type)  # the one object of that dtype, in native byte order
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote(first: np.dtype, second: np.dtype) -> np.dtype:
     """The dtype of the table above for two arrays."""
     kinds = _KIND[first.kind], _KIND[second.kind]
@@ -67,7 +67,7 @@ def promote(first: np.dtype, second: np.dtype) -> np.dtype:
     return first if kinds[0] > kinds[1] else second
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote_weak(dtype: np.dtype | None, scalar: type) -> np.dtype:
     """The dtype of the table above for arrays of `dtype` (None: no array) with a Python scalar."""
     kind = (bool, int, float, complex).index(scalar)
@@ -76,7 +76,7 @@ def promote_weak(dtype: np.dtype | None, scalar: type) -> np.dtype:
     return dtype
 
 
-@lru_cache(maxsize=None)
+@cache
 def satisfy(rule: Rule, dtype: np.dtype) -> np.dtype:
     """`dtype` if `rule` allows it, the dtype it is lifted to, or an error."""
     if _KIND[dtype.kind] >= rule.lowest:

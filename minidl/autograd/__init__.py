@@ -1,0 +1,1 @@
+"""Tensors, operations, and the engine that differentiates them."""

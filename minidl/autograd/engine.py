@@ -10,7 +10,6 @@ the differentiable namespace, and the pullback that this gives is recorded as an
 """
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from heapq import heappop, heappush
 from threading import Lock
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from minidl.autograd import inplace
 from minidl.autograd.graph import Edge, Leaf, Node
 from minidl.autograd.mode import recording_everything
-from minidl.backends import backend_of, by_type, device_backend
+from minidl.backends import backend_of, by_type, cpu, device_backend
 from minidl.backends.rows import RowGradient
 from minidl.errors import GradientError
 
@@ -48,7 +47,7 @@ def gradients(
     create_graph: bool = False,
     retain_graph: bool = False,
 ) -> list[Any]:
-    """The gradients of the roots at the edges `wanted`; None where the roots do not depend on it."""
+    """The gradients of the roots at the edges `wanted`; None where they do not depend on it."""
     walk = _Walk(create_graph, retain_graph)
     walk.wanted = {source for source, _ in wanted}
     walk.needed = _sources_leading_to(walk.wanted, [edge[0] for edge, _ in roots])
@@ -73,7 +72,7 @@ class _Walk:
         self.taken.update(id(gradient) for _, gradient in roots)
         for edge, gradient in roots:
             self.deliver(edge, gradient)
-        with recording_everything() if self.create_graph else nullcontext():
+        with recording_everything() if self.create_graph else cpu.quiet():
             while self.ready:
                 node = heappop(self.ready)[1]
                 dys = self.arrived[node] if node in self.wanted else self.arrived.pop(node)
@@ -124,7 +123,9 @@ class _Walk:
                 if edge is not None:
                     self.deliver(edge, pull(*dys))
         else:
-            for edge, gradient in zip(node.edges, pullback(*dys), strict=True):
+            found = pullback(*dys)
+            found = found if type(found) is tuple else (found,)
+            for edge, gradient in zip(node.edges, found, strict=True):
                 if edge is not None:
                     self.deliver(edge, gradient)
 
@@ -148,9 +149,7 @@ class _Walk:
                 "`with minidl.higher_order():`"
             )
         inputs, settings = node.kept
-        _, pullback = node.operation.body(differentiable, *inputs, **settings)
-        single = len(node.edges) == 1 and type(pullback) is not tuple
-        return (pullback,) if single else pullback
+        return node.operation.body(differentiable, *inputs, **settings)[1]
 
     def take(self, source: Node | Leaf, index: int) -> Any:
         """What arrived, after the hooks of a leaf, as an array that nobody else holds."""

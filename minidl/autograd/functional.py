@@ -45,26 +45,27 @@ def gradients(
     missing = [i for i, g in enumerate(found) if g is None]
     if missing and not allow_unused:
         raise GradientError(
-            f"gradients: the outputs do not depend on inputs {missing}; allow_unused=True gives None"
+            f"gradients: the outputs do not depend on inputs {missing}; allow_unused=True gives "
+            "None for them"
         )
     return tuple(g if g is None or create_graph else Tensor(g) for g in found)
 
 
 @primitive(None)
-def argument(xp, x, /):
+def _argument(xp: Any, x: Any, /) -> Any:
     """x itself, as a node of its own: what a function does with it is told apart from the rest."""
     return x, lambda dy: dy
 
 
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[Tensor, ...]]]:
-    """f(*primals), and its pullback: from the gradient of the value to those of the primals.
+    """Give f(*primals), and its pullback: from the gradient of the value to those of the primals.
 
     The pullback may be called any number of times.  If f returns a tuple, it takes one gradient for
     each.  Its results can be differentiated again if something outside can be: the primals, when
     they require gradients themselves, or tensors that f uses besides them.
     """
     with enable_grad(), higher_order():
-        arguments = [_argument(x) for x in primals]
+        arguments = [_fresh(x) for x in primals]
         value = f(*arguments)
     values = value if isinstance(value, tuple) else (value,)
     ends = [y.edge[0] for y in values if y.edge is not None]
@@ -116,12 +117,12 @@ def value_and_grad(
 
 
 def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The gradient of f, as a function; grad(grad(f)) is the second derivative."""
+    """Make the gradient of f a function; that of `grad(f)` is the second derivative."""
     both = value_and_grad(f, argnums)
     return lambda *args, **kwargs: both(*args, **kwargs)[1]
 
 
-def _argument(x: Any) -> Tensor:
+def _fresh(x: Any) -> Tensor:
     """A tensor of its own for an argument, so that its gradient is that of the function alone."""
     x = engine.differentiable.asarray(x)
-    return argument(x) if x.edge is not None else x.detach().requires_grad_()
+    return _argument(x) if x.edge is not None else x.detach().requires_grad_()

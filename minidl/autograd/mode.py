@@ -13,7 +13,8 @@ class Mode(NamedTuple):
     fast: bool = True  # a backend's kernels run where it has them
 
 
-current: ContextVar[Mode] = ContextVar("minidl mode", default=Mode())
+_DEFAULT = Mode()
+current: ContextVar[Mode] = ContextVar("minidl mode", default=_DEFAULT)
 
 
 class _Change(ContextDecorator):

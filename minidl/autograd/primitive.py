@@ -31,7 +31,7 @@ from minidl.errors import DeviceError, DTypeError, MinidlError, describe, explai
 
 
 def primitive(
-    rule: Rule | None | Callable[..., Any] = REAL,
+    rule: Rule | Callable[..., Any] | None = REAL,
     *,
     apart: Sequence[int] = (),
     constants: Sequence[int] = (),
@@ -105,7 +105,7 @@ class _Arguments:
     """Which arguments of a body are arrays, and which are settings."""
 
     def __init__(self, body: Callable[..., Any]) -> None:
-        namespace, *parameters = inspect.signature(body).parameters.values()
+        _, *parameters = inspect.signature(body).parameters.values()  # all but the namespace
         self.body = body
         self.name = body.__name__.lstrip("_")
         self.signature = inspect.Signature(parameters)
@@ -117,13 +117,13 @@ class _Arguments:
     def __call__(self, given: tuple, settings: dict) -> tuple[tuple, dict]:
         """The arrays, None for those left out, and the settings by name."""
         try:
-            bound = self.signature.bind(*given, **settings)
+            self.signature.bind(*given, **settings)
         except TypeError as error:
             raise TypeError(f"{self.name}{self.signature}: {error}") from None
         if self.variadic:
             return given, settings
         arrays = given[: self.count] + (None,) * (self.count - len(given))
-        return arrays, {**dict(zip(self.names, given[self.count :])), **settings}
+        return arrays, {**dict(zip(self.names, given[self.count :], strict=False)), **settings}
 
     def dress(self, operation: Any) -> Any:
         """Give the operation its body, and the signature that its users see."""
@@ -237,15 +237,16 @@ def _record(
     outputs = [x if type(x) in by_type else backend.asarray(x) for x in outputs]
     node = None
     if mode.record and pullback is not None and any(edges):
-        if type(pullback) is not tuple:
-            pullback = (pullback,) if len(edges) == 1 else pullback
-        elif None in edges or None in pullback:
+        if type(pullback) is tuple and (None in edges or None in pullback):
             # What nobody wants is dropped, with all that it captured.
             edges = [edge if pull else None for edge, pull in zip(edges, pullback, strict=True)]
-            pullback = tuple([pull if edge else None for edge, pull in zip(edges, pullback, strict=True)])
+            pairs = zip(edges, pullback, strict=True)
+            pullback = tuple([pull if edge else None for edge, pull in pairs])
         kept = None
-        if mode.keep_inputs:  # snapshots: a later write may give an input another edge
-            kept = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs], settings
+        if mode.keep_inputs:
+            # Snapshots: a later write may give an input another edge.
+            copies = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs]
+            kept = copies, settings
         node = Node(operation, pullback, edges, [(x.shape, x.dtype) for x in outputs], kept)
     tensors = [
         Tensor(x, (node, i) if node and x.dtype.kind == "f" and i not in constants else None)

@@ -12,7 +12,7 @@ import numpy as np
 from minidl import dtypes
 from minidl.autograd import engine, inplace
 from minidl.autograd.graph import Edge, Leaf
-from minidl.backends import backend_of, device_backend
+from minidl.backends import backend_of
 from minidl.errors import DTypeError, GradientError, ShapeError
 
 

@@ -3,15 +3,14 @@
     name        what `device=` calls it: "cpu"
     Array       the type of its arrays; an operation runs on the backend of its arrays' type
     Scalar      the type that its operators may give for 0-d results (NumPy does); else Array
-    functions   those of the table below, on arrays of that type
-    to_numpy    to_numpy(x) → the values as a NumPy array on the host
-    add_at      add_at(x, index, values): x[index] += values in place, each of repeated indices
+    functions   those of the tables below
     kernel      kernel(name) → a faster version of the operation `name`, or None
 
-The arrays themselves have `shape`, `dtype`, `ndim`, `size`, `base` (the array whose memory they
-show, or None), `T` (of matrices), `copy()`, `astype(dtype)`, `reshape(shape)`, the arithmetic, comparison and matrix
-operators, and indexing; and weak references to them can be made.  Everything else that a body does to an array is a function of this table,
-and minidl has a public function of the same name and arguments, which does it to Tensors.
+The arrays themselves have `shape`, `dtype`, `ndim`, `size`, `T` (of matrices), `base` (the array
+whose memory they show, or None), `copy()`, `astype(dtype)`, `reshape(shape)`, the arithmetic,
+comparison and matrix operators, and indexing; and they can be weakly referenced.  Everything else
+that a body does to an array is a function of this table, and minidl has a public function of the
+same name and arguments, which does it to Tensors.
 
 A kernel has the signature of its operation and returns `value, pullback` as a primitive's body
 does; it may return NotImplemented for inputs it is not made for, and the body runs.  A pullback
@@ -27,6 +26,7 @@ FUNCTIONS = {
     "remainder": "(x1, x2)  x₁ − x₂·⌊x₁ / x₂⌋",
     "pow": "(x1, x2)  x₁ to the power of x₂",
     "xdivy": "(x1, x2)  x₁ / x₂, and 0 where x₁ is 0, whatever x₂ is",
+    "xmuly": "(x1, x2)  x₁ · x₂ with 0·∞ = 0",
     "xlogy": "(x1, x2)  x₁ · log x₂, and 0 where x₁ is 0, whatever x₂ is",
     "maximum": "(x1, x2)  the larger of two; NaN if either is",
     "minimum": "(x1, x2)  the smaller of two; NaN if either is",
@@ -79,19 +79,25 @@ FUNCTIONS = {
     "stack": "(arrays, *, axis)  along a new axis",
     # indexing; an index is anything that x[index] takes
     "put_at": "(x, values, index)  a copy of x with x[index] = values",
-    "scatter_at": "(values, index, shape)  zeros, with values added at index: x[index] turned round",
+    "scatter_at": "(values, index, shape)  zeros, with values added at index",
     "take_along_axis": "(x, indices, *, axis)  z[…, i, …] = x[…, indices[…, i, …], …]",
     "scatter_add": "(x, indices, values, *, axis)  a copy of x, plus values where indices point",
     "check_indices": "(indices, size)  indices, or BoundsError if one is outside 0 … size − 1",
-    # making arrays; dtype: one of minidl.dtypes
+    # arrays of another dtype, device or content
     "astype": "(x, dtype)  a copy in another dtype",
     "to_device": "(x, device)  a copy on another device",
-    "asarray": "(values, dtype)  from nested lists or a host array",
+    "zeros_like": "(x)  zeros of the shape and dtype of x",
+    "uniform_like": "(x, key)  uniform in [0, 1): Philox numbers of key = (seed, offset)",
+}
+
+# What the engine, the optimisers and the functions that make tensors need beside that.
+SERVICES = {
+    "asarray": "(values, *, dtype)  from numbers, nested lists or a host array",
     "zeros": "(shape, *, dtype)  0 everywhere",
     "full": "(shape, fill_value, *, dtype)  fill_value everywhere",
-    "zeros_like": "(x)  zeros of the shape and dtype of x",
     "arange": "(start, stop, step, *, dtype)  start, start + step, … below stop",
-    "uniform_like": "(x, key)  uniform in [0, 1): Philox numbers of key = (seed, offset)",
+    "to_numpy": "(x)  the values as a NumPy array on the host",
+    "add_at": "(x, index, values)  x[index] += values in place; a place named twice gets both",
 }
 
 KERNELS = {

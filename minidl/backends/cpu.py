@@ -2,48 +2,11 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy import (  # noqa: F401  (this module is the namespace that bodies run in)
-    abs,
-    arange,
-    argmax,
-    argmin,
-    argsort,
-    asarray,
-    atan,
-    broadcast_to,
-    ceil,
-    concat,
-    cos,
-    expand_dims,
-    flip,
-    floor,
-    full,
-    isfinite,
-    isinf,
-    isnan,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    maximum,
-    minimum,
-    permute_dims,
-    round,
-    sign,
-    sin,
-    squeeze,
-    stack,
-    take_along_axis,
-    tanh,
-    where,
-    zeros,
-    zeros_like,
-)
 
 from minidl.backends import philox
 from minidl.backends.registry import to_device  # noqa: F401
@@ -52,18 +15,36 @@ from minidl.errors import BoundsError
 name = "cpu"
 Array, Scalar = np.ndarray, np.generic
 
+# NumPy has these under the same names.
+abs, ceil, floor, round, sign = np.abs, np.ceil, np.floor, np.round, np.sign
+maximum, minimum, where = np.maximum, np.minimum, np.where
+sin, cos, atan, tanh = np.sin, np.cos, np.atan, np.tanh
+isfinite, isinf, isnan = np.isfinite, np.isinf, np.isnan
+logical_and, logical_or, logical_xor = np.logical_and, np.logical_or, np.logical_xor
+logical_not, argmax, argmin, argsort = np.logical_not, np.argmax, np.argmin, np.argsort
+permute_dims, expand_dims, squeeze = np.permute_dims, np.expand_dims, np.squeeze
+broadcast_to, flip, concat, stack = np.broadcast_to, np.flip, np.concat, np.stack
+take_along_axis, asarray, arange = np.take_along_axis, np.asarray, np.arange
+zeros, zeros_like, full = np.zeros, np.zeros_like, np.full
+
 # The reductions of the ufuncs skip a Python layer that costs as much as a small sum does.
 sum, max, min = np.add.reduce, np.maximum.reduce, np.minimum.reduce
 all, any = np.logical_and.reduce, np.logical_or.reduce
 
-# Functions with poles give their infinity or NaN without a warning on the screen.
-quiet = np.errstate(all="ignore")
-acos, asin, cosh, sinh, tan = map(quiet, (np.acos, np.asin, np.cosh, np.sinh, np.tan))
-exp, expm1, log, log1p, sqrt = map(quiet, (np.exp, np.expm1, np.log, np.log1p, np.sqrt))
-divide, floor_divide, remainder = map(quiet, (np.divide, np.floor_divide, np.remainder))
-pow = quiet(np.pow)
-xdivy = quiet(lambda x1, x2: np.where(np.equal(x1, 0), x1, x1 / x2))
-xlogy = quiet(lambda x1, x2: np.where(np.equal(x1, 0), x1, x1 * np.log(x2)))
+
+def quiet() -> np.errstate:
+    """Infinities and NaNs come without a warning inside this context."""
+    return np.errstate(all="ignore")
+
+
+# Functions with poles.
+acos, asin, cosh, sinh, tan = map(quiet(), (np.acos, np.asin, np.cosh, np.sinh, np.tan))
+exp, expm1, log, log1p, sqrt = map(quiet(), (np.exp, np.expm1, np.log, np.log1p, np.sqrt))
+divide, floor_divide, remainder = map(quiet(), (np.divide, np.floor_divide, np.remainder))
+pow = quiet()(np.pow)
+xdivy = quiet()(lambda x1, x2: np.where(np.equal(x1, 0), 0, x1 / x2))
+xmuly = quiet()(lambda x1, x2: np.where(np.equal(x1, 0) | np.equal(x2, 0), 0, x1 * x2))
+xlogy = quiet()(lambda x1, x2: np.where(np.equal(x1, 0), 0, x1 * np.log(x2)))
 
 
 def to_numpy(x: Array) -> Array:
@@ -73,7 +54,7 @@ def to_numpy(x: Array) -> Array:
 
 def erf(x: Array) -> Array:
     """The error function, SciPy's: imported when it is first needed."""
-    return import_module("scipy.special").erf(x)
+    return import_module("scipy.special").erf(x).astype(x.dtype)
 
 
 def reshape(x: Array, shape: Sequence[int]) -> Array:
@@ -86,7 +67,7 @@ def matrix_transpose(x: Array) -> Array:
     return x.swapaxes(-1, -2)
 
 
-@quiet
+@quiet()
 def astype(x: Array, dtype: np.dtype) -> Array:
     """A copy in another dtype; NaN becomes an arbitrary integer, as everywhere."""
     return x.astype(dtype)
@@ -140,7 +121,7 @@ def uniform_like(x: Array, key: tuple[int, int]) -> Array:
 _KERNEL_FILES = {"cross_entropy": "loss", "embedding": "embedding"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def kernel(name: str) -> Callable[..., Any] | None:
     """The kernel of that name; its file is imported when it is first needed."""
     if name not in _KERNEL_FILES:

@@ -45,7 +45,7 @@ def collate(samples: Sequence[Any]) -> Any:
     shapes = {x.shape for x in tensors}
     if len(shapes) > 1:
         raise ShapeError(
-            f"DataLoader: samples of one batch must have one shape; got {sorted(shapes)}; pad them, "
-            "or pass collate_fn"
+            f"DataLoader: samples of one batch must have one shape; got {sorted(shapes)}; pad "
+            "them, or pass collate_fn"
         )
     return stack(tensors)

@@ -58,7 +58,7 @@ class Identity(Module):
 
 
 class Sequential(Module):
-    """One module after another; their names are "0", "1", …"""
+    """One module after another; their names are "0", "1" and so on."""
 
     def __init__(self, *modules: Module) -> None:
         for i, module in enumerate(modules):

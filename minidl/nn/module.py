@@ -58,7 +58,7 @@ class Module:
         return _named(vars(self), Module)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
-        """This module and all inside it, however deep; each once."""
+        """Yield this module and all inside it, however deep; each once."""
         return self._named_modules(prefix, set())
 
     def _named_modules(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, "Module"]]:
@@ -94,7 +94,7 @@ class Module:
         return (buffer for _, buffer in self.named_buffers())
 
     def modules(self) -> Iterator["Module"]:
-        """This module and all inside it."""
+        """Yield this module and all inside it."""
         return (module for _, module in self.named_modules())
 
     def children(self) -> Iterator["Module"]:
@@ -186,7 +186,7 @@ class Module:
 
 
 def _named(attributes: Mapping[str, Any], kind: Any) -> Iterator[tuple[str, Any]]:
-    """The values of a kind among attributes, and inside lists, tuples and dicts, with their path."""
+    """The values of a kind among attributes, and in lists, tuples and dicts, with their path."""
     for name, value in attributes.items():
         if isinstance(value, kind):
             yield str(name), value

@@ -35,25 +35,25 @@ def multiply(xp, x1, x2, /):
 def divide(xp, x1, x2, /):
     """z = x₁/x₂;   dx₁ = dz/x₂,   dx₂ = −dz·z/x₂.
 
-    No gradient comes from where dz is 0, even if x₂ is 0 there: masked quotients are safe.
+    Where dz is 0, so is the gradient, even if x₂ is 0 there: masked quotients are safe.
     """
     z = xp.divide(x1, x2)
-    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.xdivy(dz, x2) * z)
+    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.xmuly(xp.xdivy(dz, x2), z))
 
 
 @primitive(NUMBER)
 def pow(xp, x1, x2, /):
     """z = x₁^x₂;   dx₁ = dz·x₂·x₁^(x₂−1),   dx₂ = dz·z·log x₁.
 
-    At x₂ = 0, dx₁ is 0; where z is 0, dx₂ is 0.
+    At x₂ = 0, dx₁ is 0; at x₁ = 0 ≤ x₂, dx₂ is 0.
     """
     z = xp.pow(x1, x2)
 
-    def dx1(dz):
-        power = xp.pow(x1, x2 - (x2 != 0))
-        return xp.where(dz * x2 == 0, dz * 0, dz * x2 * power)
+    def dx2(dz):
+        flat = xp.logical_and(x1 == 0, x2 >= 0)
+        return xp.xlogy(xp.where(flat, 0, dz * z), x1)
 
-    return z, (dx1, lambda dz: xp.xlogy(dz * z, x1))
+    return z, (lambda dz: xp.xmuly(dz, x2 * xp.pow(x1, x2 - (x2 != 0))), dx2)
 
 
 @primitive(NUMBER)
@@ -78,7 +78,13 @@ def remainder(xp, x1, x2, /):
 def xdivy(xp, x1, x2, /):
     """z = x₁/x₂, and 0 where x₁ is 0;   dx₁ = dz/x₂,   dx₂ = −dz·z/x₂."""
     z = xp.xdivy(x1, x2)
-    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.xdivy(dz * z, x2))
+    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.xmuly(xp.xdivy(dz, x2), z))
+
+
+@primitive
+def xmuly(xp, x1, x2, /):
+    """z = x₁·x₂ with 0·∞ = 0;   dx₁ = dz·x₂,   dx₂ = dz·x₁."""
+    return xp.xmuly(x1, x2), (lambda dz: xp.xmuly(dz, x2), lambda dz: xp.xmuly(dz, x1))
 
 
 @primitive
@@ -205,7 +211,7 @@ def maximum(xp, x1, x2, /):
     """z = max(x₁, x₂);   dz goes to the larger, half to each of equals."""
 
     def share(dz, mine, other):
-        return xp.where(mine > other, dz, xp.where(mine == other, dz / 2, dz * 0))
+        return xp.where(mine > other, dz, xp.where(mine == other, dz / 2, 0))
 
     return xp.maximum(x1, x2), (lambda dz: share(dz, x1, x2), lambda dz: share(dz, x2, x1))
 
@@ -215,7 +221,7 @@ def minimum(xp, x1, x2, /):
     """z = min(x₁, x₂);   dz goes to the smaller, half to each of equals."""
 
     def share(dz, mine, other):
-        return xp.where(mine < other, dz, xp.where(mine == other, dz / 2, dz * 0))
+        return xp.where(mine < other, dz, xp.where(mine == other, dz / 2, 0))
 
     return xp.minimum(x1, x2), (lambda dz: share(dz, x1, x2), lambda dz: share(dz, x2, x1))
 
@@ -225,8 +231,8 @@ def where(xp, condition, x1, x2, /):
     """z = x₁ where the condition holds, else x₂;   dz goes to the one chosen."""
     pullbacks = (
         None,
-        lambda dz: xp.where(condition, dz, dz * 0),
-        lambda dz: xp.where(condition, dz * 0, dz),
+        lambda dz: xp.where(condition, dz, 0),
+        lambda dz: xp.where(condition, 0, dz),
     )
     return xp.where(condition, x1, x2), pullbacks
 

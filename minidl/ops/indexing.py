@@ -10,16 +10,16 @@ from minidl.dtypes import ANY, NUMBER
 from minidl.errors import ShapeError
 
 
-def plain(index):
+def _plain(index):
     """An index with arrays in place of tensors, as backends take it."""
     if isinstance(index, tuple):
-        return tuple(plain(part) for part in index)
+        return tuple(_plain(part) for part in index)
     return index.data if isinstance(index, Tensor) else index
 
 
 def getitem(x, index, /):
     """x[index]: integers, slices, None and …, integer tensors, or one bool tensor."""
-    return _getitem(x, index=plain(index))
+    return _getitem(x, index=_plain(index))
 
 
 @primitive(None)

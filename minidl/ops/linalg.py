@@ -1,5 +1,7 @@
 """Matrices."""
 
+import math
+
 from minidl.autograd.primitive import primitive
 from minidl.dtypes import NUMBER
 from minidl.errors import ShapeError
@@ -49,6 +51,7 @@ def linear(xp, x, weight, bias=None, /):
     def dweight(dy):
         if dy.ndim == 2:
             return dy.T @ x
-        return xp.reshape(dy, (-1, weight.shape[0])).T @ xp.reshape(x, (-1, weight.shape[1]))
+        rows = math.prod(x.shape[:-1])
+        return xp.reshape(dy, (rows, weight.shape[0])).T @ xp.reshape(x, (rows, weight.shape[1]))
 
     return y if bias is None else y + bias, (lambda dy: dy @ weight, dweight, lambda dy: dy)

@@ -40,7 +40,7 @@ def _in_place(operation: Callable) -> Callable:
 def _setitem(x: Tensor, index: Any, values: Any) -> None:
     """x[index] = values, in the dtype of x."""
     values = creation.asarray(values, dtype=x.dtype) if not isinstance(values, Tensor) else values
-    _write(x, values.astype(x.dtype) if values.dtype != x.dtype else values, indexing.plain(index))
+    _write(x, values.astype(x.dtype) if values.dtype != x.dtype else values, indexing._plain(index))
 
 
 def _write(x: Tensor, values: Tensor, index: Any) -> None:
@@ -116,15 +116,12 @@ LOGIC = {
     "xor": elementwise.logical_xor,
     "invert": elementwise.logical_not,
 }
-METHODS = (
-    *(reduction.sum, reduction.mean, reduction.var, reduction.std, reduction.max, reduction.min),
-    *(reduction.all, reduction.any, reduction.argmax, reduction.argmin, reduction.logsumexp),
-    *(elementwise.abs, elementwise.square, elementwise.sqrt, elementwise.exp, elementwise.log),
-    *(elementwise.sin, elementwise.cos, elementwise.tanh, elementwise.clip, elementwise.floor),
-    *(elementwise.round, activation.relu, activation.sigmoid),
-    *(activation.softmax, activation.log_softmax),
-    *(manipulation.astype, manipulation.copy, manipulation.squeeze, manipulation.permute_dims, manipulation.to_device),
-)
+METHODS = {
+    elementwise: "abs square sqrt exp log sin cos tanh clip floor round",
+    reduction: "sum mean var std max min all any argmax argmin logsumexp",
+    activation: "relu sigmoid softmax log_softmax",
+    manipulation: "astype copy squeeze permute_dims to_device",
+}
 
 
 def equip(cls: type[Tensor]) -> None:
@@ -135,7 +132,8 @@ def equip(cls: type[Tensor]) -> None:
         setattr(cls, f"__i{name}__", _in_place(operation))
     for name, operation in {**COMPARISONS, **LOGIC}.items():
         setattr(cls, f"__{name}__", operation)
-    for operation in METHODS:
-        setattr(cls, operation.__name__, operation)
+    for module, names in METHODS.items():
+        for name in names.split():
+            setattr(cls, name, getattr(module, name))
     cls.reshape, cls.flatten = _reshape, _flatten
     cls.T, cls.mT = property(_transposed), property(manipulation.matrix_transpose)

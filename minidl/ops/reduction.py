@@ -52,8 +52,9 @@ def var(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
 
 @composite
 def std(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
-    """y = √var(x).  PyTorch's default correction is 1."""
-    return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))
+    """y = √var(x), with gradient 0 where it is 0.  PyTorch's default correction is 1."""
+    v = xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
+    return xp.where(v == 0, v, xp.sqrt(xp.where(v == 0, 1, v)))
 
 
 def _extremum(xp, x, y, axis, keepdims):

@@ -1,0 +1,1 @@
+"""Faster versions of operations on the CPU, a file a family."""
