@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from minidl.backends import cpu, register
-from minidl.backends.contract import FUNCTIONS
+from minidl.backends.contract import FUNCTIONS, SERVICES
 from minidl.backends.registry import to_device
 
 TOY = "toy"
@@ -64,7 +64,19 @@ def _toy(function):
     return on_toys
 
 
-for name in ("add", "sub", "mul", "truediv", "and_", "or_", "xor", "rshift", "lshift", "matmul"):
+for name in (
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "and_",
+    "or_",
+    "xor",
+    "rshift",
+    "lshift",
+    "matmul",
+    "pow",
+):
     function = getattr(operator, name)
     short = name.rstrip("_")
     setattr(ToyArray, f"__{short}__", _toy(function))
@@ -74,17 +86,15 @@ for name in ("neg", "eq", "ne", "lt", "le", "gt", "ge"):
     setattr(ToyArray, f"__{name}__", _toy(getattr(operator, name)))
 ToyArray.__hash__ = object.__hash__
 
-OWN = {"asarray": _toy(np.array), "to_device": to_device}
+OWN = {"asarray": _toy(np.array), "to_numpy": _plain, "to_device": to_device}
 
 register(
     SimpleNamespace(
         name=TOY,
         Array=ToyArray,
         Scalar=ToyArray,
-        to_numpy=_plain,
         kernel=lambda name: None,
-        add_at=_toy(cpu.add_at),
-        **{name: _toy(getattr(cpu, name)) for name in FUNCTIONS if name not in OWN},
+        **{name: _toy(getattr(cpu, name)) for name in [*FUNCTIONS, *SERVICES] if name not in OWN},
         **OWN,
     )
 )

@@ -65,7 +65,7 @@ def primitive(
                 )
                 if result is NotImplemented:
                     result = body(backend, *arrays, **settings)
-            except (ValueError, TypeError, IndexError, OverflowError) as error:
+            except EXPLAINED as error:
                 split(inputs, settings)  # says so if a setting is missing or unknown
                 raise _explained(name, inputs, error) from error
             return _record(mode, operation, backend, inputs, edges, settings, result, constants)
@@ -92,11 +92,17 @@ def composite(body: Callable[..., Any]) -> Callable[..., Any]:
         if mode.fast and not mode.keep_inputs:
             arrays, edges, backend = _gather(name, inputs, None, ())
             kernel = backend.kernel(name)
-            result = NotImplemented if kernel is None else kernel(*arrays, **settings)
+            try:
+                result = NotImplemented if kernel is None else kernel(*arrays, **settings)
+            except EXPLAINED as error:
+                raise _explained(name, inputs, error) from error
             if result is not NotImplemented:
                 return _record(mode, operation, backend, inputs, edges, settings, result, ())
         tensors = [Tensor(x) if type(x) in by_type else x for x in inputs]
-        return body(engine.differentiable, *tensors, **settings)
+        try:
+            return body(engine.differentiable, *tensors, **settings)
+        except MinidlError as error:
+            raise _explained(name, inputs, error) from error
 
     return split.dress(operation)
 
@@ -133,6 +139,7 @@ class _Arguments:
         return operation
 
 
+EXPLAINED = ValueError, TypeError, IndexError, OverflowError  # what array libraries raise
 _WEAK = {float, int, bool, type(None)}  # these take the dtype of a float array as they are
 
 
@@ -258,5 +265,5 @@ def _record(
 def _explained(name: str, inputs: Sequence[Any], error: Exception) -> Exception:
     """The error to raise for one that an array library raised."""
     if isinstance(error, MinidlError):
-        return type(error)(f"{name}: {error}") if name not in str(error) else error
+        return error if name in str(error) else type(error)(f"{name}: {error}")
     return explain(name, inputs, error)

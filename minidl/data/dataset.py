@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ShapeError
+from minidl.errors import ShapeError, describe
 from minidl.ops import asarray, stack
 
 
@@ -35,12 +35,30 @@ class TensorDataset:
 def collate(samples: Sequence[Any]) -> Any:
     """A batch of samples: numbers and arrays are stacked; tuples, lists and dicts, inside."""
     first = samples[0]
-    if isinstance(first, dict):
-        return {key: collate([sample[key] for sample in samples]) for key in first}
-    if isinstance(first, tuple | list):
-        return type(first)(collate(list(column)) for column in zip(*samples, strict=True))
     if isinstance(first, str | bytes):
         return list(samples)
+    if not isinstance(first, dict | list | tuple):
+        return _stacked(samples)
+    keys = first.keys() if isinstance(first, dict) else range(len(first))
+    for sample in samples:
+        own = sample.keys() if isinstance(sample, dict) else range(_length(sample))
+        if type(sample) is not type(first) or own != keys:
+            raise ShapeError(
+                f"DataLoader: samples of one batch must be alike; got {describe(first)} and "
+                f"{describe(sample)}; pass collate_fn to join them"
+            )
+    columns = [collate([sample[key] for sample in samples]) for key in keys]
+    if isinstance(first, dict):
+        return dict(zip(keys, columns, strict=True))
+    return first._make(columns) if hasattr(first, "_make") else type(first)(columns)
+
+
+def _length(sample: Any) -> int:
+    return len(sample) if isinstance(sample, list | tuple) else -1
+
+
+def _stacked(samples: Sequence[Any]) -> Tensor:
+    """Numbers or arrays of one shape along a new first axis."""
     tensors = [asarray(sample) for sample in samples]
     shapes = {x.shape for x in tensors}
     if len(shapes) > 1:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from minidl.data.dataset import collate
 from minidl.errors import ArgumentError
 from minidl.ops import arange
@@ -30,9 +32,9 @@ class DataLoader:
         collate_fn: Callable[[list[Any]], Any] | None = None,
         generator: Generator | None = None,
     ) -> None:
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ArgumentError(f"DataLoader: batch_size is a number from 1 on; got {batch_size}")
-        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+            raise ArgumentError(f"DataLoader: batch_size is a number from 1 on; got {batch_size!r}")
+        self.dataset, self.batch_size, self.shuffle = dataset, int(batch_size), shuffle
         self.drop_last, self.collate_fn = drop_last, collate_fn
         self.generator = generator or default_generator
 

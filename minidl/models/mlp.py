@@ -2,7 +2,7 @@
 
 from minidl import nn
 from minidl.autograd.tensor import Tensor
-from minidl.ops import relu
+from minidl.ops import flatten, relu
 
 
 class MLP(nn.Module):
@@ -12,14 +12,13 @@ class MLP(nn.Module):
     """
 
     def __init__(self, inputs: int = 784, classes: int = 10) -> None:
-        self.inputs = inputs
         self.fc1 = nn.Linear(inputs, 128)
         self.fc2 = nn.Linear(128, 64)
         self.fc3 = nn.Linear(64, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, …) → (N, classes)."""
-        x = x.reshape(-1, self.inputs)
+        x = flatten(x, 1)
         x = relu(self.fc1(x))
         x = relu(self.fc2(x))
         return self.fc3(x)

@@ -1,4 +1,8 @@
-"""Activations as layers."""
+"""Activations as layers.
+
+Where PyTorch's twin has a setting `inplace`, it is accepted, and changes nothing: the result is the
+same, and memory that no gradient needs is freed anyway.
+"""
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
@@ -8,34 +12,40 @@ from minidl.nn.module import Module
 class ReLU(Module):
     """max(x, 0)."""
 
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
     def forward(self, x: Tensor) -> Tensor:
         return ops.relu(x)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class LeakyReLU(Module):
     """x where x > 0, else negative_slope·x."""
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        self.negative_slope, self.inplace = negative_slope, inplace
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.leaky_relu(x, self.negative_slope)
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+        return f"negative_slope={self.negative_slope}{', inplace=True' if self.inplace else ''}"
 
 
 class ELU(Module):
     """x where x > 0, else α(eˣ − 1)."""
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        self.alpha, self.inplace = alpha, inplace
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.elu(x, self.alpha)
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha}"
+        return f"alpha={self.alpha}{', inplace=True' if self.inplace else ''}"
 
 
 class GELU(Module):
@@ -61,15 +71,27 @@ class Sigmoid(Module):
 class SiLU(Module):
     """x·sigmoid(x)."""
 
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
     def forward(self, x: Tensor) -> Tensor:
         return ops.silu(x)
 
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
 
 class Softplus(Module):
-    """log(1 + eˣ)."""
+    """log(1 + exp(β·x)) / β, and x itself where β·x is above the threshold."""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self.beta, self.threshold = beta, threshold
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.softplus(x)
+        return ops.softplus(x, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
 
 
 class Tanh(Module):
@@ -80,13 +102,20 @@ class Tanh(Module):
 
 
 class Softmax(Module):
-    """exp xᵢ / Σⱼ exp xⱼ along `dim`."""
+    """exp xᵢ / Σⱼ exp xⱼ along `dim`.
 
-    def __init__(self, dim: int = -1) -> None:
+    Without a dim, PyTorch's choice: 0 for tensors of no, one and three axes, else 1.
+    """
+
+    def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
+    def axis(self, x: Tensor) -> int:
+        """The axis for this input."""
+        return self.dim if self.dim is not None else 0 if x.ndim in (0, 1, 3) else 1
+
     def forward(self, x: Tensor) -> Tensor:
-        return ops.softmax(x, axis=self.dim)
+        return ops.softmax(x, axis=self.axis(x))
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -96,4 +125,4 @@ class LogSoftmax(Softmax):
     """log softmax along `dim`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.log_softmax(x, axis=self.dim)
+        return ops.log_softmax(x, axis=self.axis(x))

@@ -2,24 +2,30 @@
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError
 from minidl.nn.module import Module
 from minidl.ops import random
 
 
 class Dropout(Module):
-    """In training, each element is 0 with probability p, and else divided by 1 − p."""
+    """In training, each element is 0 with probability p, and else divided by 1 − p.
 
-    def __init__(self, p: float = 0.5, generator: random.Generator | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ArgumentError(f"Dropout: p is a probability, from 0 to 1; got {p}")
-        self.p, self.generator = p, generator or random.default_generator
+    generator    where the randomness comes from; minidl's default one if left out
+    inplace      accepted for PyTorch's sake, and changes nothing
+    """
+
+    def __init__(
+        self, p: float = 0.5, inplace: bool = False, *, generator: random.Generator | None = None
+    ) -> None:
+        ops.check_probability("Dropout", p)
+        self.p, self.inplace, self.generator = p, inplace, generator
 
     def forward(self, x: Tensor) -> Tensor:
         """The input, with holes in training."""
+        x = ops.asarray(x)
         if not self.training or self.p == 0:
             return x
-        return ops.dropout(x, self.p, key=self.generator.key(x.size))
+        generator = self.generator or random.default_generator
+        return ops.dropout(x, self.p, key=generator.key(x.size))
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}, inplace={self.inplace}"

@@ -1,10 +1,12 @@
 """Fully connected layers, and the shape around them."""
 
 import math
+from functools import partial
 from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.errors import DTypeError, describe
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
 
@@ -17,11 +19,17 @@ class Linear(Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
         self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(ops.empty((out_features, in_features), dtype=dtype))
-        self.bias = Parameter(ops.empty(out_features, dtype=dtype)) if bias else None
+        empty = partial(ops.empty, dtype=dtype, device=device)
+        self.weight = Parameter(empty((out_features, in_features)))
+        self.bias = Parameter(empty(out_features)) if bias else None
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if bias:
             bound = 1 / math.sqrt(max(in_features, 1))
@@ -29,13 +37,17 @@ class Linear(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in_features) → (…, out_features)."""
-        if x.ndim == 0 or x.shape[-1] != self.in_features:
-            raise shape_error(self, f"(…, {self.in_features})", x)
+        if getattr(x, "shape", ())[-1:] != (self.in_features,):
+            bias = ", bias=False" if self.bias is None else ""
+            name = f"Linear({self.in_features}, {self.out_features}{bias})"
+            raise shape_error(name, f"(…, {self.in_features})", x)
         return ops.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        no_bias = ", bias=False" if self.bias is None else ""
-        return f"{self.in_features}, {self.out_features}{no_bias}"
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class Flatten(Module):
@@ -46,7 +58,10 @@ class Flatten(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, …) → (N, all the rest), unless told otherwise."""
-        return x.flatten(self.start_dim, self.end_dim)
+        return ops.flatten(x, self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
 class Identity(Module):
@@ -61,8 +76,8 @@ class Sequential(Module):
     """One module after another; their names are "0", "1" and so on."""
 
     def __init__(self, *modules: Module) -> None:
-        for i, module in enumerate(modules):
-            setattr(self, str(i), module)
+        for module in modules:
+            self.append(module)
 
     def forward(self, x: Any) -> Any:
         """The last module's output."""
@@ -73,6 +88,8 @@ class Sequential(Module):
 
     def append(self, module: Module) -> "Sequential":
         """Add a module at the end."""
+        if not isinstance(module, Module):
+            raise DTypeError(f"Sequential: is made of modules; got {describe(module)}")
         setattr(self, str(len(self)), module)
         return self
 

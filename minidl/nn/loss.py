@@ -8,7 +8,7 @@ from minidl.nn.module import Module
 class CrossEntropyLoss(Module):
     """−log softmax(logits)[target]; reduction is "mean", "sum" or "none"."""
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, *, reduction: str = "mean") -> None:
         self.reduction = reduction
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -19,7 +19,7 @@ class CrossEntropyLoss(Module):
 class MSELoss(Module):
     """(prediction − target)²; reduction is "mean", "sum" or "none"."""
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, *, reduction: str = "mean") -> None:
         self.reduction = reduction
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:

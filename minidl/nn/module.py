@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.errors import MinidlError, ShapeError, describe
+from minidl.errors import DTypeError, MinidlError, ShapeError, describe
 from minidl.ops import asarray
 
 
@@ -54,8 +54,12 @@ class Module:
     # Its parts, in the order in which they were assigned.
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
-        """The modules directly inside this one."""
-        return _named(vars(self), Module)
+        """The modules directly inside this one; each once."""
+        seen: set[int] = set()
+        for name, child in _named(vars(self), Module):
+            if id(child) not in seen:
+                seen.add(id(child))
+                yield name, child
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
         """Yield this module and all inside it, however deep; each once."""
@@ -102,7 +106,7 @@ class Module:
         return (child for _, child in self.named_children())
 
     def apply(self, function: Callable[["Module"], Any]) -> Self:
-        """Call a function with every module inside this one, and then with this one."""
+        """Call a function with every module inside this one, and last with this one."""
         for child in self.children():
             child.apply(function)
         function(self)
@@ -136,10 +140,9 @@ class Module:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers by path, sharing their memory; a shared tensor under each name."""
-        state = {}
-        for prefix, module in self.named_modules():
-            for name, tensor in _named(vars(module), Parameter | Buffer):
-                state[f"{prefix}.{name}" if prefix else name] = tensor.detach()
+        state = {name: tensor.detach() for name, tensor in _named(vars(self), Parameter | Buffer)}
+        for prefix, child in _named(vars(self), Module):
+            state.update({f"{prefix}.{name}": x for name, x in child.state_dict().items()})
         return state
 
     def load_state_dict(
@@ -153,11 +156,12 @@ class Module:
         own = self.state_dict()
         missing = [name for name in own if name not in state]
         unexpected = [name for name in state if name not in own]
-        given = {name: asarray(state[name]) for name in own if name in state}
+        given = {name: _value(name, state[name]) for name in own if name in state}
         wrong = [
-            f"{name} has shape {value.shape}, needs {own[name].shape}"
+            f"{name} is {describe(value)}, needs {describe(own[name])}"
             for name, value in given.items()
             if value.shape != own[name].shape
+            or (value.dtype.kind == "c") > (own[name].dtype.kind == "c")
         ]
         if wrong:
             raise ShapeError(f"load_state_dict into {type(self).__name__}: {'; '.join(wrong)}")
@@ -196,7 +200,15 @@ def _named(attributes: Mapping[str, Any], kind: Any) -> Iterator[tuple[str, Any]
                 yield f"{name}.{path}", found
 
 
-def shape_error(layer: Module, needs: str, x: Any) -> ShapeError:
+def _value(name: str, value: Any) -> Tensor:
+    """An entry of a state dict as a tensor."""
+    try:
+        return asarray(value)
+    except MinidlError as error:
+        raise DTypeError(f"load_state_dict: {name}: {error}") from None
+
+
+def shape_error(layer: str, needs: str, x: Any) -> ShapeError:
     """The error of a layer whose input does not fit."""
     given = tuple(x.shape) if hasattr(x, "shape") else describe(x)
-    return ShapeError(f"{layer!r} needs an input of shape {needs}; got {given}")
+    return ShapeError(f"{layer} needs an input of shape {needs}; got {given}")

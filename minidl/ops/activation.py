@@ -3,6 +3,7 @@
 import math
 
 from minidl.autograd.primitive import composite, primitive
+from minidl.errors import ArgumentError
 
 
 @primitive
@@ -47,10 +48,18 @@ def sigmoid(xp, x, /):
 
 
 @primitive
-def softplus(xp, x, /):
-    """y = log(1 + eˣ), without overflow;   dx = dy·sigmoid(x)."""
-    y = xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
-    return y, lambda dy: dy * _sigmoid(xp, x)
+def softplus(xp, x, /, beta=1.0, threshold=20.0):
+    """y = log(1 + exp(β·x)) / β, without overflow;   dx = dy·sigmoid(β·x).
+
+    Where β·x is above the threshold, y = x and dx = dy, as in PyTorch.
+    """
+    z = beta * x
+    linear = z > threshold
+    y = xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z)))
+    return (
+        xp.where(linear, x, y / beta),
+        lambda dy: xp.where(linear, dy, dy * _sigmoid(xp, z)),
+    )
 
 
 @composite
@@ -68,7 +77,7 @@ def gelu(xp, x, /, approximate="none"):
     if approximate == "tanh":
         return 0.5 * x * (1 + xp.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
     if approximate != "none":
-        raise ValueError(f'gelu: approximate is "none" or "tanh"; got {approximate!r}')
+        raise ArgumentError(f'gelu: approximate is "none" or "tanh"; got {approximate!r}')
     return 0.5 * x * (1 + xp.erf(x * math.sqrt(0.5)))
 
 
@@ -88,12 +97,17 @@ def log_softmax(xp, x, /, *, axis=-1):
     return y, lambda dy: dy - xp.exp(y) * xp.sum(dy, axis=axis, keepdims=True)
 
 
+def check_probability(name, p):
+    """Raise if p is no number from 0 to 1."""
+    if not isinstance(p, int | float) or not 0 <= p <= 1:
+        raise ArgumentError(f"{name}: p is a probability, a number from 0 to 1; got {p!r}")
+
+
 @composite
 def dropout(xp, x, /, p=0.5, *, key):
     """y = x·m / (1 − p), where each mᵢ is 0 with probability p, else 1: E[y] = x.
 
     key    (seed, offset) of the random numbers, as `Generator.key` gives.  Srivastava et al. 2014
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p is a probability; got {p}")
+    check_probability("dropout", p)
     return xp.where(xp.uniform_like(x, key) < p, 0, x / (1 - p) if p < 1 else x)

@@ -59,7 +59,7 @@ def _array(obj: Any, dtype: np.dtype | None) -> Any:
         dtypes.dtype_of(obj.dtype, "asarray")
         return obj
     if hasattr(obj, "__dlpack__"):
-        return np.from_dlpack(obj)
+        return np.from_dlpack(obj.detach() if hasattr(obj, "detach") else obj)
     try:
         array = np.asarray(obj)
     except (ValueError, TypeError) as error:
@@ -173,7 +173,7 @@ def eye(
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    shape = tuple(shape) if isinstance(shape, Sequence) else (shape,)
     if not all(isinstance(n, int | np.integer) and n >= 0 for n in shape):
         raise ShapeError(f"a shape is made of whole numbers from 0 on; got {shape}")
     return shape

@@ -1,7 +1,7 @@
 """How wrong a prediction is, as one number."""
 
 from minidl.autograd.primitive import composite
-from minidl.errors import DTypeError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError
 
 
 def _reduce(xp, losses, reduction):
@@ -11,7 +11,7 @@ def _reduce(xp, losses, reduction):
         return xp.sum(losses)
     if reduction == "none":
         return losses
-    raise ValueError(f'reduction is "mean", "sum" or "none"; got {reduction!r}')
+    raise ArgumentError(f'reduction is "mean", "sum" or "none"; got {reduction!r}')
 
 
 @composite

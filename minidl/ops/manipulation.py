@@ -1,14 +1,29 @@
 """The same numbers in another shape, order or dtype."""
 
-from minidl.autograd.primitive import primitive
+import math
+
+from minidl.autograd.primitive import composite, primitive
 from minidl.dtypes import ANY, dtype_of
-from minidl.errors import ShapeError
+from minidl.errors import DTypeError, ShapeError
 
 
 @primitive(None)
 def reshape(xp, x, /, shape):
     """The elements in order in another shape, of which one length may be −1: what is left."""
     return xp.reshape(x, shape), lambda dy: xp.reshape(dy, x.shape)
+
+
+@composite
+def flatten(xp, x, /, start_dim=0, end_dim=-1):
+    """The axes from start_dim to end_dim as one."""
+    ndim = max(x.ndim, 1)
+    if not -ndim <= start_dim < ndim or not -ndim <= end_dim < ndim:
+        raise ShapeError(f"flatten({start_dim}, {end_dim}): shape {x.shape} has no such axes")
+    start, stop = start_dim % ndim, end_dim % ndim + 1
+    if start >= stop:
+        raise ShapeError(f"flatten({start_dim}, {end_dim}): no axes of {x.shape} lie between")
+    length = math.prod(x.shape[start:stop])
+    return xp.reshape(x, (*x.shape[:start], length, *x.shape[stop:]))
 
 
 @primitive(None)
@@ -53,7 +68,10 @@ def flip(xp, x, /, *, axis=None):
 @primitive(None)
 def astype(xp, x, /, dtype):
     """A copy in another dtype; the gradient returns in that of x."""
-    return xp.astype(x, dtype_of(dtype, "astype")), lambda dy: dy
+    dtype = dtype_of(dtype, "astype")
+    if x.dtype.kind == "c" and dtype.kind != "c":
+        raise DTypeError(f"{x.dtype} numbers are not made {dtype}: their imaginary part would go")
+    return xp.astype(x, dtype), lambda dy: dy
 
 
 @primitive(None)

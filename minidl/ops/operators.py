@@ -1,6 +1,5 @@
 """The operators and methods of Tensor, and writing into one."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -39,8 +38,7 @@ def _in_place(operation: Callable) -> Callable:
 
 def _setitem(x: Tensor, index: Any, values: Any) -> None:
     """x[index] = values, in the dtype of x."""
-    values = creation.asarray(values, dtype=x.dtype) if not isinstance(values, Tensor) else values
-    _write(x, values.astype(x.dtype) if values.dtype != x.dtype else values, indexing._plain(index))
+    _write(x, creation.asarray(values, dtype=x.dtype), indexing._plain(index))
 
 
 def _write(x: Tensor, values: Tensor, index: Any) -> None:
@@ -69,16 +67,6 @@ def _write(x: Tensor, values: Tensor, index: Any) -> None:
 def _reshape(x: Tensor, *shape: Any) -> Tensor:
     """reshape(2, 3) and reshape((2, 3))."""
     return manipulation.reshape(x, shape[0] if len(shape) == 1 else shape)
-
-
-def _flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """The axes from start_dim to end_dim as one."""
-    ndim = max(x.ndim, 1)
-    if not (-ndim <= start_dim < ndim and -ndim <= end_dim < ndim):
-        raise ShapeError(f"flatten({start_dim}, {end_dim}): shape {x.shape} has no such axes")
-    start, stop = start_dim % ndim, end_dim % ndim + 1
-    length = math.prod(x.shape[start:stop])
-    return manipulation.reshape(x, (*x.shape[:start], length, *x.shape[stop:]))
 
 
 def _transposed(x: Tensor) -> Tensor:
@@ -120,7 +108,7 @@ METHODS = {
     elementwise: "abs square sqrt exp log sin cos tanh clip floor round",
     reduction: "sum mean var std max min all any argmax argmin logsumexp",
     activation: "relu sigmoid softmax log_softmax",
-    manipulation: "astype copy squeeze permute_dims to_device",
+    manipulation: "astype copy squeeze permute_dims flatten to_device",
 }
 
 
@@ -135,5 +123,5 @@ def equip(cls: type[Tensor]) -> None:
     for module, names in METHODS.items():
         for name in names.split():
             setattr(cls, name, getattr(module, name))
-    cls.reshape, cls.flatten = _reshape, _flatten
+    cls.reshape = _reshape
     cls.T, cls.mT = property(_transposed), property(manipulation.matrix_transpose)

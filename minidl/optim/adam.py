@@ -29,9 +29,6 @@ class Adam(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        check_not_negative("Adam", lr=lr, eps=eps, weight_decay=weight_decay)
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ArgumentError(f"Adam: betas are from 0 to below 1; got {betas}")
         super().__init__(
             params,
             lr=lr,
@@ -41,6 +38,14 @@ class Adam(Optimizer):
             amsgrad=amsgrad,
             maximize=maximize,
         )
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Rates are not negative, and betas are two numbers below 1."""
+        check_not_negative("Adam", settings, "lr", "eps", "weight_decay")
+        betas = settings["betas"]
+        pair = isinstance(betas, tuple | list) and len(betas) == 2
+        if not pair or not all(0 <= beta < 1 for beta in betas):
+            raise ArgumentError(f"Adam: betas are two numbers from 0 to below 1; got {betas!r}")
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         """m and v, and with amsgrad the largest v."""
@@ -56,11 +61,11 @@ class Adam(Optimizer):
         m *= beta1
         m += (1 - beta1) * gradient
         v *= beta2
-        v += (1 - beta2) * gradient * gradient
+        v += (1 - beta2) * (gradient * gradient)
         if group["amsgrad"]:
             v = state["max_exp_avg_sq"]
             v[...] = xp.maximum(v, state["exp_avg_sq"])
-        root = xp.sqrt(v)
+        root = v**0.5
         root /= (1 - beta2**step) ** 0.5
         root += group["eps"]
         return group["lr"] / (1 - beta1**step) * m / root

@@ -8,11 +8,14 @@ parameters there are.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from minidl.autograd import inplace
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
 from minidl.backends.rows import RowGradient
 from minidl.errors import ArgumentError, GradientError, ShapeError
+from minidl.ops import asarray
 
 
 class Optimizer:
@@ -25,22 +28,27 @@ class Optimizer:
     state           for each parameter that has taken a step: their number, and the state arrays
     """
 
+    counts_steps = True  # whether a state without a number of steps is incomplete
+
     def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._flat_states: dict[tuple[int, ...], dict[str, Any]] = {}
+        if isinstance(params, Tensor | Mapping):
+            raise ArgumentError(f"{type(self).__name__}: needs a list of parameters, or of groups")
         params = list(params)
-        if not params:
-            raise ArgumentError(f"{type(self).__name__}: needs at least one parameter; got none")
-        for group in params if isinstance(params[0], Mapping) else [{"params": params}]:
+        groups = params if params and isinstance(params[0], Mapping) else [{"params": params}]
+        for group in groups:
             self.add_param_group(group)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """More parameters, {"params": …}, with settings of their own beside them."""
         name = type(self).__name__
-        given = group["params"]
+        given = group.get("params", ())
         params = [given] if isinstance(given, Tensor) else list(given)
+        if not params:
+            raise ArgumentError(f'{name}: a group needs at least one parameter in "params"')
         known = {p for other in self.param_groups for p in other["params"]}
         for p in params:
             if not isinstance(p, Tensor) or not p.is_leaf:
@@ -51,7 +59,12 @@ class Optimizer:
         unknown = set(group) - {"params", *self.defaults}
         if unknown:
             raise ArgumentError(f"{name}: no setting {sorted(unknown)}; has {list(self.defaults)}")
-        self.param_groups.append({**self.defaults, **group, "params": params})
+        settings = {**self.defaults, **group, "params": params}
+        self.check(settings)
+        self.param_groups.append(settings)
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raise if a setting is outside what the rule is defined for."""
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -64,8 +77,9 @@ class Optimizer:
         """Change every parameter that has a gradient; returns what `closure`, if given, returns."""
         loss = closure() if closure else None
         for group in self.param_groups:
-            for params in self._cohorts(group):
-                self._update(group, params)
+            settings = {name: _plain(value) for name, value in group.items()}
+            for params in self._cohorts(settings):
+                self._update(settings, params)
         return loss
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
@@ -131,13 +145,17 @@ class Optimizer:
 
         The arrays are kept as long as the same parameters step together.
         """
-        key = tuple(map(id, params))
+        key = (*map(id, params), *names)
         if key not in self._flat_states:
-            for other in [k for k in self._flat_states if not set(k).isdisjoint(key)]:
+            for other in [
+                k for k in self._flat_states if not set(k).isdisjoint(key[: len(params)])
+            ]:
                 del self._flat_states[other]
             for p in params:
-                zeros = {name: xp.zeros(p.shape, dtype=p.dtype) for name in names}
-                self.state.setdefault(p, {"step": 0, **zeros})
+                own = self.state.setdefault(p, {"step": 0})
+                for name in names:
+                    if name not in own:
+                        own[name] = xp.zeros(p.shape, dtype=p.dtype)
             flat = {name: _flat(xp, [self.state[p][name] for p in params]) for name in names}
             for name, array in flat.items():
                 for p, piece in zip(params, _pieces(array, params), strict=True):
@@ -149,7 +167,8 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """The settings of every group, and the state of every parameter by its number."""
-        numbers = {p: i for i, (p, _) in enumerate(self._each())}
+        params = (p for group in self.param_groups for p in group["params"])
+        numbers = {p: i for i, p in enumerate(params)}
         groups = [
             {**group, "params": [numbers[p] for p in group["params"]]}
             for group in self.param_groups
@@ -162,28 +181,32 @@ class Optimizer:
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken, with the same parameters in the same order."""
+        if not {"state", "param_groups"} <= set(saved):
+            raise ArgumentError('load_state_dict: needs "state" and "param_groups"')
         needs = [len(group["params"]) for group in self.param_groups]
         given = [len(group["params"]) for group in saved["param_groups"]]
         if needs != given:
             raise ShapeError(f"load_state_dict: groups of {given} parameters; needs {needs}")
-        pairs = self._each()
+        numbers = [n for group in saved["param_groups"] for n in group["params"]]
+        params = dict(
+            zip(numbers, (p for g in self.param_groups for p in g["params"]), strict=True)
+        )
+        groups = [
+            {**own, **{k: v for k, v in new.items() if k in self.defaults}}
+            for own, new in zip(self.param_groups, saved["param_groups"], strict=True)
+        ]
+        rules = {p: group for group in groups for p in group["params"]}
         state = {}
         for number, own in saved["state"].items():
-            p, group = pairs[int(number)]
-            state[p] = {"step": int(own["step"])}
-            for name in self.state_names(group):
-                if name not in own or own[name].shape != p.shape:
-                    raise ShapeError(
-                        f"load_state_dict: parameter {number} needs {name} of shape {p.shape}"
-                    )
-                state[p][name] = backend_of(p.data).astype(own[name].data, p.dtype)
-        self.state, self._flat_states = state, {}
-        for group, new in zip(self.param_groups, saved["param_groups"], strict=True):
-            group.update({name: value for name, value in new.items() if name != "params"})
-
-    def _each(self) -> list[tuple[Tensor, dict[str, Any]]]:
-        """Every parameter, with its group, in order."""
-        return [(p, group) for group in self.param_groups for p in group["params"]]
+            if number not in params:
+                raise ArgumentError(f"load_state_dict: there is no parameter {number}")
+            p = params[number]
+            if "step" not in own and self.counts_steps:
+                raise ArgumentError(f"load_state_dict: parameter {number} has no step")
+            state[p] = _restored(number, own, p, self.state_names(rules[p]))
+        for group in groups:
+            self.check(group)
+        self.state, self._flat_states, self.param_groups = state, {}, groups
 
     def __repr__(self) -> str:
         groups = [
@@ -191,6 +214,24 @@ class Optimizer:
             for group in self.param_groups
         ]
         return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def _restored(number: int, own: Mapping[str, Any], p: Tensor, names: Iterable[str]) -> dict:
+    """The saved state of a parameter, once it is seen to be complete."""
+    state = {"step": int(own.get("step", 1))}
+    for name in names:
+        array = None if own.get(name) is None else asarray(own[name], copy=True)
+        if array is None or array.shape != p.shape:
+            raise ShapeError(f"load_state_dict: parameter {number} needs {name} of shape {p.shape}")
+        state[name] = array.astype(p.dtype).to_device(p.device).data
+    return state
+
+
+def _plain(value: Any) -> Any:
+    """A setting without NumPy's scalars, which would lift float32 to float64."""
+    if isinstance(value, tuple):
+        return tuple(_plain(part) for part in value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _array(gradient: Any) -> Any:

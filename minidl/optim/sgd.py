@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from minidl.errors import ArgumentError
 from minidl.optim.optimizer import Optimizer
 
@@ -17,6 +19,8 @@ class SGD(Optimizer):
     momentum and weight decay, a RowGradient changes only its rows, exactly as a dense one would.
     """
 
+    counts_steps = False  # only the first step is special, and then there is no state
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -28,9 +32,6 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        check_not_negative("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ArgumentError("SGD: nesterov needs a momentum, and no dampening")
         super().__init__(
             params,
             lr=lr,
@@ -40,6 +41,12 @@ class SGD(Optimizer):
             nesterov=nesterov,
             maximize=maximize,
         )
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Rates are not negative, and nesterov goes with plain momentum."""
+        check_not_negative("SGD", settings, "lr", "momentum", "weight_decay")
+        if settings["nesterov"] and (not settings["momentum"] or settings["dampening"]):
+            raise ArgumentError("SGD: nesterov needs a momentum, and no dampening")
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         """v, if there is a momentum."""
@@ -62,8 +69,9 @@ class SGD(Optimizer):
         return not group["momentum"] and not group["weight_decay"]
 
 
-def check_not_negative(name: str, **settings: float) -> None:
-    """Raise for the first setting below 0, or NaN."""
-    for setting, value in settings.items():
-        if not value >= 0:
-            raise ArgumentError(f"{name}: {setting} must not be negative; got {value}")
+def check_not_negative(name: str, settings: Mapping[str, Any], *which: str) -> None:
+    """Raise for the first of these settings that is no number from 0 on."""
+    for setting in which:
+        value = settings[setting]
+        if not isinstance(value, int | float | np.number) or not value >= 0:
+            raise ArgumentError(f"{name}: {setting} is a number from 0 on; got {value!r}")
