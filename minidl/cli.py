@@ -76,8 +76,8 @@ def _positive(kind: type) -> Any:
 
     def parse(text: str) -> Any:
         value = kind(text)
-        if not value > 0:
-            raise argparse.ArgumentTypeError(f"must be more than 0; got {text}")
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"must be a number above 0; got {text}")
         return value
 
     parse.__name__ = kind.__name__

@@ -100,7 +100,7 @@ class _Walk:
         if sums is None:
             sums = self.arrived[source] = [None] * len(source.outputs)
             if type(source) is Node:
-                heappush(self.ready, (-source.order, source))
+                heappush(self.ready, (-source.order, source))  # a heap gives the least first
         if sums[index] is None:
             sums[index] = gradient
         elif edge in self.sums:

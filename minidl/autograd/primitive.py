@@ -239,8 +239,7 @@ def _record(
 ) -> Any:
     """The value as Tensors, with a node behind them if there is anything to differentiate."""
     value, pullback = result
-    several = type(value) is tuple
-    outputs = value if several else (value,)
+    outputs = value if type(value) is tuple else (value,)
     outputs = [x if type(x) in by_type else backend.asarray(x) for x in outputs]
     node = None
     if mode.record and pullback is not None and any(edges):
@@ -255,11 +254,12 @@ def _record(
             copies = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs]
             kept = copies, settings
         node = Node(operation, pullback, edges, [(x.shape, x.dtype) for x in outputs], kept)
-    tensors = [
-        Tensor(x, (node, i) if node and x.dtype.kind == "f" and i not in constants else None)
-        for i, x in enumerate(outputs)
-    ]
-    return tuple(tensors) if several else tensors[0]
+    tensors = [Tensor(x) for x in outputs]
+    if node is not None:
+        for i, tensor in enumerate(tensors):
+            if tensor.data.dtype.kind == "f" and i not in constants:
+                tensor.edge = node, i
+    return tuple(tensors) if type(value) is tuple else tensors[0]
 
 
 def _explained(name: str, inputs: Sequence[Any], error: Exception) -> Exception:

@@ -156,12 +156,11 @@ class Module:
         own = self.state_dict()
         missing = [name for name in own if name not in state]
         unexpected = [name for name in state if name not in own]
-        given = {name: _value(name, state[name]) for name in own if name in state}
+        given = {name: _value(name, state[name], x) for name, x in own.items() if name in state}
         wrong = [
-            f"{name} is {describe(value)}, needs {describe(own[name])}"
+            f"{name} has shape {value.shape}, needs {own[name].shape}"
             for name, value in given.items()
             if value.shape != own[name].shape
-            or (value.dtype.kind == "c") > (own[name].dtype.kind == "c")
         ]
         if wrong:
             raise ShapeError(f"load_state_dict into {type(self).__name__}: {'; '.join(wrong)}")
@@ -172,7 +171,7 @@ class Module:
             )
         with no_grad():
             for name, value in given.items():
-                own[name][...] = value.to_device(own[name].device)
+                own[name][...] = value
         return missing, unexpected
 
     # How it looks.
@@ -200,10 +199,10 @@ def _named(attributes: Mapping[str, Any], kind: Any) -> Iterator[tuple[str, Any]
                 yield f"{name}.{path}", found
 
 
-def _value(name: str, value: Any) -> Tensor:
-    """An entry of a state dict as a tensor."""
+def _value(name: str, value: Any, own: Tensor) -> Tensor:
+    """An entry of a state dict as a tensor that can be written into `own`."""
     try:
-        return asarray(value)
+        return asarray(value).astype(own.dtype).to_device(own.device)
     except MinidlError as error:
         raise DTypeError(f"load_state_dict: {name}: {error}") from None
 

@@ -29,4 +29,4 @@ def cross_entropy(logits: np.ndarray, target: np.ndarray, *, reduction: str = "m
         gradient[chosen] -= share
         return gradient
 
-    return cpu.divide(loss, count), (dlogits, None)
+    return loss * (1 / count if count else np.nan), (dlogits, None)

@@ -1,0 +1,173 @@
+"""The command `python -m bench`."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import libraries, machine, measure, processes, report, retained
+from bench.errors import BenchError
+from bench.machine import Machine
+from bench.report import Row
+from bench.workloads import WORKLOADS, Fresh
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.memory_relu:
+        return _memory_relu(options.json)
+    if not libraries.installed(options.peer):
+        parser.error(f"{options.peer} is not installed here; pip install {options.peer}")
+    if options.memory and not Path("/proc/self/status").exists():
+        parser.error("--memory reads /proc/self/status, which this system does not have")
+    machine.limit_threads(options.threads)
+    try:
+        return _compare(options)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Compare minidl with another library: the same work, side by side.",
+        epilog=f"workloads: {', '.join(WORKLOADS)}",
+    )
+    add = parser.add_argument
+    add("--peer", choices=libraries.PEERS, default="torch", help="the other library (torch)")
+    add("--threads", type=_positive, default=1, help="threads that either side may use (1)")
+    add("--workloads", type=_workloads, help="a comma between them; default: all", metavar="NAMES")
+    add("--rounds", type=_positive, default=15, help="turns that each side gets (15)")
+    add("--memory", action="store_true", help="measure the peak of memory too, in new processes")
+    add("--memory-relu", action="store_true", help="only show what ten recorded ReLUs keep")
+    add("--json", action="store_true", help="end with one line of JSON")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needs a whole number from 1 on; got {text!r}")
+    return int(text)
+
+
+def _workloads(text: str) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    unknown = [name for name in names if name not in WORKLOADS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"no workload {', '.join(map(repr, unknown))}; there are {', '.join(WORKLOADS)}"
+        )
+    return names
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Measure the workloads one after another, and show what was found."""
+    load = os.getloadavg()[0]
+    sides = [libraries.load("minidl"), libraries.load(options.peer)]
+    names = _possible(options.workloads, sides[1], options.peer)
+    _limit_threads(options.threads, sides)
+    here = machine.measured(options.threads)
+    facts = {**_facts(options, here), "load": load}
+    Console().print(_heading(facts), highlight=False)
+    rows = []
+    for name in names:
+        _tell(f"measuring {name} …")
+        rows.append(_row(name, options, sides, here))
+    _tell("")
+    report.show(rows, options.peer, facts, options.json)
+    return 0
+
+
+def _possible(asked: list[str] | None, peer: Any, peer_name: str) -> list[str]:
+    """The workloads to measure: those asked for, or all that the peer can do."""
+    possible = [
+        name
+        for name, workload in WORKLOADS.items()
+        if isinstance(workload, Fresh) or hasattr(peer, workload.task)
+    ]
+    for name in asked or ():
+        if name not in possible:
+            raise BenchError(f"bench.libraries.with_{peer_name} has no task for {name}")
+    return asked or possible
+
+
+def _tell(text: str) -> None:
+    """Show a line that the next one overwrites; a spinner's thread would disturb the race."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _row(name: str, options: argparse.Namespace, sides: Sequence[Any], here: Machine) -> Row:
+    """Everything that is to be known about one workload."""
+    workload = WORKLOADS[name]
+    if isinstance(workload, Fresh):
+        return _fresh_row(name, workload, workload.peer or options.peer)
+    steps = measure.prepare(name, workload, sides)
+    _limit_threads(options.threads, sides)  # pools that the first steps have loaded
+    own, peers = measure.by_turns(steps, options.rounds)
+    floor = here.floor(workload.flops, workload.bytes)
+    peaks = (
+        [processes.peak_memory(library, name) for library in ("minidl", options.peer)]
+        if options.memory
+        else (None, None)
+    )
+    return Row(name, options.peer, own * 1e3, peers * 1e3, floor * 1e3, *peaks)
+
+
+def _fresh_row(name: str, workload: Fresh, peer: str) -> Row:
+    """A row of an action in new interpreters."""
+    commands = [[workload.action, library, *workload.arguments] for library in ("minidl", peer)]
+    own, peers = processes.median_seconds(commands)
+    return Row(name, peer, own * 1e3, peers * 1e3)
+
+
+def _limit_threads(threads: int, sides: Sequence[Any]) -> None:
+    machine.limit_threads(threads)
+    for side in sides:
+        side.set_threads(threads)
+
+
+def _facts(options: argparse.Namespace, here: Machine) -> dict[str, Any]:
+    """What the numbers depend on."""
+    return {
+        "peer": options.peer,
+        "versions": {name: version(name) for name in ("minidl", options.peer, "numpy")},
+        "python": platform.python_version(),
+        "threads": options.threads,
+        "blas": machine.blas(),
+        "gemm_gflops": here.gemm / 1e9,
+        "copy_gbytes": here.copy / 1e9,
+    }
+
+
+def _heading(facts: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    return (
+        f"{versions}, Python {facts['python']}; threads: {facts['threads']}\n"
+        f"BLAS: {facts['blas']}\n"
+        f"machine: {facts['gemm_gflops']:.1f} GFLOP/s in GEMM, "
+        f"{facts['copy_gbytes']:.1f} GB/s read and written in a copy\n"
+        f"load before the start: {facts['load']:.1f} on {os.cpu_count()} cores"
+    )
+
+
+def _memory_relu(as_json: bool) -> int:
+    """Print what ten ReLUs keep."""
+    kept, result = (count / retained.MEGABYTE for count in retained.relus())
+    print(f"kept for backward by 10 ReLUs on a {result:.1f} MB float32 array: {kept:.2f} MB")
+    if as_json:
+        print(json.dumps({"kept_mb": kept, "array_mb": result}))
+    return 0

@@ -1,0 +1,5 @@
+"""What can go wrong in a comparison."""
+
+
+class BenchError(Exception):
+    """A comparison that cannot be made, or would mean nothing."""

@@ -1,0 +1,98 @@
+"""The tasks in minidl."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+import minidl
+from minidl import Tensor, nn
+from minidl.optim import Adam
+
+Step = Callable[[], Sequence[Tensor]]
+
+
+def numpy(x: Tensor) -> np.ndarray:
+    """The values, without a copy."""
+    return x.numpy()
+
+
+def set_threads(threads: int) -> None:
+    """Nothing: NumPy's BLAS and Numba have the only pools."""
+
+
+def classifier(
+    sizes: Sequence[int], state: Mapping[str, np.ndarray], x: np.ndarray, target: np.ndarray
+) -> Step:
+    """A training step."""
+    layers = [
+        layer for n_in, n_out in pairwise(sizes) for layer in (nn.Linear(n_in, n_out), nn.ReLU())
+    ]
+    model = nn.Sequential(*layers[:-1])
+    model.load_state_dict(state)
+    optimizer = Adam(model.parameters(), lr=1e-3)
+    x, target = minidl.asarray(x), minidl.asarray(target)
+
+    def step() -> Sequence[Tensor]:
+        optimizer.zero_grad()
+        loss = minidl.cross_entropy(model(x), target)
+        loss.backward()
+        optimizer.step()
+        return [loss]
+
+    return step
+
+
+def elementwise(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Step:
+    """Σ tanh(x·y + z) and its gradients."""
+    x, y, z = (minidl.asarray(array, requires_grad=True) for array in (x, y, z))
+
+    def step() -> Sequence[Tensor]:
+        x.grad = y.grad = z.grad = None
+        total = minidl.tanh(x * y + z).sum()
+        total.backward()
+        return [total, x.grad, y.grad, z.grad]
+
+    return step
+
+
+def softmax_ce(logits: np.ndarray, target: np.ndarray) -> Step:
+    """Cross-entropy and its gradient."""
+    logits, target = minidl.asarray(logits, requires_grad=True), minidl.asarray(target)
+
+    def step() -> Sequence[Tensor]:
+        logits.grad = None
+        loss = minidl.cross_entropy(logits, target)
+        loss.backward()
+        return [loss, logits.grad]
+
+    return step
+
+
+def embedding(weight: np.ndarray, ids: np.ndarray, gradient: np.ndarray) -> Step:
+    """Rows of a table, and the gradient of the table."""
+    weight = minidl.asarray(weight, requires_grad=True)
+    ids, gradient = minidl.asarray(ids), minidl.asarray(gradient)
+
+    def step() -> Sequence[Tensor]:
+        weight.grad = None
+        rows = minidl.embedding(weight, ids)
+        rows.backward(gradient)
+        return [rows, weight.grad]
+
+    return step
+
+
+def adam(parameters: Sequence[Any], gradients: Sequence[Any], fused: bool) -> Step:
+    """A step of Adam; there is one way to take it."""
+    parameters = [minidl.asarray(array, requires_grad=True) for array in parameters]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = minidl.asarray(gradient)
+    optimizer = Adam(parameters, lr=1e-3)
+
+    def step() -> Sequence[Tensor]:
+        optimizer.step()
+        return parameters
+
+    return step

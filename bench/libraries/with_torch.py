@@ -1,0 +1,99 @@
+"""The tasks in PyTorch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Adam
+
+Step = Callable[[], Sequence[Tensor]]
+
+
+def numpy(x: Tensor) -> np.ndarray:
+    """The values, without a copy."""
+    return x.detach().numpy()
+
+
+def set_threads(threads: int) -> None:
+    """PyTorch's own pool."""
+    torch.set_num_threads(threads)
+
+
+def classifier(
+    sizes: Sequence[int], state: Mapping[str, np.ndarray], x: np.ndarray, target: np.ndarray
+) -> Step:
+    """A training step."""
+    layers = [
+        layer for n_in, n_out in pairwise(sizes) for layer in (nn.Linear(n_in, n_out), nn.ReLU())
+    ]
+    model = nn.Sequential(*layers[:-1])
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+    optimizer = Adam(model.parameters(), lr=1e-3)
+    x, target = torch.from_numpy(x), torch.from_numpy(target)
+
+    def step() -> Sequence[Tensor]:
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(model(x), target)
+        loss.backward()
+        optimizer.step()
+        return [loss]
+
+    return step
+
+
+def elementwise(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Step:
+    """Σ tanh(x·y + z) and its gradients."""
+    x, y, z = (torch.from_numpy(array).requires_grad_() for array in (x, y, z))
+
+    def step() -> Sequence[Tensor]:
+        x.grad = y.grad = z.grad = None
+        total = torch.tanh(x * y + z).sum()
+        total.backward()
+        return [total, x.grad, y.grad, z.grad]
+
+    return step
+
+
+def softmax_ce(logits: np.ndarray, target: np.ndarray) -> Step:
+    """Cross-entropy and its gradient."""
+    logits, target = torch.from_numpy(logits).requires_grad_(), torch.from_numpy(target)
+
+    def step() -> Sequence[Tensor]:
+        logits.grad = None
+        loss = functional.cross_entropy(logits, target)
+        loss.backward()
+        return [loss, logits.grad]
+
+    return step
+
+
+def embedding(weight: np.ndarray, ids: np.ndarray, gradient: np.ndarray) -> Step:
+    """Rows of a table, and the gradient of the table."""
+    weight = torch.from_numpy(weight).requires_grad_()
+    ids, gradient = torch.from_numpy(ids), torch.from_numpy(gradient)
+
+    def step() -> Sequence[Tensor]:
+        weight.grad = None
+        rows = functional.embedding(ids, weight)
+        rows.backward(gradient)
+        return [rows, weight.grad]
+
+    return step
+
+
+def adam(parameters: Sequence[Any], gradients: Sequence[Any], fused: bool) -> Step:
+    """A step of Adam: PyTorch's default, or its fused kernel."""
+    parameters = [torch.from_numpy(array).requires_grad_() for array in parameters]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = torch.from_numpy(gradient)
+    optimizer = Adam(parameters, lr=1e-3, fused=fused or None)
+
+    def step() -> Sequence[Tensor]:
+        optimizer.step()
+        return parameters
+
+    return step

@@ -1,0 +1,82 @@
+"""The machine: how many threads compute, and how fast it multiplies and copies with them."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
+
+GEMM_SIZE = 1024
+LARGE = 1 << 28  # bytes, more than any cache holds
+_POOLS = ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB_MAXIMUM", "BLIS")
+
+
+def limit_threads(threads: int) -> None:
+    """Hold every thread pool to this size, those loaded by now and those loaded later.
+
+    The environment speaks to libraries that are not loaded yet, and to child processes.
+    """
+    os.environ.update({f"{pool}_NUM_THREADS": str(threads) for pool in _POOLS})
+    threadpool_limits(threads)
+    if "numba" in sys.modules:
+        sys.modules["numba"].set_num_threads(threads)
+
+
+def blas() -> str:
+    """Which BLAS libraries are loaded, and which of their kernels run on this processor."""
+    found = [
+        f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}".strip()
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
+    return ", ".join(dict.fromkeys(found)) or "none that threadpoolctl knows"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the machine can do with so many threads."""
+
+    threads: int
+    gemm: float  # floating-point operations a second
+    copy: float  # bytes a second, read and written, outside the caches
+
+    def floor(self, flops: float, nbytes: float) -> float:
+        """The least seconds for so much arithmetic and so much traffic, one hidden by the other.
+
+        The traffic is timed as a copy of that size, as small arrays live in the caches.
+        """
+        return max(flops / self.gemm, copy_seconds(nbytes, self.threads))
+
+
+def measured(threads: int) -> Machine:
+    """The machine's rates at this moment."""
+    a, b = (np.ones((GEMM_SIZE, GEMM_SIZE), np.float32) for _ in range(2))
+    out = np.empty_like(a)
+    gemm = 2 * GEMM_SIZE**3 / best(lambda: np.matmul(a, b, out=out), seconds=0.5)
+    return Machine(threads, gemm, LARGE / copy_seconds(LARGE, threads))
+
+
+def copy_seconds(nbytes: float, threads: int) -> float:
+    """The least seconds in which so many bytes are read and written, half and half."""
+    source, target = (np.ones(max(int(nbytes) // 2, 1), np.uint8) for _ in range(2))
+    parts = np.array_split(target, threads), np.array_split(source, threads)
+    alone = best(lambda: np.copyto(target, source))
+    if threads == 1:
+        return alone
+    with ThreadPoolExecutor(threads) as pool:
+        return min(alone, best(lambda: list(pool.map(np.copyto, *parts))))
+
+
+def best(function: Callable[[], object], seconds: float = 0.1) -> float:
+    """The shortest of at least five calls, and of as many as fit into `seconds`."""
+    function()
+    times = []
+    while len(times) < 5 or sum(times) < seconds:
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)

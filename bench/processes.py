@@ -1,0 +1,44 @@
+"""What needs an interpreter of its own: imports, first steps, and the peak of memory."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from bench.errors import BenchError
+
+ROOT = Path(__file__).resolve().parents[1]
+FRESH_RUNS = 10
+# Arrays go back to the system as soon as they are freed, so that the peak is of live arrays.
+_RETURN_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+
+def median_seconds(commands: Sequence[Sequence[str]]) -> list[float]:
+    """For each command of `bench.child`, the median of its runs, by turns with the others.
+
+    A first run of each is not counted: it brings the files into memory and writes bytecode.
+    """
+    runs = [[_run(command) for command in commands] for _ in range(1 + FRESH_RUNS)]
+    return [median(seconds) for seconds in zip(*runs[1:], strict=True)]
+
+
+def peak_memory(library: str, workload: str) -> float:
+    """The bytes that steps of a workload take at their peak, on top of model and data."""
+    return _run(["memory", library, workload], _RETURN_MEMORY)
+
+
+def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> float:
+    """The number that `bench.child` prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.child", *command],
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchError(f"bench.child {' '.join(command)} failed:\n{done.stderr}")
+    return float(done.stdout.split()[-1])
