@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-import minidl
 from minidl import ops
 from tests.helpers import Case, away_from, distinct, fixed, given, positive, real, unit
+from tests.toy_backend import TOY
 
 ROWS, COLUMNS = np.array([[0, 2], [1, 1]]), np.array([3, 0])
 MASK = np.array([[True, False, True], [False, False, True]])
@@ -40,6 +40,20 @@ def dropped(x, p):
     return x * torch.from_numpy(uniform >= p) / (1 - p)
 
 
+def losses(name, function, torch_function, *inputs):
+    """A row for each reduction of a loss."""
+    return [
+        Case(
+            f"{name} {reduction}",
+            lambda *xs, how=reduction: function(*xs, reduction=how),
+            lambda *xs, how=reduction: torch_function(*xs, reduction=how),
+            *inputs,
+        )
+        for reduction in ("mean", "sum", "none")
+    ]
+
+
+# fmt: off
 ELEMENTWISE = [
     Case("add", ops.add, torch.add, real(3, 4), real(3, 4)),
     Case("add broadcast", ops.add, torch.add, real(3, 1), real(2, 1, 4)),
@@ -55,18 +69,14 @@ ELEMENTWISE = [
     Case("pow", ops.pow, torch.pow, positive(3, 4), real(3, 4)),
     Case("pow broadcast", ops.pow, torch.pow, positive(2, 1, 4), real(3, 1)),
     Case("pow squared", lambda x: x**2, lambda x: x**2, real(3, 4)),
-    Case("pow cubed, array", ops.pow, torch.pow, real(3, 4), fixed(np.full((3, 4), 3.0))),
+    Case("pow cubed, array", lambda x: x ** ops.full_like(x, 3),
+         lambda x: x ** torch.full_like(x, 3), real(3, 4)),
     Case("pow inverse", lambda x: x**-1, lambda x: x**-1, away_from([0], 3, 4)),
     Case("pow root", lambda x: x**0.5, lambda x: x**0.5, positive(3, 4)),
     Case("pow of a number", lambda x: 2**x, lambda x: 2**x, real(3, 4)),
     Case("negative", ops.negative, torch.negative, real(3, 4)),
-    Case(
-        "remainder",
-        ops.remainder,
-        torch.remainder,
-        given([5.3, -5.3, 5.3, -5.3, 0.7]),
-        given([2.0, 2.0, -2.0, -2.0, 3.1]),
-    ),
+    Case("remainder", ops.remainder, torch.remainder,
+         given([5.3, -5.3, 5.3, -5.3, 0.7]), given([2.0, 2.0, -2.0, -2.0, 3.1])),
     Case("xdivy", ops.xdivy, torch.divide, away_from([0], 3, 4), away_from([0], 4)),
     Case("xlogy", ops.xlogy, torch.xlogy, away_from([0], 3, 4), positive(4)),
     Case("abs", ops.abs, torch.abs, away_from([0], 3, 4)),
@@ -93,24 +103,13 @@ ELEMENTWISE = [
     Case("minimum broadcast", ops.minimum, torch.minimum, distinct(3, 1), distinct(4, shift=0.25)),
     Case("where", ops.where, torch.where, fixed(MASK), real(2, 3), real(2, 3)),
     Case("where broadcast", ops.where, torch.where, fixed(MASK), real(4, 2, 1), real()),
-    Case(
-        "where with a number",
-        lambda m, x: ops.where(m, x, 0.5),
-        lambda m, x: torch.where(m, x, 0.5),
-        fixed(MASK),
-        real(2, 3),
-    ),
-    Case(
-        "clip",
-        lambda x: ops.clip(x, -1, 1),
-        lambda x: torch.clip(x, -1, 1),
-        away_from([-1, 1], 3, 4),
-    ),
+    Case("where with a number", lambda m, x: ops.where(m, x, 0.5),
+         lambda m, x: torch.where(m, x, 0.5), fixed(MASK), real(2, 3)),
+    Case("clip", lambda x: ops.clip(x, -1, 1), lambda x: x.clip(-1, 1), away_from([-1, 1], 3, 4)),
     Case("clip below", lambda x: ops.clip(x, min=0), lambda x: x.clip(min=0), away_from([0], 3, 4)),
     Case("clip above", lambda x: ops.clip(x, max=0), lambda x: x.clip(max=0), away_from([0], 3, 4)),
-    Case(
-        "clip between tensors", ops.clip, torch.clip, distinct(8), given([-0.3] * 8), given([0.8])
-    ),
+    Case("clip between tensors", ops.clip, torch.clip,
+         distinct(8), given([-0.3] * 8), given([0.8])),
 ]
 
 REDUCTIONS = [
@@ -150,4 +149,176 @@ REDUCTIONS = [
     Case("logsumexp axis", lambda x: x.logsumexp(axis=1), lambda x: x.logsumexp(1), real(3, 4)),
     Case("logsumexp axes keepdims", lambda x: x.logsumexp(axis=(0, -1), keepdims=True),
          lambda x: x.logsumexp((0, -1), keepdim=True), real(2, 3, 4)),
-]  # fmt: skip
+]
+
+MANIPULATION = [
+    Case("reshape", lambda x: ops.reshape(x, (2, 6)), lambda x: x.reshape(2, 6), real(3, 4)),
+    Case("reshape the rest", lambda x: x.reshape(2, -1), lambda x: x.reshape(2, -1), real(3, 4)),
+    Case("reshape to one number", lambda x: x.reshape(()), lambda x: x.reshape(()), real(1, 1)),
+    Case("permute_dims", lambda x: ops.permute_dims(x, (2, 0, 1)),
+         lambda x: x.permute(2, 0, 1), real(2, 3, 4)),
+    Case("permute_dims from the end", lambda x: ops.permute_dims(x, (-1, 0, -2)),
+         lambda x: x.permute(-1, 0, -2), real(2, 3, 4)),
+    Case("matrix_transpose", ops.matrix_transpose, lambda x: x.mT, real(2, 3, 4)),
+    Case("matrix_transpose T", lambda x: x.T, lambda x: x.T, real(3, 4)),
+    Case("expand_dims", ops.expand_dims, lambda x: x[None], real(3, 4)),
+    Case("expand_dims axis", lambda x: ops.expand_dims(x, axis=-1),
+         lambda x: x[..., None], real(3, 4)),
+    Case("expand_dims axes", lambda x: ops.expand_dims(x, axis=(0, -1)),
+         lambda x: x[None, ..., None], real(3, 4)),
+    Case("squeeze", lambda x: ops.squeeze(x, 1), lambda x: x.squeeze(1), real(3, 1, 4)),
+    Case("squeeze axes", lambda x: x.squeeze((0, -1)), lambda x: x.squeeze((0, -1)), real(1, 3, 1)),
+    Case("broadcast_to", lambda x: ops.broadcast_to(x, (2, 3, 4)),
+         lambda x: x.broadcast_to(2, 3, 4), real(3, 1)),
+    Case("broadcast_to from one number", lambda x: ops.broadcast_to(x, (2, 3)),
+         lambda x: x.broadcast_to(2, 3), real()),
+    Case("flip", ops.flip, lambda x: x.flip(0, 1), real(3, 4)),
+    Case("flip axis", lambda x: ops.flip(x, axis=-1), lambda x: x.flip(-1), real(3, 4)),
+    Case("flip axes", lambda x: ops.flip(x, axis=(0, 2)), lambda x: x.flip(0, 2), real(2, 3, 4)),
+    Case("astype", lambda x: ops.astype(x, "float64"), lambda x: x.double(), real(3, 4)),
+    Case("to_device", lambda x: ops.to_device(ops.to_device(x, TOY), "cpu"),
+         torch.clone, real(3, 4)),
+    Case("copy", ops.copy, torch.clone, real(3, 4)),
+    Case("concat", lambda *xs: ops.concat(xs), lambda *xs: torch.cat(xs), real(2, 3), real(1, 3)),
+    Case("concat axis", lambda *xs: ops.concat(xs, axis=-1), lambda *xs: torch.cat(xs, -1),
+         real(2, 3), real(2, 1), real(2, 2)),
+    Case("concat flat", lambda *xs: ops.concat(xs, axis=None),
+         lambda *xs: torch.cat([x.flatten() for x in xs]), real(2, 3), real(4)),
+    Case("concat twice the same", lambda x: ops.concat([x, x]),
+         lambda x: torch.cat([x, x]), real(3)),
+    Case("concat of one", lambda x: ops.concat([x]), torch.clone, real(2, 3)),
+    Case("stack", lambda *xs: ops.stack(xs), lambda *xs: torch.stack(xs), real(2, 3), real(2, 3)),
+    Case("stack axis", lambda *xs: ops.stack(xs, axis=1), lambda *xs: torch.stack(xs, 1),
+         real(2, 3), real(2, 3), real(2, 3)),
+    Case("stack of one", lambda x: ops.stack([x]), lambda x: x[None], real(2, 3)),
+    Case("stack last", lambda *xs: ops.stack(xs, axis=-1), lambda *xs: torch.stack(xs, -1),
+         real(2, 3), real(2, 3)),
+]
+
+INDEXING = [
+    Case("getitem integer", lambda x: x[1], lambda x: x[1], real(3, 4)),
+    Case("getitem one number", lambda x: x[-1, 2], lambda x: x[-1, 2], real(3, 4)),
+    Case("getitem slices", lambda x: x[1:, ::2], lambda x: x[1:, ::2], real(3, 4)),
+    Case("getitem negative steps", lambda x: x[::-1, 2::-2],
+         lambda x: x.flip(0)[:, [2, 0]], real(3, 4)),
+    Case("getitem nothing", lambda x: x[2:2], lambda x: x[2:2], real(3, 4)),
+    Case("getitem None", lambda x: x[:, None, 1], lambda x: x[:, None, 1], real(3, 4)),
+    Case("getitem Ellipsis", lambda x: x[..., 1, None], lambda x: x[..., 1, None], real(2, 3, 4)),
+    Case("getitem array, repeated", lambda x: x[ROWS], lambda x: x[ROWS], real(3, 4)),
+    Case("getitem array from the end", lambda x: x[:, np.array([-1, 0, -1])],
+         lambda x: x[:, [-1, 0, -1]], real(3, 4)),
+    Case("getitem tensor", lambda x, i: x[i], lambda x, i: x[i], real(3, 4), fixed([2, 2, 0])),
+    Case("getitem list", lambda x: x[[0, 2, 0]], lambda x: x[[0, 2, 0]], real(3, 4)),
+    Case("getitem arrays together", lambda x: x[ROWS, COLUMNS],
+         lambda x: x[ROWS, COLUMNS], real(3, 4)),
+    Case("getitem arrays apart", lambda x: x[COLUMNS % 2, :, COLUMNS],
+         lambda x: x[COLUMNS % 2, :, COLUMNS], real(2, 3, 4)),
+    Case("getitem array and None", lambda x: x[None, 1:, COLUMNS],
+         lambda x: x[None, 1:, COLUMNS], real(3, 4)),
+    Case("getitem mask", lambda x, m: x[m], lambda x, m: x[m], real(2, 3), fixed(MASK)),
+    Case("getitem mask of one axis", lambda x: x[:, MASK[0]],
+         lambda x: x[:, MASK[0]], real(2, 3)),
+    Case("scatter_at", lambda v: ops.scatter_at(v, (slice(1, 3), 0), (4, 2)),
+         lambda v: written(torch.zeros(4, 2, dtype=v.dtype), (slice(1, 3), 0), v), real(2)),
+    Case("scatter_at repeated", lambda v: ops.scatter_at(v, (np.array([2, 0, 2]),), (4, 3)),
+         lambda v: added_at(v, (torch.tensor([2, 0, 2]),), (4, 3)), real(3, 3)),
+    Case("put_at", lambda x, v: ops.put_at(x, v, (slice(None), 1)),
+         lambda x, v: written(x, (slice(None), 1), v), real(3, 4), real(3)),
+    Case("put_at broadcast", lambda x, v: ops.put_at(x, v, slice(1, 3)),
+         lambda x, v: written(x, slice(1, 3), v), real(3, 4), real(4)),
+    Case("put_at array", lambda x, v: ops.put_at(x, v, np.array([2, 0])),
+         lambda x, v: written(x, [2, 0], v), real(3, 4), real(2, 4)),
+    Case("put_at mask", lambda x, m, v: ops.put_at(x, v, m),
+         lambda x, m, v: written(x, m, v), real(2, 3), fixed(MASK), real()),
+    Case("take_along_axis", lambda x, i: ops.take_along_axis(x, i, axis=0),
+         lambda x, i: torch.gather(x, 0, i), real(3, 4), fixed(PLACES)),
+    Case("take_along_axis last", ops.take_along_axis, lambda x, i: torch.gather(x, -1, i),
+         real(2, 3), fixed(PLACES)),
+    Case("scatter_add", lambda x, i, v: ops.scatter_add(x, i, v, axis=0),
+         lambda x, i, v: x.scatter_add(0, i, v), real(3, 4), fixed(PLACES), real(2, 4)),
+    Case("scatter_add last", ops.scatter_add, lambda x, i, v: x.scatter_add(-1, i, v),
+         real(2, 3), fixed(PLACES), real(2, 4)),
+    Case("take", ops.take, lambda x, i: x[i], real(4), fixed([[3, 0], [0, 1]])),
+    Case("take axis", lambda x, i: ops.take(x, i, axis=1), lambda x, i: x[:, i],
+         real(2, 3, 4), fixed([2, 0, 0, 1])),
+    Case("take last axis", lambda x, i: ops.take(x, i, axis=-1), lambda x, i: x[..., i],
+         real(2, 3), fixed([2, 0, 2])),
+    Case("embedding", ops.embedding, lambda w, i: functional.embedding(i, w),
+         real(5, 3), fixed([[4, 0, 4], [1, 1, 2]])),
+    Case("embedding of one id", ops.embedding, lambda w, i: functional.embedding(i, w),
+         real(5, 3), fixed(3)),
+    Case("sort", ops.sort, lambda x: x.sort().values, distinct(3, 4)),
+    Case("sort axis", lambda x: ops.sort(x, axis=0), lambda x: x.sort(0).values, distinct(3, 4)),
+    Case("sort descending", lambda x: ops.sort(x, descending=True),
+         lambda x: x.sort(descending=True).values, distinct(3, 4)),
+]
+
+MATRICES = [
+    Case("matmul", ops.matmul, torch.matmul, real(2, 3), real(3, 4)),
+    Case("matmul two vectors", ops.matmul, torch.matmul, real(3), real(3)),
+    Case("matmul vector and matrix", ops.matmul, torch.matmul, real(3), real(3, 4)),
+    Case("matmul matrix and vector", ops.matmul, torch.matmul, real(2, 3), real(3)),
+    Case("matmul vector and batch", ops.matmul, torch.matmul, real(3), real(2, 3, 4)),
+    Case("matmul batch and vector", ops.matmul, torch.matmul, real(2, 4, 3), real(3)),
+    Case("matmul batches", ops.matmul, torch.matmul, real(2, 4, 3), real(2, 3, 2)),
+    Case("matmul batch and matrix", ops.matmul, torch.matmul, real(2, 4, 3), real(3, 2)),
+    Case("matmul matrix and batch", ops.matmul, torch.matmul, real(4, 3), real(2, 3, 2)),
+    Case("matmul batches broadcast", ops.matmul, torch.matmul, real(3, 1, 2, 4), real(2, 4, 3)),
+    Case("matmul batches of 1", ops.matmul, torch.matmul, real(1, 2, 3), real(4, 3, 2)),
+    Case("matmul with itself", lambda x: x @ x.T, lambda x: x @ x.T, real(2, 3)),
+    Case("linear", ops.linear, functional.linear, real(2, 3), real(4, 3), real(4)),
+    Case("linear without bias", ops.linear, functional.linear, real(2, 3), real(4, 3)),
+    Case("linear of a vector", ops.linear, functional.linear, real(3), real(4, 3), real(4)),
+    Case("linear of a batch", ops.linear, functional.linear, real(2, 5, 3), real(4, 3), real(4)),
+    Case("linear of a batch without bias", ops.linear, functional.linear,
+         real(2, 2, 3), real(4, 3)),
+]
+
+ACTIVATIONS = [
+    Case("relu", ops.relu, functional.relu, away_from([0], 3, 4)),
+    Case("leaky_relu", ops.leaky_relu, functional.leaky_relu, away_from([0], 3, 4)),
+    Case("leaky_relu slope", lambda x: ops.leaky_relu(x, 0.3),
+         lambda x: functional.leaky_relu(x, 0.3), away_from([0], 3, 4)),
+    Case("elu", ops.elu, functional.elu, away_from([0], 3, 4)),
+    Case("elu alpha", lambda x: ops.elu(x, alpha=0.7),
+         lambda x: functional.elu(x, alpha=0.7), away_from([0], 3, 4)),
+    Case("sigmoid", ops.sigmoid, torch.sigmoid, real(3, 4)),
+    Case("softplus", ops.softplus, functional.softplus, real(3, 4)),
+    Case("silu", ops.silu, functional.silu, real(3, 4)),
+    Case("gelu", ops.gelu, functional.gelu, real(3, 4)),
+    Case("gelu tanh", lambda x: ops.gelu(x, approximate="tanh"),
+         lambda x: functional.gelu(x, approximate="tanh"), real(3, 4)),
+    Case("softmax", ops.softmax, lambda x: x.softmax(-1), real(3, 4)),
+    Case("softmax axis", lambda x: ops.softmax(x, axis=1), lambda x: x.softmax(1), real(2, 3, 4)),
+    Case("log_softmax", ops.log_softmax, lambda x: x.log_softmax(-1), real(3, 4)),
+    Case("log_softmax axis", lambda x: x.log_softmax(axis=0),
+         lambda x: x.log_softmax(0), real(3, 4)),
+    Case("dropout", lambda x: ops.dropout(x, key=KEY), lambda x: dropped(x, 0.5), real(3, 4)),
+    Case("dropout p", lambda x: ops.dropout(x, 0.2, key=KEY),
+         lambda x: dropped(x, 0.2), real(3, 4)),
+]
+
+LOSSES = [
+    *losses("cross_entropy of a vector,", ops.cross_entropy, functional.cross_entropy,
+            real(5), fixed(3)),
+    *losses("cross_entropy of rows,", ops.cross_entropy, functional.cross_entropy,
+            real(4, 3), fixed([2, 0, 0, 1])),
+    *losses("cross_entropy of columns,", ops.cross_entropy, functional.cross_entropy,
+            real(2, 3, 4), fixed([[2, 0, 0, 1], [1, 1, 2, 0]])),
+    *losses("cross_entropy of probabilities,", ops.cross_entropy, functional.cross_entropy,
+            real(4, 3), positive(4, 3)),
+    *losses("cross_entropy of columns of probabilities,", ops.cross_entropy,
+            functional.cross_entropy, real(2, 3, 4), positive(2, 3, 4)),
+    *losses("mse_loss", ops.mse_loss, functional.mse_loss, real(3, 4), real(3, 4)),
+]
+# fmt: on
+
+CASES = ELEMENTWISE + REDUCTIONS + MANIPULATION + INDEXING + MATRICES + ACTIVATIONS + LOSSES
+
+# The operations that have no derivative, and so no row.
+NO_DERIVATIVE = (
+    *("floor_divide", "sign", "floor", "ceil", "round"),
+    *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
+    *("logical_and", "logical_or", "logical_xor", "logical_not", "isfinite", "isinf", "isnan"),
+    *("all", "any", "argmax", "argmin", "argsort", "check_indices", "uniform_like"),
+)

@@ -156,8 +156,9 @@ class Minidl:
         return minidl.asarray(array, requires_grad=True)
 
     @staticmethod
-    def gradients(scalar, inputs, create_graph):
-        return minidl.gradients(scalar, inputs, create_graph=create_graph)
+    def gradients(y, inputs, dy=None, *, create_graph=False):
+        dys = None if dy is None else [dy]
+        return minidl.gradients(y, inputs, dys, create_graph=create_graph)
 
 
 class Torch:
@@ -174,10 +175,9 @@ class Torch:
         return torch.from_numpy(array).requires_grad_()
 
     @staticmethod
-    def gradients(scalar, inputs, create_graph):
-        return torch.autograd.grad(
-            scalar, inputs, create_graph=create_graph, materialize_grads=True
-        )
+    def gradients(y, inputs, dy=None, *, create_graph=False):
+        settings = {"create_graph": create_graph, "materialize_grads": True}
+        return torch.autograd.grad(y, inputs, dy, **settings)
 
 
 def curved(y, weights):
@@ -190,13 +190,13 @@ def contracted(gradients, directions):
     return builtins.sum((g * v).sum() for g, v in zip(gradients, directions, strict=True))
 
 
-def derivatives(library, function, arrays, loss, directions=()):
+def derivatives(library, function, arrays, weights, directions=(), loss=curved):
     """The gradients of loss(function(…)), those of the gradients along the first direction, ….
 
     There are as many orders as directions and one: a list of arrays, one for each input, for each.
     """
     inputs = [library.leaf(array) for array in arrays]
-    scalar = loss(function(*inputs))
+    scalar = loss(function(*inputs), library.constant(weights))
     orders = []
     for order in range(len(directions) + 1):
         more = order < len(directions)
@@ -207,17 +207,12 @@ def derivatives(library, function, arrays, loss, directions=()):
     return orders
 
 
-def torch_derivatives(function, arrays, loss, directions=()):
-    """PyTorch's derivatives."""
-    return derivatives(Torch, function, arrays, loss, directions)
-
-
-def minidl_derivatives(function, arrays, loss, directions=()):
-    """minidl's, recorded for higher orders."""
+def higher_derivatives(function, arrays, weights, directions=(), loss=curved):
+    """minidl's derivatives, recorded so that they can be differentiated."""
     with minidl.higher_order():
-        return derivatives(Minidl, function, arrays, loss, directions)
+        return derivatives(Minidl, function, arrays, weights, directions, loss)
 
 
-def minidl_gradients(function, arrays, loss):
+def gradients(function, arrays, weights, loss=curved):
     """minidl's first derivatives, as training computes them: by kernels where there are any."""
-    return derivatives(Minidl, function, arrays, loss)[0]
+    return derivatives(Minidl, function, arrays, weights, loss=loss)[0]

@@ -9,7 +9,7 @@ With `create_graph`, gradients are Tensors: each node's body runs again on the i
 the differentiable namespace, and the pullback that this gives is recorded as any operation is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from heapq import heappop, heappush
 from threading import Lock
 from typing import Any
@@ -26,150 +26,142 @@ differentiable: Any = None
 
 _leaf_lock = Lock()  # threads may run backward at once, on graphs that share leaves
 
+Root = tuple[Edge, Any]  # where a walk begins, and with which gradient
 
-def backward(
-    roots: list[tuple[Edge, Any]], *, create_graph: bool = False, retain_graph: bool = False
-) -> None:
-    """Add to each leaf's `grad` the gradient of the roots, given as (edge, gradient) pairs."""
-    walk = _Walk(create_graph, retain_graph)
-    walk.run(roots)
-    leaves = [source for source in walk.arrived if type(source) is Leaf]
-    gradients = [walk.take(leaf, 0) for leaf in leaves]
+
+def backward(roots: list[Root], *, create_graph: bool = False, retain_graph: bool = False) -> None:
+    """Add to the `grad` of each leaf behind the roots its gradient."""
+    arrived = _walk(roots, create_graph, retain_graph)
+    taken = {id(gradient) for _, gradient in roots}
+    found = [(leaf, _own(sums[0], taken)) for leaf, sums in arrived.items()]
     with _leaf_lock:
-        for leaf, gradient in zip(leaves, gradients, strict=True):
+        for leaf, gradient in found:
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
 
 
 def gradients(
-    roots: list[tuple[Edge, Any]],
+    roots: list[Root],
     wanted: list[Edge],
     *,
     create_graph: bool = False,
     retain_graph: bool = False,
 ) -> list[Any]:
     """The gradients of the roots at the edges `wanted`; None where they do not depend on it."""
-    walk = _Walk(create_graph, retain_graph)
-    walk.wanted = {source for source, _ in wanted}
-    walk.needed = _sources_leading_to(walk.wanted, [edge[0] for edge, _ in roots])
-    walk.run(roots)
-    return [walk.take(source, index) for source, index in wanted]
+    ends = {source for source, _ in wanted}
+    needed = _sources_leading_to(ends, [source for (source, _), _ in roots])
+    arrived = _walk(roots, create_graph, retain_graph, ends, needed)
+    taken = {id(gradient) for _, gradient in roots}
+    return [_own(arrived[s][i], taken) if s in arrived else None for s, i in wanted]
 
 
-class _Walk:
-    """One walk back through the graph."""
+def _walk(
+    roots: list[Root],
+    create_graph: bool,
+    retain_graph: bool,
+    wanted: Collection[Node | Leaf] = (),
+    needed: Collection[Node | Leaf] | None = None,
+) -> dict[Node | Leaf, list[Any]]:
+    """What has arrived at the leaves and at the `wanted` nodes, for each of their outputs.
 
-    def __init__(self, create_graph: bool, retain_graph: bool) -> None:
-        self.create_graph, self.retain_graph = create_graph, retain_graph
-        self.arrived: dict[Node | Leaf, list[Any]] = {}  # for each output, the sum so far
-        self.sums: set[Edge] = set()  # edges whose sum is an array made here: add in place
-        self.ready: list[tuple[int, Node]] = []  # a heap: the latest recorded comes first
-        self.needed: set[Node | Leaf] | None = None  # None: all
-        self.wanted: set[Node | Leaf] = set()  # keep what arrives here
-        self.taken: set[int] = set()  # arrays that somebody holds already, by id
+    With `needed`, everything else is left out.
+    """
+    arrived: dict[Node | Leaf, list[Any]] = {}
+    own_sums: set[Edge] = set()  # edges whose sum is an array made here: it is added to in place
+    ready: list[tuple[int, Node]] = []  # a heap, on which the latest recorded comes first
 
-    def run(self, roots: list[tuple[Edge, Any]]) -> None:
-        """Deliver the roots, then every node's gradients, latest node first."""
-        self.taken.update(id(gradient) for _, gradient in roots)
-        for edge, gradient in roots:
-            self.deliver(edge, gradient)
-        with recording_everything() if self.create_graph else cpu.quiet():
-            while self.ready:
-                node = heappop(self.ready)[1]
-                dys = self.arrived[node] if node in self.wanted else self.arrived.pop(node)
-                if node.hooks:
-                    _run_hooks(node, dys)
-                try:
-                    self.pull(node, dys)
-                except Exception as error:
-                    error.add_note(f"minidl: in the pullback of {node.name}")
-                    raise
-                if not self.retain_graph:
-                    node.release()
-
-    def deliver(self, edge: Edge, gradient: Any) -> None:
+    def deliver(edge: Edge, gradient: Any) -> None:
         """Add a gradient to what has arrived at the other end of the edge."""
         source, index = edge
-        if self.needed is not None and source not in self.needed:
+        if needed is not None and source not in needed:
             return
         shape, dtype = source.outputs[index]
         if gradient.shape != shape:
-            gradient = sum_to_shape(gradient, shape)
+            gradient = _sum_to_shape(gradient, shape)
         if gradient.dtype is not dtype:
             gradient = gradient.astype(dtype)
-        sums = self.arrived.get(source)
+        sums = arrived.get(source)
         if sums is None:
-            sums = self.arrived[source] = [None] * len(source.outputs)
+            sums = arrived[source] = [None] * len(source.outputs)
             if type(source) is Node:
-                heappush(self.ready, (-source.order, source))  # a heap gives the least first
+                heappush(ready, (-source.order, source))
         if sums[index] is None:
             sums[index] = gradient
-        elif edge in self.sums:
+        elif edge in own_sums:
             sums[index] += gradient
         else:
             sums[index] = sums[index] + gradient
-            if not self.create_graph:
-                self.sums.add(edge)
+            if not create_graph:
+                own_sums.add(edge)
 
-    def pull(self, node: Node, dys: list[Any]) -> None:
-        """Compute the gradients of the node's inputs, and deliver each along its edge."""
-        if len(dys) > 1 or type(dys[0]) is RowGradient:
-            dys = self.complete(node, dys)
+    for edge, gradient in roots:
+        deliver(edge, gradient)
+    with recording_everything() if create_graph else cpu.quiet():
+        while ready:
+            node = heappop(ready)[1]
+            dys = arrived[node] if node in wanted else arrived.pop(node)
+            if node.hooks:
+                _run_hooks(node, dys)
+            try:
+                for edge, gradient in _pull(node, dys, create_graph):
+                    deliver(edge, gradient)
+            except Exception as error:
+                error.add_note(f"minidl: in the pullback of {node.name}")
+                raise
+            if not retain_graph:
+                node.release()
+        for leaf, sums in arrived.items():
+            if type(leaf) is Leaf and leaf.hooks:
+                _run_hooks(leaf, sums)
+    return arrived
+
+
+def _pull(node: Node, dys: list[Any], create_graph: bool) -> Iterable[tuple[Edge, Any]]:
+    """The gradients of the node's inputs, each with the edge that it goes along."""
+    if len(dys) > 1 or type(dys[0]) is RowGradient:
+        dys = _complete(node, dys)
+    pullback = node.pullback
+    if pullback is None:
         node.check_alive()
-        if node.order < inplace.latest_write:
-            inplace.check_unwritten(node)
-        pullback = self.differentiable_pullback(node) if self.create_graph else node.pullback
-        if type(pullback) is tuple:
-            for edge, pull in zip(node.edges, pullback, strict=True):
-                if edge is not None:
-                    self.deliver(edge, pull(*dys))
-        else:
-            found = pullback(*dys)
-            found = found if type(found) is tuple else (found,)
-            for edge, gradient in zip(node.edges, found, strict=True):
-                if edge is not None:
-                    self.deliver(edge, gradient)
-
-    def complete(self, node: Node, dys: list[Any]) -> list[Any]:
-        """An array for every output: zeros where nobody used it, rows as a dense array."""
-        dense = [dy.dense() if type(dy) is RowGradient else dy for dy in dys]
-        given = next(dy for dy in dense if dy is not None)
-        device = given.device if self.create_graph else backend_of(given).name
-        zeros = device_backend(device).zeros
-        return [
-            zeros(shape, dtype=dtype) if dy is None else dy
-            for (shape, dtype), dy in zip(node.outputs, dense, strict=True)
-        ]
-
-    def differentiable_pullback(self, node: Node) -> Any:
-        """The node's pullback on Tensors."""
-        if node.kept is None:
-            raise GradientError(
-                f"{node.name} was recorded for first derivatives only; to differentiate its "
-                "gradient (create_graph=True), run the forward pass inside "
-                "`with minidl.higher_order():`"
-            )
-        inputs, settings = node.kept
-        return node.operation.body(differentiable, *inputs, **settings)[1]
-
-    def take(self, source: Node | Leaf, index: int) -> Any:
-        """What arrived, after the hooks of a leaf, as an array that nobody else holds."""
-        arrived = self.arrived.get(source)
-        if arrived is None or arrived[index] is None:
-            return None
-        if type(source) is Leaf and source.hooks:
-            _run_hooks(source, arrived)
-        gradient = arrived[index]
-        if self.create_graph or type(gradient) is RowGradient:
-            return gradient
-        if type(gradient) not in by_type:
-            gradient = backend_of(gradient).asarray(gradient)
-        if gradient.base is not None or id(gradient) in self.taken:
-            gradient = gradient.copy()
-        self.taken.add(id(gradient))
-        return gradient
+    if node.order < inplace.latest_write:
+        inplace.check_unwritten(node)
+    if create_graph:
+        pullback = _differentiable_pullback(node)
+    if type(pullback) is tuple:
+        for edge, pull in zip(node.edges, pullback, strict=True):
+            if edge is not None:
+                yield edge, pull(*dys)
+        return
+    found = pullback(*dys)
+    found = found if type(found) is tuple else (found,)
+    for edge, gradient in zip(node.edges, found, strict=True):
+        if edge is not None:
+            yield edge, gradient
 
 
-def sum_to_shape(gradient: Any, shape: tuple[int, ...]) -> Any:
+def _complete(node: Node, dys: list[Any]) -> list[Any]:
+    """An array for every output: zeros where nobody used it, rows as a dense array."""
+    dense = [dy.dense() if type(dy) is RowGradient else dy for dy in dys]
+    given = next(dy for dy in dense if dy is not None)
+    device = given.device if hasattr(given, "edge") else backend_of(given).name
+    zeros = device_backend(device).zeros
+    return [
+        zeros(shape, dtype=dtype) if dy is None else dy
+        for (shape, dtype), dy in zip(node.outputs, dense, strict=True)
+    ]
+
+
+def _differentiable_pullback(node: Node) -> Any:
+    """The node's pullback on Tensors."""
+    if node.kept is None:
+        raise GradientError(
+            f"{node.name} was recorded for first derivatives only; to differentiate its gradient "
+            "(create_graph=True), run the forward pass inside `with minidl.higher_order():`"
+        )
+    inputs, settings = node.kept
+    return node.operation.body(differentiable, *inputs, **settings)[1]
+
+
+def _sum_to_shape(gradient: Any, shape: tuple[int, ...]) -> Any:
     """Broadcasting, turned round: an input that was stretched gets the sum over its copies."""
     xp = differentiable if hasattr(gradient, "edge") else backend_of(gradient)
     extra = len(gradient.shape) - len(shape)
@@ -180,6 +172,18 @@ def sum_to_shape(gradient: Any, shape: tuple[int, ...]) -> Any:
         gradient = xp.sum(gradient, axis=stretched, keepdims=True)
     if gradient.shape != shape:
         raise GradientError(f"a pullback gave shape {gradient.shape} for an input of shape {shape}")
+    return gradient
+
+
+def _own(gradient: Any, taken: set[int]) -> Any:
+    """The gradient as an array that nobody else holds: a copy of a view, or of one in `taken`."""
+    if gradient is None or type(gradient) is RowGradient or hasattr(gradient, "edge"):
+        return gradient
+    if type(gradient) not in by_type:
+        gradient = backend_of(gradient).asarray(gradient)
+    if gradient.base is not None or id(gradient) in taken:
+        gradient = gradient.copy()
+    taken.add(id(gradient))
     return gradient
 
 
