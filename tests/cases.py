@@ -9,11 +9,10 @@ domain and a shape, within which the operation is three times differentiable.  I
 """
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from minidl import ops
 from tests.helpers import Case, away_from, distinct, fixed, given, positive, real, unit
+from tests.oracle import functional, torch
 from tests.toy_backend import TOY
 
 ROWS, COLUMNS = np.array([[0, 2], [1, 1]]), np.array([3, 0])
@@ -78,6 +77,7 @@ ELEMENTWISE = [
     Case("remainder", ops.remainder, torch.remainder,
          given([5.3, -5.3, 5.3, -5.3, 0.7]), given([2.0, 2.0, -2.0, -2.0, 3.1])),
     Case("xdivy", ops.xdivy, torch.divide, away_from([0], 3, 4), away_from([0], 4)),
+    Case("xmuly", ops.xmuly, torch.multiply, real(3, 4), real(4)),
     Case("xlogy", ops.xlogy, torch.xlogy, away_from([0], 3, 4), positive(4)),
     Case("abs", ops.abs, torch.abs, away_from([0], 3, 4)),
     Case("square", ops.square, torch.square, real(3, 4)),
@@ -155,6 +155,10 @@ MANIPULATION = [
     Case("reshape", lambda x: ops.reshape(x, (2, 6)), lambda x: x.reshape(2, 6), real(3, 4)),
     Case("reshape the rest", lambda x: x.reshape(2, -1), lambda x: x.reshape(2, -1), real(3, 4)),
     Case("reshape to one number", lambda x: x.reshape(()), lambda x: x.reshape(()), real(1, 1)),
+    Case("flatten", ops.flatten, torch.flatten, real(2, 3, 2)),
+    Case("flatten axes", lambda x: ops.flatten(x, 1, -2), lambda x: x.flatten(1, -2),
+         real(2, 3, 2, 2)),
+    Case("flatten one number", ops.flatten, torch.flatten, real()),
     Case("permute_dims", lambda x: ops.permute_dims(x, (2, 0, 1)),
          lambda x: x.permute(2, 0, 1), real(2, 3, 4)),
     Case("permute_dims from the end", lambda x: ops.permute_dims(x, (-1, 0, -2)),

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
-import torch
 
 import minidl
-
-torch.set_num_threads(1)  # the arrays are tiny, and the tests run side by side
-
+from tests.oracle import torch
 
 # Inputs: small arrays from a stated domain, the same in every run.
 

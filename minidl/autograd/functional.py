@@ -8,6 +8,8 @@ from minidl.autograd.graph import Leaf
 from minidl.autograd.mode import current, enable_grad, higher_order
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor, seed_of
+from minidl.backends import backend_of
+from minidl.backends.rows import RowGradient
 from minidl.errors import GradientError
 
 
@@ -19,7 +21,7 @@ def gradients(
     create_graph: bool = False,
     retain_graph: bool | None = None,
     allow_unused: bool = False,
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Tensor | RowGradient | None, ...]:
     """Σ dL/d(output) · d(output)/d(input) for each input, any tensor of the graph.
 
     Nothing is added to a leaf's `grad`.  Outputs are single numbers, or come with their gradients.
@@ -48,7 +50,7 @@ def gradients(
             f"gradients: the outputs do not depend on inputs {missing}; allow_unused=True gives "
             "None for them"
         )
-    return tuple(g if g is None or create_graph else Tensor(g) for g in found)
+    return tuple(Tensor(g) if backend_of(g) else g for g in found)
 
 
 @primitive(None)
@@ -81,7 +83,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[
         found = engine.gradients(roots, wanted, create_graph=outside, retain_graph=True)
         zeros = engine.differentiable.zeros_like
         return tuple(
-            zeros(x) if g is None else g if outside else Tensor(g)
+            zeros(x) if g is None else g if isinstance(g, Tensor) else Tensor(g)
             for g, x in zip(found, arguments, strict=True)
         )
 

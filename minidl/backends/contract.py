@@ -102,5 +102,6 @@ SERVICES = {
 
 KERNELS = {
     "cross_entropy": "(logits, target, *, reduction)  softmax, logarithm and choice in one pass",
+    "linear": "(x, weight, bias)  without a temporary for the bias and its gradient",
     "embedding": "(weight, ids, *, sparse)  the gradient as a RowGradient where sparse",
 }

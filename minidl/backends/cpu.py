@@ -43,8 +43,19 @@ exp, expm1, log, log1p, sqrt = map(quiet(), (np.exp, np.expm1, np.log, np.log1p,
 divide, floor_divide, remainder = map(quiet(), (np.divide, np.floor_divide, np.remainder))
 pow = quiet()(np.pow)
 xdivy = quiet()(lambda x1, x2: np.where(np.equal(x1, 0), 0, x1 / x2))
-xmuly = quiet()(lambda x1, x2: np.where(np.equal(x1, 0) | np.equal(x2, 0), 0, x1 * x2))
-xlogy = quiet()(lambda x1, x2: np.where(np.equal(x1, 0), 0, x1 * np.log(x2)))
+
+
+@quiet()
+def xmuly(x1: Any, x2: Any) -> Array:
+    """x₁·x₂ with 0·∞ = 0."""
+    return np.where(np.equal(x1, 0) | np.equal(x2, 0), 0, x1 * x2)
+
+
+@quiet()
+def xlogy(x1: Any, x2: Any) -> Array:
+    """x₁·log x₂, and 0 where x₁ is 0."""
+    logarithm = np.log(x2) if isinstance(x2, Array) else float(np.log(x2))  # stays weak
+    return np.where(np.equal(x1, 0), 0, x1 * logarithm)
 
 
 def to_numpy(x: Array) -> Array:
@@ -118,7 +129,7 @@ def uniform_like(x: Array, key: tuple[int, int]) -> Array:
     return philox.uniform_like(sys.modules[__name__], x, key)
 
 
-_KERNEL_FILES = {"cross_entropy": "loss", "embedding": "embedding"}
+_KERNEL_FILES = {"cross_entropy": "loss", "embedding": "embedding", "linear": "linear"}
 
 
 @cache

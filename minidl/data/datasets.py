@@ -1,6 +1,6 @@
 """Real data."""
 
-from importlib.resources import files
+import os
 
 import numpy as np
 
@@ -15,8 +15,7 @@ def digits() -> tuple[TensorDataset, TensorDataset]:
     E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning
     Repository 1998, doi:10.24432/C50P49, licence CC BY 4.0.  Shipped with minidl.
     """
-    with files(__package__).joinpath("files/digits.npz").open("rb") as file:
-        stored = np.load(file)
+    with np.load(os.path.join(os.path.dirname(__file__), "files", "digits.npz")) as stored:
         images = stored["images"][:, None].astype(np.float32) / 16
         labels = stored["labels"].astype(np.int64)
     order = permutation(len(labels), generator=Generator(0)).numpy()

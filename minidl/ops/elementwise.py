@@ -89,8 +89,16 @@ def xmuly(xp, x1, x2, /):
 
 @primitive
 def xlogy(xp, x1, x2, /):
-    """z = x₁·log x₂, and 0 where x₁ is 0;   dx₁ = dz·log x₂,   dx₂ = dz·x₁/x₂."""
-    return xp.xlogy(x1, x2), (lambda dz: xp.xlogy(dz, x2), lambda dz: xp.xdivy(dz * x1, x2))
+    """z = x₁·log x₂, and 0 where x₁ is 0;   dx₁ = dz·log x₂,   dx₂ = dz·x₁/x₂.
+
+    At x₁ = 0 = x₂ both are 0.
+    """
+
+    def dx1(dz):
+        corner = xp.logical_and(x1 == 0, x2 == 0)
+        return xp.xlogy(xp.where(corner, 0, dz), x2)
+
+    return xp.xlogy(x1, x2), (dx1, lambda dz: xp.xdivy(xp.xmuly(dz, x1), x2))
 
 
 @primitive(NUMBER)
