@@ -53,7 +53,9 @@ def main() -> None:
             with minidl.no_grad():
                 pictures, labels = test[:]
                 right = (net(pictures).argmax(axis=1) == labels).sum().item()
-            print(f"epoch {epoch:2d}   loss {loss.item():.4f}   {right} of {len(test)} digits right")
+            print(
+                f"epoch {epoch:2d}   loss {loss.item():.4f}   {right} of {len(test)} digits right"
+            )
     assert right / len(test) > 0.95
 
 

@@ -6,13 +6,13 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
-import torch
 
 import minidl
 from minidl import ops
 from minidl.data import DataLoader, TensorDataset, collate, digits
 from minidl.errors import ArgumentError, MinidlError, ShapeError
 from minidl.ops.random import Generator
+from tests.oracle import torch
 
 
 class Squares:

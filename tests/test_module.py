@@ -5,13 +5,13 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 
 import minidl
 from minidl import nn, ops
 from minidl.errors import MinidlError, ShapeError
 from minidl.nn import init
 from tests.helpers import assert_all_close
+from tests.oracle import torch
 from tests.test_nn import leaves, outcome, uniform
 
 # Networks have the names and the state of PyTorch's.

@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 
 import minidl
@@ -15,6 +14,7 @@ from minidl.errors import ArgumentError, MinidlError, ShapeError
 from minidl.models import MLP
 from minidl.nn import init
 from tests.helpers import assert_all_close, assert_close
+from tests.oracle import torch
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}  # relative to the largest magnitude
 each_dtype = pytest.mark.parametrize("dtype", TOLERANCE)

@@ -9,13 +9,13 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 
 import minidl
 from minidl import nn, ops, optim
 from minidl.backends.rows import RowGradient
 from minidl.errors import ArgumentError, GradientError, MinidlError, ShapeError
 from tests.helpers import assert_all_close
+from tests.oracle import torch
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}  # relative to the largest magnitude
 LIBRARIES = minidl, torch

@@ -27,7 +27,7 @@ class ToyArray:
     size = property(lambda self: self.values.size)
 
     @property
-    def T(self):  # noqa: N802
+    def T(self):
         return ToyArray(self.values.T)
 
     def copy(self):

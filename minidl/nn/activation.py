@@ -112,7 +112,8 @@ class Softmax(Module):
 
     def axis(self, x: Tensor) -> int:
         """The axis for this input."""
-        return self.dim if self.dim is not None else 0 if x.ndim in (0, 1, 3) else 1
+        ndim = len(getattr(x, "shape", ()))
+        return self.dim if self.dim is not None else 0 if ndim in (0, 1, 3) else 1
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.softmax(x, axis=self.axis(x))

@@ -26,6 +26,8 @@ def fill(x: Tensor, value: Any) -> Tensor:
 
 def uniform_(x: Tensor, low: float = 0.0, high: float = 1.0, generator: Any = None) -> Tensor:
     """Uniform in [low, high)."""
+    if low == high:
+        return fill(x, low)
     return fill(
         x, random.uniform(x.shape, low, high, dtype=x.dtype, generator=generator, device=x.device)
     )

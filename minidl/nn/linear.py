@@ -1,6 +1,7 @@
 """Fully connected layers, and the shape around them."""
 
 import math
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -81,9 +82,8 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         """The last module's output."""
-        for module in vars(self).values():
-            if isinstance(module, Module):
-                x = module(x)
+        for module in self:
+            x = module(x)
         return x
 
     def append(self, module: Module) -> "Sequential":
@@ -93,9 +93,12 @@ class Sequential(Module):
         setattr(self, str(len(self)), module)
         return self
 
+    def __iter__(self) -> Iterator[Module]:
+        return (part for part in vars(self).values() if isinstance(part, Module))
+
     def __len__(self) -> int:
-        return len(list(self.children()))
+        return sum(1 for _ in self)
 
     def __getitem__(self, index: int | slice) -> Module:
-        modules = list(self.children())[index]
+        modules = list(self)[index]
         return Sequential(*modules) if isinstance(index, slice) else modules

@@ -181,7 +181,7 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        parts = [f"({name}): {child!r}" for name, child in self.named_children()]
+        parts = [f"({name}): {child!r}" for name, child in _named(vars(self), Module)]
         if not parts:
             return f"{type(self).__name__}({self.extra_repr()})"
         inner = "\n".join(parts).replace("\n", "\n  ")

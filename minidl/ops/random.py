@@ -91,9 +91,14 @@ def uniform(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform in [low, high)."""
-    if not -math.inf < low < high < math.inf:
-        raise ArgumentError(f"uniform: needs finite low < high; got {low} and {high}")
     like = _float_zeros("uniform", shape, dtype, device)
+    numbers = all(isinstance(bound, int | float | np.number) for bound in (low, high))
+    largest = float(np.finfo(like.dtype).max)
+    if not numbers or not -largest <= low < high <= largest or high - low > largest:
+        raise ArgumentError(
+            f"uniform: got low {low!r} and high {high!r}; needs low < high, finite and not too far "
+            f"apart for {like.dtype}"
+        )
     x = uniform_like(like, (generator or default_generator).key(like.size))
     if (low, high) != (0, 1):
         below = float(np.nextafter(like.dtype.type(high), like.dtype.type(low)))
@@ -115,8 +120,8 @@ def normal(
 
     Box, Muller 1958:  √(−2 log u)·cos(2πv) and √(−2 log u)·sin(2πv), for u in (0, 1], v in [0, 1).
     """
-    if not 0 <= std < math.inf:
-        raise ArgumentError(f"normal: std is 0 or more, and finite; got {std}")
+    if not 0 <= std < math.inf or not math.isfinite(mean):
+        raise ArgumentError(f"normal: needs a finite mean and std ≥ 0; got {mean} and std={std}")
     like = _float_zeros("normal", shape, dtype, device)
     pairs = (like.size + 1) // 2
     uv = uniform((pairs, 2), dtype=dtypes.float64, device=device, generator=generator)

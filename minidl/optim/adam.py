@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from minidl.errors import ArgumentError
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.sgd import check_not_negative
@@ -44,7 +46,9 @@ class Adam(Optimizer):
         check_not_negative("Adam", settings, "lr", "eps", "weight_decay")
         betas = settings["betas"]
         pair = isinstance(betas, tuple | list) and len(betas) == 2
-        if not pair or not all(0 <= beta < 1 for beta in betas):
+        if not pair or not all(
+            isinstance(b, float | int | np.number) and 0 <= b < 1 for b in betas
+        ):
             raise ArgumentError(f"Adam: betas are two numbers from 0 to below 1; got {betas!r}")
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import inplace
+from minidl.autograd.mode import enable_grad
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
 from minidl.backends.rows import RowGradient
@@ -28,7 +29,7 @@ class Optimizer:
     state           for each parameter that has taken a step: their number, and the state arrays
     """
 
-    counts_steps = True  # whether a state without a number of steps is incomplete
+    counts_steps = True  # whether the rule depends on the number of steps
 
     def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
         self.defaults = defaults
@@ -75,7 +76,8 @@ class Optimizer:
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient; returns what `closure`, if given, returns."""
-        loss = closure() if closure else None
+        with enable_grad():
+            loss = closure() if closure else None
         for group in self.param_groups:
             settings = {name: _plain(value) for name, value in group.items()}
             for params in self._cohorts(settings):
@@ -153,9 +155,10 @@ class Optimizer:
                 del self._flat_states[other]
             for p in params:
                 own = self.state.setdefault(p, {"step": 0})
-                for name in names:
-                    if name not in own:
-                        own[name] = xp.zeros(p.shape, dtype=p.dtype)
+                new = [name for name in names if name not in own]
+                own.update({name: xp.zeros(p.shape, dtype=p.dtype) for name in new})
+                if new and not self.counts_steps:
+                    own["step"] = 0  # the rule begins anew
             flat = {name: _flat(xp, [self.state[p][name] for p in params]) for name in names}
             for name, array in flat.items():
                 for p, piece in zip(params, _pieces(array, params), strict=True):

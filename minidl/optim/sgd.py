@@ -1,5 +1,6 @@
 """Stochastic gradient descent."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ class SGD(Optimizer):
     momentum and weight decay, a RowGradient changes only its rows, exactly as a dense one would.
     """
 
-    counts_steps = False  # only the first step is special, and then there is no state
+    counts_steps = False  # only the first step of a momentum is special
 
     def __init__(
         self,
@@ -45,6 +46,8 @@ class SGD(Optimizer):
     def check(self, settings: Mapping[str, Any]) -> None:
         """Rates are not negative, and nesterov goes with plain momentum."""
         check_not_negative("SGD", settings, "lr", "momentum", "weight_decay")
+        if not math.isfinite(settings["dampening"]):
+            raise ArgumentError(f"SGD: dampening is a number; got {settings['dampening']}")
         if settings["nesterov"] and (not settings["momentum"] or settings["dampening"]):
             raise ArgumentError("SGD: nesterov needs a momentum, and no dampening")
 
