@@ -177,10 +177,11 @@ def _sum_to_shape(gradient: Any, shape: tuple[int, ...]) -> Any:
 
 def _own(gradient: Any, taken: set[int]) -> Any:
     """The gradient as an array that nobody else holds: a copy of a view, or of one in `taken`."""
-    if gradient is None or type(gradient) is RowGradient or hasattr(gradient, "edge"):
-        return gradient
     if type(gradient) not in by_type:
-        gradient = backend_of(gradient).asarray(gradient)
+        backend = backend_of(gradient)
+        if backend is None:  # a Tensor, a RowGradient or None
+            return gradient
+        gradient = backend.asarray(gradient)
     if gradient.base is not None or id(gradient) in taken:
         gradient = gradient.copy()
     taken.add(id(gradient))

@@ -25,7 +25,7 @@ superseded: dict[int, ref] = {}
 
 def buffer_of(array: Any) -> Any:
     """The array that owns the memory of `array`."""
-    while hasattr(base := getattr(array, "base", None), "shape"):
+    while (base := array.base) is not None and hasattr(base, "shape"):
         array = base
     return array
 

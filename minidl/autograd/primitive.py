@@ -239,27 +239,43 @@ def _record(
 ) -> Any:
     """The value as Tensors, with a node behind them if there is anything to differentiate."""
     value, pullback = result
-    outputs = value if type(value) is tuple else (value,)
-    outputs = [x if type(x) in by_type else backend.asarray(x) for x in outputs]
-    node = None
-    if mode.record and pullback is not None and any(edges):
-        if type(pullback) is tuple and (None in edges or None in pullback):
-            # What nobody wants is dropped, with all that it captured.
-            edges = [edge if pull else None for edge, pull in zip(edges, pullback, strict=True)]
-            pairs = zip(edges, pullback, strict=True)
-            pullback = tuple([pull if edge else None for edge, pull in pairs])
-        kept = None
-        if mode.keep_inputs:
-            # Snapshots: a later write may give an input another edge.
-            copies = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs]
-            kept = copies, settings
-        node = Node(operation, pullback, edges, [(x.shape, x.dtype) for x in outputs], kept)
-    tensors = [Tensor(x) for x in outputs]
-    if node is not None:
-        for i, tensor in enumerate(tensors):
-            if tensor.data.dtype.kind == "f" and i not in constants:
-                tensor.edge = node, i
-    return tuple(tensors) if type(value) is tuple else tensors[0]
+    several = type(value) is tuple
+    outputs = list(value) if several else [value]
+    for i, x in enumerate(outputs):
+        if type(x) not in by_type:
+            outputs[i] = backend.asarray(x)  # NumPy makes scalars of results without axes
+    if pullback is None or not mode.record or not any(edges):
+        tensors = [Tensor(x) for x in outputs]
+    else:
+        node = _node(mode, operation, inputs, edges, settings, pullback, outputs)
+        tensors = [
+            Tensor(x, (node, i) if x.dtype.kind == "f" and i not in constants else None)
+            for i, x in enumerate(outputs)
+        ]
+    return tuple(tensors) if several else tensors[0]
+
+
+def _node(
+    mode: Mode,
+    operation: Any,
+    inputs: Sequence[Any],
+    edges: list[Edge | None],
+    settings: dict,
+    pullback: Any,
+    outputs: list[Any],
+) -> Node:
+    """What is remembered of an operation."""
+    if type(pullback) is tuple and (None in edges or None in pullback):
+        # What nobody wants is dropped, with all that it captured.
+        edges = [edge if pull else None for edge, pull in zip(edges, pullback, strict=True)]
+        pairs = zip(edges, pullback, strict=True)
+        pullback = tuple([pull if edge else None for edge, pull in pairs])
+    kept = None
+    if mode.keep_inputs:
+        # Snapshots: a later write may give an input another edge.
+        copies = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs]
+        kept = copies, settings
+    return Node(operation, pullback, edges, [(x.shape, x.dtype) for x in outputs], kept)
 
 
 def _explained(name: str, inputs: Sequence[Any], error: Exception) -> Exception:

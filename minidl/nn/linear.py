@@ -7,7 +7,7 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.errors import DTypeError, describe
+from minidl.errors import DTypeError, MinidlError, describe
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
 
@@ -38,11 +38,14 @@ class Linear(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in_features) → (…, out_features)."""
-        if getattr(x, "shape", ())[-1:] != (self.in_features,):
-            bias = ", bias=False" if self.bias is None else ""
-            name = f"Linear({self.in_features}, {self.out_features}{bias})"
-            raise shape_error(name, f"(…, {self.in_features})", x)
-        return ops.linear(x, self.weight, self.bias)
+        try:
+            return ops.linear(x, self.weight, self.bias)
+        except MinidlError:
+            if getattr(x, "shape", ())[-1:] == (self.in_features,):
+                raise
+        bias = ", bias=False" if self.bias is None else ""
+        name = f"Linear({self.in_features}, {self.out_features}{bias})"
+        raise shape_error(name, f"(…, {self.in_features})", x)
 
     def extra_repr(self) -> str:
         return (

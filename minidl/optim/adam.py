@@ -60,7 +60,7 @@ class Adam(Optimizer):
         self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
     ) -> Any:
         """lr · m̂ / (√v̂ + ε)."""
-        beta1, beta2 = group["betas"]
+        beta1, beta2 = map(float, group["betas"])
         m, v = state["exp_avg"], state["exp_avg_sq"]
         m *= beta1
         m += (1 - beta1) * gradient

@@ -79,9 +79,11 @@ class Optimizer:
         with enable_grad():
             loss = closure() if closure else None
         for group in self.param_groups:
-            settings = {name: _plain(value) for name, value in group.items()}
-            for params in self._cohorts(settings):
-                self._update(settings, params)
+            for name, value in group.items():
+                if isinstance(value, np.generic):
+                    group[name] = value.item()  # it would lift float32 to float64
+            for params in self._cohorts(group):
+                self._update(group, params)
         return loss
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
@@ -228,13 +230,6 @@ def _restored(number: int, own: Mapping[str, Any], p: Tensor, names: Iterable[st
             raise ShapeError(f"load_state_dict: parameter {number} needs {name} of shape {p.shape}")
         state[name] = array.astype(p.dtype).to_device(p.device).data
     return state
-
-
-def _plain(value: Any) -> Any:
-    """A setting without NumPy's scalars, which would lift float32 to float64."""
-    if isinstance(value, tuple):
-        return tuple(_plain(part) for part in value)
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _array(gradient: Any) -> Any:

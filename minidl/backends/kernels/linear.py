@@ -10,7 +10,8 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) ->
 
     The bias is added in place, and its gradient summed here: small layers are mostly overhead.
     """
-    if x.ndim != 2 or weight.ndim != 2 or x.shape[1] != weight.shape[1] or x.dtype.kind != "f":
+    arrays = type(x) is type(weight) is np.ndarray
+    if not arrays or x.ndim != 2 or x.shape[1:] != weight.shape[1:] or x.dtype.kind != "f":
         return NotImplemented
     y = x.dot(weight.T)
     if bias is not None:
