@@ -12,7 +12,7 @@ import pytest
 import minidl
 from minidl import ops
 from minidl.backends import cpu
-from minidl.backends.contract import FUNCTIONS, KERNELS, SERVICES
+from minidl.backends.contract import FUNCTIONS, KERNELS, RULES, SERVICES
 
 PACKAGE = Path(minidl.__file__).parent
 ROOT = PACKAGE.parent
@@ -164,7 +164,7 @@ def test_every_kernel_has_the_signature_of_its_operation(name):
 
 
 def test_there_are_no_kernels_beside_the_contract():
-    assert set(cpu._KERNEL_FILES) == set(KERNELS)
+    assert set(cpu._KERNEL_FILES) == {*KERNELS, *RULES}
 
 
 # Promises to the reader.

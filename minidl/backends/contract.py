@@ -105,3 +105,10 @@ KERNELS = {
     "linear": "(x, weight, bias)  without a temporary for the bias and its gradient",
     "embedding": "(weight, ids, *, sparse)  the gradient as a RowGradient where sparse",
 }
+
+# Kernels of optimisers: f(settings, step, dtype) prepares a step, and gives the function
+# update(value, gradient, state) that changes a parameter in place, and says whether it could.
+RULES = {
+    "adam": "(settings, step, dtype)  every element once, for all of the formula",
+    "sgd": "(settings, step, dtype)  likewise",
+}

@@ -130,7 +130,13 @@ def uniform_like(x: Array, key: tuple[int, int]) -> Array:
     return philox.uniform_like(sys.modules[__name__], x, key)
 
 
-_KERNEL_FILES = {"cross_entropy": "loss", "embedding": "embedding", "linear": "linear"}
+_KERNEL_FILES = {
+    "cross_entropy": "loss",
+    "embedding": "embedding",
+    "linear": "linear",
+    "adam": "optimizer",
+    "sgd": "optimizer",
+}
 
 
 @cache

@@ -20,6 +20,8 @@ class Adam(Optimizer):
     2015; Reddi, Kale, Kumar 2018.  A RowGradient is made dense: every row's momentum moves it.
     """
 
+    rule = "adam"
+
     def __init__(
         self,
         params: Iterable[Any],

@@ -1,8 +1,9 @@
 """What all optimisers share: groups of parameters, and one pass over all of them.
 
-The gradients of a group are gathered into one flat array, the state (momenta and the like) lies
-in others, and the rule of an optimiser is a few lines of arithmetic on whole arrays, however many
-parameters there are.
+The rule of an optimiser is a few lines of arithmetic on whole arrays: the gradients of a group are
+gathered into a flat one, and the state (momenta and the like) lies in others, however many
+parameters there are.  Where a backend has a kernel for the rule, that runs instead, once over each
+parameter.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import inplace
-from minidl.autograd.mode import enable_grad
+from minidl.autograd.mode import current, enable_grad
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
 from minidl.backends.rows import RowGradient
@@ -29,6 +30,7 @@ class Optimizer:
     state           for each parameter that has taken a step: their number, and the state arrays
     """
 
+    rule = ""  # the name of the kernels that do what `change` does
     counts_steps = True  # whether the rule depends on the number of steps
 
     def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
@@ -121,21 +123,43 @@ class Optimizer:
 
     def _update(self, group: Mapping[str, Any], params: list[Tensor]) -> None:
         """One pass over parameters of one dtype, on one device, that took equally many steps."""
-        xp = backend_of(params[0].data)
+        xp, names = backend_of(params[0].data), self.state_names(group)
+        for p in params:
+            self._ensure_state(xp, p, names)
+        step = self.state[params[0]]["step"] + 1
+        kernel = xp.kernel(self.rule) if current.get().fast else None
+        rest = params
+        if kernel is not None:
+            update = kernel(group, step, params[0].dtype)
+            rest = [p for p in params if not update(p.data, _array(p.edge[0].grad), self.state[p])]
+        if rest:
+            self._update_flat(xp, group, rest, step)
+        for p in params:
+            self.state[p]["step"] = step
+        inplace.mark_written(*(p.data for p in params))
+
+    def _update_flat(
+        self, xp: Any, group: Mapping[str, Any], params: list[Tensor], step: int
+    ) -> None:
+        """The rule by whole-array arithmetic, on all the parameters end to end."""
         gradient = _flat(xp, [_array(p.edge[0].grad) for p in params])
         if group["maximize"]:
             gradient = -gradient
         if group["weight_decay"]:
             gradient = gradient + group["weight_decay"] * _flat(xp, [p.data for p in params])
         state = self._flat_state(xp, params, self.state_names(group))
-        step = self.state[params[0]]["step"] + 1
         change = self.change(xp, group, step, gradient, state)
-        arrays = [p.data for p in params]
-        for array, part in zip(arrays, _pieces(change, params), strict=True):
+        for array, part in zip([p.data for p in params], _pieces(change, params), strict=True):
             array -= part  # in place
-        for p in params:
-            self.state[p]["step"] = step
-        inplace.mark_written(*arrays)
+
+    def _ensure_state(self, xp: Any, p: Tensor, names: tuple[str, ...]) -> None:
+        """Give a parameter the state that it lacks: zeros."""
+        own = self.state.setdefault(p, {"step": 0})
+        new = [name for name in names if name not in own]
+        if new:
+            own.update({name: xp.zeros(p.shape, dtype=p.dtype) for name in new})
+            if not self.counts_steps:
+                own["step"] = 0  # the rule begins anew
 
     def _update_rows(self, group: Mapping[str, Any], p: Tensor, gradient: RowGradient) -> None:
         """The rule on the rows that the gradient has; it must be linear in the gradient."""
@@ -155,12 +179,6 @@ class Optimizer:
                 k for k in self._flat_states if not set(k).isdisjoint(key[: len(params)])
             ]:
                 del self._flat_states[other]
-            for p in params:
-                own = self.state.setdefault(p, {"step": 0})
-                new = [name for name in names if name not in own]
-                own.update({name: xp.zeros(p.shape, dtype=p.dtype) for name in new})
-                if new and not self.counts_steps:
-                    own["step"] = 0  # the rule begins anew
             flat = {name: _flat(xp, [self.state[p][name] for p in params]) for name in names}
             for name, array in flat.items():
                 for p, piece in zip(params, _pieces(array, params), strict=True):

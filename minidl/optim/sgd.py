@@ -20,6 +20,7 @@ class SGD(Optimizer):
     momentum and weight decay, a RowGradient changes only its rows, exactly as a dense one would.
     """
 
+    rule = "sgd"
     counts_steps = False  # only the first step of a momentum is special
 
     def __init__(
