@@ -57,8 +57,10 @@ def explain(name: str, inputs: Iterable[Any], error: Exception) -> MinidlError:
         else BoundsError
         if isinstance(error, IndexError)
         else DTypeError
-        if isinstance(error, TypeError)
+        if isinstance(error, TypeError | AttributeError)
         else ArgumentError
     )
     cause = "the shapes do not broadcast" if "broadcast" in message else message
+    if isinstance(error, AttributeError):
+        cause = "needs arrays where numbers or nothing were given"
     return kind(f"{name}({', '.join(map(describe, inputs))}): {cause}")

@@ -139,7 +139,8 @@ class _Arguments:
         return operation
 
 
-EXPLAINED = ValueError, TypeError, IndexError, OverflowError  # what array libraries raise
+# What array libraries raise, and what Python does when a number stands where an array should.
+EXPLAINED = ValueError, TypeError, IndexError, OverflowError, AttributeError
 _WEAK = {float, int, bool, type(None)}  # these take the dtype of a float array as they are
 
 

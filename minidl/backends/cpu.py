@@ -118,8 +118,7 @@ def scatter_add(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
 
 def check_indices(indices: Array, size: int) -> Array:
     """The indices, once none of them is outside 0 … size − 1."""
-    unsigned = indices.view(f"u{indices.itemsize}")  # in which what is negative is large
-    if indices.size and max(unsigned, axis=None) >= size:
+    if indices.size and (min(indices, axis=None) < 0 or max(indices, axis=None) >= size):
         wrong = indices[(indices < 0) | (indices >= size)].flat[0]
         raise BoundsError(f"index {wrong} is outside 0 … {size - 1}")
     return indices

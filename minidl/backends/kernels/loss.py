@@ -3,30 +3,81 @@
 from typing import Any
 
 import numpy as np
+from numba import njit
 
-from minidl.backends import cpu
+from minidl.backends.kernels.vector_math import exp32
+from minidl.errors import BoundsError
 
 
 def cross_entropy(logits: np.ndarray, target: np.ndarray, *, reduction: str = "mean") -> Any:
-    """−log softmax(logits)[target] for (N, C) and integer targets;   dlogits = softmax − one-hot.
+    """−log softmax(logits)[target] for float32 (N, C) and integers;   dlogits = softmax − one-hot.
 
-    The softmax is computed once, for the value and for the gradient.
+    A row is read while it is in the cache: its largest element, the exponentials and their sum,
+    and the probabilities, which are kept for the gradient.
     """
-    plain = logits.ndim == 2 and logits.dtype.kind == "f" and target.dtype.kind in "iu"
-    if not plain or target.shape != logits.shape[:1] or reduction not in ("mean", "sum"):
+    kinds = logits.dtype == np.float32 and target.dtype.kind in "iu"
+    if not kinds or logits.ndim != 2 or target.shape != logits.shape[:1] or not logits.size:
         return NotImplemented
-    n, classes = logits.shape
-    chosen = np.arange(n), cpu.check_indices(target, classes)
-    shifted = logits - cpu.max(logits, axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    totals = cpu.sum(exponentials, axis=1)
-    loss = cpu.sum(np.log(totals) - shifted[chosen], axis=None)
-    count = n if reduction == "mean" else 1
+    if reduction not in ("mean", "sum"):
+        return NotImplemented
+    count = target.size if reduction == "mean" else 1
+    probabilities = np.empty(logits.shape, np.float32)
+    loss, wrong = _forward(logits, target, probabilities)
+    if wrong >= 0:
+        raise BoundsError(f"index {target[wrong]} is outside 0 … {logits.shape[1] - 1}")
 
     def dlogits(dy: Any) -> np.ndarray:
-        share = dy / count
-        gradient = exponentials * (share / totals)[:, None]
-        gradient[chosen] -= share
+        gradient = np.empty(logits.shape, np.float32)
+        _backward(probabilities, target, np.float32(dy / count), gradient)
         return gradient
 
-    return loss * (1 / count if count else np.nan), (dlogits, None)
+    return np.asarray(loss / count, np.float32), (dlogits, None)
+
+
+@njit(fastmath={"reassoc", "contract"}, nogil=True)
+def _sum(x):
+    """Σ x, in any order."""
+    total = np.float32(0)
+    for i in range(x.size):
+        total += x[i]
+    return total
+
+
+@njit(fastmath=True, nogil=True)
+def _largest(x):
+    """The largest element, or anything where one is NaN: the result is NaN then in any case."""
+    largest = x[0]
+    for i in range(1, x.size):
+        largest = max(largest, x[i])
+    return largest
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _forward(logits, target, probabilities):
+    """The sum of the losses, and the first row whose class does not exist, or −1."""
+    n, classes = logits.shape
+    loss = 0.0
+    for i in range(n):
+        chosen = target[i]
+        if chosen < 0 or chosen >= classes:
+            return loss, i
+        row, p = logits[i], probabilities[i]
+        largest = _largest(row)
+        for j in range(classes):
+            p[j] = exp32(row[j] - largest)
+        total = _sum(p)
+        loss += np.log(total) - (row[chosen] - largest)
+        share = np.float32(1) / total
+        for j in range(classes):
+            p[j] *= share
+    return loss, -1
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _backward(probabilities, target, scale, gradient):
+    """gradient = scale·(probabilities − one-hot)."""
+    n, classes = probabilities.shape
+    for i in range(n):
+        for j in range(classes):
+            gradient[i, j] = scale * probabilities[i, j]
+        gradient[i, target[i]] -= scale
