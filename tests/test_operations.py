@@ -14,6 +14,7 @@ import pytest
 
 import minidl
 from minidl import ops
+from minidl.autograd import engine, inplace
 from tests.cases import CASES, NO_DERIVATIVE, written
 from tests.helpers import (
     Case,
@@ -424,3 +425,26 @@ def test_logsumexp_of_nothing_but_masked_gives_no_gradient():
     y, dx = value_and_gradients(Minidl, ops.logsumexp, [np.array([-INF, -INF])], np.array(1.0))
     assert y == -INF
     np.testing.assert_array_equal(dx, [0, 0])
+
+
+# What the engine relies on: it may add to a gradient in place.
+
+
+@each_case
+def test_pullbacks_give_new_arrays_or_views_of_their_argument(case, monkeypatch):
+    pull = engine._pull
+
+    def watched(node, dys, create_graph):
+        saved = list(inplace._arrays_in(node.pullback))
+        given = []
+        for edge, gradient in pull(node, dys, create_graph):
+            from_dy = any(np.shares_memory(gradient, dy) for dy in dys)
+            assert not any(np.shares_memory(gradient, array) for array in saved)
+            assert from_dy or not any(np.shares_memory(gradient, other) for other in given)
+            given.append(gradient)
+            yield edge, gradient
+
+    monkeypatch.setattr(engine, "_pull", watched)
+    for dtype in ("float64", "float32"):
+        arrays, weights, _ = setup_of(case, dtype)
+        gradients(case.in_minidl(), arrays, weights)
