@@ -56,8 +56,8 @@ def tensor(
 def _array(obj: Any, dtype: np.dtype | None) -> Any:
     """An array of any library, or of numbers, which are read in `dtype` if it is given."""
     if backend_of(obj) and not isinstance(obj, np.generic):
-        dtypes.dtype_of(obj.dtype, "asarray")
-        return obj
+        native = dtypes.dtype_of(obj.dtype, "asarray")
+        return obj if obj.dtype == native else obj.astype(native)
     if hasattr(obj, "__dlpack__"):
         return np.from_dlpack(obj.detach() if hasattr(obj, "detach") else obj)
     try:
