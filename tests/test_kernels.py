@@ -1,5 +1,8 @@
 """The kernels of the CPU: exactness, special values, and what they leave to the bodies."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numba import njit
@@ -127,3 +130,14 @@ def test_momenta_do_not_linger_among_the_denormal_numbers():
     for _ in range(1500):
         optimizer.step()
     assert optimizer.state[p]["exp_avg"].tolist() == [0, 0]
+
+
+def test_compiled_code_is_kept_in_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIDL_CACHE", str(tmp_path))
+    code = (
+        "import minidl, numba; p = minidl.nn.Parameter([1.0]); p.grad = minidl.ones(1);"
+        "minidl.optim.SGD([p]).step(); print(numba.config.CACHE_DIR)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
+    assert printed.strip() == b"", "the setting of the process is as it was"
+    assert [path for path in tmp_path.rglob("*.nbi") if "_descend" in path.name]

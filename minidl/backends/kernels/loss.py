@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from minidl.backends.kernels.compile import compiled
 from minidl.backends.kernels.vector_math import exp32
 from minidl.errors import BoundsError
 
@@ -52,7 +53,7 @@ def _largest(x):
     return largest
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def _forward(logits, target, probabilities):
     """The sum of the losses, and the first row whose class does not exist, or −1."""
     n, classes = logits.shape
@@ -73,7 +74,7 @@ def _forward(logits, target, probabilities):
     return loss, -1
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def _backward(probabilities, target, scale, gradient):
     """gradient = scale·(probabilities − one-hot)."""
     n, classes = probabilities.shape

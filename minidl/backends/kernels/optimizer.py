@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from minidl.backends.kernels.compile import compiled
 from minidl.errors import ArgumentError
 
 Update = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], bool]
@@ -73,7 +73,7 @@ def _run(loop: Any, gradient: np.ndarray, value: np.ndarray, *rest: Any) -> bool
     return True
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def _adam(gradient, value, m, v, largest, numbers, amsgrad):
     """θ ← θ − rate · m / (√v / correction + ε);   rate = lr/(1 − β₁ᵗ), correction = √(1 − β₂ᵗ).
 
@@ -96,7 +96,7 @@ def _adam(gradient, value, m, v, largest, numbers, amsgrad):
         value[i] -= rate * new_m / (np.sqrt(new_v) / correction + eps)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def _descend(gradient, value, numbers):
     """θ ← θ − lr·g."""
     lr, decay, sign = numbers[0], numbers[1], numbers[2]
@@ -104,7 +104,7 @@ def _descend(gradient, value, numbers):
         value[i] -= lr * (sign * gradient[i] + decay * value[i])
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def _follow(gradient, value, velocity, numbers, nesterov):
     """v ← μ·v + share·g;   θ ← θ − lr·v, or θ − lr·(g + μ·v) with nesterov."""
     lr, decay, sign = numbers[0], numbers[1], numbers[2]
