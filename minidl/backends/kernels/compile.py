@@ -22,12 +22,14 @@ def cache_folder() -> Path:
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a loop with NumPy's rules for division, without the interpreter lock.
 
+    A product and a sum may become one instruction, which rounds once ("contract").
     Numba decides where to keep the code when it decorates, by a setting of the whole process,
     which is changed only for that moment.
     """
     before = config.CACHE_DIR
     config.CACHE_DIR = str(cache_folder())
     try:
-        return njit(cache=True, error_model="numpy", nogil=True)(function)
+        options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
+        return njit(cache=True, **options)(function)
     finally:
         config.CACHE_DIR = before

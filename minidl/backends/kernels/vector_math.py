@@ -30,7 +30,7 @@ def _float_of_bits(_: Any, bits: Any) -> Any:
 
 @njit(inline="always")
 def exp32(x: Any) -> Any:
-    """eˣ for a float32, within 1 unit in the last place; 0 where it would be denormal.
+    """eˣ for a float32, within 1.01 units in the last place; 0 where it would be denormal.
 
     With n the integer nearest to x / ln 2 and r = x − n·ln 2, which lies in ±ln 2 / 2,
 
