@@ -33,13 +33,13 @@ class Rule(NamedTuple):
     """What an operation asks of the dtypes of its inputs, before its body runs."""
 
     lowest: int  # inputs of a lower kind are refused, or lifted
-    lifts: int  # 1: inputs below `lowest` become its default dtype
+    lifts: bool  # inputs below `lowest` become its default dtype
     needs: str
 
 
-REAL = Rule(2, 1, "numbers")  # exp, mean, divide, …: integers become float32
-NUMBER = Rule(1, 0, "numbers (a bool is none: astype first, or use logical_and, logical_or)")
-ANY = Rule(0, 0, "one dtype")
+REAL = Rule(2, True, "numbers")  # exp, mean, divide, …: integers become float32
+NUMBER = Rule(1, False, "numbers (a bool is none: astype first, or use logical_and, logical_or)")
+ANY = Rule(0, False, "one dtype")
 
 
 def dtype_of(value: Any, name: str = "dtype") -> np.dtype:

@@ -189,6 +189,20 @@ def test_transposes():
         _ = x.T
 
 
+def test_logic_is_of_bools():
+    x = minidl.asarray([True, False])
+    mask = np.array([True, True])
+    assert (x & mask).tolist() == (mask & x).tolist() == [True, False]
+    assert (x | False).tolist() == (False | x).tolist() == [True, False]
+    assert (x ^ mask).tolist() == (~x).tolist() == [False, True]
+    x &= mask
+    assert x.dtype == minidl.bool
+    bits = minidl.asarray([5, 6])
+    for wrong in (lambda: bits & 1, lambda: 1 | bits, lambda: ~bits, lambda: bits ^ bits):
+        with pytest.raises(DTypeError, match=r"are of bools; got .*int"):
+            wrong()
+
+
 # Errors name the operation, what it got, and what it needs.
 
 

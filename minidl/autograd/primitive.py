@@ -282,5 +282,5 @@ def _node(
 def _explained(name: str, inputs: Sequence[Any], error: Exception) -> Exception:
     """The error to raise for one that an array library raised."""
     if isinstance(error, MinidlError):
-        return error if name in str(error) else type(error)(f"{name}: {error}")
+        return error if str(error).startswith(name) else type(error)(f"{name}: {error}")
     return explain(name, inputs, error)

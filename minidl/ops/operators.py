@@ -6,7 +6,8 @@ from typing import Any
 from minidl.autograd import inplace
 from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
-from minidl.errors import DTypeError, GradientError, ShapeError
+from minidl.dtypes import bool_
+from minidl.errors import DTypeError, GradientError, ShapeError, describe
 from minidl.ops import activation, creation, elementwise, indexing, linalg, manipulation, reduction
 
 
@@ -76,7 +77,23 @@ def _transposed(x: Tensor) -> Tensor:
     return manipulation.matrix_transpose(x)
 
 
-OPERATORS = {
+def _of_bools(operation: Callable) -> Callable:
+    """For `&`, `|`, `^` and `~`, which are logical here; on integers they would mean their bits."""
+
+    def logical(*inputs: Any) -> Tensor:
+        if not all(isinstance(x, bool) or getattr(x, "dtype", None) == bool_ for x in inputs):
+            raise DTypeError(
+                f"&, |, ^ and ~ are of bools; got {', '.join(map(describe, inputs))}; compare "
+                f"first (x != 0), or call {operation.__name__}"
+            )
+        return operation(*inputs)
+
+    logical.__name__ = operation.__name__
+    return logical
+
+
+# These can stand on the right of something else (2 - x), and write in place (x -= 2).
+BINARY = {
     "add": elementwise.add,
     "sub": elementwise.subtract,
     "mul": elementwise.multiply,
@@ -85,8 +102,11 @@ OPERATORS = {
     "mod": elementwise.remainder,
     "pow": elementwise.pow,
     "matmul": linalg.matmul,
+    "and": _of_bools(elementwise.logical_and),
+    "or": _of_bools(elementwise.logical_or),
+    "xor": _of_bools(elementwise.logical_xor),
 }
-COMPARISONS = {
+OTHERS = {
     "eq": elementwise.equal,
     "ne": elementwise.not_equal,
     "lt": elementwise.less,
@@ -95,14 +115,9 @@ COMPARISONS = {
     "ge": elementwise.greater_equal,
     "neg": elementwise.negative,
     "abs": elementwise.abs,
+    "invert": _of_bools(elementwise.logical_not),
     "getitem": indexing.getitem,
     "setitem": _setitem,
-}
-LOGIC = {
-    "and": elementwise.logical_and,
-    "or": elementwise.logical_or,
-    "xor": elementwise.logical_xor,
-    "invert": elementwise.logical_not,
 }
 METHODS = {
     elementwise: "abs square sqrt exp log sin cos tanh clip floor round",
@@ -114,11 +129,11 @@ METHODS = {
 
 def equip(cls: type[Tensor]) -> None:
     """Give Tensor its operators and methods."""
-    for name, operation in OPERATORS.items():
+    for name, operation in BINARY.items():
         setattr(cls, f"__{name}__", operation)
         setattr(cls, f"__r{name}__", _reflected(operation))
         setattr(cls, f"__i{name}__", _in_place(operation))
-    for name, operation in {**COMPARISONS, **LOGIC}.items():
+    for name, operation in OTHERS.items():
         setattr(cls, f"__{name}__", operation)
     for module, names in METHODS.items():
         for name in names.split():

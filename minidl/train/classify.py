@@ -24,9 +24,10 @@ def train_epoch(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        total += loss.item() * len(target)
+        value = loss.item()
+        total += value * len(target)
         count += len(target)
-        on_step(loss.item())
+        on_step(value)
     return total / max(count, 1)
 
 
