@@ -6,6 +6,7 @@ from minidl.autograd.mode import enable_grad, higher_order, kernels, no_grad
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
 from minidl.backends.rows import RowGradient
+from minidl.backends.threads import get_num_threads, set_num_threads
 from minidl.dtypes import bool_ as bool
 from minidl.dtypes import (
     complex64,

@@ -8,9 +8,15 @@ uninstalling it should leave nothing behind.
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from numba import config, njit
+
+_SETTINGS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "cache": True}
+# Of what Numba could make parallel, only the loops that say so.
+_IMPLICIT = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
+_ONLY_PRANGE = {"prange": True, **dict.fromkeys(_IMPLICIT, False)}
 
 
 def cache_folder() -> Path:
@@ -23,13 +29,55 @@ def compiled(function: Callable[..., Any]) -> Any:
     """Compile a loop with NumPy's rules for division, without the interpreter lock.
 
     A product and a sum may become one instruction, which rounds once ("contract").
-    Numba decides where to keep the code when it decorates, by a setting of the whole process,
-    which is changed only for that moment.
+    """
+    return _compile(function, cache_folder(), parallel=False)
+
+
+class parallel:  # noqa: N801 - a decorator
+    """Compile a loop over pieces twice, each when it is first needed: for one thread, for several.
+
+        @parallel
+        def _twice(x, y, pieces):
+            for piece in prange(pieces):
+                ...  # the part of x and y that share(x.size, piece, pieces) tells
+
+    It is called with the number of pieces that `threads.pieces` gives.  A second Python thread that
+    comes while the pool is busy does its pieces one after the other: the result is the same.
+    """
+
+    _pool = Lock()
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.__doc__ = function.__doc__
+        self._alone = _compile(function, cache_folder(), parallel=False)
+        self._team = _compile(function, cache_folder() / "parallel", parallel=_ONLY_PRANGE)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run; the last argument is the number of pieces."""
+        pieces = arguments[-1]
+        if pieces == 1 or not self._pool.acquire(blocking=False):
+            return self._alone(*arguments)
+        try:
+            return self._team(*arguments)
+        finally:
+            self._pool.release()
+
+
+@njit(inline="always")
+def share(n: Any, piece: Any, pieces: Any) -> Any:
+    """Where a piece of 0 … n begins and ends."""
+    return n * piece // pieces, n * (piece + 1) // pieces
+
+
+def _compile(function: Callable[..., Any], folder: Path, **settings: Any) -> Any:
+    """Give the function to Numba, its code to be kept in a folder.
+
+    Where, Numba decides when it decorates, by a setting of the whole process, which is changed only
+    for that moment.
     """
     before = config.CACHE_DIR
-    config.CACHE_DIR = str(cache_folder())
+    config.CACHE_DIR = str(folder)
     try:
-        options = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
-        return njit(cache=True, **options)(function)
+        return njit(**_SETTINGS, **settings)(function)
     finally:
         config.CACHE_DIR = before
