@@ -13,6 +13,7 @@ from minidl.nn.activation import (
     Softplus,
     Tanh,
 )
+from minidl.nn.conv import Conv2d
 from minidl.nn.dropout import Dropout
 from minidl.nn.linear import Flatten, Identity, Linear, Sequential
 from minidl.nn.loss import CrossEntropyLoss, MSELoss

@@ -11,6 +11,7 @@ from minidl.autograd import engine
 from minidl.autograd.tensor import Tensor
 from minidl.ops import operators, random
 from minidl.ops.activation import *
+from minidl.ops.conv import *
 from minidl.ops.creation import *
 from minidl.ops.elementwise import *
 from minidl.ops.indexing import *

@@ -1,0 +1,109 @@
+"""Convolution: the same small window of weights at every place of a picture.
+
+    y[n, o, i, j] = b[o] + Σ x[n, c, s·i + d·a − p, s·j + d·b − p] · w[o, c, a, b]
+
+with the sum over the channels c and the places (a, b) of the window; s is the stride, d the
+dilation, and p the padding: beyond its edges the picture is 0.  With groups, the channels fall into
+that many parts, each with its own part of the outputs.
+
+Everything here follows from one form that is linear in each of its three arguments,
+
+    T(x, w, z) = Σ x[n, c, s·i + d·a − p, s·j + d·b − p] · w[o, c, a, b] · z[n, o, i, j]
+
+since y = ∂T/∂z, and for a gradient z = dy, dx = ∂T/∂x and dw = ∂T/∂w.  Each of the three is a sum
+over the places of the window, of products of matrices: a place (a, b) sees a part of the picture,
+a matrix of channels and positions (i, j), and its weights are a matrix of outputs and channels.
+"""
+
+import math
+
+from minidl.autograd.primitive import composite, primitive
+from minidl.backends.window import Convolution, convolution
+from minidl.errors import ShapeError
+from minidl.ops.window import padded, taps
+
+
+def _seen(xp, x, at: Convolution):
+    """For each place of the window, what it sees: (…, groups, channels, positions)."""
+    x = padded(xp, x, at.padding)
+    shape = (*x.shape[:-3], at.groups, x.shape[-3] // at.groups, math.prod(at.output))
+    return [xp.reshape(x[tap], shape) for tap in _taps(at)]
+
+
+def _taps(at: Convolution):
+    return taps(at.window, at.stride, at.dilation, at.output)
+
+
+def _weights(xp, weight, at: Convolution):
+    """For each place of the window, its weights: (groups, outputs, channels)."""
+    outputs, channels, _, _ = weight.shape
+    by_place = xp.permute_dims(weight, (2, 3, 0, 1))
+    shape = (math.prod(at.window), at.groups, outputs // at.groups, channels)
+    by_place = xp.reshape(by_place, shape)
+    return [by_place[place] for place in range(shape[0])]
+
+
+def _in_groups(xp, y, at: Convolution):
+    """(…, outputs, height, width) → (…, groups, outputs, positions)."""
+    shape = (*y.shape[:-3], at.groups, y.shape[-3] // at.groups, math.prod(at.output))
+    return xp.reshape(y, shape)
+
+
+def _correlate(xp, x, weight, at: Convolution):
+    """y = ∂T/∂z: each place adds its weights times what it sees."""
+    y = sum(w @ seen for w, seen in zip(_weights(xp, weight, at), _seen(xp, x, at), strict=True))
+    return xp.reshape(y, (*x.shape[:-3], weight.shape[0], *at.output))
+
+
+def _input_gradient(xp, dy, weight, at: Convolution):
+    """dx = ∂T/∂x: each place sends its weights times dy back to what it saw."""
+    dy, lead = _in_groups(xp, dy, at), dy.shape[:-3]
+    channels = at.groups * weight.shape[1]
+    (height, width), (top, left) = at.picture, at.padding
+    shape = (*lead, channels, height + 2 * top, width + 2 * left)
+    dx = sum(
+        xp.scatter_at(
+            xp.reshape(xp.matrix_transpose(w) @ dy, (*lead, channels, *at.output)), tap, shape
+        )
+        for w, tap in zip(_weights(xp, weight, at), _taps(at), strict=True)
+    )
+    return dx[..., top : top + height, left : left + width]
+
+
+def _weight_gradient(xp, x, dy, at: Convolution):
+    """dw = ∂T/∂w: for each place, the products of dy and what it saw, summed over the pictures."""
+    dy, lead = _in_groups(xp, dy, at), tuple(range(dy.ndim - 3))
+    by_place = [
+        xp.sum(dy @ xp.matrix_transpose(seen), axis=lead, keepdims=False)
+        for seen in _seen(xp, x, at)
+    ]
+    outputs, channels = math.prod(by_place[0].shape[:2]), by_place[0].shape[2]
+    shape = (*at.window, outputs, channels)
+    return xp.permute_dims(xp.reshape(xp.stack(by_place, axis=0), shape), (2, 3, 0, 1))
+
+
+@primitive
+def conv2d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
+    """y = Σ x·w + b over a window that slides over the picture, as written at the top of this file.
+
+    x: (N, C, H, W) or (C, H, W), weight: (O, C / groups, KH, KW), bias: (O,), y: (N, O, …).
+    stride, padding and dilation are a number for both axes, or two.
+    """
+    at = convolution("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
+    y = _correlate(xp, x, weight, at)
+    if bias is not None:
+        if bias.shape != weight.shape[:1]:
+            raise ShapeError(f"needs a bias of shape {weight.shape[:1]}; got {bias.shape}")
+        y = y + xp.reshape(bias, (bias.shape[0], 1, 1))
+    others = (*range(x.ndim - 3), -2, -1)  # all axes but that of the channels
+    return y, (
+        lambda dy: _input_gradient(xp, dy, weight, at),
+        lambda dy: _weight_gradient(xp, x, dy, at),
+        lambda dy: xp.sum(dy, axis=others, keepdims=False),
+    )
+
+
+@composite
+def conv2d_relu(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
+    """max(conv2d(x, weight, bias), 0): a backend may do both in one pass."""
+    return xp.relu(xp.conv2d(x, weight, bias, stride, padding, dilation, groups))
