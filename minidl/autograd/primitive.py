@@ -15,7 +15,7 @@ own functions for `xp`, when a gradient is itself recorded.
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from minidl.autograd.graph import Edge, Node
 from minidl.autograd.mode import Mode, current
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, by_type, cpu
+from minidl.backends.joint import Joint
 from minidl.dtypes import REAL, Rule
 from minidl.errors import DeviceError, DTypeError, MinidlError, describe, explain
 
@@ -75,12 +76,16 @@ def primitive(
     return decorate
 
 
-def composite(body: Callable[..., Any]) -> Callable[..., Any]:
+def composite(
+    body: Callable[..., Any] | None = None, *, constants: Sequence[int] = ()
+) -> Callable[..., Any]:
     """Make an operation of a body that only gives its value, computed from other operations.
 
-    It is differentiated through its parts.  Where a backend has a kernel of its name, first-order
-    work uses that instead.
+    It is differentiated through its parts, but for the outputs at the positions `constants`.
+    Where a backend has a kernel of its name, first-order work uses that instead.
     """
+    if body is None:
+        return partial(composite, constants=constants)
     split = _Arguments(body)
     name = split.name
 
@@ -97,12 +102,15 @@ def composite(body: Callable[..., Any]) -> Callable[..., Any]:
             except EXPLAINED as error:
                 raise _explained(name, inputs, error) from error
             if result is not NotImplemented:
-                return _record(mode, operation, backend, inputs, edges, settings, result, ())
+                return _record(mode, operation, backend, inputs, edges, settings, result, constants)
         tensors = [Tensor(x) if type(x) in by_type else x for x in inputs]
         try:
-            return body(engine.differentiable, *tensors, **settings)
+            value = body(engine.differentiable, *tensors, **settings)
         except MinidlError as error:
             raise _explained(name, inputs, error) from error
+        if not constants:
+            return value
+        return tuple(x.detach() if i in constants else x for i, x in enumerate(value))
 
     return split.dress(operation)
 
@@ -266,6 +274,8 @@ def _node(
     outputs: list[Any],
 ) -> Node:
     """What is remembered of an operation."""
+    if type(pullback) is Joint:
+        pullback = pullback(tuple([edge is not None for edge in edges]))
     if type(pullback) is tuple and (None in edges or None in pullback):
         # What nobody wants is dropped, with all that it captured.
         edges = [edge if pull else None for edge, pull in zip(edges, pullback, strict=True)]

@@ -101,14 +101,40 @@ SERVICES = {
 }
 
 KERNELS = {
+    "conv2d": "(x, weight, bias, stride, padding, dilation, groups)  tiles of sums, no windows copied",
+    "conv2d_relu": "(x, weight, bias, …)  likewise, with max(y, 0) while y is written",
     "cross_entropy": "(logits, target, *, reduction)  softmax, logarithm and choice in one pass",
+    "dropout": "(x, p, *, key)  random numbers that stay in the cache; one byte an element saved",
+    "elu": "(x, alpha)  one pass each way, as all functions of single elements below",
+    "erf": "(x)  vector instructions; likewise exp, log, sigmoid, tanh and what is made of them",
+    "exp": "(x)",
+    "gelu": "(x, approximate)  saves x alone",
+    "leaky_relu": "(x, negative_slope)",
+    "log": "(x)",
+    "log_softmax": "(x, *, axis)  each row while it is in the cache",
+    "relu": "(x)  one byte an element saved",
+    "sigmoid": "(x)",
+    "silu": "(x)  saves x alone",
+    "softmax": "(x, *, axis)  each row while it is in the cache",
+    "softplus": "(x, beta, threshold)",
+    "tanh": "(x)",
+    "uniform_like": "(x, key)  Philox without its temporaries",
     "linear": "(x, weight, bias)  without a temporary for the bias and its gradient",
+    "linear_relu": "(x, weight, bias)  likewise, with max(y, 0) while y is written",
+    "batch_norm": "(x, weight, bias, eps)  a channel at a time, from memory once",
+    "batch_norm_inference": "(x, mean, var, weight, bias, eps)  in one pass",
+    "group_norm": "(x, weight, bias, *, num_groups, eps)  a group at a time",
+    "layer_norm": "(x, weight, bias, *, normalized_shape, eps)  a row at a time",
     "embedding": "(weight, ids, *, sparse)  the gradient as a RowGradient where sparse",
+    "max_pool2d": "(x, kernel_size, …)  one byte saved for each window",
+    "avg_pool2d": "(x, kernel_size, …)  nothing saved",
+    "adaptive_avg_pool2d": "(x, output_size)  nothing saved",
 }
 
 # Kernels of optimisers: f(settings, step, dtype) prepares a step, and gives the function
 # update(value, gradient, state) that changes a parameter in place, and says whether it could.
 RULES = {
     "adam": "(settings, step, dtype)  every element once, for all of the formula",
+    "adamw": "(settings, step, dtype)  likewise",
     "sgd": "(settings, step, dtype)  likewise",
 }

@@ -15,15 +15,16 @@ Pair = tuple[int, int]
 def pair(name: str, setting: str, value: Any, least: int) -> Pair:
     """A setting of the operation `name`, one number for both axes or two, as two numbers."""
     both = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(_is_number(x) and x >= least for x in both):
+    if len(both) != 2 or not all(is_number(x) and x >= least for x in both):
         raise ArgumentError(
             f"{name}: {setting} is a number from {least} on, or two; got {value!r:.60}"
         )
     return int(both[0]), int(both[1])
 
 
-def _is_number(x: Any) -> bool:
-    return isinstance(x, Integral) and not isinstance(x, bool)
+def is_number(x: Any) -> bool:
+    """Whether x is an integer, which True and False are not."""
+    return type(x) is int or isinstance(x, Integral) and not isinstance(x, bool)
 
 
 def output_length(
@@ -81,7 +82,7 @@ def convolution(
             f"{name}: needs x of shape (N, C, H, W) or (C, H, W) and weight (O, C / groups, KH, KW)"
             f"; got {x} and {weight}"
         )
-    if not _is_number(groups) or groups < 1 or x[-3] % groups or weight[0] % groups:
+    if not is_number(groups) or groups < 1 or x[-3] % groups or weight[0] % groups:
         raise ArgumentError(
             f"{name}: groups is a number from 1 on that divides the {x[-3]} channels and the "
             f"{weight[0]} outputs; got {groups!r}"

@@ -70,7 +70,13 @@ class Conv2d(Module):
     def _run(self, operation: Any, x: Tensor) -> Tensor:
         try:
             return operation(
-                x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+                x,
+                self.weight,
+                self.bias,
+                stride=self.stride,
+                padding=self.padding,
+                dilation=self.dilation,
+                groups=self.groups,
             )
         except MinidlError:
             shape = getattr(x, "shape", ())

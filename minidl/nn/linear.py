@@ -1,7 +1,7 @@
 """Fully connected layers, and the shape around them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,7 @@ from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.errors import DTypeError, MinidlError, describe
 from minidl.nn import init
+from minidl.nn.activation import ReLU
 from minidl.nn.module import Module, Parameter, shape_error
 
 
@@ -38,8 +39,15 @@ class Linear(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in_features) → (…, out_features)."""
+        return self._run(ops.linear, x)
+
+    def forward_relu(self, x: Tensor) -> Tensor:
+        """max(forward(x), 0) in one operation: what Sequential calls for a ReLU that follows."""
+        return self._run(ops.linear_relu, x)
+
+    def _run(self, operation: Any, x: Tensor) -> Tensor:
         try:
-            return ops.linear(x, self.weight, self.bias)
+            return operation(x, self.weight, self.bias)
         except MinidlError:
             if getattr(x, "shape", ())[-1:] == (self.in_features,):
                 raise
@@ -84,10 +92,24 @@ class Sequential(Module):
             self.append(module)
 
     def forward(self, x: Any) -> Any:
-        """The last module's output."""
-        for module in self:
-            x = module(x)
+        """The last module's output.
+
+        A layer and the ReLU after it run as one operation where the layer has one: the values are
+        the same, and memory is gone through once instead of twice.
+        """
+        for step in self._steps():
+            x = step(x)
         return x
+
+    def _steps(self) -> Iterator[Callable[[Any], Any]]:
+        modules = list(self)
+        joined = False
+        for module, following in zip(modules, [*modules[1:], None], strict=True):
+            if not joined:  # with the layer before
+                joined = _joins(module, following)
+                yield module.forward_relu if joined else module
+            else:
+                joined = False
 
     def append(self, module: Module) -> "Sequential":
         """Add a module at the end."""
@@ -105,3 +127,13 @@ class Sequential(Module):
     def __getitem__(self, index: int | slice) -> Module:
         modules = list(self)[index]
         return Sequential(*modules) if isinstance(index, slice) else modules
+
+
+def _joins(layer: Module, following: Module | None) -> bool:
+    """Whether the layer can do the ReLU after it, and nobody has put another forward into either."""
+    return (
+        type(following) is ReLU
+        and "forward_relu" in vars(type(layer))
+        and "forward" not in vars(layer)
+        and "forward" not in vars(following)
+    )

@@ -2,7 +2,7 @@
 
 import math
 
-from minidl.autograd.primitive import primitive
+from minidl.autograd.primitive import composite, primitive
 from minidl.dtypes import NUMBER
 from minidl.errors import ShapeError
 
@@ -55,3 +55,9 @@ def linear(xp, x, weight, bias=None, /):
         return xp.reshape(dy, (rows, weight.shape[0])).T @ xp.reshape(x, (rows, weight.shape[1]))
 
     return y if bias is None else y + bias, (lambda dy: dy @ weight, dweight, lambda dy: dy)
+
+
+@composite
+def linear_relu(xp, x, weight, bias=None, /):
+    """max(linear(x, weight, bias), 0): a backend may do both in one pass."""
+    return xp.relu(xp.linear(x, weight, bias))

@@ -4,22 +4,41 @@ from typing import Any
 
 import numpy as np
 
+from minidl.backends.joint import Joint
+from minidl.backends.kernels.activation import passed
+from minidl.backends.kernels.matrix import product, sum_rows
+
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> Any:
-    """y = x·Wᵀ + b for a matrix x;   dx = dy·W,   dW = dyᵀ·x,   db = Σ dy.
-
-    The bias is added in place, and its gradient summed here: small layers are mostly overhead.
-    """
-    arrays = type(x) is type(weight) is np.ndarray
-    if not arrays or x.ndim != 2 or x.shape[1:] != weight.shape[1:] or x.dtype.kind != "f":
+    """y = x·Wᵀ + b for a matrix x;   dx = dy·W,   dW = dyᵀ·x,   db = Σ dy."""
+    if not _suited(x, weight, bias):
         return NotImplemented
-    y = x.dot(weight.T)
-    if bias is not None:
-        if bias.shape != y.shape[1:]:
-            return NotImplemented
-        y += bias
-    return y, (
-        lambda dy: dy.dot(weight),
-        lambda dy: dy.T.dot(x),
-        lambda dy: np.add.reduce(dy, axis=0),
+    return product(x, weight.T, bias), (
+        lambda dy: product(dy, weight),
+        lambda dy: product(dy.T, x),
+        sum_rows,
     )
+
+
+def linear_relu(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> Any:
+    """max(y, 0) while y is written;   only where it is positive does dy pass."""
+    if not _suited(x, weight, bias):
+        return NotImplemented
+    y = product(x, weight.T, bias, least=0.0)
+
+    def pullback(wanted: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
+        dz = passed(dy, y)
+        return (
+            product(dz, weight) if wanted[0] else None,
+            product(dz.T, x) if wanted[1] else None,
+            sum_rows(dz) if wanted[2] else None,
+        )
+
+    return y, Joint(pullback)
+
+
+def _suited(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> bool:
+    if not type(x) is type(weight) is np.ndarray or x.dtype.char not in "fd":
+        return False
+    fits = x.ndim == 2 and x.shape[1:] == weight.shape[1:]
+    return fits and (bias is None or bias.shape == weight.shape[:1])

@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
-from minidl.backends.kernels.compile import compiled
-from minidl.backends.kernels.vector_math import exp32
+from minidl.backends import threads
+from minidl.backends.kernels.compile import parallel, share
+from minidl.backends.kernels.vector_math import exponentials32
 from minidl.errors import BoundsError
 
 
@@ -23,71 +24,63 @@ def cross_entropy(logits: np.ndarray, target: np.ndarray, *, reduction: str = "m
         return NotImplemented
     count = target.size if reduction == "mean" else 1
     probabilities = np.empty(logits.shape, np.float32)
-    loss, wrong = _forward(logits, target, probabilities)
+    pieces = threads.pieces(1.2 * logits.size)
+    loss, wrong = _forward(logits, target, probabilities, pieces)
     if wrong >= 0:
         raise BoundsError(f"index {target[wrong]} is outside 0 … {logits.shape[1] - 1}")
 
     def dlogits(dy: Any) -> np.ndarray:
         gradient = np.empty(logits.shape, np.float32)
-        _backward(probabilities, target, np.float32(dy / count), gradient)
+        pieces = threads.pieces(0.3 * logits.size)
+        _backward(probabilities, target, np.float32(dy / count), gradient, pieces)
         return gradient
 
     return np.asarray(loss / count, np.float32), (dlogits, None)
 
 
-@njit(fastmath={"reassoc", "contract"}, nogil=True)
-def _sum(x):
-    """Σ x, in any order."""
-    total = np.float32(0)
-    for i in range(x.size):
-        total += x[i]
-    return total
+@parallel
+def _forward(logits, target, probabilities, pieces):
+    """The sum of the losses, and the first row whose class does not exist, or −1.
 
-
-@njit(nogil=True)
-def _largest(x):
-    """The largest element, or anything where one is NaN: the loss is NaN then in any case.
-
-    Four are followed at a time, so that no comparison waits for the one before.
+    The losses are added up in the order of the rows, however these were shared out.
     """
-    a = b = c = d = x[0]
-    whole = x.size - x.size % 4
-    for i in range(0, whole, 4):
-        a = x[i] if x[i] > a else a
-        b = x[i + 1] if x[i + 1] > b else b
-        c = x[i + 2] if x[i + 2] > c else c
-        d = x[i + 3] if x[i + 3] > d else d
-    for i in range(whole, x.size):
-        a = x[i] if x[i] > a else a
-    return max(max(a, b), max(c, d))
-
-
-@compiled
-def _forward(logits, target, probabilities):
-    """The sum of the losses, and the first row whose class does not exist, or −1."""
     n, classes = logits.shape
-    loss = 0.0
+    losses = np.empty(n)
+    for piece in prange(pieces):
+        start, stop = share(n, piece, pieces)
+        for i in range(start, stop):
+            exists = 0 <= target[i] < classes
+            chosen = target[i] if exists else 0
+            losses[i] = _row(logits[i], chosen, probabilities[i])
+    total = 0.0
     for i in range(n):
-        chosen = target[i]
-        if chosen < 0 or chosen >= classes:
-            return loss, i
-        row, p = logits[i], probabilities[i]
-        largest = _largest(row)
-        for j in range(classes):
-            p[j] = exp32(row[j] - largest)
-        total = _sum(p)
-        loss += np.log(total) - (row[chosen] - largest)
-        share = np.float32(1) / total
-        for j in range(classes):
-            p[j] *= share
-    return loss, -1
+        if target[i] < 0 or target[i] >= classes:
+            return total, i
+        total += losses[i]
+    return total, -1
 
 
-@compiled
-def _backward(probabilities, target, scale, gradient):
+@njit(inline="always")
+def _row(logits, chosen, probabilities):
+    """The loss of one row, and its probabilities."""
+    largest, total = exponentials32(logits, probabilities)
+    share = np.float32(1) / total
+    for j in range(probabilities.size):
+        probabilities[j] *= share
+    return np.log(total) - (logits[chosen] - largest)
+
+
+@parallel
+def _backward(probabilities, target, scale, gradient, pieces):
     """gradient = scale·(probabilities − one-hot)."""
-    n, classes = probabilities.shape
-    for i in range(n):
-        for j in range(classes):
-            gradient[i, j] = scale * probabilities[i, j]
-        gradient[i, target[i]] -= scale
+    for piece in prange(pieces):
+        start, stop = share(target.size, piece, pieces)
+        for i in range(start, stop):
+            _row_back(probabilities[i], target[i], scale, gradient[i])
+
+
+@njit(inline="always")
+def _row_back(probabilities, chosen, scale, gradient):
+    for j in range(probabilities.size):
+        gradient[j] = scale * probabilities[j]
+    gradient[chosen] -= scale

@@ -1,7 +1,16 @@
 """Elementary functions that LLVM makes vector instructions of.
 
 Inside a Numba loop, `np.exp` is a call into the mathematical library for every single element.  The
-functions here are plain arithmetic, so a loop over them runs eight or sixteen elements at a time.
+functions here are plain arithmetic, so a loop over them runs eight or sixteen elements at a time:
+both sides of every `if … else` are computed, and one is chosen.
+
+They hold for all of float32: infinities, NaN, denormal numbers and signed zeros.  An error is given
+in ulp, units in the last place of the exact result; it is the largest over all 2³² arguments, in
+loops compiled as the kernels are, where a product and a sum may round once.
+
+Where no source is named, a polynomial is the minimax one on its interval: least squares on
+Chebyshev nodes, with weights that grow where the error is large (C. Lawson 1961), the coefficients
+rounded to float32 one after the other, and the remaining ones fitted anew each time.
 """
 
 from typing import Any
@@ -11,11 +20,14 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-_F = np.float32
+_F, _I = np.float32, np.int32
+_INF, _NAN = _F(np.inf), _F(np.nan)
+_ONE, _HALF = _F(1), _F(0.5)
 _LOG2_E = _F(1.44269504)
 # ln 2 in two parts: the first has so few bits that n·LN2_HIGH is exact (Cody, Waite 1980).
 _LN2_HIGH, _LN2_LOW = _F(0.693359375), _F(-2.12194440e-4)
-_LARGEST, _LEAST = _F(88.72283), _F(-87.33654)
+_LARGEST, _LEAST = _F(88.72283), _F(-103.97208)  # beyond them eˣ rounds to ∞ and to 0
+_SIGN, _MANTISSA, _ROOT_HALF = _I(-(2**31)), _I(0x007FFFFF), _I(0x3F3504F3)  # the bits of √½
 
 
 @intrinsic
@@ -28,31 +40,248 @@ def _float_of_bits(_: Any, bits: Any) -> Any:
     return types.float32(types.int32), generate
 
 
+@intrinsic
+def _bits_of_float(_: Any, x: Any) -> Any:
+    """The 32 bits of a float32, as an integer."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
 @njit(inline="always")
-def exp32(x: Any) -> Any:
-    """eˣ for a float32, within 1.01 units in the last place; 0 where it would be denormal.
+def _power_of_two(n: Any) -> Any:
+    """2ⁿ for −126 ≤ n ≤ 127, written into the exponent bits."""
+    return _float_of_bits(_I((_I(n) + _I(127)) << _I(23)))
+
+
+@njit(inline="always")
+def _with_sign(y: Any, x: Any) -> Any:
+    """y ≥ 0 with the sign of x, also that of −0."""
+    return _float_of_bits(_bits_of_float(y) | (_bits_of_float(x) & _SIGN))
+
+
+@njit(inline="always")
+def _exponential_parts(x: Any) -> Any:
+    """n and p with eˣ = 2ⁿ·(1 + p), for x where 2ⁿ is near the range of float32.
 
     With n the integer nearest to x / ln 2 and r = x − n·ln 2, which lies in ±ln 2 / 2,
 
-        eˣ = 2ⁿ·eʳ        eʳ ≈ 1 + r + r²·(c₀ + c₁r + … + c₅r⁵)
+        p = eʳ − 1 ≈ r + r²·(c₀ + c₁r + … + c₅r⁵)
 
-    (the polynomial is that of Cephes' expf, S. Moshier 1989).  2ⁿ is written into the exponent
-    bits, in two halves, since 2¹²⁸ is no float32 but 2·2¹²⁷ may be needed on the way.
+    (the polynomial is that of Cephes' expf, S. Moshier 1989).
     """
-    within = min(max(x, _LEAST), _LARGEST)
-    n = np.floor(within * _LOG2_E + _F(0.5))
-    r = within - n * _LN2_HIGH - n * _LN2_LOW
+    n = np.floor(x * _LOG2_E + _HALF)
+    r = x - n * _LN2_HIGH - n * _LN2_LOW
     p = _F(1.9875691500e-4)
     p = p * r + _F(1.3981999507e-3)
     p = p * r + _F(8.3334519073e-3)
     p = p * r + _F(4.1665795894e-2)
     p = p * r + _F(1.6666665459e-1)
     p = p * r + _F(5.0000001201e-1)
-    y = p * (r * r) + r + _F(1)
-    half = np.int32(n) >> np.int32(1)
-    rest = np.int32(n) - half
-    scale = _float_of_bits(np.int32((half + np.int32(127)) << np.int32(23)))
-    y = y * scale * _float_of_bits(np.int32((rest + np.int32(127)) << np.int32(23)))
-    y = _F(np.inf) if x > _LARGEST else y
-    y = _F(0) if x < _LEAST else y
+    return n, p * (r * r) + r
+
+
+@njit(inline="always")
+def _exp_within(x: Any) -> Any:
+    """eˣ for −87 ≤ x ≤ 88."""
+    n, p = _exponential_parts(x)
+    return (p + _ONE) * _power_of_two(n)
+
+
+@njit(inline="always")
+def exp32(x: Any) -> Any:
+    """eˣ for a float32, within 1.01 ulp.
+
+    eˣ = 2ⁿ·(1 + p); 2ⁿ is multiplied in two halves, since 2¹²⁸ is no float32 but 2·2¹²⁷ may be
+    needed on the way, and a result among the denormal numbers is to be rounded once.
+    """
+    within = x if x >= _LEAST else _F(0)
+    within = within if within <= _LARGEST else _F(0)
+    n, p = _exponential_parts(within)
+    half = _I(n) >> _I(1)
+    y = (p + _ONE) * _power_of_two(half) * _power_of_two(_I(n) - half)
+    y = y if x >= _LEAST else _F(0)
+    y = y if x <= _LARGEST else _INF
     return x if x != x else y
+
+
+@njit(inline="always")
+def expm1_32(x: Any) -> Any:
+    """eˣ − 1 for a float32, within 1.5 ulp.
+
+    eˣ − 1 = 2·(2ⁿ⁻¹·p + (2ⁿ⁻¹ − ½)), where n = 0 leaves p; near 0 it is x itself.
+    """
+    within = x if x > _F(-18) else _F(-18)
+    within = within if within <= _LARGEST else _F(0)
+    n, p = _exponential_parts(within)
+    scale = _power_of_two(n - _ONE)
+    y = _F(2) * (p * scale + (scale - _HALF))
+    y = y if abs(x) > _F(2**-26) else x
+    y = y if x <= _LARGEST else _INF
+    return x if x != x else y
+
+
+@njit(inline="always")
+def _logarithm(x: Any, rest: Any) -> Any:
+    """log x + rest for a normal x > 0 and a rest that is small beside x − 1, or beside 1.
+
+    With x = 2ⁿ·m, m between √½ and √2, and f = m − 1,
+
+        log x = n·ln 2 + f − f²/2 + f³·(c₀ + c₁f + … + c₇f⁷)
+    """
+    shifted = _bits_of_float(x) - _ROOT_HALF
+    n = _F(shifted >> _I(23))
+    f = _float_of_bits(_I((shifted & _MANTISSA) + _ROOT_HALF)) - _ONE
+    p = _F(-0.0763639957)
+    p = p * f + _F(0.127621993)
+    p = p * f + _F(-0.131596133)
+    p = p * f + _F(0.142015815)
+    p = p * f + _F(-0.166234091)
+    p = p * f + _F(0.200012416)
+    p = p * f + _F(-0.250008196)
+    p = p * f + _F(0.333333313)
+    square = f * f
+    small = p * f * square + n * _LN2_LOW + rest - _HALF * square
+    return small + f + n * _LN2_HIGH
+
+
+@njit(inline="always")
+def log32(x: Any) -> Any:
+    """The natural logarithm of a float32, within 1 ulp; −∞ at ±0, NaN below."""
+    denormal = x < _F(2**-126)
+    y = _logarithm(x * _F(2**25) if denormal else x, _F(0))
+    y = y - _F(25 * np.log(2)) if denormal else y
+    y = y if x > _F(0) else _NAN
+    y = -_INF if x == _F(0) else y
+    return y if x < _INF else x
+
+
+@njit(inline="always")
+def log1p_32(x: Any) -> Any:
+    """log(1 + x) for a float32, within 1 ulp; −∞ at −1, NaN below.
+
+    With u = 1 + x rounded, log(1 + x) = log u + (x − (u − 1)) / u: what rounding lost comes back.
+    """
+    u = _ONE + x
+    y = _logarithm(u, (x - (u - _ONE)) / u)
+    y = y if x > _F(-1) else _NAN
+    y = -_INF if x == _F(-1) else y
+    y = y if abs(x) > _F(2**-26) else x
+    return y if x < _INF else x
+
+
+@njit(inline="always")
+def sigmoid32(x: Any) -> Any:
+    """1 / (1 + e⁻ˣ) for a float32, within 1.6 ulp.
+
+    With e = exp(−|x|), which is never above 1, it is 1 / (1 + e).  For x < 0 it is e / (1 + e), but
+    taken as e − e·(e / (1 + e)), since where e is small, the rounding of the quotient fades.
+    """
+    e = exp32(-abs(x))
+    share = (e if x < _F(0) else _ONE) / (_ONE + e)
+    return e - e * share if x < _F(0) else share
+
+
+@njit(inline="always")
+def tanh32(x: Any) -> Any:
+    """The hyperbolic tangent of a float32, within 2 ulp.
+
+    With t = |x|:  t + t³·(c₀ + c₁t² + … + c₄t⁸) up to 0.625, and 1 − 2 / (exp 2t + 1) beyond; from
+    9.1 on that is 1.
+    """
+    t = abs(x)
+    square = t * t
+    p = _F(-0.0056922962)
+    p = p * square + _F(0.0206281673)
+    p = p * square + _F(-0.0537365153)
+    p = p * square + _F(0.133314058)
+    p = p * square + _F(-0.333332807)
+    near = p * square * t + t
+    e = _exp_within(_F(2) * (t if t < _F(9.1) else _F(9.1)))
+    far = _ONE - _F(2) / (e + _ONE)
+    y = _with_sign(near if t < _F(0.625) else far, x)
+    return x if x != x else y
+
+
+@njit(inline="always")
+def erf32(x: Any) -> Any:
+    """2/√π ∫₀ˣ exp(−t²) dt for a float32, within 1 ulp.
+
+    With t = |x|:  t + t·q(t²) up to 0.92, and 1 − exp(−g(t)) beyond, polynomials q and g of degree
+    5 and 6; from 4 on that is 1.
+    """
+    t = abs(x)
+    square = t * t
+    q = _F(-0.000600380125)
+    q = q * square + _F(0.00499585364)
+    q = q * square + _F(-0.0267685801)
+    q = q * square + _F(0.11281877)
+    q = q * square + _F(-0.376125008)
+    q = q * square + _F(0.128379151)
+    near = q * t + t
+    s = t if t < _F(4) else _F(4)
+    g = _F(-0.000195937973)
+    g = g * s + _F(0.00304322573)
+    g = g * s + _F(-0.0222269576)
+    g = g * s + _F(0.103931673)
+    g = g * s + _F(0.637182176)
+    g = g * s + _F(1.12767565)
+    g = g * s + _F(0.000195674322)
+    far = _ONE - _exp_within(-g)
+    y = _with_sign(near if t < _F(0.92) else far, x)
+    return x if x != x else y
+
+
+# Of a row of numbers.
+
+
+@njit(fastmath={"reassoc", "contract"}, nogil=True)
+def sum32(x: Any) -> Any:
+    """Σ x, in any order: several sums run side by side."""
+    total = _F(0)
+    for i in range(x.size):
+        total += x[i]
+    return total
+
+
+@njit(fastmath={"reassoc", "contract"}, nogil=True)
+def dot32(x: Any, y: Any) -> Any:
+    """Σ x·y, in any order."""
+    total = _F(0)
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total
+
+
+@njit(inline="always")
+def largest32(x: Any) -> Any:
+    """The largest element; NaN, or the largest of the others, if there is a NaN.
+
+    Floats are compared as integers, which LLVM does several at a time: with the bits of negative
+    ones turned round, they are in the same order.
+    """
+    largest = _I(-(2**31))
+    for i in range(x.size):
+        bits = _bits_of_float(x[i])
+        largest = max(largest, _ordered(bits))
+    return _float_of_bits(_ordered(largest))
+
+
+@njit(inline="always")
+def _ordered(bits: Any) -> Any:
+    """The bits of floats as integers in the same order, and back."""
+    return bits ^ ((bits >> _I(31)) & _I(2**31 - 1))
+
+
+@njit(inline="always")
+def exponentials32(x: Any, y: Any) -> Any:
+    """y = exp(x − max x); the largest x, and Σ y.
+
+    NaN or +∞ among the x, or nothing but −∞, makes the sum NaN.
+    """
+    largest = largest32(x)
+    for i in range(x.size):
+        y[i] = exp32(x[i] - largest)
+    return largest, sum32(y)

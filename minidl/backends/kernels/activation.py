@@ -1,0 +1,371 @@
+"""Functions of each element by itself: values in one pass, and pullbacks in one.
+
+A kernel is two formulas, of a number and of a number and dy, and a `_Pass` makes loops of them that
+LLVM vectorises.  Kernels are for float32, and for arrays so large that they pay: NumPy, too, does a
+hundred elements in less time than it takes to call it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import prange
+from numba.extending import register_jitable
+
+from minidl.backends import threads
+from minidl.backends.kernels.compile import parallel, share
+from minidl.backends.kernels.vector_math import (
+    erf32,
+    exp32,
+    expm1_32,
+    log1p_32,
+    log32,
+    sigmoid32,
+    tanh32,
+)
+
+_F = np.float32
+_ZERO, _HALF, _ONE = _F(0), _F(0.5), _F(1)
+_TWO_OVER_ROOT_PI, _ROOT_HALF = _F(2 / np.sqrt(np.pi)), _F(np.sqrt(0.5))
+_ROOT_TWO_OVER_PI, _CUBIC = _F(np.sqrt(2 / np.pi)), _F(0.044715)
+_DENSITY = _F(1 / np.sqrt(2 * np.pi))  # of the normal distribution, at 0
+
+_FEWEST = 512  # elements from which on a kernel beats the two or three NumPy calls of a body
+
+
+class _Pass:
+    """A formula, done for all elements in one pass, in as many pieces as are worth it.
+
+    formula        a function of numbers, written out in the loops
+    nanoseconds    what it takes one thread for an element
+    """
+
+    def __init__(self, formula: Callable[..., Any], nanoseconds: float) -> None:
+        self._of_one, self._of_two = _loop_over_one(formula), _loop_over_two(formula)
+        self._nanoseconds = nanoseconds
+
+    def __call__(self, x: np.ndarray, *settings: Any) -> np.ndarray:
+        """formula(xᵢ, *settings) for all i."""
+        result = np.empty(x.shape, _F)
+        pieces = threads.pieces(x.size * self._nanoseconds)
+        self._of_one(x.reshape(-1), result.reshape(-1), settings, pieces)
+        return result
+
+    def back(self, saved: np.ndarray, dy: np.ndarray, *settings: Any) -> np.ndarray:
+        """formula(savedᵢ, dyᵢ, *settings) for all i.
+
+        After a sum dy is one number, shown at every place: then that is a setting.
+        """
+        if not any(dy.strides):
+            return self(saved, dy[(0,) * dy.ndim], *settings)
+        result = np.empty(saved.shape, _F)
+        pieces = threads.pieces(saved.size * self._nanoseconds)
+        flat = np.ascontiguousarray(dy).reshape(-1)
+        self._of_two(saved.reshape(-1), flat, result.reshape(-1), settings, pieces)
+        return result
+
+
+# The loops are defined here, with the formulas: Numba's cache looks whether *this* file changed.
+
+
+def _loop_over_one(formula: Callable[..., Any]) -> Any:
+    @parallel
+    def loop(x, y, settings, pieces):
+        for piece in prange(pieces):
+            start, stop = share(x.size, piece, pieces)
+            part, result = x[start:stop], y[start:stop]
+            for i in range(part.size):
+                result[i] = formula(part[i], *settings)
+
+    return loop
+
+
+def _loop_over_two(formula: Callable[..., Any]) -> Any:
+    @parallel
+    def loop(x, dy, dx, settings, pieces):
+        for piece in prange(pieces):
+            start, stop = share(x.size, piece, pieces)
+            part, gradient, result = x[start:stop], dy[start:stop], dx[start:stop]
+            for i in range(part.size):
+                result[i] = formula(part[i], gradient[i], *settings)
+
+    return loop
+
+
+def _suits(x: np.ndarray, fewest: int = _FEWEST) -> bool:
+    return x.dtype == _F and x.ndim > 0 and x.size >= fewest
+
+
+formula = register_jitable(forceinline=True)
+
+
+# Exponentials and their kin.
+
+
+@formula
+def _exp_formula(x):
+    return exp32(x)
+
+
+@formula
+def _exp_gradient_formula(y, dy):
+    return dy * y
+
+
+@formula
+def _log_formula(x):
+    return log32(x)
+
+
+@formula
+def _log_gradient_formula(x, dy):
+    return _ZERO if dy == _ZERO else dy / x
+
+
+@formula
+def _tanh_formula(x):
+    return tanh32(x)
+
+
+@formula
+def _tanh_gradient_formula(y, dy):
+    return dy * (_ONE - y * y)
+
+
+@formula
+def _sigmoid_formula(x):
+    return sigmoid32(x)
+
+
+@formula
+def _sigmoid_gradient_formula(y, dy):
+    return dy * y * (_ONE - y)
+
+
+@formula
+def _erf_formula(x):
+    return erf32(x)
+
+
+@formula
+def _erf_gradient_formula(x, dy):
+    return dy * _TWO_OVER_ROOT_PI * exp32(-x * x)
+
+
+_exp, _exp_gradient = _Pass(_exp_formula, 0.6), _Pass(_exp_gradient_formula, 0.2)
+_log, _log_gradient = _Pass(_log_formula, 0.8), _Pass(_log_gradient_formula, 0.4)
+_tanh, _tanh_gradient = _Pass(_tanh_formula, 0.8), _Pass(_tanh_gradient_formula, 0.2)
+_sigmoid, _sigmoid_gradient = _Pass(_sigmoid_formula, 0.8), _Pass(_sigmoid_gradient_formula, 0.2)
+_erf, _erf_gradient = _Pass(_erf_formula, 0.8), _Pass(_erf_gradient_formula, 0.7)
+
+
+def exp(x: np.ndarray) -> Any:
+    """y = eˣ;   dx = dy·y."""
+    if not _suits(x):
+        return NotImplemented
+    y = _exp(x)
+    return y, lambda dy: _exp_gradient.back(y, dy)
+
+
+def log(x: np.ndarray) -> Any:
+    """y = log x;   dx = dy/x, and 0 where dy is 0."""
+    if not _suits(x):
+        return NotImplemented
+    return _log(x), lambda dy: _log_gradient.back(x, dy)
+
+
+def tanh(x: np.ndarray) -> Any:
+    """y = tanh x;   dx = dy·(1 − y²)."""
+    if not _suits(x):
+        return NotImplemented
+    y = _tanh(x)
+    return y, lambda dy: _tanh_gradient.back(y, dy)
+
+
+def sigmoid(x: np.ndarray) -> Any:
+    """y = 1 / (1 + e⁻ˣ);   dx = dy·y(1 − y)."""
+    if not _suits(x):
+        return NotImplemented
+    y = _sigmoid(x)
+    return y, lambda dy: _sigmoid_gradient.back(y, dy)
+
+
+def erf(x: np.ndarray) -> Any:
+    """y = 2/√π ∫₀ˣ exp(−t²) dt;   dx = dy · 2/√π · exp(−x²)."""
+    if not _suits(x):
+        return NotImplemented
+    return _erf(x), lambda dy: _erf_gradient.back(x, dy)
+
+
+# Gates: x times the probability to let it through.
+
+
+@formula
+def _silu_formula(x):
+    return x * sigmoid32(x)
+
+
+@formula
+def _silu_gradient_formula(x, dy):
+    y = sigmoid32(x)
+    return dy * (y + x * (y * (_ONE - y)))
+
+
+@formula
+def _gelu_formula(x):
+    return _HALF * x * (_ONE + erf32(x * _ROOT_HALF))
+
+
+@formula
+def _gelu_gradient_formula(x, dy):
+    """Φ(x) + x·φ(x), with the density φ = Φ′."""
+    return dy * (_HALF * (_ONE + erf32(x * _ROOT_HALF)) + x * (_DENSITY * exp32(-_HALF * x * x)))
+
+
+@formula
+def _gelu_tanh_formula(x):
+    return _HALF * x * (_ONE + tanh32(_ROOT_TWO_OVER_PI * (x + _CUBIC * x * x * x)))
+
+
+@formula
+def _gelu_tanh_gradient_formula(x, dy):
+    """Φ + x·Φ′ for Φ = (1 + tanh u) / 2:  Φ′ = (1 − tanh² u)·u′ / 2."""
+    t = tanh32(_ROOT_TWO_OVER_PI * (x + _CUBIC * x * x * x))
+    du = _ROOT_TWO_OVER_PI * (_ONE + _F(3) * _CUBIC * x * x)
+    return dy * (_HALF * (_ONE + t) + _HALF * x * ((_ONE - t * t) * du))
+
+
+_silu, _silu_gradient = _Pass(_silu_formula, 0.8), _Pass(_silu_gradient_formula, 0.9)
+_gelu, _gelu_gradient = _Pass(_gelu_formula, 0.9), _Pass(_gelu_gradient_formula, 1.5)
+_gelu_tanh = _Pass(_gelu_tanh_formula, 0.9)
+_gelu_tanh_gradient = _Pass(_gelu_tanh_gradient_formula, 1.0)
+
+
+def silu(x: np.ndarray) -> Any:
+    """y = x·s with s = sigmoid(x);   dx = dy·(s + x·s(1 − s))."""
+    if not _suits(x, 1):
+        return NotImplemented
+    return _silu(x), lambda dy: _silu_gradient.back(x, dy)
+
+
+def gelu(x: np.ndarray, approximate: str = "none") -> Any:
+    """y = x·Φ(x);   dx = dy·(Φ(x) + x·Φ′(x))."""
+    if approximate not in ("none", "tanh") or not _suits(x, 1):
+        return NotImplemented
+    value, gradient = (
+        (_gelu, _gelu_gradient) if approximate == "none" else (_gelu_tanh, _gelu_tanh_gradient)
+    )
+    return value(x), lambda dy: gradient.back(x, dy)
+
+
+# Ramps.
+
+
+@formula
+def _leaky_relu_formula(x, slope):
+    return x if x > _ZERO else x * slope
+
+
+@formula
+def _leaky_relu_gradient_formula(positive, dy, slope):
+    return dy if positive else dy * slope
+
+
+@formula
+def _elu_formula(x, alpha):
+    return x if x > _ZERO else alpha * expm1_32(x)
+
+
+@formula
+def _elu_gradient_formula(x, dy, alpha):
+    return dy if x > _ZERO else dy * alpha * exp32(x)
+
+
+@formula
+def _softplus_formula(x, beta, threshold):
+    z = beta * x
+    y = (z if z > _ZERO else _ZERO) + log1p_32(exp32(-abs(z)))
+    return x if z > threshold else y / beta if z == z else z
+
+
+@formula
+def _softplus_gradient_formula(x, dy, beta, threshold):
+    z = beta * x
+    return dy if z > threshold else dy * sigmoid32(z)
+
+
+_leaky_relu = _Pass(_leaky_relu_formula, 0.2)
+_leaky_relu_gradient = _Pass(_leaky_relu_gradient_formula, 0.2)
+_elu, _elu_gradient = _Pass(_elu_formula, 0.8), _Pass(_elu_gradient_formula, 0.8)
+_softplus = _Pass(_softplus_formula, 1.6)
+_softplus_gradient = _Pass(_softplus_gradient_formula, 0.9)
+
+
+def relu(x: np.ndarray) -> Any:
+    """y = max(x, 0);   dx = dy where x > 0.  Saves one byte an element."""
+    if not _suits(x):
+        return NotImplemented
+    y, positive = np.empty(x.shape, _F), np.empty(x.shape, np.bool_)
+    _relu(x.reshape(-1), y.reshape(-1), positive.reshape(-1), threads.pieces(0.25 * x.size))
+    return y, lambda dy: _relu_gradient.back(positive, dy)
+
+
+@parallel
+def _relu(x, y, positive, pieces):
+    for piece in prange(pieces):
+        start, stop = share(x.size, piece, pieces)
+        part, result, mask = x[start:stop], y[start:stop], positive[start:stop]
+        for i in range(part.size):
+            mask[i] = part[i] > _ZERO
+            result[i] = _ZERO if part[i] <= _ZERO else part[i]
+
+
+@formula
+def _relu_gradient_formula(positive, dy):
+    return dy if positive else _ZERO
+
+
+_relu_gradient = _Pass(_relu_gradient_formula, 0.2)
+
+
+def leaky_relu(x: np.ndarray, negative_slope: float = 0.01) -> Any:
+    """y = x where x > 0, else slope·x;   dx = dy, else slope·dy.  Saves one byte an element."""
+    if not _suits(x) or not _are_numbers(negative_slope):
+        return NotImplemented
+    slope, positive = _F(negative_slope), x > 0
+    return _leaky_relu(x, slope), lambda dy: _leaky_relu_gradient.back(positive, dy, slope)
+
+
+def elu(x: np.ndarray, alpha: float = 1.0) -> Any:
+    """y = x where x > 0, else α(eˣ − 1);   dx = dy, else dy·αeˣ."""
+    if not _suits(x) or not _are_numbers(alpha):
+        return NotImplemented
+    return _elu(x, _F(alpha)), lambda dy: _elu_gradient.back(x, dy, _F(alpha))
+
+
+def softplus(x: np.ndarray, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """y = log(1 + exp(β·x)) / β, or x where β·x > threshold;   dx = dy·sigmoid(β·x), or dy."""
+    if not _suits(x) or not _are_numbers(beta, threshold):
+        return NotImplemented
+    settings = _F(beta), _F(threshold)
+    return _softplus(x, *settings), lambda dy: _softplus_gradient.back(x, dy, *settings)
+
+
+def _are_numbers(*settings: Any) -> bool:
+    return all(type(number) in (float, int) for number in settings)
+
+
+# Layers that end in a ReLU keep their result, which tells where dy passes.
+
+
+@formula
+def _passed_formula(y, dy):
+    return dy if y > _ZERO else _ZERO
+
+
+_passed = _Pass(_passed_formula, 0.3)
+
+
+def passed(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dy where y is positive, else 0."""
+    return _passed.back(y, dy) if _suits(y) else np.where(y > 0, dy, y.dtype.type(0))

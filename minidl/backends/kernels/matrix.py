@@ -1,0 +1,172 @@
+"""Products of matrices from tiles, in the threads that minidl owns.
+
+BLAS has threads of its own, which fight with Numba's for the cores.  So larger products are
+computed here, as fast; for small ones, which BLAS computes in the thread that calls it, NumPy has
+less to prepare.
+
+The second matrix goes through the nearest cache in slices as wide as a tile: each is copied
+together once, turned if need be, and then serves all rows of the first.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numba import prange
+
+from minidl.backends import threads
+from minidl.backends.kernels.compile import compiled, parallel, share
+from minidl.backends.kernels.tile import (
+    COLUMNS,
+    LANES,
+    ROWS,
+    clear,
+    copy,
+    pointer,
+    tile,
+    turn,
+)
+from minidl.backends.kernels.workspace import scratch
+
+_SMALL = 2**18  # products of two numbers; for more, OpenBLAS wakes its threads
+_SPEED = 50  # of them in a nanosecond, roughly
+_DEPTH = 1024  # of a slice
+_LANES = np.arange(_DEPTH, dtype=np.int64) * COLUMNS  # where its rows begin
+
+
+def product(
+    a: np.ndarray,
+    b: np.ndarray,
+    bias: np.ndarray | None = None,
+    least: float = -np.inf,
+) -> np.ndarray:
+    """max(a·b + bias, least) for matrices (m, k) and (k, n)."""
+    (m, k), n = a.shape, b.shape[1]
+    if m * n * k <= _SMALL or m < ROWS or a.dtype != np.float32:
+        return _small_product(a, b, bias, least)
+    blocks = -(-n // COLUMNS)
+    pieces = threads.pieces(m * n * k / _SPEED)
+    parts = 1 if blocks % pieces == 0 or blocks > 4 * pieces else pieces
+    turned = not b.flags.c_contiguous
+    b = np.ascontiguousarray(b.T if turned else b)
+    a, row_length = (a, k) if a.flags.c_contiguous else _turned(a)
+    if bias is None:
+        bias = np.zeros(0 if least == -np.inf else n, np.float32)
+    out = np.empty((m, n), np.float32)
+    slices = scratch(pieces, min(k, _DEPTH) * COLUMNS + ROWS * COLUMNS)
+    least, tables = np.float32(least), (_steps(m, row_length), _steps(k, 1))
+    _product(a, b, turned, bias, least, out, *tables, parts, slices, pieces)
+    return out
+
+
+def _small_product(
+    a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, least: float
+) -> np.ndarray:
+    out = a.dot(b)
+    if bias is not None:
+        out += bias
+    if least != -np.inf:
+        np.maximum(out, least, out=out)
+    return out
+
+
+def sum_rows(x: np.ndarray) -> np.ndarray:
+    """Σᵢ xᵢⱼ."""
+    return np.add.reduce(x, axis=0)
+
+
+def _turned(a: np.ndarray) -> tuple[np.ndarray, int]:
+    """A copy of a, of which the columns lie in line, in rows; and how far apart these are."""
+    m, k = a.shape
+    row_length = -(-k // LANES) * LANES
+    copied = np.empty((m, row_length), np.float32)
+    _turn_columns(np.ascontiguousarray(a.T), copied, threads.pieces(m * k / 4))
+    return copied, row_length
+
+
+@parallel
+def _turn_columns(columns, rows, pieces):
+    """rows = columnsᵀ, in bands of LANES rows."""
+    height, width = columns.shape
+    for piece in prange(pieces):
+        start, stop = share(-(-width // LANES), piece, pieces)
+        first, last = start * LANES, min(stop * LANES, width)
+        source, target = pointer(columns, first), pointer(rows, first * rows.shape[1])
+        turn(source, width, height, last - first, target, rows.shape[1])
+
+
+@lru_cache(maxsize=256)
+def _steps(count: int, step: int) -> np.ndarray:
+    """0, step, 2·step, …, and the last again to fill a tile."""
+    whole = -(-count // ROWS) * ROWS
+    return np.minimum(np.arange(whole, dtype=np.int64), count - 1) * step
+
+
+@parallel
+def _product(a, b, turned, bias, least, out, rows, depth, parts, slices, pieces):
+    """Every slice of b, with the rows of a in so many parts."""
+    m, n = out.shape
+    for piece in prange(pieces):
+        start, stop = share(-(-n // COLUMNS) * parts, piece, pieces)
+        for unit in range(start, stop):
+            first, last = share(-(-m // ROWS), unit % parts, parts)
+            column = unit // parts * COLUMNS
+            _block(a, b, turned, out, rows, depth, slices[piece], first, last, column)
+            if bias.size:
+                _finish(out, bias, least, first * ROWS, min(last * ROWS, m), column)
+
+
+@compiled
+def _block(a, b, turned, out, rows, depth, slices, first, last, column):
+    """Some panels of rows of a, times one slice of b."""
+    (m, n), k = out.shape, b.shape[1] if turned else b.shape[0]
+    width = min(COLUMNS, n - column)
+    vectors = (width + LANES - 1) // LANES
+    corner = slices[-ROWS * COLUMNS :]
+    for begin in range(0, k, _DEPTH):
+        length = min(_DEPTH, k - begin)
+        _gather(b, turned, begin, length, column, width, slices)
+        for panel in range(first, last):
+            height = min(ROWS, m - panel * ROWS)
+            whole = height == ROWS and width == vectors * LANES
+            target = pointer(out, panel * ROWS * n + column) if whole else pointer(corner, 0)
+            stride = n if whole else COLUMNS
+            tile(
+                vectors, length, pointer(a, 0), pointer(rows, panel * ROWS), pointer(depth, begin),
+                pointer(slices, 0), pointer(_LANES, 0), target, stride, whole and begin > 0,
+            )  # fmt: skip
+            if not whole:
+                for i in range(height):
+                    for j in range(width):
+                        before = out[panel * ROWS + i, column + j] if begin else np.float32(0)
+                        out[panel * ROWS + i, column + j] = before + corner[i * COLUMNS + j]
+
+
+@compiled
+def _gather(b, turned, begin, length, column, width, slices):
+    """A slice of b, in rows of COLUMNS; 0 in the lanes behind its width."""
+    if turned:
+        stride = b.shape[1]
+        turn(
+            pointer(b, column * stride + begin), stride, width, length, pointer(slices, 0), COLUMNS
+        )
+        return
+    for k in range(length):
+        row, target = (begin + k) * b.shape[1] + column, k * COLUMNS
+        whole = width - width % LANES
+        for j in range(0, whole, LANES):
+            copy(pointer(b, row + j), pointer(slices, target + j))
+        if whole < width:
+            clear(pointer(slices, target + whole))
+            for j in range(whole, width):
+                slices[target + j] = b[begin + k, column + j]
+
+
+@compiled
+def _finish(out, bias, least, first, last, column):
+    """Add the bias to some rows of a slice, and raise them to the least."""
+    bias = bias[column : column + COLUMNS]
+    for i in range(first, last):
+        row = out[i, column : column + COLUMNS]
+        for j in range(row.size):
+            value = row[j] + bias[j]
+            row[j] = least if value < least else value
