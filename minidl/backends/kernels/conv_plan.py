@@ -5,7 +5,7 @@ as s·s planes, of which plane (r, q) holds every s-th row from the r-th on, and
 from the q-th on.  Then what a place (a, b) of the window sees, at one position after the other, is
 one run through the memory of a plane: output (i, j) reads
 
-    plane (a·d mod s, b·d mod s), at i·columns + j + shift,    shift = (a·d div s)·columns + b·d div s
+    plane (a·d mod s, b·d mod s), at i·columns + j + (a·d div s)·columns + b·d div s
 
 So positions are counted as if each row of outputs were as long as a row of the plane; the few
 between the end of one and the beginning of the next are computed and not used.
@@ -23,7 +23,6 @@ import numpy as np
 
 from minidl.backends.kernels.tile import COLUMNS, LANES, ROWS
 from minidl.backends.window import Convolution
-
 
 _CACHED = 131_072  # numbers that the second cache holds, with something to spare
 

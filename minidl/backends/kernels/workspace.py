@@ -1,8 +1,8 @@
 """Memory that kernels use while they run, and use again the next time.
 
 Fresh memory is given out by the system page by page, each of which costs as much as some thousand
-products.  What a kernel needs for itself is therefore kept, the largest that was asked for, for each
-Python thread one.  Nothing in it outlives the call.
+products.  What a kernel needs for itself is therefore kept, for each Python thread the largest that
+was asked for.  Nothing in it outlives the call.
 """
 
 from threading import local

@@ -1,0 +1,164 @@
+"""dw and db of a convolution.
+
+Here k runs over the positions of dy, the rows of a tile are places of the window in a channel, and
+its lanes are outputs.  For that dy is turned, a chunk of positions at a time.
+"""
+
+import numpy as np
+from numba import carray, njit, prange
+
+from minidl.backends import threads
+from minidl.backends.kernels import conv_plan
+from minidl.backends.kernels.activation import passed
+from minidl.backends.kernels.compile import compiled, parallel, share
+from minidl.backends.kernels.correlate import EVERYWHERE, SPEED, lay_out
+from minidl.backends.kernels.tile import COLUMNS, LANES, ROWS, pointer, tile, turn
+from minidl.backends.kernels.workspace import scratch
+from minidl.backends.window import Convolution
+
+_CHUNK = 128  # positions of dy that are kept in the nearest cache
+
+
+def weight_gradient(
+    x: np.ndarray, dy: np.ndarray, y: np.ndarray, at: Convolution
+) -> tuple[np.ndarray, np.ndarray]:
+    """dw and db: for every place of the window Σ seen·dy, and Σ dy."""
+    channels, outputs = x.shape[1], dy.shape[1]
+    plan = conv_plan.forward(at, channels, outputs)
+    positions = conv_plan.positions(at, channels, outputs, _CHUNK)
+    dw = np.empty((at.groups, plan.outputs, plan.depth_a.size), np.float32)
+    pieces = min(threads.pieces(dy.size * plan.depth_a.size / SPEED), len(dy))
+    if plan.outputs * 2 < LANES:
+        dy = passed(dy, y) if y.size else dy
+        _narrow_weights(x, dy, plan, scratch(pieces, plan.space + positions.run), dw, pieces)
+        db = np.add.reduce(dy, axis=(0, 2, 3))
+    else:
+        blocks = -(-plan.outputs // COLUMNS)
+        sums = np.empty((pieces, at.groups, blocks, positions.places.size, COLUMNS), np.float32)
+        totals = np.zeros((pieces, outputs), np.float32)
+        space = scratch(pieces, plan.space + 2 * _CHUNK * COLUMNS)
+        _weights(x, dy, y, plan, positions, space, sums, totals, pieces)
+        _collect(sums, dw)
+        db = np.add.reduce(totals, axis=0)
+    return dw.reshape(outputs, channels // at.groups, *at.window), db
+
+
+@parallel
+def _weights(x, dy, y, plan, positions, scratch, sums, totals, pieces):
+    """The sums over the pictures of each piece."""
+    for piece in prange(pieces):
+        start, stop = share(x.shape[0], piece, pieces)
+        for n in range(start, stop):
+            for group in range(plan.groups):
+                _weights_of_picture(
+                    x, dy, y, n, group, plan, positions, scratch[piece], sums[piece, group],
+                    totals[piece], n > start,
+                )  # fmt: skip
+
+
+@compiled
+def _weights_of_picture(x, dy, y, n, group, plan, positions, scratch, sums, totals, add):
+    """What one group of one picture contributes, chunk by chunk of its positions."""
+    unit = n * plan.groups + group
+    planes, begin = pointer(scratch, 0), unit * plan.channels * plan.height * plan.width
+    if plan.as_it_is:
+        planes = pointer(x, begin)
+    else:
+        lay_out(x, EVERYWHERE, begin, plan, scratch)
+    chunk, rows = scratch[plan.space :], scratch[plan.space + _CHUNK * COLUMNS :]
+    count = positions.seen.size
+    for first in range(0, count, _CHUNK):
+        length = min(_CHUNK, count - first)
+        seen = pointer(positions.seen, first)
+        for block in range(sums.shape[0]):
+            output = group * plan.outputs + block * COLUMNS
+            outputs = min(COLUMNS, plan.outputs - block * COLUMNS)
+            begin = (n * plan.groups * plan.outputs + output) * count + first
+            for o in range(outputs):
+                totals[output + o] += _pass_row(dy, y, begin + o * count, rows, o * _CHUNK, length)
+            turn(pointer(rows, 0), _CHUNK, outputs, length, pointer(chunk, 0), COLUMNS)
+            vectors = (outputs + LANES - 1) // LANES
+            for place in range(0, positions.places.size, ROWS):
+                tile(
+                    vectors, length, planes, pointer(positions.places, place), seen,
+                    pointer(chunk, 0), pointer(positions.lanes, 0), pointer(sums[block, place], 0),
+                    COLUMNS, add or first > 0,
+                )  # fmt: skip
+
+
+@njit(fastmath={"reassoc", "contract"}, nogil=True)
+def _pass_row(dy, y, begin, rows, place, length):
+    """rows = dy where y is positive; their sum."""
+    total = np.float32(0)
+    given, target = carray(pointer(dy, begin), length), carray(pointer(rows, place), length)
+    if y.size:
+        result = carray(pointer(y, begin), length)
+        for k in range(length):
+            target[k] = given[k] if result[k] > 0 else np.float32(0)
+            total += target[k]
+    else:
+        for k in range(length):
+            target[k] = given[k]
+            total += given[k]
+    return total
+
+
+@compiled
+def _collect(sums, dw):
+    """dw[group, o, k]: the sums of the pieces, in order."""
+    pieces, groups, _, _, columns = sums.shape
+    for group in range(groups):
+        for o in range(dw.shape[1]):
+            for k in range(dw.shape[2]):
+                total = sums[0, group, o // columns, k, o % columns]
+                for piece in range(1, pieces):
+                    total += sums[piece, group, o // columns, k, o % columns]
+                dw[group, o, k] = total
+
+
+@parallel
+def _narrow_weights(x, dy, plan, scratch, dw, pieces):
+    """dw where a group has fewer outputs than a vector has lanes: one dot product after another.
+
+    dy is laid out in rows as long as those of the planes, with zeros between them.
+    """
+    for piece in prange(pieces):
+        start, stop = share(plan.groups, piece, pieces)
+        for group in range(start, stop):
+            dw[group] = 0
+            for n in range(x.shape[0]):
+                _narrow_weights_of_picture(x, dy, n, group, plan, scratch[piece], dw[group])
+
+
+@compiled
+def _narrow_weights_of_picture(x, dy, n, group, plan, scratch, dw):
+    """What one group of one picture contributes."""
+    begin = (n * plan.groups + group) * plan.channels * plan.height * plan.width
+    lay_out(x, EVERYWHERE, begin, plan, scratch)
+    spread = scratch[plan.space :]
+    for o in range(plan.outputs):
+        rows = dy[n, group * plan.outputs + o]
+        _lay_rows(rows, plan.plane_columns, spread)
+        for k in range(plan.depth_b.size):
+            seen = scratch[plan.depth_b[k] : plan.depth_b[k] + spread.size]
+            dw[o, k] += _dot(seen, spread)
+
+
+@compiled
+def _lay_rows(rows, length, spread):
+    """The rows of a picture, each filled up with zeros to this length."""
+    for i in range(rows.shape[0]):
+        row = spread[i * length : i * length + rows.shape[1]]
+        for j in range(row.size):
+            row[j] = rows[i, j]
+        spread[i * length + row.size : (i + 1) * length] = 0
+    spread[rows.shape[0] * length :] = 0
+
+
+@njit(fastmath={"reassoc", "contract"}, nogil=True)
+def _dot(a, b):
+    """Σ a·b, in any order."""
+    total = np.float32(0)
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total

@@ -1,0 +1,238 @@
+"""y and dx of a convolution, by one loop with two plans.
+
+The lanes of a tile are positions in the picture, its rows are channels of the result, and k runs
+over what is summed: the channels of the other side, and the places of the window.
+"""
+
+import numpy as np
+from numba import carray, njit, prange
+
+from minidl.backends import threads
+from minidl.backends.kernels.compile import compiled, parallel, share
+from minidl.backends.kernels.conv_plan import Plan
+from minidl.backends.kernels.tile import (
+    COLUMNS,
+    LANES,
+    ROWS,
+    VECTORS,
+    clear,
+    copy,
+    copy_passed,
+    moved,
+    pointer,
+    strip,
+    tile,
+    write,
+)
+from minidl.backends.kernels.workspace import scratch
+
+EVERYWHERE = np.empty((0, 0, 0, 0), np.float32)  # for `passes`, where nothing is held back
+SPEED = 50  # multiplications that a core adds up in a nanosecond, roughly
+
+
+def correlate(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    y: np.ndarray,
+    least: float,
+    plan: Plan,
+    passes: np.ndarray = EVERYWHERE,
+) -> None:
+    """y = Σ x·w + b as the plan says, of x where `passes` is positive."""
+    units = x.shape[0] * plan.groups
+    operations = units * plan.outputs * int(plan.targets[:, 1].sum()) * plan.run
+    pieces = threads.pieces(operations / SPEED)
+    splits = 1 if units % pieces == 0 or units > 4 * pieces else pieces
+    space = scratch(pieces, plan.space + ROWS * (plan.run + LANES))
+    _correlate(x, passes, weight, bias, y, np.float32(least), plan, splits, space, pieces)
+
+
+@parallel
+def _correlate(x, passes, weight, bias, y, least, plan, splits, scratch, pieces):
+    """Every picture and group, its outputs in `splits` parts."""
+    for piece in prange(pieces):
+        start, stop = share(x.shape[0] * plan.groups * splits, piece, pieces)
+        for unit in range(start, stop):
+            panels = share(plan.rows.size // ROWS, unit % splits, splits)
+            _correlate_part(
+                x, passes, weight, bias, y, least, plan, scratch[piece], unit // splits, panels
+            )
+
+
+@compiled
+def _correlate_part(x, passes, weight, bias, y, least, plan, scratch, unit, panels):
+    """Some panels of outputs of one group of one picture.
+
+    Where the planes are large, a few rows of them go through all panels before the next rows do.
+    """
+    n, group = unit // plan.groups, unit % plan.groups
+    planes = pointer(scratch, 0)
+    begin = unit * plan.channels * plan.height * plan.width
+    last = unit + 1 == x.shape[0] * plan.groups  # behind which nothing may be read
+    if plan.as_it_is and not last and not passes.size:
+        planes = pointer(x, begin)
+    else:
+        lay_out(x, passes, begin, plan, scratch)
+    sums = scratch[plan.space :]
+    weights = pointer(weight, group * plan.weight_group)
+    for target in range(plan.targets.shape[0]):
+        height, width, row, column = plan.targets[target, 2:]
+        for first in range(0, height, plan.block):
+            last = min(first + plan.block, height)
+            for panel in range(panels[0], panels[1]):
+                _sum_panel(planes, weights, plan, target, first, last, panel, sums)
+                for i in range(min(ROWS, plan.outputs - panel * ROWS)):
+                    channel = group * plan.outputs + panel * ROWS + i
+                    found, into = pointer(sums, i * (plan.run + LANES)), y[n, channel]
+                    if plan.step_y == plan.step_x == 1:
+                        room = into.size - first * width
+                        into = pointer(into, first * width)
+                        _put(
+                            found,
+                            plan.plane_columns,
+                            into,
+                            width,
+                            last - first,
+                            room,
+                            bias[channel],
+                            least,
+                        )
+                    else:
+                        _put_apart(
+                            found,
+                            plan.plane_columns,
+                            into,
+                            width,
+                            last - first,
+                            row + first * plan.step_y,
+                            plan.step_y,
+                            column,
+                            plan.step_x,
+                            bias[channel],
+                            least,
+                        )
+
+
+@compiled
+def _sum_panel(planes, weights, plan, target, first, last, panel, sums):
+    """The sums of some rows of a panel of outputs."""
+    begin, depth, _, width = plan.targets[target, :4]
+    rows, stride = pointer(plan.rows, panel * ROWS), plan.run + LANES
+    depth_a, depth_b = pointer(plan.depth_a, begin), pointer(plan.depth_b, begin)
+    run = (last - first - 1) * plan.plane_columns + width
+    if depth == 0:
+        sums[:] = 0
+        return
+    for j in range(0, run, COLUMNS):
+        seen, out = moved(planes, first * plan.plane_columns + j), pointer(sums, j)
+        if plan.outputs == 1:
+            strip(depth, weights, rows, depth_a, seen, depth_b, out, stride, 0)
+        else:
+            vectors = min(VECTORS, (run - j + LANES - 1) // LANES)
+            tile(vectors, depth, weights, rows, depth_a, seen, depth_b, out, stride, 0)
+
+
+@compiled
+def lay_out(x, passes, begin, plan, planes):
+    """The planes of the channels of the picture that begins there in x, with zeros around it.
+
+    What does not pass is 0 too.
+    """
+    rows, columns = plan.plane_rows, plan.plane_columns
+    plane = 0
+    for c in range(plan.channels):
+        for r, q in plan.phases:
+            # Row i of a plane shows row i·stride + down of the picture, columns likewise.
+            down, right = r - plan.top, q - plan.left
+            top, bottom = _inside(down, plan.stride_y, plan.height, rows)
+            left, end = _inside(right, plan.stride_x, plan.width, columns)
+            _clear(pointer(planes, plane), top * columns)
+            source = begin + (c * plan.height + top * plan.stride_y + down) * plan.width
+            source += left * plan.stride_x + right
+            line = plan.stride_y * plan.width
+            target = pointer(planes, plane + top * columns)
+            if plan.stride_x == 1:
+                _copy_rows(x, passes, source, line, target, columns, left, end, bottom - top)
+            else:
+                for i in range(bottom - top):
+                    row = planes[plane + (top + i) * columns : plane + (top + i + 1) * columns]
+                    row[:left], row[end:] = 0, 0
+                    seen = carray(pointer(x, source + i * line), (end - left) * plan.stride_x)
+                    for j in range(left, end):
+                        row[j] = seen[(j - left) * plan.stride_x]
+            _clear(pointer(planes, plane + bottom * columns), (rows - bottom) * columns)
+            plane += rows * columns
+
+
+@njit(inline="always")
+def _inside(offset, stride, length, count):
+    """The first place of `count` that lies inside the picture, and the first behind it again."""
+    first = min(max(-(offset // stride), 0), count)
+    return first, max(min((length - 1 - offset) // stride + 1, count), first)
+
+
+@compiled
+def _clear(target, count):
+    """At least so many zeros: whole vectors."""
+    for j in range(0, count, LANES):
+        clear(moved(target, j))
+
+
+@compiled
+def _copy_rows(x, passes, source, line, target, columns, left, end, height):
+    """Rows of x, which lie a `line` apart, with zeros left and right of them.
+
+    They are written in whole vectors, in order: what is too much is overwritten by what follows.
+    """
+    width = end - left
+    whole = (width + LANES - 1) // LANES * LANES
+    given, passing = pointer(x, source), pointer(passes, source)
+    safe = max(0, min(height, (x.size - source - whole) // line + 1))
+    for i in range(safe):
+        row, here = moved(target, i * columns), i * line
+        for j in range(0, left, LANES):
+            clear(moved(row, j))
+        for j in range(0, width, LANES):
+            if passes.size:
+                copy_passed(moved(given, here + j), moved(passing, here + j), moved(row, left + j))
+            else:
+                copy(moved(given, here + j), moved(row, left + j))
+        for j in range(end, columns, LANES):
+            clear(moved(row, j))
+    for i in range(safe, height):
+        row = carray(moved(target, i * columns), columns)
+        row[:left], row[end:] = 0, 0
+        for j in range(width):
+            number = x.flat[source + i * line + j]
+            row[left + j] = (
+                number if not passes.size or passes.flat[source + i * line + j] > 0 else 0
+            )
+
+
+@compiled
+def _put(sums, row_length, y, width, height, room, bias, least):
+    """Rows of sums, finished, into the rows of y, which has `room` numbers from there on.
+
+    A row is written in whole vectors; what is too much lies in rows that are written later.
+    """
+    whole = (width + LANES - 1) // LANES * LANES
+    safe = min(height, max(0, (room - whole) // width + 1))
+    for i in range(safe):
+        for j in range(0, whole, LANES):
+            write(moved(sums, i * row_length + j), moved(y, i * width + j), bias, least)
+    for i in range(safe, height):
+        found, row = carray(moved(sums, i * row_length), width), carray(moved(y, i * width), width)
+        for j in range(width):
+            value = found[j] + bias
+            row[j] = least if value < least else value
+
+
+@compiled
+def _put_apart(sums, row_length, y, width, height, row, step_y, column, step_x, bias, least):
+    """Rows of sums, finished, into every so-manieth row and column of y."""
+    for i in range(height):
+        found = carray(moved(sums, i * row_length), width)
+        for j in range(width):
+            value = found[j] + bias
+            y[row + i * step_y, column + j * step_x] = least if value < least else value
