@@ -11,9 +11,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from numba import config, njit
+from numba import cfunc, config, njit
 
-_SETTINGS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "cache": True}
+_SETTINGS = {
+    "error_model": "numpy",
+    "fastmath": {"contract"},
+    "nogil": True,
+    "no_cfunc_wrapper": True,  # nobody calls them from C
+}
 # Of what Numba could make parallel, only the loops that say so.
 _IMPLICIT = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
 _ONLY_PRANGE = {"prange": True, **dict.fromkeys(_IMPLICIT, False)}
@@ -30,7 +35,22 @@ def compiled(function: Callable[..., Any]) -> Any:
 
     A product and a sum may become one instruction, which rounds once ("contract").
     """
-    return _compile(function, cache_folder(), parallel=False)
+    return _compile(function, cache_folder(), njit(**_SETTINGS, cache=True))
+
+
+def inner(function: Callable[..., Any]) -> Any:
+    """Compile a loop that only other kernels call, which keep its code with theirs."""
+    return njit(**_SETTINGS, no_cpython_wrapper=True)(function)
+
+
+def compiled_once(function: Callable[..., Any], signature: Any) -> int:
+    """Compile a function of addresses and integers, for kernels to call; where its code lies."""
+    code = _compile(function, cache_folder(), cfunc(signature, cache=True))
+    _alive.append(code)
+    return code.address
+
+
+_alive: list[Any] = []  # machine code is freed with the object that holds it
 
 
 class parallel:  # noqa: N801 - a decorator
@@ -49,8 +69,9 @@ class parallel:  # noqa: N801 - a decorator
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__doc__ = function.__doc__
-        self._alone = _compile(function, cache_folder(), parallel=False)
-        self._team = _compile(function, cache_folder() / "parallel", parallel=_ONLY_PRANGE)
+        self._alone = compiled(function)
+        together = njit(**_SETTINGS, cache=True, parallel=_ONLY_PRANGE)
+        self._team = _compile(function, cache_folder() / "parallel", together)
 
     def __call__(self, *arguments: Any) -> Any:
         """Run; the last argument is the number of pieces."""
@@ -69,7 +90,7 @@ def share(n: Any, piece: Any, pieces: Any) -> Any:
     return n * piece // pieces, n * (piece + 1) // pieces
 
 
-def _compile(function: Callable[..., Any], folder: Path, **settings: Any) -> Any:
+def _compile(function: Callable[..., Any], folder: Path, decorate: Callable[..., Any]) -> Any:
     """Give the function to Numba, its code to be kept in a folder.
 
     Where, Numba decides when it decorates, by a setting of the whole process, which is changed only
@@ -78,6 +99,6 @@ def _compile(function: Callable[..., Any], folder: Path, **settings: Any) -> Any
     before = config.CACHE_DIR
     config.CACHE_DIR = str(folder)
     try:
-        return njit(**_SETTINGS, **settings)(function)
+        return decorate(function)
     finally:
         config.CACHE_DIR = before

@@ -10,9 +10,10 @@ from numba import carray, njit, prange
 from minidl.backends import threads
 from minidl.backends.kernels import conv_plan
 from minidl.backends.kernels.activation import passed
-from minidl.backends.kernels.compile import compiled, parallel, share
+from minidl.backends.kernels.compile import compiled, inner, parallel, share
 from minidl.backends.kernels.correlate import EVERYWHERE, SPEED, lay_out
-from minidl.backends.kernels.tile import COLUMNS, LANES, ROWS, pointer, tile, turn
+from minidl.backends.kernels.tile import COLUMNS, ROWS, code, tile, turn
+from minidl.backends.kernels.vectors import LANES, pointer
 from minidl.backends.kernels.workspace import scratch
 from minidl.backends.window import Convolution
 
@@ -37,27 +38,27 @@ def weight_gradient(
         sums = np.empty((pieces, at.groups, blocks, positions.places.size, COLUMNS), np.float32)
         totals = np.zeros((pieces, outputs), np.float32)
         space = scratch(pieces, plan.space + 2 * _CHUNK * COLUMNS)
-        _weights(x, dy, y, plan, positions, space, sums, totals, pieces)
+        _weights(code(), x, dy, y, plan, positions, space, sums, totals, pieces)
         _collect(sums, dw)
         db = np.add.reduce(totals, axis=0)
     return dw.reshape(outputs, channels // at.groups, *at.window), db
 
 
 @parallel
-def _weights(x, dy, y, plan, positions, scratch, sums, totals, pieces):
+def _weights(code, x, dy, y, plan, positions, scratch, sums, totals, pieces):
     """The sums over the pictures of each piece."""
     for piece in prange(pieces):
         start, stop = share(x.shape[0], piece, pieces)
         for n in range(start, stop):
             for group in range(plan.groups):
                 _weights_of_picture(
-                    x, dy, y, n, group, plan, positions, scratch[piece], sums[piece, group],
-                    totals[piece], n > start,
+                    code, x, dy, y, n, group, plan, positions, scratch[piece],
+                    sums[piece, group], totals[piece], n > start,
                 )  # fmt: skip
 
 
-@compiled
-def _weights_of_picture(x, dy, y, n, group, plan, positions, scratch, sums, totals, add):
+@inner
+def _weights_of_picture(code, x, dy, y, n, group, plan, positions, scratch, sums, totals, add):
     """What one group of one picture contributes, chunk by chunk of its positions."""
     unit = n * plan.groups + group
     planes, begin = pointer(scratch, 0), unit * plan.channels * plan.height * plan.width
@@ -76,11 +77,11 @@ def _weights_of_picture(x, dy, y, n, group, plan, positions, scratch, sums, tota
             begin = (n * plan.groups * plan.outputs + output) * count + first
             for o in range(outputs):
                 totals[output + o] += _pass_row(dy, y, begin + o * count, rows, o * _CHUNK, length)
-            turn(pointer(rows, 0), _CHUNK, outputs, length, pointer(chunk, 0), COLUMNS)
+            turn(code, pointer(rows, 0), _CHUNK, outputs, length, pointer(chunk, 0), COLUMNS)
             vectors = (outputs + LANES - 1) // LANES
             for place in range(0, positions.places.size, ROWS):
                 tile(
-                    vectors, length, planes, pointer(positions.places, place), seen,
+                    code, vectors, length, planes, pointer(positions.places, place), seen,
                     pointer(chunk, 0), pointer(positions.lanes, 0), pointer(sums[block, place], 0),
                     COLUMNS, add or first > 0,
                 )  # fmt: skip
@@ -130,7 +131,7 @@ def _narrow_weights(x, dy, plan, scratch, dw, pieces):
                 _narrow_weights_of_picture(x, dy, n, group, plan, scratch[piece], dw[group])
 
 
-@compiled
+@inner
 def _narrow_weights_of_picture(x, dy, n, group, plan, scratch, dw):
     """What one group of one picture contributes."""
     begin = (n * plan.groups + group) * plan.channels * plan.height * plan.width
@@ -144,7 +145,7 @@ def _narrow_weights_of_picture(x, dy, n, group, plan, scratch, dw):
             dw[o, k] += _dot(seen, spread)
 
 
-@compiled
+@inner
 def _lay_rows(rows, length, spread):
     """The rows of a picture, each filled up with zeros to this length."""
     for i in range(rows.shape[0]):

@@ -8,20 +8,16 @@ import numpy as np
 from numba import carray, njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import compiled, parallel, share
+from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.kernels.conv_plan import Plan
-from minidl.backends.kernels.tile import (
-    COLUMNS,
+from minidl.backends.kernels.tile import COLUMNS, ROWS, VECTORS, code, tile
+from minidl.backends.kernels.vectors import (
     LANES,
-    ROWS,
-    VECTORS,
     clear,
     copy,
     copy_passed,
     moved,
     pointer,
-    strip,
-    tile,
     write,
 )
 from minidl.backends.kernels.workspace import scratch
@@ -45,23 +41,24 @@ def correlate(
     pieces = threads.pieces(operations / SPEED)
     splits = 1 if units % pieces == 0 or units > 4 * pieces else pieces
     space = scratch(pieces, plan.space + ROWS * (plan.run + LANES))
-    _correlate(x, passes, weight, bias, y, np.float32(least), plan, splits, space, pieces)
+    _correlate(code(), x, passes, weight, bias, y, np.float32(least), plan, splits, space, pieces)
 
 
 @parallel
-def _correlate(x, passes, weight, bias, y, least, plan, splits, scratch, pieces):
+def _correlate(code, x, passes, weight, bias, y, least, plan, splits, scratch, pieces):
     """Every picture and group, its outputs in `splits` parts."""
     for piece in prange(pieces):
         start, stop = share(x.shape[0] * plan.groups * splits, piece, pieces)
         for unit in range(start, stop):
             panels = share(plan.rows.size // ROWS, unit % splits, splits)
             _correlate_part(
-                x, passes, weight, bias, y, least, plan, scratch[piece], unit // splits, panels
-            )
+                code, x, passes, weight, bias, y, least, plan, scratch[piece], unit // splits,
+                panels,
+            )  # fmt: skip
 
 
-@compiled
-def _correlate_part(x, passes, weight, bias, y, least, plan, scratch, unit, panels):
+@inner
+def _correlate_part(code, x, passes, weight, bias, y, least, plan, scratch, unit, panels):
     """Some panels of outputs of one group of one picture.
 
     Where the planes are large, a few rows of them go through all panels before the next rows do.
@@ -81,7 +78,7 @@ def _correlate_part(x, passes, weight, bias, y, least, plan, scratch, unit, pane
         for first in range(0, height, plan.block):
             last = min(first + plan.block, height)
             for panel in range(panels[0], panels[1]):
-                _sum_panel(planes, weights, plan, target, first, last, panel, sums)
+                _sum_panel(code, planes, weights, plan, target, first, last, panel, sums)
                 for i in range(min(ROWS, plan.outputs - panel * ROWS)):
                     channel = group * plan.outputs + panel * ROWS + i
                     found, into = pointer(sums, i * (plan.run + LANES)), y[n, channel]
@@ -114,8 +111,8 @@ def _correlate_part(x, passes, weight, bias, y, least, plan, scratch, unit, pane
                         )
 
 
-@compiled
-def _sum_panel(planes, weights, plan, target, first, last, panel, sums):
+@inner
+def _sum_panel(code, planes, weights, plan, target, first, last, panel, sums):
     """The sums of some rows of a panel of outputs."""
     begin, depth, _, width = plan.targets[target, :4]
     rows, stride = pointer(plan.rows, panel * ROWS), plan.run + LANES
@@ -126,14 +123,11 @@ def _sum_panel(planes, weights, plan, target, first, last, panel, sums):
         return
     for j in range(0, run, COLUMNS):
         seen, out = moved(planes, first * plan.plane_columns + j), pointer(sums, j)
-        if plan.outputs == 1:
-            strip(depth, weights, rows, depth_a, seen, depth_b, out, stride, 0)
-        else:
-            vectors = min(VECTORS, (run - j + LANES - 1) // LANES)
-            tile(vectors, depth, weights, rows, depth_a, seen, depth_b, out, stride, 0)
+        vectors = 0 if plan.outputs == 1 else min(VECTORS, (run - j + LANES - 1) // LANES)
+        tile(code, vectors, depth, weights, rows, depth_a, seen, depth_b, out, stride, 0)
 
 
-@compiled
+@inner
 def lay_out(x, passes, begin, plan, planes):
     """The planes of the channels of the picture that begins there in x, with zeros around it.
 
@@ -172,14 +166,14 @@ def _inside(offset, stride, length, count):
     return first, max(min((length - 1 - offset) // stride + 1, count), first)
 
 
-@compiled
+@inner
 def _clear(target, count):
     """At least so many zeros: whole vectors."""
     for j in range(0, count, LANES):
         clear(moved(target, j))
 
 
-@compiled
+@inner
 def _copy_rows(x, passes, source, line, target, columns, left, end, height):
     """Rows of x, which lie a `line` apart, with zeros left and right of them.
 
@@ -210,7 +204,7 @@ def _copy_rows(x, passes, source, line, target, columns, left, end, height):
             )
 
 
-@compiled
+@inner
 def _put(sums, row_length, y, width, height, room, bias, least):
     """Rows of sums, finished, into the rows of y, which has `room` numbers from there on.
 
@@ -228,7 +222,7 @@ def _put(sums, row_length, y, width, height, room, bias, least):
             row[j] = least if value < least else value
 
 
-@compiled
+@inner
 def _put_apart(sums, row_length, y, width, height, row, step_y, column, step_x, bias, least):
     """Rows of sums, finished, into every so-manieth row and column of y."""
     for i in range(height):

@@ -14,17 +14,9 @@ import numpy as np
 from numba import prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import compiled, parallel, share
-from minidl.backends.kernels.tile import (
-    COLUMNS,
-    LANES,
-    ROWS,
-    clear,
-    copy,
-    pointer,
-    tile,
-    turn,
-)
+from minidl.backends.kernels.compile import inner, parallel, share
+from minidl.backends.kernels.tile import COLUMNS, ROWS, code, tile, turn
+from minidl.backends.kernels.vectors import LANES, clear, copy, pointer
 from minidl.backends.kernels.workspace import scratch
 
 _SMALL = 2**18  # products of two numbers; for more, OpenBLAS wakes its threads
@@ -54,7 +46,7 @@ def product(
     out = np.empty((m, n), np.float32)
     slices = scratch(pieces, min(k, _DEPTH) * COLUMNS + ROWS * COLUMNS)
     least, tables = np.float32(least), (_steps(m, row_length), _steps(k, 1))
-    _product(a, b, turned, bias, least, out, *tables, parts, slices, pieces)
+    _product(code(), a, b, turned, bias, least, out, *tables, parts, slices, pieces)
     return out
 
 
@@ -79,19 +71,19 @@ def _turned(a: np.ndarray) -> tuple[np.ndarray, int]:
     m, k = a.shape
     row_length = -(-k // LANES) * LANES
     copied = np.empty((m, row_length), np.float32)
-    _turn_columns(np.ascontiguousarray(a.T), copied, threads.pieces(m * k / 4))
+    _turn_columns(code(), np.ascontiguousarray(a.T), copied, threads.pieces(m * k / 4))
     return copied, row_length
 
 
 @parallel
-def _turn_columns(columns, rows, pieces):
+def _turn_columns(code, columns, rows, pieces):
     """rows = columnsᵀ, in bands of LANES rows."""
     height, width = columns.shape
     for piece in prange(pieces):
         start, stop = share(-(-width // LANES), piece, pieces)
         first, last = start * LANES, min(stop * LANES, width)
         source, target = pointer(columns, first), pointer(rows, first * rows.shape[1])
-        turn(source, width, height, last - first, target, rows.shape[1])
+        turn(code, source, width, height, last - first, target, rows.shape[1])
 
 
 @lru_cache(maxsize=256)
@@ -102,7 +94,7 @@ def _steps(count: int, step: int) -> np.ndarray:
 
 
 @parallel
-def _product(a, b, turned, bias, least, out, rows, depth, parts, slices, pieces):
+def _product(code, a, b, turned, bias, least, out, rows, depth, parts, slices, pieces):
     """Every slice of b, with the rows of a in so many parts."""
     m, n = out.shape
     for piece in prange(pieces):
@@ -110,13 +102,13 @@ def _product(a, b, turned, bias, least, out, rows, depth, parts, slices, pieces)
         for unit in range(start, stop):
             first, last = share(-(-m // ROWS), unit % parts, parts)
             column = unit // parts * COLUMNS
-            _block(a, b, turned, out, rows, depth, slices[piece], first, last, column)
+            _block(code, a, b, turned, out, rows, depth, slices[piece], first, last, column)
             if bias.size:
                 _finish(out, bias, least, first * ROWS, min(last * ROWS, m), column)
 
 
-@compiled
-def _block(a, b, turned, out, rows, depth, slices, first, last, column):
+@inner
+def _block(code, a, b, turned, out, rows, depth, slices, first, last, column):
     """Some panels of rows of a, times one slice of b."""
     (m, n), k = out.shape, b.shape[1] if turned else b.shape[0]
     width = min(COLUMNS, n - column)
@@ -124,15 +116,16 @@ def _block(a, b, turned, out, rows, depth, slices, first, last, column):
     corner = slices[-ROWS * COLUMNS :]
     for begin in range(0, k, _DEPTH):
         length = min(_DEPTH, k - begin)
-        _gather(b, turned, begin, length, column, width, slices)
+        _gather(code, b, turned, begin, length, column, width, slices)
         for panel in range(first, last):
             height = min(ROWS, m - panel * ROWS)
             whole = height == ROWS and width == vectors * LANES
             target = pointer(out, panel * ROWS * n + column) if whole else pointer(corner, 0)
             stride = n if whole else COLUMNS
             tile(
-                vectors, length, pointer(a, 0), pointer(rows, panel * ROWS), pointer(depth, begin),
-                pointer(slices, 0), pointer(_LANES, 0), target, stride, whole and begin > 0,
+                code, vectors, length, pointer(a, 0), pointer(rows, panel * ROWS),
+                pointer(depth, begin), pointer(slices, 0), pointer(_LANES, 0), target, stride,
+                whole and begin > 0,
             )  # fmt: skip
             if not whole:
                 for i in range(height):
@@ -141,14 +134,13 @@ def _block(a, b, turned, out, rows, depth, slices, first, last, column):
                         out[panel * ROWS + i, column + j] = before + corner[i * COLUMNS + j]
 
 
-@compiled
-def _gather(b, turned, begin, length, column, width, slices):
+@inner
+def _gather(code, b, turned, begin, length, column, width, slices):
     """A slice of b, in rows of COLUMNS; 0 in the lanes behind its width."""
     if turned:
         stride = b.shape[1]
-        turn(
-            pointer(b, column * stride + begin), stride, width, length, pointer(slices, 0), COLUMNS
-        )
+        source = pointer(b, column * stride + begin)
+        turn(code, source, stride, width, length, pointer(slices, 0), COLUMNS)
         return
     for k in range(length):
         row, target = (begin + k) * b.shape[1] + column, k * COLUMNS
@@ -161,7 +153,7 @@ def _gather(b, turned, begin, length, column, width, slices):
                 slices[target + j] = b[begin + k, column + j]
 
 
-@compiled
+@inner
 def _finish(out, bias, least, first, last, column):
     """Add the bias to some rows of a slice, and raise them to the least."""
     bias = bias[column : column + COLUMNS]

@@ -1,0 +1,154 @@
+"""Vectors by hand, for loops in which LLVM does not find them by itself.
+
+An address and a vector are what they are for the processor: nothing is checked.  A function that
+loads or stores takes LANES numbers, whatever lies there.
+"""
+
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+WIDE = bool(llvm.get_host_cpu_features().get("avx512f"))
+LANES = 16 if WIDE else 8 if llvm.get_host_cpu_features().get("avx") else 4  # float32 in a vector
+
+FLOAT, INT = ir.FloatType(), ir.IntType(64)
+VECTOR = ir.VectorType(FLOAT, LANES)
+floats, ints = types.CPointer(types.float32), types.CPointer(types.int64)
+
+
+@intrinsic
+def pointer(_: Any, array: Any, offset: Any) -> Any:
+    """The address of array[offset], for a contiguous array seen as flat."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.gep(data, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.int64), generate
+
+
+@intrinsic
+def moved(_: Any, address: Any, count: Any) -> Any:
+    """An address, so many numbers further on."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return address(address, types.int64), generate
+
+
+def load(builder: Any, address: Any) -> Any:
+    """The vector at an address."""
+    vector = builder.load(builder.bitcast(address, VECTOR.as_pointer()))
+    vector.align = 4
+    return vector
+
+
+def store(builder: Any, vector: Any, address: Any) -> None:
+    """Put a vector at an address."""
+    builder.store(vector, builder.bitcast(address, VECTOR.as_pointer())).align = 4
+
+
+def multiply_add(module: Any) -> Any:
+    """a·b + c, rounded once where the processor can."""
+    name = f"llvm.fmuladd.v{LANES}f32"
+    known = module.globals.get(name)
+    return known or ir.Function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), name)
+
+
+def spread(builder: Any, number: Any) -> Any:
+    """A vector that holds a number in every lane."""
+    undefined = ir.Constant(VECTOR, ir.Undefined)
+    vector = builder.insert_element(undefined, number, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(vector, undefined, zeros)
+
+
+@intrinsic
+def write(_: Any, source: Any, target: Any, bias: Any, least: Any) -> Any:
+    """A vector from one address to another, plus a bias, and not below the least (NaN stays)."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        source, target, bias, least = arguments
+        vector = builder.fadd(load(builder, source), spread(builder, bias))
+        least = spread(builder, least)
+        below = builder.fcmp_ordered("<", vector, least)
+        store(builder, builder.select(below, least, vector), target)
+        return context.get_dummy_value()
+
+    return types.void(floats, floats, types.float32, types.float32), generate
+
+
+@intrinsic
+def copy(_: Any, source: Any, target: Any) -> Any:
+    """A vector from one address to another."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        store(builder, load(builder, arguments[0]), arguments[1])
+        return context.get_dummy_value()
+
+    return types.void(floats, floats), generate
+
+
+@intrinsic
+def copy_passed(_: Any, source: Any, y: Any, target: Any) -> Any:
+    """A vector from one address to another where y is positive, and zeros elsewhere."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        source, y, target = arguments
+        zeros = ir.Constant(VECTOR, [0.0] * LANES)
+        positive = builder.fcmp_ordered(">", load(builder, y), zeros)
+        store(builder, builder.select(positive, load(builder, source), zeros), target)
+        return context.get_dummy_value()
+
+    return types.void(floats, floats, floats), generate
+
+
+@intrinsic
+def clear(_: Any, target: Any) -> Any:
+    """A vector of zeros at an address."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        store(builder, ir.Constant(VECTOR, [0.0] * LANES), arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(floats), generate
+
+
+@intrinsic
+def transpose(_: Any, source: Any, stride: Any, target: Any, target_stride: Any) -> Any:
+    """A square of LANES × LANES numbers, rows to columns; the rows lie so far apart.
+
+    Blocks of half the size change places, then blocks of a quarter inside these, and so on
+    (J. O. Eklundh 1972).
+    """
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        source, stride, target, target_stride = arguments
+        rows = [
+            load(builder, builder.gep(source, [builder.mul(stride, INT(i))])) for i in range(LANES)
+        ]
+        half = LANES // 2
+        while half:
+            upper = [lane - half + LANES if lane & half else lane for lane in range(LANES)]
+            lower = [lane + LANES if lane & half else lane + half for lane in range(LANES)]
+            for i in range(LANES):
+                if not i & half:
+                    a, b = rows[i], rows[i + half]
+                    rows[i] = _shuffle(builder, a, b, upper)
+                    rows[i + half] = _shuffle(builder, a, b, lower)
+            half //= 2
+        for i in range(LANES):
+            store(builder, rows[i], builder.gep(target, [builder.mul(target_stride, INT(i))]))
+        return context.get_dummy_value()
+
+    return types.void(floats, types.int64, floats, types.int64), generate
+
+
+def _shuffle(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+    """Lanes of a (0 … LANES − 1) and of b (after those)."""
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), lanes)
+    return builder.shuffle_vector(a, b, mask)
