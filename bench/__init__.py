@@ -11,6 +11,7 @@ The files:
     processes     what needs an interpreter of its own: imports, first steps, peak memory
     child         what such an interpreter runs
     retained      what a recorded graph holds
+    flat          whether memory stays flat while a network is trained
     report        the table, and the line of JSON
     cli           the command
     errors        what can go wrong

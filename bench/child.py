@@ -61,8 +61,13 @@ def _peak() -> int:
 
     Not `ru_maxrss`: a child's begins with what its parent had resident when it was started.
     """
+    return status_bytes("VmHWM")
+
+
+def status_bytes(field: str) -> int:
+    """What the system says of this process: VmRSS is resident now, VmHWM was at most."""
     with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
 
 
 ACTIONS = {

@@ -12,8 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import libraries, machine, measure, processes, report, retained
-from bench.errors import BenchError
+from bench import flat, libraries, machine, measure, processes, report, retained
+from bench.errors import BenchError, MissingTaskError
 from bench.machine import Machine
 from bench.report import Row
 from bench.workloads import WORKLOADS, Fresh
@@ -27,9 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _memory_relu(options.json)
     if not libraries.installed(options.peer):
         parser.error(f"{options.peer} is not installed here; pip install {options.peer}")
-    if options.memory and not Path("/proc/self/status").exists():
-        parser.error("--memory reads /proc/self/status, which this system does not have")
+    if not Path("/proc/self/status").exists():
+        if options.flat:
+            parser.error("memory is read from /proc/self/status, which this system does not have")
+        options.memory = False
     machine.limit_threads(options.threads)
+    if options.flat:
+        return _flat(options)
     try:
         return _compare(options)
     except BenchError as error:
@@ -51,8 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=_positive, default=1, help="threads that either side may use (1)")
     add("--workloads", type=_workloads, help="a comma between them; default: all", metavar="NAMES")
     add("--rounds", type=_positive, default=15, help="turns that each side gets (15)")
-    add("--memory", action="store_true", help="measure the peak of memory too, in new processes")
+    add("--no-memory", dest="memory", action="store_false", help="leave out the peaks of memory")
     add("--memory-relu", action="store_true", help="only show what ten recorded ReLUs keep")
+    add("--flat", type=_steps, metavar="STEPS", help="only train the cnn, and show its memory")
     add("--json", action="store_true", help="end with one line of JSON")
     return parser
 
@@ -61,6 +66,13 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"needs a whole number from 1 on; got {text!r}")
     return int(text)
+
+
+def _steps(text: str) -> int:
+    steps = _positive(text)
+    if steps <= flat.SETTLED:
+        raise argparse.ArgumentTypeError(f"needs more than {flat.SETTLED} steps; got {steps}")
+    return steps
 
 
 def _workloads(text: str) -> list[str]:
@@ -77,31 +89,20 @@ def _compare(options: argparse.Namespace) -> int:
     """Measure the workloads one after another, and show what was found."""
     load = os.getloadavg()[0]
     sides = [libraries.load("minidl"), libraries.load(options.peer)]
-    names = _possible(options.workloads, sides[1], options.peer)
     _limit_threads(options.threads, sides)
     here = machine.measured(options.threads)
     facts = {**_facts(options, here), "load": load}
     Console().print(_heading(facts), highlight=False)
-    rows = []
-    for name in names:
+    rows, skipped = [], {}
+    for name in options.workloads or WORKLOADS:
         _tell(f"measuring {name} …")
-        rows.append(_row(name, options, sides, here))
+        try:
+            rows.append(_row(name, options, sides, here))
+        except MissingTaskError as reason:
+            skipped[name] = str(reason)
     _tell("")
-    report.show(rows, options.peer, facts, options.json)
+    report.show(rows, skipped, options.peer, facts, options.json)
     return 0
-
-
-def _possible(asked: list[str] | None, peer: Any, peer_name: str) -> list[str]:
-    """The workloads to measure: those asked for, or all that the peer can do."""
-    possible = [
-        name
-        for name, workload in WORKLOADS.items()
-        if isinstance(workload, Fresh) or hasattr(peer, workload.task)
-    ]
-    for name in asked or ():
-        if name not in possible:
-            raise BenchError(f"bench.libraries.with_{peer_name} has no task for {name}")
-    return asked or possible
 
 
 def _tell(text: str) -> None:
@@ -114,7 +115,7 @@ def _row(name: str, options: argparse.Namespace, sides: Sequence[Any], here: Mac
     """Everything that is to be known about one workload."""
     workload = WORKLOADS[name]
     if isinstance(workload, Fresh):
-        return _fresh_row(name, workload, workload.peer or options.peer)
+        return _fresh_row(name, workload, options.peer, sides)
     steps = measure.prepare(name, workload, sides)
     _limit_threads(options.threads, sides)  # pools that the first steps have loaded
     own, peers = measure.by_turns(steps, options.rounds)
@@ -127,10 +128,16 @@ def _row(name: str, options: argparse.Namespace, sides: Sequence[Any], here: Mac
     return Row(name, options.peer, own * 1e3, peers * 1e3, floor * 1e3, *peaks)
 
 
-def _fresh_row(name: str, workload: Fresh, peer: str) -> Row:
+def _fresh_row(name: str, workload: Fresh, peer: str, sides: Sequence[Any]) -> Row:
     """A row of an action in new interpreters."""
-    commands = [[workload.action, library, *workload.arguments] for library in ("minidl", peer)]
-    own, peers = processes.median_seconds(commands)
+    arguments = []
+    if workload.workload:
+        arguments = [workload.workload]
+        for side in sides:
+            libraries.task(side, WORKLOADS[workload.workload].task)  # or it is lacking
+    peer = workload.peer or peer
+    commands = [[workload.action, library, *arguments] for library in ("minidl", peer)]
+    own, peers = processes.median_seconds(commands, cold=workload.cold)
     return Row(name, peer, own * 1e3, peers * 1e3)
 
 
@@ -170,4 +177,17 @@ def _memory_relu(as_json: bool) -> int:
     print(f"kept for backward by 10 ReLUs on a {result:.1f} MB float32 array: {kept:.2f} MB")
     if as_json:
         print(json.dumps({"kept_mb": kept, "array_mb": result}))
+    return 0
+
+
+def _flat(options: argparse.Namespace) -> int:
+    """Print how much memory is resident in the course of training."""
+    _limit_threads(options.threads, [libraries.load("minidl")])
+    settled, last = (count / flat.MEGABYTE for count in flat.resident(options.flat))
+    print(
+        f"resident while the cnn trains: {settled:.1f} MB after {flat.SETTLED} steps, "
+        f"{last:.1f} MB after {options.flat}"
+    )
+    if options.json:
+        print(json.dumps({"steps": options.flat, "settled_mb": settled, "last_mb": last}))
     return 0

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError
+from bench.libraries import task
 from bench.workloads import Workload
 
 Step = Callable[[], Sequence[Any]]
@@ -24,7 +25,7 @@ MOST_CALLS = 1000
 
 def prepare(name: str, workload: Workload, libraries: Sequence[ModuleType]) -> list[Step]:
     """The step of each library for a workload, once their results have been found to agree."""
-    steps = [getattr(library, workload.task)(**workload.arguments()) for library in libraries]
+    steps = [task(library, workload.task)(**workload.arguments()) for library in libraries]
     for number in range(CHECKED_STEPS):
         results = [
             list(map(library.numpy, step())) for library, step in zip(libraries, steps, strict=True)

@@ -6,22 +6,31 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 from bench.errors import BenchError
 
 ROOT = Path(__file__).resolve().parents[1]
-FRESH_RUNS = 10
+FRESH_RUNS, COLD_RUNS = 10, 3
 # Arrays go back to the system as soon as they are freed, so that the peak is of live arrays.
 _RETURN_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
-def median_seconds(commands: Sequence[Sequence[str]]) -> list[float]:
+def median_seconds(commands: Sequence[Sequence[str]], *, cold: bool = False) -> list[float]:
     """For each command of `bench.child`, the median of its runs, by turns with the others.
 
-    A first run of each is not counted: it brings the files into memory and writes bytecode.
+    A first run of each is not counted: it brings the files into memory, writes bytecode, and what
+    is compiled into the user's cache.  If `cold`, every run has an empty cache of its own.
     """
-    runs = [[_run(command) for command in commands] for _ in range(1 + FRESH_RUNS)]
+    run, count = (_run_cold, COLD_RUNS) if cold else (_run, FRESH_RUNS)
+    runs = [[run(command) for command in commands] for _ in range(1 + count)]
     return [median(seconds) for seconds in zip(*runs[1:], strict=True)]
+
+
+def _run_cold(command: Sequence[str]) -> float:
+    """As after an installation: nothing that was compiled before is found."""
+    with TemporaryDirectory() as folder:
+        return _run(command, {"MINIDL_CACHE": folder, "XDG_CACHE_HOME": folder})
 
 
 def peak_memory(library: str, workload: str) -> float:

@@ -83,10 +83,17 @@ def summary(rows: Sequence[Row], peer: str) -> dict[str, Any]:
     return {"geomean": geomean, "worst": worst.ratio, "worst_workload": worst.workload}
 
 
-def show(rows: Sequence[Row], peer: str, facts: dict[str, Any], as_json: bool) -> None:
-    """Print the table and its summary, and, if asked for, everything as the last line."""
+def show(
+    rows: Sequence[Row], skipped: dict[str, str], peer: str, facts: dict[str, Any], as_json: bool
+) -> None:
+    """Print the table and its summary, and, if asked for, everything as the last line.
+
+    `skipped` tells, by the name of a workload, why it has no row.
+    """
     console = Console()
     console.print(table(rows, peer))
+    for name, reason in skipped.items():
+        console.print(f"{name} is left out: {reason}", highlight=False)
     console.print(f"ratio: {peer} / minidl;  floor: least possible time / minidl's")
     total = summary(rows, peer)
     if total["geomean"] is not None:
@@ -96,4 +103,5 @@ def show(rows: Sequence[Row], peer: str, facts: dict[str, Any], as_json: bool) -
             highlight=False,
         )
     if as_json:
-        print(json.dumps({**facts, "rows": [row.facts() for row in rows], **total}))
+        found = {"rows": [row.facts() for row in rows], "skipped": skipped}
+        print(json.dumps({**facts, **found, **total}))

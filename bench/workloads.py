@@ -10,7 +10,7 @@ Its cost is what cannot be avoided, however the task is programmed: the floating
 A Fresh is an action of `bench.child`, timed in new interpreters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -33,11 +33,17 @@ class Workload:
 
 @dataclass(frozen=True)
 class Fresh:
-    """An action for new interpreters, its arguments, and its opponent if that is not the peer."""
+    """An action for new interpreters.
+
+    workload    the name of the workload that it is done with, if there is one
+    peer        its opponent, if that is not the peer
+    cold        whether each interpreter finds the caches of compiled code empty
+    """
 
     action: str
-    arguments: tuple[str, ...] = ()
+    workload: str | None = None
     peer: str | None = None
+    cold: bool = False
 
 
 def classifier(*sizes: int, batch: int) -> Workload:
@@ -48,18 +54,10 @@ def classifier(*sizes: int, batch: int) -> Workload:
 
     def arguments() -> dict[str, Any]:
         rng = np.random.default_rng(0)
-        state = {}
-        for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
-            bound = n_in**-0.5
-            state[f"{2 * layer}.weight"] = _uniform(rng, bound, n_out, n_in)
-            state[f"{2 * layer}.bias"] = _uniform(rng, bound, n_out)
+        shapes = {2 * i: (n_out, n_in) for i, (n_in, n_out) in enumerate(pairwise(sizes))}
+        state = _state(rng, shapes)
         x = _normal(rng, batch, sizes[0])
-        return {
-            "sizes": sizes,
-            "state": state,
-            "x": x,
-            "target": rng.integers(sizes[-1], size=batch),
-        }
+        return {"sizes": sizes, "state": state, "x": x, "target": _classes(rng, sizes[-1], batch)}
 
     weights = [n_in * n_out for n_in, n_out in pairwise(sizes)]
     parameters = sum(weights) + sum(sizes[1:])
@@ -71,6 +69,101 @@ def classifier(*sizes: int, batch: int) -> Workload:
         flops=2 * batch * (3 * sum(weights) - weights[0]),
         bytes=FLOAT * (batch * sizes[0] + 8 * parameters),
     )
+
+
+def convnet(batch: int, side: int) -> Workload:
+    """A training step of a small convolutional network: cross-entropy, Adam.
+
+    The arguments hold the weights as a state dict of Sequential(Conv2d(1, 32, 3), ReLU,
+    MaxPool2d(2), Conv2d(32, 64, 3), ReLU, MaxPool2d(2), Flatten, Linear(features, 128), ReLU,
+    Linear(128, 10)).
+    """
+    first = side - 2
+    second = first // 2 - 2
+    features = 64 * (second // 2) ** 2
+    shapes = {0: (32, 1, 3, 3), 3: (64, 32, 3, 3), 7: (128, features), 9: (10, 128)}
+
+    def arguments() -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        state = _state(rng, shapes)
+        x = _normal(rng, batch, 1, side, side)
+        return {"features": features, "state": state, "x": x, "target": _classes(rng, 10, batch)}
+
+    # Every weight is used once for every place of the output that it serves, in three products:
+    # forward, dW and dx, of which the first layer needs no dx.
+    places = {0: first**2, 3: second**2, 7: 1, 9: 1}
+    uses = [prod(shape) * places[layer] for layer, shape in shapes.items()]
+    parameters = sum(prod(shape) + shape[0] for shape in shapes.values())
+    return Workload(
+        "convnet",
+        arguments,
+        flops=2 * batch * (3 * sum(uses) - uses[0]),
+        bytes=FLOAT * (batch * side**2 + 8 * parameters),
+    )
+
+
+def convolution(
+    batch: int, channels: tuple[int, int], side: int, kernel: int, padding: int = 0, groups: int = 1
+) -> Workload:
+    """A convolution of square pictures, and all its gradients for a given gradient of its value."""
+    n_in, n_out = channels
+    weight = n_out, n_in // groups, kernel, kernel
+    result = side + 2 * padding - kernel + 1
+
+    def arguments() -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        return {
+            "x": _normal(rng, batch, n_in, side, side),
+            "state": _layer(rng, *weight),
+            "gradient": _normal(rng, batch, n_out, result, result),
+            "padding": padding,
+            "groups": groups,
+        }
+
+    # Forward, dx and dW: each weight meets each place of the output.  x, y, the weights and their
+    # gradients are read or written.
+    places = batch * n_out * result**2
+    return Workload(
+        "convolution",
+        arguments,
+        flops=3 * 2 * prod(weight[1:]) * places,
+        bytes=FLOAT * 2 * (batch * n_in * side**2 + places + prod(weight) + n_out),
+    )
+
+
+def batchnorm(*shape: int) -> Workload:
+    """Normalised pictures, and the gradients of them, of weight and bias, for a given gradient."""
+
+    def arguments() -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        return {
+            "x": _normal(rng, *shape) * 2 + 1,
+            "state": {
+                **_layer(rng, shape[1]),
+                "running_mean": np.zeros(shape[1], np.float32),
+                "running_var": np.ones(shape[1], np.float32),
+                "num_batches_tracked": np.array(0),
+            },
+            "gradient": _normal(rng, *shape),
+        }
+
+    # The mean, x minus it, its square and their mean; times and plus two numbers.  Backward the
+    # sums of dy and of dy·x̂, and dy minus two terms, times a number.  x, y, dy and dx.
+    n = prod(shape)
+    return Workload("batchnorm", arguments, flops=14 * n, bytes=FLOAT * 4 * n)
+
+
+def maxpool(*shape: int, kernel: int) -> Workload:
+    """The largest of each square window of pictures, and where a given gradient goes."""
+
+    def arguments() -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        pooled = *shape[:2], *(side // kernel for side in shape[2:])
+        return {"x": _normal(rng, *shape), "gradient": _normal(rng, *pooled), "kernel": kernel}
+
+    # A comparison for each element; x and dx, y and dy.
+    n = prod(shape)
+    return Workload("maxpool", arguments, flops=n, bytes=FLOAT * 2 * (n + n // kernel**2))
 
 
 def elementwise(n: int) -> Workload:
@@ -89,7 +182,7 @@ def softmax_ce(batch: int, classes: int) -> Workload:
 
     def arguments() -> dict[str, Any]:
         rng = np.random.default_rng(0)
-        return {"logits": _normal(rng, batch, classes), "target": rng.integers(classes, size=batch)}
+        return {"logits": _normal(rng, batch, classes), "target": _classes(rng, classes, batch)}
 
     # The largest, minus it, exp, the sum, divided by it: logits in, their gradient out.
     n = batch * classes
@@ -136,12 +229,42 @@ def _uniform(rng: np.random.Generator, bound: float, *shape: int) -> np.ndarray:
     return rng.uniform(-bound, bound, shape).astype(np.float32)
 
 
+def _classes(rng: np.random.Generator, classes: int, batch: int) -> np.ndarray:
+    return rng.integers(classes, size=batch)
+
+
+def _layer(rng: np.random.Generator, *weight: int) -> dict[str, np.ndarray]:
+    """The state of a layer whose weight has this shape, drawn as PyTorch draws it."""
+    bound = prod(weight[1:]) ** -0.5
+    return {"weight": _uniform(rng, bound, *weight), "bias": _uniform(rng, bound, weight[0])}
+
+
+def _state(
+    rng: np.random.Generator, weights: Mapping[int, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+    """The state of a Sequential, of whose layers these have weights."""
+    return {
+        f"{layer}.{name}": array
+        for layer, shape in weights.items()
+        for name, array in _layer(rng, *shape).items()
+    }
+
+
 FIVE_MILLION = ((1000, 1000),) * 4 + ((400, 250),) * 8 + ((100, 100),) * 20
 
 WORKLOADS: dict[str, Workload | Fresh] = {
     "mlp": classifier(784, 128, 64, 10, batch=32),
     "mlp-tiny": classifier(20, 32, 32, 4, batch=16),
     "mlp-wide": classifier(784, 128, 64, 10, batch=1024),
+    "cnn": convnet(batch=32, side=28),
+    "conv-1-32": convolution(32, (1, 32), side=28, kernel=3),
+    "conv-32-64": convolution(32, (32, 64), side=13, kernel=3),
+    "conv-64-64": convolution(4, (64, 64), side=56, kernel=3, padding=1),
+    "conv-256-256": convolution(4, (256, 256), side=14, kernel=3, padding=1),
+    "conv-1x1": convolution(4, (64, 256), side=56, kernel=1),
+    "conv-depthwise": convolution(4, (128, 128), side=28, kernel=3, padding=1, groups=128),
+    "batchnorm": batchnorm(32, 64, 28, 28),
+    "maxpool": maxpool(32, 32, 26, 26, kernel=2),
     "elementwise": elementwise(1_000_000),
     "softmax-ce": softmax_ce(256, 1000),
     "embedding": embedding(50_000, 64, ids=4096),
@@ -149,5 +272,8 @@ WORKLOADS: dict[str, Workload | Fresh] = {
     "adam-fused": adam(*FIVE_MILLION, fused=True),
     "import": Fresh("import"),
     "import-numpy": Fresh("import", peer="numpy"),
-    "first-step": Fresh("first-step", ("mlp",)),
+    "first-step": Fresh("first-step", "mlp"),
+    "first-step-cold": Fresh("first-step", "mlp", cold=True),
+    "first-step-cnn": Fresh("first-step", "cnn"),
+    "first-step-cnn-cold": Fresh("first-step", "cnn", cold=True),
 }

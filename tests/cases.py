@@ -11,7 +11,7 @@ domain and a shape, within which the operation is three times differentiable.  I
 import numpy as np
 
 from minidl import ops
-from tests.helpers import Case, away_from, distinct, fixed, given, positive, real, unit
+from tests.helpers import Case, Input, away_from, distinct, fixed, given, positive, real, unit
 from tests.oracle import functional, torch
 from tests.toy_backend import TOY
 
@@ -37,6 +37,53 @@ def dropped(x, p):
     """PyTorch's x·m / (1 − p), with the mask of KEY."""
     uniform = np.asarray(ops.uniform_like(ops.zeros(x.shape, dtype="float64"), KEY))
     return x * torch.from_numpy(uniform >= p) / (1 - p)
+
+
+# PyTorch takes the statistics of its batch_norm and layer_norm for constants from the second
+# derivative on, so that the third is wrong; written out, it is right.
+
+
+def normalised(x, mean, var, weight=None, bias=None, eps=1e-5):
+    """PyTorch's (x − mean) / √(var + eps) · weight + bias, of channels."""
+    rest = [1] * (x.ndim - 2)
+    y = (x - mean.reshape(-1, *rest)) / (var + eps).sqrt().reshape(-1, *rest)
+    y = y if weight is None else y * weight.reshape(-1, *rest)
+    return y if bias is None else y + bias.reshape(-1, *rest)
+
+
+def batch_normalised(x, weight=None, bias=None, eps=1e-5):
+    """PyTorch's batch norm."""
+    axes = (0, *range(2, x.ndim))
+    return normalised(x, x.mean(axes), x.var(axes, correction=0), weight, bias, eps)
+
+
+def layer_normalised(x, weight=1, bias=0, ndim=1, eps=1e-5):
+    """PyTorch's layer norm, over so many axes."""
+    axes = tuple(range(-ndim, 0))
+    centred = x - x.mean(axes, keepdim=True)
+    return centred / (centred.square().mean(axes, keepdim=True) + eps).sqrt() * weight + bias
+
+
+def of_signs(signs, *shape):
+    """Numbers of these signs along the first axis: sums of their products are far from 0."""
+    signs = np.reshape(signs, (-1, *[1] * (len(shape) - 1)))
+    return Input(lambda rng: rng.uniform(0.3, 2, shape) * signs)
+
+
+def convolved(**settings):
+    """minidl's and PyTorch's convolution with these settings."""
+    return (
+        lambda *xs: ops.conv2d(*xs, **settings),
+        lambda *xs: functional.conv2d(*xs, **settings),
+    )
+
+
+def convolved_relu(**settings):
+    """The same, and max(y, 0) of it."""
+    return (
+        lambda *xs: ops.conv2d_relu(*xs, **settings),
+        lambda *xs: functional.conv2d(*xs, **settings).relu(),
+    )
 
 
 def losses(name, function, torch_function, *inputs):
@@ -302,6 +349,107 @@ ACTIVATIONS = [
          lambda x: dropped(x, 0.2), real(3, 4)),
 ]
 
+CONV = [
+    Case("conv2d", *convolved(), real(2, 2, 3, 4), real(3, 2, 2, 3), real(3)),
+    Case("conv2d strided", *convolved(stride=(2, 3)),
+         real(1, 2, 5, 7), real(2, 2, 2, 2), real(2)),
+    Case("conv2d padded", *convolved(padding=(1, 2)),
+         real(1, 2, 3, 2), real(2, 2, 3, 2), real(2)),
+    Case("conv2d dilated", *convolved(dilation=(2, 3)),
+         real(1, 2, 4, 5), real(2, 2, 2, 2), real(2)),
+    Case("conv2d strided, padded, dilated", *convolved(stride=2, padding=3, dilation=2),
+         real(1, 1, 4, 3), real(2, 1, 2, 3), real(2)),
+    Case("conv2d in groups", *convolved(groups=2, padding=1),
+         real(2, 4, 2, 3), real(6, 2, 2, 2), real(6)),
+    Case("conv2d of each channel", *convolved(groups=3, stride=2),
+         real(1, 3, 4, 5), real(6, 1, 2, 2), real(6)),
+    Case("conv2d without a bias", *convolved(padding=1), real(2, 2, 2, 3), real(1, 2, 2, 2)),
+    Case("conv2d of single points", *convolved(), real(2, 3, 2, 2), real(2, 3, 1, 1), real(2)),
+    Case("conv2d of one picture", *convolved(stride=2, padding=1),
+         real(2, 3, 4), real(3, 2, 2, 2), real(3)),
+    Case("conv2d_relu", *convolved_relu(), of_signs([1, -1], 2, 2, 3, 3),
+         of_signs([1, -1, 1], 3, 2, 2, 2), given([0.1, -0.1, 0.2])),
+    Case("conv2d_relu strided, in groups", *convolved_relu(stride=2, groups=2),
+         of_signs([1, -1], 2, 2, 3, 5), of_signs([1, -1], 2, 1, 2, 2), given([0.1, -0.1])),
+    Case("conv2d_relu without a bias", *convolved_relu(padding=1),
+         of_signs([-1, 1], 2, 1, 2, 3), of_signs([1, -1], 2, 1, 2, 2)),
+    Case("conv2d_relu of one picture", *convolved_relu(), of_signs([1], 2, 3, 3),
+         of_signs([1, -1], 2, 2, 2, 2), given([0.1, 0.1])),
+    Case("linear_relu", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+         of_signs([1, -1], 2, 3), of_signs([1, -1, -1, 1], 4, 3), given([0.1, -0.1, 0.2, -0.2])),
+    Case("linear_relu without a bias", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+         of_signs([1, -1], 2, 3), of_signs([1, -1], 2, 3)),
+    Case("linear_relu of a vector", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+         of_signs([1], 3), of_signs([1, -1], 2, 3), given([0.1, 0.2])),
+    Case("linear_relu of a batch", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+         of_signs([1, -1], 2, 2, 3), of_signs([1, -1], 2, 3), given([0.1, 0.2])),
+]
+
+POOL = [
+    Case("max_pool2d", lambda x: ops.max_pool2d(x, 2), lambda x: functional.max_pool2d(x, 2),
+         distinct(2, 2, 4, 5)),
+    Case("max_pool2d overlapping, padded", lambda x: ops.max_pool2d(x, 3, 2, 1),
+         lambda x: functional.max_pool2d(x, 3, 2, 1), distinct(1, 2, 5, 4)),
+    Case("max_pool2d dilated, of one picture",
+         lambda x: ops.max_pool2d(x, (2, 3), 1, (1, 0), (2, 1), ceil_mode=True),
+         lambda x: functional.max_pool2d(x, (2, 3), 1, (1, 0), (2, 1), ceil_mode=True),
+         distinct(2, 4, 5)),
+    Case("max_pool2d with indices", lambda x: ops.max_pool2d(x, 2, 1, return_indices=True)[0],
+         lambda x: functional.max_pool2d(x, 2, 1), distinct(1, 1, 3, 4)),
+    Case("avg_pool2d", lambda x: ops.avg_pool2d(x, 2), lambda x: functional.avg_pool2d(x, 2),
+         real(2, 2, 4, 5)),
+    Case("avg_pool2d overlapping, padded", lambda x: ops.avg_pool2d(x, 3, 2, 1, ceil_mode=True),
+         lambda x: functional.avg_pool2d(x, 3, 2, 1, ceil_mode=True), real(1, 2, 4, 4)),
+    Case("avg_pool2d without the padding, of one picture",
+         lambda x: ops.avg_pool2d(x, (2, 3), 1, 1, count_include_pad=False),
+         lambda x: functional.avg_pool2d(x, (2, 3), 1, 1, count_include_pad=False), real(2, 3, 4)),
+    Case("avg_pool2d divisor", lambda x: ops.avg_pool2d(x, 2, divisor_override=3),
+         lambda x: functional.avg_pool2d(x, 2, divisor_override=3), real(1, 2, 4, 4)),
+    Case("adaptive_avg_pool2d", lambda x: ops.adaptive_avg_pool2d(x, (2, 3)),
+         lambda x: functional.adaptive_avg_pool2d(x, (2, 3)), real(2, 1, 5, 4)),
+    Case("adaptive_avg_pool2d to one", lambda x: ops.adaptive_avg_pool2d(x, 1),
+         lambda x: functional.adaptive_avg_pool2d(x, 1), real(2, 2, 3, 4)),
+    Case("adaptive_avg_pool2d to more, of one picture",
+         lambda x: ops.adaptive_avg_pool2d(x, (None, 5)),
+         lambda x: functional.adaptive_avg_pool2d(x, (None, 5)), real(2, 3, 2)),
+]
+
+NORM = [
+    Case("batch_norm", lambda x, w, b: ops.batch_norm(x, w, b)[0],
+         batch_normalised, real(4, 3), positive(3), real(3)),
+    Case("batch_norm of rows", lambda x, w, b: ops.batch_norm(x, w, b)[0],
+         batch_normalised, real(2, 3, 4), positive(3), real(3)),
+    Case("batch_norm of pictures", lambda x, w, b: ops.batch_norm(x, w, b, eps=0.1)[0],
+         lambda x, w, b: batch_normalised(x, w, b, eps=0.1), real(2, 2, 3, 2), real(2), real(2)),
+    Case("batch_norm without a bias", lambda x, w: ops.batch_norm(x, w)[0],
+         batch_normalised, real(4, 3), positive(3)),
+    Case("batch_norm alone", lambda x: ops.batch_norm(x)[0], batch_normalised,
+         real(3, 2, 2)),
+    Case("batch_norm_inference", ops.batch_norm_inference, normalised,
+         real(4, 3), real(3), positive(3), real(3), real(3)),
+    Case("batch_norm_inference of pictures", ops.batch_norm_inference, normalised,
+         real(2, 3, 2, 2), real(3), positive(3), real(3), real(3)),
+    Case("batch_norm_inference alone", ops.batch_norm_inference, normalised,
+         real(2, 3, 4), real(3), positive(3)),
+    Case("layer_norm", lambda x, w, b: ops.layer_norm(x, w, b, normalized_shape=(4,)),
+         layer_normalised, real(3, 4), positive(4), real(4)),
+    Case("layer_norm of two axes", lambda x, w, b: ops.layer_norm(x, w, b, normalized_shape=(3, 2)),
+         lambda x, w, b: layer_normalised(x, w, b, 2),
+         real(2, 3, 2), positive(3, 2), real(3, 2)),
+    Case("layer_norm without a bias", lambda x, w: ops.layer_norm(x, w, normalized_shape=(4,)),
+         layer_normalised, real(2, 2, 4), real(4)),
+    Case("layer_norm alone", lambda x: ops.layer_norm(x, normalized_shape=5, eps=0.1),
+         lambda x: layer_normalised(x, eps=0.1), real(5)),
+    Case("group_norm", lambda x, w, b: ops.group_norm(x, w, b, num_groups=2),
+         lambda x, w, b: functional.group_norm(x, 2, w, b), real(2, 6), positive(6), real(6)),
+    Case("group_norm of pictures", lambda x, w, b: ops.group_norm(x, w, b, num_groups=2),
+         lambda x, w, b: functional.group_norm(x, 2, w, b), real(2, 4, 2, 2), real(4), real(4)),
+    Case("group_norm of one channel each", lambda x, w: ops.group_norm(x, w, num_groups=3),
+         lambda x, w: functional.group_norm(x, 3, w), real(2, 3, 4), positive(3)),
+    Case("group_norm alone", lambda x: ops.group_norm(x, num_groups=1, eps=0.1),
+         lambda x: functional.group_norm(x, 1, eps=0.1), real(2, 2, 3)),
+]
+
 LOSSES = [
     *losses("cross_entropy of a vector,", ops.cross_entropy, functional.cross_entropy,
             real(5), fixed(3)),
@@ -318,6 +466,7 @@ LOSSES = [
 # fmt: on
 
 CASES = ELEMENTWISE + REDUCTIONS + MANIPULATION + INDEXING + MATRICES + ACTIVATIONS + LOSSES
+CASES += CONV + POOL + NORM
 
 # The operations that have no derivative, and so no row.
 NO_DERIVATIVE = (

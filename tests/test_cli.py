@@ -10,7 +10,7 @@ import pytest
 
 import minidl
 from minidl import cli, nn
-from minidl.data import DataLoader, TensorDataset
+from minidl.data import DataError, DataLoader, TensorDataset
 from minidl.optim import SGD
 from minidl.train import accuracy, train_epoch
 
@@ -25,9 +25,9 @@ def run(capsys, arguments):
     return status, printed.out, printed.err
 
 
-def result(capsys, arguments):
+def result(capsys, arguments, model="mlp"):
     """The line of JSON that a successful run ends with."""
-    status, printed, complaints = run(capsys, f"train mlp --json {arguments}")
+    status, printed, complaints = run(capsys, f"train {model} --json {arguments}")
     assert (status, complaints) == (0, "")
     return json.loads(printed.splitlines()[-1])
 
@@ -47,12 +47,64 @@ def test_training_says_in_words_what_came_of_it(capsys):
     status, printed, complaints = run(capsys, "train mlp --epochs 1")
     assert (status, complaints) == (0, "")
     first, second = printed.splitlines()
-    assert re.fullmatch(r"trained on 1437 digits for 1 epochs?: loss \d\.\d{4}", first)
+    assert re.fullmatch(r"trained on 1437 pictures for 1 epoch: loss \d\.\d{4}", first)
     assert re.fullmatch(r"test accuracy \d\d\.\d\d% on 360 others, in \d+\.\d s", second)
 
 
 def test_the_full_run_reaches_the_stated_accuracy(capsys):
     assert result(capsys, "")["test_accuracy"] >= 0.96
+
+
+def test_the_convolutional_network_learns_the_digits(capsys):
+    assert 0.9 < result(capsys, "--epochs 4", "cnn")["test_accuracy"] <= 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(5))
+def test_the_full_run_of_the_convolutional_network_reaches_the_stated_accuracy(capsys, seed):
+    assert result(capsys, f"--seed {seed}", "cnn")["test_accuracy"] >= 0.97
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("model", "settings", "stated"),
+    [("mlp", "--data mnist", 0.975), ("cnn", "--data fashion-mnist --epochs 8", 0.905)],
+)
+def test_the_full_runs_on_large_data_reach_the_stated_accuracy(capsys, model, settings, stated):
+    assert result(capsys, settings, model)["test_accuracy"] >= stated
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+@pytest.mark.parametrize("data", ["mnist", "fashion-mnist"])
+def test_other_data_is_learned_for_ten_epochs(capsys, monkeypatch, data, model):
+    """Light and dark pictures, in place of what would be fetched."""
+    light = np.random.default_rng(0).integers(0, 2, 64)
+    pictures = np.ones((64, 1, 28, 28), "float32") * light[:, None, None, None]
+    dataset = TensorDataset(pictures, light)
+    _, epochs = cli._DATA[data]
+    monkeypatch.setitem(cli._DATA, data, (lambda: (dataset, dataset), epochs))
+    status, printed, complaints = run(capsys, f"train {model} --data {data}")
+    assert (status, complaints) == (0, "")
+    first, second = printed.splitlines()
+    assert first.startswith("trained on 64 pictures for 10 epochs: loss 0.")
+    assert second.startswith("test accuracy 100.00% on 64 others, in ")
+
+
+def test_data_that_cannot_be_fetched_is_no_traceback(capsys, monkeypatch):
+    def unreachable():
+        raise DataError("mnist cannot be fetched:\n  here: no route")
+
+    monkeypatch.setitem(cli._DATA, "mnist", (unreachable, 1))
+    expected = "minidl: mnist cannot be fetched:\n  here: no route\n"
+    assert run(capsys, "train cnn --data mnist") == (1, "", expected)
+
+
+def test_on_a_terminal_the_network_is_shown_first(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    _, printed, _ = run(capsys, "train mlp --epochs 1")
+    assert printed.index("17,226 parameters") < printed.index("trained on 1437 pictures")
+    status, printed, _ = run(capsys, "train mlp --epochs 1 --json")
+    assert (status, len(printed.splitlines())) == (0, 3)
 
 
 def test_one_seed_one_result(capsys):
@@ -90,6 +142,7 @@ BAD_ARGUMENTS = {
     "train": "the following arguments are required: model",
     "learn mlp": "invalid choice: 'learn'",
     "train gpt": "argument model: invalid choice: 'gpt'",
+    "train cnn --data imagenet": "argument --data: invalid choice: 'imagenet'",
     "train mlp --epochs 0": "argument --epochs: must be a number above 0; got 0",
     "train mlp --epochs -3": "argument --epochs: must be a number above 0; got -3",
     "train mlp --epochs 1.5": "argument --epochs: invalid int value: '1.5'",
@@ -123,10 +176,13 @@ def test_help_is_readable(capsys, arguments, monkeypatch):
 def test_help_names_every_option_with_its_default(capsys):
     _, printed, _ = run(capsys, "train --help")
     words = " ".join(printed.split())
-    for option, default in [("epochs", 30), ("batch-size", 32), ("lr", 0.001), ("seed", 0)]:
+    defaults = {"epochs": "30 of digits, 10 of others", "batch-size": 32, "lr": 0.001, "seed": 0}
+    for option, default in defaults.items():
         assert re.search(rf"--{option} \S+ [^-]*\(default: {default}\)", words), option
+    assert re.search(r"--data \{digits,mnist,fashion-mnist\} .*\(default: digits\)", words)
     assert "--json" in words
-    assert "mlp" in words
+    assert "mlp: " in words
+    assert "cnn: " in words
 
 
 def test_an_interrupt_is_no_traceback(capsys, monkeypatch):

@@ -30,7 +30,48 @@ def classifier(
     layers = [
         layer for n_in, n_out in pairwise(sizes) for layer in (nn.Linear(n_in, n_out), nn.ReLU())
     ]
-    model = nn.Sequential(*layers[:-1])
+    return _training(nn.Sequential(*layers[:-1]), state, x, target)
+
+
+def convnet(
+    features: int, state: Mapping[str, np.ndarray], x: np.ndarray, target: np.ndarray
+) -> Step:
+    """A training step."""
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(features, 128), nn.ReLU(), nn.Linear(128, 10)),
+    )
+    return _training(model, state, x, target)
+
+
+def convolution(
+    x: np.ndarray,
+    state: Mapping[str, np.ndarray],
+    gradient: np.ndarray,
+    padding: int,
+    groups: int,
+) -> Step:
+    """A convolution and its gradients."""
+    n_out, n_in, *kernel = state["weight"].shape
+    layer = nn.Conv2d(n_in * groups, n_out, kernel[0], padding=padding, groups=groups)
+    return _forward_backward(layer, state, x, gradient)
+
+
+def batchnorm(x: np.ndarray, state: Mapping[str, np.ndarray], gradient: np.ndarray) -> Step:
+    """Normalisation by the batch, and its gradients."""
+    return _forward_backward(nn.BatchNorm2d(x.shape[1]), state, x, gradient)
+
+
+def maxpool(x: np.ndarray, gradient: np.ndarray, kernel: int) -> Step:
+    """The largest in each window, and the gradient."""
+    return _forward_backward(nn.MaxPool2d(kernel), {}, x, gradient)
+
+
+def _training(
+    model: nn.Module, state: Mapping[str, np.ndarray], x: np.ndarray, target: np.ndarray
+) -> Step:
+    """A step of Adam on the cross-entropy of a model."""
     model.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     optimizer = Adam(model.parameters(), lr=1e-3)
     x, target = torch.from_numpy(x), torch.from_numpy(target)
@@ -41,6 +82,24 @@ def classifier(
         loss.backward()
         optimizer.step()
         return [loss]
+
+    return step
+
+
+def _forward_backward(
+    layer: nn.Module, state: Mapping[str, np.ndarray], x: np.ndarray, gradient: np.ndarray
+) -> Step:
+    """A layer, and all its gradients for a given one."""
+    layer.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+    x, gradient = torch.from_numpy(x).requires_grad_(), torch.from_numpy(gradient)
+    leaves = [x, *layer.parameters()]
+
+    def step() -> Sequence[Tensor]:
+        for leaf in leaves:
+            leaf.grad = None
+        y = layer(x)
+        y.backward(gradient)
+        return [y, *(leaf.grad for leaf in leaves)]
 
     return step
 

@@ -18,6 +18,8 @@ from minidl.ops.indexing import *
 from minidl.ops.linalg import *
 from minidl.ops.loss import *
 from minidl.ops.manipulation import *
+from minidl.ops.norm import *
+from minidl.ops.pool import *
 from minidl.ops.random import uniform_like
 from minidl.ops.reduction import *
 

@@ -45,13 +45,14 @@ class Adam(Optimizer):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Rates are not negative, and betas are two numbers below 1."""
-        check_not_negative("Adam", settings, "lr", "eps", "weight_decay")
+        name = type(self).__name__
+        check_not_negative(name, settings, "lr", "eps", "weight_decay")
         betas = settings["betas"]
         pair = isinstance(betas, tuple | list) and len(betas) == 2
         if not pair or not all(
             isinstance(b, float | int | np.number) and 0 <= b < 1 for b in betas
         ):
-            raise ArgumentError(f"Adam: betas are two numbers from 0 to below 1; got {betas!r}")
+            raise ArgumentError(f"{name}: betas are two numbers from 0 to below 1; got {betas!r}")
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         """m and v, and with amsgrad the largest v."""

@@ -32,6 +32,7 @@ class Optimizer:
 
     rule = ""  # the name of the kernels that do what `change` does
     counts_steps = True  # whether the rule depends on the number of steps
+    decoupled = False  # whether weights decay by themselves, rather than through their gradient
 
     def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
         self.defaults = defaults
@@ -142,24 +143,28 @@ class Optimizer:
         self, xp: Any, group: Mapping[str, Any], params: list[Tensor], step: int
     ) -> None:
         """The rule by whole-array arithmetic, on all the parameters end to end."""
+        values = [p.data for p in params]
         gradient = _flat(xp, [_array(p.edge[0].grad) for p in params])
         if group["maximize"]:
             gradient = -gradient
-        if group["weight_decay"]:
-            gradient = gradient + group["weight_decay"] * _flat(xp, [p.data for p in params])
+        decay = group["weight_decay"]
+        if decay and not self.decoupled:
+            gradient = gradient + decay * _flat(xp, values)
         state = self._flat_state(xp, params, self.state_names(group))
         change = self.change(xp, group, step, gradient, state)
-        for array, part in zip([p.data for p in params], _pieces(change, params), strict=True):
-            array -= part  # in place
+        if decay and self.decoupled:
+            change = change + group["lr"] * decay * _flat(xp, values)
+        for value, part in zip(values, _pieces(change, params), strict=True):
+            value -= part  # in place
 
     def _ensure_state(self, xp: Any, p: Tensor, names: tuple[str, ...]) -> None:
         """Give a parameter the state that it lacks: zeros."""
         own = self.state.setdefault(p, {"step": 0})
-        new = [name for name in names if name not in own]
-        if new:
-            own.update({name: xp.zeros(p.shape, dtype=p.dtype) for name in new})
-            if not self.counts_steps:
-                own["step"] = 0  # the rule begins anew
+        for name in names:
+            if name not in own:
+                own[name] = xp.zeros(p.shape, dtype=p.dtype)
+                if not self.counts_steps:
+                    own["step"] = 0  # the rule begins anew
 
     def _update_rows(self, group: Mapping[str, Any], p: Tensor, gradient: RowGradient) -> None:
         """The rule on the rows that the gradient has; it must be linear in the gradient."""
@@ -246,7 +251,8 @@ def _restored(number: int, own: Mapping[str, Any], p: Tensor, names: Iterable[st
         array = None if own.get(name) is None else asarray(own[name], copy=True)
         if array is None or array.shape != p.shape:
             raise ShapeError(f"load_state_dict: parameter {number} needs {name} of shape {p.shape}")
-        state[name] = array.astype(p.dtype).to_device(p.device).data
+        in_order = array.reshape(-1).reshape(p.shape)  # for kernels, which see it end to end
+        state[name] = in_order.astype(p.dtype).to_device(p.device).data
     return state
 
 

@@ -3,6 +3,9 @@
 A kernel is two formulas, of a number and of a number and dy, and a `_Pass` makes loops of them that
 LLVM vectorises.  Kernels are for float32, and for arrays so large that they pay: NumPy, too, does a
 hundred elements in less time than it takes to call it.
+
+The last few elements of a piece do not go through vector instructions.  For the same bits in any
+number of pieces, no formula adds two products: either could be the one that is not rounded.
 """
 
 from collections.abc import Callable
@@ -30,7 +33,9 @@ _TWO_OVER_ROOT_PI, _ROOT_HALF = _F(2 / np.sqrt(np.pi)), _F(np.sqrt(0.5))
 _ROOT_TWO_OVER_PI, _CUBIC = _F(np.sqrt(2 / np.pi)), _F(0.044715)
 _DENSITY = _F(1 / np.sqrt(2 * np.pi))  # of the normal distribution, at 0
 
-_FEWEST = 512  # elements from which on a kernel beats the two or three NumPy calls of a body
+# The elements from which on a kernel beats the NumPy calls of the body: of one call, which has vector
+# instructions for this function; of two comparisons and choices; of four calls and more.
+_FEWEST_FOR_ONE, _FEWEST_FOR_TWO, _FEWEST_FOR_MANY = 16384, 2048, 256
 
 
 class _Pass:
@@ -92,7 +97,7 @@ def _loop_over_two(formula: Callable[..., Any]) -> Any:
     return loop
 
 
-def _suits(x: np.ndarray, fewest: int = _FEWEST) -> bool:
+def _suits(x: np.ndarray, fewest: int) -> bool:
     return x.dtype == _F and x.ndim > 0 and x.size >= fewest
 
 
@@ -161,7 +166,7 @@ _erf, _erf_gradient = _Pass(_erf_formula, 0.8), _Pass(_erf_gradient_formula, 0.7
 
 def exp(x: np.ndarray) -> Any:
     """y = eˣ;   dx = dy·y."""
-    if not _suits(x):
+    if not _suits(x, _FEWEST_FOR_ONE):
         return NotImplemented
     y = _exp(x)
     return y, lambda dy: _exp_gradient.back(y, dy)
@@ -169,14 +174,14 @@ def exp(x: np.ndarray) -> Any:
 
 def log(x: np.ndarray) -> Any:
     """y = log x;   dx = dy/x, and 0 where dy is 0."""
-    if not _suits(x):
+    if not _suits(x, _FEWEST_FOR_ONE):
         return NotImplemented
     return _log(x), lambda dy: _log_gradient.back(x, dy)
 
 
 def tanh(x: np.ndarray) -> Any:
     """y = tanh x;   dx = dy·(1 − y²)."""
-    if not _suits(x):
+    if not _suits(x, _FEWEST_FOR_ONE):
         return NotImplemented
     y = _tanh(x)
     return y, lambda dy: _tanh_gradient.back(y, dy)
@@ -184,7 +189,7 @@ def tanh(x: np.ndarray) -> Any:
 
 def sigmoid(x: np.ndarray) -> Any:
     """y = 1 / (1 + e⁻ˣ);   dx = dy·y(1 − y)."""
-    if not _suits(x):
+    if not _suits(x, _FEWEST_FOR_MANY):
         return NotImplemented
     y = _sigmoid(x)
     return y, lambda dy: _sigmoid_gradient.back(y, dy)
@@ -192,7 +197,7 @@ def sigmoid(x: np.ndarray) -> Any:
 
 def erf(x: np.ndarray) -> Any:
     """y = 2/√π ∫₀ˣ exp(−t²) dt;   dx = dy · 2/√π · exp(−x²)."""
-    if not _suits(x):
+    if not _suits(x, _FEWEST_FOR_MANY):
         return NotImplemented
     return _erf(x), lambda dy: _erf_gradient.back(x, dy)
 
@@ -219,7 +224,8 @@ def _gelu_formula(x):
 @formula
 def _gelu_gradient_formula(x, dy):
     """Φ(x) + x·φ(x), with the density φ = Φ′."""
-    return dy * (_HALF * (_ONE + erf32(x * _ROOT_HALF)) + x * (_DENSITY * exp32(-_HALF * x * x)))
+    phi = _HALF + _HALF * erf32(x * _ROOT_HALF)
+    return dy * (phi + x * (_DENSITY * exp32(-_HALF * x * x)))
 
 
 @formula
@@ -232,7 +238,8 @@ def _gelu_tanh_gradient_formula(x, dy):
     """Φ + x·Φ′ for Φ = (1 + tanh u) / 2:  Φ′ = (1 − tanh² u)·u′ / 2."""
     t = tanh32(_ROOT_TWO_OVER_PI * (x + _CUBIC * x * x * x))
     du = _ROOT_TWO_OVER_PI * (_ONE + _F(3) * _CUBIC * x * x)
-    return dy * (_HALF * (_ONE + t) + _HALF * x * ((_ONE - t * t) * du))
+    phi = _HALF + _HALF * t
+    return dy * (phi + _HALF * x * ((_ONE - t * t) * du))
 
 
 _silu, _silu_gradient = _Pass(_silu_formula, 0.8), _Pass(_silu_gradient_formula, 0.9)
@@ -303,7 +310,7 @@ _softplus_gradient = _Pass(_softplus_gradient_formula, 0.9)
 
 def relu(x: np.ndarray) -> Any:
     """y = max(x, 0);   dx = dy where x > 0.  Saves one byte an element."""
-    if not _suits(x):
+    if not _suits(x, _FEWEST_FOR_TWO):
         return NotImplemented
     y, positive = np.empty(x.shape, _F), np.empty(x.shape, np.bool_)
     _relu(x.reshape(-1), y.reshape(-1), positive.reshape(-1), threads.pieces(0.25 * x.size))
@@ -330,7 +337,7 @@ _relu_gradient = _Pass(_relu_gradient_formula, 0.2)
 
 def leaky_relu(x: np.ndarray, negative_slope: float = 0.01) -> Any:
     """y = x where x > 0, else slope·x;   dx = dy, else slope·dy.  Saves one byte an element."""
-    if not _suits(x) or not _are_numbers(negative_slope):
+    if not _suits(x, _FEWEST_FOR_TWO) or not _are_numbers(negative_slope):
         return NotImplemented
     slope, positive = _F(negative_slope), x > 0
     return _leaky_relu(x, slope), lambda dy: _leaky_relu_gradient.back(positive, dy, slope)
@@ -338,14 +345,14 @@ def leaky_relu(x: np.ndarray, negative_slope: float = 0.01) -> Any:
 
 def elu(x: np.ndarray, alpha: float = 1.0) -> Any:
     """y = x where x > 0, else α(eˣ − 1);   dx = dy, else dy·αeˣ."""
-    if not _suits(x) or not _are_numbers(alpha):
+    if not _suits(x, _FEWEST_FOR_MANY) or not _are_numbers(alpha):
         return NotImplemented
     return _elu(x, _F(alpha)), lambda dy: _elu_gradient.back(x, dy, _F(alpha))
 
 
 def softplus(x: np.ndarray, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """y = log(1 + exp(β·x)) / β, or x where β·x > threshold;   dx = dy·sigmoid(β·x), or dy."""
-    if not _suits(x) or not _are_numbers(beta, threshold):
+    if not _suits(x, _FEWEST_FOR_MANY) or not _are_numbers(beta, threshold):
         return NotImplemented
     settings = _F(beta), _F(threshold)
     return _softplus(x, *settings), lambda dy: _softplus_gradient.back(x, dy, *settings)

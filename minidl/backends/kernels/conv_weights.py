@@ -136,13 +136,17 @@ def _narrow_weights_of_picture(x, dy, n, group, plan, scratch, dw):
     """What one group of one picture contributes."""
     begin = (n * plan.groups + group) * plan.channels * plan.height * plan.width
     lay_out(x, EVERYWHERE, begin, plan, scratch)
+    scratch[plan.space - COLUMNS : plan.space] = 0
     spread = scratch[plan.space :]
     for o in range(plan.outputs):
         rows = dy[n, group * plan.outputs + o]
         _lay_rows(rows, plan.plane_columns, spread)
         for k in range(plan.depth_b.size):
             seen = scratch[plan.depth_b[k] : plan.depth_b[k] + spread.size]
-            dw[o, k] += _dot(seen, spread)
+            total = _dot(seen, spread)
+            if not np.isfinite(total):  # perhaps from what lies between the rows, times 0
+                total = _dot_of_rows(seen, plan.plane_columns, rows)
+            dw[o, k] += total
 
 
 @inner
@@ -162,4 +166,13 @@ def _dot(a, b):
     total = np.float32(0)
     for i in range(a.size):
         total += a[i] * b[i]
+    return total
+
+
+@inner
+def _dot_of_rows(seen, length, rows):
+    """Σ a·b over the rows of a picture, which begin so far apart in what is seen."""
+    total = np.float32(0)
+    for i in range(rows.shape[0]):
+        total += _dot(seen[i * length : i * length + rows.shape[1]], rows[i])
     return total

@@ -66,8 +66,8 @@ def _correlate_part(code, x, passes, weight, bias, y, least, plan, scratch, unit
     n, group = unit // plan.groups, unit % plan.groups
     planes = pointer(scratch, 0)
     begin = unit * plan.channels * plan.height * plan.width
-    last = unit + 1 == x.shape[0] * plan.groups  # behind which nothing may be read
-    if plan.as_it_is and not last and not passes.size:
+    room = begin + plan.space <= x.size  # a tile reads behind the picture, but not behind x
+    if plan.as_it_is and room and not passes.size:
         planes = pointer(x, begin)
     else:
         lay_out(x, passes, begin, plan, scratch)

@@ -38,7 +38,8 @@ def linear_relu(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = Non
 
 
 def _suited(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> bool:
-    if not type(x) is type(weight) is np.ndarray or x.dtype.char not in "fd":
+    given = (x, weight) if bias is None else (x, weight, bias)
+    if any(type(array) is not np.ndarray or array.dtype != x.dtype for array in given):
         return False
-    fits = x.ndim == 2 and x.shape[1:] == weight.shape[1:]
+    fits = x.dtype.char in "fd" and x.ndim == 2 and x.shape[1:] == weight.shape[1:]
     return fits and (bias is None or bias.shape == weight.shape[:1])

@@ -8,6 +8,7 @@ from numba import njit, prange
 
 from minidl.backends import threads
 from minidl.backends.kernels.compile import compiled, parallel, share
+from minidl.backends.kernels.pool_by_twos import largest_by_twos, largest_by_twos_back
 from minidl.backends.pooling import Windows, adaptive, divisors, windows
 
 _MOST_TAPS = 255  # so that one byte tells which place of the window was chosen
@@ -33,16 +34,20 @@ def max_pool2d(
     planes = _planes(x)
     y = np.empty((len(planes), rows.count, columns.count), x.dtype)
     taken = np.empty(y.shape, np.uint8)
-    if _by_twos(rows) and _by_twos(columns):
-        _max_by_twos(planes, y, taken, threads.pieces(x.size * 0.2))
+    by_twos = _by_twos(rows) and _by_twos(columns) and x.dtype == np.float32
+    if by_twos:
+        largest_by_twos(planes, y, taken)
     else:
         work = threads.pieces(x.size * 0.8 + y.size * taps * 0.3)
-        _max(planes, y, taken, rows, columns, work)
+        _max(planes, y, taken, rows, columns, *_phases(rows, columns), work)
 
     def dx(dy: np.ndarray, *_: Any) -> np.ndarray:
         gradient = np.empty((len(taken), *shape[-2:]), dy.dtype)
-        work = threads.pieces(gradient.size * 0.2 + dy.size)
-        _max_back(_planes(dy), taken, gradient, rows, columns, _offsets(rows, columns), work)
+        if by_twos:
+            largest_by_twos_back(_planes(dy), taken, gradient)
+        else:
+            work = threads.pieces(gradient.size * 0.2 + dy.size)
+            _max_back(_planes(dy), taken, gradient, rows, columns, _offsets(rows, columns), work)
         return gradient.reshape(shape)
 
     y = y.reshape(output)
@@ -79,23 +84,23 @@ def _crossings(rows: Windows, columns: Windows, count_padding: bool, override: i
     return np.array(rows.spans()), np.array(columns.spans()), np.array(n)
 
 
-def _average(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, divisors: np.ndarray) -> Any:
-    """Σ x over the windows, each where one of `rows` crosses one of `columns`, by its divisor."""
+def _average(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, counts: np.ndarray) -> Any:
+    """Σ x over the windows, each where one of `rows` crosses one of `columns`, by its count."""
     if x.dtype.char not in "fd" or not x.size:
         return NotImplemented
     shape, planes = x.shape, _planes(x)
     n, height, width = planes.shape
     summed = (rows[:, 1] - rows[:, 0]).sum() * width  # in each plane
-    work = threads.pieces(n * (summed * 0.2 + divisors.size * 3))
-    y = np.empty((n, *divisors.shape), x.dtype)
-    _mean(planes, y, rows, columns, divisors, work)
+    work = threads.pieces(n * (summed * 0.2 + counts.size * 3))
+    y = np.empty((n, *counts.shape), x.dtype)
+    _mean(planes, y, rows, columns, counts, work)
 
     def dx(dy: np.ndarray) -> np.ndarray:
         gradient = np.empty((n, height, width), dy.dtype)
-        _mean_back(_planes(dy), gradient, rows, columns, divisors, work)
+        _mean_back(_planes(dy), gradient, rows, columns, counts, work)
         return gradient.reshape(shape)
 
-    return y.reshape(*shape[:-2], *divisors.shape), dx
+    return y.reshape(*shape[:-2], *counts.shape), dx
 
 
 def _average_of_all(x: np.ndarray) -> Any:
@@ -125,6 +130,27 @@ def _by_twos(windows: Windows) -> bool:
     return size == stride == 2 and dilation == 1 and not padding and 2 * count <= length
 
 
+@lru_cache
+def _phases(rows: Windows, columns: Windows) -> Any:
+    """How `_max_piece` lays out a plane.
+
+    The height and the width of a phase; where each place of the first window lies among all of
+    them; and for each window, the first place of its own that is not in the padding.
+    """
+    height, width = (w.count + (w.size - 1) * w.dilation // w.stride for w in (rows, columns))
+    down, right = (np.arange(w.size) * w.dilation for w in (rows, columns))
+    phase = (down % rows.stride * columns.stride)[:, None] + right % columns.stride
+    row = phase * height + (down // rows.stride)[:, None]
+    offsets = row * width + right // columns.stride
+    top, left = (
+        np.maximum(0, -((np.arange(w.count) * w.stride - w.padding) // w.dilation))
+        for w in (rows, columns)
+    )
+    first = top[:, None] * columns.size + left
+    return (height, width), offsets.reshape(-1), first.astype(np.uint8)
+
+
+@lru_cache
 def _offsets(rows: Windows, columns: Windows) -> np.ndarray:
     """How far each place of a window is from the window's first, in a plane laid out flat."""
     down = np.arange(rows.size) * rows.dilation * columns.length
@@ -139,76 +165,42 @@ def _indices(taken: np.ndarray, rows: Windows, columns: Windows) -> np.ndarray:
 
 
 @parallel
-def _max_by_twos(x, y, taken, pieces):
-    """The largest of each square of two by two, and which of the four it is."""
-    for piece in prange(pieces):
-        start, stop = share(y.shape[0], piece, pieces)
-        _max_by_twos_piece(x[start:stop], y[start:stop], taken[start:stop])
-
-
-@compiled
-def _max_by_twos_piece(x, y, taken):
-    """Choices without branches: random numbers make half of those go wrong."""
-    for p in range(y.shape[0]):
-        for i in range(y.shape[1]):
-            top, bottom, largest, tap = x[p, 2 * i], x[p, 2 * i + 1], y[p, i], taken[p, i]
-            for j in range(largest.size):
-                a, b, c, d = top[2 * j], top[2 * j + 1], bottom[2 * j], bottom[2 * j + 1]
-                best, chosen = a, np.uint8(0)
-                better = (b > best) | (b != b)
-                best, chosen = (b, np.uint8(1)) if better else (best, chosen)
-                better = (c > best) | (c != c)
-                best, chosen = (c, np.uint8(2)) if better else (best, chosen)
-                better = (d > best) | (d != d)
-                best, chosen = (d, np.uint8(3)) if better else (best, chosen)
-                largest[j], tap[j] = best, chosen
-
-
-@parallel
-def _max(x, y, taken, rows, columns, pieces):
+def _max(x, y, taken, rows, columns, phases, offsets, first, pieces):
     """The largest of each window, and which of its places it is."""
     for piece in prange(pieces):
         start, stop = share(x.shape[0], piece, pieces)
-        _max_piece(x[start:stop], y[start:stop], taken[start:stop], rows, columns)
+        part = x[start:stop], y[start:stop], taken[start:stop]
+        _max_piece(*part, rows, columns, phases, offsets, first)
 
 
 @compiled
-def _max_piece(x, y, taken, rows, columns):
+def _max_piece(x, y, taken, rows, columns, phases, offsets, first):
     """Every place of the window in turn challenges the best so far, of all windows at once.
 
     For that, a padded plane is dealt out to as many smaller ones as a stride has places, its
     phases: what one place of the window sees as the window moves on are neighbours in one of them.
     At the ends of their rows lie windows that nobody wants, so that all are one long vector.
     """
-    height = rows.count + (rows.size - 1) * rows.dilation // rows.stride
-    width = columns.count + (columns.size - 1) * columns.dilation // columns.stride
-    phases = np.empty((rows.stride * columns.stride * height, width), x.dtype)
-    flat, lowest = phases.reshape(-1), x.dtype.type(-np.inf)
+    height, width = phases
+    dealt = np.empty((rows.stride * columns.stride * height, width), x.dtype)
+    flat, lowest = dealt.reshape(-1), x.dtype.type(-np.inf)
     best = np.empty((rows.count - 1) * width + columns.count, x.dtype)
     tap = np.empty(best.size, np.uint8)
     _fill(flat, lowest)
     for p in range(x.shape[0]):
         for r in range(min(rows.length, height * rows.stride - rows.padding)):
             down = r + rows.padding
-            first = down % rows.stride * columns.stride * height + down // rows.stride
-            _deal(x[p, r], phases[first:], height, columns)
+            phase = down % rows.stride * columns.stride
+            _deal(x[p, r], dealt[phase * height + down // rows.stride :], height, columns)
         _fill(best, lowest)
         _fill(tap, _NONE)
-        for place in range(rows.size * columns.size):
-            down = place // columns.size * rows.dilation
-            right = place % columns.size * columns.dilation
-            phase = down % rows.stride * columns.stride + right % columns.stride
-            row = phase * height + down // rows.stride
-            seen = flat[row * width + right // columns.stride :]
-            _challenge(seen, np.uint8(place), best, tap)
+        for place in range(offsets.size):
+            _challenge(flat[offsets[place] :], np.uint8(place), best, tap)
         for i in range(rows.count):
-            values, places = best[i * width :], tap[i * width :]
             for j in range(columns.count):
-                y[p, i, j] = values[j]
-                place = places[j]
-                if place == _NONE:  # every place holds −∞
-                    place = np.uint8(_first(i, rows) * columns.size + _first(j, columns))
-                taken[p, i, j] = place
+                place = tap[i * width + j]
+                y[p, i, j] = best[i * width + j]
+                taken[p, i, j] = first[i, j] if place == _NONE else place  # every place holds −∞
 
 
 @njit
@@ -236,13 +228,6 @@ def _challenge(seen, place, best, tap):
         better = (value > held) | (value != value)
         best[j] = value if better else held
         tap[j] = place if better else holder
-
-
-@njit(inline="always")
-def _first(i, windows):
-    """The first place of window i that is not in the padding."""
-    start = i * windows.stride - windows.padding
-    return 0 if start >= 0 else -(start // windows.dilation)
 
 
 @parallel

@@ -2,7 +2,8 @@
 
 Inside a Numba loop, `np.exp` is a call into the mathematical library for every single element.  The
 functions here are plain arithmetic, so a loop over them runs eight or sixteen elements at a time:
-both sides of every `if … else` are computed, and one is chosen.
+both sides of every `if … else` are computed, and one is chosen.  The conditions are such that NaN
+takes the way on which it lasts.
 
 They hold for all of float32: infinities, NaN, denormal numbers and signed zeros.  An error is given
 in ulp, units in the last place of the exact result; it is the largest over all 2³² arguments, in
@@ -26,7 +27,8 @@ _ONE, _HALF = _F(1), _F(0.5)
 _LOG2_E = _F(1.44269504)
 # ln 2 in two parts: the first has so few bits that n·LN2_HIGH is exact (Cody, Waite 1980).
 _LN2_HIGH, _LN2_LOW = _F(0.693359375), _F(-2.12194440e-4)
-_LARGEST, _LEAST = _F(88.72283), _F(-103.97208)  # beyond them eˣ rounds to ∞ and to 0
+_LEAST = _F(-103.97208)  # below, eˣ rounds to 0
+_SHIFT = _F(1.5 * 2**23)
 _SIGN, _MANTISSA, _ROOT_HALF = _I(-(2**31)), _I(0x007FFFFF), _I(0x3F3504F3)  # the bits of √½
 
 
@@ -53,7 +55,7 @@ def _bits_of_float(_: Any, x: Any) -> Any:
 @njit(inline="always")
 def _power_of_two(n: Any) -> Any:
     """2ⁿ for −126 ≤ n ≤ 127, written into the exponent bits."""
-    return _float_of_bits(_I((_I(n) + _I(127)) << _I(23)))
+    return _float_of_bits(_I((n + _I(127)) << _I(23)))
 
 
 @njit(inline="always")
@@ -64,15 +66,17 @@ def _with_sign(y: Any, x: Any) -> Any:
 
 @njit(inline="always")
 def _exponential_parts(x: Any) -> Any:
-    """n and p with eˣ = 2ⁿ·(1 + p), for x where 2ⁿ is near the range of float32.
+    """n, as an integer, and p with eˣ = 2ⁿ·(1 + p), for |x| < 10⁶.
 
     With n the integer nearest to x / ln 2 and r = x − n·ln 2, which lies in ±ln 2 / 2,
 
         p = eʳ − 1 ≈ r + r²·(c₀ + c₁r + … + c₅r⁵)
 
-    (the polynomial is that of Cephes' expf, S. Moshier 1989).
+    (the polynomial is that of Cephes' expf, S. Moshier 1989).  The nearest integer is what is left
+    of a number when 1.5·2²³ is added to it; it stands in the last bits then.
     """
-    n = np.floor(x * _LOG2_E + _HALF)
+    shifted = x * _LOG2_E + _SHIFT
+    n = shifted - _SHIFT
     r = x - n * _LN2_HIGH - n * _LN2_LOW
     p = _F(1.9875691500e-4)
     p = p * r + _F(1.3981999507e-3)
@@ -80,31 +84,29 @@ def _exponential_parts(x: Any) -> Any:
     p = p * r + _F(4.1665795894e-2)
     p = p * r + _F(1.6666665459e-1)
     p = p * r + _F(5.0000001201e-1)
-    return n, p * (r * r) + r
+    return _I(_bits_of_float(shifted) - _bits_of_float(_SHIFT)), p * (r * r) + r
 
 
 @njit(inline="always")
 def _exp_within(x: Any) -> Any:
-    """eˣ for −87 ≤ x ≤ 88."""
+    """eˣ for −87 ≤ x ≤ 88: n is added to the exponent bits of 1 + p."""
     n, p = _exponential_parts(x)
-    return (p + _ONE) * _power_of_two(n)
+    return _float_of_bits(_I(_bits_of_float(p + _ONE) + (n << _I(23))))
 
 
 @njit(inline="always")
 def exp32(x: Any) -> Any:
-    """eˣ for a float32, within 1.01 ulp.
+    """eˣ for a float32, within 1.02 ulp.
 
-    eˣ = 2ⁿ·(1 + p); 2ⁿ is multiplied in two halves, since 2¹²⁸ is no float32 but 2·2¹²⁷ may be
-    needed on the way, and a result among the denormal numbers is to be rounded once.
+    eˣ = 2ⁿ·(1 + p); 2ⁿ is multiplied in two halves, so that a result among the denormal numbers is
+    rounded once, and one that is too large becomes ∞.  Where eˣ rounds to 0, nothing is computed: a
+    processor takes a hundred times as long for denormal numbers.
     """
-    within = x if x >= _LEAST else _F(0)
-    within = within if within <= _LARGEST else _F(0)
-    n, p = _exponential_parts(within)
-    half = _I(n) >> _I(1)
-    y = (p + _ONE) * _power_of_two(half) * _power_of_two(_I(n) - half)
-    y = y if x >= _LEAST else _F(0)
-    y = y if x <= _LARGEST else _INF
-    return x if x != x else y
+    within = _F(89) if x > _F(89) else x
+    n, p = _exponential_parts(_F(0) if x < _LEAST else within)
+    half = n >> _I(1)
+    y = (p + _ONE) * _power_of_two(half) * _power_of_two(n - half)
+    return _F(0) if x < _LEAST else y
 
 
 @njit(inline="always")
@@ -113,14 +115,11 @@ def expm1_32(x: Any) -> Any:
 
     eˣ − 1 = 2·(2ⁿ⁻¹·p + (2ⁿ⁻¹ − ½)), where n = 0 leaves p; near 0 it is x itself.
     """
-    within = x if x > _F(-18) else _F(-18)
-    within = within if within <= _LARGEST else _F(0)
-    n, p = _exponential_parts(within)
-    scale = _power_of_two(n - _ONE)
+    within = _F(-18) if x < _F(-18) else x
+    n, p = _exponential_parts(_F(89) if x > _F(89) else within)
+    scale = _power_of_two(n - _I(1))
     y = _F(2) * (p * scale + (scale - _HALF))
-    y = y if abs(x) > _F(2**-26) else x
-    y = y if x <= _LARGEST else _INF
-    return x if x != x else y
+    return x if abs(x) < _F(2**-26) else y
 
 
 @njit(inline="always")
@@ -143,7 +142,7 @@ def _logarithm(x: Any, rest: Any) -> Any:
     p = p * f + _F(-0.250008196)
     p = p * f + _F(0.333333313)
     square = f * f
-    small = p * f * square + n * _LN2_LOW + rest - _HALF * square
+    small = p * f * square + (n * _LN2_LOW + rest) - _HALF * square
     return small + f + n * _LN2_HIGH
 
 
@@ -199,10 +198,9 @@ def tanh32(x: Any) -> Any:
     p = p * square + _F(0.133314058)
     p = p * square + _F(-0.333332807)
     near = p * square * t + t
-    e = _exp_within(_F(2) * (t if t < _F(9.1) else _F(9.1)))
+    e = _exp_within(_F(2) * (_F(9.1) if t > _F(9.1) else t))
     far = _ONE - _F(2) / (e + _ONE)
-    y = _with_sign(near if t < _F(0.625) else far, x)
-    return x if x != x else y
+    return _with_sign(far if t > _F(0.625) else near, x)
 
 
 @njit(inline="always")
@@ -221,7 +219,7 @@ def erf32(x: Any) -> Any:
     q = q * square + _F(-0.376125008)
     q = q * square + _F(0.128379151)
     near = q * t + t
-    s = t if t < _F(4) else _F(4)
+    s = _F(4) if t > _F(4) else t
     g = _F(-0.000195937973)
     g = g * s + _F(0.00304322573)
     g = g * s + _F(-0.0222269576)
@@ -230,8 +228,7 @@ def erf32(x: Any) -> Any:
     g = g * s + _F(1.12767565)
     g = g * s + _F(0.000195674322)
     far = _ONE - _exp_within(-g)
-    y = _with_sign(near if t < _F(0.92) else far, x)
-    return x if x != x else y
+    return _with_sign(far if t > _F(0.92) else near, x)
 
 
 # Of a row of numbers.

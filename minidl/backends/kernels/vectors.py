@@ -4,6 +4,7 @@ An address and a vector are what they are for the processor: nothing is checked.
 loads or stores takes LANES numbers, whatever lies there.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -138,8 +139,8 @@ def transpose(_: Any, source: Any, stride: Any, target: Any, target_stride: Any)
             for i in range(LANES):
                 if not i & half:
                     a, b = rows[i], rows[i + half]
-                    rows[i] = _shuffle(builder, a, b, upper)
-                    rows[i + half] = _shuffle(builder, a, b, lower)
+                    rows[i] = shuffle(builder, a, b, upper)
+                    rows[i + half] = shuffle(builder, a, b, lower)
             half //= 2
         for i in range(LANES):
             store(builder, rows[i], builder.gep(target, [builder.mul(target_stride, INT(i))]))
@@ -148,7 +149,7 @@ def transpose(_: Any, source: Any, stride: Any, target: Any, target_stride: Any)
     return types.void(floats, types.int64, floats, types.int64), generate
 
 
-def _shuffle(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+def shuffle(builder: Any, a: Any, b: Any, lanes: Iterable[int]) -> Any:
     """Lanes of a (0 … LANES − 1) and of b (after those)."""
-    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), lanes)
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(lanes))
     return builder.shuffle_vector(a, b, mask)

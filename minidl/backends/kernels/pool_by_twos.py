@@ -1,0 +1,159 @@
+"""Max pooling of squares of two by two: the everyday case, a vector of squares at a time.
+
+Rows are written in whole vectors, in order, so that what is too much is overwritten by what
+follows; only at the end of a piece is the rest done number by number.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import prange, types
+from numba.extending import intrinsic
+
+from minidl.backends import threads
+from minidl.backends.kernels.compile import inner, parallel, share
+from minidl.backends.kernels.vectors import (
+    INT,
+    LANES,
+    VECTOR,
+    floats,
+    load,
+    moved,
+    pointer,
+    shuffle,
+    store,
+)
+
+_BYTES = ir.VectorType(ir.IntType(8), LANES)
+_LANE = ir.IntType(32)
+_MASK = ir.VectorType(_LANE, LANES)
+_bytes = types.CPointer(types.uint8)
+
+
+def largest_by_twos(x: np.ndarray, y: np.ndarray, taken: np.ndarray) -> None:
+    """y, the largest of each square of the planes x (n, H, W), and which of its four it is."""
+    _largest(x, y, taken, threads.pieces(x.size * 0.1))
+
+
+def largest_by_twos_back(dy: np.ndarray, taken: np.ndarray, dx: np.ndarray) -> None:
+    """dx: dy at the place of each square that was taken, and 0 elsewhere."""
+    _back(dy, taken, dx, threads.pieces(dx.size * 0.1))
+
+
+@intrinsic
+def _largest_of_four(_: Any, top: Any, bottom: Any, y: Any, taken: Any) -> Any:
+    """For a vector of squares, the largest number and its place; a NaN is larger than anything."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        top, bottom, y, taken = arguments
+        best = place = None
+        for row in (top, bottom):
+            halves = load(builder, row), load(builder, builder.gep(row, [INT(LANES)]))
+            for odd in (0, 1):
+                number = shuffle(builder, *halves, range(odd, 2 * LANES, 2))
+                if best is None:
+                    best, place, count = number, ir.Constant(_BYTES, [0] * LANES), 0
+                    continue
+                count += 1
+                larger = builder.fcmp_ordered(">", number, best)
+                better = builder.or_(larger, builder.fcmp_unordered("uno", number, number))
+                best = builder.select(better, number, best)
+                place = builder.select(better, ir.Constant(_BYTES, [count] * LANES), place)
+        store(builder, best, y)
+        builder.store(place, builder.bitcast(taken, _BYTES.as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    return types.void(floats, floats, floats, _bytes), generate
+
+
+@intrinsic
+def _spread_row(_: Any, dy: Any, taken: Any, first: Any, row: Any) -> Any:
+    """For a vector of squares, one row of them: dy at the place that was taken, 0 elsewhere.
+
+    first    the number of the row's first place: 0 for the upper, 2 for the lower row
+    """
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        dy, taken, first, row = arguments
+        dy, zeros = load(builder, dy), ir.Constant(VECTOR, [0.0] * LANES)
+        places = builder.load(builder.bitcast(taken, _BYTES.as_pointer()))
+        places.align = 1
+        first = builder.trunc(first, ir.IntType(8))
+        halves = []
+        for place in (first, builder.add(first, ir.IntType(8)(1))):
+            wanted = builder.insert_element(ir.Constant(_BYTES, ir.Undefined), place, _LANE(0))
+            wanted = builder.shuffle_vector(wanted, wanted, ir.Constant(_MASK, [0] * LANES))
+            here = builder.icmp_unsigned("==", places, wanted)
+            halves.append(builder.select(here, dy, zeros))
+        mixed = [lane // 2 + lane % 2 * LANES for lane in range(2 * LANES)]
+        store(builder, shuffle(builder, *halves, mixed[:LANES]), row)
+        rest = builder.gep(row, [INT(LANES)])
+        store(builder, shuffle(builder, *halves, mixed[LANES:]), rest)
+        return context.get_dummy_value()
+
+    return types.void(floats, _bytes, types.int64, floats), generate
+
+
+@parallel
+def _largest(x, y, taken, pieces):
+    """The planes of each piece."""
+    for piece in prange(pieces):
+        start, stop = share(y.shape[0], piece, pieces)
+        for p in range(start, stop):
+            _largest_in_plane(x, y, taken, p, stop)
+
+
+@inner
+def _largest_in_plane(x, y, taken, p, stop):
+    """One plane, of a piece that ends before plane `stop`."""
+    _, height, width = y.shape
+    line = x.shape[2]
+    for i in range(height):
+        at, seen = (p * height + i) * width, (p * x.shape[1] + 2 * i) * line
+        whole = (width + LANES - 1) // LANES * LANES
+        if at + whole <= stop * height * width and seen + line + 2 * whole <= x.size:
+            for j in range(0, width, LANES):
+                top = pointer(x, seen + 2 * j)
+                _largest_of_four(top, moved(top, line), pointer(y, at + j), pointer(taken, at + j))
+        else:
+            for j in range(width):
+                best, place = x[p, 2 * i, 2 * j], np.uint8(0)
+                for tap in range(1, 4):
+                    number = x[p, 2 * i + tap // 2, 2 * j + tap % 2]
+                    if number > best or number != number:
+                        best, place = number, np.uint8(tap)
+                y[p, i, j], taken[p, i, j] = best, place
+
+
+@parallel
+def _back(dy, taken, dx, pieces):
+    """The planes of each piece."""
+    for piece in prange(pieces):
+        start, stop = share(dy.shape[0], piece, pieces)
+        for p in range(start, stop):
+            _back_in_plane(dy, taken, dx, p, stop)
+
+
+@inner
+def _back_in_plane(dy, taken, dx, p, stop):
+    """One plane, of a piece that ends before plane `stop`."""
+    _, height, width = dy.shape
+    line = dx.shape[2]
+    end = stop * dx.shape[1] * line
+    whole = (width + LANES - 1) // LANES * LANES
+    for i in range(height):
+        at, upper = (p * height + i) * width, (p * dx.shape[1] + 2 * i) * line
+        if at + whole <= dy.size and upper + line + 2 * whole <= end:
+            for below in range(2):
+                for j in range(0, width, LANES):
+                    row = pointer(dx, upper + below * line + 2 * j)
+                    _spread_row(pointer(dy, at + j), pointer(taken, at + j), 2 * below, row)
+                if 2 * width < line:
+                    dx[p, 2 * i + below, 2 * width] = 0
+        else:
+            dx[p, 2 * i : 2 * i + 2] = 0
+            for j in range(width):
+                tap = taken[p, i, j]
+                dx[p, 2 * i + tap // 2, 2 * j + tap % 2] = dy[p, i, j]
+    dx[p, 2 * height :] = 0

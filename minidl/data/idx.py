@@ -1,0 +1,79 @@
+"""IDX, the file format of MNIST: an array behind a short header.
+
+    byte 0–1   0
+    byte 2     the dtype: 8 uint8, 9 int8, 11 int16, 12 int32, 13 float32, 14 float64
+    byte 3     the number of axes, n
+    4·n bytes  the length of each axis
+    the rest   the elements in C order
+
+Every number is big-endian.  Y. LeCun, C. Cortes, C. Burges: The MNIST database, 1998.
+"""
+
+import gzip
+import math
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from minidl.data.errors import FormatError
+
+_DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+_BLOCK = 1 << 20
+_DENSEST = 1032  # bytes that DEFLATE can make of one (M. Adler, zlib's technical details)
+
+
+def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
+    """The array in an IDX file, gzipped or not, in the byte order of this machine.
+
+    A file that is no IDX file, or ends early, or goes on after its last element, is a FormatError.
+    Memory is taken for what the file really holds, whatever its header says.
+    """
+    path = Path(path)
+    with open_plain(path) as file:
+        try:
+            return _read(file, path)
+        except (EOFError, OSError) as error:  # what gzip finds
+            raise FormatError(f"{path}: {error}") from None
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file to be read as it was before gzip, if it was gzipped."""
+    with open(path, "rb") as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if gzipped else open(path, "rb")
+
+
+def _read(file: BinaryIO, path: Path) -> np.ndarray:
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _DTYPES:
+        raise FormatError(f"{path}: an IDX file begins with 0, 0, a dtype, axes; got {[*head]}")
+    dtype, ndim = np.dtype(_DTYPES[head[2]]), head[3]
+    lengths = file.read(4 * ndim)
+    if len(lengths) < 4 * ndim:
+        raise FormatError(f"{path}: ends within the lengths of its {ndim} axes")
+    shape = tuple(np.frombuffer(lengths, ">u4").tolist()) if ndim else ()
+    needs = math.prod(shape) * dtype.itemsize
+    if needs > path.stat().st_size * _DENSEST:
+        raise FormatError(f"{path}: too short to hold the shape {shape} that its header names")
+    values = _at_most(file, needs + 1)
+    if len(values) != needs:
+        says = f"{len(values)} bytes" if len(values) < needs else "more"
+        raise FormatError(f"{path}: shape {shape} of {dtype} takes {needs} bytes; it has {says}")
+    try:
+        return (
+            np.frombuffer(values, dtype, count=math.prod(shape))
+            .reshape(shape)
+            .astype(dtype.newbyteorder("="), copy=False)
+        )
+    except ValueError as error:  # more axes, or longer ones, than an array can have
+        raise FormatError(f"{path}: shape {shape}: {error}") from None
+
+
+def _at_most(file: BinaryIO, count: int) -> bytearray:
+    """So many bytes, or as many as there are, block by block."""
+    found = bytearray()
+    while block := file.read(min(_BLOCK, count - len(found))):
+        found += block
+    return found

@@ -1,0 +1,156 @@
+"""A vector for each word: a table whose rows are learned."""
+
+import math
+from typing import Any, Self
+
+from minidl import ops
+from minidl.autograd.mode import no_grad
+from minidl.autograd.tensor import Tensor
+from minidl.backends.window import is_number
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.nn import init
+from minidl.nn.module import Module, Parameter
+
+
+class Embedding(Module):
+    """Row ids[…] of weight (num_embeddings, embedding_dim), which begins normal: N(0, 1).
+
+    padding_idx           the id of no word: its row begins as zeros, and has no gradient
+    max_norm              before they are used, rows that are longer are shortened, in place, to
+                          this norm: (Σ |w|ᵖ)^(1/p) with p = norm_type
+    scale_grad_by_freq    divide a row's gradient by how often its id is in the batch
+    sparse                let the gradient of weight be a RowGradient, of the used rows only
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = _row(padding_idx, num_embeddings)
+        if max_norm is not None:
+            _check_norm("max_norm", max_norm)
+            _check_norm("norm_type", norm_type)
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
+        shape = num_embeddings, embedding_dim
+        if _weight is None:
+            table = init.normal_(ops.empty(shape, dtype=dtype, device=device))
+            if self.padding_idx is not None:
+                table[self.padding_idx] = 0
+        elif tuple(_weight.shape) == shape:
+            table = _weight
+        else:
+            raise ShapeError(f"Embedding: needs a weight of shape {shape}; got {_weight.shape}")
+        self.weight = Parameter(table, requires_grad=not _freeze)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Self:
+        """A layer with this table, which is not learned unless `freeze` is False."""
+        table = ops.asarray(embeddings)
+        if table.ndim != 2:
+            raise ShapeError(
+                f"from_pretrained: needs a table of shape (num_embeddings, embedding_dim); "
+                f"got {table.shape}"
+            )
+        return cls(
+            *table.shape,
+            padding_idx=padding_idx,
+            max_norm=max_norm,
+            norm_type=norm_type,
+            scale_grad_by_freq=scale_grad_by_freq,
+            sparse=sparse,
+            _weight=table,
+            _freeze=freeze,
+        )
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(…) → (…, embedding_dim)."""
+        if getattr(getattr(ids, "dtype", None), "kind", "") not in tuple("iu"):
+            raise DTypeError(
+                f"Embedding({self.num_embeddings}, {self.embedding_dim}) needs a tensor of "
+                f"integers; got {describe(ids)}"
+            )
+        ids = ops.asarray(ids)
+        if self.max_norm is not None:
+            self._shorten(ids)
+        y = ops.embedding(self.weight, ids, sparse=self.sparse)
+        if y.requires_grad and self.scale_grad_by_freq:
+            often = self._how_often(ids)
+            y.register_hook(lambda dy: dy / often)
+        if y.requires_grad and self.padding_idx is not None:
+            no_word = ops.expand_dims(ids == self.padding_idx, axis=-1)
+            y.register_hook(lambda dy: ops.where(no_word, 0, dy))
+        return y
+
+    def _shorten(self, ids: Tensor) -> None:
+        """Give the rows that are used, and are longer, the norm max_norm."""
+        with no_grad():
+            rows = ops.embedding(self.weight, ids)
+            sizes = ops.abs(rows)
+            if math.isinf(self.norm_type):
+                norms = ops.max(sizes, axis=-1, keepdims=True)
+            else:
+                powers = ops.sum(sizes**self.norm_type, axis=-1, keepdims=True)
+                norms = powers ** (1 / self.norm_type)
+            shorter = rows * (self.max_norm / (norms + 1e-7))  # PyTorch's guard against 0 / 0
+            self.weight[ids] = ops.where(norms > self.max_norm, shorter, rows)
+
+    def _how_often(self, ids: Tensor) -> Tensor:
+        """How often each of the ids is among them: (…, 1)."""
+        zeros = ops.zeros(self.num_embeddings, dtype="int64", device=ids.device)
+        flat = ops.reshape(ids, (ids.size,))
+        counts = ops.scatter_add(zeros, flat, ops.ones_like(flat), axis=0)
+        return ops.expand_dims(ops.take(counts, ids, axis=0), axis=-1)
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.num_embeddings}, {self.embedding_dim}"]
+        for name, default in _DEFAULTS.items():
+            value = getattr(self, name)
+            if value != default:
+                parts.append(f"{name}={value}")
+        return ", ".join(parts)
+
+
+_DEFAULTS = {
+    "padding_idx": None,
+    "max_norm": None,
+    "norm_type": 2,
+    "scale_grad_by_freq": False,
+    "sparse": False,
+}
+
+
+def _row(padding_idx: int | None, num_embeddings: int) -> int | None:
+    """The row that a padding_idx means, which may be counted from the end."""
+    if padding_idx is None:
+        return None
+    if not is_number(padding_idx) or not -num_embeddings <= padding_idx < num_embeddings:
+        raise ArgumentError(
+            f"Embedding: padding_idx is a row of the {num_embeddings}; got {padding_idx!r}"
+        )
+    return int(padding_idx) % num_embeddings
+
+
+def _check_norm(name: str, value: Any) -> None:
+    if not isinstance(value, int | float) or not value > 0:
+        raise ArgumentError(f"Embedding: {name} is a number above 0; got {value!r}")

@@ -1,0 +1,227 @@
+"""Normalisation layers."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from minidl import ops
+from minidl.autograd import inplace
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, ShapeError
+from minidl.nn import init
+from minidl.nn.module import Buffer, Module, Parameter, shape_error
+
+
+class _Norm(Module):
+    """What normalisation layers share: a weight that begins as 1, a bias that begins as 0."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def _make_parameters(
+        self, shape: tuple[int, ...], affine: bool, bias: bool, device: str | None, dtype: Any
+    ) -> None:
+        empty = partial(ops.empty, shape, dtype=dtype, device=device)
+        self.weight = Parameter(empty()) if affine else None
+        self.bias = Parameter(empty()) if affine and bias else None
+
+    def reset_parameters(self) -> None:
+        """Write 1 into the weight, and 0 into the bias."""
+        if self.weight is not None:
+            init.fill(self.weight, 1)
+        if self.bias is not None:
+            init.fill(self.bias, 0)
+
+
+class _BatchNorm(_Norm):
+    """Batch norm, for inputs of the ranks that a subclass names."""
+
+    _shapes: ClassVar[dict[int, str]]  # by rank
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self._make_parameters((num_features,), affine, bias, device, dtype)
+        self.running_mean = self.running_var = self.num_batches_tracked = None
+        if track_running_stats:
+            self.running_mean = Buffer(ops.empty(num_features, dtype=dtype, device=device))
+            self.running_var = Buffer(ops.empty(num_features, dtype=dtype, device=device))
+            self.num_batches_tracked = Buffer(ops.empty((), dtype="int64", device=device))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Begin anew: weight 1, bias 0, and no batch seen."""
+        self.reset_running_stats()
+        super().reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        """Forget the batches seen: mean 0, variance 1."""
+        if self.track_running_stats:
+            init.fill(self.running_mean, 0)
+            init.fill(self.running_var, 1)
+            init.fill(self.num_batches_tracked, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._check(x)
+        if not self.training and self.running_mean is not None:
+            statistics = self.running_mean, self.running_var
+            return ops.batch_norm_inference(x, *statistics, self.weight, self.bias, eps=self.eps)
+        count = math.prod(x.shape) // self.num_features if self.num_features else 0
+        if count == 1:
+            raise ShapeError(
+                f"{self._name} needs more than one value per channel to train; got "
+                f"{tuple(x.shape)}; use a larger batch, or eval()"
+            )
+        y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
+        if self.training and self.track_running_stats:
+            self._track(mean, var, count)
+        return y
+
+    def _track(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """Move the running statistics towards those of a batch of `count` values per channel.
+
+        The arrays are written, so that it costs little beside a small layer.
+        """
+        batches, *running = (
+            x.data for x in (self.num_batches_tracked, self.running_mean, self.running_var)
+        )
+        batches += 1
+        if count:
+            momentum = 1 / int(batches) if self.momentum is None else self.momentum
+            unbiased = momentum * count / (count - 1)
+            for old, new, share in zip(running, (mean, var), (momentum, unbiased), strict=True):
+                old *= 1 - momentum
+                old += share * new.data
+        inplace.mark_written(batches, *running)
+
+    def _check(self, x: Any) -> None:
+        shape = getattr(x, "shape", ())
+        if len(shape) not in self._shapes or shape[1] != self.num_features:
+            needs = " or ".join(
+                s.replace("C", str(self.num_features)) for s in self._shapes.values()
+            )
+            raise shape_error(self._name, needs, x)
+
+    @property
+    def _name(self) -> str:
+        return f"{type(self).__name__}({self.num_features})"
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """y = (x − mean) / √(var + eps) · weight + bias for each channel of (N, C) or (N, C, L).
+
+    In training the mean and the variance are those of the batch, and move the running statistics;
+    afterwards they are the running statistics.  The running variance is divided by n − 1.
+
+    momentum    how far a batch moves the running statistics; None: they are the mean of all batches
+
+    Ioffe, Szegedy 2015.
+    """
+
+    _shapes: ClassVar = {2: "(N, C)", 3: "(N, C, L)"}
+
+
+class BatchNorm2d(_BatchNorm):
+    """y = (x − mean) / √(var + eps) · weight + bias for each channel of (N, C, H, W).
+
+    Otherwise as BatchNorm1d.
+    """
+
+    _shapes: ClassVar = {4: "(N, C, H, W)"}
+
+
+class LayerNorm(_Norm):
+    """y = (x − mean) / √(var + eps) · weight + bias over the last axes.
+
+    normalized_shape    the lengths of these axes, or of the one: an int
+
+    Ba, Kiros, Hinton 2016.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        one = isinstance(normalized_shape, int)
+        self.normalized_shape = (normalized_shape,) if one else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self._make_parameters(self.normalized_shape, elementwise_affine, bias, device, dtype)
+        self.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, *normalized_shape) → the same."""
+        shape = self.normalized_shape
+        if getattr(x, "shape", ())[-len(shape) :] != shape:
+            needs = ", ".join(map(str, ("…", *shape)))
+            raise shape_error(f"LayerNorm({shape})", f"({needs})", x)
+        return ops.layer_norm(x, self.weight, self.bias, normalized_shape=shape, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        )
+
+
+class GroupNorm(_Norm):
+    """y = (x − mean) / √(var + eps) · weight + bias for each group of channels of each sample.
+
+    Wu, He 2018.
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        if num_groups < 1 or num_channels % num_groups:
+            raise ArgumentError(
+                f"GroupNorm: {num_groups} groups do not divide {num_channels} channels"
+            )
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps, self.affine = eps, affine
+        self._make_parameters((num_channels,), affine, bias, device, dtype)
+        self.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, …) → the same."""
+        if getattr(x, "shape", ())[1:2] != (self.num_channels,):
+            name = f"GroupNorm({self.num_groups}, {self.num_channels})"
+            raise shape_error(name, f"(N, {self.num_channels}, …)", x)
+        return ops.group_norm(x, self.weight, self.bias, num_groups=self.num_groups, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )

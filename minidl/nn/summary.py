@@ -1,0 +1,251 @@
+"""What a network is made of: its layers, the shapes they give, their parameters and their work."""
+
+import io
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from minidl.autograd.mode import no_grad
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, DTypeError, MinidlError, describe
+from minidl.nn.conv import Conv2d
+from minidl.nn.linear import Linear
+from minidl.nn.module import Module
+from minidl.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
+from minidl.ops import zeros
+from minidl.ops.random import default_generator
+
+
+@dataclass
+class LayerSummary:
+    """One module: a row of the table.
+
+    path, kind       where it is in the network, and its class
+    depth            how many modules it lies in
+    calls            how often it ran in one forward pass
+    output           the shape that it gave last; tuples, lists and dicts of tensors keep their form
+    parameters       its own, without those of modules inside it or of rows above: a column adds up
+    multiply_adds    for each sample, in all its calls, without those of modules inside it
+    """
+
+    path: str
+    kind: str
+    depth: int
+    calls: int = 0
+    output: Any = None
+    parameters: int = 0
+    multiply_adds: float = 0
+
+
+@dataclass(repr=False)
+class Summary:
+    """What `summary` found; it prints as a table.
+
+    layers             a row for each module; the first is the network itself
+    parameters         how many numbers the network has, each shared one once
+    trainable          how many of them are learned
+    parameter_bytes    the memory they take
+    multiply_adds      in one forward pass, for each sample
+    """
+
+    layers: list[LayerSummary] = field(default_factory=list)
+    parameters: int = 0
+    trainable: int = 0
+    parameter_bytes: int = 0
+    multiply_adds: float = 0
+
+    def __repr__(self) -> str:
+        return f"<Summary of {self.layers[0].kind}: {self.parameters:,} parameters>"
+
+    def __str__(self) -> str:
+        text = io.StringIO()
+        self.print(text)
+        return text.getvalue()
+
+    def print(self, file: Any = None) -> None:
+        """Print the table to a file, else to the standard output."""
+        from rich.console import Console
+
+        file = file or sys.stdout
+        Console(file=file, width=None if file.isatty() else 160, highlight=False).print(
+            self._table(), *self._totals(), sep="\n"
+        )
+
+    def _table(self) -> Any:
+        from rich import box
+        from rich.table import Table
+
+        repeated = any(layer.calls > 1 for layer in self.layers)
+        table = Table("layer", "type", "output", box=box.SIMPLE_HEAD, show_edge=False)
+        for name in ("calls",) * repeated + ("parameters", "multiply-adds"):
+            table.add_column(name, justify="right")
+        for layer in self.layers:
+            numbers = (layer.calls,) * repeated + (layer.parameters, layer.multiply_adds)
+            output = _words(layer.output) if layer.calls else "not called"
+            path = "  " * layer.depth + layer.path
+            table.add_row(path, layer.kind, output, *[_count(n) if n else "" for n in numbers])
+        return table
+
+    def _totals(self) -> list[str]:
+        frozen = self.parameters - self.trainable
+        trained = f"{_count(frozen)} of them frozen" if frozen else "all of them trainable"
+        memory = f"{self.parameter_bytes / 1e6:,.2f} MB"
+        return [
+            f"{_count(self.parameters)} parameters ({memory}), {trained}",
+            f"{_count(self.multiply_adds)} multiply-adds for each sample",
+        ]
+
+
+def summary(model: Module, *inputs: Any, **settings: Any) -> Summary:
+    """Run the model once, print a table of its layers, and return what is in it.
+
+        nn.summary(model, (32, 1, 28, 28))
+
+    inputs      what the model is called with: tensors, or shapes of float inputs of zeros, with the
+                batch first
+    settings    keyword arguments of the call
+
+    The pass is as in use (`eval`) and unrecorded; afterwards the model, its buffers and the random
+    numbers are as they were.  A module that stands in several places, or runs several times, has
+    one row.
+
+    Multiply-adds are the products with weights: out·in for each row that passes through a `Linear`,
+    kernel·in/groups for each number that a convolution gives, one for each number that a norm
+    scales.  What `forward` computes without layers is not counted, nor are biases, activations
+    and pooling, which weigh little.
+    """
+    if not isinstance(model, Module):
+        raise DTypeError(f"summary: needs a Module; got {describe(model)}")
+    if not inputs and not settings:
+        raise ArgumentError(
+            "summary: needs what the model is called with, tensors or shapes: "
+            "summary(model, (1, 3, 32, 32))"
+        )
+    inputs = [_zeros(x, model) if _is_shape(x) else x for x in inputs]
+    found = _structure(model)
+    _run(model, found, inputs, settings)
+    found.print()
+    return found
+
+
+def _is_shape(x: Any) -> bool:
+    return isinstance(x, tuple | list) and all(type(n) is int for n in x)
+
+
+def _zeros(shape: Any, model: Module) -> Tensor:
+    """An input of this shape, where and what the parameters are."""
+    like = next((p for p in model.parameters() if p.dtype.kind == "f"), None)
+    return zeros(shape) if like is None else zeros(shape, dtype=like.dtype, device=like.device)
+
+
+def _structure(model: Module) -> Summary:
+    """All that is known without running the model."""
+    layers: dict[str, LayerSummary] = {}
+    for path, module in model.named_modules():
+        depth = layers[_place(path, layers)].depth + 1 if path else 0
+        layers[path] = LayerSummary(path, type(module).__name__, depth)
+    found = Summary(list(layers.values()))
+    for path, parameter in model.named_parameters():
+        layers[_place(path, layers)].parameters += parameter.size
+        found.parameters += parameter.size
+        found.trainable += parameter.size if parameter.requires_grad else 0
+        found.parameter_bytes += parameter.size * parameter.dtype.itemsize
+    return found
+
+
+def _place(path: str, modules: Collection[str]) -> str:
+    """The path of the innermost module that something with this path lies in."""
+    path = path.rpartition(".")[0]
+    while path not in modules:
+        path = path.rpartition(".")[0]
+    return path
+
+
+def _run(model: Module, found: Summary, inputs: list[Any], settings: dict[str, Any]) -> None:
+    """Call the model, and enter into the rows what its modules do."""
+    samples = next((x.shape[0] for x in inputs if getattr(x, "shape", ())), 1) or 1
+    where: list[str] = []  # an error arose in the first of these
+    with _as_it_was(model), no_grad():
+        model.eval()
+        for module, row in zip(model.modules(), found.layers, strict=True):
+            _observe(module, row, where)
+        try:
+            model(*inputs, **settings)
+        except MinidlError as error:
+            raise type(error)(f"summary: in {where[0]}: {error}") from error
+    found.multiply_adds = _each(sum(row.multiply_adds for row in found.layers), samples)
+    for row in found.layers:
+        row.multiply_adds = _each(row.multiply_adds, samples)
+
+
+def _observe(module: Module, row: LayerSummary, where: list[str]) -> None:
+    """Let an instance's `forward` tell its row of every call."""
+    forward = module.forward
+
+    def observed(*inputs: Any, **settings: Any) -> Any:
+        try:
+            output = forward(*inputs, **settings)
+        except MinidlError:
+            where.append(f"{row.path or 'the model'} ({row.kind})")
+            raise
+        row.calls += 1
+        row.output = _shapes(output)
+        row.multiply_adds += _products(module, output)
+        return output
+
+    module.forward = observed
+
+
+@contextmanager
+def _as_it_was(model: Module) -> Iterator[None]:
+    """Undo what the block does to attributes of modules, and to the random numbers taken."""
+    before = [(vars(module), dict(vars(module))) for module in model.modules()]
+    offset = default_generator.offset
+    try:
+        yield
+    finally:
+        default_generator.offset = offset
+        for attributes, values in before:
+            for name in attributes.keys() - values.keys():
+                del attributes[name]
+            attributes.update(values)
+
+
+def _products(module: Module, output: Any) -> int:
+    """How many products with its weights the module computed."""
+    if isinstance(module, _BY_ROWS) and isinstance(output, Tensor):
+        return output.size * (module.weight.size // max(len(module.weight), 1))
+    if isinstance(module, _SCALING) and module.weight is not None:
+        return output.size
+    return 0
+
+
+_BY_ROWS = Conv2d, Linear  # each number of the output is made with a row, weight[i]
+_SCALING = BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm  # and here with a single weight
+
+
+def _shapes(output: Any) -> Any:
+    """The shapes of tensors, in the same tuples, lists and dicts."""
+    if isinstance(output, dict):
+        return {key: _shapes(value) for key, value in output.items()}
+    if isinstance(output, tuple | list):
+        return [_shapes(value) for value in output]
+    return tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+
+
+def _words(shapes: Any) -> str:
+    """Shapes as they stand in the table."""
+    if isinstance(shapes, dict):
+        return ", ".join(f"{key}: {_words(value)}" for key, value in shapes.items())
+    return ", ".join(map(_words, shapes)) if isinstance(shapes, list) else str(shapes)
+
+
+def _each(total: float, samples: int) -> float:
+    """The share of one sample; whole if it is whole."""
+    return total / samples if total % samples else total // samples
+
+
+def _count(n: float) -> str:
+    return f"{n:,}" if isinstance(n, int) else f"{n:,.1f}"

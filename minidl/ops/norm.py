@@ -1,0 +1,103 @@
+"""Normalisation: subtract the mean, divide by the standard deviation, scale and shift.
+
+They differ in what a mean is taken over.  Of an input (N, C, H, W), batch norm takes one mean for
+each channel, over N, H and W; group norm one for each sample and group of channels; layer norm, of
+an input (…, D), one for each row of D.  The variance is that of the centred values, which loses
+nothing where the mean is large: Σ (x − mean)² / n.
+"""
+
+from minidl.autograd.primitive import composite
+from minidl.errors import ArgumentError, ShapeError
+
+
+@composite(constants=(1, 2))
+def batch_norm(xp, x, weight=None, bias=None, /, eps=1e-5):
+    """y = (x − mean) / √(var + eps) · weight + bias, with the mean and variance of each channel.
+
+    x       (N, C) or (N, C, …); weight and bias: (C,)
+    gives   y, and the mean and the variance (divided by n), (C,) each, as constants
+
+    Ioffe, Szegedy 2015.
+    """
+    _check_channels(x, weight, bias)
+    if eps <= 0:
+        raise ArgumentError(f"eps must be above 0, since a variance may be 0; got {eps}")
+    axes = (0, *range(2, x.ndim))
+    y, mean, var = _standardised(xp, x, axes, eps)
+    return _of_channels(xp, y, weight, bias), xp.squeeze(mean, axes), xp.squeeze(var, axes)
+
+
+@composite
+def batch_norm_inference(xp, x, mean, var, weight=None, bias=None, /, eps=1e-5):
+    """y = (x − mean) / √(var + eps) · weight + bias, with a mean and variance that are given.
+
+    x: (N, C) or (N, C, …); mean, var, weight and bias: (C,), for each channel.
+    """
+    _check_channels(x, mean, var, weight, bias)
+    y = (x - _along(xp, mean, x)) / _along(xp, xp.sqrt(var + eps), x)
+    return _of_channels(xp, y, weight, bias)
+
+
+@composite
+def layer_norm(xp, x, weight=None, bias=None, /, *, normalized_shape, eps=1e-5):
+    """y = (x − mean) / √(var + eps) · weight + bias, over the last axes, of `normalized_shape`.
+
+    x: (…, *normalized_shape); weight and bias: normalized_shape.  Ba, Kiros, Hinton 2016.
+    """
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or x.shape[-len(shape) :] != shape:
+        needs = ", ".join(map(str, ("…", *shape)))
+        raise ShapeError(f"needs x of shape ({needs}), and at least one axis; got {x.shape}")
+    for given in (weight, bias):
+        if given is not None and given.shape != shape:
+            raise ShapeError(f"needs weight and bias of shape {shape}; got {given.shape}")
+    y, _, _ = _standardised(xp, x, tuple(range(-len(shape), 0)), eps)
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+@composite
+def group_norm(xp, x, weight=None, bias=None, /, *, num_groups, eps=1e-5):
+    """y = (x − mean) / √(var + eps) · weight + bias, over the channels of a group of each sample.
+
+    x: (N, C) or (N, C, …), where the number of groups divides C; weight and bias: (C,).
+    Wu, He 2018.
+    """
+    _check_channels(x, weight, bias)
+    n, channels, *rest = x.shape
+    if num_groups < 1 or channels % num_groups:
+        raise ArgumentError(f"{num_groups} groups do not divide {channels} channels")
+    grouped = xp.reshape(x, (n, num_groups, channels // num_groups, *rest))
+    y, _, _ = _standardised(xp, grouped, tuple(range(2, grouped.ndim)), eps)
+    return _of_channels(xp, xp.reshape(y, x.shape), weight, bias)
+
+
+def _standardised(xp, x, axes, eps):
+    """(x − mean) / √(var + eps) over the axes, the mean, and the variance."""
+    mean = xp.mean(x, axis=axes, keepdims=True)
+    centred = x - mean
+    var = xp.mean(centred * centred, axis=axes, keepdims=True)
+    return centred / xp.sqrt(var + eps), mean, var
+
+
+def _of_channels(xp, x, weight, bias):
+    """x·weight + bias, with a weight and a bias for each channel; None for neither."""
+    y = x if weight is None else x * _along(xp, weight, x)
+    return y if bias is None else y + _along(xp, bias, x)
+
+
+def _along(xp, values, x):
+    """One value for each channel, with axes of length 1 in place of the other axes of x."""
+    return xp.reshape(values, (1, -1) + (1,) * (x.ndim - 2))
+
+
+def _check_channels(x, *vectors):
+    """Raise unless x is (N, C, …), and each of the vectors, where there is one, (C,)."""
+    if x.ndim < 2:
+        raise ShapeError(f"needs x of shape (N, C) or (N, C, …); got {x.shape}")
+    for vector in vectors:
+        if vector is not None and vector.shape != x.shape[1:2]:
+            raise ShapeError(
+                f"needs one number for each of the {x.shape[1]} channels of {x.shape}; got "
+                f"{vector.shape}"
+            )

@@ -1,0 +1,109 @@
+"""Pooling: of each window of a picture one number, its largest or its mean.
+
+x is (N, C, H, W), or one sample (C, H, W).  Sizes, strides and paddings are one number for both
+axes, or two; the stride is the size of the window if it is left out.
+"""
+
+from minidl.autograd.primitive import composite
+from minidl.backends import pooling
+from minidl.ops.window import padded, taps
+
+
+def _views(xp, x, rows, columns):
+    """For each place of the window, what it sees of x, with zeros in the padding: (…, *output)."""
+    before, after = (rows.padding, columns.padding), (rows.overhang, columns.overhang)
+    x = padded(xp, x, before, after)
+    _, size, stride, _, dilation, count = zip(rows, columns, strict=True)
+    return [x[tap] for tap in taps(size, stride, dilation, count)]
+
+
+def _places(xp, x, rows, columns):
+    """The number, row by row, of each place that each window sees: (places, *output).
+
+    What lies in the padding repeats the first place that the window does see.
+    """
+    height, width = x.shape[-2:]
+    numbers = xp.reshape(xp.arange(1, height * width + 1, device=x.device), (height, width))
+    places = xp.stack(_views(xp, numbers, rows, columns)) - 1
+    first = xp.min(xp.where(places < 0, height * width, places), axis=0)
+    return xp.where(places < 0, first, places)
+
+
+def _means(xp, x, spans, axis):
+    """The mean of each span of an axis that is counted from the end."""
+    rest = (slice(None),) * (-1 - axis)
+    means = [xp.mean(x[(..., slice(*span), *rest)], axis=axis) for span in spans]
+    return xp.stack(means, axis=axis)
+
+
+def _divisors(xp, x, *how):
+    return xp.asarray(pooling.divisors(*how), device=x.device)
+
+
+@composite
+def max_pool2d(
+    xp,
+    x,
+    /,
+    kernel_size,
+    stride=None,
+    padding=0,
+    dilation=1,
+    ceil_mode=False,
+    return_indices=False,
+):
+    """y = the largest x of the window, NaN if one is;   dy goes where it came from.
+
+    padding           places around the picture that are never chosen; at most half the window
+    dilation          how far the places of the window lie apart
+    ceil_mode         whether one more window may stick out at the end
+    return_indices    also give the place of each y in its plane, numbered row by row: of equals
+                      the first, of NaNs the last
+    """
+    geometry = (kernel_size, stride, padding, dilation, ceil_mode)
+    rows, columns = pooling.windows("max_pool2d", x.shape, *geometry)
+    *batch, height, width = x.shape
+    places, flat = _places(xp, x, rows, columns), xp.reshape(x, (*batch, height * width))
+    seen = flat[..., places]
+    equal = seen == xp.max(seen, axis=-3, keepdims=True)
+    first_of_equals = xp.min(xp.where(equal, places, height * width), axis=-3)
+    last_nan = xp.max(xp.where(seen != seen, places, -1), axis=-3)
+    indices = xp.where(last_nan < 0, first_of_equals, last_nan)
+    flat_indices = xp.reshape(indices, (*batch, rows.count * columns.count))
+    y = xp.reshape(xp.take_along_axis(flat, flat_indices, axis=-1), indices.shape)
+    return (y, indices) if return_indices else y
+
+
+@composite
+def avg_pool2d(
+    xp,
+    x,
+    /,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+    divisor_override=None,
+):
+    """y = Σ x over the window / n;   dx = dy / n, from each window that x is in.
+
+    n is the number of places of the window, with the zeros of the padding (count_include_pad) or
+    without, or the divisor_override.
+    """
+    geometry = (kernel_size, stride, padding, 1, ceil_mode)
+    rows, columns = pooling.windows("avg_pool2d", x.shape, *geometry)
+    divisors = _divisors(xp, x, rows, columns, count_include_pad, divisor_override)
+    x = x if x.dtype.kind == "f" else x / 1  # small integers would overflow
+    return sum(_views(xp, x, rows, columns)) / divisors
+
+
+@composite
+def adaptive_avg_pool2d(xp, x, /, output_size):
+    """y = the mean of the window, of which there are output_size, whatever the size of x.
+
+    Window i of m along an axis of length n is ⌊i·n / m⌋ … ⌈(i + 1)·n / m⌉.  An entry of
+    output_size that is None keeps the length.
+    """
+    rows, columns = pooling.adaptive("adaptive_avg_pool2d", x.shape, output_size)
+    return _means(xp, _means(xp, x, rows, -2), columns, -1)

@@ -1,0 +1,113 @@
+"""The comparison with other libraries: that both sides do the same work, and what is made of it."""
+
+import json
+from collections.abc import Iterable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bench import libraries, measure, report, workloads
+from bench.errors import BenchError, MissingTaskError
+from bench.report import Row
+from bench.workloads import WORKLOADS, Fresh
+from tests.oracle import torch
+
+SMALL = {
+    "classifier": workloads.classifier(20, 32, 4, batch=16),
+    "convnet": workloads.convnet(batch=2, side=11),
+    "convolution": workloads.convolution(2, (3, 4), side=6, kernel=3),
+    "depthwise convolution": workloads.convolution(2, (4, 4), 6, kernel=3, padding=1, groups=4),
+    "batchnorm": workloads.batchnorm(4, 3, 5, 6),
+    "maxpool": workloads.maxpool(2, 3, 7, 6, kernel=2),
+    "elementwise": workloads.elementwise(1000),
+    "softmax_ce": workloads.softmax_ce(16, 10),
+    "embedding": workloads.embedding(50, 8, ids=20),
+    "adam": workloads.adam((3, 4), (5,)),
+    "fused adam": workloads.adam((3, 4), (5,), fused=True),
+}
+TIMED = {name: work for name, work in WORKLOADS.items() if not isinstance(work, Fresh)}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_tasks_do_in_minidl_what_they_do_in_pytorch(name):
+    torch.set_num_threads(1)
+    sides = [libraries.load(library) for library in ("minidl", "torch")]
+    measure.prepare(name, SMALL[name], sides)
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_every_workload_has_a_task_and_a_least_cost(name):
+    assert callable(libraries.task(libraries.load("minidl"), TIMED[name].task))
+    assert TIMED[name].flops > 0
+    assert TIMED[name].bytes > 0
+
+
+def test_the_small_workloads_are_of_every_task():
+    assert {work.task for work in SMALL.values()} == {work.task for work in TIMED.values()}
+
+
+@pytest.mark.parametrize("name", [n for n, work in WORKLOADS.items() if isinstance(work, Fresh)])
+def test_what_new_interpreters_do_exists(name):
+    work = WORKLOADS[name]
+    assert work.action in ("import", "first-step")
+    assert work.workload is None or work.workload in TIMED
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_arguments_are_drawn_anew_and_alike(name):
+    one, other = SMALL[name].arguments(), SMALL[name].arguments()
+    np.testing.assert_equal(one, other)
+    assert not any(np.shares_memory(x, y) for x in arrays_in(one) for y in arrays_in(other))
+
+
+def arrays_in(value):
+    """The arrays of a nested structure."""
+    if isinstance(value, np.ndarray):
+        return [value]
+    values = value.values() if isinstance(value, dict) else value
+    return [x for y in values for x in arrays_in(y)] if isinstance(values, Iterable) else []
+
+
+def test_the_least_cost_of_a_convolution():
+    work = workloads.convolution(2, (6, 4), side=5, kernel=3, padding=1, groups=2)
+    places, weights = 2 * 4 * 5 * 5, 4 * 3 * 3 * 3
+    assert work.flops == 3 * 2 * places * 3 * 3 * 3, "each place sums over half of the channels"
+    assert work.bytes == 4 * 2 * (2 * 6 * 5 * 5 + places + weights + 4)
+
+
+def library(result):
+    """A library whose only task gives this."""
+    return SimpleNamespace(
+        __name__="library", numpy=np.asarray, elementwise=lambda **_: lambda: [result]
+    )
+
+
+@pytest.mark.parametrize("other", [[1.0, 2.001], [1.0, np.nan], [1.0], [[1.0, 2.0]]])
+def test_sides_that_disagree_are_not_compared(other):
+    sides = library(np.array([1.0, 2.0])), library(np.array(other))
+    with pytest.raises(BenchError, match="result 0 of step 0 differs"):
+        measure.prepare("name", SMALL["elementwise"], sides)
+
+
+def test_what_a_library_lacks_is_said():
+    with pytest.raises(MissingTaskError, match="library has no maxpool"):
+        measure.prepare("name", SMALL["maxpool"], [library(0), library(0)])
+
+
+def test_the_last_line_is_json(capsys):
+    rows = [
+        Row("fast", "torch", minidl_ms=1.0, peer_ms=4.0, floor_ms=0.5),
+        Row("slow", "torch", minidl_ms=2.0, peer_ms=2.0, minidl_peak_bytes=3e6),
+        Row("import-numpy", "numpy", minidl_ms=1.0, peer_ms=0.1),
+    ]
+    report.show(rows, {"adam": "it has no optimisers"}, "torch", {"threads": 1}, as_json=True)
+    *table, last = capsys.readouterr().out.strip().splitlines()
+    assert "adam is left out: it has no optimisers" in table
+    found = json.loads(last)
+    assert [row["ratio"] for row in found["rows"]] == [4.0, 1.0, 0.1]
+    assert found["rows"][0]["floor_share"] == 0.5
+    assert found["rows"][1]["minidl_peak_bytes"] == 3e6
+    assert (found["geomean"], found["worst"], found["worst_workload"]) == (2.0, 1.0, "slow")
+    assert found["skipped"] == {"adam": "it has no optimisers"}
+    assert found["threads"] == 1

@@ -1,0 +1,97 @@
+"""Elementary functions over all of float32, against float64."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from numba import njit
+from scipy import special
+
+from minidl.backends.kernels import vector_math
+
+# The function in float64, and the largest error in units in the last place.
+FUNCTIONS = {
+    "exp32": (np.exp, 1.02),
+    "expm1_32": (np.expm1, 1.45),
+    "log32": (np.log, 0.85),
+    "log1p_32": (np.log1p, 0.85),
+    "sigmoid32": (special.expit, 1.65),
+    "tanh32": (np.tanh, 1.4),
+    "erf32": (special.erf, 1.05),
+}
+
+
+@cache
+def looped(name):
+    """The function on whole arrays, compiled as the kernels that use it are."""
+    function = getattr(vector_math, name)
+
+    @njit(fastmath={"contract"}, error_model="numpy")
+    def loop(x, y):
+        for i in range(x.size):
+            y[i] = function(x[i])
+
+    def on_array(x):
+        y = np.empty_like(x)
+        loop(x, y)
+        return y
+
+    on_array.code = loop
+    return on_array
+
+
+SPECIAL = [0, 1, np.inf, np.nan, 1.4e-45, 1.1754944e-38, 88.72283, 88.72284, 103.97, 104, 3e38]
+
+
+def patterns(step):
+    """Every step-th bit pattern of float32, in pieces: all signs, exponents, infinities, NaNs."""
+    yield np.array([*SPECIAL, *np.negative(SPECIAL)], np.float32)
+    for start in range(0, 2**32, 2**26):
+        bits = np.arange(start, min(start + 2**26, 2**32), step, dtype=np.int64)
+        yield bits.astype(np.uint32).view(np.float32)
+
+
+@pytest.mark.parametrize("step", [997, pytest.param(1, marks=pytest.mark.full)])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_over_all_of_float32(name, step):
+    reference, most = FUNCTIONS[name]
+    function = looped(name)
+    for x in patterns(step):
+        y = function(x)
+        with np.errstate(all="ignore"):
+            exact = reference(x.astype(np.float64))
+            rounded = exact.astype(np.float32)
+        finite = np.isfinite(rounded)
+        np.testing.assert_array_equal(y[~finite], rounded[~finite])
+        assert np.isfinite(y[finite]).all()
+        ulp = np.abs(y[finite] - exact[finite]) / np.spacing(np.abs(rounded[finite]))
+        assert ulp.max(initial=0) <= most
+        signed = ~np.isnan(rounded)
+        np.testing.assert_array_equal(np.signbit(y[signed]), np.signbit(rounded[signed]))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_loops_are_made_of_vector_instructions(name):
+    """LLVM multiplies vectors, and calls no function for a single element."""
+    function = looped(name)
+    function(np.ones(3, np.float32))
+    (code,) = function.code.inspect_llvm().values()
+    assert "fmul contract <" in code or "fmul <" in code
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 31, 32, 33, 1000])
+def test_sums_and_extremes_of_rows(size):
+    x = np.random.default_rng(size).standard_normal(size).astype(np.float32)
+    y = np.flip(x).copy()
+    assert vector_math.sum32(x) == pytest.approx(x.sum(dtype="float64"), abs=1e-4)
+    assert vector_math.dot32(x, y) == pytest.approx((x * y).sum(dtype="float64"), abs=1e-4)
+    assert largest(x) == x.max()
+    assert largest(-abs(x)) == -abs(x).min()
+    x[size // 2] = np.inf
+    assert largest(x) == np.inf
+    assert largest(np.full(size, -np.inf, np.float32)) == -np.inf
+
+
+@njit
+def largest(x):
+    return vector_math.largest32(x)
