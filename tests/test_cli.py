@@ -74,9 +74,8 @@ def test_the_full_runs_on_large_data_reach_the_stated_accuracy(capsys, model, se
     assert result(capsys, settings, model)["test_accuracy"] >= stated
 
 
-@pytest.mark.parametrize("model", ["mlp", "cnn"])
-@pytest.mark.parametrize("data", ["mnist", "fashion-mnist"])
-def test_other_data_is_learned_for_ten_epochs(capsys, monkeypatch, data, model):
+@pytest.mark.parametrize(("model", "data"), [("mlp", "mnist"), ("cnn", "fashion-mnist")])
+def test_other_data_is_learned_for_ten_epochs(capsys, monkeypatch, model, data):
     """Light and dark pictures, in place of what would be fetched."""
     light = np.random.default_rng(0).integers(0, 2, 64)
     pictures = np.ones((64, 1, 28, 28), "float32") * light[:, None, None, None]

@@ -9,7 +9,7 @@ import pytest
 
 import minidl
 from minidl import nn, ops
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, GradientError, ShapeError
 from minidl.testing import gradcheck
 from tests.helpers import assert_all_close, assert_close
 from tests.oracle import torch
@@ -189,6 +189,16 @@ def test_training_between_use_and_its_gradient():
     layer.train()(x)
     (found,) = minidl.gradients(y, [x])
     assert_close(found, expected, 1e-6)
+
+
+def test_a_gradient_of_statistics_that_were_written_since_is_refused():
+    layer = nn.BatchNorm1d(4).eval()
+    x = minidl.tensor(batches((6, 4))[2], requires_grad=True)
+    with minidl.higher_order():
+        y = (layer(x) ** 2).sum()
+        layer.train()(x)
+    with pytest.raises(GradientError, match="written in place before backward"):
+        minidl.gradients(y, [x], create_graph=True)
 
 
 def test_running_statistics_take_no_gradient():

@@ -67,7 +67,7 @@ def primitive(
                 if result is NotImplemented:
                     result = body(backend, *arrays, **settings)
             except EXPLAINED as error:
-                split(inputs, settings)  # says so if a setting is missing or unknown
+                split.check(inputs, settings)
                 raise _explained(name, inputs, error) from error
             return _record(mode, operation, backend, inputs, edges, settings, result, constants)
 
@@ -100,6 +100,7 @@ def composite(
             try:
                 result = NotImplemented if kernel is None else kernel(*arrays, **settings)
             except EXPLAINED as error:
+                split.check(inputs, settings)
                 raise _explained(name, inputs, error) from error
             if result is not NotImplemented:
                 return _record(mode, operation, backend, inputs, edges, settings, result, constants)
@@ -108,6 +109,9 @@ def composite(
             value = body(engine.differentiable, *tensors, **settings)
         except MinidlError as error:
             raise _explained(name, inputs, error) from error
+        except TypeError:
+            split.check(inputs, settings)
+            raise
         if not constants:
             return value
         return tuple(x.detach() if i in constants else x for i, x in enumerate(value))
@@ -126,18 +130,27 @@ class _Arguments:
         arrays = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.count = -1 if self.variadic else len(arrays)
+        self.needed = sum(p.default is p.empty for p in arrays)
         self.names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
 
     def __call__(self, given: tuple, settings: dict) -> tuple[tuple, dict]:
         """The arrays, None for those left out, and the settings by name."""
+        if self.variadic:
+            return given, settings
+        beyond = given[self.count :]
+        names = self.names[: len(beyond)]
+        fits = self.needed <= len(given) and len(beyond) == len(names)
+        if not fits or not settings.keys().isdisjoint(names):
+            self.check(given, settings)
+        arrays = given[: self.count] + (None,) * (self.count - len(given))
+        return arrays, {**dict(zip(names, beyond, strict=True)), **settings}
+
+    def check(self, given: tuple, settings: dict) -> None:
+        """Raise if an argument is missing, unknown, or there twice."""
         try:
             self.signature.bind(*given, **settings)
         except TypeError as error:
             raise TypeError(f"{self.name}{self.signature}: {error}") from None
-        if self.variadic:
-            return given, settings
-        arrays = given[: self.count] + (None,) * (self.count - len(given))
-        return arrays, {**dict(zip(self.names, given[self.count :], strict=False)), **settings}
 
     def dress(self, operation: Any) -> Any:
         """Give the operation its body, and the signature that its users see."""

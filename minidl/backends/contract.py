@@ -101,7 +101,7 @@ SERVICES = {
 }
 
 KERNELS = {
-    "conv2d": "(x, weight, bias, stride, padding, dilation, groups)  tiles of sums, no windows copied",
+    "conv2d": "(x, weight, bias, stride, padding, dilation, groups)  in tiles, no windows copied",
     "conv2d_relu": "(x, weight, bias, …)  likewise, with max(y, 0) while y is written",
     "cross_entropy": "(logits, target, *, reduction)  softmax, logarithm and choice in one pass",
     "dropout": "(x, p, *, key)  random numbers that stay in the cache; one byte an element saved",

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from minidl.backends.window import Pair, is_number, output_length, pair
+from minidl.backends.window import Pair, is_number, output_length, pair, remembered
 from minidl.errors import ArgumentError, ShapeError
 
 
@@ -38,6 +38,7 @@ class Windows(NamedTuple):
         return [min(self.size, end - i * self.stride) for i in range(self.count)]
 
 
+@remembered
 def windows(
     name: str,
     shape: tuple[int, ...],

@@ -4,12 +4,29 @@ Along an axis of some length, with that many places of padding before and after 
 at i·stride − padding, and its places lie `dilation` apart.
 """
 
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from numbers import Integral
 from typing import Any, NamedTuple
 
 from minidl.errors import ArgumentError, ShapeError
 
 Pair = tuple[int, int]
+
+
+def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep what the function gave for these arguments, where they can be remembered."""
+    known = lru_cache(maxsize=512, typed=True)(function)
+
+    @wraps(function)
+    def remembering(*arguments: Any) -> Any:
+        try:
+            hash(arguments)
+        except TypeError:  # a list
+            return function(*arguments)
+        return known(*arguments)
+
+    return remembering
 
 
 def pair(name: str, setting: str, value: Any, least: int) -> Pair:
@@ -67,6 +84,7 @@ class Convolution(NamedTuple):
     output: Pair  # how many windows
 
 
+@remembered
 def convolution(
     name: str,
     x: tuple[int, ...],

@@ -85,7 +85,7 @@ class _BatchNorm(_Norm):
                 f"{tuple(x.shape)}; use a larger batch, or eval()"
             )
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
-        if self.training and self.track_running_stats:
+        if self.running_mean is not None:
             self._track(mean, var, count)
         return y
 

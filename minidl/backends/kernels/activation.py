@@ -33,8 +33,8 @@ _TWO_OVER_ROOT_PI, _ROOT_HALF = _F(2 / np.sqrt(np.pi)), _F(np.sqrt(0.5))
 _ROOT_TWO_OVER_PI, _CUBIC = _F(np.sqrt(2 / np.pi)), _F(0.044715)
 _DENSITY = _F(1 / np.sqrt(2 * np.pi))  # of the normal distribution, at 0
 
-# The elements from which on a kernel beats the NumPy calls of the body: of one call, which has vector
-# instructions for this function; of two comparisons and choices; of four calls and more.
+# The elements from which on a kernel beats the NumPy calls of the body: of a single one, which has
+# vector instructions for the function; of two comparisons and choices; of four calls and more.
 _FEWEST_FOR_ONE, _FEWEST_FOR_TWO, _FEWEST_FOR_MANY = 16384, 2048, 256
 
 
@@ -70,11 +70,12 @@ class _Pass:
         return result
 
 
-# The loops are defined here, with the formulas: Numba's cache looks whether *this* file changed.
+# The loops are defined here, with the formulas: Numba's cache looks whether *this* file changed.  A
+# name of its own gives each loop files of its own there, so that processes that fill the cache at
+# once do not take one for the other.
 
 
 def _loop_over_one(formula: Callable[..., Any]) -> Any:
-    @parallel
     def loop(x, y, settings, pieces):
         for piece in prange(pieces):
             start, stop = share(x.size, piece, pieces)
@@ -82,11 +83,11 @@ def _loop_over_one(formula: Callable[..., Any]) -> Any:
             for i in range(part.size):
                 result[i] = formula(part[i], *settings)
 
-    return loop
+    loop.__qualname__ = f"{formula.__name__}.over_one"
+    return parallel(loop)
 
 
 def _loop_over_two(formula: Callable[..., Any]) -> Any:
-    @parallel
     def loop(x, dy, dx, settings, pieces):
         for piece in prange(pieces):
             start, stop = share(x.size, piece, pieces)
@@ -94,7 +95,8 @@ def _loop_over_two(formula: Callable[..., Any]) -> Any:
             for i in range(part.size):
                 result[i] = formula(part[i], gradient[i], *settings)
 
-    return loop
+    loop.__qualname__ = f"{formula.__name__}.over_two"
+    return parallel(loop)
 
 
 def _suits(x: np.ndarray, fewest: int) -> bool:
@@ -375,4 +377,6 @@ _passed = _Pass(_passed_formula, 0.3)
 
 def passed(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy where y is positive, else 0."""
-    return _passed.back(y, dy) if _suits(y) else np.where(y > 0, dy, y.dtype.type(0))
+    return (
+        _passed.back(y, dy) if _suits(y, _FEWEST_FOR_TWO) else np.where(y > 0, dy, y.dtype.type(0))
+    )

@@ -51,6 +51,7 @@ class Plan(NamedTuple):
     step_x: int
     block: int  # rows that are computed at a time
     run: int  # positions from the first to the last of them, in whole vectors
+    products: int  # of two numbers, for one group of one picture
     # The factors.
     weight_group: int  # how far apart the weights of two groups lie
     rows: np.ndarray  # where the weights of an output begin; the last again to fill a tile
@@ -108,6 +109,7 @@ def forward(at: Convolution, channels: int, outputs: int) -> Plan:
         1,
         1,
         *_block(channels, at.output[0], plane[1], at.output[1]),
+        outputs * depth * at.output[0] * plane[1],
         outputs * depth,
         _whole_tiles(outputs) * depth,
         np.arange(depth, dtype=np.int64),
@@ -161,6 +163,7 @@ def backward(at: Convolution, channels: int, outputs: int) -> Plan:
         np.array(targets, np.int64),
         *at.stride,
         *_block(outputs, targets[0][2], plane[1], targets[0][3]),
+        channels * len(depth_a) * targets[0][2] * plane[1],
         outputs * channels * kh * kw,
         _whole_tiles(channels) * (kh * kw),
         np.array(depth_a, np.int64),

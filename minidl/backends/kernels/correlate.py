@@ -37,8 +37,7 @@ def correlate(
 ) -> None:
     """y = Σ x·w + b as the plan says, of x where `passes` is positive."""
     units = x.shape[0] * plan.groups
-    operations = units * plan.outputs * int(plan.targets[:, 1].sum()) * plan.run
-    pieces = threads.pieces(operations / SPEED)
+    pieces = threads.pieces(units * plan.products / SPEED)
     splits = 1 if units % pieces == 0 or units > 4 * pieces else pieces
     space = scratch(pieces, plan.space + ROWS * (plan.run + LANES))
     _correlate(code(), x, passes, weight, bias, y, np.float32(least), plan, splits, space, pieces)

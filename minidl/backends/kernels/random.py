@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import compiled, parallel, share
+from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.philox import KEY_STEPS, LOW, MULTIPLIERS
 
 _U = np.uint64
@@ -88,7 +88,7 @@ def _number(high: Any, low: Any, single: Any) -> Any:
     return np.float64(np.int64((high << _WORD | low) >> _U(11))) * 2.0**-53
 
 
-@compiled
+@inner
 def _fill(u, seed, counter):
     """Numbers of the blocks from counter on."""
     single = u.itemsize == 4
@@ -120,7 +120,7 @@ def _dropout(x, y, dropped, p, kept, seed, offset, pieces):
             _drop(part, x[first:last], y[first:last], dropped[first:last], p, kept)
 
 
-@compiled
+@inner
 def _drop(u, x, y, dropped, p, kept):
     for i in range(u.size):
         dropped[i] = u[i] < p
@@ -134,7 +134,7 @@ def _dropout_back(dropped, dy, dx, kept, pieces):
         _drop_back(dropped[start:stop], dy[start:stop], dx[start:stop], kept)
 
 
-@compiled
+@inner
 def _drop_back(dropped, dy, dx, kept):
     for i in range(dx.size):
         dx[i] = 0 if dropped[i] else dy[i] / kept

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import compiled, parallel, share
+from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.kernels.vector_math import dot32, exp32, exponentials32, log32, sum32
 
 _F = np.float32
@@ -104,7 +104,7 @@ def _columns(x, y, logarithmic, pieces):
             _block(x[outer], y[outer], slice(first, first + _COLUMNS), logarithmic)
 
 
-@compiled
+@inner
 def _block(x, y, columns, logarithmic):
     largest = x[0][columns].copy()
     width, total = largest.size, np.zeros(largest.size, _F)
@@ -141,7 +141,7 @@ def _columns_back(y, dy, dx, logarithmic, pieces):
             _block_back(y[outer], dy[outer], dx[outer], columns, logarithmic)
 
 
-@compiled
+@inner
 def _block_back(y, dy, dx, columns, logarithmic):
     width = y[0][columns].size
     total = np.zeros(width, _F)
