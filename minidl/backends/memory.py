@@ -1,9 +1,9 @@
 """Memory that was freed is kept for the next step.
 
 A training step frees what it allocated, and the next one asks for the same again.  The GNU C
-library gives large blocks back to the system at once, and takes new ones page by page, each of which
-the system fills with zeros first: a quarter of the time that a small convolutional network takes.
-So it is told to keep them.  What a process has freed, up to a gigabyte of it, stays with it.
+library gives large blocks back to the system at once, and takes new ones page by page, which the
+system fills with zeros first: a quarter of the time that a small convolutional network takes.  So
+it is told to keep them.  What a process has freed, up to a gigabyte of it, stays with it.
 """
 
 import ctypes

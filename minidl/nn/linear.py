@@ -130,7 +130,7 @@ class Sequential(Module):
 
 
 def _joins(layer: Module, following: Module | None) -> bool:
-    """Whether the layer can do the ReLU after it, and nobody has put another forward into either."""
+    """Whether the layer can do the ReLU after it, and both have the forward of their class."""
     return (
         type(following) is ReLU
         and "forward_relu" in vars(type(layer))
