@@ -237,6 +237,18 @@ def test_a_variance_too_large_for_float32_is_infinite():
     assert var == np.inf
 
 
+@pytest.mark.parametrize("name", ["batch_norm", "batch_norm_inference", "layer_norm"])
+def test_sums_over_many_rows_are_precise(name):
+    arrays = arrays_of(name, (100_000, 2), "float32")
+    found, exact = [], []
+    for dtype, results in (("float32", found), ("float64", exact)):
+        inputs = [minidl.asarray(np.asarray(a, dtype), requires_grad=True) for a in arrays]
+        y = ours(name, inputs[0], inputs[1:])
+        y = y[0] if type(y) is tuple else y
+        results += minidl.gradients((y * 0.1 + y**2).sum(), inputs[-2:])
+    np.testing.assert_allclose(found, exact, rtol=3e-7)
+
+
 @pytest.mark.parametrize("constant", [0.0, 0.1, -12345.678, 1e10])
 @pytest.mark.parametrize("name", ["batch_norm", "layer_norm", "group_norm"])
 def test_the_kernels_make_0_of_constants(name, constant):

@@ -13,7 +13,7 @@ from numba import prange
 
 from minidl.backends import cpu, threads
 from minidl.backends.kernels.compile import parallel, share
-from minidl.backends.kernels.norm import BACKWARD, FEW, FORWARD, inline, of_channels, variance
+from minidl.backends.kernels.norm import BACKWARD, FEW, FORWARD, inline, of_channels
 
 _COLUMNS = 1024  # so many columns of a few vectors fit into the first-level cache
 
@@ -130,7 +130,10 @@ def _batch_forward(x, y, table, eps, known, rows, sums, vectors, pieces):
 
 @inline
 def _find_moments(x, channel, channels, rows, length, sums, mean, var):
-    """The mean and the variance of some channels, by differences from an element of each."""
+    """The mean and the variance of some channels, by differences from an element of each.
+
+    As in `norm._moments`; but a mean is asked for even where that element is infinite.
+    """
     origin, first, second = sums[0], sums[1], sums[2]
     count = x.shape[0] * rows * length
     for c in range(channels):
@@ -147,7 +150,7 @@ def _find_moments(x, channel, channels, rows, length, sums, mean, var):
     for c in range(channels):
         total = _sum_of(first, c, length) / count
         mean[channel + c] = origin[c * length] + total
-        var[channel + c] = variance(total, _sum_of(second, c, length) / count)
+        var[channel + c] = _sum_of(second, c, length) / count - total * total
 
 
 @parallel

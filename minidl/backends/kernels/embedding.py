@@ -6,7 +6,7 @@ import numpy as np
 from numba import prange
 
 from minidl.backends import cpu, threads
-from minidl.backends.kernels.compile import compiled, parallel, share
+from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.rows import RowGradient
 from minidl.errors import BoundsError
 
@@ -46,7 +46,7 @@ def _take_rows(table, rows, values, pieces):
     return -1
 
 
-@compiled
+@inner
 def _take_rows_piece(table, rows, values):
     for i in range(rows.size):
         row = rows[i]
@@ -70,7 +70,7 @@ def _add_rows(table, rows, values, pieces):
         _add_rows_piece(table[start:stop], start, rows, values)
 
 
-@compiled
+@inner
 def _add_rows_piece(table, start, rows, values):
     table[:] = 0
     for i in range(rows.size):

@@ -151,16 +151,13 @@ def _row_backward(dy, x, mean, inverse, weight, dx, products, sums):
         sums[j] += dy[j]
 
 
-@inline
-def variance(mean, squares):
-    """Σ (x − mean)² / n, from the means of x and x²; rounding does not get it below 0."""
-    var = squares - mean * mean
-    return 0.0 if var < 0 else var
-
-
 @_in_any_order
 def _moments(x):
-    """The mean and the variance of a row, by differences from its first element."""
+    """The mean and the variance of a row, Σ d² / n − (Σ d / n)², d = x − its first element.
+
+    No digits are lost in that difference: since the element is one of x, the second term is less
+    than n times the result (Chan, Golub, LeVeque 1983).
+    """
     origin = np.float64(x[0])
     first = second = 0.0
     for j in range(x.size):
@@ -168,7 +165,7 @@ def _moments(x):
         first += centred
         second += centred * centred
     first /= x.size
-    return origin + first, variance(first, second / x.size)
+    return origin + first, second / x.size - first * first
 
 
 @_in_any_order

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import compiled, parallel, share
+from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.kernels.pool_by_twos import largest_by_twos, largest_by_twos_back
 from minidl.backends.pooling import Windows, adaptive, divisors, windows
 
@@ -173,7 +173,7 @@ def _max(x, y, taken, rows, columns, phases, offsets, first, pieces):
         _max_piece(*part, rows, columns, phases, offsets, first)
 
 
-@compiled
+@inner
 def _max_piece(x, y, taken, rows, columns, phases, offsets, first):
     """Every place of the window in turn challenges the best so far, of all windows at once.
 
@@ -238,7 +238,7 @@ def _max_back(dy, taken, dx, rows, columns, offsets, pieces):
         _max_back_piece(dy[start:stop], taken[start:stop], dx[start:stop], rows, columns, offsets)
 
 
-@compiled
+@inner
 def _max_back_piece(dy, taken, dx, rows, columns, offsets):
     for p in range(dy.shape[0]):
         flat = dx[p].reshape(-1)
@@ -258,7 +258,7 @@ def _mean(x, y, rows, columns, divisors, pieces):
         _mean_piece(x[start:stop], y[start:stop], rows, columns, divisors)
 
 
-@compiled
+@inner
 def _mean_piece(x, y, rows, columns, divisors):
     """First the rows of a window are added up to one line, then the line."""
     zero = x.dtype.type(0)
@@ -283,7 +283,7 @@ def _mean_back(dy, dx, rows, columns, divisors, pieces):
         _mean_back_piece(dy[start:stop], dx[start:stop], rows, columns, divisors)
 
 
-@compiled
+@inner
 def _mean_back_piece(dy, dx, rows, columns, divisors):
     """The same line for all rows of a window."""
     line = np.empty(dx.shape[2], dx.dtype)
