@@ -52,6 +52,14 @@ LAYERS = [
     ("Flatten", {"start_dim": 0}, ()),
     ("Flatten", {}, (0, 3, 4)),
     *(("Dropout", {"p": p}, (3, 4)) for p in (0.0, 1.0)),
+    ("Conv2d", {"in_channels": 2, "out_channels": 4, "kernel_size": 3, "groups": 2}, (2, 2, 5, 4)),
+    ("MaxPool2d", {"kernel_size": 2}, (2, 3, 5, 4)),
+    ("AvgPool2d", {"kernel_size": (2, 3), "stride": 1, "padding": 1}, (2, 3, 5, 4)),
+    ("AdaptiveAvgPool2d", {"output_size": (2, 3)}, (2, 3, 5, 4)),
+    ("BatchNorm1d", {"num_features": 3}, (4, 3)),
+    ("BatchNorm2d", {"num_features": 3}, (2, 3, 5, 4)),
+    ("LayerNorm", {"normalized_shape": (3, 4)}, (2, 3, 4)),
+    ("GroupNorm", {"num_groups": 2, "num_channels": 4}, (2, 4, 3)),
 ]
 IN_PLACE = ["ReLU", "LeakyReLU", "ELU", "SiLU", "Dropout"]  # may be asked to overwrite the input
 LOSSES = [
@@ -66,7 +74,7 @@ LOSSES = [
         for shape in [(), (4,), (2, 3)]
     ),
 ]
-NO_ROW = {"Module", "Sequential"}  # tested below
+NO_ROW = {"Module", "Sequential", "Embedding"}  # tested below, and in test_embedding
 each_layer = pytest.mark.parametrize(("name", "settings", "shape"), LAYERS)
 each_loss = pytest.mark.parametrize(("name", "settings", "shape"), LOSSES)
 each_class = pytest.mark.parametrize("name", sorted({row[0] for row in LAYERS + LOSSES}))
@@ -79,8 +87,9 @@ def uniform(shape, dtype="float64", seed=0):
 
 def twins(name, settings, dtype="float64"):
     """The layer of minidl, and PyTorch's with the same parameters."""
-    given_dtype = {"dtype": dtype} if name == "Linear" else {}
-    ours = getattr(nn, name)(**settings, **given_dtype)
+    layer = getattr(nn, name)
+    takes_dtype = "dtype" in inspect.signature(layer).parameters
+    ours = layer(**settings, **({"dtype": dtype} if takes_dtype else {}))
     theirs = getattr(torch.nn, name)(**settings).to(getattr(torch, dtype))
     theirs.load_state_dict({key: torch.from_dlpack(x) for key, x in ours.state_dict().items()})
     return ours, theirs

@@ -64,7 +64,7 @@ class Conv2d(Module):
         return self._run(ops.conv2d, x)
 
     def forward_relu(self, x: Tensor) -> Tensor:
-        """max(forward(x), 0) in one operation: what Sequential calls for a ReLU that follows."""
+        """max(forward(x), 0) in one operation: what Sequential runs for a ReLU that follows."""
         return self._run(ops.conv2d_relu, x)
 
     def _run(self, operation: Any, x: Tensor) -> Tensor:

@@ -1,15 +1,13 @@
-"""Fully connected layers, and the shape around them."""
+"""Fully connected layers, and the shape before them."""
 
 import math
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.errors import DTypeError, MinidlError, describe
+from minidl.errors import MinidlError
 from minidl.nn import init
-from minidl.nn.activation import ReLU
 from minidl.nn.module import Module, Parameter, shape_error
 
 
@@ -42,7 +40,7 @@ class Linear(Module):
         return self._run(ops.linear, x)
 
     def forward_relu(self, x: Tensor) -> Tensor:
-        """max(forward(x), 0) in one operation: what Sequential calls for a ReLU that follows."""
+        """max(forward(x), 0) in one operation: what Sequential runs for a ReLU that follows."""
         return self._run(ops.linear_relu, x)
 
     def _run(self, operation: Any, x: Tensor) -> Tensor:
@@ -82,58 +80,3 @@ class Identity(Module):
     def forward(self, x: Tensor) -> Tensor:
         """The input."""
         return x
-
-
-class Sequential(Module):
-    """One module after another; their names are "0", "1" and so on."""
-
-    def __init__(self, *modules: Module) -> None:
-        for module in modules:
-            self.append(module)
-
-    def forward(self, x: Any) -> Any:
-        """The last module's output.
-
-        A layer and the ReLU after it run as one operation where the layer has one: the values are
-        the same, and memory is gone through once instead of twice.
-        """
-        for step in self._steps():
-            x = step(x)
-        return x
-
-    def _steps(self) -> Iterator[Callable[[Any], Any]]:
-        modules = list(self)
-        joined = False
-        for module, following in zip(modules, [*modules[1:], None], strict=True):
-            if not joined:  # with the layer before
-                joined = _joins(module, following)
-                yield module.forward_relu if joined else module
-            else:
-                joined = False
-
-    def append(self, module: Module) -> "Sequential":
-        """Add a module at the end."""
-        if not isinstance(module, Module):
-            raise DTypeError(f"Sequential: is made of modules; got {describe(module)}")
-        setattr(self, str(len(self)), module)
-        return self
-
-    def __iter__(self) -> Iterator[Module]:
-        return (part for part in vars(self).values() if isinstance(part, Module))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __getitem__(self, index: int | slice) -> Module:
-        modules = list(self)[index]
-        return Sequential(*modules) if isinstance(index, slice) else modules
-
-
-def _joins(layer: Module, following: Module | None) -> bool:
-    """Whether the layer can do the ReLU after it, and both have the forward of their class."""
-    return (
-        type(following) is ReLU
-        and "forward_relu" in vars(type(layer))
-        and "forward" not in vars(layer)
-        and "forward" not in vars(following)
-    )

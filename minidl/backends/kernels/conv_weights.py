@@ -75,9 +75,12 @@ def _weights_of_picture(code, x, dy, y, n, group, plan, positions, scratch, sums
             output = group * plan.outputs + block * COLUMNS
             outputs = min(COLUMNS, plan.outputs - block * COLUMNS)
             begin = (n * plan.groups * plan.outputs + output) * count + first
-            for o in range(outputs):
-                totals[output + o] += _pass_row(dy, y, begin + o * count, rows, o * _CHUNK, length)
-            turn(code, pointer(rows, 0), _CHUNK, outputs, length, pointer(chunk, 0), COLUMNS)
+            source, stride = pointer(dy, begin), count
+            if y.size:
+                _pass_rows(dy, y, begin, count, outputs, length, rows)
+                source, stride = pointer(rows, 0), _CHUNK
+            turn(code, source, stride, outputs, length, pointer(chunk, 0), COLUMNS)
+            _add_up(chunk, length, rows[:outputs], totals[output : output + outputs])
             vectors = (outputs + LANES - 1) // LANES
             for place in range(0, positions.places.size, ROWS):
                 tile(
@@ -87,21 +90,27 @@ def _weights_of_picture(code, x, dy, y, n, group, plan, positions, scratch, sums
                 )  # fmt: skip
 
 
-@njit(fastmath={"reassoc", "contract"}, nogil=True)
-def _pass_row(dy, y, begin, rows, place, length):
-    """rows = dy where y is positive; their sum."""
-    total = np.float32(0)
-    given, target = carray(pointer(dy, begin), length), carray(pointer(rows, place), length)
-    if y.size:
-        result = carray(pointer(y, begin), length)
-        for k in range(length):
+@inner
+def _pass_rows(dy, y, begin, stride, height, width, rows):
+    """Rows of dy, which lie `stride` apart, where y is positive, in rows of _CHUNK."""
+    for i in range(height):
+        given = carray(pointer(dy, begin + i * stride), width)
+        result = carray(pointer(y, begin + i * stride), width)
+        target = rows[i * _CHUNK : i * _CHUNK + width]
+        for k in range(width):
             target[k] = given[k] if result[k] > 0 else np.float32(0)
-            total += target[k]
-    else:
-        for k in range(length):
-            target[k] = given[k]
-            total += given[k]
-    return total
+
+
+@inner
+def _add_up(chunk, length, sums, totals):
+    """totals += the sums over the positions of a chunk, each of which has a row of COLUMNS."""
+    sums[:] = 0
+    for k in range(length):
+        row = chunk[k * COLUMNS : k * COLUMNS + sums.size]
+        for o in range(sums.size):
+            sums[o] += row[o]
+    for o in range(sums.size):
+        totals[o] += sums[o]
 
 
 @compiled
