@@ -98,6 +98,15 @@ LAYOUTS = {
 layouts = st.sampled_from(list(LAYOUTS))
 
 
+def laid_out(x, layout):
+    """In another order of memory, and writable where kernels take it as it is.
+
+    (Numba compiles everything once more for arrays that are read-only.)
+    """
+    x = LAYOUTS[layout](x)
+    return x.copy() if x.flags.c_contiguous else x
+
+
 @st.composite
 def convolutions(draw):
     """The shapes of pictures and weights, and settings that fit them."""
@@ -133,23 +142,22 @@ def convolutions(draw):
 def test_kernels_compute_what_the_bodies_do(case, lay, biased, pieces, name):
     x, weight, settings = case
     arrays = inputs(x, weight, biased)
-    lay_x, lay_weight, lay_dy = (LAYOUTS[name] for name in lay)
     if name == "conv2d_relu":  # no value near 0, on whose sign float32 and float64 may disagree
         arrays = [np.abs(array) + 0.1 for array in arrays]
         arrays[1][::2] *= -1
         arrays[2:] = [np.where(np.arange(weight[0]) % 2, b, -b) for b in arrays[2:]]
-    arrays[:2] = lay_x(arrays[0]), lay_weight(arrays[1])
+    arrays[:2] = [laid_out(x, how) for x, how in zip(arrays[:2], lay[:2], strict=True)]
     if name == "conv2d_relu" and lay[1] == "broadcast":
         assume(not biased)
     operation = OPERATIONS[name]
-    dy = lay_dy(random(*outcome(arrays, settings, wanted="")[0].shape, seed=9))
+    dy = laid_out(random(*outcome(arrays, settings, wanted="")[0].shape, seed=9), lay[2])
     with split_into(pieces):
         assert_is_right(arrays, settings, dy, operation=operation)
 
 
 LARGE = {
     "blocks of rows": ((2, 64, 60, 50), (7, 64, 3, 3), {"padding": 1}),
-    "blocks of one row": ((1, 2, 3, 40_000), (3, 2, 2, 2), {"padding": 1}),
+    "blocks of one row": ((1, 40, 6, 1700), (3, 40, 2, 2), {"padding": 1}),
     "many channels": ((3, 130, 9, 7), (70, 130, 2, 2), {}),
     "many outputs": ((2, 3, 13, 17), (131, 3, 3, 3), {"stride": 2, "padding": 1}),
     "strided": ((2, 20, 61, 67), (20, 20, 5, 3), {"stride": (2, 3), "padding": (1, 2)}),
@@ -598,17 +606,17 @@ def in_pytorch(arrays, settings, dy, dtype, relu):
 
 
 @each_dtype
-@pytest.mark.parametrize("kernels", ["fast", "reference"])
 @each_operation
 @pytest.mark.parametrize(("picture", "window", "stride", "padding", "dilation", "groups"), GRID)
 def test_values_and_gradients_equal_pytorch(
-    picture, window, stride, padding, dilation, groups, name, kernels, dtype
+    picture, window, stride, padding, dilation, groups, name, dtype
 ):
+    """In float32 it is the kernels that are compared, in float64 the bodies."""
     arrays = inputs((2, 4, *picture), (8, 4 // groups, *window))
     settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     operation = OPERATIONS[name]
     dy = random(*outcome(arrays, settings, wanted="")[0].shape)
-    ours = outcome(arrays, settings, dy, kernels=kernels, dtype=dtype, operation=operation)
+    ours = outcome(arrays, settings, dy, dtype=dtype, operation=operation)
     theirs = in_pytorch(arrays, settings, dy, dtype, name == "conv2d_relu")
     assert_all_close(ours, theirs, TOLERANCE[dtype])
 

@@ -8,7 +8,8 @@ one run through the memory of a plane: output (i, j) reads
     plane (a·d mod s, b·d mod s), at i·columns + j + (a·d div s)·columns + b·d div s
 
 So positions are counted as if each row of outputs were as long as a row of the plane; the few
-between the end of one and the beginning of the next are computed and not used.
+between the end of one and the beginning of the next are computed and not used.  They are fewer
+still since a row has zeros on its left only: on its right are those of the next row.
 
 The gradient of the input has the same form.  Row y of it, y = s·t + r, gets something from place a
 only if (r + p − a·d) is a multiple of s, and then from row t + (r + p − a·d)/s of dy.  So for each
@@ -75,6 +76,14 @@ def _block(depth: int, rows: int, row_length: int, columns: int) -> tuple[int, i
     return rows, -(-((rows - 1) * row_length + columns) // LANES) * LANES
 
 
+def _shared(row_length: int, left: int, right: int, columns: int) -> int:
+    """How long a row must be, if the zeros on its right may be those on the left of the next.
+
+    No more than LANES of them: so many are there behind the last row.
+    """
+    return max(row_length - max(min(left, right, LANES), 0), columns)
+
+
 @lru_cache(maxsize=256)
 def forward(at: Convolution, channels: int, outputs: int) -> Plan:
     """y of a convolution of this many channels and outputs, in all groups together."""
@@ -87,7 +96,8 @@ def forward(at: Convolution, channels: int, outputs: int) -> Plan:
         for n, d, k, s in zip(at.output, at.dilation, at.window, at.stride, strict=True)
     )
     if at.stride == (1, 1):  # all of the picture, so that it may stay where it is
-        plane = tuple(n + 2 * p for n, p in zip(at.picture, at.padding, strict=True))
+        height, width = (n + 2 * p for n, p in zip(at.picture, at.padding, strict=True))
+        plane = height, _shared(width, at.padding[1], at.padding[1], at.output[1])
     seen = [
         used.index((y % sy, x % sx)) * plane[0] * plane[1] + y // sy * plane[1] + x // sx
         for y, x in places
@@ -132,10 +142,12 @@ def backward(at: Convolution, channels: int, outputs: int) -> Plan:
     ]
     first = [min([far for phase in axis for _, far in phase], default=0) for axis in shifts]
     last = [max([far for phase in axis for _, far in phase], default=0) for axis in shifts]
-    plane = tuple(
+    height, width = (
         -(-n // s) + high - low
         for n, s, low, high in zip(at.picture, at.stride, first, last, strict=True)
     )
+    right = width + first[1] - at.output[1]
+    plane = height, _shared(width, -first[1], right, -(-at.picture[1] // at.stride[1]))
     kh, kw = at.window
     targets, depth_a, depth_b = [], [], []
     for r, rows in enumerate(shifts[0]):

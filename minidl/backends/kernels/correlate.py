@@ -156,6 +156,7 @@ def lay_out(x, passes, begin, plan, planes):
                         row[j] = seen[(j - left) * plan.stride_x]
             _clear(pointer(planes, plane + bottom * columns), (rows - bottom) * columns)
             plane += rows * columns
+    _clear(pointer(planes, plane), COLUMNS)  # on the right of the last row
 
 
 @njit(inline="always")
