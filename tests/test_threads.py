@@ -9,6 +9,7 @@ from threading import Barrier, Event, Thread
 import numpy as np
 import pytest
 from numba import prange
+from numba.core.dispatcher import Dispatcher
 
 import minidl
 from minidl.backends import threads
@@ -501,3 +502,31 @@ def test_kernels_let_other_python_threads_run():
     done.set()
     counter.join()
     assert sum(begin < turn < end for turn in turns) >= min(3, (end - begin) / 0.02)
+
+
+@pytest.mark.parametrize("operation", ["conv2d_relu", "linear_relu", "max_pool2d", "tanh"])
+def test_read_only_arrays_compile_nothing_anew(operation, monkeypatch):
+    shapes = {
+        "conv2d_relu": [(2, 3, 8, 8), (8, 3, 3, 3), (8,)],
+        "linear_relu": [(128, 64), (64, 64), (64,)],
+        "max_pool2d": [(2, 3, 8, 8)],
+        "tanh": [(200, 200)],
+    }[operation]
+    settings = {"kernel_size": 2} if operation == "max_pool2d" else {}
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape).astype("float32") for shape in shapes]
+
+    def run():
+        inputs = [minidl.asarray(x, requires_grad=True) for x in arrays]
+        y = getattr(minidl, operation)(*inputs, **settings)
+        dy = np.ones(y.shape, "float32")
+        dy.flags.writeable = arrays[0].flags.writeable
+        y.backward(dy)
+        return [np.asarray(y.detach()), *(np.asarray(x.grad) for x in inputs)]
+
+    expected = run()
+    for x in arrays:
+        x.flags.writeable = False
+    monkeypatch.setattr(Dispatcher, "compile", lambda *_: pytest.fail("Numba compiles again"))
+    for found, known in zip(run(), expected, strict=True):
+        np.testing.assert_array_equal(found, known)

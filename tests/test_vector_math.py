@@ -14,7 +14,7 @@ FUNCTIONS = {
     "exp32": (np.exp, 1.02),
     "expm1_32": (np.expm1, 1.45),
     "log32": (np.log, 0.86),
-    "log1p_32": (np.log1p, 0.85),
+    "log1p_32": (np.log1p, 0.87),
     "sigmoid32": (special.expit, 1.65),
     "tanh32": (np.tanh, 1.4),
     "erf32": (special.erf, 1.12),

@@ -16,7 +16,7 @@ from numba import prange
 from numba.extending import register_jitable
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import parallel, share
+from minidl.backends.kernels.compile import parallel, plain, share
 from minidl.backends.kernels.vector_math import (
     erf32,
     exp32,
@@ -53,7 +53,7 @@ class _Pass:
         """formula(xᵢ, *settings) for all i."""
         result = np.empty(x.shape, _F)
         pieces = threads.pieces(x.size * self._nanoseconds)
-        self._of_one(x.reshape(-1), result.reshape(-1), settings, pieces)
+        self._of_one(plain(x).reshape(-1), result.reshape(-1), settings, pieces)
         return result
 
     def back(self, saved: np.ndarray, dy: np.ndarray, *settings: Any) -> np.ndarray:
@@ -65,8 +65,8 @@ class _Pass:
             return self(saved, dy[(0,) * dy.ndim], *settings)
         result = np.empty(saved.shape, _F)
         pieces = threads.pieces(saved.size * self._nanoseconds)
-        flat = np.ascontiguousarray(dy).reshape(-1)
-        self._of_two(saved.reshape(-1), flat, result.reshape(-1), settings, pieces)
+        flat = plain(dy).reshape(-1)
+        self._of_two(plain(saved).reshape(-1), flat, result.reshape(-1), settings, pieces)
         return result
 
 
@@ -315,7 +315,7 @@ def relu(x: np.ndarray) -> Any:
     if not _suits(x, _FEWEST_FOR_TWO):
         return NotImplemented
     y, positive = np.empty(x.shape, _F), np.empty(x.shape, np.bool_)
-    _relu(x.reshape(-1), y.reshape(-1), positive.reshape(-1), threads.pieces(0.25 * x.size))
+    _relu(plain(x).reshape(-1), y.reshape(-1), positive.reshape(-1), threads.pieces(0.25 * x.size))
     return y, lambda dy: _relu_gradient.back(positive, dy)
 
 

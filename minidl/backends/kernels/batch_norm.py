@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from minidl.backends import cpu, threads
-from minidl.backends.kernels.compile import parallel, share
+from minidl.backends.kernels.compile import parallel, plain, share
 from minidl.backends.kernels.norm import BACKWARD, FEW, FORWARD, inline, of_channels
 
 _COLUMNS = 1024  # so many columns of a few vectors fit into the first-level cache
@@ -58,7 +58,7 @@ def _batch(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> A
     mean and var are None, they are those of x.
     """
     shape, known = x.shape, mean is not None
-    x = np.ascontiguousarray(x).reshape(shape[0], -1)
+    x = plain(x).reshape(shape[0], -1)
     table = np.empty((5, shape[1]))
     if known:
         table[0], table[1] = mean, var
@@ -70,7 +70,7 @@ def _batch(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> A
 
     def pullback(dy: np.ndarray) -> tuple:
         dx, found = np.empty(shape, x.dtype), np.empty((2, shape[1]))
-        dy = np.ascontiguousarray(dy).reshape(x.shape)
+        dy = plain(dy).reshape(x.shape)
         room = _room(x, shape[1], threads.pieces(x.size * BACKWARD))
         _batch_backward(dy, x, dx.reshape(x.shape), table, found, known, *room)
         return dx, *found

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
 from numba import cfunc, config, njit
 
 _SETTINGS = {
@@ -82,6 +83,14 @@ class parallel:  # noqa: N801 - a decorator
             return self._team(*arguments)
         finally:
             self._pool.release()
+
+
+def plain(x: np.ndarray) -> np.ndarray:
+    """The array as kernels were compiled for, contiguous and writeable; a copy if it is not.
+
+    For any other layout Numba would compile them anew, which takes seconds.
+    """
+    return x if x.flags.carray else np.array(x, order="C")
 
 
 @njit(inline="always")

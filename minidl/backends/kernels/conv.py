@@ -10,6 +10,7 @@ import numpy as np
 
 from minidl.backends.joint import Joint
 from minidl.backends.kernels import conv_plan
+from minidl.backends.kernels.compile import plain
 from minidl.backends.kernels.conv_weights import weight_gradient
 from minidl.backends.kernels.correlate import EVERYWHERE, correlate
 from minidl.backends.window import Convolution, convolution
@@ -68,8 +69,8 @@ def _forward(
 ) -> np.ndarray:
     outputs = weight.shape[0]
     y = np.empty((x.shape[0], outputs, *at.output), np.float32)
-    bias = np.zeros(outputs, np.float32) if bias is None else np.ascontiguousarray(bias)
-    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
+    bias = np.zeros(outputs, np.float32) if bias is None else plain(bias)
+    x, weight = plain(x), plain(weight)
     correlate(x, weight, bias, y, least, conv_plan.forward(at, x.shape[1], outputs))
     return y
 
@@ -84,7 +85,7 @@ def _gradients(
 ) -> tuple[np.ndarray | None, ...]:
     """dx, dw and db, as far as they are wanted, of dy where y is positive."""
     dx = dw = db = None
-    x, dy, weight = map(np.ascontiguousarray, (x, dy, weight))
+    x, dy, weight = map(plain, (x, dy, weight))
     if wanted[0]:
         dx = np.empty(x.shape, np.float32)
         zeros = np.zeros(x.shape[1], np.float32)

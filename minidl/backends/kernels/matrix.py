@@ -14,7 +14,7 @@ import numpy as np
 from numba import prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import inner, parallel, share
+from minidl.backends.kernels.compile import inner, parallel, plain, share
 from minidl.backends.kernels.tile import COLUMNS, ROWS, code, tile, turn
 from minidl.backends.kernels.vectors import LANES, clear, copy, pointer
 from minidl.backends.kernels.workspace import scratch
@@ -39,10 +39,9 @@ def product(
     pieces = threads.pieces(m * n * k / _SPEED)
     parts = 1 if blocks % pieces == 0 or blocks > 4 * pieces else pieces
     turned = not b.flags.c_contiguous
-    b = np.ascontiguousarray(b.T if turned else b)
-    a, row_length = (a, k) if a.flags.c_contiguous else _turned(a)
-    if bias is None:
-        bias = np.zeros(0 if least == -np.inf else n, np.float32)
+    b = plain(b.T if turned else b)
+    a, row_length = (plain(a), k) if a.flags.c_contiguous else _turned(a)
+    bias = np.zeros(0 if least == -np.inf else n, np.float32) if bias is None else plain(bias)
     out = np.empty((m, n), np.float32)
     slices = scratch(pieces, min(k, _DEPTH) * COLUMNS + ROWS * COLUMNS)
     least, tables = np.float32(least), (_steps(m, row_length), _steps(k, 1))
@@ -71,7 +70,7 @@ def _turned(a: np.ndarray) -> tuple[np.ndarray, int]:
     m, k = a.shape
     row_length = -(-k // LANES) * LANES
     copied = np.empty((m, row_length), np.float32)
-    _turn_columns(code(), np.ascontiguousarray(a.T), copied, threads.pieces(m * k / 4))
+    _turn_columns(code(), plain(a.T), copied, threads.pieces(m * k / 4))
     return copied, row_length
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import parallel, share
+from minidl.backends.kernels.compile import parallel, plain, share
 
 FEW = 32  # so many numbers lose little when they are added up in float32
 FORWARD, BACKWARD = 0.9, 1.2  # nanoseconds an element
@@ -67,7 +67,7 @@ def _rows(
     own    the shape of weight and bias; an element of theirs is for sample / size many of x
     """
     shape, wide = x.shape, (groups, sample // groups)
-    x = np.ascontiguousarray(x).reshape(-1, wide[1])
+    x = plain(x).reshape(-1, wide[1])
     weight = np.ones(wide, x.dtype) if weight is None else _repeated(weight, wide)
     bias = np.zeros(wide, x.dtype) if bias is None else _repeated(bias, wide)
     y, mean, inverse = np.empty(shape, x.dtype), np.empty(len(x)), np.empty(len(x))
@@ -78,7 +78,7 @@ def _rows(
         pieces = threads.pieces(x.size * BACKWARD)
         dx = np.empty(shape, x.dtype)
         found, some = np.zeros((pieces, 2, *wide)), np.zeros((pieces, 2, wide[1]), x.dtype)
-        dy, out = np.ascontiguousarray(dy).reshape(x.shape), dx.reshape(x.shape)
+        dy, out = plain(dy).reshape(x.shape), dx.reshape(x.shape)
         _rows_backward(dy, x, mean, inverse, weight, out, found, some, pieces)
         return dx, *found.sum(axis=0).reshape(2, *own, -1).sum(axis=-1)
 

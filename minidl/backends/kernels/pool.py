@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import inner, parallel, share
+from minidl.backends.kernels.compile import inner, parallel, plain, share
 from minidl.backends.kernels.pool_by_twos import largest_by_twos, largest_by_twos_back
 from minidl.backends.pooling import Windows, adaptive, divisors, windows
 
@@ -107,7 +107,7 @@ def _average_of_all(x: np.ndarray) -> Any:
     """Σ x over each plane, by their size."""
     if x.dtype.char not in "fd" or not x.size:
         return NotImplemented
-    shape, lines = x.shape, np.ascontiguousarray(x).reshape(-1, x.shape[-2] * x.shape[-1])
+    shape, lines = x.shape, plain(x).reshape(-1, x.shape[-2] * x.shape[-1])
     y, work = np.empty(len(lines), x.dtype), threads.pieces(x.size * 0.2)
     _mean_of_all(lines, y, work)
 
@@ -121,7 +121,7 @@ def _average_of_all(x: np.ndarray) -> Any:
 
 def _planes(x: np.ndarray) -> np.ndarray:
     """All planes (H, W) of a batch one after the other, in contiguous memory."""
-    return np.ascontiguousarray(x).reshape(-1, *x.shape[-2:])
+    return plain(x).reshape(-1, *x.shape[-2:])
 
 
 def _by_twos(windows: Windows) -> bool:

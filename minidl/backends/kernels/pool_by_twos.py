@@ -33,12 +33,12 @@ _bytes = types.CPointer(types.uint8)
 
 def largest_by_twos(x: np.ndarray, y: np.ndarray, taken: np.ndarray) -> None:
     """y, the largest of each square of the planes x (n, H, W), and which of its four it is."""
-    _largest(x, y, taken, threads.pieces(x.size * 0.1))
+    _largest(x, y, taken, threads.pieces(x.size * 0.4))
 
 
 def largest_by_twos_back(dy: np.ndarray, taken: np.ndarray, dx: np.ndarray) -> None:
     """dx: dy at the place of each square that was taken, and 0 elsewhere."""
-    _back(dy, taken, dx, threads.pieces(dx.size * 0.1))
+    _back(dy, taken, dx, threads.pieces(dx.size * 0.4))
 
 
 @intrinsic

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import inner, parallel, share
+from minidl.backends.kernels.compile import inner, parallel, plain, share
 from minidl.backends.philox import KEY_STEPS, LOW, MULTIPLIERS
 
 _U = np.uint64
@@ -47,7 +47,7 @@ def dropout(x: np.ndarray, p: float = 0.5, *, key: tuple[int, int]) -> Any:
 
     def dx(dy: np.ndarray) -> np.ndarray:
         result = np.empty(dropped.shape, dy.dtype)
-        flat = dropped.reshape(-1), np.ascontiguousarray(dy).reshape(-1), result.reshape(-1)
+        flat = dropped.reshape(-1), plain(dy).reshape(-1), result.reshape(-1)
         _dropout_back(*flat, kind(1 - p), threads.pieces(0.3 * result.size))
         return result
 

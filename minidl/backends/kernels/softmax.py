@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import inner, parallel, share
+from minidl.backends.kernels.compile import inner, parallel, plain, share
 from minidl.backends.kernels.vector_math import dot32, exp32, exponentials32, log32, sum32
 
 _F = np.float32
@@ -39,7 +39,7 @@ def _along(x: np.ndarray, axis: int, logarithmic: bool) -> Any:
 
     def dx(dy: np.ndarray) -> np.ndarray:
         result = np.empty(y.shape, _F)
-        dy = np.ascontiguousarray(dy)
+        dy = plain(dy)
         pieces = threads.pieces(0.8 * y.size)
         backward(y.reshape(shape), dy.reshape(shape), result.reshape(shape), logarithmic, pieces)
         return result
