@@ -321,3 +321,12 @@ def test_the_kernels_are_what_runs():
         assert kernel(*arrays[:2]) is not NotImplemented
         assert kernel(*(x.astype("float64") for x in arrays)) is not NotImplemented
         assert kernel(arrays[0], arrays[1].astype("float64")) is NotImplemented
+
+
+@pytest.mark.parametrize("shape", [(1, 9000), (9000, 1), (1024, 10), (300, 129)])
+def test_rows_are_added_as_numpy_adds_them(shape):
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    np.testing.assert_allclose(matrix.sum_rows(x), x.sum(axis=0, dtype="float64"), atol=2e-4)
+    np.testing.assert_array_equal(matrix.sum_rows(x[:, ::-1]), matrix.sum_rows(x)[::-1])
+    x[-1, 0] = np.nan
+    assert np.isnan(matrix.sum_rows(x)[0])

@@ -14,13 +14,14 @@ import numpy as np
 from numba import prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import inner, parallel, plain, share
+from minidl.backends.kernels.compile import compiled, inner, parallel, plain, share
 from minidl.backends.kernels.tile import COLUMNS, ROWS, code, tile, turn
 from minidl.backends.kernels.vectors import LANES, clear, copy, pointer
 from minidl.backends.kernels.workspace import scratch
 
 _SMALL = 2**18  # products of two numbers; for more, OpenBLAS wakes its threads
 _SPEED = 50  # of them in a nanosecond, roughly
+_FEW = 8192  # numbers that NumPy adds up in less time than a kernel is called in
 _DEPTH = 1024  # of a slice
 _LANES = np.arange(_DEPTH, dtype=np.int64) * COLUMNS  # where its rows begin
 
@@ -61,8 +62,20 @@ def _small_product(
 
 
 def sum_rows(x: np.ndarray) -> np.ndarray:
-    """Σᵢ xᵢⱼ."""
-    return np.add.reduce(x, axis=0)
+    """Σᵢ xᵢⱼ, row after row, as NumPy adds them, but in vectors."""
+    if x.size < _FEW or x.dtype != np.float32:
+        return np.add.reduce(x, axis=0)
+    total = np.zeros(x.shape[1], np.float32)
+    _add_rows(plain(x), total)
+    return total
+
+
+@compiled
+def _add_rows(x, total):
+    for i in range(x.shape[0]):
+        row = x[i]
+        for j in range(total.size):
+            total[j] += row[j]
 
 
 def _turned(a: np.ndarray) -> tuple[np.ndarray, int]:
