@@ -11,7 +11,7 @@ import os
 
 from minidl.errors import ArgumentError
 
-_WORTH = 20_000  # nanoseconds of work that a thread is woken for
+_WORTH = 10_000  # nanoseconds of work that a thread is woken for
 
 
 def _at_the_start() -> int:
