@@ -10,7 +10,6 @@ stands here, and what has another is refused, each time it is used.
 
 import gzip
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.request import urlopen
 
+from minidl.backends.folders import kept_in
 from minidl.data.errors import DataError
 from minidl.data.idx import open_plain
 
@@ -170,8 +170,7 @@ DATASETS = {dataset.name: dataset for dataset in (_MNIST, _FASHION_MNIST)}
 
 def data_folder() -> Path:
     """Where datasets are kept."""
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("MINIDL_DATA") or Path(user) / "minidl" / "data")
+    return kept_in("MINIDL_DATA", "data")
 
 
 def files_of(dataset: Dataset) -> list[Path]:

@@ -1,6 +1,5 @@
 """Convolutional layers."""
 
-import math
 from functools import partial
 from typing import Any
 
@@ -54,10 +53,7 @@ class Conv2d(Module):
 
     def reset_parameters(self) -> None:
         """Draw weight and bias anew."""
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if self.bias is not None:
-            bound = 1 / math.sqrt(max(init.fans(self.weight)[0], 1))
-            init.uniform_(self.bias, -bound, bound)
+        init.uniform_by_fan_in(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, out_channels, H', W'), and the same without N."""

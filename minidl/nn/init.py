@@ -24,6 +24,14 @@ def fill(x: Tensor, value: Any) -> Tensor:
     return x
 
 
+def uniform_by_fan_in(weight: Tensor, bias: Tensor | None = None) -> None:
+    """Uniform in ±1/√(fan in): how PyTorch's layers with a weight and a bias begin."""
+    kaiming_uniform_(weight, a=math.sqrt(5))
+    if bias is not None:
+        bound = 1 / math.sqrt(max(fans(weight)[0], 1))
+        uniform_(bias, -bound, bound)
+
+
 def uniform_(x: Tensor, low: float = 0.0, high: float = 1.0, generator: Any = None) -> Tensor:
     """Uniform in [low, high)."""
     if low == high:

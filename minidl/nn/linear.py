@@ -1,6 +1,5 @@
 """Fully connected layers, and the shape before them."""
 
-import math
 from functools import partial
 from typing import Any
 
@@ -30,10 +29,7 @@ class Linear(Module):
         empty = partial(ops.empty, dtype=dtype, device=device)
         self.weight = Parameter(empty((out_features, in_features)))
         self.bias = Parameter(empty(out_features)) if bias else None
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if bias:
-            bound = 1 / math.sqrt(max(in_features, 1))
-            init.uniform_(self.bias, -bound, bound)
+        init.uniform_by_fan_in(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in_features) → (…, out_features)."""

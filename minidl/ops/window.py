@@ -1,7 +1,5 @@
 """Windows that slide over pictures: what each of their places sees."""
 
-from minidl.backends.window import output_length, pair  # noqa: F401 - for bodies, beside these
-
 
 def padded(xp, x, before, after=None):
     """x with zeros around its last two axes: `before` (top, left), `after` (bottom, right).

@@ -5,7 +5,6 @@ The machine code lies in the user's cache folder (`$MINIDL_CACHE`, or else `mini
 uninstalling it should leave nothing behind.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -13,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from numba import cfunc, config, njit
+
+from minidl.backends.folders import kept_in
 
 _SETTINGS = {
     "error_model": "numpy",
@@ -27,8 +28,7 @@ _ONLY_PRANGE = {"prange": True, **dict.fromkeys(_IMPLICIT, False)}
 
 def cache_folder() -> Path:
     """Where compiled kernels are kept."""
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("MINIDL_CACHE") or Path(user) / "minidl")
+    return kept_in("MINIDL_CACHE")
 
 
 def compiled(function: Callable[..., Any]) -> Any:

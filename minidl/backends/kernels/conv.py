@@ -26,11 +26,7 @@ def conv2d(
     groups: int = 1,
 ) -> Any:
     """y = Σ x·w + b, and its pullbacks, for float32 pictures (N, C, H, W)."""
-    at = _suited(x, weight, bias, stride, padding, dilation, groups)
-    if at is None:
-        return NotImplemented
-    y = _forward(x, weight, bias, at, -np.inf)
-    return y, Joint(lambda wanted, dy: _gradients(wanted, x, weight, dy, EVERYWHERE, at))
+    return _convolved(x, weight, bias, -np.inf, stride, padding, dilation, groups)
 
 
 def conv2d_relu(
@@ -43,11 +39,19 @@ def conv2d_relu(
     groups: int = 1,
 ) -> Any:
     """max(y, 0) while y is written;   only where it is positive does dy pass."""
-    at = _suited(x, weight, bias, stride, padding, dilation, groups)
+    return _convolved(x, weight, bias, 0.0, stride, padding, dilation, groups)
+
+
+def _convolved(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, least: float, *settings: Any
+) -> Any:
+    """max(y, least) and its pullback: dy passes everywhere, or if least is 0, where y is positive."""
+    at = _suited(x, weight, bias, *settings)
     if at is None:
         return NotImplemented
-    y = _forward(x, weight, bias, at, 0.0)
-    return y, Joint(lambda wanted, dy: _gradients(wanted, x, weight, dy, y, at))
+    y = _forward(x, weight, bias, at, least)
+    passes = EVERYWHERE if least == -np.inf else y
+    return y, Joint(lambda wanted, dy: _gradients(wanted, x, weight, dy, passes, at))
 
 
 def _suited(

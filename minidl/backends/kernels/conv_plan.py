@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.backends.kernels.tile import COLUMNS, LANES, ROWS
+from minidl.backends.kernels.tile import COLUMNS, whole_tiles
+from minidl.backends.kernels.vectors import LANES
 from minidl.backends.window import Convolution
 
 _CACHED = 131_072  # numbers that the second cache holds, with something to spare
@@ -58,11 +59,6 @@ class Plan(NamedTuple):
     rows: np.ndarray  # where the weights of an output begin; the last again to fill a tile
     depth_a: np.ndarray  # where the k-th weight lies
     depth_b: np.ndarray  # where what it multiplies lies
-
-
-def _whole_tiles(count: int, size: int = ROWS) -> np.ndarray:
-    """0 … count − 1, and the last one again until the number of them is a multiple of `size`."""
-    return np.minimum(np.arange(-(-count // size) * size, dtype=np.int64), count - 1)
 
 
 def _block(depth: int, rows: int, row_length: int, columns: int) -> tuple[int, int]:
@@ -121,7 +117,7 @@ def forward(at: Convolution, channels: int, outputs: int) -> Plan:
         *_block(channels, at.output[0], plane[1], at.output[1]),
         outputs * depth * at.output[0] * plane[1],
         outputs * depth,
-        _whole_tiles(outputs) * depth,
+        whole_tiles(outputs) * depth,
         np.arange(depth, dtype=np.int64),
         np.add.outer(np.arange(channels, dtype=np.int64) * plane_size, seen).ravel(),
     )
@@ -177,7 +173,7 @@ def backward(at: Convolution, channels: int, outputs: int) -> Plan:
         *_block(outputs, targets[0][2], plane[1], targets[0][3]),
         channels * len(depth_a) * targets[0][2] * plane[1],
         outputs * channels * kh * kw,
-        _whole_tiles(channels) * (kh * kw),
+        whole_tiles(channels) * (kh * kw),
         np.array(depth_a, np.int64),
         np.array(depth_b, np.int64),
     )
@@ -198,7 +194,7 @@ def positions(at: Convolution, channels: int, outputs: int, chunk: int) -> Posit
     plan = forward(at, channels, outputs)
     rows, columns = (np.arange(n, dtype=np.int64) for n in at.output)
     return Positions(
-        plan.depth_b[_whole_tiles(plan.depth_b.size)],
+        plan.depth_b[whole_tiles(plan.depth_b.size)],
         np.add.outer(rows * plan.plane_columns, columns).ravel(),
         np.arange(chunk, dtype=np.int64) * COLUMNS,
         at.output[0] * plan.plane_columns,

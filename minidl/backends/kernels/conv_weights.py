@@ -5,14 +5,15 @@ its lanes are outputs.  For that dy is turned, a chunk of positions at a time.
 """
 
 import numpy as np
-from numba import carray, njit, prange
+from numba import carray, prange
 
 from minidl.backends import threads
 from minidl.backends.kernels import conv_plan
 from minidl.backends.kernels.activation import passed
 from minidl.backends.kernels.compile import compiled, inner, parallel, share
-from minidl.backends.kernels.correlate import EVERYWHERE, SPEED, lay_out
-from minidl.backends.kernels.tile import COLUMNS, ROWS, code, tile, turn
+from minidl.backends.kernels.correlate import EVERYWHERE, lay_out
+from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, turn
+from minidl.backends.kernels.vector_math import dot32
 from minidl.backends.kernels.vectors import LANES, pointer
 from minidl.backends.kernels.workspace import scratch
 from minidl.backends.window import Convolution
@@ -152,7 +153,7 @@ def _narrow_weights_of_picture(x, dy, n, group, plan, scratch, dw):
         _lay_rows(rows, plan.plane_columns, spread)
         for k in range(plan.depth_b.size):
             seen = scratch[plan.depth_b[k] : plan.depth_b[k] + spread.size]
-            total = _dot(seen, spread)
+            total = dot32(seen, spread)
             if not np.isfinite(total):  # perhaps from what lies between the rows, times 0
                 total = _dot_of_rows(seen, plan.plane_columns, rows)
             dw[o, k] += total
@@ -169,19 +170,10 @@ def _lay_rows(rows, length, spread):
     spread[rows.shape[0] * length :] = 0
 
 
-@njit(fastmath={"reassoc", "contract"}, nogil=True)
-def _dot(a, b):
-    """Σ a·b, in any order."""
-    total = np.float32(0)
-    for i in range(a.size):
-        total += a[i] * b[i]
-    return total
-
-
 @inner
 def _dot_of_rows(seen, length, rows):
     """Σ a·b over the rows of a picture, which begin so far apart in what is seen."""
     total = np.float32(0)
     for i in range(rows.shape[0]):
-        total += _dot(seen[i * length : i * length + rows.shape[1]], rows[i])
+        total += dot32(seen[i * length : i * length + rows.shape[1]], rows[i])
     return total

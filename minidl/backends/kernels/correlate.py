@@ -10,7 +10,7 @@ from numba import carray, njit, prange
 from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.kernels.conv_plan import Plan
-from minidl.backends.kernels.tile import COLUMNS, ROWS, VECTORS, code, tile
+from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, VECTORS, code, tile
 from minidl.backends.kernels.vectors import (
     LANES,
     clear,
@@ -23,7 +23,6 @@ from minidl.backends.kernels.vectors import (
 from minidl.backends.kernels.workspace import scratch
 
 EVERYWHERE = np.empty((0, 0, 0, 0), np.float32)  # for `passes`, where nothing is held back
-SPEED = 50  # multiplications that a core adds up in a nanosecond, roughly
 
 
 def correlate(
@@ -80,34 +79,19 @@ def _correlate_part(code, x, passes, weight, bias, y, least, plan, scratch, unit
                 _sum_panel(code, planes, weights, plan, target, first, last, panel, sums)
                 for i in range(min(ROWS, plan.outputs - panel * ROWS)):
                     channel = group * plan.outputs + panel * ROWS + i
-                    found, into = pointer(sums, i * (plan.run + LANES)), y[n, channel]
+                    found, plane = pointer(sums, i * (plan.run + LANES)), y[n, channel]
                     if plan.step_y == plan.step_x == 1:
-                        room = into.size - first * width
-                        into = pointer(into, first * width)
+                        begin = first * width
                         _put(
-                            found,
-                            plan.plane_columns,
-                            into,
-                            width,
-                            last - first,
-                            room,
-                            bias[channel],
-                            least,
-                        )
+                            found, plan.plane_columns, pointer(plane, begin), width, last - first,
+                            plane.size - begin, bias[channel], least,
+                        )  # fmt: skip
                     else:
                         _put_apart(
-                            found,
-                            plan.plane_columns,
-                            into,
-                            width,
-                            last - first,
-                            row + first * plan.step_y,
-                            plan.step_y,
-                            column,
-                            plan.step_x,
-                            bias[channel],
-                            least,
-                        )
+                            found, plan.plane_columns, plane, width, last - first,
+                            row + first * plan.step_y, plan.step_y, column, plan.step_x,
+                            bias[channel], least,
+                        )  # fmt: skip
 
 
 @inner

@@ -15,12 +15,11 @@ from numba import prange
 
 from minidl.backends import threads
 from minidl.backends.kernels.compile import compiled, inner, parallel, plain, share
-from minidl.backends.kernels.tile import COLUMNS, ROWS, code, tile, turn
+from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, turn, whole_tiles
 from minidl.backends.kernels.vectors import LANES, clear, copy, pointer
 from minidl.backends.kernels.workspace import scratch
 
 _SMALL = 2**18  # products of two numbers; for more, OpenBLAS wakes its threads
-_SPEED = 50  # of them in a nanosecond, roughly
 _FEW = 8192  # numbers that NumPy adds up in less time than a kernel is called in
 _DEPTH = 1024  # of a slice
 _LANES = np.arange(_DEPTH, dtype=np.int64) * COLUMNS  # where its rows begin
@@ -37,7 +36,7 @@ def product(
     if m * n * k <= _SMALL or m < ROWS or a.dtype != np.float32:
         return _small_product(a, b, bias, least)
     blocks = -(-n // COLUMNS)
-    pieces = threads.pieces(m * n * k / _SPEED)
+    pieces = threads.pieces(m * n * k / SPEED)
     parts = 1 if blocks % pieces == 0 or blocks > 4 * pieces else pieces
     turned = not b.flags.c_contiguous
     b = plain(b.T if turned else b)
@@ -101,8 +100,7 @@ def _turn_columns(code, columns, rows, pieces):
 @lru_cache(maxsize=256)
 def _steps(count: int, step: int) -> np.ndarray:
     """0, step, 2·step, …, and the last again to fill a tile."""
-    whole = -(-count // ROWS) * ROWS
-    return np.minimum(np.arange(whole, dtype=np.int64), count - 1) * step
+    return whole_tiles(count) * step
 
 
 @parallel

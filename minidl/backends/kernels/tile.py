@@ -18,7 +18,6 @@ seconds more.
 from functools import cache
 from typing import Any, NamedTuple
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import carray, types
@@ -28,8 +27,8 @@ from minidl.backends.kernels.compile import compiled_once
 from minidl.backends.kernels.vectors import (
     INT,
     LANES,
+    MANY,
     VECTOR,
-    WIDE,
     floats,
     ints,
     load,
@@ -42,8 +41,17 @@ from minidl.backends.kernels.vectors import (
 
 # A tile of 6 × 4 vectors takes 24 registers of 32, one of 6 × 2 takes 12 of 16.
 ROWS = 6
-VECTORS = 4 if WIDE or llvm.get_host_cpu_features().get("neon") else 2
+VECTORS = 4 if MANY else 2
 COLUMNS = VECTORS * LANES
+SPEED = 50  # products that a core adds up in a nanosecond, roughly
+
+# depth, a, rows, depth_a, b, depth_b, out, stride, add
+_LOOP = (types.int64, floats, ints, ints, floats, ints, floats, types.int64, types.int64)
+
+
+def whole_tiles(count: int) -> np.ndarray:
+    """0 … count − 1, and the last one again until the number of them is a multiple of ROWS."""
+    return np.minimum(np.arange(-(-count // ROWS) * ROWS, dtype=np.int64), count - 1)
 
 
 def _tile(rows_: int, vectors: int) -> Any:
@@ -97,15 +105,9 @@ def _tile(rows_: int, vectors: int) -> Any:
                 store(builder, grown[place], targets[place])
             return context.get_dummy_value()
 
-        integer = types.int64
-        arguments = (integer, floats, ints, ints, floats, ints, floats, integer, integer)
-        return types.void(*arguments), generate
+        return types.void(*_LOOP), generate
 
     return loop
-
-
-_one, _two = _tile(ROWS, 1), _tile(ROWS, 2)
-_three, _four = (_tile(ROWS, 3), _tile(ROWS, 4)) if VECTORS == 4 else (_two, _two)
 
 
 _one, _two = _tile(ROWS, 1), _tile(ROWS, 2)
@@ -145,9 +147,8 @@ def _turn(source, stride, height, width, target, target_stride):
                     rest_target[column * target_stride + row] = number
 
 
-_integer = types.int64
-_TILE = types.void(_integer, _integer, floats, ints, ints, floats, ints, floats, _integer, _integer)
-_TURN = types.void(floats, _integer, _integer, _integer, floats, _integer)
+_TILE = types.void(types.int64, *_LOOP)
+_TURN = types.void(floats, types.int64, types.int64, types.int64, floats, types.int64)
 
 
 class Code(NamedTuple):

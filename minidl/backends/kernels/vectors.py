@@ -12,8 +12,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-WIDE = bool(llvm.get_host_cpu_features().get("avx512f"))
-LANES = 16 if WIDE else 8 if llvm.get_host_cpu_features().get("avx") else 4  # float32 in a vector
+_features = llvm.get_host_cpu_features()
+WIDE = bool(_features.get("avx512f"))
+LANES = 16 if WIDE else 8 if _features.get("avx") else 4  # float32 in a vector
+MANY = WIDE or bool(_features.get("neon"))  # registers: 32, else 16
 
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
