@@ -38,14 +38,14 @@ def conv2d_relu(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
-    """max(y, 0) while y is written;   only where it is positive does dy pass."""
+    """max(y, 0) while y is written; only where it is positive does dy pass."""
     return _convolved(x, weight, bias, 0.0, stride, padding, dilation, groups)
 
 
 def _convolved(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, least: float, *settings: Any
 ) -> Any:
-    """max(y, least) and its pullback: dy passes everywhere, or if least is 0, where y is positive."""
+    """max(y, least) and its pullback: dy passes everywhere, or where y is positive if least = 0."""
     at = _suited(x, weight, bias, *settings)
     if at is None:
         return NotImplemented
