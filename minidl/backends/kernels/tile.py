@@ -10,9 +10,12 @@ processor needs to be kept busy (K. Goto, R. van de Geijn 2008).
 Where the factors lie is told by tables of offsets.  So nothing has to be copied into shape first: a
 transposed matrix, or the pictures that a window sees, are only other tables.
 
-LLVM does not find this form by itself, so its instructions are written out here.  They are
-compiled once, and called through their address: a kernel that had them inside would take Numba
-seconds more.
+LLVM does not find this form by itself, so its instructions are written out here, and their order is
+fixed: for some processors it would load the factors of many rows ahead, and for want of registers
+keep the sums in memory, which took five times as long.
+
+They are compiled once, and called through their address: a kernel that had them inside would take
+Numba seconds more.
 """
 
 from functools import cache
@@ -30,6 +33,7 @@ from minidl.backends.kernels.vectors import (
     MANY,
     VECTOR,
     floats,
+    in_order,
     ints,
     load,
     moved,
@@ -86,6 +90,7 @@ def _tile(rows_: int, vectors: int) -> Any:
             vector = [load(builder, builder.gep(right, [INT(v * LANES)])) for v in range(vectors)]
             grown = {}
             for i in range(rows_):
+                in_order(builder)
                 factor = spread(builder, builder.load(builder.gep(left, [rows[i]])))
                 for v in range(vectors):
                     grown[i, v] = builder.call(fused, [factor, vector[v], sums[i, v]])

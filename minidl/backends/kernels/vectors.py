@@ -62,6 +62,12 @@ def multiply_add(module: Any) -> Any:
     return known or ir.Function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), name)
 
 
+def in_order(builder: Any) -> None:
+    """No code, but a place in it that no load moves across."""
+    nothing = ir.FunctionType(ir.VoidType(), [])
+    builder.asm(nothing, "", "~{memory}", [], side_effect=True)
+
+
 def spread(builder: Any, number: Any) -> Any:
     """A vector that holds a number in every lane."""
     undefined = ir.Constant(VECTOR, ir.Undefined)
