@@ -12,7 +12,7 @@ from minidl.backends.kernels import conv_plan
 from minidl.backends.kernels.activation import passed
 from minidl.backends.kernels.compile import compiled, inner, parallel, share
 from minidl.backends.kernels.correlate import EVERYWHERE, lay_out
-from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, turn
+from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, tiles, turn
 from minidl.backends.kernels.vector_math import dot32
 from minidl.backends.kernels.vectors import LANES, pointer
 from minidl.backends.kernels.workspace import scratch
@@ -35,8 +35,8 @@ def weight_gradient(
         _narrow_weights(x, dy, plan, scratch(pieces, plan.space + positions.run), dw, pieces)
         db = np.add.reduce(dy, axis=(0, 2, 3))
     else:
-        blocks = -(-plan.outputs // COLUMNS)
-        sums = np.empty((pieces, at.groups, blocks, positions.places.size, COLUMNS), np.float32)
+        lanes = -(-plan.outputs // LANES) * LANES
+        sums = np.empty((pieces, at.groups, positions.places.size, lanes), np.float32)
         totals = np.zeros((pieces, outputs), np.float32)
         space = scratch(pieces, plan.space + 2 * _CHUNK * COLUMNS)
         _weights(code(), x, dy, y, plan, positions, space, sums, totals, pieces)
@@ -68,13 +68,16 @@ def _weights_of_picture(code, x, dy, y, n, group, plan, positions, scratch, sums
     else:
         lay_out(x, EVERYWHERE, begin, plan, scratch)
     chunk, rows = scratch[plan.space :], scratch[plan.space + _CHUNK * COLUMNS :]
-    count = positions.seen.size
+    count, lanes = positions.seen.size, sums.shape[1]
+    vectors = lanes // LANES
+    blocks = tiles(vectors)
     for first in range(0, count, _CHUNK):
         length = min(_CHUNK, count - first)
         seen = pointer(positions.seen, first)
-        for block in range(sums.shape[0]):
-            output = group * plan.outputs + block * COLUMNS
-            outputs = min(COLUMNS, plan.outputs - block * COLUMNS)
+        for block in range(blocks):
+            lane, end = share(vectors, block, blocks)
+            width, lane = end - lane, lane * LANES
+            output, outputs = group * plan.outputs + lane, min(width * LANES, plan.outputs - lane)
             begin = (n * plan.groups * plan.outputs + output) * count + first
             source, stride = pointer(dy, begin), count
             if y.size:
@@ -82,12 +85,11 @@ def _weights_of_picture(code, x, dy, y, n, group, plan, positions, scratch, sums
                 source, stride = pointer(rows, 0), _CHUNK
             turn(code, source, stride, outputs, length, pointer(chunk, 0), COLUMNS)
             _add_up(chunk, length, rows[:outputs], totals[output : output + outputs])
-            vectors = (outputs + LANES - 1) // LANES
             for place in range(0, positions.places.size, ROWS):
                 tile(
-                    code, vectors, length, planes, pointer(positions.places, place), seen,
-                    pointer(chunk, 0), pointer(positions.lanes, 0), pointer(sums[block, place], 0),
-                    COLUMNS, add or first > 0,
+                    code, width, length, planes, pointer(positions.places, place), seen,
+                    pointer(chunk, 0), pointer(positions.lanes, 0),
+                    pointer(sums, place * lanes + lane), lanes, add or first > 0,
                 )  # fmt: skip
 
 
@@ -117,13 +119,13 @@ def _add_up(chunk, length, sums, totals):
 @compiled
 def _collect(sums, dw):
     """dw[group, o, k]: the sums of the pieces, in order."""
-    pieces, groups, _, _, columns = sums.shape
+    pieces, groups = sums.shape[:2]
     for group in range(groups):
         for o in range(dw.shape[1]):
             for k in range(dw.shape[2]):
-                total = sums[0, group, o // columns, k, o % columns]
+                total = sums[0, group, k, o]
                 for piece in range(1, pieces):
-                    total += sums[piece, group, o // columns, k, o % columns]
+                    total += sums[piece, group, k, o]
                 dw[group, o, k] = total
 
 

@@ -10,7 +10,7 @@ from numba import carray, njit, prange
 from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.kernels.conv_plan import Plan
-from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, VECTORS, code, tile
+from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, tiles
 from minidl.backends.kernels.vectors import (
     LANES,
     clear,
@@ -37,7 +37,7 @@ def correlate(
     """y = Σ x·w + b as the plan says, of x where `passes` is positive."""
     units = x.shape[0] * plan.groups
     pieces = threads.pieces(units * plan.products / SPEED)
-    splits = 1 if units % pieces == 0 or units > 4 * pieces else pieces
+    splits = 1 if units % pieces == 0 else pieces
     space = scratch(pieces, plan.space + ROWS * (plan.run + LANES))
     _correlate(code(), x, passes, weight, bias, y, np.float32(least), plan, splits, space, pieces)
 
@@ -104,10 +104,13 @@ def _sum_panel(code, planes, weights, plan, target, first, last, panel, sums):
     if depth == 0:
         sums[:] = 0
         return
-    for j in range(0, run, COLUMNS):
-        seen, out = moved(planes, first * plan.plane_columns + j), pointer(sums, j)
-        vectors = 0 if plan.outputs == 1 else min(VECTORS, (run - j + LANES - 1) // LANES)
-        tile(code, vectors, depth, weights, rows, depth_a, seen, depth_b, out, stride, 0)
+    vectors = (run + LANES - 1) // LANES
+    count = tiles(vectors)
+    for part in range(count):
+        begin, end = share(vectors, part, count)
+        seen = moved(planes, first * plan.plane_columns + begin * LANES)
+        width, out = 0 if plan.outputs == 1 else end - begin, pointer(sums, begin * LANES)
+        tile(code, width, depth, weights, rows, depth_a, seen, depth_b, out, stride, 0)
 
 
 @inner

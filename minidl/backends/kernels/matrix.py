@@ -15,7 +15,7 @@ from numba import prange
 
 from minidl.backends import threads
 from minidl.backends.kernels.compile import compiled, inner, parallel, plain, share
-from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, turn, whole_tiles
+from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, tiles, turn, whole_tiles
 from minidl.backends.kernels.vectors import LANES, clear, copy, pointer
 from minidl.backends.kernels.workspace import scratch
 
@@ -35,9 +35,8 @@ def product(
     (m, k), n = a.shape, b.shape[1]
     if m * n * k <= _SMALL or m < ROWS or a.dtype != np.float32:
         return _small_product(a, b, bias, least)
-    blocks = -(-n // COLUMNS)
     pieces = threads.pieces(m * n * k / SPEED)
-    parts = 1 if blocks % pieces == 0 or blocks > 4 * pieces else pieces
+    parts = 1 if -(-n // COLUMNS) % pieces == 0 else pieces
     turned = not b.flags.c_contiguous
     b = plain(b.T if turned else b)
     a, row_length = (plain(a), k) if a.flags.c_contiguous else _turned(a)
@@ -107,21 +106,24 @@ def _steps(count: int, step: int) -> np.ndarray:
 def _product(code, a, b, turned, bias, least, out, rows, depth, parts, slices, pieces):
     """Every slice of b, with the rows of a in so many parts."""
     m, n = out.shape
+    vectors = -(-n // LANES)
+    blocks = tiles(vectors)
     for piece in prange(pieces):
-        start, stop = share(-(-n // COLUMNS) * parts, piece, pieces)
+        start, stop = share(blocks * parts, piece, pieces)
         for unit in range(start, stop):
             first, last = share(-(-m // ROWS), unit % parts, parts)
-            column = unit // parts * COLUMNS
-            _block(code, a, b, turned, out, rows, depth, slices[piece], first, last, column)
+            column, end = share(vectors, unit // parts, blocks)
+            column, end = column * LANES, min(end * LANES, n)
+            _block(code, a, b, turned, out, rows, depth, slices[piece], first, last, column, end)
             if bias.size:
-                _finish(out, bias, least, first * ROWS, min(last * ROWS, m), column)
+                _finish(out, bias, least, first * ROWS, min(last * ROWS, m), column, end)
 
 
 @inner
-def _block(code, a, b, turned, out, rows, depth, slices, first, last, column):
+def _block(code, a, b, turned, out, rows, depth, slices, first, last, column, end):
     """Some panels of rows of a, times one slice of b."""
     (m, n), k = out.shape, b.shape[1] if turned else b.shape[0]
-    width = min(COLUMNS, n - column)
+    width = end - column
     vectors = (width + LANES - 1) // LANES
     corner = slices[-ROWS * COLUMNS :]
     for begin in range(0, k, _DEPTH):
@@ -164,11 +166,11 @@ def _gather(code, b, turned, begin, length, column, width, slices):
 
 
 @inner
-def _finish(out, bias, least, first, last, column):
+def _finish(out, bias, least, first, last, column, end):
     """Add the bias to some rows of a slice, and raise them to the least."""
-    bias = bias[column : column + COLUMNS]
+    bias = bias[column:end]
     for i in range(first, last):
-        row = out[i, column : column + COLUMNS]
+        row = out[i, column:end]
         for j in range(row.size):
             value = row[j] + bias[j]
             row[j] = least if value < least else value

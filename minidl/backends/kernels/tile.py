@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
+from numba import carray, njit, types
 from numba.extending import intrinsic
 
 from minidl.backends.kernels.compile import compiled_once
@@ -32,8 +32,8 @@ from minidl.backends.kernels.vectors import (
     LANES,
     MANY,
     VECTOR,
+    after,
     floats,
-    in_order,
     ints,
     load,
     moved,
@@ -43,9 +43,8 @@ from minidl.backends.kernels.vectors import (
     transpose,
 )
 
-# A tile of 6 × 4 vectors takes 24 registers of 32, one of 6 × 2 takes 12 of 16.
-ROWS = 6
-VECTORS = 4 if MANY else 2
+# A tile of 8 × 3 vectors takes 24 registers of 32, one of 6 × 2 takes 12 of 16.
+ROWS, VECTORS = (8, 3) if MANY else (6, 2)
 COLUMNS = VECTORS * LANES
 SPEED = 50  # products that a core adds up in a nanosecond, roughly
 
@@ -56,6 +55,12 @@ _LOOP = (types.int64, floats, ints, ints, floats, ints, floats, types.int64, typ
 def whole_tiles(count: int) -> np.ndarray:
     """0 … count − 1, and the last one again until the number of them is a multiple of ROWS."""
     return np.minimum(np.arange(-(-count // ROWS) * ROWS, dtype=np.int64), count - 1)
+
+
+@njit(inline="always")
+def tiles(vectors):
+    """How many tiles are needed for so many vectors; each gets its `share` of them."""
+    return (vectors + VECTORS - 1) // VECTORS
 
 
 def _tile(rows_: int, vectors: int) -> Any:
@@ -75,7 +80,7 @@ def _tile(rows_: int, vectors: int) -> Any:
                 for i, v in places
             }
             before = builder.block
-            fetch, body, after = map(function.append_basic_block, ("fetch", "body", "after"))
+            fetch, body, end = map(function.append_basic_block, ("fetch", "body", "end"))
             builder.cbranch(builder.icmp_signed("!=", add, INT(0)), fetch, body)
 
             builder.position_at_end(fetch)  # begin with what is there
@@ -90,10 +95,10 @@ def _tile(rows_: int, vectors: int) -> Any:
             vector = [load(builder, builder.gep(right, [INT(v * LANES)])) for v in range(vectors)]
             grown = {}
             for i in range(rows_):
-                in_order(builder)
                 factor = spread(builder, builder.load(builder.gep(left, [rows[i]])))
                 for v in range(vectors):
                     grown[i, v] = builder.call(fused, [factor, vector[v], sums[i, v]])
+                left = after(builder, left, [grown[i, v] for v in range(vectors)])
             following = builder.add(k, INT(1))
             for block, start in ((before, None), (fetch, begun)):
                 k.add_incoming(INT(0), block)
@@ -103,9 +108,9 @@ def _tile(rows_: int, vectors: int) -> Any:
             k.add_incoming(following, body)
             for place in places:
                 sums[place].add_incoming(grown[place], body)
-            builder.cbranch(builder.icmp_signed("<", following, depth), body, after)
+            builder.cbranch(builder.icmp_signed("<", following, depth), body, end)
 
-            builder.position_at_end(after)
+            builder.position_at_end(end)
             for place in places:
                 store(builder, grown[place], targets[place])
             return context.get_dummy_value()
@@ -116,15 +121,13 @@ def _tile(rows_: int, vectors: int) -> Any:
 
 
 _one, _two = _tile(ROWS, 1), _tile(ROWS, 2)
-_three, _four = (_tile(ROWS, 3), _tile(ROWS, 4)) if VECTORS == 4 else (_two, _two)
+_three = _tile(ROWS, 3) if VECTORS == 3 else _two
 _single = _tile(1, VECTORS)
 
 
 def _any_tile(vectors, depth, a, rows, depth_a, b, depth_b, out, stride, add):
     """The loop for this number of vectors; a single row of them for 0."""
-    if vectors == 4:
-        _four(depth, a, rows, depth_a, b, depth_b, out, stride, add)
-    elif vectors == 3:
+    if vectors == 3:
         _three(depth, a, rows, depth_a, b, depth_b, out, stride, add)
     elif vectors == 2:
         _two(depth, a, rows, depth_a, b, depth_b, out, stride, add)

@@ -62,10 +62,15 @@ def multiply_add(module: Any) -> Any:
     return known or ir.Function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), name)
 
 
-def in_order(builder: Any) -> None:
-    """No code, but a place in it that no load moves across."""
-    nothing = ir.FunctionType(ir.VoidType(), [])
-    builder.asm(nothing, "", "~{memory}", [], side_effect=True)
+def after(builder: Any, address: Any, vectors: list[Any]) -> Any:
+    """The address, which the compiler believes to be known only when these vectors are.
+
+    So what is loaded from there is not loaded before.  It is an instruction without code, which
+    takes the vectors and gives the address back.
+    """
+    kind = ir.FunctionType(address.type, [address.type, *(vector.type for vector in vectors)])
+    takes = ",".join("v" if _features.get("sse2") else "w" for _ in vectors)
+    return builder.asm(kind, "", f"=r,0,{takes}", [address, *vectors], side_effect=False)
 
 
 def spread(builder: Any, number: Any) -> Any:
