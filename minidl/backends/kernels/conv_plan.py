@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.backends.kernels.tile import COLUMNS, whole_tiles
+from minidl.backends.kernels.tile import COLUMNS, LONG, whole_tiles
 from minidl.backends.kernels.vectors import LANES
 from minidl.backends.window import Convolution
 
@@ -108,7 +108,7 @@ def forward(at: Convolution, channels: int, outputs: int) -> Plan:
         *at.stride,
         *plane,
         np.array(used, np.int64),
-        channels * plane_size + COLUMNS,
+        channels * plane_size + LONG * LANES,
         at.padding == (0, 0) and at.stride == (1, 1),
         outputs,
         np.array([[0, depth, *at.output, 0, 0]], np.int64),
@@ -165,7 +165,7 @@ def backward(at: Convolution, channels: int, outputs: int) -> Plan:
         1,
         *plane,
         np.zeros((1, 2), np.int64),
-        outputs * plane[0] * plane[1] + COLUMNS,
+        outputs * plane[0] * plane[1] + LONG * LANES,
         first == [0, 0] and plane == at.output,
         channels,
         np.array(targets, np.int64),

@@ -12,7 +12,7 @@ from minidl.backends.kernels import conv_plan
 from minidl.backends.kernels.activation import passed
 from minidl.backends.kernels.compile import compiled, inner, parallel, share
 from minidl.backends.kernels.correlate import EVERYWHERE, lay_out
-from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, tiles, turn
+from minidl.backends.kernels.tile import COLUMNS, LONG, ROWS, SPEED, code, tile, tiles, turn
 from minidl.backends.kernels.vector_math import dot32
 from minidl.backends.kernels.vectors import LANES, pointer
 from minidl.backends.kernels.workspace import scratch
@@ -148,7 +148,7 @@ def _narrow_weights_of_picture(x, dy, n, group, plan, scratch, dw):
     """What one group of one picture contributes."""
     begin = (n * plan.groups + group) * plan.channels * plan.height * plan.width
     lay_out(x, EVERYWHERE, begin, plan, scratch)
-    scratch[plan.space - COLUMNS : plan.space] = 0
+    scratch[plan.space - LONG * LANES : plan.space] = 0
     spread = scratch[plan.space :]
     for o in range(plan.outputs):
         rows = dy[n, group * plan.outputs + o]

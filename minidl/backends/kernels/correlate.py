@@ -10,7 +10,7 @@ from numba import carray, njit, prange
 from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.kernels.conv_plan import Plan
-from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, tiles
+from minidl.backends.kernels.tile import LONG, ROWS, SPEED, code, tile, tiles
 from minidl.backends.kernels.vectors import (
     LANES,
     clear,
@@ -105,11 +105,16 @@ def _sum_panel(code, planes, weights, plan, target, first, last, panel, sums):
         sums[:] = 0
         return
     vectors = (run + LANES - 1) // LANES
+    if plan.outputs == 1:
+        for j in range(0, run, LONG * LANES):
+            seen = moved(planes, first * plan.plane_columns + j)
+            tile(code, 0, depth, weights, rows, depth_a, seen, depth_b, pointer(sums, j), stride, 0)
+        return
     count = tiles(vectors)
     for part in range(count):
         begin, end = share(vectors, part, count)
         seen = moved(planes, first * plan.plane_columns + begin * LANES)
-        width, out = 0 if plan.outputs == 1 else end - begin, pointer(sums, begin * LANES)
+        width, out = end - begin, pointer(sums, begin * LANES)
         tile(code, width, depth, weights, rows, depth_a, seen, depth_b, out, stride, 0)
 
 
@@ -143,7 +148,7 @@ def lay_out(x, passes, begin, plan, planes):
                         row[j] = seen[(j - left) * plan.stride_x]
             _clear(pointer(planes, plane + bottom * columns), (rows - bottom) * columns)
             plane += rows * columns
-    _clear(pointer(planes, plane), COLUMNS)  # on the right of the last row
+    _clear(pointer(planes, plane), LONG * LANES)  # on the right of the last row
 
 
 @njit(inline="always")

@@ -46,6 +46,7 @@ from minidl.backends.kernels.vectors import (
 # A tile of 8 × 3 vectors takes 24 registers of 32, one of 6 × 2 takes 12 of 16.
 ROWS, VECTORS = (8, 3) if MANY else (6, 2)
 COLUMNS = VECTORS * LANES
+LONG = 8  # vectors of a single row: enough sums for none to wait for the one before it
 SPEED = 50  # products that a core adds up in a nanosecond, roughly
 
 # depth, a, rows, depth_a, b, depth_b, out, stride, add
@@ -122,7 +123,7 @@ def _tile(rows_: int, vectors: int) -> Any:
 
 _one, _two = _tile(ROWS, 1), _tile(ROWS, 2)
 _three = _tile(ROWS, 3) if VECTORS == 3 else _two
-_single = _tile(1, VECTORS)
+_single = _tile(1, LONG)
 
 
 def _any_tile(vectors, depth, a, rows, depth_a, b, depth_b, out, stride, add):
@@ -182,7 +183,7 @@ def tile(_: Any, code: Any, vectors: Any, depth: Any, a: Any, rows: Any, depth_a
          depth_b: Any, out: Any, stride: Any, add: Any) -> Any:  # fmt: skip
     """A tile of ROWS × vectors·LANES sums over `depth`; with `add`, added to what `out` holds.
 
-    With vectors = 0 it is a single row of COLUMNS sums.  The rows of `out` lie `stride` apart.
+    With vectors = 0 it is a single row of LONG vectors.  The rows of `out` lie `stride` apart.
     """
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
