@@ -3,11 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
-from minidl.errors import ArgumentError
+from minidl.optim.checks import check_betas, check_not_negative
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.sgd import check_not_negative
 
 
 class Adam(Optimizer):
@@ -47,12 +44,7 @@ class Adam(Optimizer):
         """Rates are not negative, and betas are two numbers below 1."""
         name = type(self).__name__
         check_not_negative(name, settings, "lr", "eps", "weight_decay")
-        betas = settings["betas"]
-        pair = isinstance(betas, tuple | list) and len(betas) == 2
-        if not pair or not all(
-            isinstance(b, float | int | np.number) and 0 <= b < 1 for b in betas
-        ):
-            raise ArgumentError(f"{name}: betas are two numbers from 0 to below 1; got {betas!r}")
+        check_betas(name, settings)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         """m and v, and with amsgrad the largest v."""

@@ -33,6 +33,7 @@ class Optimizer:
     rule = ""  # the name of the kernels that do what `change` does
     counts_steps = True  # whether the rule depends on the number of steps
     decoupled = False  # whether weights decay by themselves, rather than through their gradient
+    numbers: tuple[str, ...] = ()  # the state that is one number for each parameter
 
     def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
         self.defaults = defaults
@@ -60,7 +61,7 @@ class Optimizer:
             if p in known:
                 raise ArgumentError(f"{name}: a parameter of shape {p.shape} is given twice")
             known.add(p)
-        unknown = set(group) - {"params", *self.defaults}
+        unknown = set(group) - {"params", "initial_lr", *self.defaults}
         if unknown:
             raise ArgumentError(f"{name}: no setting {sorted(unknown)}; has {list(self.defaults)}")
         settings = {**self.defaults, **group, "params": params}
@@ -93,13 +94,17 @@ class Optimizer:
         """The arrays of state that every parameter of the group has, beside its step."""
         return ()
 
+    def initial(self, group: Mapping[str, Any], name: str) -> float:
+        """What this state is before the first step."""
+        return 0.0
+
     def change(
         self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
     ) -> Any:
         """What to subtract from the parameters, as a flat array like `gradient`.
 
         step     how many steps they have taken, this one included
-        state    flat arrays by name, zeros at first, to be updated in place
+        state    flat arrays by name, to be updated in place, and `numbers`, to be set anew
         """
         raise TypeError(f"{type(self).__name__} has no rule: it must define change")
 
@@ -119,14 +124,18 @@ class Optimizer:
                 self._update_rows(group, p, gradient)
             elif gradient is not None:
                 step = self.state[p]["step"] if p in self.state else 0
-                cohorts.setdefault((type(p.data), p.dtype, step), []).append(p)
+                alike = type(p.data), p.dtype, step
+                # Settings may have changed while only some of them stepped.
+                if self.numbers and step:
+                    alike += tuple(self.state[p][name] for name in self.numbers)
+                cohorts.setdefault(alike, []).append(p)
         return cohorts.values()
 
     def _update(self, group: Mapping[str, Any], params: list[Tensor]) -> None:
         """One pass over parameters of one dtype, on one device, that took equally many steps."""
         xp, names = backend_of(params[0].data), self.state_names(group)
         for p in params:
-            self._ensure_state(xp, p, names)
+            self._ensure_state(xp, group, p, names)
         step = self.state[params[0]]["step"] + 1
         kernel = xp.kernel(self.rule) if current.get().fast else None
         rest = params
@@ -148,21 +157,30 @@ class Optimizer:
         if group["maximize"]:
             gradient = -gradient
         decay = group["weight_decay"]
-        if decay and not self.decoupled:
+        decoupled = group.get("decoupled_weight_decay", self.decoupled)
+        if decay and not decoupled:
             gradient = gradient + decay * _flat(xp, values)
-        state = self._flat_state(xp, params, self.state_names(group))
+        numbers = {name: self.state[params[0]][name] for name in self.numbers}
+        state = {**self._flat_state(xp, params, self.state_names(group)), **numbers}
         change = self.change(xp, group, step, gradient, state)
-        if decay and self.decoupled:
+        for p in params if numbers else ():
+            self.state[p].update({name: state[name] for name in numbers})
+        if decay and decoupled:
             change = change + group["lr"] * decay * _flat(xp, values)
         for value, part in zip(values, _pieces(change, params), strict=True):
             value -= part  # in place
 
-    def _ensure_state(self, xp: Any, p: Tensor, names: tuple[str, ...]) -> None:
-        """Give a parameter the state that it lacks: zeros."""
-        own = self.state.setdefault(p, {"step": 0})
+    def _ensure_state(
+        self, xp: Any, group: Mapping[str, Any], p: Tensor, names: tuple[str, ...]
+    ) -> None:
+        """Give a parameter the state that it lacks."""
+        if p not in self.state:
+            numbers = {name: self.initial(group, name) for name in self.numbers}
+            self.state[p] = {"step": 0, **numbers}
+        own = self.state[p]
         for name in names:
             if name not in own:
-                own[name] = xp.zeros(p.shape, dtype=p.dtype)
+                own[name] = xp.full(p.shape, self.initial(group, name), dtype=p.dtype)
                 if not self.counts_steps:
                     own["step"] = 0  # the rule begins anew
 
@@ -202,7 +220,7 @@ class Optimizer:
             for group in self.param_groups
         ]
         state = {
-            numbers[p]: {k: v if k == "step" else Tensor(v.copy()) for k, v in own.items()}
+            numbers[p]: {k: Tensor(v.copy()) if hasattr(v, "shape") else v for k, v in own.items()}
             for p, own in self.state.items()
         }
         return {"state": state, "param_groups": groups}
@@ -220,7 +238,7 @@ class Optimizer:
             zip(numbers, (p for g in self.param_groups for p in g["params"]), strict=True)
         )
         groups = [
-            {**own, **{k: v for k, v in new.items() if k in self.defaults}}
+            {**own, **{k: v for k, v in new.items() if k in self.defaults or k == "initial_lr"}}
             for own, new in zip(self.param_groups, saved["param_groups"], strict=True)
         ]
         rules = {p: group for group in groups for p in group["params"]}
@@ -231,7 +249,7 @@ class Optimizer:
             p = params[number]
             if "step" not in own and self.counts_steps:
                 raise ArgumentError(f"load_state_dict: parameter {number} has no step")
-            state[p] = _restored(number, own, p, self.state_names(rules[p]))
+            state[p] = _restored(number, own, p, self.state_names(rules[p]), self.numbers)
         for group in groups:
             self.check(group)
         self.state, self._flat_states, self.param_groups = state, {}, groups
@@ -244,9 +262,15 @@ class Optimizer:
         return f"{type(self).__name__}({'; '.join(groups)})"
 
 
-def _restored(number: int, own: Mapping[str, Any], p: Tensor, names: Iterable[str]) -> dict:
+def _restored(
+    number: int, own: Mapping[str, Any], p: Tensor, names: Iterable[str], numbers: Iterable[str]
+) -> dict[str, Any]:
     """The saved state of a parameter, once it is seen to be complete."""
-    state = {"step": int(own.get("step", 1))}
+    state: dict[str, Any] = {"step": int(own.get("step", 1))}
+    for name in numbers:
+        if own.get(name) is None:
+            raise ArgumentError(f"load_state_dict: parameter {number} has no {name}")
+        state[name] = float(own[name])
     for name in names:
         array = None if own.get(name) is None else asarray(own[name], copy=True)
         if array is None or array.shape != p.shape:

@@ -1,12 +1,10 @@
 """Stochastic gradient descent."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from minidl.errors import ArgumentError
+from minidl.optim.checks import check_finite, check_not_negative
 from minidl.optim.optimizer import Optimizer
 
 
@@ -47,8 +45,7 @@ class SGD(Optimizer):
     def check(self, settings: Mapping[str, Any]) -> None:
         """Rates are not negative, and nesterov goes with plain momentum."""
         check_not_negative("SGD", settings, "lr", "momentum", "weight_decay")
-        if not math.isfinite(settings["dampening"]):
-            raise ArgumentError(f"SGD: dampening is a number; got {settings['dampening']}")
+        check_finite("SGD", settings, "dampening")
         if settings["nesterov"] and (not settings["momentum"] or settings["dampening"]):
             raise ArgumentError("SGD: nesterov needs a momentum, and no dampening")
 
@@ -71,11 +68,3 @@ class SGD(Optimizer):
     def takes_rows(self, group: Mapping[str, Any]) -> bool:
         """Rows that have no gradient stay as they are, unless something moves them."""
         return not group["momentum"] and not group["weight_decay"]
-
-
-def check_not_negative(name: str, settings: Mapping[str, Any], *which: str) -> None:
-    """Raise for the first of these settings that is no number from 0 on."""
-    for setting in which:
-        value = settings[setting]
-        if not isinstance(value, int | float | np.number) or not value >= 0:
-            raise ArgumentError(f"{name}: {setting} is a number from 0 on; got {value!r}")

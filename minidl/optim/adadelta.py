@@ -1,0 +1,65 @@
+"""Adadelta."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from minidl.optim.checks import check_fraction, check_not_negative
+from minidl.optim.optimizer import Optimizer
+
+
+class Adadelta(Optimizer):
+    """Steps in the units of the parameters: the gradient times a ratio of running roots.
+
+        v ← ρ·v + (1 − ρ)·g²
+        d ← √(u + ε) / √(v + ε) · g
+        u ← ρ·u + (1 − ρ)·d²
+        θ ← θ − lr·d
+
+    g is the gradient, plus weight_decay·θ.  Zeiler 2012, where lr is 1.  A RowGradient is made
+    dense.
+    """
+
+    counts_steps = False
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            rho=rho,
+            eps=eps,
+            weight_decay=weight_decay,
+            maximize=maximize,
+        )
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Rates are not negative, and rho is at most 1."""
+        check_not_negative("Adadelta", settings, "lr", "eps", "weight_decay")
+        check_fraction("Adadelta", settings, "rho")
+
+    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """v and u."""
+        return "square_avg", "acc_delta"
+
+    def change(
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+    ) -> Any:
+        """lr·d."""
+        rho, eps = group["rho"], group["eps"]
+        v, u = state["square_avg"], state["acc_delta"]
+        v *= rho
+        v += (1 - rho) * (gradient * gradient)
+        d = (u + eps) ** 0.5
+        d /= (v + eps) ** 0.5
+        d *= gradient
+        u *= rho
+        u += (1 - rho) * (d * d)
+        return group["lr"] * d

@@ -1,0 +1,62 @@
+"""Adagrad."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from minidl.optim.checks import check_not_negative
+from minidl.optim.optimizer import Optimizer
+
+
+class Adagrad(Optimizer):
+    """The gradient over the root of the sum of all its squares so far.
+
+        s ← s + g²                                  (before the first step: the initial value)
+        θ ← θ − lr / (1 + (t − 1)·lr_decay) · g / (√s + ε)
+
+    g is the gradient, plus weight_decay·θ; t counts the steps.  Duchi, Hazan, Singer 2011.  A
+    RowGradient is made dense.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            lr_decay=lr_decay,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+            eps=eps,
+            maximize=maximize,
+        )
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """No setting is negative."""
+        rates = "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"
+        check_not_negative("Adagrad", settings, *rates)
+
+    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """s."""
+        return ("sum",)
+
+    def initial(self, group: Mapping[str, Any], name: str) -> float:
+        """What s begins with."""
+        return group["initial_accumulator_value"]
+
+    def change(
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+    ) -> Any:
+        """lr, decayed, · g / (√s + ε)."""
+        s = state["sum"]
+        s += gradient * gradient
+        root = s**0.5
+        root += group["eps"]
+        return group["lr"] / (1 + (step - 1) * group["lr_decay"]) * gradient / root

@@ -1,0 +1,108 @@
+"""Averages of the weights that a model had during training."""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from minidl.autograd.mode import no_grad
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ShapeError
+from minidl.nn.module import Buffer, Module
+from minidl.nn.norm import _BatchNorm
+from minidl.ops import asarray
+from minidl.optim.checks import check_fraction
+
+Average = Callable[[Tensor, Tensor, int], Tensor]
+
+
+def get_swa_avg_fn() -> Average:
+    """w ← w + (θ − w) / (n + 1): every model weighs the same.  Izmailov et al. 2018."""
+    return lambda averaged, current, n: averaged + (current - averaged) / (n + 1)
+
+
+def get_ema_avg_fn(decay: float = 0.999) -> Average:
+    """w ← decay·w + (1 − decay)·θ: later models weigh more.  Polyak, Juditsky 1992."""
+    check_fraction("get_ema_avg_fn", {"decay": decay}, "decay")
+    decay = float(decay)
+    return lambda averaged, current, _: decay * averaged + (1 - decay) * current
+
+
+class AveragedModel(Module):
+    """A copy of a model, whose parameters are averages of those that the model comes to have.
+
+    avg_fn         (averaged, current, how many are in the average) → the new average, for each
+                   parameter; get_swa_avg_fn() if left out.  It is not saved.
+    use_buffers    average the buffers too; otherwise they are the model's latest
+
+        average = AveragedModel(model, get_ema_avg_fn(0.999))
+        for …:
+            optimizer.step()
+            average.update_parameters(model)
+
+    The statistics of batch norm do not belong to averaged weights: see `update_bn`.
+    """
+
+    def __init__(
+        self, model: Module, avg_fn: Average | None = None, use_buffers: bool = False
+    ) -> None:
+        self.module = copy.deepcopy(model)
+        self.n_averaged = Buffer(asarray(0, dtype="int64"))
+        self.avg_fn, self.use_buffers = avg_fn or get_swa_avg_fn(), use_buffers
+
+    def forward(self, *inputs: Any, **settings: Any) -> Any:
+        """What the averaged model gives."""
+        return self.module(*inputs, **settings)
+
+    def update_parameters(self, model: Module) -> None:
+        """Take the model as it is now into the average; the first is taken over as it is.
+
+        Raises ShapeError if it is not like the one that was copied.
+        """
+        parameters = _pairs("parameters", self.module.parameters(), model.parameters())
+        buffers = _pairs("buffers", self.module.buffers(), model.buffers())
+        n = int(self.n_averaged)
+        with no_grad():
+            for own, current in parameters:
+                own[...] = self._average(own, current, n)
+            for own, current in buffers:
+                own[...] = self._average(own, current, n) if self.use_buffers else current
+            self.n_averaged[...] = n + 1
+
+    def _average(self, own: Tensor, current: Tensor, n: int) -> Tensor:
+        current = current.detach()
+        return self.avg_fn(own.detach(), current, n) if n else current
+
+
+def _pairs(
+    what: str, own: Iterable[Tensor], current: Iterable[Tensor]
+) -> list[tuple[Tensor, Tensor]]:
+    """The tensors of both models side by side."""
+    own, current = list(own), list(current)
+    needs, given = ([x.shape for x in tensors] for tensors in (own, current))
+    if needs != given:
+        raise ShapeError(f"AveragedModel: {what} of shapes {given}; the average has {needs}")
+    return list(zip(own, current, strict=True))
+
+
+@no_grad()
+def update_bn(loader: Iterable[Any], model: Module) -> None:
+    """Compute the statistics of a model's batch norms anew: their means over the loader's batches.
+
+    loader    gives inputs of the model, or tuples that begin with one
+    """
+    norms = {m: m.momentum for m in model.modules() if isinstance(m, _BatchNorm)}
+    if not norms:
+        return
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.train()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean of all batches
+        for batch in loader:
+            model(batch[0] if isinstance(batch, list | tuple) else batch)
+    finally:
+        for norm, momentum in norms.items():
+            norm.momentum = momentum
+        for module, training in modes.items():
+            module.training = training

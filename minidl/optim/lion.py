@@ -1,0 +1,58 @@
+"""Lion."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from minidl.optim.checks import check_betas, check_not_negative
+from minidl.optim.optimizer import Optimizer
+
+
+class Lion(Optimizer):
+    """Steps of lr in every parameter, in the direction of a momentum's sign.
+
+        c = β₁·m + (1 − β₁)·g              m ← β₂·m + (1 − β₂)·g
+        θ ← θ − lr·(sign c + weight_decay·θ)
+
+    Its steps are longer than Adam's: lr is 3 to 10 times smaller, and weight_decay as much larger.
+    Chen et al. 2023 (algorithm 2).  A RowGradient is made dense: every row's momentum moves it.
+    """
+
+    counts_steps = False
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            betas=betas,
+            weight_decay=weight_decay,
+            maximize=maximize,
+        )
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Rates are not negative, and betas are two numbers below 1."""
+        check_not_negative("Lion", settings, "lr", "weight_decay")
+        check_betas("Lion", settings)
+
+    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """m."""
+        return ("exp_avg",)
+
+    def change(
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+    ) -> Any:
+        """lr · sign c."""
+        beta1, beta2 = map(float, group["betas"])
+        m = state["exp_avg"]
+        sign = xp.sign(beta1 * m + (1 - beta1) * gradient)
+        m *= beta2
+        m += (1 - beta2) * gradient
+        return group["lr"] * sign

@@ -1,0 +1,78 @@
+"""NAdam."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from minidl.optim.checks import check_betas, check_not_negative
+from minidl.optim.optimizer import Optimizer
+
+
+class NAdam(Optimizer):
+    """Adam with Nesterov's momentum.
+
+        m ← β₁·m + (1 − β₁)·g              v ← β₂·v + (1 − β₂)·g²
+        μₜ = β₁·(1 − ½·0.96^(t·ψ))         ψ: momentum_decay
+        m̂ = μₜ₊₁·m / (1 − μ₁⋯μₜ₊₁) + (1 − μₜ)·g / (1 − μ₁⋯μₜ)
+        θ ← θ − lr · m̂ / (√(v / (1 − β₂ᵗ)) + ε)
+
+    g is the gradient, plus weight_decay·θ; with decoupled_weight_decay, g is the gradient alone,
+    and θ first loses lr·weight_decay·θ, as in AdamW.  Dozat 2016.  A RowGradient is made dense.
+    """
+
+    numbers = ("mu_product",)  # μ₁⋯μₜ, of which betas may have been others at each step
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            momentum_decay=momentum_decay,
+            decoupled_weight_decay=decoupled_weight_decay,
+            maximize=maximize,
+        )
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Rates are not negative, and betas are two numbers below 1."""
+        check_not_negative("NAdam", settings, "lr", "eps", "weight_decay", "momentum_decay")
+        check_betas("NAdam", settings)
+
+    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """m and v."""
+        return "exp_avg", "exp_avg_sq"
+
+    def initial(self, group: Mapping[str, Any], name: str) -> float:
+        """Zeros, and the product of no numbers."""
+        return 1.0 if name == "mu_product" else 0.0
+
+    def change(
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+    ) -> Any:
+        """lr · m̂ / (√v̂ + ε)."""
+        beta1, beta2 = map(float, group["betas"])
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        m *= beta1
+        m += (1 - beta1) * gradient
+        v *= beta2
+        v += (1 - beta2) * (gradient * gradient)
+        root = v**0.5
+        root /= (1 - beta2**step) ** 0.5
+        root += group["eps"]
+        decay = group["momentum_decay"]
+        mu, following = (beta1 * (1 - 0.5 * 0.96 ** (t * decay)) for t in (step, step + 1))
+        product = state["mu_product"] = state["mu_product"] * mu
+        mean = following / (1 - product * following) * m
+        mean += (1 - mu) / (1 - product) * gradient
+        return group["lr"] * mean / root

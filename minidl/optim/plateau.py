@@ -1,0 +1,105 @@
+"""ReduceLROnPlateau: smaller steps when nothing gets better."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from minidl.errors import ArgumentError
+from minidl.optim.checks import check_choice, check_count, check_finite, check_not_negative
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.schedule import LRScheduler, groups_of
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """lr ← max(lr · factor, min_lr) once a metric has not improved for `patience` steps.
+
+    mode              "min": smaller metrics are better; "max": larger ones
+    patience          how many steps without improvement are borne: the next one reduces lr
+    threshold         what counts as one, as a share of the best ("rel") or a difference ("abs")
+    threshold_mode    "rel" or "abs"
+    cooldown          steps after a reduction in which nothing is counted
+    min_lr            a bound for all groups, or a list of one for each
+    eps               smaller changes of lr than this are not made
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float | list[float] = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        self.mode, self.factor, self.patience = mode, factor, patience
+        self.threshold, self.threshold_mode = threshold, threshold_mode
+        self.cooldown, self.eps = cooldown, eps
+        groups = len(groups_of("ReduceLROnPlateau", optimizer))
+        self.min_lrs = list(min_lr) if isinstance(min_lr, list | tuple) else [min_lr] * groups
+        if len(self.min_lrs) != groups:
+            raise ArgumentError(
+                f"ReduceLROnPlateau: min_lr is a number, or {groups} of them; got {min_lr!r}"
+            )
+        self.best = math.inf if mode == "min" else -math.inf
+        self.num_bad_epochs = self.cooldown_counter = 0
+        super().__init__(optimizer)
+
+    def check(self) -> None:
+        """The factor makes lr smaller, and counts are counts."""
+        name, settings = "ReduceLROnPlateau", vars(self)
+        check_choice(name, settings, "mode", "min", "max")
+        check_choice(name, settings, "threshold_mode", "rel", "abs")
+        check_not_negative(name, settings, "factor", "eps")
+        check_finite(name, settings, "threshold")
+        check_count(name, settings, "patience", "cooldown", least=0)
+        for min_lr in self.min_lrs:
+            check_not_negative(name, {"min_lr": min_lr}, "min_lr")
+        if self.factor >= 1:
+            raise ArgumentError(f"{name}: factor is below 1; got {self.factor}")
+
+    def step(self, metrics: Any) -> None:
+        """Take note of a metric, a single number, and reduce lr if it is time."""
+        try:
+            metric = float(metrics)
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                f"ReduceLROnPlateau.step: needs one number, the metric; got {metrics!r:.60}"
+            ) from None
+        self.num_bad_epochs += 1
+        if self._is_better(metric):
+            self.best, self.num_bad_epochs = metric, 0
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        lrs = [float(group["lr"]) for group in self._groups()]
+        if self.num_bad_epochs > self.patience:
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+            lrs = [self._reduced(*pair) for pair in zip(lrs, self.min_lrs, strict=True)]
+        self._write(lrs)
+        self.last_epoch += 1
+
+    def _is_better(self, metric: float) -> bool:
+        larger = self.mode == "max"
+        margin = self.threshold if larger else -self.threshold
+        bound = self.best * (1 + margin) if self.threshold_mode == "rel" else self.best + margin
+        return metric > bound if larger else metric < bound
+
+    def _reduced(self, lr: float, min_lr: float) -> float:
+        smaller = max(lr * self.factor, min_lr)
+        return smaller if lr - smaller > self.eps else lr
+
+    def rates(self, step: float) -> list[float]:
+        """What was last set: it depends on the metrics, not on their number."""
+        return self._last_lr or [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The settings, the best metric, and what is counted; an infinite metric as a string."""
+        best = self.best if math.isfinite(self.best) else str(self.best)
+        return {**super().state_dict(), "best": best}
+
+    def _checked(self, saved: Mapping[str, Any]) -> dict[str, Any]:
+        own = super()._checked(saved)
+        return {**own, "best": float(own["best"])}

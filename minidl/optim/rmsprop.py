@@ -1,0 +1,78 @@
+"""RMSprop."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from minidl.optim.checks import check_fraction, check_not_negative
+from minidl.optim.optimizer import Optimizer
+
+
+class RMSprop(Optimizer):
+    """The gradient over a running root of its mean square.
+
+        v ← α·v + (1 − α)·g²
+        θ ← θ − lr·g / (√v + ε)
+
+    g is the gradient, plus weight_decay·θ.  With momentum μ, b ← μ·b + g / (√v + ε) is taken in
+    place of the quotient; centered, v − m² in place of v, the variance rather than the mean square,
+    where m ← α·m + (1 − α)·g.  Tieleman, Hinton 2012 (lecture 6.5); Graves 2013 (centered).  A
+    RowGradient is made dense.
+    """
+
+    counts_steps = False
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            alpha=alpha,
+            eps=eps,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            centered=centered,
+            maximize=maximize,
+        )
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Rates are not negative, and alpha is at most 1."""
+        check_not_negative("RMSprop", settings, "lr", "eps", "weight_decay", "momentum")
+        check_fraction("RMSprop", settings, "alpha")
+
+    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """v, and where they are asked for b and m."""
+        momentum = ("momentum_buffer",) if group["momentum"] else ()
+        return "square_avg", *momentum, *(("grad_avg",) if group["centered"] else ())
+
+    def change(
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+    ) -> Any:
+        """lr·g / (√v + ε), or lr·b."""
+        alpha, momentum = group["alpha"], group["momentum"]
+        v = state["square_avg"]
+        v *= alpha
+        v += (1 - alpha) * (gradient * gradient)
+        if group["centered"]:
+            m = state["grad_avg"]
+            m *= alpha
+            m += (1 - alpha) * gradient
+            v = xp.maximum(v - m * m, 0)  # rounding may take it below
+        root = v**0.5
+        root += group["eps"]
+        change = gradient / root
+        if momentum:
+            b = state["momentum_buffer"]
+            b *= momentum
+            b += change
+            change = b
+        return group["lr"] * change

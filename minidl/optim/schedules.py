@@ -1,0 +1,221 @@
+"""Schedules: learning rates as functions of the number of steps t.
+
+A step is whatever lies between two calls of `step()`: an epoch, or a step of the optimiser.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+
+from minidl.errors import ArgumentError
+from minidl.optim.checks import check_count, check_finite, check_fraction
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.schedule import LRScheduler, annealed, groups_of
+
+
+class LambdaLR(LRScheduler):
+    """lr = initial lr · f(t).
+
+    lr_lambda    f, or a list of such functions, one for each group; `state_dict` leaves them out
+    """
+
+    unsaved = ("optimizer", "lr_lambdas")
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        groups = len(groups_of("LambdaLR", optimizer))
+        several = isinstance(lr_lambda, list | tuple)
+        self.lr_lambdas = list(lr_lambda) if several else [lr_lambda] * groups
+        if len(self.lr_lambdas) != groups or not all(map(callable, self.lr_lambdas)):
+            raise ArgumentError(
+                f"LambdaLR: lr_lambda is a function, or {groups} of them; got {lr_lambda!r}"
+            )
+        super().__init__(optimizer, last_epoch)
+
+    def rates(self, step: float) -> list[float]:
+        """Initial lr · f(t), each group with its own f."""
+        return [float(lr * f(step)) for lr, f in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+
+
+class StepLR(LRScheduler):
+    """lr = initial lr · gamma^⌊t / step_size⌋."""
+
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
+        self.step_size, self.gamma = step_size, gamma
+        super().__init__(optimizer, last_epoch)
+
+    def check(self) -> None:
+        """step_size is a count."""
+        check_count("StepLR", vars(self), "step_size")
+        check_finite("StepLR", vars(self), "gamma")
+
+    def rate(self, base_lr: float, step: float) -> float:
+        """Initial lr · gamma^⌊t / step_size⌋."""
+        return base_lr * self.gamma ** (step // self.step_size)
+
+
+class MultiStepLR(LRScheduler):
+    """lr = initial lr · gamma^(how many of the milestones t has reached)."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        milestones: Iterable[int],
+        gamma: float = 0.1,
+        last_epoch: int = -1,
+    ) -> None:
+        self.milestones, self.gamma = sorted(milestones), gamma
+        super().__init__(optimizer, last_epoch)
+
+    def check(self) -> None:
+        """Milestones are numbers of steps."""
+        for milestone in self.milestones:
+            check_count("MultiStepLR", {"a milestone": milestone}, "a milestone", least=0)
+        check_finite("MultiStepLR", vars(self), "gamma")
+
+    def rate(self, base_lr: float, step: float) -> float:
+        """Initial lr · gamma^(milestones reached)."""
+        return base_lr * self.gamma ** bisect_right(self.milestones, step)
+
+
+class ConstantLR(LRScheduler):
+    """lr = initial lr · factor for t < total_iters, and then the initial lr."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        factor: float = 1.0 / 3,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        self.factor, self.total_iters = factor, total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def check(self) -> None:
+        """Factor is at most 1."""
+        check_fraction("ConstantLR", vars(self), "factor")
+        check_count("ConstantLR", vars(self), "total_iters", least=0)
+
+    def rate(self, base_lr: float, step: float) -> float:
+        """Initial lr · factor, or the initial lr."""
+        return base_lr * self.factor if step < self.total_iters else base_lr
+
+
+class LinearLR(LRScheduler):
+    """lr = initial lr · (start_factor + (end_factor − start_factor) · min(t / total_iters, 1)).
+
+    With the default end_factor of 1, a warm-up.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1.0 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        self.start_factor, self.end_factor = start_factor, end_factor
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def check(self) -> None:
+        """Factors are at most 1, and the first is not 0."""
+        check_fraction("LinearLR", vars(self), "start_factor", "end_factor")
+        if not self.start_factor:
+            raise ArgumentError("LinearLR: start_factor is above 0; got 0")
+        check_count("LinearLR", vars(self), "total_iters", least=0)
+
+    def rate(self, base_lr: float, step: float) -> float:
+        """The straight line, and then its end."""
+        if step >= self.total_iters:
+            return base_lr * self.end_factor
+        way = (self.end_factor - self.start_factor) * step / self.total_iters
+        return base_lr * (self.start_factor + way)
+
+
+class ExponentialLR(LRScheduler):
+    """lr = initial lr · gammaᵗ."""
+
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def check(self) -> None:
+        """Gamma is a number."""
+        check_finite("ExponentialLR", vars(self), "gamma")
+
+    def rate(self, base_lr: float, step: float) -> float:
+        """Initial lr · gammaᵗ."""
+        return base_lr * self.gamma**step
+
+
+class CosineAnnealingLR(LRScheduler):
+    """lr = eta_min + (initial lr − eta_min) · (1 + cos(π·t / T_max)) / 2.
+
+    After T_max steps it rises again, as the cosine does.  Loshchilov, Hutter 2017, without its
+    restarts.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def check(self) -> None:
+        """T_max is a count."""
+        check_count("CosineAnnealingLR", vars(self), "T_max")
+        check_finite("CosineAnnealingLR", vars(self), "eta_min")
+
+    def rate(self, base_lr: float, step: float) -> float:
+        """The cosine's half wave, down and up."""
+        return annealed(base_lr, self.eta_min, step / self.T_max)
+
+
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """lr = eta_min + (initial lr − eta_min) · (1 + cos(π·s / T)) / 2, s steps after a restart.
+
+    The first T is T_0, and each restart multiplies it by T_mult.  Loshchilov, Hutter 2017 (SGDR).
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        T_0: int,
+        T_mult: int = 1,
+        eta_min: float = 0.0,
+        last_epoch: int = -1,
+    ) -> None:
+        self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def check(self) -> None:
+        """T_0 and T_mult are counts."""
+        check_count("CosineAnnealingWarmRestarts", vars(self), "T_0", "T_mult")
+        check_finite("CosineAnnealingWarmRestarts", vars(self), "eta_min")
+
+    def rate(self, base_lr: float, step: float) -> float:
+        """The cosine's half wave, again and again."""
+        length = self.T_0
+        if self.T_mult == 1:
+            step %= length
+        while step >= length:
+            step -= length
+            length *= self.T_mult
+        return annealed(base_lr, self.eta_min, step / length)
+
+    def step(self, epoch: float | None = None) -> None:
+        """Go on by one, or to `epoch`, which may have a fraction: epoch + batch / batches."""
+        if epoch is not None:
+            check_finite("CosineAnnealingWarmRestarts.step", {"epoch": epoch}, "epoch")
+            if epoch < 0:
+                raise ArgumentError(
+                    f"CosineAnnealingWarmRestarts.step: epoch is from 0 on; got {epoch}"
+                )
+        self._go_to(self.last_epoch + 1 if epoch is None else epoch)
