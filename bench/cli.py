@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import flat, libraries, machine, measure, processes, report, retained
+from bench import flat, libraries, loading, machine, measure, processes, report, retained
 from bench.errors import BenchError, MissingTaskError
 from bench.machine import Machine
 from bench.report import Row
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine.limit_threads(options.threads)
     if options.flat:
         return _flat(options)
+    if options.loader:
+        return _loader(options)
     try:
         return _compare(options)
     except BenchError as error:
@@ -58,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-memory", dest="memory", action="store_false", help="leave out the peaks of memory")
     add("--memory-relu", action="store_true", help="only show what ten recorded ReLUs keep")
     add("--flat", type=_steps, metavar="STEPS", help="only train the cnn, and show its memory")
+    add("--loader", action="store_true", help="only show what of a step goes into its batch")
     add("--json", action="store_true", help="end with one line of JSON")
     return parser
 
@@ -190,4 +193,19 @@ def _flat(options: argparse.Namespace) -> int:
     )
     if options.json:
         print(json.dumps({"steps": options.flat, "settled_mb": settled, "last_mb": last}))
+    return 0
+
+
+def _loader(options: argparse.Namespace) -> int:
+    """Print what share of an epoch of the cnn goes into waiting for batches."""
+    _limit_threads(options.threads, [libraries.load("minidl")])
+    steps = loading.SAMPLES // loading.BATCH
+    found = loading.shares()
+    for workers, seconds, waiting in found:
+        print(
+            f"cnn, {workers} workers: a step takes {seconds / steps * 1e3:.2f} ms, of which "
+            f"{waiting / steps * 1e6:.0f} µs ({waiting / seconds:.2%}) to get its batch"
+        )
+    if options.json:
+        print(json.dumps({"loader": [share._asdict() for share in found]}))
     return 0

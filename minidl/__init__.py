@@ -1,6 +1,6 @@
 """minidl: a deep-learning engine to read, to test against, and to train small models with."""
 
-from minidl import data, errors, models, nn, optim, train
+from minidl import data, errors, io, models, nn, optim, train
 from minidl.autograd.functional import grad, gradients, value_and_grad, vjp
 from minidl.autograd.mode import enable_grad, higher_order, kernels, no_grad
 from minidl.autograd.primitive import composite, primitive

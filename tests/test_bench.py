@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench import libraries, measure, report, workloads
+from bench import libraries, loading, measure, report, workloads
 from bench.errors import BenchError, MissingTaskError
 from bench.report import Row
 from bench.workloads import WORKLOADS, Fresh
@@ -52,6 +52,13 @@ def test_what_new_interpreters_do_exists(name):
     work = WORKLOADS[name]
     assert work.action in ("import", "first-step")
     assert work.workload is None or work.workload in TIMED
+
+
+def test_the_share_of_loading_is_measured_for_each_number_of_workers(monkeypatch):
+    monkeypatch.setattr(loading, "SAMPLES", 64)
+    found = loading.shares()
+    assert [share.workers for share in found] == [0, 1, 2]
+    assert all(0 < share.waiting < share.seconds for share in found)
 
 
 @pytest.mark.parametrize("name", SMALL)

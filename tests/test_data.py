@@ -10,7 +10,7 @@ import pytest
 import minidl
 from minidl import ops
 from minidl.data import DataLoader, TensorDataset, collate, digits
-from minidl.errors import ArgumentError, MinidlError, ShapeError
+from minidl.errors import ArgumentError, BoundsError, MinidlError, ShapeError
 from minidl.ops.random import Generator
 from tests.oracle import torch
 
@@ -202,6 +202,11 @@ def test_dicts_and_what_is_in_them():
         assert [x.tolist() for x in batch["meta"]["at"]] == [[0, 1, 2], [0, -1, -2]]
 
 
+def test_a_batch_needs_a_sample():
+    with pytest.raises(ShapeError, match="a batch needs at least one sample; got none"):
+        collate([])
+
+
 @pytest.mark.parametrize("samples", [["a", "bc"], [b"a", b"bc"]])
 def test_text_stays_a_list(samples):
     assert collate(samples) == samples
@@ -254,6 +259,34 @@ def test_arrays_share_their_memory():
 def test_tensors_of_one_length_are_needed(given, shapes):
     with pytest.raises(ShapeError, match=f"TensorDataset: .*one length; got shapes {shapes}"):
         TensorDataset(*given)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(12.0).reshape(6, 2),
+        np.arange(24)[::2].reshape(6, 2),
+        np.asfortranarray(np.arange(12.0).reshape(6, 2)),
+        np.arange(12)[::-1][:6],
+        np.ones((6, 0)),
+        np.arange(6) > 2,
+    ],
+    ids=["C", "strided", "Fortran", "backwards", "no elements", "bools"],
+)
+def test_a_batch_is_what_the_indices_give(array):
+    indices = ops.asarray([5, 0, 0, -1])
+    for tensor in (ops.asarray(array), ops.asarray(array).detach()):
+        (batch,) = TensorDataset(tensor).batch(indices)
+        np.testing.assert_array_equal(batch, array[[5, 0, 0, -1]], strict=True)
+    with pytest.raises(BoundsError):
+        TensorDataset(array).batch(ops.asarray([6]))
+
+
+def test_gradients_flow_through_a_batch():
+    x = ops.asarray(np.arange(4.0), requires_grad=True)
+    (batch,) = TensorDataset(x).batch(ops.asarray([2, 0, 2]))
+    (batch * batch).sum().backward()
+    assert x.grad.tolist() == [0, 0, 8, 0]
 
 
 # The digits.

@@ -11,8 +11,11 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,9 +24,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import minidl
-from minidl.data import DataError, FormatError, datasets, read_idx, sources
+from minidl.data import DataError, FormatError, catalog, datasets, published, read_idx, sources
 from minidl.data.sources import Address, AptPackage, Dataset, File, NpmPackage, files_of
+from minidl.errors import ArgumentError
 
+ROOT = Path(__file__).parents[1]
 CODES = {"uint8": 8, "int8": 9, "int16": 11, "int32": 12, "float32": 13, "float64": 14}
 
 
@@ -191,7 +196,7 @@ def test_files_are_fetched_unpacked_and_kept(home, publisher):
 def test_a_loader_gives_pictures_and_labels(home, publisher, monkeypatch):
     for name, loader in [("mnist", datasets.mnist), ("fashion-mnist", datasets.fashion_mnist)]:
         dataset = Dataset(name, FILES, (Address(publisher.as_uri()),))
-        monkeypatch.setitem(sources.DATASETS, name, dataset)
+        monkeypatch.setitem(published.DATASETS, name, dataset)
         for part, word in zip(loader(), ("train", "t10k"), strict=True):
             images, labels = part.tensors
             pixels = ARRAYS[f"{word}-images-idx3-ubyte"]
@@ -335,6 +340,102 @@ def test_two_processes_may_fetch_at_once(home, publisher):
     assert_complete(files_of(toy()), home)
 
 
+def leave_behind(home, name, age):
+    """What a fetch that was killed so many seconds ago leaves."""
+    folder = home / "toy" / name
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "half").write_bytes(b"half")
+    for path in (folder / "inner" / "half", folder / "inner", folder):
+        os.utime(path, (time.time() - age,) * 2)
+    return folder
+
+
+def test_what_killed_fetches_left_behind_is_removed(home, publisher):
+    old = leave_behind(home, ".fetching-old", 2 * sources._STALE)
+    recent = leave_behind(home, ".fetching-recent", sources._STALE / 2)
+    writing = leave_behind(home, ".fetching-writing", 2 * sources._STALE)
+    (writing / "inner" / "half").write_bytes(b"more")
+    files_of(toy(Address(publisher.as_uri())))
+    assert [old.exists(), recent.exists(), writing.exists()] == [False, True, True]
+    leave_behind(home, ".fetching-old", 2 * sources._STALE)
+    files_of(toy())  # complete, and nothing is fetched
+    assert not old.exists()
+    assert (recent / "inner" / "half").exists()
+
+
+def test_a_fetch_that_is_killed_leaves_nothing_for_long(home, publisher):
+    code = "import os; from tests import test_datasets as t; from minidl.data import sources\n"
+    code += "class Killed:\n    def fetch(self, *_): os.kill(os.getpid(), 9)\n"
+    code += "sources.files_of(t.toy(Killed()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT)
+    assert done.returncode == -9
+    (left,) = (home / "toy").iterdir()
+    assert left.name.startswith(".fetching-")
+    os.utime(left, (0, 0))
+    for path in left.iterdir():
+        os.utime(path, (0, 0))
+    assert_complete(files_of(toy(Address(publisher.as_uri()))), home)
+
+
+# Without a network.
+
+
+def test_offline_nothing_is_fetched_and_the_error_says_what_to_do(home, publisher, monkeypatch):
+    monkeypatch.setenv("MINIDL_OFFLINE", "1")
+    place = Address(publisher.as_uri())
+    with pytest.raises(DataError) as caught:
+        files_of(toy(place))
+    told = str(caught.value)
+    assert told.startswith("toy is not here, and MINIDL_OFFLINE forbids a fetch.\n")
+    assert all(file.name in told for file in FILES)
+    assert str(home / "toy") in told
+    assert not home.exists()
+    monkeypatch.setenv("MINIDL_OFFLINE", "0")
+    files_of(toy(place))
+    monkeypatch.setenv("MINIDL_OFFLINE", "1")
+    assert_complete(files_of(toy(place)), home)
+    (home / "toy" / FILES[2].name).unlink()
+    with pytest.raises(DataError, match=rf"put {FILES[2].name} \(as they"):
+        files_of(toy(place))
+
+
+# The catalogue.
+
+
+def test_the_catalogue_tells_what_is_here(home, publisher, monkeypatch):
+    place = Address(publisher.as_uri())
+    listed = Dataset("toy", FILES, (place,), samples=8, licence="MIT")
+    monkeypatch.setattr(catalog, "DATASETS", {"toy": listed})
+    size = sum(map(len, CONTENT.values()))
+    here, away = catalog.catalog()
+    assert (here.name, here.samples, here.licence, here.here) == ("digits", 1797, "CC BY 4.0", True)
+    assert here.size == (here.folder / "digits.npz").stat().st_size
+    expected = catalog.Entry("toy", 8, size, "MIT", False, home / "toy", (place.url,))
+    assert away == expected
+    assert not home.exists()
+    assert list(catalog.fetch(["digits", "toy"])) == [here, replace(expected, here=True)]
+    assert_complete(files_of(toy()), home)
+    assert catalog.catalog()[1].here
+    packed = home / "toy" / f"{FILES[0].name}.gz"
+    packed.write_bytes(gzip.compress(CONTENT[FILES[0].name]))
+    (home / "toy" / FILES[0].name).unlink()
+    assert catalog.catalog()[1].size == size - FILES[0].size + packed.stat().st_size
+
+
+def test_an_unknown_name_is_refused_before_anything_is_fetched(home):
+    with pytest.raises(ArgumentError, match="no 'emnist'; there are digits, mnist, fashion-mnist"):
+        catalog.fetch(["mnist", "emnist"])
+    assert not home.exists()
+
+
+def test_the_catalogue_says_what_the_real_datasets_are(home):
+    for entry in catalog.catalog()[1:]:
+        assert entry.samples == 70_000
+        assert entry.size == 54_950_048
+        assert entry.licence in ("CC BY-SA 3.0", "MIT")
+        assert len(entry.sources) == 2
+
+
 # An address on the network.
 
 
@@ -461,7 +562,7 @@ def test_a_client_that_takes_too_long_is_stopped(home, commands, monkeypatch):
 
 
 def test_every_source_is_tried_through_public_names_only():
-    for name, dataset in sources.DATASETS.items():
+    for name, dataset in published.DATASETS.items():
         assert dataset.name == name
         assert len({file.sha256 for file in dataset.files}) == len(dataset.files)
         assert all(len(bytes.fromhex(file.sha256)) == 32 for file in dataset.files)

@@ -105,6 +105,29 @@ def test_a_generator_moves_on_by_a_block_for_two_numbers():
     assert repr(generator) == "Generator(seed=9, offset=6)"
 
 
+def test_a_state_is_where_a_generator_goes_on():
+    generator = Generator(2**63 + 9)
+    generator.key(100)
+    state = generator.get_state()
+    assert state == {"seed": 2**63 + 9, "offset": 50}
+    numbers = random.uniform(5, generator=generator).tolist()
+    other = Generator(1)
+    assert other.set_state(state) is other
+    assert random.uniform(5, generator=other).tolist() == numbers
+    assert state == {"seed": 2**63 + 9, "offset": 50}  # a copy
+
+
+NO_STATES = [None, 3, {}, {"seed": 1}, {"seed": 1, "offset": -1}, {"seed": 1.0, "offset": 0}]
+
+
+@pytest.mark.parametrize("state", [*NO_STATES, {"seed": 1, "offset": 2, "more": 3}])
+def test_what_is_no_state_is_refused_and_changes_nothing(state):
+    generator = Generator(4)
+    with pytest.raises(MinidlError, match="set_state: needs the seed and offset"):
+        generator.set_state(state)
+    assert repr(generator) == "Generator(seed=4, offset=0)"
+
+
 def uniform(shape, generator):
     return random.uniform(shape, generator=generator)
 

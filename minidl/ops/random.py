@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -38,6 +38,22 @@ class Generator:
             key = self.seed, self.offset
             self.offset += (size + 1) // 2  # a block of Philox gives two numbers
             return key
+
+    def get_state(self) -> dict[str, int]:
+        """Where the generator is, to be saved: its seed and offset."""
+        with self._lock:
+            return {"seed": self.seed, "offset": self.offset}
+
+    def set_state(self, state: Mapping[str, int]) -> "Generator":
+        """Go on where `get_state` was called; raise ArgumentError if that is no such state."""
+        is_state = isinstance(state, Mapping) and set(state) == {"seed", "offset"}
+        if not is_state or not all(type(n) is int and n >= 0 for n in state.values()):
+            raise ArgumentError(
+                f"set_state: needs the seed and offset that get_state gave; got {state!r:.80}"
+            )
+        with self._lock:
+            self.seed, self.offset = state["seed"] % 2**64, state["offset"]
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self.seed, self.offset)

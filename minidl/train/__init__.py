@@ -1,5 +1,34 @@
 """Training."""
 
-from minidl.train.classify import accuracy, train_epoch
+from minidl.train import metrics
+from minidl.train.callbacks import (
+    Averaging,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    LambdaCallback,
+)
+from minidl.train.errors import TrainingError
+from minidl.train.history import History
+from minidl.train.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    loss_for,
+)
+from minidl.train.optimizers import optimizer_for
+from minidl.train.pictures import confusion_picture, learning_curves
+from minidl.train.progress import Progress
+from minidl.train.trainer import Trainer
+from minidl.train.writers import HistoryWriter, LearningCurves, TensorStatistics
 
-__all__ = ["accuracy", "train_epoch"]
+__all__ = [
+    *("Averaging", "BinaryCrossEntropy", "Callback", "Checkpoint", "CrossEntropy"),
+    *("EarlyStopping", "History", "HistoryWriter", "Huber", "LambdaCallback", "LearningCurves"),
+    *("Loss", "MeanAbsoluteError", "MeanSquaredError", "Progress", "TensorStatistics"),
+    *("Trainer", "TrainingError", "loss_for", "metrics", "optimizer_for"),
+    *("confusion_picture", "learning_curves"),
+]

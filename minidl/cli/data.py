@@ -1,0 +1,52 @@
+"""minidl data: what datasets there are, and fetching them."""
+
+import argparse
+from typing import Any
+
+from minidl.data.catalog import catalog, fetch
+
+
+def add_to(commands: Any) -> None:
+    """`list` and `fetch`."""
+    parser = commands.add_parser(
+        "data",
+        help="list datasets, or fetch them",
+        description="List the datasets that minidl knows, or fetch some into the data folder, "
+        "which the environment variable MINIDL_DATA names.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="every dataset, and whether it is here")
+    listing.set_defaults(run=show)
+    fetching = actions.add_parser("fetch", help="see that datasets are here, and as published")
+    fetching.add_argument("names", nargs="+", metavar="NAME", help="as `minidl data list` says")
+    fetching.set_defaults(run=bring)
+
+
+def show(_: argparse.Namespace) -> int:
+    """A table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("data", "samples", "size", "licence", "here", "from")
+    for entry in catalog():
+        here = str(entry.folder) if entry.here else "no"
+        size = _size(entry.size)
+        sources = "\n".join(entry.sources)
+        table.add_row(entry.name, f"{entry.samples:,}", size, entry.licence, here, sources)
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe, whose lines may be of any length
+        console = Console(width=200)
+    console.print(table)
+    return 0
+
+
+def bring(options: argparse.Namespace) -> int:
+    """One after the other; a progress bar shows each."""
+    for entry in fetch(options.names):
+        print(f"{entry.name}: {_size(entry.size)} in {entry.folder}")
+    return 0
+
+
+def _size(count: int) -> str:
+    """Bytes, as people say it."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"

@@ -1,0 +1,92 @@
+"""minidl info: what this installation is made of, for reports of faults and for speed."""
+
+import argparse
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from minidl import __version__
+from minidl.backends.kernels.compile import cache_folder
+from minidl.backends.threads import get_num_threads
+from minidl.data.sources import data_folder
+
+_PARTS = "numpy", "numba", "llvmlite", "scipy", "safetensors", "rich"
+_EXTRAS = {"matplotlib": "plots", "PIL": "images", "torch": "parity"}
+
+
+def add_to(commands: Any) -> None:
+    """The command's arguments."""
+    parser = commands.add_parser(
+        "info",
+        help="versions, threads, devices, caches",
+        description="Say what minidl runs on: versions, BLAS and threads, devices, caches.",
+    )
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """A line for each fact."""
+    facts = _facts()
+    if options.json:
+        print(json.dumps(facts))
+        return 0
+    for name, fact in facts.items():
+        if isinstance(fact, dict):
+            fact = [f"{part} {value}" for part, value in fact.items()]
+        if isinstance(fact, list):
+            fact = ", ".join(fact)
+        print(f"{name + ':':<12}{fact}")
+    return 0
+
+
+def _facts() -> dict[str, Any]:
+    from minidl.backends.kernels.vectors import LANES
+
+    return {
+        "minidl": __version__,
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "parts": {name: _version(name) for name in _PARTS},
+        "extras": {name: "yes" if find_spec(name) else f"no ({e})" for name, e in _EXTRAS.items()},
+        "processor": f"{_processor()}, {os.cpu_count()} cores, {LANES} float32 in a vector",
+        "threads": get_num_threads(),
+        "blas": _blas(),
+        "devices": ["cpu"],
+        "kernels": _cache(cache_folder()),
+        "data": _cache(data_folder()),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _processor() -> str:
+    """The name that the processor gives itself, where that can be read."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _blas() -> dict[str, Any]:
+    """What NumPy multiplies matrices with where minidl leaves that to it."""
+    import numpy as np
+
+    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {"name": built.get("name", "unknown"), "version": built.get("version", "unknown")}
+
+
+def _cache(folder: Path) -> dict[str, Any]:
+    """A folder, and how much is in it."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return {"in": str(folder), "files": len(sizes), "megabytes": round(sum(sizes) / 1e6, 1)}

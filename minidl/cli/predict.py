@@ -1,0 +1,118 @@
+"""minidl predict: what a trained network says about pictures."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl import io, no_grad, softmax, tensor
+from minidl.cli import runs
+from minidl.cli.known import DATA, classes, network
+from minidl.cli.options import positive
+from minidl.data import read_npz
+from minidl.errors import ArgumentError, ShapeError
+
+_ARRAYS = ".npy", ".npz"
+
+
+def add_to(commands: Any) -> None:
+    """The command's arguments."""
+    parser = commands.add_parser(
+        "predict",
+        help="use a trained network",
+        description="Say what a trained network sees in pictures: files of pictures (PNG, JPEG, …; "
+        "needs minidl[images]), which are made grey and brought to the network's size; or files of "
+        "numbers (.npy, .npz), (H, W), (N, H, W) or (N, C, H, W), from 0 for paper to 1 for ink. "
+        "Without files, pictures of the run's own test data.",
+    )
+    add = parser.add_argument
+    add(
+        "run_or_checkpoint", type=Path, metavar="RUN", help="folder of a run, or a checkpoint in it"
+    )
+    add("files", nargs="*", type=Path, metavar="FILE", help="pictures, or arrays of them")
+    add("--count", type=positive(int), default=10, help="how many pictures of the test data (10)")
+    add("--invert", action="store_true", help="the pictures are dark on light paper")
+    add("--json", action="store_true", help="a line of JSON for each picture")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """A line for each picture."""
+    given = options.run_or_checkpoint
+    this = runs.read(given.parent if given.is_file() else given)
+    best = this.best if this.best.exists() else this.last
+    checkpoint = given if given.is_file() else best
+    model = network(this.settings["model"], this.settings["shape"])
+    model.load_state_dict(io.load(checkpoint)["model"])
+    model.eval()
+    names = classes(this.settings["data"])
+    for name, picture, truth in _pictures(options, this):
+        with no_grad():
+            chances = softmax(model(tensor(picture[None])), axis=1).numpy()[0]
+        order = np.argsort(-chances, kind="stable")[:3]
+        found = {names[i]: round(float(chances[i]), 6) for i in order}
+        if options.json:
+            line = {"picture": name, "class": names[order[0]], "probabilities": found}
+            print(json.dumps(line if truth is None else {**line, "truth": names[truth]}))
+        else:
+            told = "   ".join(f"{chance:6.1%} {kind}" for kind, chance in found.items())
+            right = "" if truth is None else f"   ({names[truth]})"
+            print(f"{name}: {told}{right}")
+    return 0
+
+
+def _pictures(
+    options: argparse.Namespace, this: runs.Run
+) -> Iterator[tuple[str, np.ndarray, int | None]]:
+    """The name of each picture, its numbers (C, H, W), and its class if that is known."""
+    shape = tuple(this.settings["shape"])
+    if not options.files:
+        _, test = DATA[this.settings["data"]][0]()
+        pictures, labels = test[: options.count]
+        for i, (picture, label) in enumerate(zip(pictures.numpy(), labels.tolist(), strict=True)):
+            yield f"test {i}", picture, label
+    for path in options.files:
+        several = _arrays(path, shape) if path.suffix in _ARRAYS else _picture(path, shape)
+        for i, picture in enumerate(several):
+            name = f"{path}[{i}]" if len(several) > 1 else str(path)
+            yield name, 1 - picture if options.invert else picture, None
+
+
+def _arrays(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The pictures of a file of numbers, (N, C, H, W)."""
+    if path.suffix == ".npz":
+        arrays = read_npz(path)
+        if len(arrays) != 1:
+            raise ArgumentError(f"{path}: needs one array; has {', '.join(arrays)}")
+        array = np.asarray(next(iter(arrays.values())))
+    else:
+        try:
+            array = np.load(path, allow_pickle=False)
+        except ValueError as error:
+            raise ArgumentError(f"{path}: is no array of NumPy: {error}") from None
+    for wanted in (shape, shape[1:]) if shape[0] == 1 else (shape,):
+        if array.shape[-len(wanted) :] == wanted and array.ndim <= len(wanted) + 1:
+            return array.reshape(-1, *shape).astype(np.float32)
+    raise ShapeError(f"{path}: needs pictures of shape {shape}; got {array.shape}")
+
+
+def _picture(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A picture from a file, grey or in colour as the network needs it, at its size."""
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise ArgumentError(
+            f'{path}: reading pictures needs Pillow; pip install "minidl[images]"'
+        ) from None
+    channels, height, width = shape
+    try:
+        with Image.open(path) as image:
+            image = image.convert("L" if channels == 1 else "RGB")
+            image = image.resize((width, height), Image.Resampling.BOX)
+            numbers = np.asarray(image, np.float32) / 255
+    except UnidentifiedImageError:
+        raise ArgumentError(f"{path}: is no picture that Pillow knows") from None
+    return np.moveaxis(numbers.reshape(height, width, channels), 2, 0)[None]

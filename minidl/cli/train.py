@@ -1,0 +1,162 @@
+"""minidl train: a network learns to tell pictures of ten kinds."""
+
+import argparse
+import json
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from minidl import __version__, io, nn
+from minidl.cli import runs
+from minidl.cli.known import DATA, MODELS, network
+from minidl.cli.options import positive, share
+from minidl.data import DataLoader, random_split
+from minidl.errors import ArgumentError
+from minidl.ops.random import Generator, manual_seed
+from minidl.optim import Adam
+from minidl.train import Checkpoint, HistoryWriter, Progress, Trainer, learning_curves
+
+_DEFAULTS = {
+    "data": "digits",
+    "batch_size": 32,
+    "lr": 1e-3,
+    "seed": 0,
+    "validation": 0.1,
+    "save_every": None,
+}
+
+
+def add_to(commands: Any) -> None:
+    """The command's arguments; those that are not given are not there."""
+    parser = commands.add_parser(
+        "train",
+        help="train a network on real data and test it",
+        description="Train a network to tell pictures of ten kinds, and test it on others. "
+        "A tenth of the training data is held back, to see which epoch was best; the network of "
+        "that epoch is tested. Each run leaves a folder with its settings, history, curves and "
+        "checkpoints.",
+        argument_default=argparse.SUPPRESS,
+    )
+    add = parser.add_argument
+    add("model", choices=list(MODELS), help="; ".join(f"{k}: {v}" for k, v in MODELS.items()))
+    add("--data", choices=list(DATA), help="digits (default) come with minidl, others are fetched")
+    add("--epochs", type=positive(int), help="passes over the data (30 of digits, 10 of others)")
+    add("--batch-size", type=positive(int), metavar="N", help="samples in a step (32)")
+    add("--lr", type=positive(float), help="learning rate of Adam (0.001)")
+    add("--seed", type=int, help="same seed, same result, to the bit (0)")
+    add("--validation", type=share, metavar="SHARE", help="of the training data held back (0.1)")
+    add("--runs", type=Path, metavar="FOLDER", help="where folders of runs are (runs)")
+    add("--save-every", type=positive(int), metavar="N", help="save also after each N batches")
+    add(
+        "--resume",
+        nargs="?",
+        type=Path,
+        const=None,
+        metavar="RUN",
+        help="go on with this run, or with the latest of this network and data if there is one",
+    )
+    add("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, test, and say what came of it."""
+    started = time.perf_counter()
+    quiet = "json" in options
+    given = {name: value for name, value in vars(options).items() if name in _KNOWN}
+    this = _resumed(options, given) if "resume" in options else None
+    settings = this.settings if this else {**_DEFAULTS, **given}
+    load, epochs = DATA[settings["data"]]
+    train, test = load()
+    if this is None:
+        settings = {"minidl": __version__, **settings, "shape": list(train.tensors[0].shape[1:])}
+        settings.setdefault("epochs", epochs)
+        this = runs.begin(getattr(options, "runs", Path("runs")), settings)
+    if sys.stdout.isatty() and not quiet:
+        nn.summary(network(settings["model"], settings["shape"]), (1, *settings["shape"]))
+    trainer, samples = _fit(this, train)
+    if this.best.exists():
+        trainer.model.load_state_dict(io.load(this.best)["model"])
+    accuracy = trainer.evaluate(test, 512)["accuracy"]
+    seconds = time.perf_counter() - started
+    checkpoint = this.best if this.best.exists() else this.last
+    result = {
+        "test_accuracy": accuracy,
+        "seconds": round(seconds, 3),
+        "checkpoint": str(checkpoint),
+        "run": str(this.folder),
+    }
+    this.write("result.json", result)
+    _draw(trainer.history, this.folder / "curves.png")
+    passes = f"{settings['epochs']} epochs" if settings["epochs"] > 1 else "1 epoch"
+    loss = trainer.history[-1]["loss"]
+    print(f"trained on {samples} pictures for {passes}: loss {loss:.4f}")
+    print(f"test accuracy {accuracy:.2%} on {len(test)} others, in {seconds:.1f} s")
+    print(f"everything is in {this.folder}; the best network in {checkpoint}")
+    if quiet:
+        print(json.dumps(result))
+    return 0
+
+
+_KNOWN = ("model", "epochs", *_DEFAULTS)
+
+
+def _resumed(options: argparse.Namespace, given: dict[str, Any]) -> runs.Run | None:
+    """The run to go on with, with more epochs if that is asked for; nothing else may change."""
+    root, data = getattr(options, "runs", Path("runs")), given.get("data", _DEFAULTS["data"])
+    if options.resume is None:
+        this = runs.latest(root, options.model, data)
+        if this is None:
+            print(f"no run of {options.model} on {data} in {root}: a new one", file=sys.stderr)
+            return None
+    else:
+        this = runs.read(options.resume)
+    for name, value in given.items():
+        if name != "epochs" and this.settings.get(name, value) != value:
+            option = name.replace("_", "-")
+            raise ArgumentError(
+                f"{this.folder} has {option} {this.settings[name]!r}, not {value!r}: a run goes "
+                "on as it began; only --epochs may be larger"
+            )
+    if "epochs" in given and given["epochs"] != this.settings["epochs"]:
+        this = runs.Run(this.folder, {**this.settings, "epochs": given["epochs"]})
+        this.write("settings.json", this.settings)
+    return this
+
+
+def _fit(this: runs.Run, train: Any) -> tuple[Trainer, int]:
+    """Train for all epochs, or those that are left; and on how many pictures."""
+    settings = this.settings
+    manual_seed(settings["seed"])
+    model = network(settings["model"], settings["shape"])
+    held_back = settings["validation"]
+    parts = random_split(train, [1 - held_back, held_back], Generator(settings["seed"]))
+    validation = DataLoader(parts[1], 512) if len(parts[1]) else None
+    every = settings["save_every"] or "epoch"
+    callbacks = [
+        Progress(quiet=not sys.stderr.isatty()),
+        HistoryWriter(this.folder / "history.jsonl"),
+        Checkpoint(this.folder, every=every),
+    ]
+    optimizer = Adam(model.parameters(), lr=settings["lr"])
+    trainer = Trainer(model, optimizer, "cross_entropy", ["accuracy"], callbacks)
+    if this.last.exists():
+        trainer.resume(this.last)
+    batches = DataLoader(parts[0], settings["batch_size"], shuffle=True)
+    try:
+        trainer.fit(batches, settings["epochs"], validation_data=validation)
+    except KeyboardInterrupt:
+        folder = this.folder
+        raise KeyboardInterrupt(
+            f"to go on: minidl train {settings['model']} --resume {folder}"
+        ) from None
+    return trainer, len(parts[0])
+
+
+def _draw(history: Any, path: Path) -> None:
+    """The history as a picture, where pictures can be drawn."""
+    if find_spec("matplotlib") and len(history):
+        numbers = [number + 1 for number in history.epoch]
+        learning_curves({"epoch": numbers, **history.history}, path)

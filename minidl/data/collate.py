@@ -1,0 +1,97 @@
+"""From samples to batches."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ShapeError, describe
+from minidl.ops import asarray, concat, stack
+
+
+def collate(samples: Sequence[Any]) -> Any:
+    """A batch of samples: numbers and arrays are stacked; tuples, lists and dicts, inside."""
+    if not len(samples):
+        raise ShapeError("DataLoader: a batch needs at least one sample; got none")
+    return _merged(samples, _stacked)
+
+
+def batch_of(dataset: Any, indices: Tensor) -> Any:
+    """The samples at these indices in one batch, from the dataset's own `batch` if it has one."""
+    if hasattr(dataset, "batch"):
+        return dataset.batch(indices)
+    return collate(samples_of(dataset, indices.tolist()))
+
+
+def samples_of(dataset: Any, indices: Sequence[Any]) -> list[Any]:
+    """The samples at these indices; an error says at which one it came."""
+    samples = []
+    for index in indices:
+        try:
+            samples.append(dataset[index])
+        except Exception as error:
+            error.add_note(f"DataLoader: this is sample {index!r} of {len(dataset)}")
+            raise
+    return samples
+
+
+def concatenated(batches: Sequence[Any], order: Tensor) -> Any:
+    """Batches as a single one: all their samples, put into this order."""
+
+    def leaf(parts: Sequence[Any]) -> Any:
+        if _is_texts(parts[0]):
+            flat = [text for texts in parts for text in texts]
+            return [flat[i] for i in order.tolist()]
+        return None if _has_parts(parts[0]) else _of_one_shape(concat, parts)[order]
+
+    return _merged(batches, leaf)
+
+
+def _merged(parts: Sequence[Any], leaf: Callable[[Sequence[Any]], Any]) -> Any:
+    """Alike structures as one; `leaf` merges what is no structure, and gives None for what is."""
+    merged = leaf(parts)
+    if merged is not None:
+        return merged
+    first = parts[0]
+    keys = first.keys() if isinstance(first, dict) else range(len(first))
+    for part in parts:
+        own = part.keys() if isinstance(part, dict) else range(_length(part))
+        if type(part) is not type(first) or own != keys:
+            raise ShapeError(
+                f"DataLoader: samples of one batch must be alike; got {describe(first)} and "
+                f"{describe(part)}; pass collate_fn to join them"
+            )
+    columns = [_merged([part[key] for part in parts], leaf) for key in keys]
+    if isinstance(first, dict):
+        return dict(zip(keys, columns, strict=True))
+    return first._make(columns) if hasattr(first, "_make") else type(first)(columns)
+
+
+def _has_parts(value: Any) -> bool:
+    return isinstance(value, dict | list | tuple)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], str | bytes)
+
+
+def _length(sample: Any) -> int:
+    return len(sample) if isinstance(sample, list | tuple) else -1
+
+
+def _stacked(samples: Sequence[Any]) -> Any:
+    """Texts as a list; numbers or arrays of one shape along a new first axis."""
+    if isinstance(samples[0], str | bytes):
+        return list(samples)
+    return None if _has_parts(samples[0]) else _of_one_shape(stack, samples)
+
+
+def _of_one_shape(join: Callable[[list[Tensor]], Tensor], samples: Sequence[Any]) -> Tensor:
+    """Samples joined by `stack`, or batches of them by `concat`."""
+    tensors = [asarray(sample) for sample in samples]
+    shapes = {x.shape if join is stack else x.shape[1:] for x in tensors}
+    if len(shapes) > 1:
+        raise ShapeError(
+            f"DataLoader: samples of one batch must have one shape; got {sorted(shapes)}; pad "
+            "them, or pass collate_fn"
+        )
+    return join(tensors)

@@ -1,0 +1,54 @@
+"""NPZ, NumPy's file of several arrays: a ZIP archive of NPY files."""
+
+import math
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from minidl.data.errors import FormatError
+
+_DENSEST = 1032  # bytes that DEFLATE can make of one (M. Adler, zlib's technical details)
+
+
+def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays in an NPZ file, by their names; `TensorDataset(a["x"], a["y"])` joins them.
+
+    Nothing in the file is run: what holds Python objects, is damaged, or is no NPZ file, is a
+    FormatError.  Memory is taken for what the file really holds, whatever its headers say.
+    """
+    path = Path(path)
+    with open(path, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return {_name(info): _array(archive, info) for info in archive.infolist()}
+        except Exception as error:  # ZIP, DEFLATE and NPY each have errors of many kinds
+            reason = str(error) or type(error).__name__
+            raise FormatError(f"{path}: not a sound NPZ file: {reason}") from None
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    return info.filename.removesuffix(".npy")
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """One array, after a look at whether its header can be true."""
+    name = _name(info)
+    if info.file_size > info.compress_size * _DENSEST:
+        raise FormatError(f"{name}: {info.compress_size} bytes cannot hold {info.file_size}")
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise FormatError(f"{name}: NPY version {version}; needs 1.0 or 2.0")
+        read = np.lib.format
+        header = read.read_array_header_1_0 if version == (1, 0) else read.read_array_header_2_0
+        shape, columns_first, dtype = header(file)
+        if dtype.hasobject:
+            raise FormatError(f"{name}: holds Python objects, which only pickle can read")
+        needs = math.prod(shape) * dtype.itemsize
+        values = file.read(needs + 1) if needs <= info.file_size else b""
+        if len(values) != needs:
+            raise FormatError(f"{name}: {dtype} {shape} takes {needs} bytes; it has fewer or more")
+    flat = np.frombuffer(bytearray(values), dtype, count=math.prod(shape))
+    return flat.reshape(shape, order="F" if columns_first else "C")

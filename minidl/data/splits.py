@@ -1,0 +1,86 @@
+"""A dataset in parts: to train with, to validate, to test."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl.data.dataset import Subset
+from minidl.errors import ArgumentError, ShapeError
+from minidl.ops.random import Generator, permutation
+
+
+def random_split(
+    dataset: Any, lengths: Sequence[float], generator: Generator | None = None
+) -> list[Subset]:
+    """A dataset in parts that have no sample in common, drawn at random.
+
+    lengths    how many samples each part has, which add up to all; or fractions, which add up to
+               1: a part has ⌊fraction · n⌋ samples, and what is left over goes to the first parts,
+               one each, as in PyTorch
+    """
+    counts = _counts(len(dataset), list(lengths))
+    order = permutation(len(dataset), generator=generator).numpy()
+    return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts)[:-1])]
+
+
+def _counts(n: int, lengths: list[float]) -> list[int]:
+    """How many of n samples each part gets."""
+    numbers = all(isinstance(x, int | float | np.number) and x >= 0 for x in lengths)
+    whole = numbers and all(x == int(x) for x in lengths if math.isfinite(x))
+    if numbers and whole and sum(lengths) == n:
+        return [int(x) for x in lengths]
+    if not numbers or not lengths or not math.isclose(sum(lengths), 1):
+        raise ArgumentError(
+            f"random_split: lengths add up to the {n} samples there are, or fractions to 1; "
+            f"got {lengths}"
+        )
+    counts = [math.floor(n * fraction) for fraction in lengths]
+    for i in range(n - sum(counts)):
+        counts[i % len(counts)] += 1
+    return counts
+
+
+def k_fold(
+    dataset: Any,
+    k: int,
+    shuffle: bool = False,
+    generator: Generator | None = None,
+    *,
+    labels: Any = None,
+) -> Iterator[tuple[Any, Any]]:
+    """k pairs of a training and a validation part; each sample is validated once.
+
+    Sizes of the validation parts differ by one at most.  Stone: Cross-validatory choice and
+    assessment of statistical predictions, Journal of the Royal Statistical Society B 36, 1974.
+
+    dataset    anything with a length and indices, to get Subsets; or a number of samples, to get
+               arrays of indices
+    shuffle    draw the parts at random; without, each is a run of neighbours
+    labels     the class of each sample: every part has each class in its share, so that two parts
+               differ by one sample of a class at most (stratified)
+    """
+    n = int(dataset) if isinstance(dataset, int | np.integer) else len(dataset)
+    if not isinstance(k, int | np.integer) or not 2 <= k <= n:
+        raise ArgumentError(f"k_fold: k is a number from 2 to the {n} samples; got {k!r}")
+    order = permutation(n, generator=generator).numpy() if shuffle else np.arange(n)
+    fold = np.empty(n, np.int64)
+    if labels is None:
+        fold[order] = np.sort(np.arange(n) % k)
+    else:
+        labels = np.asarray(labels)
+        if labels.shape != (n,):
+            raise ShapeError(f"k_fold: needs a label for each of {n} samples; got {labels.shape}")
+        fold[order[np.argsort(labels[order], kind="stable")]] = np.arange(n) % k
+    return _folds(dataset, fold, k)
+
+
+def _folds(dataset: Any, fold: np.ndarray, k: int) -> Iterator[tuple[Any, Any]]:
+    """For each fold the samples outside it, and those in it."""
+    for number in range(k):
+        parts = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        if isinstance(dataset, int | np.integer):
+            yield parts
+        else:
+            yield Subset(dataset, parts[0]), Subset(dataset, parts[1])

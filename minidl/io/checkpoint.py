@@ -1,0 +1,176 @@
+"""Checkpoints: the state of a training run, or the weights of a model, as a safetensors file.
+
+Arrays are in the file under readable names; all else is JSON in one entry of its metadata:
+
+    minidl      {"format", "version", "tree": …, "arrays": {name: checksum}, "crc32": of the rest}
+
+so that any reader of safetensors can have the arrays, and a changed bit is noticed.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl.autograd.tensor import Tensor
+from minidl.errors import DTypeError, MinidlError, describe
+from minidl.io.errors import CheckpointError
+from minidl.io.replace import replacing
+from minidl.io.safetensors_file import in_file_order, read, write
+from minidl.io.tree import put_together, take_apart
+from minidl.nn.module import Module
+
+_ENTRY = "minidl"
+_FORMAT, _VERSION = "minidl checkpoint", 1
+
+
+def save(path: str | os.PathLike[str], state: Any) -> None:
+    """Save a tree: dicts, lists and tuples of tensors, arrays, numbers, strings, bools and None.
+
+        save("run.safetensors", {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+
+    The keys of dicts are strings and integers.  `load` gives an equal tree; a tensor or array that
+    is in several places is written once, and is again one.  Tensors are saved as constants,
+    subclasses as what they derive from, big-endian arrays in the byte order of the machine.
+
+    The file at `path` is the old one or the new one, whole, whatever happens meanwhile.  A dict of
+    tensors is a file of weights that PyTorch's users can load.  What the format has not, such as
+    complex128 arrays, is a DTypeError, and a file that cannot be written a CheckpointError.
+    """
+    tree, arrays = take_apart(state)
+    arrays = {name: in_file_order(array) for name, array in arrays.items()}
+    document = {"format": _FORMAT, "version": _VERSION, "tree": tree}
+    document["arrays"] = {name: _checksum(array) for name, array in arrays.items()}
+    document["crc32"] = _crc32_of(document)
+    with _errors_of(path, "cannot be written"), replacing(Path(path)) as new:
+        write(new, arrays, {_ENTRY: _json(document)})
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """The tree that `save` saved, or of any other safetensors file the dict of its tensors.
+
+    Tensors are on the CPU; bfloat16, which NumPy has not, becomes float32.  Nothing in a file is
+    ever run.  A file that is damaged, of another kind, or cannot be read is a CheckpointError.
+    """
+    with _errors_of(path, "cannot be read"):
+        metadata, arrays = read(Path(path))
+        if _ENTRY in metadata:
+            return put_together(_checked(metadata[_ENTRY], arrays)["tree"], arrays)
+        if any(text.startswith(_json({"format": _FORMAT})[:-1]) for text in metadata.values()):
+            raise CheckpointError(f"is damaged: its metadata has no entry {_ENTRY!r}")
+        return {name: Tensor(array) for name, array in arrays.items()}
+
+
+def save_weights(path: str | os.PathLike[str], model: Module) -> None:
+    """Save the parameters and buffers of a model, as `save` saves its `state_dict()`."""
+    save(path, _module("save_weights", model).state_dict())
+
+
+def load_weights(
+    path: str | os.PathLike[str], model: Module, strict: bool = True
+) -> tuple[list[str], list[str]]:
+    """Copy a file of weights into a model; the names missing from the file, and unexpected.
+
+    The file may come from `save_weights`, PyTorch or any other writer of safetensors.  One name of
+    a tensor that the model has under several is enough.  With `strict`, missing and unexpected
+    names are a CheckpointError; wrong shapes always are.  On an error nothing has been changed.
+    """
+    own, state = _module("load_weights", model).state_dict(), load(path)
+    with _errors_of(path, "cannot be loaded"):
+        _check_is_weights(state)
+        given = {id(x.data) for name, x in own.items() if name in state}
+        missing = [name for name in own if name not in state and id(own[name].data) not in given]
+        unexpected = [name for name in state if name not in own]
+        shapes = [
+            f"{name} (is {state[name].shape}, needs {x.shape})"
+            for name, x in own.items()
+            if name in state and state[name].shape != x.shape
+        ]
+        if shapes or strict and (missing or unexpected):
+            faults = {"missing": missing, "unexpected": unexpected, "of wrong shape": shapes}
+            lines = [f"\n  {what}: {', '.join(names)}" for what, names in faults.items() if names]
+            advice = "" if shapes else "\nstrict=False loads what fits"
+            raise CheckpointError(f"does not fit {type(model).__name__}:{''.join(lines)}{advice}")
+        model.load_state_dict(state, strict=False)
+    return missing, unexpected
+
+
+def _module(name: str, model: Any) -> Module:
+    """The model, if it is one; the arguments are easily exchanged."""
+    if not isinstance(model, Module):
+        raise DTypeError(
+            f"{name}: needs a path and a Module; its second argument is {describe(model)}"
+        )
+    return model
+
+
+@contextmanager
+def _errors_of(path: str | os.PathLike[str], failure: str) -> Iterator[None]:
+    """Raise what goes wrong as one class of error, which names the file."""
+    try:
+        yield
+    except MinidlError as error:
+        raise CheckpointError(f"{os.fspath(path)}: {error}") from None
+    except OSError as error:
+        raise CheckpointError(f"{os.fspath(path)}: {failure}: {error.strerror or error}") from None
+
+
+def _checked(text: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The document in the metadata, if it and the arrays are as they were saved."""
+    try:
+        document = json.loads(text)
+        rest = {name: value for name, value in document.items() if name != "crc32"}
+        crc32 = _crc32_of(rest)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"its entry {_ENTRY!r} is damaged ({error})") from None
+    kind, version = document.get("format"), document.get("version")
+    if kind != _FORMAT:
+        raise CheckpointError(f"is a {kind!r:.40}, not a {_FORMAT!r}")
+    if type(version) is int and version > _VERSION:
+        raise CheckpointError(
+            f"was written by a newer minidl (version {version} of the format; this one reads "
+            f"{_VERSION})"
+        )
+    if version != _VERSION or document.get("crc32") != crc32 or "tree" not in document:
+        raise CheckpointError(f"its entry {_ENTRY!r} is damaged (its checksum is another)")
+    _check_arrays(document.get("arrays"), arrays)
+    return document
+
+
+def _check_arrays(checksums: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Compare the arrays of a file with the checksums taken when they were saved."""
+    if not isinstance(checksums, dict) or set(checksums) != set(arrays):
+        names = sorted(set(arrays) ^ set(checksums if isinstance(checksums, dict) else ()))
+        raise CheckpointError(f"its arrays are not those that were saved: {', '.join(names):.200}")
+    for name, array in arrays.items():
+        if _checksum(in_file_order(array)) != checksums[name]:
+            raise CheckpointError(f"the array {name!r} is damaged: its checksum is another")
+
+
+def _check_is_weights(state: Any) -> None:
+    """Raise if a tree is more than tensors by name."""
+    if not isinstance(state, dict):
+        raise CheckpointError(f"holds no weights by name but a {type(state).__name__}")
+    others = [str(name) for name, x in state.items() if not isinstance(x, Tensor | np.ndarray)]
+    if others:
+        raise CheckpointError(
+            f"holds more than weights ({', '.join(others):.200}); load(path) gives all of it, for "
+            "model.load_state_dict and the like"
+        )
+
+
+def _checksum(array: np.ndarray) -> int:
+    """CRC-32 of dtype, shape and bytes."""
+    return zlib.crc32(array, zlib.crc32(f"{array.dtype.str} {array.shape}".encode()))
+
+
+def _crc32_of(document: Mapping[str, Any]) -> int:
+    return zlib.crc32(_json(document).encode())
+
+
+_json: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode

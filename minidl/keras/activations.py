@@ -1,0 +1,118 @@
+"""Activations under Keras's names: functions of a tensor, of which softmax is over the last axis.
+
+Layers take a name, one of these functions, or any function of a tensor.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from minidl import nn, ops
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError
+from minidl.keras.order import to_channels_first, to_channels_last
+from minidl.nn import Module
+from minidl.ops import elu, gelu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
+from minidl.train.losses import named
+
+Activation = str | Callable[[Tensor], Tensor] | None
+
+
+def linear(x: Tensor) -> Tensor:
+    """x itself."""
+    return x
+
+
+def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
+    """x where x > 0, else negative_slope·x."""
+    return ops.leaky_relu(x, negative_slope)
+
+
+def relu6(x: Tensor) -> Tensor:
+    """min(max(x, 0), 6)."""
+    return ops.clip(x, 0, 6)
+
+
+def selu(x: Tensor) -> Tensor:
+    """1.0507·elu(x) with α = 1.6733, which keep mean 0 and variance 1.  Klambauer et al. 2017."""
+    return 1.0507009873554805 * ops.elu(x, 1.6732632423543772)
+
+
+def softsign(x: Tensor) -> Tensor:
+    """x / (1 + |x|)."""
+    return x / (1 + ops.abs(x))
+
+
+def exponential(x: Tensor) -> Tensor:
+    """eˣ."""
+    return ops.exp(x)
+
+
+_NAMES: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": linear,
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "softmax": softmax,
+    "elu": elu,
+    "gelu": gelu,
+    "silu": silu,
+    "swish": silu,
+    "softplus": softplus,
+    "leaky_relu": leaky_relu,
+    "relu6": relu6,
+    "selu": selu,
+    "softsign": softsign,
+    "exponential": exponential,
+    "log_softmax": log_softmax,
+}
+_BY_AXIS = {softmax: nn.Softmax, log_softmax: nn.LogSoftmax}
+_BY_ELEMENT: dict[Any, type[Module]] = {relu: nn.ReLU, sigmoid: nn.Sigmoid}
+
+
+class Function(Module):
+    """A function of a tensor as a module; with `channels_first`, what it sees is channels-last."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], channels_first: bool = False) -> None:
+        self.function, self.channels_first = function, channels_first
+
+    def forward(self, x: Tensor) -> Tensor:
+        """function(x)."""
+        if not self.channels_first or x.ndim < 3:
+            return self.function(x)
+        return to_channels_first(self.function(to_channels_last(x)))
+
+    def extra_repr(self) -> str:
+        """Its name."""
+        return getattr(self.function, "__name__", repr(self.function))
+
+
+def get(activation: Activation) -> Callable[[Tensor], Tensor]:
+    """The function of a name; None is `linear`.  Raises ArgumentError if it is not known."""
+    if activation is None:
+        return linear
+    if isinstance(activation, str):
+        return named("activations.get", "activation", _NAMES, activation)
+    if not callable(activation):
+        raise ArgumentError(
+            f"activations.get: needs a name, or a function of a tensor; got {activation!r:.60}"
+        )
+    return activation
+
+
+def modules_of(function: Callable[[Tensor], Tensor], channels_first: bool = False) -> list[Module]:
+    """The function as the modules that a layer ends in: one, or none if it changes nothing.
+
+    channels_first    whether the channels are on axis 1, rather than on the last
+    """
+    if function is linear:
+        return []
+    if function in _BY_AXIS:
+        return [_BY_AXIS[function](dim=1 if channels_first else -1)]
+    if function in _BY_ELEMENT:
+        return [_BY_ELEMENT[function]()]
+    return [Function(function, channels_first and function not in _NAMES.values())]
+
+
+def by_element(function: Callable[[Tensor], Tensor]) -> bool:
+    """Whether the function is known to treat every number alike, wherever the channels are."""
+    return function in _NAMES.values() and function not in _BY_AXIS

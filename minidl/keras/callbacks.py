@@ -1,0 +1,141 @@
+"""Callbacks under Keras's names and arguments; `self.model` is the model that is trained."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from minidl import io, optim, train
+from minidl.train import Callback, History, HistoryWriter, LambdaCallback
+from minidl.train.callbacks import check_mode, direction, improved
+from minidl.train.update import monitored, watched
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "ReduceLROnPlateau",
+]
+
+
+class EarlyStopping(train.EarlyStopping):
+    """Training ends when a measurement has not improved for `patience` epochs."""
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        restore_best_weights: bool = False,
+    ) -> None:
+        super().__init__(
+            monitor, patience, abs(min_delta), mode=mode, restore_best=restore_best_weights
+        )
+
+
+class ModelCheckpoint(Callback):
+    """The weights in a safetensors file after each epoch, for `load_weights`.
+
+    filepath          may name what the epoch gave: "{epoch:02d}-{val_loss:.2f}.safetensors"
+    save_best_only    only if `monitor` is the best so far
+
+    Weights are all that is saved, whatever `save_weights_only` says.
+    """
+
+    saves = True
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = True,
+        mode: str = "auto",
+    ) -> None:
+        self.filepath, self.monitor = os.fspath(filepath), monitor
+        self.save_best_only, self.mode = save_best_only, check_mode("ModelCheckpoint", mode)
+        self.best: float | None = None
+
+    def on_train_begin(self) -> None:
+        """The best is of this run."""
+        self.best = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Save, if it is time."""
+        if self.save_best_only:
+            value = monitored("ModelCheckpoint", self.monitor, logs)
+            name = watched(self.monitor, logs)
+            if not improved(
+                value, self.best, direction("ModelCheckpoint", self.trainer, name, self.mode)
+            ):
+                return
+            self.best = value
+        io.save_weights(self.filepath.format(epoch=epoch + 1, **logs), self.trainer.model)
+
+
+class LearningRateScheduler(Callback):
+    """The learning rate of each epoch: schedule(epoch, rate) → rate."""
+
+    def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
+        self.schedule = schedule
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Set it."""
+        for group in self.trainer.optimizer.param_groups:
+            group["lr"] = float(self.schedule(epoch, group["lr"]))
+
+
+class ReduceLROnPlateau(Callback):
+    """The learning rate times `factor` when a measurement has not improved for `patience` epochs.
+
+    The rule is that of `minidl.optim.ReduceLROnPlateau`.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        self.monitor, self.mode = monitor, check_mode("ReduceLROnPlateau", mode)
+        self.settings = {
+            "factor": factor,
+            "patience": max(patience - 1, 0),  # there the epoch after it, here the last of them
+            "threshold": min_delta,
+            "threshold_mode": "abs",
+            "cooldown": cooldown,
+            "min_lr": min_lr,
+        }
+        self.rule: optim.ReduceLROnPlateau | None = None
+
+    def on_train_begin(self) -> None:
+        """Begin anew."""
+        self.rule = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Look at the measurement."""
+        value = monitored("ReduceLROnPlateau", self.monitor, logs)
+        if self.rule is None:
+            name = watched(self.monitor, logs)
+            sign = direction("ReduceLROnPlateau", self.trainer, name, self.mode)
+            mode = "max" if sign > 0 else "min"
+            self.rule = optim.ReduceLROnPlateau(self.trainer.optimizer, mode, **self.settings)
+        self.rule.step(value)
+
+
+class CSVLogger(HistoryWriter):
+    """A line of measurements for each epoch, in a .csv file."""
+
+    def __init__(self, filename: str | os.PathLike[str]) -> None:
+        super().__init__(filename)

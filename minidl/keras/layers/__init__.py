@@ -1,0 +1,29 @@
+"""Layers under Keras's names, with its arguments, defaults, weights and order of axes.
+
+Pictures are (N, H, W, C).  Inside, the layers of `minidl.nn` compute on (N, C, H, W): a model turns
+its pictures round once, at its entrance, and turns them back where the order shows, at a Flatten
+for instance.  The numbers are those of Keras.
+"""
+
+from minidl.keras.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax
+from minidl.keras.layers.base import Layer
+from minidl.keras.layers.conv import Conv2D, ZeroPadding2D
+from minidl.keras.layers.core import (
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Input,
+    InputLayer,
+    Reshape,
+)
+from minidl.keras.layers.norm import BatchNormalization, LayerNormalization
+from minidl.keras.layers.pool import (
+    AveragePooling2D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    MaxPooling2D,
+)
+
+AvgPool2D, MaxPool2D, Convolution2D = AveragePooling2D, MaxPooling2D, Conv2D  # Keras's short names
+GlobalAvgPool2D, GlobalMaxPool2D = GlobalAveragePooling2D, GlobalMaxPooling2D

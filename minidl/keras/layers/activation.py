@@ -1,0 +1,100 @@
+"""Activations as layers."""
+
+from typing import Any
+
+from minidl import nn, ops
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError
+from minidl.keras import activations
+from minidl.keras.layers.base import Layer, Shape
+from minidl.nn import Module
+
+
+class Activation(Layer):
+    """An activation by name, or any function of a tensor, which sees the channels last."""
+
+    order = "last"
+
+    def __init__(self, activation: activations.Activation, **common: Any) -> None:
+        super().__init__(**common)
+        self.activation = activations.get(activation)
+        if activations.by_element(self.activation):
+            self.order = "any"
+
+    def make(self, shape: Shape) -> list[Module]:
+        """The function as a module."""
+        return activations.modules_of(self.activation)
+
+
+class ReLU(Layer):
+    """x from the threshold on, at most max_value; below it negative_slope·(x − threshold)."""
+
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        settings = {"max_value": max_value, "slope": negative_slope, "threshold": threshold}
+        for name, value in settings.items():
+            if value is not None and not value >= 0:
+                raise ArgumentError(f"ReLU: {name} is not negative; got {value!r}")
+        self.max_value, self.negative_slope = max_value, negative_slope
+        self.threshold = threshold
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A ReLU, or a function where there are settings."""
+        if self.max_value is None and not self.negative_slope and not self.threshold:
+            return [nn.ReLU()]
+        return [activations.Function(self._compute)]
+
+    def _compute(self, x: Tensor) -> Tensor:
+        below = self.negative_slope * (x - self.threshold)
+        above = x if self.max_value is None else ops.clip(x, max=self.max_value)
+        return ops.where(x >= self.threshold, above, below)
+
+
+class LeakyReLU(Layer):
+    """x where x > 0, else negative_slope·x."""
+
+    def __init__(self, negative_slope: float = 0.3, **common: Any) -> None:
+        super().__init__(**common)
+        self.negative_slope = negative_slope
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A LeakyReLU."""
+        return [nn.LeakyReLU(self.negative_slope)]
+
+
+class ELU(Layer):
+    """x where x > 0, else α(eˣ − 1)."""
+
+    def __init__(self, alpha: float = 1.0, **common: Any) -> None:
+        super().__init__(**common)
+        self.alpha = alpha
+
+    def make(self, shape: Shape) -> list[Module]:
+        """An ELU."""
+        return [nn.ELU(self.alpha)]
+
+
+class Softmax(Layer):
+    """exp xᵢ / Σⱼ exp xⱼ along an axis, the last unless told otherwise."""
+
+    order = "last"
+
+    def __init__(self, axis: int = -1, **common: Any) -> None:
+        super().__init__(**common)
+        self.axis = axis
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The same."""
+        if not -len(input_shape) <= self.axis < len(input_shape):
+            raise self.error(f"needs an axis {self.axis}; got", input_shape)
+        return tuple(input_shape)
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A Softmax."""
+        return [nn.Softmax(dim=self.axis)]

@@ -1,0 +1,121 @@
+"""Convolution of pictures, and zeros around them."""
+
+from typing import Any, ClassVar
+
+from minidl import nn
+from minidl.errors import ArgumentError
+from minidl.keras import activations
+from minidl.keras.layers.base import Shape
+from minidl.keras.layers.picture import Pad, PadSame, PictureLayer, Sides
+from minidl.keras.names import channels_last, padding_of, pair_of, positive
+from minidl.nn import Module
+
+
+class Conv2D(PictureLayer):
+    """The same window of weights at every place of pictures: (N, H, W, C) → (N, H', W', filters).
+
+    kernel is (h, w, C / groups, filters), bias (filters,).  With padding "valid" windows lie inside
+    the picture; with "same" there are ⌈H / stride⌉ × ⌈W / stride⌉ of them, with zeros around it,
+    the odd one of which is below or to the right.
+    """
+
+    variable_names: ClassVar = {"weight": "kernel", "bias": "bias"}
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sides,
+        strides: int | Sides = (1, 1),
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | Sides = (1, 1),
+        groups: int = 1,
+        activation: activations.Activation = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        channels_last("Conv2D", data_format)
+        self.filters = positive("Conv2D", "filters", filters)
+        self.kernel_size = pair_of("Conv2D", "kernel_size", kernel_size)
+        self.strides = pair_of("Conv2D", "strides", strides)
+        self.dilation_rate = pair_of("Conv2D", "dilation_rate", dilation_rate)
+        self.padding, self.groups = padding_of("Conv2D", padding), groups
+        if positive("Conv2D", "groups", groups) and self.filters % groups:
+            raise ArgumentError(f"Conv2D: groups={groups} does not divide the {filters} filters")
+        self.activation, self.use_bias = activations.get(activation), bool(use_bias)
+        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, H, W, C) → (N, H', W', filters)."""
+        geometry = self.kernel_size, self.strides, self.dilation_rate, self.padding
+        counts = self.windows(input_shape, *geometry)
+        if input_shape[-1] % self.groups:
+            raise self.error(f"needs channels that groups={self.groups} divides; got", input_shape)
+        return input_shape[0], *counts, self.filters
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A Conv2d, perhaps with zeros before it, and the activation."""
+        zeros, before = self._padding()
+        convolution = nn.Conv2d(
+            shape[-1],
+            self.filters,
+            self.kernel_size,
+            stride=self.strides,
+            padding=zeros,
+            dilation=self.dilation_rate,
+            groups=self.groups,
+            bias=self.use_bias,
+            dtype=self.dtype,
+        )
+        self.parameter(convolution.weight, self.kernel_initializer, kernel=True)
+        if self.use_bias:
+            self.parameter(convolution.bias, self.bias_initializer)
+        return [*before, convolution, *activations.modules_of(self.activation, channels_first=True)]
+
+    def _padding(self) -> tuple[Sides, list[Module]]:
+        """The zeros on both sides that the convolution adds itself, or what adds them before it.
+
+        With strides they depend on the size of the picture, and need not be equal on both sides.
+        """
+        totals = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
+        if self.padding == "valid":
+            return (0, 0), []
+        if self.strides == (1, 1) and not any(total % 2 for total in totals):
+            return (totals[0] // 2, totals[1] // 2), []
+        return (0, 0), [PadSame(self.kernel_size, self.strides, self.dilation_rate)]
+
+
+class ZeroPadding2D(PictureLayer):
+    """Zeros around pictures.
+
+    padding    how many, on all sides; (rows, columns); or ((above, below), (left, right))
+    """
+
+    def __init__(
+        self, padding: Any = (1, 1), data_format: str | None = None, **common: Any
+    ) -> None:
+        super().__init__(**common)
+        channels_last("ZeroPadding2D", data_format)
+        both = padding if isinstance(padding, tuple | list) else (padding, padding)
+        sides = [tuple(x) if isinstance(x, tuple | list) else (x, x) for x in both]
+        if len(sides) != 2 or any(
+            len(side) != 2 or any(type(n) is not int or n < 0 for n in side) for side in sides
+        ):
+            raise ArgumentError(
+                "ZeroPadding2D: padding is a number from 0 on, two, or two pairs; got "
+                f"{padding!r:.60}"
+            )
+        self.padding = sides[0], sides[1]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, H, W, C) → (N, above + H + below, left + W + right, C)."""
+        batch, *lengths, channels = self.pictures(input_shape)
+        both = zip(lengths, self.padding, strict=True)
+        return batch, *(None if n is None else n + sum(p) for n, p in both), channels
+
+    def make(self, shape: Shape) -> list[Module]:
+        """Zeros."""
+        return [Pad(*self.padding)]

@@ -1,0 +1,176 @@
+"""Layers that do not care about pictures: Dense, Embedding, Dropout, and shapes."""
+
+import math
+from typing import Any, ClassVar
+
+from minidl import nn, ops
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError
+from minidl.keras import activations
+from minidl.keras.layers.base import Layer, Shape
+from minidl.keras.names import positive, shape_of
+from minidl.nn import Module
+
+
+class InputLayer(Layer):
+    """What a model takes, as its first layer: the shape of one sample, without the batch."""
+
+    def __init__(
+        self, shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, input_shape=shape_of("Input", shape))
+        self.batch_size = batch_size
+
+
+def Input(  # noqa: N802 (Keras's name)
+    shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None
+) -> InputLayer:
+    """The shape that a Sequential takes, as its first layer: `Input(shape=(28, 28, 1))`."""
+    return InputLayer(shape, batch_size, dtype, name)
+
+
+class Dense(Layer):
+    """y = activation(x·kernel + bias), (…, in) → (…, units); kernel (in, units), bias (units,)."""
+
+    order: ClassVar = "last"
+    variable_names: ClassVar = {"weight": "kernel", "bias": "bias"}
+
+    def __init__(
+        self,
+        units: int,
+        activation: activations.Activation = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.units, self.use_bias = positive("Dense", "units", units), bool(use_bias)
+        self.activation = activations.get(activation)
+        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, …, in) → (N, …, units)."""
+        if len(input_shape) < 2 or input_shape[-1] is None:
+            raise self.error("needs inputs (N, …, in) with a known last length; got", input_shape)
+        return *input_shape[:-1], self.units
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A Linear, and the activation."""
+        linear = nn.Linear(shape[-1], self.units, bias=self.use_bias, dtype=self.dtype)
+        self.parameter(linear.weight, self.kernel_initializer, kernel=True)
+        if self.use_bias:
+            self.parameter(linear.bias, self.bias_initializer)
+        return [linear, *activations.modules_of(self.activation)]
+
+
+class Embedding(Layer):
+    """Row ids[…] of a table (input_dim, output_dim): (N, …) → (N, …, output_dim).
+
+    input_dim       how many ids there are: 0 … input_dim − 1
+    input_length    of the sequences, where it is known: input_shape=(input_length,)
+    """
+
+    order: ClassVar = "last"
+    variable_names: ClassVar = {"weight": "embeddings"}
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        mask_zero: bool = False,
+        input_length: int | None = None,
+        **common: Any,
+    ) -> None:
+        if input_length is not None:
+            common["input_shape"] = shape_of("Embedding", input_length)
+        super().__init__(**common)
+        if mask_zero:
+            raise ArgumentError("Embedding: mask_zero is not offered here; no layer takes a mask")
+        self.input_dim = positive("Embedding", "input_dim", input_dim)
+        self.output_dim = positive("Embedding", "output_dim", output_dim)
+        self.embeddings_initializer = embeddings_initializer
+
+    @property
+    def input_dtype(self) -> str:
+        """Ids are integers."""
+        return "int64"
+
+    def lengths(self, shape: Shape) -> Shape:
+        """None: the table does not depend on the sequences."""
+        return ()
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, …) → (N, …, output_dim)."""
+        return *input_shape, self.output_dim
+
+    def make(self, shape: Shape) -> list[Module]:
+        """An Embedding."""
+        table = nn.Embedding(self.input_dim, self.output_dim, dtype=self.dtype)
+        self.parameter(table.weight, self.embeddings_initializer)
+        return [table]
+
+
+class Dropout(Layer):
+    """In training, each number is 0 with probability `rate`, and else divided by 1 − rate."""
+
+    def __init__(self, rate: float, seed: int | None = None, **common: Any) -> None:
+        super().__init__(**common)
+        ops.check_probability("Dropout", rate)
+        self.rate = rate
+        self.generator = None if seed is None else ops.random.Generator(seed)
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A Dropout."""
+        return [nn.Dropout(self.rate, generator=self.generator)]
+
+
+class Flatten(Layer):
+    """(N, …) → (N, all the rest), where the channels of pictures run fastest, as in Keras."""
+
+    order: ClassVar = "last"
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, …) → (N, the product of the rest)."""
+        rest = input_shape[1:]
+        return input_shape[0], None if None in rest else math.prod(rest)
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A Flatten, which gives samples that are numbers a length of 1."""
+        return [nn.Flatten() if len(shape) > 1 else activations.Function(_as_vectors)]
+
+
+class Reshape(Layer):
+    """(N, …) → (N, *target_shape), of which one length may be −1: what is left."""
+
+    order: ClassVar = "last"
+
+    def __init__(self, target_shape: Any, **common: Any) -> None:
+        super().__init__(**common)
+        lengths = target_shape if isinstance(target_shape, tuple | list) else (target_shape,)
+        shape_of("Reshape", [1 if n == -1 else n for n in lengths])
+        self.target_shape = tuple(lengths)
+        if self.target_shape.count(-1) > 1 or None in self.target_shape:
+            raise ArgumentError(
+                f"Reshape: one length may be -1, the others are numbers; got {target_shape!r}"
+            )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, …) → (N, *target_shape)."""
+        rest, target = input_shape[1:], self.target_shape
+        if None in rest:
+            return input_shape[0], *(None if n == -1 else n for n in target)
+        size, known = math.prod(rest), math.prod(n for n in target if n != -1)
+        if known != size and not (-1 in target and known and size % known == 0):
+            raise self.error(f"cannot make samples of shape {target} of", input_shape)
+        return input_shape[0], *(size // known if n == -1 else n for n in target)
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A function that keeps the batch."""
+        target = self.target_shape
+        return [activations.Function(lambda x: ops.reshape(x, (x.shape[0], *target)))]
+
+
+def _as_vectors(x: Tensor) -> Tensor:
+    return ops.expand_dims(x, axis=-1)

@@ -1,0 +1,169 @@
+"""Normalisation."""
+
+from typing import Any, ClassVar
+
+from minidl import nn, ops
+from minidl.autograd import inplace
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError
+from minidl.keras.layers.base import Layer, Shape
+from minidl.nn import Buffer, Module, Parameter
+
+
+class BatchNormalization(Layer):
+    """y = (x − mean) / √(variance + epsilon) · gamma + beta for each channel, the last axis.
+
+    In training the mean and the variance are those of the batch, and the moving ones become
+    momentum·moving + (1 − momentum)·batch; afterwards they are the moving ones.  The variance is
+    divided by n, in both.
+
+    center, scale    whether there is a beta, and a gamma
+
+    Ioffe, Szegedy 2015.
+    """
+
+    order: ClassVar = "first"
+    variable_names: ClassVar = {
+        "gamma": "gamma",
+        "beta": "beta",
+        "moving_mean": "moving_mean",
+        "moving_variance": "moving_variance",
+    }
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        if not 0 <= momentum <= 1:
+            raise ArgumentError(f"BatchNormalization: momentum is from 0 to 1; got {momentum!r}")
+        self.axis, self.momentum, self.epsilon = axis, momentum, epsilon
+        self.center, self.scale = bool(center), bool(scale)
+        self.initializers = {
+            "gamma": gamma_initializer,
+            "beta": beta_initializer,
+            "moving_mean": moving_mean_initializer,
+            "moving_variance": moving_variance_initializer,
+        }
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The same."""
+        if len(input_shape) < 2 or input_shape[-1] is None:
+            raise self.error("needs inputs (N, …, C) with a known C; got", input_shape)
+        if self.axis not in (-1, len(input_shape) - 1):
+            raise self.error(f"is for channels on the last axis, not {self.axis}, of", input_shape)
+        return tuple(input_shape)
+
+    def make(self, shape: Shape) -> list[Module]:
+        """What keeps the statistics."""
+        norm = _BatchNorm(shape[-1], self.momentum, self.epsilon, self.dtype)
+        norm.gamma, norm.beta = (
+            norm.gamma if self.scale else None,
+            norm.beta if self.center else None,
+        )
+        for name, initializer in self.initializers.items():
+            if getattr(norm, name) is not None:
+                self.parameter(getattr(norm, name), initializer)
+        return [norm]
+
+
+class _BatchNorm(Module):
+    """Batch norm for channels on axis 1, with Keras's moving statistics.
+
+    `nn.BatchNorm2d`'s, which are PyTorch's, divide the variance by n − 1, and refuse a batch of one
+    value.
+    """
+
+    def __init__(self, channels: int, momentum: float, epsilon: float, dtype: Any) -> None:
+        self.momentum, self.epsilon, self.trainable = momentum, epsilon, True
+        empty = lambda: ops.empty(channels, dtype=dtype)
+        self.gamma: Parameter | None = Parameter(empty())
+        self.beta: Parameter | None = Parameter(empty())
+        self.moving_mean, self.moving_variance = Buffer(empty()), Buffer(empty())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, …) → the same."""
+        moving = self.moving_mean, self.moving_variance
+        if not self.training or not self.trainable:  # what is frozen runs as in use, as in Keras
+            return ops.batch_norm_inference(x, *moving, self.gamma, self.beta, eps=self.epsilon)
+        y, *batch = ops.batch_norm(x, self.gamma, self.beta, eps=self.epsilon)
+        if x.size:
+            for old, new in zip(moving, batch, strict=True):
+                old.data[...] = self.momentum * old.data + (1 - self.momentum) * new.data
+            inplace.mark_written(*(old.data for old in moving))
+        return y
+
+    def requires_grad_(self, wanted: bool = True) -> "_BatchNorm":
+        """Learn, or keep everything, the statistics included."""
+        self.trainable = wanted
+        return super().requires_grad_(wanted)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"momentum={self.momentum}, epsilon={self.epsilon}"
+
+
+class LayerNormalization(Layer):
+    """y = (x − mean) / √(variance + epsilon) · gamma + beta over the last axis, or the last few.
+
+    axis             the axis, or a list of them, which must be the last ones
+    center, scale    whether there is a beta, and a gamma
+
+    Ba, Kiros, Hinton 2016.
+    """
+
+    order: ClassVar = "last"
+    variable_names: ClassVar = {"weight": "gamma", "bias": "beta"}
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.axis = tuple(axis) if isinstance(axis, list | tuple) else (axis,)
+        self.epsilon, self.center, self.scale = epsilon, bool(center), bool(scale)
+        self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
+
+    def lengths(self, shape: Shape) -> Shape:
+        """Those of the axes that are normalised."""
+        return shape[-len(self.axis) :]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The same."""
+        ndim, last = len(input_shape), len(self.axis)
+        axes = sorted(axis % ndim for axis in self.axis if -ndim <= axis < ndim)
+        if axes != list(range(ndim - last, ndim)) or not 0 < last < ndim:
+            raise self.error(
+                f"needs axes {self.axis} to be the last ones, not the batch's, of", input_shape
+            )
+        if None in self.lengths(input_shape):
+            raise self.error(f"needs known lengths of the axes {self.axis}; got", input_shape)
+        return tuple(input_shape)
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A LayerNorm."""
+        norm = nn.LayerNorm(self.lengths(shape), self.epsilon, dtype=self.dtype)
+        norm.weight, norm.bias = (
+            norm.weight if self.scale else None,
+            norm.bias if self.center else None,
+        )
+        if self.scale:
+            self.parameter(norm.weight, self.gamma_initializer)
+        if self.center:
+            self.parameter(norm.bias, self.beta_initializer)
+        return [norm]

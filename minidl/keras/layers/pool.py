@@ -1,0 +1,120 @@
+"""Pooling: pictures become smaller ones, or one number for each channel."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from minidl import nn, ops
+from minidl.autograd.tensor import Tensor
+from minidl.keras.activations import Function
+from minidl.keras.layers.base import Shape
+from minidl.keras.layers.picture import PictureLayer, Sides, padded, same
+from minidl.keras.names import channels_last, padding_of, pair_of
+from minidl.nn import Module
+
+
+class _Pooling2D(PictureLayer):
+    """What both poolings share; a subclass has the module without padding, and the function."""
+
+    def __init__(
+        self,
+        pool_size: int | Sides = (2, 2),
+        strides: int | Sides | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        kind = type(self).__name__
+        channels_last(kind, data_format)
+        self.pool_size = pair_of(kind, "pool_size", pool_size)
+        self.strides = self.pool_size if strides is None else pair_of(kind, "strides", strides)
+        self.padding = padding_of(kind, padding)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, H, W, C) → (N, H', W', C)."""
+        geometry = self.pool_size, self.strides, (1, 1), self.padding
+        return input_shape[0], *self.windows(input_shape, *geometry), input_shape[-1]
+
+    def _sides(self, x: Tensor) -> list[Sides]:
+        """The padding before and after the height and the width of x (N, C, H, W)."""
+        axes = zip(x.shape[-2:], self.pool_size, self.strides, strict=True)
+        return [same(*axis) for axis in axes]
+
+
+class MaxPooling2D(_Pooling2D):
+    """The largest number of each window: (N, H, W, C) → (N, H', W', C).
+
+    With padding "same" there are ⌈H / stride⌉ × ⌈W / stride⌉ windows; what sticks out of the
+    picture is not looked at.
+    """
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A MaxPool2d, or what pads for it."""
+        if self.padding == "valid":
+            return [nn.MaxPool2d(self.pool_size, self.strides)]
+        return [Function(self._same)]
+
+    def _same(self, x: Tensor) -> Tensor:
+        sides = self._sides(x)
+        if any(map(any, sides)):
+            inside = padded(ops.ones(x.shape[-2:], dtype="int64", device=x.device), *sides) > 0
+            x = ops.where(inside, padded(x, *sides), -float("inf"))
+        return ops.max_pool2d(x, self.pool_size, self.strides)
+
+
+class AveragePooling2D(_Pooling2D):
+    """The mean of each window: (N, H, W, C) → (N, H', W', C).
+
+    With padding "same" there are ⌈H / stride⌉ × ⌈W / stride⌉ windows; the mean is of the places
+    that lie in the picture.
+    """
+
+    def make(self, shape: Shape) -> list[Module]:
+        """An AvgPool2d, or what pads for it."""
+        if self.padding == "valid":
+            return [nn.AvgPool2d(self.pool_size, self.strides)]
+        return [Function(self._same)]
+
+    def _same(self, x: Tensor) -> Tensor:
+        pool = partial(ops.avg_pool2d, kernel_size=self.pool_size, stride=self.strides)
+        sides = self._sides(x)
+        if not any(map(any, sides)):
+            return pool(x)
+        ones = ops.ones((1, 1, *x.shape[-2:]), dtype=x.dtype, device=x.device)
+        return pool(padded(x, *sides)) / pool(padded(ones, *sides))
+
+
+class _GlobalPooling2D(PictureLayer):
+    """What both global poolings share."""
+
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **common: Any
+    ) -> None:
+        super().__init__(**common)
+        channels_last(type(self).__name__, data_format)
+        self.keepdims = bool(keepdims)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, H, W, C) → (N, C), or (N, 1, 1, C) with keepdims."""
+        batch, _, _, channels = self.pictures(input_shape)
+        return (batch, 1, 1, channels) if self.keepdims else (batch, channels)
+
+    def _reduced(self, reduction: Callable[..., Tensor]) -> list[Module]:
+        return [Function(partial(reduction, axis=(2, 3), keepdims=self.keepdims))]
+
+
+class GlobalAveragePooling2D(_GlobalPooling2D):
+    """The mean of each channel: (N, H, W, C) → (N, C)."""
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A mean."""
+        return self._reduced(ops.mean)
+
+
+class GlobalMaxPooling2D(_GlobalPooling2D):
+    """The largest number of each channel: (N, H, W, C) → (N, C)."""
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A maximum."""
+        return self._reduced(ops.max)

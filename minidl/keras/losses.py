@@ -1,0 +1,41 @@
+"""Losses under Keras's names; their arithmetic is `minidl.train.losses`."""
+
+from minidl.train.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+)
+
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "Huber",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "SparseCategoricalCrossentropy",
+]
+
+
+class SparseCategoricalCrossentropy(CrossEntropy):
+    """−log p[class], for classes that are numbers, (N,) or (N, 1)."""
+
+    def __init__(self, from_logits: bool = False) -> None:
+        super().__init__(from_logits=from_logits)
+
+
+class CategoricalCrossentropy(CrossEntropy):
+    """−Σ target·log p, for classes that are rows of ones and zeros, (N, C), or probabilities."""
+
+    def __init__(self, from_logits: bool = False) -> None:
+        super().__init__(from_logits=from_logits)
+
+
+class BinaryCrossentropy(BinaryCrossEntropy):
+    """−target·log p − (1 − target)·log(1 − p), for targets 0 and 1."""
+
+    def __init__(self, from_logits: bool = False) -> None:
+        super().__init__(from_logits=from_logits)

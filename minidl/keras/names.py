@@ -1,0 +1,55 @@
+"""Arguments as Keras takes them, checked."""
+
+from collections.abc import Collection
+from typing import Any
+
+from minidl.backends.window import is_number, pair
+from minidl.errors import ArgumentError, describe
+
+
+def refuse(who: str, given: dict[str, Any], not_offered: Collection[str]) -> None:
+    """Raise for keyword arguments that nobody took, unless Keras has them and they are None."""
+    for name, value in given.items():
+        if name not in not_offered:
+            raise ArgumentError(f"{who}: has no argument {name!r}")
+        if value is not None:
+            raise ArgumentError(f"{who}: {name} of Keras is not offered here; got {value!r:.60}")
+
+
+def positive(who: str, setting: str, value: Any) -> int:
+    """A whole number from 1 on."""
+    if not is_number(value) or value < 1:
+        raise ArgumentError(f"{who}: {setting} is a whole number from 1 on; got {value!r:.60}")
+    return int(value)
+
+
+def pair_of(who: str, setting: str, value: Any) -> tuple[int, int]:
+    """One number for both axes of a picture, or two."""
+    return pair(who, setting, value, 1)
+
+
+def padding_of(who: str, value: Any) -> str:
+    """The word "valid" or "same", in letters of either case."""
+    if not isinstance(value, str) or value.lower() not in ("valid", "same"):
+        raise ArgumentError(f'{who}: padding is "valid" or "same"; got {value!r:.60}')
+    return value.lower()
+
+
+def channels_last(who: str, data_format: Any) -> None:
+    """Raise if pictures are to be other than (N, H, W, C)."""
+    if data_format not in (None, "channels_last"):
+        raise ArgumentError(
+            f'{who}: data_format is "channels_last": pictures are (N, H, W, C); got '
+            f"{data_format!r:.60}"
+        )
+
+
+def shape_of(who: str, shape: Any) -> tuple[int | None, ...]:
+    """The shape of one sample: lengths, or None for one that is not known before the data."""
+    lengths = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+    if not all(n is None or is_number(n) and n >= 0 for n in lengths):
+        raise ArgumentError(
+            f"{who}: a shape is a tuple of lengths, without the batch, such as (28, 28, 1); got "
+            f"{describe(shape)}"
+        )
+    return tuple(None if n is None else int(n) for n in lengths)

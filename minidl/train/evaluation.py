@@ -1,0 +1,101 @@
+"""A model in use: what it gives, and how good that is."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from minidl import nn
+from minidl.autograd.mode import no_grad
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.ops import concat
+from minidl.train.feed import check_labels, samples_in, split
+from minidl.train.interrupt import Interrupt
+from minidl.train.metrics import Metric, metric_for
+from minidl.train.objective import Objective
+
+
+@no_grad()
+def evaluate(
+    model: nn.Module,
+    objective: Objective,
+    metrics: Iterable[Metric],
+    batches: Iterable[Any],
+    interrupt: Interrupt,
+) -> dict[str, Any]:
+    """The mean loss of a sample, and the metrics, which themselves stay as they are."""
+    metrics = [deepcopy(metric) for metric in metrics]
+    for metric in metrics:
+        metric.reset()
+    total = count = 0
+    with in_use(model):
+        for batch in batches:
+            interrupt.check()
+            *inputs, target = split("evaluate", batch)
+            output = objective.body(*inputs)
+            if not count:
+                check_labels("evaluate", batches, objective.classes(output, target))
+            samples = samples_in(inputs[0])
+            total += objective.loss(output, target).item() * samples
+            count += samples
+            prediction = objective.prediction(output)
+            for metric in metrics:
+                metric.update(prediction, target)
+    if not count:
+        raise ShapeError("evaluate: there are no samples")
+    return {"loss": total / count, **computed(metrics)}
+
+
+@no_grad()
+def predict(model: nn.Module, batches: Iterable[Any], *, all_inputs: bool) -> Tensor:
+    """What a model gives for every sample; without `all_inputs`, batches end in a target."""
+    outputs = []
+    with in_use(model):
+        for batch in batches:
+            parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+            output = model(*(parts if all_inputs or len(parts) == 1 else parts[:-1]))
+            if not isinstance(output, Tensor):
+                raise DTypeError(
+                    f"predict: joins Tensors; the model gave {describe(output)}: call it on the "
+                    "batches yourself"
+                )
+            outputs.append(output)
+    if not outputs:
+        raise ShapeError("predict: there are no samples")
+    return concat(outputs, axis=0)
+
+
+@contextmanager
+def in_use(model: nn.Module) -> Iterator[None]:
+    """A block in which a model runs as in use, and after which it is as it was."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def computed(metrics: Iterable[Metric]) -> dict[str, Any]:
+    """The metrics' values by name, numbers as Python has them."""
+    values = {metric.name: metric.compute() for metric in metrics}
+    return {name: v.item() if isinstance(v, np.generic) else v for name, v in values.items()}
+
+
+def metrics_for(given: Sequence[str | Metric], from_logits: bool) -> list[Metric]:
+    """Metrics, those by name told what the model gives; no two of one name."""
+    if isinstance(given, str | Metric):
+        raise DTypeError(f"Trainer: metrics are a list of metrics; got {describe(given)}")
+    metrics = [metric_for(one) for one in given]
+    for one, metric in zip(given, metrics, strict=True):
+        if isinstance(one, str) and hasattr(metric, "from_logits"):
+            metric.from_logits = from_logits
+    names = ["loss", *(metric.name for metric in metrics)]
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise ArgumentError(f"Trainer: two metrics are called {twice[0]!r}; set one's name")
+    return metrics

@@ -1,0 +1,128 @@
+"""From what a user has to batches: loaders are made, and data is checked before it is used."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from minidl import nn
+from minidl.autograd.tensor import Tensor
+from minidl.data import DataLoader, TensorDataset
+from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError, describe
+from minidl.ops import asarray
+
+
+def batches_of(
+    who: str, data: Any, batch_size: int, shuffle: bool, dtype: Any, *, roles: bool = True
+) -> Iterable[Any]:
+    """A loader of what was given.
+
+    data     a tuple of arrays, of one length, whose floats become `dtype`; a dataset, which has a
+             length and indices; or anything that gives batches each time it is iterated over
+    roles    whether the last of the arrays is the target
+
+    Raises ShapeError for arrays of different lengths or no samples, and ArgumentError for NaN or
+    infinity among whole tensors, naming the first sample that has one.
+    """
+    if isinstance(data, tuple):
+        data = _dataset(who, data, dtype, roles)
+    elif isinstance(data, Tensor | np.ndarray):
+        if roles:
+            raise ArgumentError(f"{who}: needs inputs and targets, (x, y); got {describe(data)}")
+        data = _dataset(who, (data,), dtype, roles)
+    if tensors := _tensors(data):
+        _check_finite(who, tensors, roles)
+    if hasattr(data, "__len__") and not len(data):
+        raise ShapeError(f"{who}: there are no {'batches' if _is_loader(data) else 'samples'}")
+    if _is_loader(data):
+        return data
+    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+        raise DTypeError(
+            f"{who}: data is a DataLoader, a dataset, or a tuple of arrays; got {describe(data)}"
+        )
+    return DataLoader(data, batch_size, shuffle)
+
+
+def float_dtype(model: nn.Module) -> Any:
+    """The dtype of a model's first parameter of floats, if it has one."""
+    return next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), None)
+
+
+def split(who: str, batch: Any) -> tuple[Any, ...]:
+    """A batch as inputs and, last, the target."""
+    if not isinstance(batch, tuple | list) or len(batch) < 2:
+        given = f"{len(batch)} parts" if isinstance(batch, tuple | list) else describe(batch)
+        raise ShapeError(f"{who}: a batch is a tuple of inputs and, last, the target; got {given}")
+    return tuple(batch)
+
+
+def samples_in(x: Any) -> int:
+    """How many samples an input of the model has."""
+    if isinstance(x, dict | list | tuple):
+        return samples_in(next(iter(x.values() if isinstance(x, dict) else x)))
+    return x.shape[0] if getattr(x, "shape", ()) else 1
+
+
+def check_labels(who: str, data: Any, classes: int | None) -> None:
+    """Raise BoundsError if a class number, among those of whole tensors, is not below `classes`."""
+    tensors = _tensors(data)
+    if classes is None or not tensors or tensors[-1].dtype.kind not in "iu":
+        return
+    labels = tensors[-1].numpy()
+    if not labels.size or (labels.min() >= 0 and labels.max() < classes):
+        return
+    place = np.argwhere((labels < 0) | (labels >= classes))[0]
+    raise BoundsError(
+        f"{who}: label {labels[tuple(place)]} of sample {place[0]} is outside 0 … {classes - 1}: "
+        f"the model gives {classes} classes"
+    )
+
+
+def _tensors(data: Any) -> tuple[Tensor, ...]:
+    """All samples in one piece, where they are."""
+    dataset = data.dataset if isinstance(data, DataLoader) else data
+    return dataset.tensors if isinstance(dataset, TensorDataset) else ()
+
+
+def _is_loader(data: Any) -> bool:
+    """Whether it gives batches, rather than samples by their index."""
+    return hasattr(data, "__iter__") and not hasattr(data, "__getitem__")
+
+
+def _dataset(who: str, arrays: tuple[Any, ...], dtype: Any, roles: bool) -> TensorDataset:
+    """Arrays as a dataset."""
+    if roles and len(arrays) < 2:
+        raise ArgumentError(f"{who}: needs inputs and targets, (x, y); got {len(arrays)} arrays")
+    tensors = [asarray(x) for x in arrays]
+    lengths = [len(x) if x.ndim else 0 for x in tensors]
+    if len(set(lengths)) > 1:
+        names = [f"{n} in {_role(i, tensors, roles)}" for i, n in enumerate(lengths)]
+        raise ShapeError(f"{who}: arrays need as many samples each; got {', '.join(names)}")
+    if not lengths[0]:
+        raise ShapeError(f"{who}: there are no samples; shapes {[x.shape for x in tensors]}")
+    floats = [x.dtype.kind == "f" and dtype not in (None, x.dtype) for x in tensors]
+    return TensorDataset(
+        *(x.astype(dtype) if cast else x for x, cast in zip(tensors, floats, strict=True))
+    )
+
+
+def _check_finite(who: str, tensors: tuple[Tensor, ...], roles: bool) -> None:
+    """Raise for the first sample with NaN or infinity."""
+    for i, tensor in enumerate(tensors):
+        values = tensor.numpy()
+        if values.dtype.kind != "f" or not values.size:
+            continue
+        if np.isfinite(values.min()) and np.isfinite(values.max()):  # NaN comes out of both
+            continue
+        place = tuple(map(int, np.argwhere(~np.isfinite(values))[0]))
+        raise ArgumentError(
+            f"{who}: {_role(i, tensors, roles)} has {values[place]} in sample {place[0]} "
+            f"(at {place}); training on it would make every weight NaN"
+        )
+
+
+def _role(i: int, tensors: Any, roles: bool) -> str:
+    """What the i-th array is, in words."""
+    if roles and i == len(tensors) - 1:
+        return "the targets"
+    return f"inputs {i}" if len(tensors) - roles > 1 else "the inputs"

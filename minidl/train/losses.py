@@ -1,0 +1,189 @@
+"""Losses by name, which know whether they are given probabilities or logits.
+
+Names, values and defaults are Keras's.  In cross-entropies, probabilities are kept between ε and
+1 − ε, ε = 10⁻⁷, before their logarithm is taken; logits need no such care.
+"""
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from minidl import nn, ops
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, BoundsError, ShapeError
+from minidl.ops import asarray
+
+_EPSILON = 1e-7
+
+
+class Loss:
+    """The base of losses: called with a prediction and a target, the mean over all samples.
+
+    squash         the layer that makes probabilities of logits, if the loss is of probabilities
+    from_logits    whether the prediction is what comes before that layer
+    """
+
+    squash: type[nn.Module] | None = None
+    from_logits = False
+
+    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+        """The mean over all samples."""
+        raise TypeError(f"{type(self).__name__} has no formula: it must define __call__")
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({settings})"
+
+
+class CrossEntropy(Loss):
+    """−Σ target·log p, p the probabilities of the classes; or −log p[target].
+
+    prediction     (N, C) or (N, C, …): probabilities, which are divided by their sum; or logits
+    target         class numbers (N, …), or (N, 1) where that is (N,); or probabilities, or ones
+                   and zeros, of the prediction's shape
+
+    A class number outside 0 … C − 1 is a BoundsError that says where it is.
+    """
+
+    squash = nn.Softmax
+
+    def __init__(self, *, from_logits: bool = False) -> None:
+        self.from_logits = from_logits
+
+    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+        """The mean over all samples."""
+        target = asarray(target)
+        if target.shape == prediction.shape:
+            target = target if target.dtype.kind == "f" else target.astype(prediction.dtype)
+        elif prediction.ndim == 2 and target.shape == (prediction.shape[0], 1):
+            target = target.reshape(-1)
+        if not self.from_logits:
+            p = prediction / prediction.sum(axis=min(1, prediction.ndim - 1), keepdims=True)
+            # log p are logits themselves, as Σ exp log p = 1
+            if target.shape == prediction.shape:
+                log_p = ops.log(ops.clip(p, _EPSILON, 1 - _EPSILON))
+                return -(target * log_p).sum() / _rows(prediction)
+            prediction = ops.log(ops.clip(p, _EPSILON, 1 - _EPSILON))
+        try:
+            return ops.cross_entropy(prediction, target)
+        except BoundsError:
+            raise _no_such_class(target, prediction.shape[1]) from None
+
+
+class BinaryCrossEntropy(Loss):
+    """−target·log p − (1 − target)·log(1 − p), of the mean over all elements.
+
+    prediction     probabilities of being 1, or logits
+    target         0 or 1, or probabilities, of the same shape; (N,) for predictions (N, 1)
+
+    From logits z, it is max(z, 0) − target·z + log(1 + exp −|z|), which nothing overflows.
+    """
+
+    squash = nn.Sigmoid
+
+    def __init__(self, *, from_logits: bool = False) -> None:
+        self.from_logits = from_logits
+
+    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+        """The mean over all samples."""
+        t = _fitting("BinaryCrossEntropy", prediction, target)
+        if self.from_logits:
+            tail = ops.log1p(ops.exp(-ops.abs(prediction)))
+            return ops.mean(ops.relu(prediction) - t * prediction + tail)
+        p = ops.clip(prediction, _EPSILON, 1 - _EPSILON)
+        return -ops.mean(t * ops.log(p) + (1 - t) * ops.log(1 - p))
+
+
+class MeanSquaredError(Loss):
+    """(prediction − target)², of one shape, or targets (N,) for predictions (N, 1)."""
+
+    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+        """The mean over all samples."""
+        return ops.mse_loss(prediction, _fitting("MeanSquaredError", prediction, target))
+
+
+class MeanAbsoluteError(Loss):
+    """|prediction − target|, of one shape, or targets (N,) for predictions (N, 1)."""
+
+    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+        """The mean over all samples."""
+        return ops.mean(ops.abs(prediction - _fitting("MeanAbsoluteError", prediction, target)))
+
+
+class Huber(Loss):
+    """½·e² where |e| ≤ delta, else delta·(|e| − ½·delta); e = prediction − target.  Huber 1964."""
+
+    def __init__(self, *, delta: float = 1.0) -> None:
+        if not delta > 0:
+            raise ArgumentError(f"Huber: delta is a number above 0; got {delta!r}")
+        self.delta = delta
+
+    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+        """The mean over all samples."""
+        size = ops.abs(prediction - _fitting("Huber", prediction, target))
+        near = ops.clip(size, 0, self.delta)
+        return ops.mean(near * (size - 0.5 * near))
+
+
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "cross_entropy": CrossEntropy,
+    "crossentropy": CrossEntropy,
+    "categorical_crossentropy": CrossEntropy,
+    "sparse_categorical_crossentropy": CrossEntropy,
+    "binary_crossentropy": BinaryCrossEntropy,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "bce": BinaryCrossEntropy,
+    "mse": MeanSquaredError,
+    "mean_squared_error": MeanSquaredError,
+    "mae": MeanAbsoluteError,
+    "mean_absolute_error": MeanAbsoluteError,
+    "huber": Huber,
+}
+
+
+def loss_for(name: str, **settings: Any) -> Loss:
+    """The loss of a name: `loss_for("cross_entropy", from_logits=True)`.
+
+    Raises ArgumentError for a name that is not known, which lists those that are.
+    """
+    return named("loss_for", "loss", LOSSES, name)(**settings)
+
+
+def named(who: str, what: str, known: dict[str, Any], name: Any) -> Any:
+    """The entry of a name, in letters of either case."""
+    key = name.lower() if isinstance(name, str) else name
+    if key not in known:
+        near = difflib.get_close_matches(str(key), known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise ArgumentError(f"{who}: no {what} {name!r}{hint} Known are {', '.join(known)}")
+    return known[key]
+
+
+def _rows(prediction: Tensor) -> int:
+    """How many distributions there are in (N, C, …)."""
+    return max(prediction.size // prediction.shape[min(1, prediction.ndim - 1)], 1)
+
+
+def _fitting(who: str, prediction: Tensor, target: Any) -> Tensor:
+    """The target in the shape and dtype of the prediction, (N,) and (N, 1) being the same."""
+    t, shape = asarray(target), prediction.shape
+    if shape == (*t.shape, 1) or t.shape == (*shape, 1):
+        t = t.reshape(shape)
+    if t.shape != shape:
+        raise ShapeError(
+            f"{who}: prediction {shape} and target {t.shape} must have the same shape; "
+            "broadcasting them would count errors twice"
+        )
+    return t if t.dtype == prediction.dtype else t.astype(prediction.dtype)
+
+
+def _no_such_class(target: Tensor, classes: int) -> BoundsError:
+    """The error for the first class number that is outside."""
+    labels = target.numpy()
+    outside = (labels < 0) | (labels >= classes)
+    place = tuple(int(axis[0]) for axis in outside.nonzero())
+    where = f"sample {place[0]}" if len(place) == 1 else f"place {place}"
+    return BoundsError(
+        f"CrossEntropy: label {labels[place]} ({where} of the batch) is outside 0 … "
+        f"{classes - 1}: the prediction is of {classes} classes"
+    )

@@ -1,0 +1,90 @@
+"""The area under the ROC curve."""
+
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import ShapeError
+from minidl.train.metrics.base import Metric, as_array
+from minidl.train.metrics.outcomes import (
+    check_probabilities,
+    has_one_score,
+    one_score,
+    true_classes,
+)
+
+
+class AUC(Metric):
+    """P(a sample of the class scores above one of another class) + ½ P(they score the same).
+
+    That is the area under the ROC curve, exactly, from ranks; Hanley, McNeil 1982.  All scores are
+    kept until `compute`.
+
+    from_logits    whether scores of several classes are logits, which a softmax is to make
+                   comparable from sample to sample; for one score it makes no difference
+
+    With scores of several classes: the mean of the area of each class against the rest, over those
+    that some samples, but not all, are of.  A score of NaN loses against every other.
+    """
+
+    name = "auc"
+    higher_is_better = True
+
+    def __init__(self, *, from_logits: bool = False) -> None:
+        self.from_logits = from_logits
+        super().__init__()
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        self.scores: list[np.ndarray] = []  # (n, 1) or (n, C)
+        self.classes: list[np.ndarray] = []  # (n,)
+
+    def update(self, prediction: Any, target: Any) -> None:
+        """Keep scores: one for each sample, or one for each of its classes; see `outcomes`."""
+        p = as_array("AUC", "the prediction", prediction)
+        t = as_array("AUC", "the target", target)
+        if has_one_score(p):
+            p, t = one_score("AUC", p, t)
+            p = p[:, None].copy()
+        else:
+            t = true_classes("AUC", p, t).ravel().astype(np.int64)
+            p = np.moveaxis(p, 1, -1).reshape(-1, p.shape[1])
+            if not self.from_logits:
+                check_probabilities("AUC", p)
+            p = _softmax(p) if self.from_logits else p.copy()
+        if self.scores and self.scores[0].shape[1] != p.shape[1]:
+            raise ShapeError(f"AUC: there were {self.scores[0].shape[1]} scores; now {p.shape[1]}")
+        self.scores.append(p)
+        self.classes.append(t)
+
+    def compute(self) -> float:
+        """From 0 to 1; NaN unless there are samples of two classes."""
+        if not self.scores:
+            return float("nan")
+        scores, classes = np.concatenate(self.scores), np.concatenate(self.classes)
+        if scores.shape[1] == 1:
+            return _area(scores[:, 0], classes == 1)
+        areas = [_area(score, classes == c) for c, score in enumerate(scores.T)]
+        areas = [area for area in areas if area == area]
+        return float(np.mean(areas)) if areas else float("nan")
+
+
+def _area(scores: np.ndarray, positive: np.ndarray) -> float:
+    """The share of pairs, of a positive and another, that the positive wins; ties count ½."""
+    positives = int(np.count_nonzero(positive))
+    pairs = positives * (scores.size - positives)
+    if not pairs:
+        return float("nan")
+    known = scores == scores  # a NaN wins no pair
+    values, rank = np.unique(scores[known], return_inverse=True)
+    above = np.bincount(rank[positive[known]], minlength=values.size)
+    below = np.bincount(rank[~positive[known]], minlength=values.size)
+    won_twice = above * (2 * (np.cumsum(below) - below) + below)  # wins twice, ties once
+    return int(won_twice.sum()) / (2 * pairs)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    """In float64, so that no two probabilities become the same that need not."""
+    with np.errstate(invalid="ignore"):
+        powers = np.exp(np.subtract(logits, logits.max(axis=1, keepdims=True), dtype=np.float64))
+    return powers / powers.sum(axis=1, keepdims=True)

@@ -1,0 +1,100 @@
+"""What a metric is."""
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+
+
+class Metric:
+    """The base of metrics: `reset`, then `update` for each batch, then `compute`.
+
+    One of your own states these three, and a name:
+
+        class Within(Metric):
+            name = "within"
+
+            def reset(self):
+                self.right = self.count = 0
+
+            def update(self, prediction, target):
+                self.right += (abs(prediction.numpy() - target.numpy()) < 0.1).sum()
+                self.count += target.size
+
+            def compute(self):
+                return self.right / self.count
+
+    name                the key of its values in a history; may be changed
+    higher_is_better    whether a larger value is the better one; None if neither is
+    """
+
+    name = "metric"
+    higher_is_better: bool | None = None
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        raise TypeError(f"{type(self).__name__} must define reset")
+
+    def update(self, prediction: Any, target: Any) -> None:
+        """Take a batch into account: what the model gave, and what is true."""
+        raise TypeError(f"{type(self).__name__} must define update")
+
+    def compute(self) -> Any:
+        """The value over all samples since the last `reset`."""
+        raise TypeError(f"{type(self).__name__} must define compute")
+
+    def __call__(self, prediction: Any, target: Any) -> Any:
+        """The value over these samples alone; what has been seen before stays as it is."""
+        other = copy.copy(self)
+        other.reset()
+        other.update(prediction, target)
+        return other.compute()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+class Mean(Metric):
+    """Σ nᵢ·vᵢ / Σ nᵢ: the mean of values that are themselves means over nᵢ samples, as losses are.
+
+    A NaN among the values makes it NaN.
+    """
+
+    name = "mean"
+
+    def reset(self) -> None:
+        """Forget all values."""
+        self.total, self.count = 0.0, 0
+
+    def update(self, value: Any, samples: int = 1) -> None:
+        """A number, or a tensor of one element, and how many samples it is the mean of."""
+        if samples < 0:
+            raise ArgumentError(f"Mean: samples is a number from 0 on; got {samples!r}")
+        if samples:
+            self.total += float(value) * samples
+            self.count += samples
+
+    def compute(self) -> float:
+        """The mean over the samples; NaN if there were none."""
+        return self.total / self.count if self.count else float("nan")
+
+    def __call__(self, value: Any, samples: int = 1) -> float:
+        """The value itself: what one update gives."""
+        return super().__call__(value, samples)
+
+
+def as_array(who: str, what: str, x: Any) -> np.ndarray:
+    """Numbers of a tensor, or of what NumPy makes an array of; not copied where that can be."""
+    try:
+        array = x.numpy() if isinstance(x, Tensor) else np.asarray(x)
+    except ValueError as error:
+        raise ShapeError(f"{who}: {what} has rows of several lengths: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"{who}: {what} needs real numbers; got {describe(x)}")
+    return array

@@ -1,0 +1,289 @@
+"""Metrics of classifiers; `outcomes` says what predictions and targets may be.
+
+A prediction with a NaN in it is never right: it is of no class.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import ArgumentError, ShapeError
+from minidl.train.metrics.base import Metric, as_array
+from minidl.train.metrics.outcomes import check_range, outcomes, true_classes
+
+_AVERAGES = "auto", "binary", "macro", "micro", "weighted", None
+_NORMALIZATIONS = None, "true", "predicted", "all"
+
+
+class Accuracy(Metric):
+    """The share of samples whose predicted class is the true one.
+
+    threshold      with one score for each sample, the probability above which it is of class 1
+    from_logits    whether that score is a logit; for several scores it makes no difference
+    """
+
+    name = "accuracy"
+    higher_is_better = True
+
+    def __init__(self, *, threshold: float = 0.5, from_logits: bool = False) -> None:
+        self.threshold, self.from_logits = _checked(self, threshold), from_logits
+        super().__init__()
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        self.right = self.count = 0
+
+    def update(self, prediction: Any, target: Any) -> None:
+        """Count what is right."""
+        predicted, true, _ = outcomes(
+            type(self).__name__, prediction, target, self.threshold, self.from_logits
+        )
+        self.right += np.count_nonzero(predicted == true)
+        self.count += true.size
+
+    def compute(self) -> float:
+        """From 0 to 1; NaN if there were no samples."""
+        return self.right / self.count if self.count else float("nan")
+
+
+class TopKAccuracy(Metric):
+    """The share of samples whose true class is among the k with the largest scores.
+
+    Of equal scores, that of the smaller class number comes first, so that k = 1 is `Accuracy`;
+    a NaN comes before every number, and is not right itself.
+
+    k    from 1 to the number of classes
+    """
+
+    higher_is_better = True
+
+    def __init__(self, k: int = 5) -> None:
+        if not isinstance(k, int | np.integer) or k < 1:
+            raise ArgumentError(f"TopKAccuracy: k is a number from 1 on; got {k!r}")
+        self.k, self.name = int(k), f"top_{k}_accuracy"
+        super().__init__()
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        self.right = self.count = 0
+
+    def update(self, prediction: Any, target: Any) -> None:
+        """Scores (N, C) or (N, C, …); class numbers or probabilities."""
+        p = as_array("TopKAccuracy", "the prediction", prediction)
+        t = true_classes("TopKAccuracy", p, as_array("TopKAccuracy", "the target", target))
+        if self.k > p.shape[1]:
+            raise ShapeError(f"TopKAccuracy: k = {self.k}, but there are {p.shape[1]} classes")
+        t = np.expand_dims(t, 1)
+        own = np.take_along_axis(p, t, axis=1)
+        numbers = np.arange(p.shape[1]).reshape(-1, *[1] * (p.ndim - 2))
+        before = ~(p <= own) | ((p == own) & (numbers < t))
+        self.right += np.count_nonzero(np.count_nonzero(before, axis=1) < self.k)
+        self.count += t.size
+
+    def compute(self) -> float:
+        """From 0 to 1; NaN if there were no samples."""
+        return self.right / self.count if self.count else float("nan")
+
+
+class _Counts(Metric):
+    """What can be computed from how often each class was taken for each."""
+
+    def __init__(self, classes: int | None, threshold: float, from_logits: bool) -> None:
+        if classes is not None and (not isinstance(classes, int | np.integer) or classes < 1):
+            raise ArgumentError(f"{type(self).__name__}: classes is a number; got {classes!r}")
+        self.threshold, self.from_logits = _checked(self, threshold), from_logits
+        self.classes = classes
+        super().__init__()
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        size = self.classes or 0
+        # counts[i, j + 1] samples of class i were taken for class j, counts[i, 0] for none
+        self.counts = np.zeros((size, size + 1), np.int64)
+
+    def update(self, prediction: Any, target: Any) -> None:
+        """Count which class was taken for which."""
+        who = type(self).__name__
+        predicted, true, classes = outcomes(
+            who, prediction, target, self.threshold, self.from_logits
+        )
+        if classes is None:
+            classes = self.classes or len(self.counts)
+            if not classes:
+                raise ArgumentError(
+                    f"{who}: class numbers do not say how many classes there are; "
+                    f"say {who}(classes=…)"
+                )
+            check_range(who, true, classes)
+            check_range(who, predicted, classes)
+        if not len(self.counts):
+            self.counts = np.zeros((classes, classes + 1), np.int64)
+        if classes != len(self.counts):
+            raise ShapeError(f"{who}: there were {len(self.counts)} classes; now {classes}")
+        pairs = true.astype(np.int64) * (classes + 1) + (predicted.astype(np.int64) + 1)
+        self.counts += np.bincount(pairs, minlength=self.counts.size).reshape(self.counts.shape)
+
+
+class ConfusionMatrix(_Counts):
+    """How many samples of class i (row) were predicted to be of class j (column).
+
+    classes        how many there are; may be left out unless predictions are class numbers
+    normalize      None: counts; "true": shares of their row, "predicted": of their column, "all":
+                   of all samples; where there are none, 0
+    threshold      with one score for each sample, the probability above which it is of class 1
+    from_logits    whether that score is a logit; for several scores it makes no difference
+
+    Predictions with a NaN are in no column, but count in rows and in all: with "true", the diagonal
+    is the recall.
+    """
+
+    name = "confusion_matrix"
+
+    def __init__(
+        self,
+        classes: int | None = None,
+        normalize: str | None = None,
+        *,
+        threshold: float = 0.5,
+        from_logits: bool = False,
+    ) -> None:
+        if normalize not in _NORMALIZATIONS:
+            raise ArgumentError(
+                f"ConfusionMatrix: normalize is one of {_NORMALIZATIONS}; got {normalize!r}"
+            )
+        self.normalize = normalize
+        super().__init__(classes, threshold, from_logits)
+
+    def compute(self) -> np.ndarray:
+        """(C, C), int64 or, if normalised, float64."""
+        matrix = self.counts[:, 1:]
+        if self.normalize is None:
+            return matrix.copy()
+        if self.normalize == "true":
+            return _share(matrix, self.counts.sum(axis=1, keepdims=True))
+        return _share(
+            matrix, matrix.sum(axis=0) if self.normalize == "predicted" else self.counts.sum()
+        )
+
+
+class _Averaged(_Counts):
+    """A share for each class, and its average."""
+
+    higher_is_better = True
+
+    def __init__(
+        self,
+        average: str | None = "auto",
+        *,
+        classes: int | None = None,
+        threshold: float = 0.5,
+        from_logits: bool = False,
+    ) -> None:
+        who = type(self).__name__
+        if average not in _AVERAGES:
+            raise ArgumentError(f"{who}: average is one of {_AVERAGES}; got {average!r}")
+        self.average = average
+        if average != "auto":
+            self.name = f"{average or 'each'}_{self.name}"
+        super().__init__(classes, threshold, from_logits)
+
+    def update(self, prediction: Any, target: Any) -> None:
+        """Count which class was taken for which."""
+        super().update(prediction, target)
+        if self.average == "binary" and len(self.counts) != 2:
+            raise ShapeError(
+                f'{type(self).__name__}: average="binary" needs two classes; there are '
+                f"{len(self.counts)}"
+            )
+
+    def compute(self) -> Any:
+        """A float, or an array (C,) if average is None; NaN if there were no samples."""
+        right, predicted, true = self._totals()
+        each = _share(*self.parts(right, predicted, true))
+        if self.average is None:
+            return each if true.any() else np.full_like(each, np.nan)
+        if not true.any():
+            return float("nan")
+        average = self.average
+        if average == "auto":
+            average = "binary" if len(each) == 2 else "macro"
+        if average == "binary":
+            return float(each[1])
+        if average == "micro":
+            return float(_share(*self.parts(right.sum(), predicted.sum(), true.sum())))
+        return float(
+            np.average(each, weights=true if average == "weighted" else predicted + true > 0)
+        )
+
+    def _totals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each class: how often it was predicted rightly, was predicted, was true."""
+        matrix = self.counts[:, 1:]
+        return matrix.diagonal(), matrix.sum(axis=0), self.counts.sum(axis=1)
+
+    def parts(self, right: Any, predicted: Any, true: Any) -> tuple[Any, Any]:
+        """What is divided by what; for each class, or summed over classes."""
+        raise TypeError(f"{type(self).__name__} has no formula: it must define parts")
+
+
+class Precision(_Averaged):
+    """Right / predicted: of the samples taken for a class, the share that are of it.
+
+    average        "auto": "binary" for two classes, else "macro"
+                   "binary": of class 1 alone
+                   "macro": the mean over the classes that occur, as true or as predicted
+                   "weighted": the mean weighted by how often the classes are true
+                   "micro": of the counts summed over all classes
+                   None: an array, a number for each class
+    classes        how many there are; needed only if predictions are class numbers
+    threshold      with one score for each sample, the probability above which it is of class 1
+    from_logits    whether that score is a logit; for several scores it makes no difference
+
+    0/0, where a class is never predicted, is 0.
+    """
+
+    name = "precision"
+
+    def parts(self, right: Any, predicted: Any, true: Any) -> tuple[Any, Any]:
+        """right / predicted."""
+        return right, predicted
+
+
+class Recall(_Averaged):
+    """Right / true: of the samples of a class, the share that are taken for it.
+
+    The settings are those of `Precision`; 0/0, where a class never occurs, is 0.
+    """
+
+    name = "recall"
+
+    def parts(self, right: Any, predicted: Any, true: Any) -> tuple[Any, Any]:
+        """right / true."""
+        return right, true
+
+
+class F1(_Averaged):
+    """2·right / (predicted + true), the harmonic mean of precision and recall.
+
+    The settings are those of `Precision`; 0/0, where a class is neither predicted nor occurs, is 0.
+    "macro" is the mean of the classes' F1, not the F1 of mean precision and recall.
+    """
+
+    name = "f1"
+
+    def parts(self, right: Any, predicted: Any, true: Any) -> tuple[Any, Any]:
+        """2·right / (predicted + true)."""
+        return 2 * right, predicted + true
+
+
+def _share(part: Any, whole: Any) -> np.ndarray:
+    """part / whole, and 0 for 0/0."""
+    return part / np.maximum(whole, 1)  # whole numbers: where there are none, part is 0 too
+
+
+def _checked(metric: Metric, threshold: float) -> float:
+    if not 0 < threshold < 1:
+        raise ArgumentError(
+            f"{type(metric).__name__}: the threshold is a probability between 0 and 1; "
+            f"got {threshold!r}"
+        )
+    return threshold

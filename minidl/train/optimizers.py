@@ -1,0 +1,44 @@
+"""Optimisers by name, with Keras's settings."""
+
+from collections.abc import Callable
+from typing import Any
+
+from minidl import nn
+from minidl.errors import DTypeError, describe
+from minidl.optim import Optimizer
+from minidl.optim.adadelta import Adadelta
+from minidl.optim.adagrad import Adagrad
+from minidl.optim.adam import Adam
+from minidl.optim.adamw import AdamW
+from minidl.optim.lion import Lion
+from minidl.optim.nadam import NAdam
+from minidl.optim.rmsprop import RMSprop
+from minidl.optim.sgd import SGD
+from minidl.train.losses import named
+
+# What Keras makes of the name alone; where the two differ, the classes' own defaults are PyTorch's.
+OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
+    "sgd": (SGD, {"lr": 0.01}),
+    "rmsprop": (RMSprop, {"lr": 0.001, "alpha": 0.9, "eps": 1e-7}),
+    "adam": (Adam, {"lr": 0.001, "eps": 1e-7}),
+    "adamw": (AdamW, {"lr": 0.001, "eps": 1e-7, "weight_decay": 0.004}),
+    "nadam": (NAdam, {"lr": 0.001, "eps": 1e-7}),
+    "adagrad": (Adagrad, {"lr": 0.001, "initial_accumulator_value": 0.1, "eps": 1e-7}),
+    "adadelta": (Adadelta, {"lr": 0.001, "rho": 0.95, "eps": 1e-7}),
+    "lion": (Lion, {"lr": 0.001, "betas": (0.9, 0.99)}),
+}
+
+
+def optimizer_for(optimizer: str | Optimizer, model: nn.Module) -> Optimizer:
+    """The optimiser of a name, for all parameters of a model; an optimiser is given back as it is.
+
+    Raises ArgumentError for a name that is not known, which lists those that are.
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if not isinstance(optimizer, str):
+        raise DTypeError(
+            f"Trainer: an optimizer is an Optimizer, or a name; got {describe(optimizer)}"
+        )
+    kind, settings = named("Trainer", "optimizer", OPTIMIZERS, optimizer)
+    return kind(model.parameters(), **settings)

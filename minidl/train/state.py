@@ -1,0 +1,227 @@
+"""All that a training run is, as a tree that can be saved, and back."""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from minidl import nn
+from minidl.autograd.tensor import Tensor
+from minidl.errors import DTypeError, MinidlError
+from minidl.io import CheckpointError
+from minidl.ops.random import Generator, default_generator
+from minidl.train.metrics import Metric
+
+_VERSION = 1
+
+
+@dataclass
+class Position:
+    """How far training is, and the sums of the epoch so far.
+
+    total      Σ of the batches' losses · their samples
+    samples    Σ of their samples
+    random     the default generator's seed and offset when the epoch began
+    seen       whether all batches have been, and what follows an epoch has not
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    total: float = 0.0
+    samples: int = 0
+    random: tuple[int, int] = (0, 0)
+    seen: bool = False
+
+    def begin(self) -> None:
+        """Note where random numbers stand at the beginning of an epoch."""
+        self.random = default_generator.seed, default_generator.offset
+
+    def go_on(self, data: Any, pending: Mapping[str, Any]) -> Iterator[Any]:
+        """The batches that are left of an epoch, with random numbers as they were.
+
+        A loader that cannot say where it stands begins the epoch again, with the random numbers
+        that it had, and the batches that were seen are skipped.
+        """
+        own = pending["loader"] is not None and hasattr(data, "load_state_dict")
+        if own:
+            data.load_state_dict(pending["loader"])
+        _set(default_generator, pending["random"])
+        if self.seen:
+            return iter(())
+        if not self.batch:
+            self.begin()
+            return iter(data)
+        if not own:
+            _set(default_generator, self.random)
+        batches = iter(data)
+        if not own:
+            for _ in islice(batches, self.batch):
+                pass
+        _set(default_generator, pending["random"])
+        return batches
+
+
+def state_of(trainer: Any) -> dict[str, Any]:
+    """What `restore` needs; arrays share the trainer's memory."""
+    schedule, pending = trainer.schedule, trainer._pending
+    loader = getattr(trainer.data, "state_dict", None)
+    return {
+        "about": {
+            "version": _VERSION,
+            "model": type(trainer.model).__name__,
+            "optimizer": type(trainer.optimizer).__name__,
+            "schedule": schedule and [type(schedule).__name__, trainer.schedule_every],
+            "metrics": [metric.name for metric in trainer.metrics],
+            "accumulate": trainer.updates.accumulate,
+        },
+        "model": trainer.model.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "schedule": schedule and schedule.state_dict(),
+        "position": asdict(trainer.position),
+        "updates": trainer.updates.state_dict(),
+        "metrics": [_metric_state(metric) for metric in trainer.metrics],
+        "history": trainer.history.state_dict(),
+        "random": (default_generator.seed, default_generator.offset),
+        "generators": {
+            path: (generator.seed, generator.offset)
+            for path, generator in _generators(trainer.model)
+        },
+        "loader": pending["loader"] if pending else loader and loader(),
+        "callbacks": {
+            key: state for key, callback in _keys(trainer) if (state := callback.state_dict())
+        },
+    }
+
+
+def restore(trainer: Any, saved: Any, path: str) -> dict[str, Any]:
+    """Put a trainer where another was; what is to be done when its data is there.
+
+    Raises CheckpointError, and leaves the trainer as it is, if that was another's.
+    """
+    _check(trainer, saved, path)
+    before = deepcopy(state_of(trainer))
+    try:
+        _put(trainer, saved)
+    except (MinidlError, LookupError, TypeError, ValueError, AttributeError) as error:
+        _put(trainer, before)
+        raise CheckpointError(f"{path}: cannot be resumed: {error}") from error
+    return {"loader": saved["loader"], "random": saved["random"]}
+
+
+def _put(trainer: Any, saved: Mapping[str, Any]) -> None:
+    trainer.model.load_state_dict(saved["model"])
+    trainer.optimizer.load_state_dict(saved["optimizer"])
+    if trainer.schedule is not None:
+        trainer.schedule.load_state_dict(saved["schedule"])
+    trainer.position = Position(
+        **{**saved["position"], "random": tuple(saved["position"]["random"])}
+    )
+    trainer.updates.load_state_dict(saved["updates"])
+    for metric, state in zip(trainer.metrics, saved["metrics"], strict=True):
+        _restore_metric(metric, state)
+    trainer.history.load_state_dict(saved["history"])
+    for path, generator in _generators(trainer.model):
+        if path in saved["generators"]:
+            _set(generator, saved["generators"][path])
+    for key, callback in _keys(trainer):
+        if key in saved["callbacks"]:
+            callback.load_state_dict(saved["callbacks"][key])
+    _set(default_generator, saved["random"])
+
+
+def _check(trainer: Any, saved: Any, path: str) -> None:
+    """Raise if a checkpoint is not of such a run, with all that differs."""
+    about = saved.get("about") if isinstance(saved, Mapping) else None
+    if not isinstance(about, Mapping) or "version" not in about:
+        raise CheckpointError(f"{path}: holds no training run, as Trainer.save saves one")
+    if about["version"] != _VERSION:
+        raise CheckpointError(
+            f"{path}: is of version {about['version']} of training runs; this minidl reads "
+            f"{_VERSION}"
+        )
+    own = state_of(trainer)
+    missing = [name for name in own if name not in saved]
+    if missing:
+        raise CheckpointError(f"{path}: is not complete: {', '.join(missing)} is missing")
+    faults = [
+        f"its {name} is {about.get(name)!r}, here it is {own['about'][name]!r}"
+        for name in ("optimizer", "schedule", "metrics", "accumulate")
+        if _plain(about.get(name)) != _plain(own["about"][name])
+    ]
+    faults += _weight_faults(saved["model"], own["model"])
+    sizes = [[len(g["params"]) for g in x["optimizer"]["param_groups"]] for x in (saved, own)]
+    if sizes[0] != sizes[1]:
+        faults.append(f"its optimizer has groups of {sizes[0]} parameters, here of {sizes[1]}")
+    if faults:
+        lines = "".join(f"\n  {fault}" for fault in faults)
+        raise CheckpointError(f"{path}: is of another run; nothing was changed{lines}")
+
+
+def _weight_faults(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """In which tensors two models differ."""
+    missing = [name for name in own if name not in saved]
+    unexpected = [name for name in saved if name not in own]
+    faults = [f"its model has no {', '.join(missing)}"] if missing else []
+    faults += [f"its model has {', '.join(unexpected)}, which is not here"] if unexpected else []
+    return faults + [
+        f"its {name} is {saved[name].dtype} {saved[name].shape}, here {x.dtype} {x.shape}"
+        for name, x in own.items()
+        if name in saved and (saved[name].shape, saved[name].dtype) != (x.shape, x.dtype)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _keys(trainer: Any) -> Iterator[tuple[str, Any]]:
+    """The callbacks, each with its class and its number among those of that class."""
+    seen: dict[str, int] = {}
+    for callback in trainer.callbacks:
+        name = type(callback).__name__
+        seen[name] = seen.get(name, -1) + 1
+        yield f"{name}.{seen[name]}", callback
+
+
+def _generators(model: nn.Module) -> Iterator[tuple[str, Generator]]:
+    """The generators that modules have of their own."""
+    for prefix, module in model.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Generator) and value is not default_generator:
+                yield f"{prefix}.{name}" if prefix else name, value
+
+
+def _set(generator: Generator, state: Any) -> None:
+    generator.seed, generator.offset = state
+
+
+def _metric_state(metric: Metric) -> dict[str, Any]:
+    """What a metric has added up: its `state_dict()`, or else its attributes."""
+    if hasattr(metric, "state_dict"):
+        return metric.state_dict()
+    return {name: value for name, value in vars(metric).items() if _can_be_saved(metric, value)}
+
+
+def _restore_metric(metric: Metric, state: Mapping[str, Any]) -> None:
+    if hasattr(metric, "load_state_dict"):
+        metric.load_state_dict(state)
+    else:
+        vars(metric).update(deepcopy(dict(state)))
+
+
+def _can_be_saved(metric: Metric, value: Any) -> bool:
+    """Whether it belongs into a checkpoint; functions do not, and what else is none raises."""
+    if isinstance(value, dict | list | tuple):
+        items = value.values() if isinstance(value, dict) else value
+        savable = [_can_be_saved(metric, item) for item in items]  # each of them may raise
+        return all(savable)
+    if value is None or isinstance(value, Tensor | np.ndarray | np.generic | str | int | float):
+        return True
+    if callable(value):
+        return False
+    raise DTypeError(
+        f"save: {metric!r} has a {type(value).__name__}; give it state_dict and load_state_dict"
+    )

@@ -1,0 +1,352 @@
+"""Trainer: a model, an optimiser and a loss, trained with one call."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from minidl import io, nn
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.optim import Optimizer
+from minidl.train import feed, update
+from minidl.train.callbacks import Callback, hooks
+from minidl.train.errors import TrainingError
+from minidl.train.evaluation import computed, evaluate, metrics_for, predict
+from minidl.train.history import History
+from minidl.train.interrupt import Interrupt
+from minidl.train.metrics import Metric
+from minidl.train.objective import join
+from minidl.train.optimizers import optimizer_for
+from minidl.train.state import Position, restore, state_of
+
+
+class Trainer:
+    """Trains, tests and uses a model, as Keras's `fit`, `evaluate` and `predict` do.
+
+        trainer = Trainer(model, "adam", "cross_entropy", metrics=["accuracy"])
+        history = trainer.fit(train, epochs=10, validation_data=test)
+        print(trainer.evaluate(test), trainer.predict(pictures))
+
+    model             a Module, called with the inputs of a batch
+    optimizer         an Optimizer; or a name, with Keras's settings: "adam", "sgd", "rmsprop", …
+    loss              (prediction, target) → Tensor, the mean over the samples; or a name, which
+                      knows whether the model ends in a softmax: "cross_entropy", "mse", …
+    metrics           Metrics, or their names
+    callbacks         Callbacks, called in this order; those that save the run, last
+    schedule          sets learning rates; made for the optimiser, or a function that makes it:
+                      lambda optimizer: StepLR(optimizer, 10)
+    schedule_every    when it goes on: "epoch" or "step"
+    monitor           what a ReduceLROnPlateau is given: "val_loss" if left out, or without
+                      validation data "loss"
+    clip_norm         the largest norm of all gradients together, as in `clip_grad_norm_`
+    clip_value        the largest gradient of any weight; this is clipped first
+    accumulate        batches in a step, whose gradients are averaged over all their samples
+    stop_on_nan       whether a loss of NaN or infinity is a TrainingError, raised before it
+                      touches the weights
+
+    epoch, batch      how far training is: epochs done, and batches done of the next
+    step              steps that the optimiser has taken
+    history           what the epochs gave
+    stop_training     may be set by callbacks: training ends after this batch, or epoch
+    resumed           whether training goes on from a checkpoint, rather than from the beginning
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: str | Optimizer,
+        loss: str | Callable[[Any, Any], Tensor],
+        metrics: Sequence[str | Metric] = (),
+        callbacks: Iterable[Callback] = (),
+        *,
+        schedule: Any = None,
+        schedule_every: str = "epoch",
+        monitor: str | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
+        stop_on_nan: bool = True,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise DTypeError(f"Trainer: a model is a Module; got {describe(model)}")
+        self.model, self.optimizer = model, optimizer_for(optimizer, model)
+        self.objective = join(model, loss)
+        self.metrics = metrics_for(metrics, self.objective.from_logits)
+        self.callbacks = list(callbacks)
+        self.updates = update.Updates(self.optimizer, clip_norm, clip_value, accumulate)
+        self.schedule = update.schedule_for(schedule, schedule_every, self.optimizer)
+        self.schedule_every, self.monitor, self.stop_on_nan = schedule_every, monitor, stop_on_nan
+        self.position, self.history = Position(), History()
+        self.stop_training = self.resumed = False
+        self.data: Any = None
+        self.epochs: int | None = None
+        self._pending: dict[str, Any] | None = None  # a checkpoint whose loader is still to come
+        self._interrupt = Interrupt()
+        self._in_step = self._in_fit = False
+        self._hooks: dict[str, list[Callable[..., Any]]] = {}
+
+    # How far training is.
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done; while callbacks of an epoch's batches run, the number of that epoch."""
+        return self.position.epoch
+
+    @property
+    def batch(self) -> int:
+        """Batches done in this epoch."""
+        return self.position.batch
+
+    @property
+    def step(self) -> int:
+        """Steps that the optimiser has taken."""
+        return self.updates.step
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether everything is as between two batches, so that it can be saved."""
+        return not self._in_step
+
+    def logs(self) -> dict[str, Any]:
+        """The loss and the metrics over the batches of this epoch so far."""
+        position = self.position
+        loss = position.total / position.samples if position.samples else math.nan
+        return {"loss": loss, **computed(self.metrics)}
+
+    # Training.
+
+    def fit(
+        self,
+        train: Any,
+        epochs: int = 1,
+        *,
+        batch_size: int = 32,
+        validation_data: Any = None,
+        validation_batch_size: int | None = None,
+        shuffle: bool = True,
+        initial_epoch: int = 0,
+        resume: str | os.PathLike[str] | None = None,
+    ) -> History:
+        """Train until `epochs` epochs are done; what they gave.
+
+        train             (x, y), or (x1, x2, y) for a model of two inputs, as arrays, whose floats
+                          take the model's dtype; a dataset; or a DataLoader, or anything else that
+                          gives batches (x, y) each time it is iterated over
+        batch_size        samples in a batch; of arrays and datasets, and so is `shuffle`
+        validation_data   of the same kinds; evaluated after each epoch
+        initial_epoch     the number of the first epoch, if the run is not resumed
+        resume            a checkpoint to go on from, as `resume` does
+
+        Raises ShapeError and ArgumentError for data that is empty, of different lengths, or has NaN
+        or infinity in it, and TrainingError if the loss comes to that.  Ctrl-C is
+        KeyboardInterrupt after the batch is done; a second one, at once.
+        """
+        if self._in_fit:
+            raise ArgumentError("fit: is running already; a callback cannot call it")
+        if resume is not None:
+            self.resume(resume)
+        _check_epochs(epochs)
+        dtype = feed.float_dtype(self.model)
+        self.data = feed.batches_of("fit", train, batch_size, shuffle, dtype)
+        validation = None
+        if validation_data is not None:
+            size = validation_batch_size or batch_size
+            validation = feed.batches_of("fit: validation", validation_data, size, False, dtype)
+        self._start(epochs, initial_epoch)
+        with self._interrupt.deferred():
+            try:
+                self._call("on_train_begin")
+                while self.epoch < epochs and not self.stop_training:
+                    self._run_epoch(validation)
+                self._call("on_train_end")
+            except KeyboardInterrupt:
+                self._call("on_interrupt")
+                raise
+            finally:
+                self._in_fit = False
+                self._call("on_exit")
+        return self.history
+
+    def _start(self, epochs: int, initial_epoch: int) -> None:
+        """Begin anew, or go on from the checkpoint that was resumed."""
+        self.resumed, self.stop_training, self.epochs = self._pending is not None, False, epochs
+        self._in_step = False
+        if not self.resumed:
+            self.position, self.history = Position(epoch=initial_epoch), History()
+            self.updates.forget()
+            for metric in self.metrics:
+                metric.reset()
+        self.callbacks.sort(key=lambda callback: callback.saves)  # what saves the run, last
+        for callback in self.callbacks:
+            callback.trainer = self
+        names = [name for name in vars(Callback) if name.startswith("on_")]
+        self._hooks = {name: hooks(self.callbacks, name) for name in names}
+        self._in_fit = self._unchecked = True
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        for hook in self._hooks[name]:
+            hook(*arguments)
+
+    def _run_epoch(self, validation: Any) -> None:
+        """Go through the data once, or through what is left of it."""
+        epoch = self.epoch
+        batches = self._batches()
+        self._call("on_epoch_begin", epoch)
+        self.model.train()
+        self._run_batches(batches)
+        if self.stop_training:
+            return  # in the middle: the epoch can be resumed
+        if not self.batch:
+            raise ShapeError(f"fit: the loader gave no batches in epoch {epoch}")
+        self.position.seen = True
+        self._in_step = True
+        if self.updates.pending:
+            self._update()
+        self._in_step = False
+        logs = self.logs()
+        if validation is not None:
+            tested = self._evaluate(validation)
+            logs.update({f"val_{name}": value for name, value in tested.items()})
+        self._in_step = True
+        self._end_epoch(epoch, logs)
+        self._in_step = False
+        self._call("on_epoch_end", epoch, logs)
+        self._interrupt.check()
+
+    def _end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Write down what the epoch gave, and be where the next one begins."""
+        if self.schedule is not None:
+            logs["lr"] = self.optimizer.param_groups[0]["lr"]
+            if self.schedule_every == "epoch":
+                update.step_schedule(self.schedule, logs, self.monitor)
+        self.history.append(epoch, logs)
+        self.position = Position(epoch=epoch + 1)
+        for metric in self.metrics:
+            metric.reset()
+
+    def _batches(self) -> Iterator[Any]:
+        """The batches of this epoch that have not been seen."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            return self.position.go_on(self.data, pending)
+        self.position.begin()
+        return iter(self.data)
+
+    def _run_batches(self, batches: Iterator[Any]) -> None:
+        """Every batch, with the callbacks that want to know."""
+        begin, end = self._hooks["on_train_batch_begin"], self._hooks["on_train_batch_end"]
+        position, interrupt, train_on = self.position, self._interrupt, self._train_on
+        for batch in batches:
+            for hook in begin:
+                hook(position.batch, {})
+            self._in_step = True
+            train_on(batch)
+            position.batch += 1
+            self._in_step = False
+            if end:
+                logs = {"loss": position.total / position.samples}
+                for hook in end:
+                    hook(position.batch - 1, logs)
+            if interrupt.asked:
+                interrupt.check()
+            if self.stop_training:
+                break
+
+    def _train_on(self, batch: Any) -> None:
+        """Forward, backward, and if it is time a step."""
+        if self._unchecked:
+            batch = feed.split("fit", batch)
+        *inputs, target = batch
+        objective, position, updates = self.objective, self.position, self.updates
+        output = objective.body(*inputs)
+        if self._unchecked:
+            feed.check_labels("fit", self.data, objective.classes(output, target))
+        loss = objective.loss(output, target)
+        if self._unchecked:
+            objective.check(output, loss)
+            self._unchecked = False
+        value, samples = loss.item(), feed.samples_in(inputs[0])
+        if value - value != 0 and self.stop_on_nan:  # NaN, or infinity
+            raise self._diverged(f"the loss is {value}")
+        if updates.add(loss, samples):
+            self._update()
+        position.total += value * samples
+        position.samples += samples
+        if self.metrics:
+            prediction = objective.prediction(output)
+            for metric in self.metrics:
+                metric.update(prediction, target)
+
+    def _update(self) -> None:
+        """One step of the optimiser, and of a schedule of steps."""
+        norm = self.updates.prepare()
+        if norm is not None and self.stop_on_nan and not math.isfinite(norm):
+            raise self._diverged(f"the norm of the gradients is {norm}")
+        self._call("on_step_begin", self.step)
+        self.updates.finish()
+        if self.schedule is not None and self.schedule_every == "step":
+            self.schedule.step()
+        self._call("on_step_end", self.step - 1)
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"fit: {what} in epoch {self.epoch}, batch {self.batch} (step {self.step}). The "
+            "weights are as before this step. A smaller learning rate or clip_norm may help; "
+            "stop_on_nan=False goes on"
+        )
+
+    # Use.
+
+    def evaluate(self, data: Any, batch_size: int = 32) -> dict[str, Any]:
+        """The loss and the metrics on data of the kinds that `fit` takes.
+
+        Nothing is recorded, and modules run as in use; afterwards they are as they were.
+        """
+        dtype = feed.float_dtype(self.model)
+        return self._evaluate(feed.batches_of("evaluate", data, batch_size, False, dtype))
+
+    def _evaluate(self, batches: Iterable[Any]) -> dict[str, Any]:
+        return evaluate(self.model, self.objective, self.metrics, batches, self._interrupt)
+
+    def predict(self, x: Any, batch_size: int = 32) -> Tensor:
+        """What the model gives for every sample, in order: (n, …).
+
+        x    an array, or a tuple of them for a model of several inputs; a dataset or a loader, of
+             which the last of several parts is the target, and left out
+        """
+        arrays = isinstance(x, tuple) or hasattr(x, "shape")
+        dtype = feed.float_dtype(self.model)
+        batches = feed.batches_of("predict", x, batch_size, False, dtype, roles=not arrays)
+        return predict(self.model, batches, all_inputs=arrays)
+
+    # Saving and going on.
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save all that `resume` needs to go on as if training had not stopped.
+
+        That is the model with its buffers, the optimiser, the schedule, the place in the data, the
+        state of random numbers, sums and gradients of an epoch or step that is not complete,
+        history, and the state of callbacks.
+        """
+        if not self.is_consistent:
+            raise TrainingError("save: a step has not been completed; save between two batches")
+        io.save(path, state_of(self))
+
+    def resume(self, path: str | os.PathLike[str]) -> None:
+        """Be where a run was when it was saved; the next `fit` goes on from there.
+
+        Model, optimiser, schedule, metrics and callbacks are to be made as they were for that run;
+        `fit` is to be called with the same data and settings, but for a larger number of epochs.
+        Then weights, the optimiser's state and the history are, to the bit, those of a run that
+        was never stopped.
+
+        Raises CheckpointError, and changes nothing, if the file is damaged, or of another model or
+        optimiser.
+        """
+        self._pending = restore(self, io.load(path), os.fspath(path))
+
+
+def _check_epochs(epochs: Any) -> None:
+    if not isinstance(epochs, int) or epochs < 0:
+        raise ArgumentError(f"fit: epochs is a whole number from 0 on; got {epochs!r}")

@@ -1,0 +1,164 @@
+"""From the losses of batches to steps of the optimiser."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minidl.autograd.tensor import Tensor
+from minidl.backends import backend_of
+from minidl.backends.rows import RowGradient
+from minidl.errors import ArgumentError, DTypeError, describe
+from minidl.ops import asarray
+from minidl.optim import Optimizer
+from minidl.optim.clipping import clip_grad_norm_, clip_grad_value_
+from minidl.optim.plateau import ReduceLROnPlateau
+from minidl.optim.schedule import LRScheduler
+
+
+class Updates:
+    """Gradients, added up over batches, averaged over their samples, clipped, and used.
+
+    step       how many steps there were
+    batches    how many batches have been added for the next one, and their `samples`
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        clip_norm: float | None,
+        clip_value: float | None,
+        accumulate: int,
+    ) -> None:
+        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+            if limit is not None and not limit > 0:
+                raise ArgumentError(f"Trainer: {name} is a number above 0, or None; got {limit!r}")
+        if not isinstance(accumulate, int | np.integer) or accumulate < 1:
+            raise ArgumentError(f"Trainer: accumulate is a number from 1 on; got {accumulate!r}")
+        self.optimizer, self.accumulate = optimizer, int(accumulate)
+        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.step = self.batches = self.samples = 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are gradients for a step that has not been taken."""
+        return self.batches > 0
+
+    def add(self, loss: Tensor, samples: int) -> bool:
+        """Take the gradients of a batch's mean loss; whether it is time for a step."""
+        if not self.batches:
+            self.optimizer.zero_grad()
+        if self.accumulate == 1:
+            loss.backward()
+        else:
+            (loss * samples).backward()  # of the sum, for batches may differ in size
+        self.batches += 1
+        self.samples += samples
+        return self.batches == self.accumulate
+
+    def prepare(self) -> float | None:
+        """Make the gradients what the step is to use; their norm if that is clipped."""
+        if self.accumulate > 1:
+            for p in self.parameters():
+                if p.grad is not None:
+                    p.grad = _divided(p.grad, self.samples)
+        if self.clip_value is not None:
+            clip_grad_value_(self.parameters(), self.clip_value)
+        if self.clip_norm is not None:
+            return float(clip_grad_norm_(self.parameters(), self.clip_norm))
+        return None
+
+    def finish(self) -> None:
+        """Take the step."""
+        self.optimizer.step()
+        self.step += 1
+        self.batches = self.samples = 0
+
+    def forget(self) -> None:
+        """Drop gradients that have not been used."""
+        self.optimizer.zero_grad()
+        self.batches = self.samples = 0
+
+    def parameters(self) -> list[Tensor]:
+        """All that the optimiser changes."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts, and the gradients if they are waiting for more."""
+        counts = {"step": self.step, "batches": self.batches, "samples": self.samples}
+        waiting = self.parameters() if self.pending else []
+        return {**counts, "gradients": [_saved(p.grad) for p in waiting]}
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.forget()
+        self.step, self.batches, self.samples = saved["step"], saved["batches"], saved["samples"]
+        if saved["gradients"]:
+            for p, gradient in zip(self.parameters(), saved["gradients"], strict=True):
+                if gradient is not None:
+                    p.grad = _restored(gradient, p)
+
+
+def schedule_for(schedule: Any, every: str, optimizer: Optimizer) -> Any:
+    """The schedule that was given, or is made by the function that was given."""
+    if every not in ("epoch", "step"):
+        raise ArgumentError(f'Trainer: schedule_every is "epoch" or "step"; got {every!r}')
+    if schedule is None:
+        return None
+    if not hasattr(schedule, "step") and callable(schedule):
+        schedule = schedule(optimizer)
+    if not isinstance(schedule, LRScheduler):
+        raise DTypeError(
+            "Trainer: a schedule is one of minidl.optim's, or a function of the optimizer that "
+            f"makes one; got {describe(schedule)}"
+        )
+    if schedule.optimizer is not optimizer:
+        raise ArgumentError(f"Trainer: the {type(schedule).__name__} is of another optimizer")
+    if every == "step" and isinstance(schedule, ReduceLROnPlateau):
+        raise ArgumentError('Trainer: a ReduceLROnPlateau goes on with schedule_every="epoch"')
+    return schedule
+
+
+def step_schedule(schedule: Any, logs: Mapping[str, Any], monitor: str | None) -> None:
+    """Go on by an epoch."""
+    if isinstance(schedule, ReduceLROnPlateau):
+        schedule.step(monitored("Trainer", monitor, logs))
+    else:
+        schedule.step()
+
+
+def monitored(who: str, monitor: str | None, logs: Mapping[str, Any]) -> Any:
+    """The measurement to look at: "val_loss", or without validation data "loss", if left out."""
+    name = watched(monitor, logs)
+    if name not in logs:
+        raise ArgumentError(f"{who}: nothing is called {name!r}; there are {', '.join(logs)}")
+    return logs[name]
+
+
+def watched(monitor: str | None, logs: Mapping[str, Any]) -> str:
+    """What is looked at if nothing else is said."""
+    return monitor or ("val_loss" if "val_loss" in logs else "loss")
+
+
+def _divided(gradient: Any, count: int) -> Any:
+    """The gradient over a number."""
+    if isinstance(gradient, RowGradient):
+        rows = gradient.rows / count
+        return RowGradient(gradient.backend, gradient.indices, rows, gradient.shape)
+    return gradient.detach() / count
+
+
+def _saved(gradient: Any) -> Any:
+    """A gradient as a checkpoint holds it."""
+    if isinstance(gradient, RowGradient):
+        xp = gradient.backend
+        return {"indices": xp.to_numpy(gradient.indices), "rows": xp.to_numpy(gradient.rows)}
+    return None if gradient is None else gradient.detach()
+
+
+def _restored(gradient: Any, p: Tensor) -> Any:
+    """What was saved, as the gradient of a parameter."""
+    if isinstance(gradient, Mapping):
+        parts = [asarray(gradient[name]).to_device(p.device).data for name in ("indices", "rows")]
+        return RowGradient(backend_of(p.data), *parts, p.shape)
+    return asarray(gradient, copy=True).to_device(p.device)

@@ -1,0 +1,171 @@
+"""Callbacks that write files: measurements, learning curves, statistics of the weights."""
+
+import csv
+import io as text
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl.backends.rows import RowGradient
+from minidl.errors import ArgumentError
+from minidl.train.callbacks import Callback
+from minidl.train.pictures import learning_curves
+
+
+class HistoryWriter(Callback):
+    """A line of measurements for each epoch, in the file at once.
+
+    path    ends in .jsonl, an object in each line; or in .csv, a table with a header
+
+    A run that begins writes the file anew.  One that is resumed keeps the epochs that are done, so
+    that no line is there twice.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if self.path.suffix not in (".jsonl", ".csv"):
+            raise ArgumentError(
+                f"HistoryWriter: a name ends in .jsonl or .csv; got {os.fspath(path)!r}"
+            )
+
+    def on_train_begin(self) -> None:
+        """Write what the history has already."""
+        history = self.trainer.history
+        self._write(list(zip(history.epoch, history, strict=True)))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Add a line; a table whose columns do not suffice is written anew."""
+        history = self.trainer.history
+        if self.path.suffix == ".csv" and self._columns != ["epoch", *history.history]:
+            self._write(list(zip(history.epoch, history, strict=True)))
+        else:
+            self._append(self._line(epoch, logs))
+
+    def _write(self, epochs: list[tuple[int, dict[str, Any]]]) -> None:
+        """The whole file."""
+        self._columns = ["epoch", *self.trainer.history.history]
+        header = _csv_line(self._columns) if self.path.suffix == ".csv" and epochs else ""
+        content = header + "".join(self._line(epoch, logs) for epoch, logs in epochs)
+        if not epochs:
+            self._columns = []
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.path.with_name(f"{self.path.name}.new")
+        new.write_text(content, encoding="utf-8", newline="")
+        os.replace(new, self.path)
+
+    def _append(self, line: str) -> None:
+        with open(self.path, "a", encoding="utf-8", newline="") as file:
+            file.write(line)
+
+    def _line(self, epoch: int, logs: dict[str, Any]) -> str:
+        values = {name: _plain(value) for name, value in logs.items()}
+        if self.path.suffix == ".jsonl":
+            return json.dumps({"epoch": epoch, **values}) + "\n"
+        return _csv_line([epoch, *(values.get(name) for name in self._columns[1:])])
+
+
+class LearningCurves(Callback):
+    """A picture of the loss and the metrics over the epochs, drawn anew after each.
+
+    path    its suffix says of what kind: .png, .svg, .pdf
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Draw it."""
+        history = self.trainer.history
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        numbers = [number + 1 for number in history.epoch]
+        learning_curves({"epoch": numbers, **history.history}, self.path)
+
+
+class TensorStatistics(Callback):
+    """What gradients and weights are like: a line of JSON for each parameter, every few steps.
+
+        {"step": 100, "epoch": 3, "name": "0.weight", "weight": {"mean": …, "std": …, "min": …,
+         "max": …, "norm": …}, "gradient": {…}, "update_ratio": …}
+
+    path     of the file; it is continued as `HistoryWriter` does
+    every    steps from one to the next
+
+    The weights are those before the step, the gradients as the optimiser sees them, and the update
+    ratio is ‖change of the weights‖ / ‖weights‖: about 10⁻³ where learning goes well.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], every: int = 100) -> None:
+        if not isinstance(every, int) or every < 1:
+            raise ArgumentError(f"TensorStatistics: every is a number from 1 on; got {every!r}")
+        self.path, self.every = Path(path), every
+        self._before: dict[str, np.ndarray] | None = None
+
+    def on_train_begin(self) -> None:
+        """Drop the lines of steps that are to be done again."""
+        lines = []
+        if self.trainer.resumed and self.path.exists():
+            given = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = [line for line in given if line.endswith("\n")]
+            lines = [line for line in whole if json.loads(line)["step"] < self.trainer.step]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("".join(lines), encoding="utf-8")
+
+    def on_step_begin(self, step: int) -> None:
+        """Keep the weights, if it is time."""
+        self._before = None
+        if not step % self.every:
+            named = self.trainer.model.named_parameters()
+            self._before = {name: p.numpy().copy() for name, p in named}
+
+    def on_step_end(self, step: int) -> None:
+        """Write a line for each parameter."""
+        if self._before is None:
+            return
+        lines = []
+        for name, p in self.trainer.model.named_parameters():
+            before, gradient = self._before[name], p.grad if p.requires_grad else None
+            if isinstance(gradient, RowGradient):
+                gradient = gradient.backend.to_numpy(gradient.dense())
+            norm, change = _norm(before), _norm(p.numpy().astype(np.float64) - before)
+            line = {
+                "step": step,
+                "epoch": self.trainer.epoch,
+                "name": name,
+                "weight": _statistics(before),
+                "gradient": None if gradient is None else _statistics(np.asarray(gradient)),
+                "update_ratio": change / norm if norm else (math.inf if change else 0.0),
+            }
+            lines.append(json.dumps(line) + "\n")
+        self._before = None
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.writelines(lines)
+
+
+def _statistics(x: np.ndarray) -> dict[str, float]:
+    """A few numbers about many."""
+    x = x.astype(np.float64)
+    if not x.size:
+        return dict.fromkeys(("mean", "std", "min", "max", "norm"), 0.0)
+    numbers = {"mean": x.mean(), "std": x.std(), "min": x.min(), "max": x.max(), "norm": _norm(x)}
+    return {name: float(number) for name, number in numbers.items()}
+
+
+def _norm(x: np.ndarray) -> float:
+    return float(np.linalg.norm(x.astype(np.float64).ravel()))
+
+
+def _plain(value: Any) -> Any:
+    """A measurement as JSON has it."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return value
+
+
+def _csv_line(values: list[Any]) -> str:
+    line = text.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
