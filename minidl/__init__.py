@@ -1,6 +1,9 @@
 """minidl: a deep-learning engine to read, to test against, and to train small models with."""
 
-from minidl import data, errors, io, models, nn, optim, train
+from importlib import import_module
+from types import ModuleType
+
+from minidl import errors, nn, optim
 from minidl.autograd.functional import grad, gradients, value_and_grad, vjp
 from minidl.autograd.mode import enable_grad, higher_order, kernels, no_grad
 from minidl.autograd.primitive import composite, primitive
@@ -29,3 +32,16 @@ from minidl.ops import random
 from minidl.ops.random import manual_seed
 
 __version__ = "0.1.0"
+
+_WHEN_USED = ("data", "io", "keras", "models", "testing", "train")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Packages that not every program needs are loaded when they are first named (PEP 562)."""
+    if name in _WHEN_USED:
+        return import_module(f"minidl.{name}")
+    raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHEN_USED})
