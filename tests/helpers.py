@@ -1,6 +1,7 @@
 """What the tests of operations share: inputs, comparison, and derivatives in both libraries."""
 
 import builtins
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from zlib import crc32
@@ -213,3 +214,8 @@ def higher_derivatives(function, arrays, weights, directions=(), loss=curved):
 def gradients(function, arrays, weights, loss=curved):
     """minidl's first derivatives, as training computes them: by kernels where there are any."""
     return derivatives(Minidl, function, arrays, weights, loss=loss)[0]
+
+
+def named(value):
+    """What a case is called: as it prints, without addresses, which differ among processes."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))

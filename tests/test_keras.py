@@ -25,7 +25,7 @@ from minidl.keras import (
     utils,
 )
 from minidl.keras.layers.picture import count, same
-from tests.helpers import assert_all_close, assert_close
+from tests.helpers import assert_all_close, assert_close, named
 from tests.oracle import functional, torch
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
@@ -169,7 +169,7 @@ CONVOLUTIONS = [
 
 
 @each_dtype
-@pytest.mark.parametrize("settings", CONVOLUTIONS, ids=str)
+@pytest.mark.parametrize("settings", CONVOLUTIONS, ids=named)
 def test_convolution_is_pytorchs(settings, dtype):
     settings = {"filters": 6, "kernel_size": 3, "dtype": dtype, **settings}
     layer = layers.Conv2D(**settings)

@@ -32,6 +32,7 @@ from minidl.data import (
 from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from minidl.ops import random
 from minidl.ops.random import Generator, default_generator
+from tests.helpers import named
 
 # Datasets that a spawned process can import.
 
@@ -544,7 +545,7 @@ def test_an_empty_dataset():
         ({"batch_sampler": [[1]], "drop_last": True}, ArgumentError, "takes the place of"),
         ({"dataset": iter([1])}, DTypeError, "a dataset has a length and gives a sample"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_arguments_that_do_not_fit(given, error, words):
     with pytest.raises(error, match=f"DataLoader: .*{words}"):

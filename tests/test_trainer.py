@@ -23,7 +23,7 @@ from minidl.train import (
     optimizer_for,
 )
 from minidl.train.metrics import Accuracy
-from tests.helpers import assert_all_close, assert_close
+from tests.helpers import assert_all_close, assert_close, named
 from tests.oracle import functional, torch
 
 N, INPUTS, CLASSES = 22, 5, 3
@@ -359,7 +359,7 @@ def test_optimizers_by_name_learn(name):
         {"schedule": lambda o: ReduceLROnPlateau(o), "schedule_every": "step"},
         {"schedule": lambda o: StepLR(optim.SGD([minidl.ones(1, requires_grad=True)]), 1)},
     ],
-    ids=str,
+    ids=named,
 )
 def test_settings_that_mean_nothing(settings):
     with pytest.raises(ArgumentError):
