@@ -11,7 +11,7 @@ from minidl.backends import threads
 from minidl.backends.kernels import conv_plan
 from minidl.backends.kernels.activation import passed
 from minidl.backends.kernels.compile import compiled, inner, parallel, share
-from minidl.backends.kernels.correlate import EVERYWHERE, lay_out
+from minidl.backends.kernels.correlate import EVERYWHERE, copy_rows, lay_out
 from minidl.backends.kernels.tile import COLUMNS, LONG, ROWS, SPEED, code, tile, tiles, turn
 from minidl.backends.kernels.vector_math import dot32
 from minidl.backends.kernels.vectors import LANES, pointer
@@ -32,7 +32,8 @@ def weight_gradient(
     pieces = min(threads.pieces(dy.size * plan.depth_a.size / SPEED), len(dy))
     if plan.outputs * 2 < LANES:
         dy = passed(dy, y) if y.size else dy
-        _narrow_weights(x, dy, plan, scratch(pieces, plan.space + positions.run), dw, pieces)
+        space = scratch(pieces, plan.space + positions.run + LANES)
+        _narrow_weights(x, dy, plan, positions.run, space, dw, pieces)
         db = np.add.reduce(dy, axis=(0, 2, 3))
     else:
         lanes = -(-plan.outputs // LANES) * LANES
@@ -130,7 +131,7 @@ def _collect(sums, dw):
 
 
 @parallel
-def _narrow_weights(x, dy, plan, scratch, dw, pieces):
+def _narrow_weights(x, dy, plan, run, scratch, dw, pieces):
     """dw where a group has fewer outputs than a vector has lanes: one dot product after another.
 
     dy is laid out in rows as long as those of the planes, with zeros between them.
@@ -140,36 +141,28 @@ def _narrow_weights(x, dy, plan, scratch, dw, pieces):
         for group in range(start, stop):
             dw[group] = 0
             for n in range(x.shape[0]):
-                _narrow_weights_of_picture(x, dy, n, group, plan, scratch[piece], dw[group])
+                _narrow_weights_of_picture(x, dy, n, group, plan, run, scratch[piece], dw[group])
 
 
 @inner
-def _narrow_weights_of_picture(x, dy, n, group, plan, scratch, dw):
+def _narrow_weights_of_picture(x, dy, n, group, plan, run, scratch, dw):
     """What one group of one picture contributes."""
     begin = (n * plan.groups + group) * plan.channels * plan.height * plan.width
     lay_out(x, EVERYWHERE, begin, plan, scratch)
     scratch[plan.space - LONG * LANES : plan.space] = 0
-    spread = scratch[plan.space :]
+    spread, (height, width) = scratch[plan.space : plan.space + run], dy.shape[2:]
     for o in range(plan.outputs):
-        rows = dy[n, group * plan.outputs + o]
-        _lay_rows(rows, plan.plane_columns, spread)
+        output = group * plan.outputs + o
+        begin = (n * dy.shape[1] + output) * height * width
+        copy_rows(
+            dy, EVERYWHERE, begin, width, pointer(spread, 0), plan.plane_columns, 0, width, height
+        )
         for k in range(plan.depth_b.size):
             seen = scratch[plan.depth_b[k] : plan.depth_b[k] + spread.size]
             total = dot32(seen, spread)
             if not np.isfinite(total):  # perhaps from what lies between the rows, times 0
-                total = _dot_of_rows(seen, plan.plane_columns, rows)
+                total = _dot_of_rows(seen, plan.plane_columns, dy[n, output])
             dw[o, k] += total
-
-
-@inner
-def _lay_rows(rows, length, spread):
-    """The rows of a picture, each filled up with zeros to this length."""
-    for i in range(rows.shape[0]):
-        row = spread[i * length : i * length + rows.shape[1]]
-        for j in range(row.size):
-            row[j] = rows[i, j]
-        spread[i * length + row.size : (i + 1) * length] = 0
-    spread[rows.shape[0] * length :] = 0
 
 
 @inner

@@ -138,7 +138,7 @@ def lay_out(x, passes, begin, plan, planes):
             line = plan.stride_y * plan.width
             target = pointer(planes, plane + top * columns)
             if plan.stride_x == 1:
-                _copy_rows(x, passes, source, line, target, columns, left, end, bottom - top)
+                copy_rows(x, passes, source, line, target, columns, left, end, bottom - top)
             else:
                 for i in range(bottom - top):
                     row = planes[plane + (top + i) * columns : plane + (top + i + 1) * columns]
@@ -166,7 +166,7 @@ def _clear(target, count):
 
 
 @inner
-def _copy_rows(x, passes, source, line, target, columns, left, end, height):
+def copy_rows(x, passes, source, line, target, columns, left, end, height):
     """Rows of x, which lie a `line` apart, with zeros left and right of them.
 
     They are written in whole vectors, in order: what is too much is overwritten by what follows.
