@@ -4,16 +4,15 @@ They need matplotlib, `pip install "minidl[plots]"`, which is imported when the 
 """
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 from minidl.errors import ArgumentError, ShapeError
+from minidl.io.replace import replacing
 from minidl.train.metrics.names import higher_is_better
 
 # Okabe, Ito 2008: colours that people with any kind of colour vision tell apart.
@@ -139,16 +138,12 @@ def _picture(who: str, path: str | Path) -> Path:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    """Write beside the path, then rename, so that nobody sees half a picture."""
+    """Write the file; nobody sees half a picture."""
     kind = path.suffix.lower()[1:]
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
+    with replacing(path) as part:
         figure.savefig(part, format=kind, metadata=undated, bbox_inches="tight")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from minidl.backends.rows import RowGradient
 from minidl.errors import ArgumentError
+from minidl.io.replace import replacing
 from minidl.train.callbacks import Callback
 from minidl.train.pictures import learning_curves
 
@@ -53,9 +54,8 @@ class HistoryWriter(Callback):
         if not epochs:
             self._columns = []
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_name(f"{self.path.name}.new")
-        new.write_text(content, encoding="utf-8", newline="")
-        os.replace(new, self.path)
+        with replacing(self.path) as new:
+            new.write_text(content, encoding="utf-8", newline="")
 
     def _append(self, line: str) -> None:
         with open(self.path, "a", encoding="utf-8", newline="") as file:
