@@ -347,6 +347,15 @@ def test_optimizers_by_name_learn(name):
     assert optimizer_for(trainer.optimizer, trainer.model) is trainer.optimizer
 
 
+def test_an_optimizer_of_another_model_is_refused():
+    other = optim.SGD(network().parameters(), lr=0.1)
+    with pytest.raises(ArgumentError, match="this SGD changes no parameter of the model"):
+        Trainer(network(), other, "cross_entropy")
+    model = network()
+    part = optim.SGD(list(model.parameters())[-2:], lr=0.1)  # the rest is frozen
+    assert Trainer(model, part, "cross_entropy").optimizer is part
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -380,8 +389,8 @@ def bad(x, y):
         ((x,), ArgumentError, r"\(x, y\)"),
         (x, ArgumentError, r"\(x, y\)"),
         (3, DTypeError, "DataLoader"),
-        ((with_nan, y), ArgumentError, "inputs has nan in sample 13"),
-        ((with_inf, y), ArgumentError, "inputs has -inf in sample 4"),
+        ((with_nan, y), ArgumentError, "inputs have nan in sample 13"),
+        ((with_inf, y), ArgumentError, "inputs have -inf in sample 4"),
         (TensorDataset(with_nan, y), ArgumentError, "sample 13"),
         (DataLoader(TensorDataset(with_inf, y), 4), ArgumentError, "sample 4"),
         (TensorDataset(x), ShapeError, "tuple of inputs and, last, the target"),
@@ -424,9 +433,9 @@ def test_nan_in_targets_and_in_validation_data():
     x, _ = classification()
     y = np.zeros((N, CLASSES))
     y[7, 1] = np.nan
-    with pytest.raises(ArgumentError, match="targets has nan in sample 7"):
+    with pytest.raises(ArgumentError, match="targets have nan in sample 7"):
         Trainer(network(), "adam", "mse").fit((x, y))
-    with pytest.raises(ArgumentError, match="validation: the targets has nan in sample 7"):
+    with pytest.raises(ArgumentError, match="validation: the targets have nan in sample 7"):
         Trainer(network(), "adam", "mse").fit((x, x[:, :3]), validation_data=(x, y))
     with pytest.raises(ArgumentError, match="evaluate: the targets"):
         Trainer(network(), "adam", "mse").evaluate((x, y))

@@ -116,7 +116,7 @@ def _check_finite(who: str, tensors: tuple[Tensor, ...], roles: bool) -> None:
             continue
         place = tuple(map(int, np.argwhere(~np.isfinite(values))[0]))
         raise ArgumentError(
-            f"{who}: {_role(i, tensors, roles)} has {values[place]} in sample {place[0]} "
+            f"{who}: {_role(i, tensors, roles)} have {values[place]} in sample {place[0]} "
             f"(at {place}); training on it would make every weight NaN"
         )
 

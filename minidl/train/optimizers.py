@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl import nn
-from minidl.errors import DTypeError, describe
+from minidl.errors import ArgumentError, DTypeError, describe
 from minidl.optim import Optimizer
 from minidl.optim.adadelta import Adadelta
 from minidl.optim.adagrad import Adagrad
@@ -32,9 +32,16 @@ OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
 def optimizer_for(optimizer: str | Optimizer, model: nn.Module) -> Optimizer:
     """The optimiser of a name, for all parameters of a model; an optimiser is given back as it is.
 
-    Raises ArgumentError for a name that is not known, which lists those that are.
+    Raises ArgumentError for a name that is not known, which lists those that are, and for an
+    optimiser of another model.
     """
     if isinstance(optimizer, Optimizer):
+        changed = {p for group in optimizer.param_groups for p in group["params"]}
+        if changed.isdisjoint(model.parameters()):
+            raise ArgumentError(
+                f"Trainer: this {type(optimizer).__name__} changes no parameter of the model; make "
+                "it of model.parameters()"
+            )
         return optimizer
     if not isinstance(optimizer, str):
         raise DTypeError(
