@@ -13,7 +13,7 @@ from minidl.backends.kernels.activation import passed
 from minidl.backends.kernels.compile import compiled, inner, parallel, share
 from minidl.backends.kernels.correlate import EVERYWHERE, copy_rows, lay_out
 from minidl.backends.kernels.tile import COLUMNS, LONG, ROWS, SPEED, code, tile, tiles, turn
-from minidl.backends.kernels.vector_math import dot32
+from minidl.backends.kernels.vector_math import dot32, dots32
 from minidl.backends.kernels.vectors import LANES, pointer
 from minidl.backends.kernels.workspace import scratch
 from minidl.backends.window import Convolution
@@ -157,12 +157,23 @@ def _narrow_weights_of_picture(x, dy, n, group, plan, run, scratch, dw):
         copy_rows(
             dy, EVERYWHERE, begin, width, pointer(spread, 0), plan.plane_columns, 0, width, height
         )
-        for k in range(plan.depth_b.size):
-            seen = scratch[plan.depth_b[k] : plan.depth_b[k] + spread.size]
-            total = dot32(seen, spread)
+        _add_dots(scratch, plan, spread, dy[n, output], dw[o])
+
+
+@inner
+def _add_dots(planes, plan, spread, rows, dw):
+    """dw += Σ seen·dy at every place of the window, three places at a time."""
+    last = dw.size - 1
+    for k in range(0, dw.size, 3):
+        a, b, c = plan.depth_b[k], plan.depth_b[min(k + 1, last)], plan.depth_b[min(k + 2, last)]
+        size = spread.size
+        totals = dots32(planes[a : a + size], planes[b : b + size], planes[c : c + size], spread)
+        for i in range(min(3, dw.size - k)):
+            total = totals[i]
             if not np.isfinite(total):  # perhaps from what lies between the rows, times 0
-                total = _dot_of_rows(seen, plan.plane_columns, dy[n, output])
-            dw[o, k] += total
+                seen = planes[plan.depth_b[k + i] :]
+                total = _dot_of_rows(seen, plan.plane_columns, rows)
+            dw[k + i] += total
 
 
 @inner
