@@ -1,10 +1,14 @@
 """minidl: a deep-learning engine to read, to test against, and to train small models with."""
 
 from importlib import import_module
+from math import e, inf, nan, pi
 from types import ModuleType
 
 from minidl import errors, nn, optim
+from minidl.autograd.anomaly import detect_anomaly
+from minidl.autograd.checkpoint import checkpoint
 from minidl.autograd.functional import grad, gradients, value_and_grad, vjp
+from minidl.autograd.jacobian import hessian, hvp, jacobian, jvp
 from minidl.autograd.mode import enable_grad, higher_order, kernels, no_grad
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
@@ -32,8 +36,11 @@ from minidl.ops import random
 from minidl.ops.random import manual_seed
 
 __version__ = "0.1.0"
+__array_api_version__ = "2024.12"
 
-_WHEN_USED = ("data", "io", "keras", "models", "testing", "train")
+newaxis = None
+
+_WHEN_USED = ("data", "io", "keras", "linalg", "models", "testing", "train")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -37,6 +37,10 @@ class GradientError(MinidlError, RuntimeError):
     """A derivative that cannot be given, or would be wrong."""
 
 
+class AnomalyError(MinidlError, FloatingPointError):
+    """A NaN or an infinity that an operation or its pullback made, under `detect_anomaly`."""
+
+
 def describe(value: Any) -> str:
     """A few words about an argument for an error message: `float32 (3, 4)`, `2.0`, `str 'a'`."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):

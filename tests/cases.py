@@ -8,10 +8,15 @@ domain and a shape, within which the operation is three times differentiable.  I
 `fixed` are not differentiated.
 """
 
+from functools import partial
+
 import numpy as np
 
 from minidl import ops
+from minidl.ops import loss_ctc, loss_probability, loss_regression
+from tests.cases_windows import WINDOWS
 from tests.helpers import Case, Input, away_from, distinct, fixed, given, positive, real, unit
+from tests.linalg_cases import LINALG
 from tests.oracle import functional, torch
 from tests.toy_backend import TOY
 
@@ -37,6 +42,20 @@ def dropped(x, p):
     """PyTorch's x·m / (1 − p), with the mask of KEY."""
     uniform = np.asarray(ops.uniform_like(ops.zeros(x.shape, dtype="float64"), KEY))
     return x * torch.from_numpy(uniform >= p) / (1 - p)
+
+
+def uniforms(shape):
+    """The random numbers of KEY."""
+    uniform = ops.uniform_like(ops.zeros(tuple(shape), dtype="float64"), KEY)
+    return torch.from_numpy(np.array(uniform))
+
+
+def alpha_dropped(x, p):
+    """PyTorch's alpha dropout, with the mask of KEY."""
+    alpha = 1.7580993408473766
+    a = ((alpha**2 * p + 1) * (1 - p)) ** -0.5
+    keep = uniforms(x.shape) >= p
+    return torch.where(keep, a * x, -alpha * a) + alpha * a * p
 
 
 # PyTorch takes the statistics of its batch_norm and layer_norm for constants from the second
@@ -97,6 +116,28 @@ def losses(name, function, torch_function, *inputs):
         )
         for reduction in ("mean", "sum", "none")
     ]
+
+
+def with_settings(name, *torch_function, **settings):
+    """minidl's and PyTorch's function of that name with these settings; lists become tensors."""
+    theirs = torch_function[0] if torch_function else getattr(functional, name)
+
+    def in_torch(x, *rest, **more):
+        tensors = {
+            key: torch.tensor(value, dtype=x.dtype) if isinstance(value, list) else value
+            for key, value in settings.items()
+        }
+        return theirs(x, *rest, **tensors, **more)
+
+    return partial(getattr(ops, name), **settings), in_torch if theirs else None
+
+
+def likelihood(emitted):
+    """Of one label between blanks."""
+    begin, skip, end = [[0, -np.inf, -np.inf]], [[-np.inf] * 3], [[-np.inf, 0, 0]]
+    steps = (ops.asarray(x, dtype=emitted.dtype) for x in (begin, skip, end))
+    running = ops.asarray(np.ones((emitted.shape[0], 1, 1), bool))
+    return loss_ctc._ctc_log_likelihood(emitted, *steps, running)
 
 
 # fmt: off
@@ -462,14 +503,241 @@ LOSSES = [
     *losses("cross_entropy of columns of probabilities,", ops.cross_entropy,
             functional.cross_entropy, real(2, 3, 4), positive(2, 3, 4)),
     *losses("mse_loss", ops.mse_loss, functional.mse_loss, real(3, 4), real(3, 4)),
+    *losses("cross_entropy weighted, smoothed,",
+            *with_settings("cross_entropy", weight=[0.5, 2.0, 1.5], label_smoothing=0.2,
+                           ignore_index=1),
+            real(4, 3), fixed([2, 0, 1, 0])),
+    *losses("nll_loss", *with_settings("nll_loss", weight=[0.5, 2.0, 1.5]),
+            real(4, 3), fixed([2, 0, 0, 1])),
+    Case("l1_loss", ops.l1_loss, functional.l1_loss, distinct(3, 4), distinct(3, 4, shift=0.25)),
+    Case("huber_loss", *with_settings("huber_loss", delta=0.8),
+         distinct(3, 4), distinct(3, 4, shift=0.25)),
+    Case("smooth_l1_loss", *with_settings("smooth_l1_loss", beta=0.8),
+         distinct(3, 4), distinct(3, 4, shift=0.25)),
+    Case("poisson_nll_loss", ops.poisson_nll_loss, functional.poisson_nll_loss,
+         real(3, 4), positive(3, 4)),
+    Case("poisson_nll_loss of rates", *with_settings("poisson_nll_loss", log_input=False,
+                                                     full=True),
+         positive(4), given([1.5, 2.5, 0.5, 4.0])),
+    Case("gaussian_nll_loss", *with_settings("gaussian_nll_loss", full=True),
+         real(3, 4), real(3, 4), positive(3, 4)),
+    Case("at_least", lambda x: loss_regression._at_least(x, bound=0.2), torch.clone,
+         positive(3, 4)),
+    Case("binary_cross_entropy", ops.binary_cross_entropy, None,
+         given([0.2, 0.5, 0.9]), given([0.3, 0.6, 0.2])),
+    Case("bernoulli_nll", loss_probability._bernoulli_nll,
+         lambda p, t: -t * p.log() - (1 - t) * (1 - p).log(),
+         given([0.2, 0.5, 0.9]), given([0.3, 0.6, 0.2])),
+    *losses("binary_cross_entropy_with_logits",
+            *with_settings("binary_cross_entropy_with_logits", weight=[1.5, 0.5, 2.0, 1.0],
+                           pos_weight=[0.5, 2.0, 3.0, 1.0]), real(3, 4), positive(3, 4)),
+    Case("kl_div", *with_settings("kl_div", reduction="batchmean"), real(3, 4), positive(3, 4)),
+    Case("kl_div of logarithms", *with_settings("kl_div", reduction="none", log_target=True),
+         real(3, 4), real(3, 4)),
+    Case("hinge_embedding_loss", ops.hinge_embedding_loss, functional.hinge_embedding_loss,
+         away_from([1], 4), fixed([1, -1, -1, 1])),
+    Case("soft_margin_loss", ops.soft_margin_loss, functional.soft_margin_loss,
+         real(4), fixed([1, -1, -1, 1])),
+    Case("multi_margin_loss", *with_settings("multi_margin_loss", None, p=2, margin=0.7),
+         distinct(4, 3), fixed([2, 0, 0, 1])),
+    Case("multilabel_margin_loss", ops.multilabel_margin_loss, None,
+         given([[0.1, 0.4, -0.3], [0.7, -0.2, 0.3]]), fixed([[2, 0, -1], [1, -1, 0]])),
+    Case("multilabel_soft_margin_loss",
+         *with_settings("multilabel_soft_margin_loss", weight=[0.5, 2.0, 1.5, 1.0]),
+         real(3, 4), positive(3, 4)),
+    Case("margin_ranking_loss", *with_settings("margin_ranking_loss", margin=0.1),
+         distinct(4), distinct(4, shift=0.25), fixed([1, -1, -1, 1])),
+    Case("cosine_embedding_loss", *with_settings("cosine_embedding_loss", margin=-0.9),
+         real(4, 3), real(4, 3), fixed([1, -1, -1, 1])),
+    Case("triplet_margin_loss", *with_settings("triplet_margin_loss", margin=3.0),
+         real(2, 3), real(2, 3), real(2, 3)),
+    Case("triplet_margin_loss swapped", *with_settings("triplet_margin_loss", p=3.0, swap=True),
+         real(2, 3), real(2, 3), real(2, 3)),
+    Case("ctc_loss", lambda x, t: ops.ctc_loss(x, t, (4, 3), (2, 1)), None,
+         real(4, 2, 3), fixed([[1, 2], [2, 0]])),
+    Case("ctc_log_likelihood", likelihood, None, real(4, 1, 3)),
+]
+
+PIECEWISE = [
+    Case("hardtanh", ops.hardtanh, functional.hardtanh, away_from([-1, 1], 3, 4)),
+    Case("hardtanh bounds", lambda x: ops.hardtanh(x, -0.5, 1.2),
+         lambda x: functional.hardtanh(x, -0.5, 1.2), away_from([-0.5, 1.2], 3, 4)),
+    Case("relu6", lambda x: ops.relu6(4 * x), lambda x: functional.relu6(4 * x),
+         away_from([0, 1.5], 3, 4)),
+    Case("hardsigmoid", lambda x: ops.hardsigmoid(2 * x),  # PyTorch's has a slope of float32
+         lambda x: functional.relu6(2 * x + 3) / 6, away_from([-1.5, 1.5], 3, 4)),
+    Case("hardswish", lambda x: ops.hardswish(2 * x),
+         lambda x: 2 * x * functional.relu6(2 * x + 3) / 6, away_from([-1.5, 1.5], 3, 4)),
+    Case("hardshrink", ops.hardshrink, functional.hardshrink, away_from([-0.5, 0.5], 3, 4)),
+    Case("softshrink", ops.softshrink, functional.softshrink, away_from([-0.5, 0.5], 3, 4)),
+    Case("softshrink lambd", lambda x: ops.softshrink(x, 1.1),
+         lambda x: functional.softshrink(x, 1.1), away_from([-1.1, 1.1], 3, 4)),
+    Case("threshold", lambda x: ops.threshold(x, 0.3, -1.5),
+         lambda x: functional.threshold(x, 0.3, -1.5), away_from([0.3], 3, 4)),
+    Case("prelu", ops.prelu, functional.prelu, away_from([0], 3, 4), given([0.3])),
+    Case("prelu of channels", ops.prelu, functional.prelu, away_from([0], 2, 3, 4), positive(3)),
+    Case("prelu of a vector", ops.prelu, functional.prelu, away_from([0], 4), positive(1)),
+    Case("rrelu", ops.rrelu, functional.rrelu, away_from([0], 3, 4)),
+    Case("rrelu with a key", lambda x: ops.rrelu(x, 0.2, 0.5, key=KEY),
+         lambda x: torch.where(x > 0, x, x * (uniforms(x.shape) * 0.3 + 0.2).to(x.dtype)),
+         away_from([0], 3, 4)),
+]
+
+SMOOTH = [
+    Case("celu", ops.celu, functional.celu, away_from([0], 3, 4)),
+    Case("celu alpha", lambda x: ops.celu(x, 0.7),  # PyTorch's has a 1/α of float32
+         lambda x: torch.where(x > 0, x, 0.7 * torch.expm1(x / 0.7)), away_from([0], 3, 4)),
+    Case("selu", ops.selu, functional.selu, away_from([0], 3, 4)),
+    Case("mish", ops.mish, functional.mish, real(3, 4)),
+    Case("softsign", ops.softsign, functional.softsign, away_from([0], 3, 4)),
+    Case("tanhshrink", ops.tanhshrink, functional.tanhshrink, real(3, 4)),
+    Case("logsigmoid", ops.logsigmoid, functional.logsigmoid, real(3, 4)),
+    Case("softmin", ops.softmin, lambda x: functional.softmin(x, -1), real(3, 4)),
+    Case("softmin axis", lambda x: ops.softmin(x, axis=0), lambda x: functional.softmin(x, 0),
+         real(3, 4)),
+    Case("glu", ops.glu, functional.glu, real(3, 4)),
+    Case("glu axis", lambda x: ops.glu(x, axis=1), lambda x: functional.glu(x, 1), real(2, 4, 3)),
+]
+
+REGROUPED = [
+    Case("unflatten", lambda x: ops.unflatten(x, 1, (2, -1)),
+         lambda x: x.unflatten(1, (2, -1)), real(2, 6, 2)),
+    Case("unflatten last", lambda x: ops.unflatten(x, -1, (3, 2)),
+         lambda x: x.unflatten(-1, (3, 2)), real(6)),
+    Case("pixel_shuffle", lambda x: ops.pixel_shuffle(x, 2),
+         lambda x: functional.pixel_shuffle(x, 2), real(2, 8, 2, 3)),
+    Case("pixel_shuffle of one picture", lambda x: ops.pixel_shuffle(x, 3),
+         lambda x: functional.pixel_shuffle(x, 3), real(9, 1, 2)),
+    Case("pixel_unshuffle", lambda x: ops.pixel_unshuffle(x, 2),
+         lambda x: functional.pixel_unshuffle(x, 2), real(2, 2, 4, 2)),
+    Case("channel_shuffle", lambda x: ops.channel_shuffle(x, 2),
+         lambda x: torch.stack(x.split(3, 1), 2).flatten(1, 2), real(2, 6, 2)),
+]
+
+DISTANCES = [
+    Case("normalize", ops.normalize, functional.normalize, real(3, 4)),
+    Case("normalize p, axis", lambda x: ops.normalize(x, 3, axis=0),
+         lambda x: functional.normalize(x, 3, 0), away_from([0], 3, 4)),
+    Case("cosine_similarity", ops.cosine_similarity, functional.cosine_similarity,
+         real(3, 4), real(3, 4)),
+    Case("cosine_similarity axis, broadcast", lambda *xs: ops.cosine_similarity(*xs, axis=-2),
+         lambda *xs: functional.cosine_similarity(*xs, -2), real(2, 3, 4), real(3, 1)),
+    Case("pairwise_distance", ops.pairwise_distance, functional.pairwise_distance,
+         real(3, 4), real(3, 4)),
+    *[Case(f"pairwise_distance p={p}",
+           lambda *xs, p=p: ops.pairwise_distance(*xs, p, keepdims=True),
+           lambda *xs, p=p: functional.pairwise_distance(*xs, p, keepdim=True),
+           distinct(2, 3), distinct(3, shift=0.2)) for p in (1, 3, 0.5, float("inf"))],
+    Case("bilinear", ops.bilinear, functional.bilinear,
+         real(2, 3), real(2, 2), real(4, 3, 2), real(4)),
+    Case("bilinear without bias, of a batch", ops.bilinear, functional.bilinear,
+         real(2, 2, 3), real(2, 2, 2), real(2, 3, 2)),
+    Case("bilinear of vectors", ops.bilinear, lambda *xs: functional.bilinear(*xs),
+         real(3), real(2), real(4, 3, 2), real(4)),
+]
+
+SCALED = [
+    Case("rms_norm", lambda x, w: ops.rms_norm(x, w, normalized_shape=(4,)),
+         lambda x, w: functional.rms_norm(x, (4,), w), real(3, 4), positive(4)),
+    Case("rms_norm of two axes", lambda x, w: ops.rms_norm(x, w, normalized_shape=(3, 2), eps=0.1),
+         lambda x, w: functional.rms_norm(x, (3, 2), w, 0.1), real(2, 3, 2), positive(3, 2)),
+    Case("rms_norm alone", lambda x: ops.rms_norm(x, normalized_shape=3),
+         lambda x: functional.rms_norm(x, (3,)), real(2, 2, 3)),
+    Case("local_response_norm", lambda x: ops.local_response_norm(x, 3, 0.5, 0.75, 1.5),
+         lambda x: functional.local_response_norm(x, 3, 0.5, 0.75, 1.5), real(2, 4, 2, 3)),
+    Case("local_response_norm of an even size", lambda x: ops.local_response_norm(x, 4, 0.3),
+         lambda x: functional.local_response_norm(x, 4, 0.3), real(1, 3, 2)),
+    Case("instance_norm", ops.instance_norm,
+         lambda x, w, b: functional.group_norm(x, 3, w, b), real(2, 3, 4), positive(3), real(3)),
+    Case("instance_norm alone", lambda x: ops.instance_norm(x, eps=0.1),
+         lambda x: functional.group_norm(x, 2, eps=0.1), real(2, 2, 3, 2)),
+]
+
+NOISE = [
+    Case("feature_dropout", lambda x: ops.feature_dropout(x, 0.4, key=KEY),
+         lambda x: x * (uniforms((3, 2, 1)) >= 0.4) / 0.6, real(3, 2, 4)),
+    Case("alpha_dropout", lambda x: ops.alpha_dropout(x, 0.3, key=KEY),
+         lambda x: alpha_dropped(x, 0.3), real(3, 4)),
+]
+ARRAY_API = [
+    Case("log2", ops.log2, torch.log2, positive(3, 4)),
+    Case("log10", ops.log10, torch.log10, positive(3, 4)),
+    Case("logaddexp", ops.logaddexp, torch.logaddexp, real(3, 4), real(4)),
+    Case("logaddexp of equals", ops.logaddexp, torch.logaddexp, given([1, 2]), given([1, -90])),
+    Case("acosh", lambda x: ops.acosh(x + 3), lambda x: torch.acosh(x + 3), unit(3, 4)),
+    Case("asinh", ops.asinh, torch.asinh, real(3, 4)),
+    Case("atanh", ops.atanh, torch.atanh, unit(3, 4)),
+    Case("atan2", ops.atan2, torch.atan2, away_from([0], 3, 4), away_from([0], 4)),
+    Case("hypot", ops.hypot, torch.hypot, away_from([0], 3, 1), away_from([0], 4)),
+    Case("positive", ops.positive, torch.positive, real(3, 4)),
+    Case("reciprocal", ops.reciprocal, torch.reciprocal, away_from([0], 3, 4)),
+    Case("copysign", lambda x: ops.copysign(x, ops.flip(x)),
+         lambda x: torch.copysign(x, x.flip(0, 1)), away_from([0], 3, 4)),
+    Case("copysign of a number", lambda x: ops.copysign(x, -1.0),
+         lambda x: torch.copysign(x, -1.0), away_from([0], 3, 4)),
+    Case("real", ops.real, torch.real, real(3, 4)),
+    Case("conj", ops.conj, torch.conj, real(3, 4)),
+    Case("prod", ops.prod, torch.prod, real(2, 3)),
+    Case("prod of one number", ops.prod, torch.prod, real()),
+    Case("prod axis", lambda x: ops.prod(x, axis=1), lambda x: x.prod(1), real(2, 3, 4)),
+    Case("prod axes", lambda x: ops.prod(x, axis=(2, 0)), lambda x: x.prod(0).prod(1),
+         real(2, 2, 3)),
+    Case("prod keepdims", lambda x: ops.prod(x, axis=-1, keepdims=True),
+         lambda x: x.prod(-1, keepdim=True), real(3, 4)),
+    Case("prod with zeros", lambda x: ops.prod(x, axis=1), lambda x: x[:, 0] * x[:, 1] * x[:, 2],
+         given([[0, 2, 3], [0, 2, 0], [0, 0, 0]])),
+    Case("cumulative_sum", ops.cumulative_sum, lambda x: x.cumsum(0), real(5)),
+    Case("cumulative_sum axis", lambda x: ops.cumulative_sum(x, axis=-2),
+         lambda x: x.cumsum(-2), real(2, 3, 4)),
+    Case("cumulative_sum initial", lambda x: ops.cumulative_sum(x, axis=1, include_initial=True),
+         lambda x: functional.pad(x.cumsum(1), (1, 0)), real(2, 3)),
+    Case("cumulative_prod", ops.cumulative_prod, lambda x: x.cumprod(0), real(5)),
+    Case("cumulative_prod axis", lambda x: ops.cumulative_prod(x, axis=-2),
+         lambda x: x.cumprod(-2), real(2, 4, 3)),
+    Case("cumulative_prod initial", lambda x: ops.cumulative_prod(x, axis=1, include_initial=True),
+         lambda x: functional.pad(x.cumprod(1), (1, 0), value=1.0), real(2, 3)),
+    Case("cumulative_prod with zeros", lambda x: ops.cumulative_prod(x, axis=0),
+         lambda x: torch.stack([x[0], x[0] * x[1], x[0] * x[1] * x[2]]),
+         given([[0, 2, 3], [2, 0, 0], [3, 0, 1]])),
+    Case("diff", ops.diff, torch.diff, real(3, 4)),
+    Case("diff twice", lambda x: ops.diff(x, axis=0, n=2), lambda x: x.diff(2, 0), real(4, 3)),
+    Case("diff between", lambda x, a, b: ops.diff(x, prepend=a, append=b),
+         lambda x, a, b: torch.diff(x, prepend=a, append=b), real(2, 3), real(2, 1), real(2, 2)),
+    Case("broadcast_arrays", lambda x, y: ops.multiply(*ops.broadcast_arrays(x, y)),
+         torch.multiply, real(3, 1), real(2, 1, 4)),
+    Case("meshgrid", lambda x, y, z: ops.stack(ops.meshgrid(x, y, z)),
+         lambda *xs: torch.stack(torch.meshgrid(*xs, indexing="xy")), real(2), real(3), real(4)),
+    Case("meshgrid in order", lambda *xs: ops.stack(ops.meshgrid(*xs, indexing="ij")),
+         lambda *xs: torch.stack(torch.meshgrid(*xs, indexing="ij")), real(2), real(3)),
+    Case("roll", lambda x: ops.roll(x, 5), lambda x: x.roll(5), real(3, 4)),
+    Case("roll axis", lambda x: ops.roll(x, -1, axis=1), lambda x: x.roll(-1, 1), real(3, 4)),
+    Case("roll axes", lambda x: ops.roll(x, (1, -5), axis=(0, -1)),
+         lambda x: x.roll((1, -5), (0, -1)), real(3, 4)),
+    Case("tile", lambda x: ops.tile(x, (2, 3)), lambda x: x.tile(2, 3), real(2, 3)),
+    Case("tile more axes", lambda x: ops.tile(x, (2, 1, 3)), lambda x: x.tile(2, 1, 3), real(2)),
+    Case("tile fewer axes", lambda x: ops.tile(x, (2,)), lambda x: x.tile(2), real(2, 3)),
+    Case("repeat", lambda x: ops.repeat(x, 2), lambda x: x.repeat_interleave(2), real(3, 2)),
+    Case("repeat axis", lambda x: ops.repeat(x, 3, axis=-1),
+         lambda x: x.repeat_interleave(3, -1), real(3, 2)),
+    Case("repeat each", lambda x, n: ops.repeat(x, n, axis=0),
+         lambda x, n: x.repeat_interleave(n, 0), real(3, 2), fixed([2, 0, 3])),
+    Case("unstack", lambda x: ops.concat(ops.unstack(x)[::-1]),
+         lambda x: torch.cat(x.unbind()[::-1]), real(3, 2)),
+    Case("unstack axis", lambda x: ops.multiply(*ops.unstack(x, axis=-1)),
+         lambda x: x[..., 0] * x[..., 1], real(2, 3, 2)),
 ]
 # fmt: on
 
 CASES = ELEMENTWISE + REDUCTIONS + MANIPULATION + INDEXING + MATRICES + ACTIVATIONS + LOSSES
 CASES += CONV + POOL + NORM
+CASES += WINDOWS
+CASES += PIECEWISE + SMOOTH + REGROUPED + DISTANCES + SCALED + NOISE
+CASES += ARRAY_API
+CASES += LINALG
 
 # The operations that have no derivative, and so no row.
 NO_DERIVATIVE = (
+    *("trunc", "signbit", "nextafter", "imag", "argwhere", "count_nonzero", "searchsorted"),
     *("floor_divide", "sign", "floor", "ceil", "round"),
     *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
     *("logical_and", "logical_or", "logical_xor", "logical_not", "isfinite", "isinf", "isnan"),

@@ -434,10 +434,10 @@ def test_logsumexp_of_nothing_but_masked_gives_no_gradient():
 def test_pullbacks_give_new_arrays_or_views_of_their_argument(case, monkeypatch):
     pull = engine._pull
 
-    def watched(node, dys, create_graph):
+    def watched(node, dys, create_graph, *more):
         saved = list(inplace._arrays_in(node.pullback))
         given = []
-        for edge, gradient in pull(node, dys, create_graph):
+        for edge, gradient in pull(node, dys, create_graph, *more):
             from_dy = any(np.shares_memory(gradient, dy) for dy in dys)
             assert not any(np.shares_memory(gradient, array) for array in saved)
             assert from_dy or not any(np.shares_memory(gradient, other) for other in given)

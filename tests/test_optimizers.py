@@ -1,7 +1,9 @@
-"""RMSprop, Adagrad, Adadelta, NAdam and Lion: against PyTorch's, and Lion against its paper."""
+"""The other optimisers against PyTorch's, and Lion and LAMB against their papers."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minidl
 from minidl import nn, ops, optim
@@ -42,6 +44,14 @@ GRID = [
         **SHARED,
     ),
     *grid("NAdam", eps=[1e-8, 1e-2]),
+    *grid("Adamax", lr=[0.1], betas=[(0.9, 0.999), (0.5, 0.7), (0, 0)], **SHARED),
+    *grid("Adamax", eps=[1e-8, 1e-2]),
+    *grid("RAdam", lr=[0.1], decoupled_weight_decay=[False, True], **SHARED),
+    *grid("RAdam", lr=[0.1], betas=[(0.9, 0.99), (0.5, 0.7), (0, 0)], eps=[1e-8, 1e-2]),
+    *grid("ASGD", lr=[0.1], lambd=[1e-4, 0.3], alpha=[0.75, 0.3], t0=[1e6, 3, 0]),
+    *grid("ASGD", lr=[0.1], **SHARED),
+    *grid("Rprop", lr=[0.1, 1e-2], etas=[(0.5, 1.2), (0.1, 3)], maximize=[False, True]),
+    *grid("Rprop", lr=[0.1], step_sizes=[(1e-6, 50), (0.05, 0.13), (0.2, 0.3)]),
 ]
 A_FEW = [
     ("RMSprop", {"lr": 0.1}),
@@ -50,20 +60,29 @@ A_FEW = [
     ("Adadelta", {"lr": 0.5, "weight_decay": 0.1, "maximize": True}),
     ("NAdam", {"lr": 0.1, "momentum_decay": 0.3}),
     ("NAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("Adamax", {"lr": 0.1, "weight_decay": 0.1}),
+    ("RAdam", {"lr": 0.1, "betas": (0.9, 0.99)}),
+    ("RAdam", {"lr": 0.1, "betas": (0, 0.7), "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("ASGD", {"lr": 0.1, "lambd": 0.1, "t0": 3.0}),
+    ("Rprop", {"lr": 0.1, "maximize": True}),
 ]
 LION = [
     ("Lion", {"lr": 0.1}),
     ("Lion", {"lr": 0.1, "betas": (0.5, 0.7), "weight_decay": 0.3, "maximize": True}),
 ]
-NAMES = ["RMSprop", "Adagrad", "Adadelta", "NAdam"]
+LAMB = [
+    ("LAMB", {"lr": 0.1}),
+    ("LAMB", {"lr": 0.1, "betas": (0.5, 0.7), "weight_decay": 0.3, "maximize": True}),
+]
+NAMES = ["RMSprop", "Adagrad", "Adadelta", "NAdam", "Adamax", "RAdam", "ASGD", "Rprop"]
 each_dtype = pytest.mark.parametrize("dtype", TOLERANCE)
 each_few = pytest.mark.parametrize(("name", "settings"), A_FEW)
-each_rule = pytest.mark.parametrize(("name", "settings"), A_FEW + LION)
+each_rule = pytest.mark.parametrize(("name", "settings"), A_FEW + LION + LAMB)
 
 
 @pytest.fixture(autouse=True)
 def exact_numbers_in_pytorch():
-    """PyTorch keeps μ₁⋯μₜ in its default dtype."""
+    """PyTorch keeps state of one number, such as μ₁⋯μₜ, in its default dtype."""
     if INSTALLED:
         torch.set_default_dtype(torch.float64)
     yield
@@ -79,6 +98,19 @@ def exact_numbers_in_pytorch():
 def test_ten_steps_are_pytorchs(name, settings, dtype):
     ours, theirs = (after_ten_steps(lib, name, settings, arrays(dtype)) for lib in LIBRARIES)
     assert_all_close(ours, theirs, TOLERANCE[dtype])
+
+
+@each_few
+def test_ten_steps_leave_pytorchs_state(name, settings):
+    found = []
+    for library in LIBRARIES:
+        parameters = parameters_of(library, arrays())
+        optimizer = getattr(library.optim, name)(parameters, **settings)
+        take_steps(library, optimizer, parameters, gradients(arrays()))
+        found.append(optimizer.state_dict()["state"])
+    for number, own in found[1].items():
+        for key, x in own.items():
+            np.testing.assert_allclose(found[0][number][key], x, 1e-10, 1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,6 +147,10 @@ def test_nadams_product_remembers_the_betas_of_each_step():
         ("Adagrad", {"lr_decay": 0.3, "maximize": True}),
         ("Adadelta", {"rho": 0.5, "weight_decay": 0.3}),
         ("NAdam", {"betas": (0.5, 0.9), "weight_decay": 0.3, "decoupled_weight_decay": True}),
+        ("Adamax", {"betas": (0.5, 0.9), "weight_decay": 0.3}),
+        ("RAdam", {"betas": (0.5, 0.9), "weight_decay": 0.3, "decoupled_weight_decay": True}),
+        ("ASGD", {"lr": 0.02, "lambd": 0.3, "t0": 2}),
+        ("Rprop", {"etas": (0.3, 2), "maximize": True}),
     ],
 )
 def test_groups_have_settings_of_their_own(name, own):
@@ -173,6 +209,30 @@ def test_rows_of_a_table_are_as_good_as_a_dense_gradient(name, settings):
     assert_all_close(*([x] for x in found), 1e-14)
 
 
+def test_rprop_forgets_a_gradient_that_has_turned():
+    """It then stays, and goes on with a smaller step whatever the sign."""
+    p = nn.Parameter([0.0])
+    optimizer = optim.Rprop([p], lr=1.0)
+    seen = []
+    for g in (2.0, 0.1, -3.0, -3.0, -0.5):
+        p.grad = minidl.tensor([g], dtype="float32")
+        optimizer.step()
+        seen += p.tolist()
+    np.testing.assert_allclose(seen, [-1.2 + 0.2, -2.2, -2.2, -1.6, -0.88], rtol=1e-6)
+
+
+def test_the_average_of_asgd_begins_late():
+    p = nn.Parameter(np.zeros(2))
+    optimizer = optim.ASGD([p], lr=1.0, lambd=0.0, t0=2)
+    seen = []
+    for step in range(6):
+        p.grad = minidl.tensor([1.0, -2.0], dtype="float64")
+        optimizer.step()
+        seen.append(p.numpy().copy())
+        average = seen[-1] if step < 3 else np.mean(seen[3:], axis=0)
+        np.testing.assert_allclose(optimizer.state[p]["ax"], average, rtol=1e-12)
+
+
 def test_a_constant_gradient_has_no_variance_and_gives_no_nan():
     """Rounding would take v − m² below 0."""
     p = nn.Parameter(minidl.tensor([0.1, 0.7, 1.3], dtype="float32"))
@@ -191,9 +251,9 @@ def lion_of_the_paper(values, steps, lr, betas=(0.9, 0.99), weight_decay=0.0, ma
     found = []
     for position, theta in enumerate(values):
         m = np.zeros_like(theta)
-        for given in steps:
-            if given[position] is not None:
-                g = -given[position] if maximize else given[position]
+        for drawn in steps:
+            if drawn[position] is not None:
+                g = -drawn[position] if maximize else drawn[position]
                 c = betas[0] * m + (1 - betas[0]) * g
                 theta = theta - lr * (np.sign(c) + weight_decay * theta)
                 m = betas[1] * m + (1 - betas[1]) * g
@@ -216,6 +276,64 @@ def test_lion_stays_where_there_is_no_gradient():
     p.grad = minidl.tensor([0.0, 1e-20], dtype="float32")
     optim.Lion([p], lr=0.5).step()
     assert p.tolist() == [1, 1.5]
+
+
+# LAMB, of which PyTorch has none.
+
+
+def lamb_of_the_paper(
+    values, steps, lr, betas=(0.9, 0.999), eps=1e-6, weight_decay=1e-2, maximize=False
+):
+    """Algorithm 2 of You et al. 2020, for one parameter at a time."""
+    found = []
+    for position, theta in enumerate(values):
+        m, v, t = np.zeros_like(theta), np.zeros_like(theta), 0
+        for drawn in steps:
+            if drawn[position] is not None:
+                g = -drawn[position] if maximize else drawn[position]
+                t += 1
+                m = betas[0] * m + (1 - betas[0]) * g
+                v = betas[1] * v + (1 - betas[1]) * g**2
+                r = (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+                r = r + weight_decay * theta
+                lengths = np.linalg.norm(theta.ravel()), np.linalg.norm(r.ravel())
+                ratio = lengths[0] / lengths[1] if all(lengths) else 1
+                theta = theta - lr * ratio * r
+        found.append(np.asarray(theta))
+    return found
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.7), (0, 0)])
+@pytest.mark.parametrize("eps", [1e-6, 1e-2])
+@pytest.mark.parametrize("decay", [0, 0.3])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_ten_steps_of_lamb_are_the_papers(betas, eps, decay, maximize):
+    own = {"lr": 0.1, "betas": betas, "eps": eps, "weight_decay": decay, "maximize": maximize}
+    expected = lamb_of_the_paper(arrays(), gradients(arrays()), **own)
+    assert_all_close(after_ten_steps(minidl, "LAMB", own, arrays()), expected, 1e-10)
+    single = [np.asarray(x, "float32") for x in expected]
+    assert_all_close(after_ten_steps(minidl, "LAMB", own, arrays("float32")), single, 1e-5)
+
+
+@given(st.floats(1, 1e6), st.integers(1, 9))
+def test_a_step_of_lamb_is_as_long_as_the_parameter_says(scale, size):
+    rng = np.random.default_rng(size)
+    pair = [nn.Parameter(rng.normal(size=size)) for _ in range(2)]
+    before = values_of(pair)
+    for p in pair:
+        p.grad = minidl.tensor(scale * rng.normal(size=size))
+    optim.LAMB(pair, lr=0.25).step()
+    for p, old in zip(pair, before, strict=True):
+        length = np.linalg.norm(p.numpy() - old)
+        np.testing.assert_allclose(length, 0.25 * np.linalg.norm(old), rtol=1e-6)
+
+
+def test_lamb_moves_what_is_zero_and_stays_where_there_is_no_gradient():
+    zero, still = nn.Parameter([0.0, 0.0]), nn.Parameter([1.0, 1.0])
+    zero.grad, still.grad = minidl.tensor([3.0, -5.0]), minidl.tensor([0.0, 0.0])
+    optim.LAMB([zero, still], lr=0.5, weight_decay=0.0).step()
+    np.testing.assert_allclose(zero.numpy(), [-0.5, 0.5], rtol=1e-5)
+    assert still.tolist() == [1, 1]
 
 
 # Saving and restoring.
@@ -246,7 +364,8 @@ def test_a_saved_state_has_pytorchs_form(name, settings):
     for number, own in theirs["state"].items():
         assert set(own) == set(ours["state"][number])
         for key, x in own.items():
-            np.testing.assert_allclose(ours["state"][number][key], x, rtol=1e-6)
+            scale = np.abs(np.asarray(x)).max(initial=0)
+            np.testing.assert_allclose(ours["state"][number][key], x, 0, 1e-6 * scale)
 
 
 @each_few
@@ -277,6 +396,14 @@ BAD = {
     "Adagrad": [("lr", NAN), ("lr_decay", -1), ("initial_accumulator_value", -1), ("eps", "a")],
     "Adadelta": [("lr", -1), ("rho", -0.1), ("rho", 1.1), ("eps", None), ("weight_decay", -1)],
     "NAdam": [("lr", -1), ("betas", (1, 0.9)), ("momentum_decay", -1), ("weight_decay", NAN)],
+    "Adamax": [("lr", -1), ("betas", (1, 0.9)), ("eps", NAN), ("weight_decay", -1)],
+    "RAdam": [("lr", NAN), ("betas", (0.9, 1)), ("eps", -1), ("weight_decay", "a")],
+    "ASGD": [("lr", -1), ("lambd", -1), ("alpha", NAN), ("t0", None), ("weight_decay", -1)],
+    "Rprop": [
+        *(("lr", -1), ("etas", (0.5, 0.9)), ("etas", (0, 1.2)), ("etas", 0.5), ("etas", ("a", 2))),
+        *(("step_sizes", (1, 0.5)), ("step_sizes", (-1, 1)), ("step_sizes", (0, NAN))),
+    ],
+    "LAMB": [("lr", -1), ("betas", (0.9,)), ("eps", -1), ("weight_decay", NAN)],
     "Lion": [("lr", -1), ("betas", 0.9), ("betas", (0.9, NAN)), ("weight_decay", -1)],
 }
 

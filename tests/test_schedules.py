@@ -27,6 +27,10 @@ def wavy(t):
     return 1 + 0.5 * math.sin(t)
 
 
+def falling(x):
+    return 0.7**x
+
+
 SCHEDULES = [
     ("LambdaLR", {"lr_lambda": lower}),
     ("LambdaLR", {"lr_lambda": [lower, wavy, lower]}),
@@ -70,6 +74,29 @@ SCHEDULES = [
         {"max_lr": 1.0, "total_steps": 80, "base_momentum": 0.5, "max_momentum": [0.9, 0.8, 0.7]},
     ),
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 80, "cycle_momentum": False}),
+    ("PolynomialLR", {}),
+    *(("PolynomialLR", {"total_iters": n, "power": p}) for n, p in ((1, 0.0), (30, 0.5), (90, 2))),
+    ("MultiplicativeLR", {"lr_lambda": wavy}),
+    ("MultiplicativeLR", {"lr_lambda": [lower, wavy, lower]}),
+    *(
+        ("CyclicLR", {"base_lr": 1e-3, "max_lr": [0.5, 1, 1e-3], "mode": mode, **steps})
+        for mode in ("triangular", "triangular2", "exp_range")
+        for steps in (
+            {"step_size_up": 3, "step_size_down": 8, "gamma": 0.9, "cycle_momentum": False},
+            {"step_size_up": 1, "base_momentum": [0.1, 0.2, 0.3], "max_momentum": 0.95},
+        )
+    ),
+    *(
+        ("CyclicLR", {**settings, "step_size_up": 4, "scale_fn": falling, "scale_mode": mode})
+        for settings in ({"base_lr": 0.1, "max_lr": 0.5}, {"base_lr": [0.1, 0, 2], "max_lr": 0.0})
+        for mode in ("cycle", "iterations")
+    ),
+    *(
+        ("SWALR", {"swa_lr": [0.1, 0.2, 0.3], "anneal_epochs": n, "anneal_strategy": shape})
+        for n in (0, 1, 90)
+        for shape in ("cos", "linear")
+    ),
+    ("SWALR", {"swa_lr": 0.05}),
 ]
 OPTIMIZERS = "SGD", "Adam"
 each_schedule = pytest.mark.parametrize(("name", "settings"), SCHEDULES)
@@ -80,17 +107,19 @@ def optimizer_of(library, kind="SGD", lrs=LRS):
     return getattr(library.optim, kind)(groups, **({"momentum": 0.9} if kind == "SGD" else {}))
 
 
-def schedules_of(library):
-    return library.optim if library is minidl else torch.optim.lr_scheduler
+def kind_of(library, name):
+    if library is minidl:
+        return getattr(optim, name)
+    return getattr(torch.optim.swa_utils if name == "SWALR" else torch.optim.lr_scheduler, name)
 
 
 def make(library, name, settings, optimizer=None):
     if optimizer is None:
         optimizer = optimizer_of(library)
-    if name == "SequentialLR":
+    if "schedulers" in settings:
         parts = [make(library, *part, optimizer) for part in settings["schedulers"]]
         settings = {**settings, "schedulers": parts}
-    return getattr(schedules_of(library), name)(optimizer, **settings)
+    return kind_of(library, name)(optimizer=optimizer, **settings)
 
 
 def set_in(optimizer):
@@ -185,6 +214,88 @@ def test_a_sequence_may_begin_within_a_sequence():
     outer = optim.SequentialLR(optimizer, [constant, inner], milestones=[1])
     lrs = [lr for (lr, *_), *_ in course(outer, 5)]
     np.testing.assert_allclose(lrs, [0.1, 0.5, 0.75, 1, 0.5])
+
+
+CHAINS = {
+    "a warm-up and a decay": [("LinearLR", {}), ("ExponentialLR", {"gamma": 0.9})],
+    "a cosine": [("ConstantLR", {"total_iters": 9}), ("CosineAnnealingLR", {"T_max": 70})],
+    "three": [
+        ("LinearLR", {"start_factor": 0.1, "end_factor": 0.8, "total_iters": 20}),
+        ("StepLR", {"step_size": 7, "gamma": 0.5}),
+        ("MultiStepLR", {"milestones": [5, 30]}),
+    ],
+    "by functions": [
+        ("LambdaLR", {"lr_lambda": lower}),
+        ("PolynomialLR", {"total_iters": 70, "power": 2}),
+        ("MultiplicativeLR", {"lr_lambda": [wavy, lower, wavy]}),
+    ],
+    "one": [("CosineAnnealingWarmRestarts", {"T_0": 7})],
+}
+each_chain = pytest.mark.parametrize("parts", CHAINS.values(), ids=CHAINS)
+
+
+@each_chain
+def test_schedules_at_once_are_pytorchs(parts):
+    settings = {"schedulers": parts}
+    if parts[0][0] == "LambdaLR":  # PyTorch's forgets what the others did: it takes the last step
+        settings = {"schedulers": parts[1:]}
+    found = [make(library, "ChainedScheduler", settings) for library in LIBRARIES]
+    assert_same_course(*map(course, found))
+    np.testing.assert_allclose(found[0].get_last_lr(), found[1].get_last_lr(), 1e-9)
+
+
+@each_chain
+def test_the_factors_of_schedules_at_once_multiply(parts):
+    whole = course(make(minidl, "ChainedScheduler", {"schedulers": parts}))[..., 0]
+    factors = [course(make(minidl, *part))[..., 0] / LRS for part in parts]
+    np.testing.assert_allclose(whole, LRS * np.prod(factors, axis=0), rtol=1e-12)
+
+
+def test_a_cycle_may_be_damped():
+    cycle = ("CyclicLR", {"base_lr": 0.1, "max_lr": 1.0, "step_size_up": 3})
+    parts = [cycle, ("ExponentialLR", {"gamma": 0.9})]
+    found = course(make(minidl, "ChainedScheduler", {"schedulers": parts}))
+    alone = course(make(minidl, *cycle))
+    damped = 0.9 ** np.arange(STEPS)[:, None]
+    np.testing.assert_allclose(found[..., 0], alone[..., 0] * damped, rtol=1e-12)
+    np.testing.assert_array_equal(found[..., 1], alone[..., 1])
+
+
+def test_a_chain_goes_on_from_where_its_schedules_are():
+    parts = CHAINS["three"]
+    expected = course(make(minidl, "ChainedScheduler", {"schedulers": parts}))
+    optimizer = optimizer_of(minidl)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    later = [(name, {**settings, "last_epoch": 8}) for name, settings in parts]
+    chain = make(minidl, "ChainedScheduler", {"schedulers": later}, optimizer)
+    assert chain.last_epoch == 9
+    np.testing.assert_array_equal(course(chain, STEPS - 9), expected[9:])
+
+
+@pytest.mark.parametrize("shape", ["cos", "linear"])
+def test_the_rate_of_averages_is_reached_from_where_the_schedule_was(shape):
+    """Made with the schedule, stepped after it."""
+    found = []
+    for library in LIBRARIES:
+        optimizer = optimizer_of(library)
+        cosine = make(library, "CosineAnnealingLR", {"T_max": 30}, optimizer)
+        settings = {"swa_lr": 0.05, "anneal_epochs": 7, "anneal_strategy": shape}
+        averaging = make(library, "SWALR", settings, optimizer)
+        lrs = course(cosine, 20), course(averaging, 40)
+        found.append(np.concatenate(lrs))
+    assert_same_course(*found)
+
+
+def test_a_sequence_may_end_in_the_rate_of_averages():
+    parts = [("ExponentialLR", {"gamma": 0.9}), ("SWALR", {"swa_lr": 1.0, "anneal_epochs": 4})]
+    schedule = make(
+        minidl, "SequentialLR", {"schedulers": parts, "milestones": [5]}, optimizer_of(minidl)
+    )
+    lrs = course(schedule, 12)[:, 0, 0]
+    np.testing.assert_allclose(lrs[:6], 0.1 * 0.9 ** np.array([0, 1, 2, 3, 4, 4]))
+    assert (np.diff(lrs[5:10]) > 0).all()
+    np.testing.assert_array_equal(lrs[9:], 1.0)
 
 
 @pytest.mark.parametrize("settings", [{"T_0": 4}, {"T_0": 3, "T_mult": 2, "eta_min": 1e-3}])
@@ -302,6 +413,8 @@ RESUMED = [
     *SCHEDULES,
     *(("SequentialLR", {"schedulers": s, "milestones": m}) for s, m in SEQUENCES.values()),
     ("SequentialLR", NESTED),
+    *(("ChainedScheduler", {"schedulers": parts}) for parts in CHAINS.values()),
+    ("ChainedScheduler", {"schedulers": [("SequentialLR", NESTED), *CHAINS["three"]]}),
 ]
 
 
@@ -391,6 +504,18 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(spoil, message
     assert set_in(other.optimizer) == set_in(optimizer_of(minidl))
 
 
+def test_a_rate_of_averages_that_has_not_begun_is_restored_as_such():
+    optimizer = optimizer_of(minidl)
+    saved = make(minidl, "SWALR", {"swa_lr": 0.05}, optimizer).state_dict()
+    for group in optimizer.param_groups:
+        group["lr"] = 0.7
+    other = make(minidl, "SWALR", {"swa_lr": 0.05}, optimizer)
+    other.load_state_dict(saved)
+    assert other.get_last_lr() == [0.7] * 3
+    other.step()
+    assert other.start_lrs == [0.7] * 3
+
+
 def test_a_sequence_needs_a_state_for_each_schedule():
     parts, milestones = SEQUENCES["three"]
     schedule = make(minidl, "SequentialLR", {"schedulers": parts, "milestones": milestones})
@@ -451,6 +576,35 @@ BAD = [
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 9, "pct_start": 2}, "pct_start"),
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 9, "div_factor": 0}, "div_factor"),
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 9, "anneal_strategy": "up"}, "anneal_strategy"),
+    ("PolynomialLR", {"total_iters": 0}, "total_iters is a whole number from 1 on; got 0"),
+    ("PolynomialLR", {"power": -1}, "power"),
+    ("MultiplicativeLR", {"lr_lambda": 0.9}, "lr_lambda is a function, or 3 of them"),
+    ("MultiplicativeLR", {"lr_lambda": [lower]}, "lr_lambda is a function, or 3 of them"),
+    *(
+        ("CyclicLR", {"base_lr": 0.1, "max_lr": 1.0, **own}, message)
+        for own, message in [
+            ({"base_lr": [0.1]}, "base_lr is a number, or 3 of them"),
+            ({"max_lr": -1}, "max_lr is a number from 0 on"),
+            ({"step_size_up": 0}, "step_size_up"),
+            ({"step_size_down": 2.5}, "step_size_down"),
+            ({"mode": "square"}, "mode is one of"),
+            ({"scale_mode": "steps"}, "scale_mode is one of"),
+            ({"scale_fn": 0.5}, "scale_fn is a function; got 0.5"),
+            ({"gamma": math.inf}, "gamma"),
+            ({"max_momentum": [0.9]}, "max_momentum is a number, or 3 of them"),
+        ]
+    ),
+    ("SWALR", {"swa_lr": [0.1]}, "swa_lr is a number, or 3 of them"),
+    ("SWALR", {"swa_lr": 0.1, "anneal_epochs": -1}, "anneal_epochs"),
+    ("SWALR", {"swa_lr": 0.1, "anneal_strategy": "up"}, "anneal_strategy is one of"),
+    ("ChainedScheduler", {"schedulers": []}, "needs at least one schedule"),
+    ("ChainedScheduler", {"schedulers": [("ReduceLROnPlateau", {})]}, "of steps; got a Reduce"),
+    (
+        "ChainedScheduler",
+        {"schedulers": [("LinearLR", {}), ("OneCycleLR", {"max_lr": 1.0, "total_steps": 9})]},
+        "a OneCycleLR has rates of its own, and can only be first",
+    ),
+    ("ChainedScheduler", {"schedulers": [("SWALR", {"swa_lr": 1.0})]}, "is for a SequentialLR"),
     ("ReduceLROnPlateau", {"mode": "up"}, "mode is one of"),
     ("ReduceLROnPlateau", {"threshold_mode": "up"}, "threshold_mode is one of"),
     ("ReduceLROnPlateau", {"factor": 1.0}, "factor is below 1; got 1.0"),
@@ -469,7 +623,7 @@ def test_settings_that_make_no_sense_are_refused_and_change_nothing(name, settin
     optimizer = optimizer_of(minidl)
     with pytest.raises(ArgumentError, match=f"^{name}: .*{message}|^{name}: {message}"):
         make(minidl, name, settings, optimizer)
-    if name != "SequentialLR":
+    if "schedulers" not in settings:
         assert set_in(optimizer) == set_in(optimizer_of(minidl))
         assert not any("initial_lr" in group for group in optimizer.param_groups)
 
@@ -480,17 +634,29 @@ def test_an_optimizer_is_needed(name, settings):
         getattr(optim, name)(nn.Linear(1, 1), **settings)
 
 
-def test_a_sequence_is_of_one_optimizer():
+def test_a_sequence_or_a_chain_is_of_one_optimizer():
     other = optim.ExponentialLR(optimizer_of(minidl), 0.9)
     with pytest.raises(ArgumentError, match="the ExponentialLR is of another optimizer"):
         optim.SequentialLR(optimizer_of(minidl), [other], [])
+    with pytest.raises(ArgumentError, match="the ExponentialLR is of another optimizer"):
+        optim.ChainedScheduler([other], optimizer_of(minidl))
+    assert optim.ChainedScheduler([other]).optimizer is other.optimizer
 
 
-def test_a_cycle_of_momentum_needs_one():
-    optimizer = optimizer_of(minidl, "Adagrad")
+def test_a_chain_is_of_schedules_at_one_step():
+    optimizer = optimizer_of(minidl)
+    parts = [optim.ExponentialLR(optimizer, 0.9) for _ in range(2)]
+    parts[1].step()
+    with pytest.raises(ArgumentError, match=r"schedules are at one step; got some at \[0, 1\]"):
+        optim.ChainedScheduler(parts)
+
+
+@pytest.mark.parametrize("name", ["OneCycleLR", "CyclicLR"])
+def test_a_cycle_of_momentum_needs_one(name):
+    optimizer, kind = optimizer_of(minidl, "Adagrad"), getattr(optim, name)
     with pytest.raises(ArgumentError, match="Adagrad has no momentum; use cycle_momentum=False"):
-        optim.OneCycleLR(optimizer, 1.0, 10)
-    optim.OneCycleLR(optimizer, 1.0, 10, cycle_momentum=False)
+        kind(optimizer, 1.0, 10)
+    kind(optimizer, 1.0, 10, cycle_momentum=False)
 
 
 @pytest.mark.parametrize("name", ["ExponentialLR", "ReduceLROnPlateau"])

@@ -59,6 +59,8 @@ def _toy(function):
     def on_toys(*args, **settings):
         settings = {name: _plain(value) for name, value in settings.items()}
         result = function(*map(_plain, args), **settings)
+        if type(result) is tuple:
+            return tuple(map(ToyArray, result))
         return None if result is None else ToyArray(result)
 
     return on_toys

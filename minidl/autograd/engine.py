@@ -9,17 +9,17 @@ With `create_graph`, gradients are Tensors: each node's body runs again on the i
 the differentiable namespace, and the pullback that this gives is recorded as any operation is.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from threading import Lock
 from typing import Any
 
 from minidl.autograd import inplace
 from minidl.autograd.graph import Edge, Leaf, Node
-from minidl.autograd.mode import recording_everything
+from minidl.autograd.mode import current, recording_everything
 from minidl.backends import backend_of, by_type, cpu, device_backend
 from minidl.backends.rows import RowGradient
-from minidl.errors import GradientError
+from minidl.errors import GradientError, describe
 
 # minidl.ops, which hands itself over when it is imported: the functions that compute on Tensors.
 differentiable: Any = None
@@ -27,6 +27,18 @@ differentiable: Any = None
 _leaf_lock = Lock()  # threads may run backward at once, on graphs that share leaves
 
 Root = tuple[Edge, Any]  # where a walk begins, and with which gradient
+
+
+class Recomputed:
+    """In the place of a pullback: a part of the graph that is recorded only when its turn comes.
+
+    `record` records it and gives the edges of the node's outputs in it, where the walk goes on.
+    """
+
+    __slots__ = ("record",)
+
+    def __init__(self, record: Callable[[], list[Edge | None]]) -> None:
+        self.record = record
 
 
 def backward(roots: list[Root], *, create_graph: bool = False, retain_graph: bool = False) -> None:
@@ -58,8 +70,8 @@ def _walk(
     roots: list[Root],
     create_graph: bool,
     retain_graph: bool,
-    wanted: Collection[Node | Leaf] = (),
-    needed: Collection[Node | Leaf] | None = None,
+    wanted: Iterable[Node | Leaf] = (),
+    needed: set[Node | Leaf] | None = None,
 ) -> dict[Node | Leaf, list[Any]]:
     """What has arrived at the leaves and at the `wanted` nodes, for each of their outputs.
 
@@ -75,7 +87,11 @@ def _walk(
         if needed is not None and source not in needed:
             return
         shape, dtype = source.outputs[index]
-        if gradient.shape != shape:
+        try:
+            fits = gradient.shape == shape
+        except AttributeError:
+            raise _no_gradient(gradient, source.outputs[index]) from None
+        if not fits:
             gradient = _sum_to_shape(gradient, shape)
         if gradient.dtype is not dtype:
             gradient = gradient.astype(dtype)
@@ -93,6 +109,7 @@ def _walk(
             if not create_graph:
                 own_sums.add(edge)
 
+    pull = _watched if current.get().watch else _pull
     for edge, gradient in roots:
         deliver(edge, gradient)
     with recording_everything() if create_graph else cpu.quiet():
@@ -102,7 +119,7 @@ def _walk(
             if node.hooks:
                 _run_hooks(node, dys)
             try:
-                for edge, gradient in _pull(node, dys, create_graph):
+                for edge, gradient in pull(node, dys, create_graph, needed):
                     deliver(edge, gradient)
             except Exception as error:
                 error.add_note(f"minidl: in the pullback of {node.name}")
@@ -115,7 +132,9 @@ def _walk(
     return arrived
 
 
-def _pull(node: Node, dys: list[Any], create_graph: bool) -> Iterable[tuple[Edge, Any]]:
+def _pull(
+    node: Node, dys: list[Any], create_graph: bool, needed: set[Node | Leaf] | None
+) -> Iterable[tuple[Edge, Any]]:
     """The gradients of the node's inputs, each with the edge that it goes along."""
     if len(dys) > 1 or type(dys[0]) is RowGradient:
         dys = _complete(node, dys)
@@ -127,19 +146,52 @@ def _pull(node: Node, dys: list[Any], create_graph: bool) -> Iterable[tuple[Edge
     if create_graph:
         pullback = _differentiable_pullback(node)
     if type(pullback) is tuple:
-        for edge, pull in zip(node.edges, pullback, strict=True):
+        for edge, pull in zip(node.edges, pullback):  # noqa: B905
             if edge is not None:
                 yield edge, pull(*dys)
         return
+    if type(pullback) is Recomputed:
+        yield from _recompute(node, pullback, dys, needed)
+        return
     found = pullback(*dys)
     found = found if type(found) is tuple else (found,)
-    for edge, gradient in zip(node.edges, found, strict=True):
+    if len(found) != len(node.edges):
+        raise GradientError(
+            f"a pullback gave {len(found)} gradients for {len(node.edges)} inputs; needs a tuple "
+            "with one for each"
+        )
+    for edge, gradient in zip(node.edges, found):  # noqa: B905
         if edge is not None:
             yield edge, gradient
 
 
+def _recompute(
+    node: Node, pullback: Recomputed, dys: list[Any], needed: set[Node | Leaf] | None
+) -> Iterable[tuple[Edge, Any]]:
+    """The gradients of the outputs, handed on to where the recomputation made them."""
+    edges = pullback.record()
+    if needed is not None:
+        ends = [edge[0] for edge in edges if edge is not None]
+        needed |= _sources_leading_to(needed, ends, node.order)
+    for edge, dy in zip(edges, dys, strict=True):
+        if edge is not None and dy is not None:
+            yield edge, dy
+
+
+def _watched(
+    node: Node, dys: list[Any], create_graph: bool, needed: set[Node | Leaf] | None
+) -> Iterable[tuple[Edge, Any]]:
+    """What `_pull` gives, shown to those who watch."""
+    for edge, gradient in _pull(node, dys, create_graph, needed):
+        for watcher in current.get().watch:
+            watcher.pulled(node, dys, edge, gradient)
+        yield edge, gradient
+
+
 def _complete(node: Node, dys: list[Any]) -> list[Any]:
     """An array for every output: zeros where nobody used it, rows as a dense array."""
+    if type(node.pullback) is Recomputed:
+        return dys  # each goes on as it is
     dense = [dy.dense() if type(dy) is RowGradient else dy for dy in dys]
     given = next(dy for dy in dense if dy is not None)
     device = given.device if hasattr(given, "edge") else backend_of(given).name
@@ -175,6 +227,15 @@ def _sum_to_shape(gradient: Any, shape: tuple[int, ...]) -> Any:
     return gradient
 
 
+def _no_gradient(given: Any, needs: tuple[tuple[int, ...], Any]) -> GradientError:
+    """The error of a pullback that gave something else than an array."""
+    shape, dtype = needs
+    return GradientError(
+        f"a pullback gave {describe(given)} for an input {dtype} {shape}; needs an array; an input "
+        "without a derivative has None in the place of its pullback, or zeros for its gradient"
+    )
+
+
 def _own(gradient: Any, taken: set[int]) -> Any:
     """The gradient as an array that nobody else holds: a copy of a view, or of one in `taken`."""
     if type(gradient) not in by_type:
@@ -196,10 +257,12 @@ def _run_hooks(source: Node | Leaf, gradients: list[Any]) -> None:
             gradients[index] = gradients[index] if replaced is None else replaced
 
 
-def _sources_leading_to(wanted: set[Node | Leaf], ends: list[Node | Leaf]) -> set[Node | Leaf]:
+def _sources_leading_to(
+    wanted: set[Node | Leaf], ends: list[Node | Leaf], after: int = 0
+) -> set[Node | Leaf]:
     """The part of the graph behind `ends` from which something wanted can be reached."""
-    found = reachable(ends)
-    needed = wanted & found
+    found = reachable(ends, after)
+    needed = set(wanted)
     for node in sorted((s for s in found if type(s) is Node), key=lambda node: node.order):
         node.check_alive()
         if any(edge and edge[0] in needed for edge in node.edges):
@@ -207,12 +270,13 @@ def _sources_leading_to(wanted: set[Node | Leaf], ends: list[Node | Leaf]) -> se
     return needed
 
 
-def reachable(ends: Iterable[Node | Leaf]) -> set[Node | Leaf]:
-    """Every node and leaf of the graph behind `ends`, them included."""
-    found, ahead = set(ends), list(ends)
+def reachable(ends: Iterable[Node | Leaf], after: int = 0) -> set[Node | Leaf]:
+    """Every node and leaf of the graph behind `ends`, them included; recorded `after` that tick."""
+    ahead = [end for end in ends if end.order > after]
+    found = set(ahead)
     while ahead:
         for edge in getattr(ahead.pop(), "edges", ()):
-            if edge is not None and edge[0] not in found:
+            if edge is not None and edge[0] not in found and edge[0].order > after:
                 found.add(edge[0])
                 ahead.append(edge[0])
     return found

@@ -1,6 +1,6 @@
 """Derivatives as functions of functions, and of tensors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from minidl.autograd import engine
@@ -10,7 +10,7 @@ from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor, seed_of
 from minidl.backends import backend_of
 from minidl.backends.rows import RowGradient
-from minidl.errors import GradientError
+from minidl.errors import ArgumentError, DTypeError, GradientError, describe
 
 
 def gradients(
@@ -63,32 +63,118 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[
     """Give f(*primals), and its pullback: from the gradient of the value to those of the primals.
 
     The pullback may be called any number of times.  If f returns a tuple, it takes one gradient for
-    each.  Its results can be differentiated again if something outside can be: the primals, when
-    they require gradients themselves, or tensors that f uses besides them.
+    each tensor in it.  Its results can be differentiated again if something outside can be: the
+    primals, when they require gradients themselves, or tensors that f uses besides them.
     """
-    with enable_grad(), higher_order():
-        arguments = [_fresh(x) for x in primals]
-        value = f(*arguments)
-    values = value if isinstance(value, tuple) else (value,)
-    ends = [y.edge[0] for y in values if y.edge is not None]
-    own = {x.edge[0] for x in arguments}
-    outside = current.get().record and any(
-        type(source) is Leaf and source not in own for source in engine.reachable(ends)
-    )
+    run = Run("vjp", f, primals)
 
     def pullback(*dys: Any) -> tuple[Tensor, ...]:
-        tracked = [(y, dy) for y, dy in zip(values, dys, strict=True) if y.edge is not None]
-        roots = [(y.edge, seed_of(y, dy, outside, "vjp")) for y, dy in tracked]
-        wanted = [x.edge for x in arguments]
-        found = engine.gradients(roots, wanted, create_graph=outside, retain_graph=True)
-        zeros = engine.differentiable.zeros_like
-        return tuple(
-            zeros(x) if g is None else g if isinstance(g, Tensor) else Tensor(g)
-            for g, x in zip(found, arguments, strict=True)
+        if len(dys) != len(run.outputs):
+            raise GradientError(f"vjp: {len(run.outputs)} outputs, but {len(dys)} gradients")
+        roots = [
+            (y.edge, seed_of(y, dy, run.outside, "vjp"))
+            for y, dy in zip(run.outputs, dys, strict=True)
+            if y.edge is not None
+        ]
+        return run.gradients(roots)
+
+    return run.value, pullback
+
+
+class Run:
+    """A run of f on arguments of its own, recorded so that it can be differentiated.
+
+    arguments   what f got
+    outputs     the tensors that it gave, in their order, however nested
+    outside     whether gradients lead on, to the primals or to what f uses besides them
+    value       what f gave, as the caller sees it
+    """
+
+    def __init__(self, name: str, f: Callable[..., Any], primals: Sequence[Any]) -> None:
+        with enable_grad(), higher_order():
+            self.arguments = [_fresh(name, i, x) for i, x in enumerate(primals)]
+            value = f(*self.arguments)
+        self.outputs = list(_tensors_in(name, value))
+        ends = [y.edge[0] for y in self.outputs if y.edge is not None]
+        own = {x.edge[0] for x in self.arguments}
+        self.outside = current.get().record and any(
+            type(source) is Leaf and source not in own for source in engine.reachable(ends)
+        )
+        self.structure = value
+        shown = self.outputs if self.outside else [y.detach() for y in self.outputs]
+        self.value = self.like_value(shown)
+
+    def like_value(self, items: Sequence[Any]) -> Any:
+        """One item for each output, nested as f's tuples are."""
+        return _nested(self.structure, iter(items))
+
+    def gradients(self, roots: list[engine.Root]) -> tuple[Tensor, ...]:
+        """The gradients of the arguments; zeros where nothing depends on one."""
+        wanted = [x.edge for x in self.arguments]
+        found = engine.gradients(roots, wanted, create_graph=self.outside, retain_graph=True)
+        return as_tensors(found, self.arguments)
+
+
+def as_tensors(found: Sequence[Any], like: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Gradients as tensors; zeros for those that are None."""
+    zeros = engine.differentiable.zeros_like
+    dense = [g.dense() if isinstance(g, RowGradient) else g for g in found]
+    return tuple(
+        zeros(x) if g is None else g if isinstance(g, Tensor) else Tensor(g)
+        for g, x in zip(dense, like, strict=True)
+    )
+
+
+def _tensors_in(name: str, value: Any) -> Iterator[Tensor]:
+    """The tensors in what f gave, a tensor or nested tuples of tensors."""
+    if isinstance(value, Tensor):
+        yield value
+    elif type(value) is tuple:
+        for part in value:
+            yield from _tensors_in(name, part)
+    else:
+        raise DTypeError(
+            f"{name}: f gave {describe(value)}; needs a function that gives a tensor, or a tuple "
+            "of tensors"
         )
 
-    shown = values if outside else tuple(y.detach() for y in values)
-    return shown if isinstance(value, tuple) else shown[0], pullback
+
+def _nested(structure: Any, items: Iterator[Any]) -> Any:
+    """The items in tuples that are nested as in `structure`."""
+    if type(structure) is tuple:
+        return tuple(_nested(part, items) for part in structure)
+    return next(items)
+
+
+class Chosen:
+    """f as a function of some of its arguments; the others, and settings, stay as they are."""
+
+    def __init__(
+        self, name: str, f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kwargs: Any
+    ) -> None:
+        self.f, self.args, self.kwargs = f, args, kwargs
+        self.several = not isinstance(argnums, int)
+        given = tuple(argnums) if self.several else (argnums,)
+        n = len(args)
+        fits = all(type(i) is int and -n <= i < n for i in given)
+        self.positions = [i % n for i in given] if fits else []
+        if not self.positions or len(set(self.positions)) < len(given):
+            raise ArgumentError(
+                f"{name}: argnums={argnums!r}, and f was given {n} positional arguments; needs the "
+                "position of one, or of several, each once"
+            )
+        self.primals = [args[i] for i in self.positions]
+
+    def __call__(self, *chosen: Tensor) -> Any:
+        """Call f with these in their places."""
+        filled = list(self.args)
+        for position, x in zip(self.positions, chosen, strict=True):
+            filled[position] = x
+        return self.f(*filled, **self.kwargs)
+
+    def shown(self, found: tuple[Any, ...]) -> Any:
+        """What belongs to the arguments: a tuple if several were asked for."""
+        return found if self.several else found[0]
 
 
 def value_and_grad(
@@ -99,21 +185,13 @@ def value_and_grad(
     f returns a single number.  `argnums` says which arguments: one position, which gives one
     gradient, or several, which give a tuple.
     """
-    several = not isinstance(argnums, int)
-    positions = tuple(argnums) if several else (argnums,)
 
     def with_gradient(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
-        def of_chosen(*chosen: Tensor) -> Tensor:
-            filled = list(args)
-            for position, x in zip(positions, chosen, strict=True):
-                filled[position] = x
-            return f(*filled, **kwargs)
-
-        value, pullback = vjp(of_chosen, *(args[position] for position in positions))
-        if value.size != 1:
-            raise GradientError(f"grad: needs a function that gives one number; got {value.shape}")
-        found = pullback(None)
-        return value, found if several else found[0]
+        of_chosen = Chosen("grad", f, argnums, args, kwargs)
+        run = Run("grad", of_chosen, of_chosen.primals)
+        y = single_number("grad", run)
+        roots = [] if y.edge is None else [(y.edge, seed_of(y, None, run.outside, "grad"))]
+        return run.value, of_chosen.shown(run.gradients(roots))
 
     return with_gradient
 
@@ -124,7 +202,20 @@ def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable
     return lambda *args, **kwargs: both(*args, **kwargs)[1]
 
 
-def _fresh(x: Any) -> Tensor:
+def single_number(name: str, run: Run) -> Tensor:
+    """The output, which is to be one number."""
+    y = run.structure
+    if type(y) is tuple or y.size != 1:
+        given = f"a tuple of {len(y)}" if type(y) is tuple else y.shape
+        raise GradientError(f"{name}: needs a function that gives one number; got {given}")
+    return y
+
+
+def _fresh(name: str, position: int, x: Any) -> Tensor:
     """A tensor of its own for an argument, so that its gradient is that of the function alone."""
     x = engine.differentiable.asarray(x)
+    if x.dtype.kind != "f":
+        raise GradientError(
+            f"{name}: gradients are of float tensors; argument {position} is {describe(x)}"
+        )
     return _argument(x) if x.edge is not None else x.detach().requires_grad_()

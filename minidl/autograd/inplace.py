@@ -43,6 +43,11 @@ def mark_written(*arrays: Any) -> None:
         _last_write[key] = mark, latest_write
 
 
+def last_write(array: Any) -> int:
+    """When the memory of `array` was last written; 0: never."""
+    return _last_write.get(id(buffer_of(array)), (None, 0))[1]
+
+
 def mark_superseded(array: Any) -> None:
     """Remember that the tensor whose memory this was has moved on."""
     buffer = buffer_of(array)
@@ -63,7 +68,7 @@ def refuse_superseded(array: Any, name: str) -> None:
 def check_unwritten(node: Node) -> None:
     """Raise if an array that `node` saved has been written since it was recorded."""
     for array in _arrays_in((node.pullback, node.kept)):
-        if _last_write.get(id(buffer_of(array)), (None, 0))[1] > node.order:
+        if last_write(array) > node.order:
             raise GradientError(
                 f"{node.name} saved an array of shape {tuple(array.shape)} for its gradient, which "
                 "was written in place before backward; write to a copy, or call backward first"

@@ -1,8 +1,19 @@
-"""How operations run: whether they are recorded, whether they keep their inputs, which kernels."""
+"""How operations run: whether they are recorded, what they keep, which kernels, who watches."""
 
+from collections.abc import Sequence
 from contextlib import ContextDecorator
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Self
+
+
+class Watcher:
+    """Sees what operations and pullbacks compute, and may raise."""
+
+    def ran(self, operation: Any, inputs: Sequence[Any], outputs: list[Any], node: Any) -> None:
+        """See an operation: its inputs as given, its output arrays, its node or None."""
+
+    def pulled(self, node: Any, dys: list[Any], edge: Any, gradient: Any) -> None:
+        """See a pullback: the gradients of the outputs, and that of one input."""
 
 
 class Mode(NamedTuple):
@@ -11,6 +22,7 @@ class Mode(NamedTuple):
     record: bool = True  # operations on tracked tensors leave a node in the graph
     keep_inputs: bool = False  # nodes keep their inputs, so that gradients can be recorded too
     fast: bool = True  # a backend's kernels run where it has them
+    watch: tuple[Watcher, ...] = ()  # who sees what is computed
 
 
 _DEFAULT = Mode()
@@ -20,7 +32,7 @@ current: ContextVar[Mode] = ContextVar("minidl mode", default=_DEFAULT)
 class _Change(ContextDecorator):
     """A `with` block, or a decorator, under which some settings differ."""
 
-    def __init__(self, **settings: bool) -> None:
+    def __init__(self, **settings: Any) -> None:
         self._settings = settings
         self._tokens: list[Any] = []
 
@@ -32,6 +44,16 @@ class _Change(ContextDecorator):
 
     def __exit__(self, *_: object) -> None:
         current.reset(self._tokens.pop())
+
+
+class _Watch(_Change):
+    """A block in which one more watches."""
+
+    def __enter__(self) -> None:
+        mode = current.get()
+        others = [w for w in mode.watch if w is not self._settings["watcher"]]
+        watch = (*others, self._settings["watcher"])
+        self._tokens.append(current.set(mode._replace(watch=watch)))
 
 
 def no_grad() -> _Change:
@@ -55,6 +77,16 @@ def higher_order() -> _Change:
 def recording_everything() -> _Change:
     """What a walk with `create_graph` runs in."""
     return _Change(record=True, keep_inputs=True)
+
+
+def watched_by(watcher: Watcher) -> _Change:
+    """Let a watcher see operations and pullbacks, besides those that do already."""
+    return _Watch(watcher=watcher)
+
+
+def as_in(mode: Mode) -> _Change:
+    """Record, as another mode would; whoever watches goes on."""
+    return _Change(record=True, keep_inputs=mode.keep_inputs, fast=mode.fast)
 
 
 def kernels(which: str) -> _Change:

@@ -28,7 +28,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, by_type, cpu
 from minidl.backends.joint import Joint
 from minidl.dtypes import REAL, Rule
-from minidl.errors import DeviceError, DTypeError, MinidlError, describe, explain
+from minidl.errors import DeviceError, DTypeError, GradientError, MinidlError, describe, explain
 
 
 def primitive(
@@ -260,12 +260,13 @@ def _record(
     constants: Sequence[int],
 ) -> Any:
     """The value as Tensors, with a node behind them if there is anything to differentiate."""
-    value, pullback = result
+    value, pullback = result if type(result) is tuple else _no_pullback(operation, result)
     several = type(value) is tuple
     outputs = list(value) if several else [value]
     for i, x in enumerate(outputs):
         if type(x) not in by_type:
             outputs[i] = backend.asarray(x)  # NumPy makes scalars of results without axes
+    node = None
     if pullback is None or not mode.record or not any(edges):
         tensors = [Tensor(x) for x in outputs]
     else:
@@ -274,7 +275,18 @@ def _record(
             Tensor(x, (node, i) if x.dtype.kind == "f" and i not in constants else None)
             for i, x in enumerate(outputs)
         ]
+    if mode.watch:
+        for watcher in mode.watch:
+            watcher.ran(operation, inputs, outputs, node)
     return tuple(tensors) if several else tensors[0]
+
+
+def _no_pullback(operation: Any, result: Any) -> Any:
+    """Raise for a body that gave something else than a pair."""
+    raise GradientError(
+        f"{operation.__name__}: the body gave {describe(result)}; needs a value and its pullback, "
+        "which is None where there is no derivative"
+    )
 
 
 def _node(
@@ -289,6 +301,11 @@ def _node(
     """What is remembered of an operation."""
     if type(pullback) is Joint:
         pullback = pullback(tuple([edge is not None for edge in edges]))
+    if type(pullback) is tuple and len(pullback) != len(edges):
+        raise GradientError(
+            f"{operation.__name__}: the body gave {len(pullback)} pullbacks for {len(edges)} "
+            "arrays; needs one for each (None: no derivative), or one function for all of them"
+        )
     if type(pullback) is tuple and (None in edges or None in pullback):
         # What nobody wants is dropped, with all that it captured.
         edges = [edge if pull else None for edge, pull in zip(edges, pullback, strict=True)]

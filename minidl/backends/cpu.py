@@ -9,6 +9,20 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import philox
+from minidl.backends.matrices import (  # noqa: F401
+    adjugate,
+    cholesky,
+    det,
+    eigh,
+    eigvalsh,
+    inv,
+    pinv,
+    qr,
+    slogdet,
+    solve,
+    svd,
+    svdvals,
+)
 from minidl.backends.registry import to_device  # noqa: F401
 from minidl.errors import BoundsError
 
@@ -21,11 +35,17 @@ maximum, minimum, where = np.maximum, np.minimum, np.where
 sin, cos, atan, tanh = np.sin, np.cos, np.atan, np.tanh
 isfinite, isinf, isnan = np.isfinite, np.isinf, np.isnan
 logical_and, logical_or, logical_xor = np.logical_and, np.logical_or, np.logical_xor
-logical_not, argmax, argmin, argsort = np.logical_not, np.argmax, np.argmin, np.argsort
+logical_not, argmax, argmin = np.logical_not, np.argmax, np.argmin
 permute_dims, expand_dims, squeeze = np.permute_dims, np.expand_dims, np.squeeze
 broadcast_to, flip, concat, stack = np.broadcast_to, np.flip, np.concat, np.stack
+tril, triu = np.tril, np.triu
 take_along_axis, asarray, arange = np.take_along_axis, np.asarray, np.arange
 zeros, zeros_like, full = np.zeros, np.zeros_like, np.full
+bitwise_and, bitwise_or, bitwise_xor = np.bitwise_and, np.bitwise_or, np.bitwise_xor
+bitwise_invert = np.bitwise_invert
+bitwise_left_shift, bitwise_right_shift = np.bitwise_left_shift, np.bitwise_right_shift
+asinh, atan2, copysign, signbit, trunc = np.asinh, np.atan2, np.copysign, np.signbit, np.trunc
+real, imag, conj, argwhere, searchsorted = np.real, np.imag, np.conj, np.argwhere, np.searchsorted
 
 # The reductions of the ufuncs skip a Python layer that costs as much as a small sum does.
 sum, max, min = np.add.reduce, np.maximum.reduce, np.minimum.reduce
@@ -42,6 +62,9 @@ acos, asin, cosh, sinh, tan = map(quiet(), (np.acos, np.asin, np.cosh, np.sinh, 
 exp, expm1, log, log1p, sqrt = map(quiet(), (np.exp, np.expm1, np.log, np.log1p, np.sqrt))
 divide, floor_divide, remainder = map(quiet(), (np.divide, np.floor_divide, np.remainder))
 pow = quiet()(np.pow)
+acosh, atanh, hypot, log2, log10 = map(quiet(), (np.acosh, np.atanh, np.hypot, np.log2, np.log10))
+logaddexp, nextafter, prod = map(quiet(), (np.logaddexp, np.nextafter, np.multiply.reduce))
+cumulative_sum, cumulative_prod = map(quiet(), (np.cumsum, np.cumprod))
 xdivy = quiet()(lambda x1, x2: np.where(np.equal(x1, 0), 0, x1 / x2))
 
 
@@ -56,6 +79,11 @@ def xlogy(x1: Any, x2: Any) -> Array:
     """x₁·log x₂, and 0 where x₁ is 0."""
     logarithm = np.log(x2) if isinstance(x2, Array) else float(np.log(x2))  # stays weak
     return np.where(np.equal(x1, 0), 0, x1 * logarithm)
+
+
+def argsort(x: Array, *, axis: int = -1) -> Array:
+    """The indices that sort x; equals keep their order."""
+    return np.argsort(x, axis=axis, stable=True)
 
 
 def to_numpy(x: Array) -> Array:
@@ -132,6 +160,7 @@ def uniform_like(x: Array, key: tuple[int, int]) -> Array:
 _KERNEL_FILES = {
     "conv2d": "conv",
     "conv2d_relu": "conv",
+    "conv_transpose2d": "conv_transpose",
     "cross_entropy": "loss",
     "dropout": "random",
     "elu": "activation",

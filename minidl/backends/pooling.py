@@ -2,7 +2,17 @@
 
 from typing import Any, NamedTuple
 
-from minidl.backends.window import Pair, is_number, output_length, pair, remembered
+import numpy as np
+
+from minidl.backends.window import (
+    PICTURES,
+    Lengths,
+    Pair,
+    is_number,
+    lengths,
+    output_length,
+    remembered,
+)
 from minidl.errors import ArgumentError, ShapeError
 
 
@@ -47,26 +57,27 @@ def windows(
     padding: Any,
     dilation: Any,
     ceil_mode: bool,
-) -> tuple[Windows, Windows]:
-    """The windows of pooling along the height and the width of pictures of this shape."""
-    check_pictures(name, shape)
-    sizes = pair(name, "kernel_size", kernel_size, 1)
-    strides = sizes if stride is None else pair(name, "stride", stride, 1)
-    paddings = pair(name, "padding", padding, 0)
-    dilations = pair(name, "dilation", dilation, 1)
+    axes: int = 2,
+) -> tuple[Windows, ...]:
+    """The windows of pooling along the last axes of pictures of this shape: height and width."""
+    check_pictures(name, shape, axes)
+    sizes = lengths(name, "kernel_size", kernel_size, 1, axes)
+    strides = sizes if stride is None else lengths(name, "stride", stride, 1, axes)
+    paddings = lengths(name, "padding", padding, 0, axes)
+    dilations = lengths(name, "dilation", dilation, 1, axes)
     if any(2 * p > k for k, p in zip(sizes, paddings, strict=True)):
         raise ArgumentError(
             f"{name}: padding is at most half the window, {tuple(k // 2 for k in sizes)} for "
             f"kernel_size {sizes}; got {paddings}"
         )
-    axes = zip(shape[-2:], sizes, strides, paddings, dilations, strict=True)
-    rows, columns = [Windows(*axis, output_length(name, *axis, ceil_mode)) for axis in axes]
-    if _sees_nothing(rows) or _sees_nothing(columns):
+    each = zip(shape[-axes:], sizes, strides, paddings, dilations, strict=True)
+    found = tuple(Windows(*axis, output_length(name, *axis, ceil_mode)) for axis in each)
+    if any(map(_sees_nothing, found)):
         raise ShapeError(
             f"{name}: a window of {sizes} with dilation {dilations} and padding {paddings} sees "
-            f"nothing but padding on pictures of {shape[-2:]}"
+            f"nothing but padding on pictures of {shape[-axes:]}"
         )
-    return rows, columns
+    return found
 
 
 def _sees_nothing(windows: Windows) -> bool:
@@ -78,11 +89,13 @@ def _sees_nothing(windows: Windows) -> bool:
     return not all(any(0 <= i + a * dilation < length for a in range(size)) for i in starts)
 
 
-def check_pictures(name: str, shape: tuple[int, ...]) -> None:
-    """Raise if a shape is not that of pictures."""
-    if len(shape) not in (3, 4):
+def check_pictures(name: str, shape: tuple[int, ...], axes: int = 2) -> None:
+    """Raise if a shape is not that of pictures of so many axes."""
+    if len(shape) not in (axes + 1, axes + 2):
+        picture = PICTURES[axes]
         raise ShapeError(
-            f"{name}: needs pictures of shape (N, C, H, W), or one of (C, H, W); got {shape}"
+            f"{name}: needs pictures of shape (N, C, {picture}), or one of (C, {picture}); "
+            f"got {shape}"
         )
 
 
@@ -100,16 +113,33 @@ def divisors(
     return [[override] * columns.count] * rows.count
 
 
-def adaptive(name: str, shape: tuple[int, ...], output_size: Any) -> list[list[Pair]]:
-    """Where the windows of adaptive pooling begin and end, for the height and the width."""
-    check_pictures(name, shape)
-    both = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
-    if len(both) == 2:
-        both = [n if m is None else m for n, m in zip(shape[-2:], both, strict=True)]
-    if 0 in shape[-2:]:
-        raise ShapeError(f"{name}: pictures of {shape[-2:]} have no mean")
-    counts = pair(name, "output_size", both, 1)
+def adaptive(
+    name: str, shape: tuple[int, ...], output_size: Any, axes: int = 2
+) -> list[list[Pair]]:
+    """Where the windows of adaptive pooling begin and end, along each of the last axes."""
+    check_pictures(name, shape, axes)
+    each = output_size if isinstance(output_size, tuple | list) else (output_size,) * axes
+    if len(each) == axes:
+        each = [n if m is None else m for n, m in zip(shape[-axes:], each, strict=True)]
+    if 0 in shape[-axes:]:
+        raise ShapeError(f"{name}: pictures of {shape[-axes:]} have no mean")
+    counts = lengths(name, "output_size", each, 1, axes)
     return [
         [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
-        for n, m in zip(shape[-2:], counts, strict=True)
+        for n, m in zip(shape[-axes:], counts, strict=True)
     ]
+
+
+def places_of_spans(spans: list[list[Pair]], picture: Lengths) -> np.ndarray:
+    """The number, row by row, of each place that each window sees: (places, *output).
+
+    Windows that are shorter than others repeat their last place.
+    """
+    numbers = np.zeros((), np.int64)
+    for windows, length in zip(spans, picture, strict=True):
+        longest = max(end - start for start, end in windows)
+        along = [[min(start + a, end - 1) for start, end in windows] for a in range(longest)]
+        numbers = np.add.outer(numbers * length, np.array(along))
+    half = numbers.ndim // 2
+    order = (*range(0, 2 * half, 2), *range(1, 2 * half, 2))
+    return numbers.transpose(order).reshape(-1, *map(len, spans))

@@ -12,6 +12,12 @@ from typing import Any, NamedTuple
 from minidl.errors import ArgumentError, ShapeError
 
 Pair = tuple[int, int]
+Lengths = tuple[int, ...]
+
+# The axes of pictures and windows, by how many there are.
+PICTURES = {1: "L", 2: "H, W", 3: "D, H, W"}
+WINDOWS = {1: "K", 2: "KH, KW", 3: "KD, KH, KW"}
+_AS_MANY = {1: "", 2: ", or two", 3: ", or three"}
 
 
 def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,12 +37,18 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def pair(name: str, setting: str, value: Any, least: int) -> Pair:
     """A setting of the operation `name`, one number for both axes or two, as two numbers."""
-    both = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(both) != 2 or not all(is_number(x) and x >= least for x in both):
+    first, second = lengths(name, setting, value, least, 2)
+    return first, second
+
+
+def lengths(name: str, setting: str, value: Any, least: int, axes: int) -> Lengths:
+    """A setting of the operation `name`, one number for all axes or one each, as so many."""
+    each = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
+    if len(each) != axes or not all(is_number(x) and x >= least for x in each):
         raise ArgumentError(
-            f"{name}: {setting} is a number from {least} on, or two; got {value!r:.60}"
+            f"{name}: {setting} is a number from {least} on{_AS_MANY[axes]}; got {value!r:.60}"
         )
-    return int(both[0]), int(both[1])
+    return tuple(int(x) for x in each)
 
 
 def is_number(x: Any) -> bool:
@@ -75,13 +87,13 @@ def output_length(
 class Convolution(NamedTuple):
     """Where the windows of a convolution lie."""
 
-    picture: Pair
-    window: Pair
-    stride: Pair
-    padding: Pair
-    dilation: Pair
+    picture: Lengths
+    window: Lengths
+    stride: Lengths
+    padding: Lengths
+    dilation: Lengths
     groups: int
-    output: Pair  # how many windows
+    output: Lengths  # how many windows
 
 
 @remembered
@@ -92,27 +104,82 @@ def convolution(
     stride: Any,
     padding: Any,
     dilation: Any,
-    groups: int,
+    groups: Any,
+    axes: int = 2,
 ) -> Convolution:
-    """Where the windows lie for x (…, C, H, W) and weight (O, C / groups, KH, KW)."""
-    if len(x) not in (3, 4) or len(weight) != 4:
-        raise ShapeError(
-            f"{name}: needs x of shape (N, C, H, W) or (C, H, W) and weight (O, C / groups, KH, KW)"
-            f"; got {x} and {weight}"
-        )
-    if not is_number(groups) or groups < 1 or x[-3] % groups or weight[0] % groups:
+    """Where the windows lie for x (…, C, H, W) and weight (O, C / groups, KH, KW).
+
+    The pictures and windows have so many axes.
+    """
+    _check_shapes(name, x, weight, f"O, C / groups, {WINDOWS[axes]}", axes)
+    channels, outputs = x[-1 - axes], weight[0]
+    if not is_number(groups) or groups < 1 or channels % groups or outputs % groups:
         raise ArgumentError(
-            f"{name}: groups is a number from 1 on that divides the {x[-3]} channels and the "
-            f"{weight[0]} outputs; got {groups!r}"
+            f"{name}: groups is a number from 1 on that divides the {channels} channels and the "
+            f"{outputs} outputs; got {groups!r}"
         )
-    if x[-3] != weight[1] * groups:
+    if channels != weight[1] * groups:
         raise ShapeError(
             f"{name}: weight {weight} with groups={groups} needs {weight[1] * groups} channels; "
             f"x has shape {x}"
         )
-    stride = pair(name, "stride", stride, 1)
-    padding = pair(name, "padding", padding, 0)
-    dilation = pair(name, "dilation", dilation, 1)
-    axes = zip(x[-2:], weight[-2:], stride, padding, dilation, strict=True)
-    output = tuple(output_length(name, *axis) for axis in axes)
-    return Convolution(x[-2:], weight[-2:], stride, padding, dilation, groups, output)
+    stride = lengths(name, "stride", stride, 1, axes)
+    padding = lengths(name, "padding", padding, 0, axes)
+    dilation = lengths(name, "dilation", dilation, 1, axes)
+    each = zip(x[-axes:], weight[-axes:], stride, padding, dilation, strict=True)
+    output = tuple(output_length(name, *axis) for axis in each)
+    return Convolution(x[-axes:], weight[-axes:], stride, padding, dilation, groups, output)
+
+
+@remembered
+def transposed(
+    name: str,
+    x: tuple[int, ...],
+    weight: tuple[int, ...],
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
+    axes: int = 2,
+) -> Convolution:
+    """The convolution whose input gradient takes x (…, C, H, W) for its dy.
+
+    weight is (C, O / groups, KH, KW).  The picture of that convolution is what comes out:
+
+        (length − 1)·stride − 2·padding + dilation·(window − 1) + 1 + output_padding
+    """
+    _check_shapes(name, x, weight, f"C, O / groups, {WINDOWS[axes]}", axes)
+    channels = x[-1 - axes]
+    if not is_number(groups) or groups < 1 or channels % groups:
+        raise ArgumentError(
+            f"{name}: groups is a number from 1 on that divides the {channels} channels; "
+            f"got {groups!r}"
+        )
+    if channels != weight[0]:
+        raise ShapeError(f"{name}: weight {weight} needs {weight[0]} channels; x has shape {x}")
+    stride = lengths(name, "stride", stride, 1, axes)
+    padding = lengths(name, "padding", padding, 0, axes)
+    dilation = lengths(name, "dilation", dilation, 1, axes)
+    more = lengths(name, "output_padding", output_padding, 0, axes)
+    if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
+        raise ArgumentError(
+            f"{name}: output_padding is less than the stride {stride} or the dilation {dilation}; "
+            f"got {more}"
+        )
+    window, output = weight[-axes:], x[-axes:]
+    each = zip(output, window, stride, padding, dilation, more, strict=True)
+    picture = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 + m for n, k, s, p, d, m in each)
+    if min(picture) < 1 or min(output) < 1:
+        raise ShapeError(f"{name}: nothing would come out of pictures of {output}: {picture}")
+    return Convolution(picture, window, stride, padding, dilation, groups, output)
+
+
+def _check_shapes(name: str, x: Lengths, weight: Lengths, weights: str, axes: int) -> None:
+    """Raise if pictures or weights have not the number of axes that they need."""
+    if len(x) not in (axes + 1, axes + 2) or len(weight) != axes + 2:
+        picture = PICTURES[axes]
+        raise ShapeError(
+            f"{name}: needs x of shape (N, C, {picture}) or (C, {picture}) and weight ({weights})"
+            f"; got {x} and {weight}"
+        )

@@ -22,6 +22,7 @@ from minidl.errors import DTypeError, MinidlError, describe
 from minidl.io.errors import CheckpointError
 from minidl.io.replace import replacing
 from minidl.io.safetensors_file import in_file_order, read, write
+from minidl.io.torch_file import is_torch_file, load_torch
 from minidl.io.tree import put_together, take_apart
 from minidl.nn.module import Module
 
@@ -76,13 +77,17 @@ def load_weights(
 ) -> tuple[list[str], list[str]]:
     """Copy a file of weights into a model; the names missing from the file, and unexpected.
 
-    The file may come from `save_weights`, PyTorch or any other writer of safetensors.  One name of
-    a tensor that the model has under several is enough.  With `strict`, missing and unexpected
-    names are a CheckpointError; wrong shapes always are.  On an error nothing has been changed.
+    The file may come from `save_weights` or any other writer of safetensors, or from torch.save;
+    its content says which.  One name of a tensor that the model has under several is enough.  With
+    `strict`, missing and unexpected names are a CheckpointError; wrong shapes always are.  On an
+    error nothing has been changed.
     """
-    own, state = _module("load_weights", model).state_dict(), load(path)
+    own = _module("load_weights", model).state_dict()
+    with _errors_of(path, "cannot be read"):
+        reader = load_torch if is_torch_file(path) else load
+    state = reader(path)
     with _errors_of(path, "cannot be loaded"):
-        _check_is_weights(state)
+        _check_is_weights(state, reader.__name__)
         given = {id(x.data) for name, x in own.items() if name in state}
         missing = [name for name in own if name not in state and id(own[name].data) not in given]
         unexpected = [name for name in state if name not in own]
@@ -152,16 +157,30 @@ def _check_arrays(checksums: Any, arrays: Mapping[str, np.ndarray]) -> None:
             raise CheckpointError(f"the array {name!r} is damaged: its checksum is another")
 
 
-def _check_is_weights(state: Any) -> None:
-    """Raise if a tree is more than tensors by name."""
+def _check_is_weights(state: Any, reader: str) -> None:
+    """Raise if a tree is more than tensors by name; the weights may be one level further down."""
     if not isinstance(state, dict):
         raise CheckpointError(f"holds no weights by name but a {type(state).__name__}")
-    others = [str(name) for name, x in state.items() if not isinstance(x, Tensor | np.ndarray)]
+    others = [str(name) for name, x in state.items() if not _is_array(x)]
+    inner = [
+        f"{reader}(path)[{name!r}]"
+        for name, x in state.items()
+        if isinstance(x, dict) and x and all(map(_is_array, x.values()))
+    ]
+    if inner:
+        raise CheckpointError(
+            f"holds more than weights: a dict of {', '.join(map(str, state)):.200}; "
+            f"{', '.join(inner):.200} has weights, for model.load_state_dict"
+        )
     if others:
         raise CheckpointError(
-            f"holds more than weights ({', '.join(others):.200}); load(path) gives all of it, for "
-            "model.load_state_dict and the like"
+            f"holds more than weights ({', '.join(others):.200}); {reader}(path) gives all of it, "
+            "for model.load_state_dict and the like"
         )
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Tensor | np.ndarray)
 
 
 def _checksum(array: np.ndarray) -> int:

@@ -1,28 +1,119 @@
 """Layers, with PyTorch's names, arguments and state."""
 
-from minidl.nn import init
+from minidl.nn import init, utils
 from minidl.nn.activation import (
+    CELU,
     ELU,
     GELU,
+    GLU,
+    SELU,
     LeakyReLU,
+    LogSigmoid,
     LogSoftmax,
+    Mish,
     ReLU,
     Sigmoid,
     SiLU,
     Softmax,
+    Softmax2d,
+    Softmin,
     Softplus,
+    Softsign,
     Tanh,
+    Tanhshrink,
 )
-from minidl.nn.conv import Conv2d
+from minidl.nn.bilinear import Bilinear
+from minidl.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList
+from minidl.nn.conv import Conv1d, Conv2d, Conv3d
+from minidl.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from minidl.nn.distance import CosineSimilarity, PairwiseDistance
 from minidl.nn.dropout import Dropout
 from minidl.nn.embedding import Embedding
+from minidl.nn.fold import Fold, Unfold
+from minidl.nn.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from minidl.nn.linear import Flatten, Identity, Linear
-from minidl.nn.loss import CrossEntropyLoss, MSELoss
-from minidl.nn.module import Buffer, Module, Parameter, StateError
+from minidl.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    CTCLoss,
+    GaussianNLLLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
+)
+from minidl.nn.loss_margin import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+)
+from minidl.nn.module import Buffer, Module, Parameter, PartError, StateError
+from minidl.nn.noise import AlphaDropout, Dropout1d, Dropout2d, Dropout3d
 from minidl.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
-from minidl.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from minidl.nn.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
+)
+from minidl.nn.piecewise import (
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    PReLU,
+    ReLU6,
+    RReLU,
+    Softshrink,
+    Threshold,
+)
+from minidl.nn.pool import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
+from minidl.nn.resize import Upsample
+from minidl.nn.scale_norm import LocalResponseNorm, RMSNorm
 from minidl.nn.sequential import Sequential
+from minidl.nn.shuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle, Unflatten
 from minidl.nn.summary import summary
+from minidl.nn.unpool import (
+    LPPool1d,
+    LPPool2d,
+    LPPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    MaxUnpool3d,
+)
 
 __all__ = [name for name, value in list(globals().items()) if isinstance(value, type)]
-__all__ += ["init", "summary"]
+__all__ += ["init", "summary", "utils"]

@@ -6,7 +6,7 @@ same, and memory that no gradient needs is freed anyway.
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.nn.module import Module
+from minidl.nn.module import Module, shape_error
 
 
 class ReLU(Module):
@@ -94,6 +94,79 @@ class Softplus(Module):
         return f"beta={self.beta}, threshold={self.threshold}"
 
 
+class CELU(Module):
+    """x where x > 0, else α(exp(x/α) − 1)."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        self.alpha, self.inplace = alpha, inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.celu(x, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}{', inplace=True' if self.inplace else ''}"
+
+
+class SELU(Module):
+    """λx where x > 0, else λα(eˣ − 1), with the λ and α that keep mean 0 and variance 1."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.selu(x)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class Mish(Module):
+    """x·tanh(softplus(x))."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.mish(x)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class LogSigmoid(Module):
+    """log(1 / (1 + e⁻ˣ))."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.logsigmoid(x)
+
+
+class Softsign(Module):
+    """x / (1 + |x|)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.softsign(x)
+
+
+class Tanhshrink(Module):
+    """x − tanh x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.tanhshrink(x)
+
+
+class GLU(Module):
+    """a·sigmoid(b), where a and b are the halves of the input along `dim`."""
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.glu(x, axis=self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
 class Tanh(Module):
     """tanh x."""
 
@@ -127,3 +200,19 @@ class LogSoftmax(Softmax):
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.log_softmax(x, axis=self.axis(x))
+
+
+class Softmin(Softmax):
+    """exp(−xᵢ) / Σⱼ exp(−xⱼ) along `dim`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.softmin(x, axis=self.axis(x))
+
+
+class Softmax2d(Module):
+    """The softmax over the channels at each place of (N, C, H, W) or (C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(getattr(x, "shape", ())) not in (3, 4):
+            raise shape_error("Softmax2d", "(N, C, H, W) or (C, H, W)", x)
+        return ops.softmax(x, axis=-3)

@@ -5,91 +5,193 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.backends.window import pair
+from minidl.backends.window import PICTURES, Lengths, lengths
 from minidl.errors import ArgumentError, MinidlError
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
 
+_MODES = ("zeros", "reflect", "replicate", "circular")
 
-class Conv2d(Module):
-    """y[n, o, i, j] = b[o] + Σ x[n, c, …]·w[o, c, a, b] over a window that slides over x.
 
-    weight (out_channels, in_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
-    in ±1/√(fan in), as in PyTorch.  `minidl.conv2d` says what the settings mean.
-    """
+class Windows(Module):
+    """What layers with a window of weights have in common; each says along how many axes."""
 
-    def __init__(
+    axes: int
+
+    def _set_up(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: str | None = None,
-        dtype: Any = None,
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        groups: int,
+        padding_mode: str,
     ) -> None:
-        if padding_mode != "zeros":
-            raise ArgumentError(f'Conv2d: padding_mode is "zeros"; got {padding_mode!r}')
-        for name, channels in (("in", in_channels), ("out", out_channels)):
+        """Check the settings and keep them."""
+        name = type(self).__name__
+        for which, channels in (("in", in_channels), ("out", out_channels)):
             if type(groups) is not int or groups < 1 or channels % groups:
                 raise ArgumentError(
-                    f"Conv2d: groups is a number from 1 on that divides {name}_channels={channels};"
-                    f" got {groups!r}"
+                    f"{name}: groups is a number from 1 on that divides {which}_channels="
+                    f"{channels}; got {groups!r}"
                 )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
-        self.stride = pair("Conv2d", "stride", stride, 1)
-        self.padding = pair("Conv2d", "padding", padding, 0)
-        self.dilation = pair("Conv2d", "dilation", dilation, 1)
+        self.kernel_size = lengths(name, "kernel_size", kernel_size, 1, self.axes)
+        self.stride = lengths(name, "stride", stride, 1, self.axes)
+        self.padding = padding
+        if not isinstance(padding, str):
+            self.padding = lengths(name, "padding", padding, 0, self.axes)
+        self.dilation = lengths(name, "dilation", dilation, 1, self.axes)
         self.padding_mode = padding_mode
+
+    def _make_parameters(self, weight: Lengths, bias: bool, device: Any, dtype: Any) -> None:
+        """The weight of this shape and the bias, as they begin."""
         empty = partial(ops.empty, dtype=dtype, device=device)
-        self.weight = Parameter(empty((out_channels, in_channels // groups, *self.kernel_size)))
-        self.bias = Parameter(empty(out_channels)) if bias else None
+        self.weight = Parameter(empty(weight))
+        self.bias = Parameter(empty(self.out_channels)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw weight and bias anew."""
         init.uniform_by_fan_in(self.weight, self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, out_channels, H', W'), and the same without N."""
-        return self._run(ops.conv2d, x)
+    def _explained(self, x: Any, error: MinidlError) -> MinidlError:
+        """The error to raise for one of the operation: whether x suits the layer at all."""
+        shape, axes = getattr(x, "shape", ()), self.axes
+        if len(shape) in (axes + 1, axes + 2) and shape[-1 - axes] == self.in_channels:
+            return error
+        size = self.kernel_size if axes > 1 else self.kernel_size[0]
+        name = f"{type(self).__name__}({self.in_channels}, {self.out_channels}, {size})"
+        return shape_error(name, f"(N, {self.in_channels}, {PICTURES[axes]})", x)
 
-    def forward_relu(self, x: Tensor) -> Tensor:
-        """max(forward(x), 0) in one operation: what Sequential runs for a ReLU that follows."""
-        return self._run(ops.conv2d_relu, x)
+    def extra_repr(self) -> str:
+        none, one = (0,) * self.axes, (1,) * self.axes
+        parts = [f"{self.in_channels}, {self.out_channels}"]
+        parts += [f"kernel_size={self.kernel_size}", f"stride={self.stride}"]
+        if self.padding != none:
+            parts.append(f"padding={self.padding}")
+        if self.dilation != one:
+            parts.append(f"dilation={self.dilation}")
+        if getattr(self, "output_padding", none) != none:
+            parts.append(f"output_padding={self.output_padding}")
+        if self.groups != 1:
+            parts.append(f"groups={self.groups}")
+        if self.bias is None:
+            parts.append("bias=False")
+        if self.padding_mode != "zeros":
+            parts.append(f"padding_mode={self.padding_mode}")
+        return ", ".join(parts)
+
+
+class Convolutional(Windows):
+    """y = b + Σ x·w over a window that slides over x: Conv1d, Conv2d and Conv3d."""
+
+    operation: Any
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        name = type(self).__name__
+        if padding_mode not in _MODES:
+            raise ArgumentError(
+                f"{name}: padding_mode is one of {', '.join(_MODES)}; got {padding_mode!r:.60}"
+            )
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            raise ArgumentError(
+                f'{name}: padding is a number, one for each axis, "same" or "valid"; '
+                f"got {padding!r:.60}"
+            )
+        channels = in_channels, out_channels
+        self._set_up(*channels, kernel_size, stride, padding, dilation, groups, padding_mode)
+        if padding == "same" and self.stride != (1,) * self.axes:
+            raise ArgumentError(f'{name}: padding="same" needs stride 1; got {self.stride}')
+        weight = (out_channels, in_channels // groups, *self.kernel_size)
+        self._make_parameters(weight, bias, device, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, …) → (N, out_channels, …), and the same without N."""
+        return self._run(type(self).operation, x)
 
     def _run(self, operation: Any, x: Tensor) -> Tensor:
         try:
+            x, padding = self._padded(x)
             return operation(
                 x,
                 self.weight,
                 self.bias,
                 stride=self.stride,
-                padding=self.padding,
+                padding=padding,
                 dilation=self.dilation,
                 groups=self.groups,
             )
-        except MinidlError:
-            shape = getattr(x, "shape", ())
-            if len(shape) in (3, 4) and shape[-3] == self.in_channels:
-                raise
-        name = f"Conv2d({self.in_channels}, {self.out_channels}, {self.kernel_size})"
-        raise shape_error(name, f"(N, {self.in_channels}, H, W)", x)
+        except MinidlError as error:
+            raise self._explained(x, error) from None
 
-    def extra_repr(self) -> str:
-        parts = [f"{self.in_channels}, {self.out_channels}"]
-        parts += [f"kernel_size={self.kernel_size}", f"stride={self.stride}"]
-        if self.padding != (0, 0):
-            parts.append(f"padding={self.padding}")
-        if self.dilation != (1, 1):
-            parts.append(f"dilation={self.dilation}")
-        if self.groups != 1:
-            parts.append(f"groups={self.groups}")
-        if self.bias is None:
-            parts.append("bias=False")
-        return ", ".join(parts)
+    def _padded(self, x: Any) -> tuple[Any, Lengths]:
+        """x with what the operation does not do itself around it, and the zeros it does."""
+        none = (0,) * self.axes
+        if self.padding == "valid":
+            return x, none
+        before = after = self.padding
+        if before == "same":
+            spans = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+            before, after = tuple(n // 2 for n in spans), tuple(n - n // 2 for n in spans)
+        if self.padding_mode == "zeros" and before == after:
+            return x, before
+        if len(getattr(x, "shape", ())) not in (self.axes + 1, self.axes + 2):
+            return x, none  # which the operation refuses
+        pairs = zip(reversed(before), reversed(after), strict=True)
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+        return ops.pad(x, [n for pair in pairs for n in pair], mode), none
+
+
+class Conv1d(Convolutional):
+    """y[n, o, i] = b[o] + Σ x[n, c, …]·w[o, c, a] over a window that slides over x.
+
+    weight (out_channels, in_channels / groups, kernel_size) and bias (out_channels,) begin uniform
+    in ±1/√(fan in), as in PyTorch.  The settings are those of Conv2d.
+    """
+
+    axes, operation = 1, ops.conv1d
+
+
+class Conv2d(Convolutional):
+    """y[n, o, i, j] = b[o] + Σ x[n, c, …]·w[o, c, a, b] over a window that slides over x.
+
+    weight (out_channels, in_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
+    in ±1/√(fan in), as in PyTorch.  `minidl.conv2d` says what the settings mean.
+
+    padding         also "valid", for none, or "same": as much as makes y as large as x, with
+                    stride 1; what is odd of it lies behind
+    padding_mode    what there is: "zeros", or of x "reflect", "replicate" or "circular", as in
+                    `minidl.pad`
+    """
+
+    axes, operation = 2, ops.conv2d
+
+    def forward_relu(self, x: Tensor) -> Tensor:
+        """max(forward(x), 0) in one operation: what Sequential runs for a ReLU that follows."""
+        return self._run(ops.conv2d_relu, x)
+
+
+class Conv3d(Convolutional):
+    """y[n, o, i, j, k] = b[o] + Σ x[n, c, …]·w[o, c, …] over a window of three axes.
+
+    weight (out_channels, in_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
+    in ±1/√(fan in), as in PyTorch.  The settings are those of Conv2d.
+    """
+
+    axes, operation = 3, ops.conv3d

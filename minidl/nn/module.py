@@ -1,31 +1,14 @@
 """Module: a Python object whose parameters are found by looking at its attributes."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.errors import DTypeError, MinidlError, ShapeError, describe
+from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe
+from minidl.nn.hooks import Hooked
+from minidl.nn.parameter import Buffer, Parameter, destination, move
 from minidl.ops import asarray
-
-
-class Parameter(Tensor):
-    """A tensor that an optimiser is to learn."""
-
-    __slots__ = ()
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(asarray(data).data)
-        self.requires_grad = requires_grad
-
-
-class Buffer(Tensor):
-    """A tensor that belongs to a module's state, but is not learned, such as a running mean."""
-
-    __slots__ = ()
-
-    def __init__(self, data: Any) -> None:
-        super().__init__(asarray(data).data)
 
 
 class StateError(MinidlError, KeyError):
@@ -35,7 +18,20 @@ class StateError(MinidlError, KeyError):
         return str(self.args[0])  # KeyError would show its message in quotes
 
 
-class Module:
+class PartError(MinidlError, AttributeError, KeyError):
+    """A path or a key that leads to no part of the module."""
+
+    __str__ = StateError.__str__
+
+
+class LoadedKeys(NamedTuple):
+    """What `load_state_dict` did not find in the state, and what it found and did not need."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Module(Hooked):
     """The base of layers and networks.
 
     A subclass makes its parameters and parts in `__init__`, as plain attributes (lists, tuples and
@@ -43,13 +39,6 @@ class Module:
     """
 
     training = True
-
-    def __call__(self, *inputs: Any, **settings: Any) -> Any:
-        return self.forward(*inputs, **settings)
-
-    def forward(self, *inputs: Any, **settings: Any) -> Any:
-        """Compute the outputs; every subclass has its own."""
-        raise TypeError(f"{type(self).__name__} has no forward method")
 
     # Its parts, in the order in which they were assigned.
 
@@ -72,30 +61,34 @@ class Module:
             for name, child in self.named_children():
                 yield from child._named_modules(f"{prefix}.{name}" if prefix else name, seen)
 
-    def _named_tensors(self, kind: type[Tensor]) -> Iterator[tuple[str, Any]]:
-        """The tensors of a kind in this module and all inside it; a shared one once."""
+    def _named_tensors(
+        self, kind: type[Tensor], prefix: str, recurse: bool
+    ) -> Iterator[tuple[str, Any]]:
+        """The tensors of a kind in this module, and in all inside it; a shared one once."""
         seen: set[int] = set()
-        for prefix, module in self.named_modules():
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name, tensor in _named(vars(module), kind):
                 if id(tensor) not in seen:
                     seen.add(id(tensor))
-                    yield f"{prefix}.{name}" if prefix else name, tensor
+                    yield f"{path}.{name}" if path else name, tensor
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter with its path: ("fc1.weight", …)."""
-        return self._named_tensors(Parameter)
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter with its path: ("fc1.weight", …); its own only without `recurse`."""
+        return self._named_tensors(Parameter, prefix, recurse)
 
-    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
         """Every buffer with its path."""
-        return self._named_tensors(Buffer)
+        return self._named_tensors(Buffer, prefix, recurse)
 
-    def parameters(self) -> Iterator[Parameter]:
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Every parameter."""
-        return (parameter for _, parameter in self.named_parameters())
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def buffers(self) -> Iterator[Buffer]:
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
         """Every buffer."""
-        return (buffer for _, buffer in self.named_buffers())
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def modules(self) -> Iterator["Module"]:
         """Yield this module and all inside it."""
@@ -112,7 +105,86 @@ class Module:
         function(self)
         return self
 
+    def get_submodule(self, target: str) -> "Module":
+        """The module at a path such as "encoder.0"; "" is this one.  PartError if there is none."""
+        module, rest = self, target
+        while rest:
+            for name, child in _named(vars(module), Module):
+                if f"{rest}.".startswith(f"{name}."):
+                    module, rest = child, rest[len(name) + 1 :]
+                    break
+            else:
+                raise PartError(f"{type(self).__name__} has no module {target!r}")
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path such as "encoder.0.weight"."""
+        return self._tensor_at(target, Parameter)
+
+    def get_buffer(self, target: str) -> Buffer:
+        """The buffer at a path."""
+        return self._tensor_at(target, Buffer)
+
+    def _tensor_at(self, target: str, kind: type[Tensor]) -> Any:
+        for name, tensor in _all_named(self, kind):
+            if name == target:
+                return tensor
+        raise PartError(f"{type(self).__name__} has no {kind.__name__.lower()} {target!r}")
+
+    # Attributes by name: what an assignment does, for names that are computed.
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """`self.name = param`, checked."""
+        self._register(name, param, Parameter)
+
+    def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
+        """`self.name = Buffer(tensor, persistent)`, checked; None stays None.
+
+        Write into a buffer with `self.name[...] = values`: assigned to, it is one no longer.
+        """
+        made = tensor if tensor is None else Buffer(tensor, persistent)
+        self._register(name, made, Buffer)
+
+    def add_module(self, name: str, module: "Module | None") -> None:
+        """`self.name = module`, checked."""
+        self._register(name, module, Module)
+
+    register_module = add_module
+
+    def _register(self, name: str, value: Any, kind: type) -> None:
+        if not isinstance(name, str) or not name or "." in name:
+            raise ArgumentError(f"a name is a text without dots, and not empty; got {name!r}")
+        if not isinstance(value, kind | None):
+            raise DTypeError(f"{name} is to be a {kind.__name__} or None; got {describe(value)}")
+        if not isinstance(getattr(self, name, None), kind | None):
+            raise ArgumentError(f"{type(self).__name__} has another attribute {name!r}")
+        setattr(self, name, value)
+
     # How it runs.
+
+    def to(self, *where: Any, device: str | None = None, dtype: Any = None) -> Self:
+        """Move all parameters and buffers to a device, and those of floats to a float dtype.
+
+        where    a dtype, a device, both, or a tensor that has them: `to("float64")`, `to("cpu")`
+
+        The tensors stay the same objects; make optimisers afterwards, as they keep arrays beside.
+        """
+        device, dtype = destination(where, device, dtype)
+        for tensor in (*self.parameters(), *self.buffers()):
+            move(tensor, device, dtype)
+        return self
+
+    def float(self) -> Self:
+        """Compute in float32."""
+        return self.to("float32")
+
+    def double(self) -> Self:
+        """Compute in float64."""
+        return self.to("float64")
+
+    def half(self) -> Self:
+        """Compute in float16."""
+        return self.to("float16")
 
     def train(self, training: bool = True) -> Self:
         """Run as in training (dropout drops), or not; and so all modules inside."""
@@ -140,14 +212,13 @@ class Module:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers by path, sharing their memory; a shared tensor under each name."""
-        state = {name: tensor.detach() for name, tensor in _named(vars(self), Parameter | Buffer)}
+        own = _named(vars(self), Parameter | Buffer)
+        state = {name: x.detach() for name, x in own if getattr(x, "persistent", True)}
         for prefix, child in _named(vars(self), Module):
             state.update({f"{prefix}.{name}": x for name, x in child.state_dict().items()})
         return state
 
-    def load_state_dict(
-        self, state: Mapping[str, Any], strict: bool = True
-    ) -> tuple[list[str], list[str]]:
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadedKeys:
         """Copy values into parameters and buffers; the names missing from `state`, and unexpected.
 
         With `strict`, missing and unexpected names are an error.  Wrong shapes always are.  On an
@@ -172,7 +243,7 @@ class Module:
         with no_grad():
             for name, value in given.items():
                 own[name][...] = value
-        return missing, unexpected
+        return LoadedKeys(missing, unexpected)
 
     # How it looks.
 
@@ -197,6 +268,14 @@ def _named(attributes: Mapping[str, Any], kind: Any) -> Iterator[tuple[str, Any]
             inside = value if isinstance(value, dict) else dict(enumerate(value))
             for path, found in _named(inside, kind):
                 yield f"{name}.{path}", found
+
+
+def _all_named(module: Module, kind: Any) -> Iterator[tuple[str, Any]]:
+    """The values of a kind in a module and all inside it, under each of their paths."""
+    yield from _named(vars(module), kind)
+    for prefix, child in _named(vars(module), Module):
+        for name, value in _all_named(child, kind):
+            yield f"{prefix}.{name}", value
 
 
 def _value(name: str, value: Any, own: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from minidl import ops
 from minidl.autograd import inplace
+from minidl.autograd.checkpoint import once
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, ShapeError
 from minidl.nn import init
@@ -86,7 +87,7 @@ class _BatchNorm(_Norm):
             )
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
         if self.running_mean is not None:
-            self._track(mean, var, count)
+            once(self._track, mean, var, count)  # and not when checkpoint runs it again
         return y
 
     def _track(self, mean: Tensor, var: Tensor, count: int) -> None:

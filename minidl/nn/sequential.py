@@ -1,21 +1,24 @@
 """One module after another."""
 
-from collections.abc import Callable, Iterator
-from itertools import zip_longest
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count, zip_longest
+from typing import Any, Self
 
-from minidl.errors import DTypeError, describe
+from minidl.errors import BoundsError, DTypeError, describe
 from minidl.nn.activation import ReLU
 from minidl.nn.module import Module
 from minidl.nn.pool import MaxPool2d
 
 
 class Sequential(Module):
-    """One module after another; their names are "0", "1" and so on."""
+    """One module after another; their names are "0", "1" and so on, or the keys of a dict."""
 
-    def __init__(self, *modules: Module) -> None:
-        for module in modules:
-            self.append(module)
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            for name, module in modules[0].items():
+                self.add_module(name, self._checked(module))
+        else:
+            self.extend(modules)
 
     def forward(self, x: Any) -> Any:
         """The last module's output.
@@ -28,12 +31,30 @@ class Sequential(Module):
             x = step(x)
         return x
 
-    def append(self, module: Module) -> "Sequential":
+    def append(self, module: Module) -> Self:
         """Add a module at the end."""
-        if not isinstance(module, Module):
-            raise DTypeError(f"Sequential: is made of modules; got {describe(module)}")
-        setattr(self, str(len(self)), module)
+        parts = self._parts()
+        name = next(str(i) for i in count(len(parts)) if str(i) not in parts)
+        setattr(self, name, self._checked(module))
         return self
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Add several modules at the end."""
+        for module in modules:
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> Self:
+        """Put a module before that of this index; the names become "0", "1" and so on."""
+        modules = list(self)
+        modules.insert(index, self._checked(module))
+        return self._renumber(modules)
+
+    def pop(self, index: int | slice) -> Any:
+        """Take out a module; the names become "0", "1" and so on."""
+        found = self[index]
+        del self[index]
+        return found
 
     def __iter__(self) -> Iterator[Module]:
         return (part for part in vars(self).values() if isinstance(part, Module))
@@ -41,9 +62,43 @@ class Sequential(Module):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __getitem__(self, index: int | slice) -> Module:
-        modules = list(self)[index]
-        return Sequential(*modules) if isinstance(index, slice) else modules
+    def __getitem__(self, index: int | slice) -> Any:
+        """The module of an index; of a slice, a Sequential in which they keep their names."""
+        if isinstance(index, slice):
+            return Sequential(dict(list(self._parts().items())[index]))
+        return list(self)[index]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        setattr(self, self._name_of(index), self._checked(module))
+
+    def __delitem__(self, index: int | slice) -> None:
+        modules = list(self)
+        if not isinstance(index, slice):
+            self._name_of(index)
+        del modules[index]
+        self._renumber(modules)
+
+    def __add__(self, other: "Sequential") -> "Sequential":
+        return Sequential(*self, *other)
+
+    def _parts(self) -> dict[str, Module]:
+        return {name: part for name, part in vars(self).items() if isinstance(part, Module)}
+
+    def _name_of(self, index: int) -> str:
+        names = list(self._parts())
+        if not isinstance(index, int) or not -len(names) <= index < len(names):
+            raise BoundsError(f"Sequential: has {len(names)} modules; got index {index!r}")
+        return names[index]
+
+    def _renumber(self, modules: Iterable[Module]) -> Self:
+        for name in self._parts():
+            delattr(self, name)
+        return self.extend(modules)
+
+    def _checked(self, module: Any) -> Module:
+        if not isinstance(module, Module):
+            raise DTypeError(f"Sequential: is made of modules; got {describe(module)}")
+        return module
 
 
 def _steps(modules: list[Module]) -> Iterator[Callable[[Any], Any]]:
@@ -67,5 +122,5 @@ def _can_end_in_relu(layer: Module) -> bool:
 
 
 def _plain(module: Module | None, kind: type[Module]) -> bool:
-    """Whether it is one of exactly this class, and nobody has put another `forward` into it."""
-    return type(module) is kind and "forward" not in vars(module)
+    """Whether it is one of exactly this class, with its own `forward`, and without hooks."""
+    return type(module) is kind and "forward" not in vars(module) and not module._hooks

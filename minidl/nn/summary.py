@@ -10,7 +10,7 @@ from typing import Any
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, MinidlError, describe
-from minidl.nn.conv import Conv2d
+from minidl.nn.conv import Convolutional
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
@@ -222,7 +222,7 @@ def _products(module: Module, output: Any) -> int:
     return 0
 
 
-_BY_ROWS = Conv2d, Linear  # each number of the output is made with a row, weight[i]
+_BY_ROWS = Convolutional, Linear  # each number of the output is made with a row, weight[i]
 _SCALING = BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm  # and here with a single weight
 
 

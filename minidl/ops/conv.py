@@ -18,7 +18,7 @@ a matrix of channels and positions (i, j), and its weights are a matrix of outpu
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.backends.window import Convolution, convolution
+from minidl.backends.window import Convolution, convolution, transposed
 from minidl.errors import ShapeError
 from minidl.ops.window import padded, taps
 
@@ -82,6 +82,20 @@ def _weight_gradient(xp, x, dy, at: Convolution):
     return xp.permute_dims(xp.reshape(xp.stack(by_place, axis=0), shape), (2, 3, 0, 1))
 
 
+def _with_bias(xp, y, bias):
+    """y + b, a number for each channel."""
+    if bias is None:
+        return y
+    if bias.shape != (y.shape[-3],):
+        raise ShapeError(f"needs a bias of shape {(y.shape[-3],)}; got {bias.shape}")
+    return y + xp.reshape(bias, (bias.shape[0], 1, 1))
+
+
+def _bias_gradient(xp, dy):
+    """db: the sums over all axes but that of the channels."""
+    return xp.sum(dy, axis=(*range(dy.ndim - 3), -2, -1), keepdims=False)
+
+
 @primitive
 def conv2d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
     """y = Σ x·w + b over a window that slides over the picture, as written at the top of this file.
@@ -91,15 +105,39 @@ def conv2d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
     """
     at = convolution("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
     y = _correlate(xp, x, weight, at)
-    if bias is not None:
-        if bias.shape != weight.shape[:1]:
-            raise ShapeError(f"needs a bias of shape {weight.shape[:1]}; got {bias.shape}")
-        y = y + xp.reshape(bias, (bias.shape[0], 1, 1))
-    others = (*range(x.ndim - 3), -2, -1)  # all axes but that of the channels
-    return y, (
+    return _with_bias(xp, y, bias), (
         lambda dy: _input_gradient(xp, dy, weight, at),
         lambda dy: _weight_gradient(xp, x, dy, at),
-        lambda dy: xp.sum(dy, axis=others, keepdims=False),
+        lambda dy: _bias_gradient(xp, dy),
+    )
+
+
+@primitive
+def conv_transpose2d(
+    xp,
+    x,
+    weight,
+    bias=None,
+    /,
+    stride=1,
+    padding=0,
+    output_padding=0,
+    groups=1,
+    dilation=1,
+):
+    """y = ∂T/∂x for z = x, plus b: each x spreads over a window of y; conv2d turned round.
+
+    x: (N, C, H, W) or (C, H, W), weight: (C, O / groups, KH, KW), bias: (O,), y: (N, O, …).
+    Along each axis y has (length − 1)·stride − 2·padding + dilation·(window − 1) + 1 +
+    output_padding places.  Zeiler et al., Deconvolutional Networks, 2010.
+    """
+    settings = stride, padding, output_padding, groups, dilation
+    at = transposed("conv_transpose2d", x.shape, weight.shape, *settings)
+    y = _input_gradient(xp, x, weight, at)
+    return _with_bias(xp, y, bias), (
+        lambda dy: _correlate(xp, dy, weight, at),
+        lambda dy: _weight_gradient(xp, dy, x, at),
+        lambda dy: _bias_gradient(xp, dy),
     )
 
 

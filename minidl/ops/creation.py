@@ -38,8 +38,11 @@ def asarray(
         result = manipulation.astype(result, dtype)
     if device is not None:
         result = manipulation.to_device(result, device)
-    if copy is False and result is not x:
-        raise ArgumentError("asarray: this dtype or device needs a copy, which copy=False forbids")
+    if copy is False and (result is not x or not _shares(x, obj)):
+        raise ArgumentError(
+            f"asarray: {describe(obj)} as {result.dtype} on {result.device!r} needs a copy, which "
+            "copy=False forbids"
+        )
     if copy and result is x:
         result = manipulation.copy(x)
     return result.requires_grad_() if requires_grad else result
@@ -71,6 +74,12 @@ def _array(obj: Any, dtype: np.dtype | None) -> Any:
     return array if dtype is None else array.astype(dtype)
 
 
+def _shares(x: Tensor, obj: Any) -> bool:
+    """Whether a tensor made of this has its memory, as numbers and lists do not."""
+    foreign = backend_of(obj) is None and hasattr(obj, "__dlpack__")
+    return x is obj or x.data is obj or foreign
+
+
 def _holds_arrays(obj: Any) -> bool:
     """Whether nested sequences hold arrays, which bring a dtype of their own."""
     while isinstance(obj, list | tuple) and obj:
@@ -97,35 +106,78 @@ def full(
     return Tensor(array).requires_grad_(requires_grad)
 
 
-def zeros(shape: int | Sequence[int], *, dtype: Any = None, **where: Any) -> Tensor:
+def zeros(
+    shape: int | Sequence[int],
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """0 everywhere."""
-    return full(shape, 0, dtype=dtypes.default_float if dtype is None else dtype, **where)
+    dtype = dtypes.default_float if dtype is None else dtype
+    return full(shape, 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def ones(shape: int | Sequence[int], *, dtype: Any = None, **where: Any) -> Tensor:
+def ones(
+    shape: int | Sequence[int],
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """1 everywhere."""
-    return full(shape, 1, dtype=dtypes.default_float if dtype is None else dtype, **where)
+    dtype = dtypes.default_float if dtype is None else dtype
+    return full(shape, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def empty(shape: int | Sequence[int], *, dtype: Any = None, **where: Any) -> Tensor:
+def empty(
+    shape: int | Sequence[int],
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Zeros: no tensor shows memory that nobody wrote."""
-    return zeros(shape, dtype=dtype, **where)
+    return zeros(shape, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def full_like(x: Tensor, /, fill_value: Any, *, dtype: Any = None, **where: Any) -> Tensor:
+def full_like(
+    x: Tensor,
+    /,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`fill_value` everywhere, in the shape, dtype and device of x."""
-    where.setdefault("device", asarray(x).device)
-    return full(x.shape, fill_value, dtype=x.dtype if dtype is None else dtype, **where)
+    dtype = x.dtype if dtype is None else dtype
+    device = asarray(x).device if device is None else device
+    return full(x.shape, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def zeros_like(x: Tensor, /, **settings: Any) -> Tensor:
+def zeros_like(
+    x: Tensor,
+    /,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """0 everywhere, in the shape, dtype and device of x."""
-    return full_like(x, 0, **settings)
+    return full_like(x, 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def ones_like(x: Tensor, /, **settings: Any) -> Tensor:
+def ones_like(
+    x: Tensor,
+    /,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """1 everywhere, in the shape, dtype and device of x."""
-    return full_like(x, 1, **settings)
+    return full_like(x, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def arange(
@@ -155,21 +207,30 @@ def linspace(
     num: int,
     *,
     dtype: Any = None,
+    device: str | None = None,
     endpoint: bool = True,
-    **where: Any,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`num` numbers at equal distances from start to stop."""
     values = np.linspace(start, stop, num, endpoint=endpoint)
-    return asarray(values, dtype=dtypes.default_float if dtype is None else dtype, **where)
+    dtype = dtypes.default_float if dtype is None else dtype
+    return asarray(values, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def eye(
-    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, **where: Any
+    n_rows: int,
+    n_cols: int | None = None,
+    /,
+    *,
+    k: int = 0,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """1 on the k-th diagonal, 0 elsewhere."""
-    return asarray(
-        np.eye(n_rows, n_cols, k), dtype=dtypes.default_float if dtype is None else dtype, **where
-    )
+    dtype = dtypes.default_float if dtype is None else dtype
+    values = np.eye(n_rows, n_cols, k)
+    return asarray(values, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:

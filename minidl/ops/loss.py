@@ -2,51 +2,106 @@
 
 from minidl.autograd.primitive import composite
 from minidl.errors import ArgumentError, DTypeError, ShapeError
-
-
-def _reduce(xp, losses, reduction):
-    if reduction == "mean":
-        return xp.mean(losses)
-    if reduction == "sum":
-        return xp.sum(losses)
-    if reduction == "none":
-        return losses
-    raise ArgumentError(f'reduction is "mean", "sum" or "none"; got {reduction!r}')
+from minidl.ops import loss_parts as parts
 
 
 @composite
-def cross_entropy(xp, logits, target, /, *, reduction="mean"):
+def cross_entropy(
+    xp,
+    logits,
+    target,
+    /,
+    weight=None,
+    *,
+    ignore_index=-100,
+    reduction="mean",
+    label_smoothing=0.0,
+):
     """−log softmax(logits)[target]: how surprised the prediction is by the truth.
 
     logits    (C,), (N, C) or (N, C, …): scores of C classes, before any softmax
     target    the same shape without C: integers 0 … C − 1; or the shape of logits: probabilities
+    weight    (C,): what a loss counts by its class; the mean is divided by the weights of the
+              targets, or, if these are probabilities, by their number
+    ignore_index       a class number that does not count; if there is no other, the mean is NaN
+    label_smoothing    the share ε of the target that goes to all classes alike, so that the loss
+                       is −(1 − ε)·w·log p[target] − ε/C·Σ w·log p.  Szegedy et al. 2016
+
+    Raises BoundsError for a class number outside 0 … C − 1.
     """
-    axis = min(1, logits.ndim - 1)
-    if not logits.ndim:
-        raise ShapeError("cross_entropy: needs logits of shape (C,), (N, C) or (N, C, …); got ()")
+    axis = _class_axis("logits", logits, target)
+    if not 0 <= label_smoothing <= 1:
+        raise ArgumentError(f"label_smoothing is a number from 0 to 1; got {label_smoothing!r}")
     log_p = xp.log_softmax(logits, axis=axis)
-    if target.shape == logits.shape and target.dtype.kind == "f":
-        losses = -xp.sum(log_p * target, axis=axis)
-    else:
-        needs = (*logits.shape[:axis], *logits.shape[axis + 1 :])
-        if target.shape != needs:
-            raise ShapeError(
-                f"cross_entropy: logits of shape {logits.shape} need class numbers of shape "
-                f"{needs}, or probabilities of shape {logits.shape}; got {target.shape}"
-            )
-        if target.dtype.kind not in "iu":
-            raise DTypeError(f"cross_entropy: class numbers are integers; got {target.dtype}")
-        chosen = xp.expand_dims(xp.check_indices(target, logits.shape[axis]), axis=axis)
-        losses = -xp.squeeze(xp.take_along_axis(log_p, chosen, axis=axis), axis)
-    return _reduce(xp, losses, reduction)
+    if target.shape != logits.shape or target.dtype.kind != "f":
+        return _of_classes(xp, log_p, target, weight, ignore_index, reduction, label_smoothing)
+    if ignore_index >= 0:
+        raise ArgumentError(f"ignore_index={ignore_index} needs class numbers; got probabilities")
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / logits.shape[axis]
+    if weight is not None:
+        target = target * _along(xp, weight, log_p, axis)
+    return parts.reduced(xp, -xp.sum(log_p * target, axis=axis), reduction)
 
 
 @composite
-def mse_loss(xp, prediction, target, /, *, reduction="mean"):
-    """(prediction − target)², the squared error."""
-    if prediction.shape != target.shape:
+def nll_loss(xp, log_p, target, /, weight=None, *, ignore_index=-100, reduction="mean"):
+    """−log p[target], of logarithms of probabilities: (C,), (N, C) or (N, C, …).
+
+    target, weight and ignore_index are those of cross_entropy, with class numbers only.
+    """
+    _class_axis("log_p", log_p, target)
+    return _of_classes(xp, log_p, target, weight, ignore_index, reduction)
+
+
+@composite
+def mse_loss(xp, prediction, target, /, *, reduction="mean", weight=None):
+    """(prediction − target)², the squared error.
+
+    weight    of the same shape: factors of the errors, whose mean is divided by the sum of them
+    """
+    parts.check_same_shape(prediction, target)
+    losses = xp.square(prediction - target)
+    if weight is None:
+        return parts.reduced(xp, losses, reduction)
+    weight = parts.of_same_shape(xp, weight, losses)
+    return parts.reduced(xp, losses * weight, reduction, total=xp.sum(weight))
+
+
+def _of_classes(xp, log_p, target, weight, ignore_index, reduction, smoothing=0):
+    """−w[target]·log p[target], where the target counts; `smoothing` as in cross_entropy."""
+    axis = min(1, log_p.ndim - 1)
+    needs = (*log_p.shape[:axis], *log_p.shape[axis + 1 :])
+    if target.shape != needs:
         raise ShapeError(
-            f"mse_loss: prediction {prediction.shape} and target {target.shape} must have the "
-            "same shape; broadcasting them would count errors twice"
+            f"scores of shape {log_p.shape} need class numbers of shape {needs}, or, in "
+            f"cross_entropy, probabilities of shape {log_p.shape}; got {target.shape}"
         )
-    return _reduce(xp, xp.square(prediction - target), reduction)
+    if target.dtype.kind not in "iu":
+        raise DTypeError(f"class numbers are integers; got {target.dtype}")
+    target = target if target.dtype == "int64" else xp.astype(target, "int64")
+    counted = target != ignore_index
+    target = parts.checked_classes(xp, xp.where(counted, target, 0), log_p.shape[axis])
+    chosen = xp.take_along_axis(log_p, xp.expand_dims(target, axis=axis), axis=axis)
+    losses, total = -xp.squeeze(chosen, axis), counted
+    if weight is not None:
+        own = xp.take(parts.of_classes(xp, weight, log_p, axis), target, axis=0)
+        losses, total = losses * own, xp.where(counted, own, 0)
+    if smoothing:
+        every = log_p if weight is None else log_p * _along(xp, weight, log_p, axis)
+        losses = (1 - smoothing) * losses - smoothing * xp.mean(every, axis=axis)
+    return parts.reduced(xp, xp.where(counted, losses, 0), reduction, total=xp.sum(total))
+
+
+def _class_axis(name, scores, target):
+    """The axis of the classes."""
+    parts.check_tensors(scores, target)
+    if not scores.ndim:
+        raise ShapeError(f"needs {name} of shape (C,), (N, C) or (N, C, …); got ()")
+    return min(1, scores.ndim - 1)
+
+
+def _along(xp, weight, scores, axis):
+    """The weights of the classes, with axes of length 1 in place of the other axes."""
+    weight = parts.of_classes(xp, weight, scores, axis)
+    return xp.reshape(weight, (-1,) + (1,) * (scores.ndim - 1 - axis))

@@ -2,15 +2,27 @@
 
 import math
 
+from minidl.autograd.inplace import buffer_of
 from minidl.autograd.primitive import composite, primitive
 from minidl.dtypes import ANY, dtype_of
-from minidl.errors import DTypeError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError
 
 
 @primitive(None)
-def reshape(xp, x, /, shape):
-    """The elements in order in another shape, of which one length may be −1: what is left."""
-    return xp.reshape(x, shape), lambda dy: xp.reshape(dy, x.shape)
+def reshape(xp, x, /, shape, *, copy=None):
+    """The elements in order in another shape, of which one length may be −1: what is left.
+
+    copy    True: of its own memory; False: an error if it cannot share that of x; None: either
+    """
+    y = xp.reshape(x, shape)
+    if copy is False and _buffer(y) is not _buffer(x):
+        raise ArgumentError(f"{x.shape} as {shape} needs a copy, which copy=False forbids")
+    return xp.astype(y, y.dtype) if copy else y, lambda dy: xp.reshape(dy, x.shape)
+
+
+def _buffer(x):
+    """The memory of a tensor or an array."""
+    return buffer_of(x.data if hasattr(x, "edge") else x)
 
 
 @composite
@@ -42,7 +54,7 @@ def matrix_transpose(xp, x, /):
 
 
 @primitive(None)
-def expand_dims(xp, x, /, *, axis=0):
+def expand_dims(xp, x, /, axis=0):
     """New axes of length 1 at these places of the result."""
     return xp.expand_dims(x, axis=axis), lambda dy: xp.reshape(dy, x.shape)
 
@@ -66,12 +78,19 @@ def flip(xp, x, /, *, axis=None):
 
 
 @primitive(None)
-def astype(xp, x, /, dtype):
-    """A copy in another dtype; the gradient returns in that of x."""
+def astype(xp, x, /, dtype, *, copy=True, device=None):
+    """A copy in another dtype, on another device; the gradient returns in that of x.
+
+    copy    False: the memory of x itself where dtype and device are those of x
+    """
     dtype = dtype_of(dtype, "astype")
+    home = getattr(xp, "name", None) or x.device
     if x.dtype.kind == "c" and dtype.kind != "c":
         raise DTypeError(f"{x.dtype} numbers are not made {dtype}: their imaginary part would go")
-    return xp.astype(x, dtype), lambda dy: dy
+    y = xp.astype(x, dtype) if copy or x.dtype != dtype else x
+    if device in (None, home):
+        return y, lambda dy: dy
+    return xp.to_device(y, device), lambda dy: xp.to_device(dy, home)
 
 
 @primitive(None)

@@ -6,9 +6,18 @@ from typing import Any
 from minidl.autograd import inplace
 from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
-from minidl.dtypes import bool_
-from minidl.errors import DTypeError, GradientError, ShapeError, describe
-from minidl.ops import activation, creation, elementwise, indexing, linalg, manipulation, reduction
+from minidl.errors import DTypeError, GradientError, ShapeError
+from minidl.ops import (
+    activation,
+    bitwise,
+    creation,
+    elementwise,
+    indexing,
+    linalg,
+    manipulation,
+    numbers,
+    reduction,
+)
 
 
 def _reflected(operation: Callable) -> Callable:
@@ -77,21 +86,6 @@ def _transposed(x: Tensor) -> Tensor:
     return manipulation.matrix_transpose(x)
 
 
-def _of_bools(operation: Callable) -> Callable:
-    """For `&`, `|`, `^` and `~`, which are logical here; on integers they would mean their bits."""
-
-    def logical(*inputs: Any) -> Tensor:
-        if not all(isinstance(x, bool) or getattr(x, "dtype", None) == bool_ for x in inputs):
-            raise DTypeError(
-                f"&, |, ^ and ~ are of bools; got {', '.join(map(describe, inputs))}; compare "
-                f"first (x != 0), or call {operation.__name__}"
-            )
-        return operation(*inputs)
-
-    logical.__name__ = operation.__name__
-    return logical
-
-
 # These can stand on the right of something else (2 - x), and write in place (x -= 2).
 BINARY = {
     "add": elementwise.add,
@@ -102,9 +96,11 @@ BINARY = {
     "mod": elementwise.remainder,
     "pow": elementwise.pow,
     "matmul": linalg.matmul,
-    "and": _of_bools(elementwise.logical_and),
-    "or": _of_bools(elementwise.logical_or),
-    "xor": _of_bools(elementwise.logical_xor),
+    "and": bitwise.bitwise_and,
+    "or": bitwise.bitwise_or,
+    "xor": bitwise.bitwise_xor,
+    "lshift": bitwise.bitwise_left_shift,
+    "rshift": bitwise.bitwise_right_shift,
 }
 OTHERS = {
     "eq": elementwise.equal,
@@ -115,7 +111,8 @@ OTHERS = {
     "ge": elementwise.greater_equal,
     "neg": elementwise.negative,
     "abs": elementwise.abs,
-    "invert": _of_bools(elementwise.logical_not),
+    "pos": numbers.positive,
+    "invert": bitwise.bitwise_invert,
     "getitem": indexing.getitem,
     "setitem": _setitem,
 }
@@ -123,7 +120,7 @@ METHODS = {
     elementwise: "abs square sqrt exp log sin cos tanh clip floor round",
     reduction: "sum mean var std max min all any argmax argmin logsumexp",
     activation: "relu sigmoid softmax log_softmax",
-    manipulation: "astype copy squeeze permute_dims flatten to_device",
+    manipulation: "astype copy squeeze permute_dims flatten",
 }
 
 

@@ -6,7 +6,7 @@ axes, or two; the stride is the size of the window if it is left out.
 
 from minidl.autograd.primitive import composite
 from minidl.backends import pooling
-from minidl.ops.window import padded, taps
+from minidl.ops.window import largest, padded, taps
 
 
 def _views(xp, x, rows, columns):
@@ -64,13 +64,7 @@ def max_pool2d(
     rows, columns = pooling.windows("max_pool2d", x.shape, *geometry)
     *batch, height, width = x.shape
     places, flat = _places(xp, x, rows, columns), xp.reshape(x, (*batch, height * width))
-    seen = flat[..., places]
-    equal = seen == xp.max(seen, axis=-3, keepdims=True)
-    first_of_equals = xp.min(xp.where(equal, places, height * width), axis=-3)
-    last_nan = xp.max(xp.where(seen != seen, places, -1), axis=-3)
-    indices = xp.where(last_nan < 0, first_of_equals, last_nan)
-    flat_indices = xp.reshape(indices, (*batch, rows.count * columns.count))
-    y = xp.reshape(xp.take_along_axis(flat, flat_indices, axis=-1), indices.shape)
+    y, indices = largest(xp, flat, places)
     return (y, indices) if return_indices else y
 
 

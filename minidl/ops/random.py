@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl import dtypes
+from minidl.autograd.checkpoint import once
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError
@@ -34,6 +35,9 @@ class Generator:
 
     def key(self, size: int) -> tuple[int, int]:
         """A key (seed, offset) for `size` numbers that nobody else gets."""
+        return once(self._take, size)
+
+    def _take(self, size: int) -> tuple[int, int]:
         with self._lock:
             key = self.seed, self.offset
             self.offset += (size + 1) // 2  # a block of Philox gives two numbers

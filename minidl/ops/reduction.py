@@ -7,7 +7,7 @@ place, with length 1.
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.dtypes import ANY, NUMBER
+from minidl.dtypes import ANY, NUMBER, dtype_of
 
 
 def _axes(axis, ndim):
@@ -19,14 +19,21 @@ def _restore(xp, y, axis, keepdims, ndim):
     return y if keepdims else xp.expand_dims(y, axis=tuple(_axes(axis, ndim)))
 
 
+def _cast(xp, x, dtype):
+    """x in this dtype; None leaves it as it is."""
+    if dtype is None or x.dtype == (dtype := dtype_of(dtype)):
+        return x
+    return xp.astype(x, dtype)
+
+
 @primitive(ANY)
-def sum(xp, x, /, *, axis=None, keepdims=False):
+def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
     """y = Σ x;   dx = dy, at every place.  Bools and integers give int64."""
 
     def dx(dy):
         return xp.broadcast_to(_restore(xp, dy, axis, keepdims, x.ndim), x.shape)
 
-    return xp.sum(x, axis=axis, keepdims=keepdims), dx
+    return _cast(xp, xp.sum(_cast(xp, x, dtype), axis=axis, keepdims=keepdims), dtype), dx
 
 
 @primitive

@@ -1,5 +1,7 @@
 """Windows that slide over pictures: what each of their places sees."""
 
+import math
+
 
 def padded(xp, x, before, after=None):
     """x with zeros around its last two axes: `before` (top, left), `after` (bottom, right).
@@ -26,3 +28,19 @@ def taps(window, stride, dilation, output):
         for k, s, d, n in zip(window, stride, dilation, output, strict=True)
     )
     return [(..., row, column) for row in rows for column in columns]
+
+
+def largest(xp, x, places):
+    """The largest x that each window sees, and its place: of equals the first, of NaNs the last.
+
+    x: (…, L), places: (K, *output), the numbers of the places that each window sees.
+    """
+    axis = -places.ndim
+    seen = x[..., places]
+    equal = seen == xp.max(seen, axis=axis, keepdims=True)
+    first_of_equals = xp.min(xp.where(equal, places, x.shape[-1]), axis=axis)
+    last_nan = xp.max(xp.where(seen != seen, places, -1), axis=axis)
+    indices = xp.where(last_nan < 0, first_of_equals, last_nan)
+    flat_indices = xp.reshape(indices, (*x.shape[:-1], math.prod(places.shape[1:])))
+    y = xp.take_along_axis(x, flat_indices, axis=-1)
+    return xp.reshape(y, indices.shape), indices

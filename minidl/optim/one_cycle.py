@@ -1,15 +1,13 @@
 """OneCycleLR: up to a large rate and down to almost none, once."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from minidl.errors import ArgumentError
 from minidl.optim.checks import check_choice, check_count, check_fraction, check_not_negative
+from minidl.optim.cycling import CyclingScheduler
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import LRScheduler, annealed, groups_of
+from minidl.optim.schedule import between, for_each, groups_of
 
 
-class OneCycleLR(LRScheduler):
+class OneCycleLR(CyclingScheduler):
     """lr from max_lr / div_factor up to max_lr, and down to a final_div_factor-th of the first.
 
     Momentum, or β₁, goes the other way: from max_momentum down to base_momentum, and back.
@@ -52,14 +50,11 @@ class OneCycleLR(LRScheduler):
         self.total_steps, self.pct_start, self.three_phase = total_steps, pct_start, three_phase
         self.anneal_strategy, self.cycle_momentum = anneal_strategy, cycle_momentum
         groups = groups_of("OneCycleLR", optimizer)
-        self.max_lrs = _for_each("max_lr", max_lr, groups)
-        self.max_momentums = _for_each("max_momentum", max_momentum, groups)
-        self.base_momentums = _for_each("base_momentum", base_momentum, groups)
+        self.optimizer = optimizer
+        self.max_lrs = for_each("OneCycleLR", "max_lr", max_lr, groups)
+        self.max_momentums = for_each("OneCycleLR", "max_momentum", max_momentum, groups)
+        self.base_momentums = for_each("OneCycleLR", "base_momentum", base_momentum, groups)
         self.min_lrs = [lr / div_factor / final_div_factor for lr in self.max_lrs]
-        if cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
-            raise ArgumentError(
-                f"OneCycleLR: {type(optimizer).__name__} has no momentum; use cycle_momentum=False"
-            )
         self.check()
         for group, lr in zip(groups, self.max_lrs, strict=True):
             group["initial_lr"] = lr / div_factor
@@ -70,6 +65,7 @@ class OneCycleLR(LRScheduler):
         check_count("OneCycleLR", vars(self), "total_steps")
         check_fraction("OneCycleLR", vars(self), "pct_start")
         check_choice("OneCycleLR", vars(self), "anneal_strategy", "cos", "linear")
+        super().check()
 
     def _phase(self, step: float) -> tuple[str, str, float]:
         """The level that the phase of this step begins at, the one it ends at, and the way made."""
@@ -85,44 +81,19 @@ class OneCycleLR(LRScheduler):
         end, *levels = phases[-1]
         return *levels, (step - begin) / (end - begin) if end > begin else 1.0
 
-    def _between(self, start: float, end: float, way: float) -> float:
-        cosine = self.anneal_strategy == "cos"
-        return annealed(start, end, way) if cosine else start + (end - start) * way
-
-    def rates(self, step: float) -> list[float]:
+    def rates(self, base_lrs: list[float], step: float) -> list[float]:
         """The lr of every group after so many steps."""
         if step > self.total_steps:
             raise ArgumentError(f"OneCycleLR: step {step} of a cycle of {self.total_steps}")
         begin, end, way = self._phase(step)
-        levels = {"initial": self.base_lrs, "max": self.max_lrs, "min": self.min_lrs}
+        levels = {"initial": base_lrs, "max": self.max_lrs, "min": self.min_lrs}
         pairs = zip(levels[begin], levels[end], strict=True)
-        return [self._between(start, stop, way) for start, stop in pairs]
+        return [between(self.anneal_strategy, start, stop, way) for start, stop in pairs]
 
-    def _momenta(self, step: float) -> list[float]:
+    def momenta(self, step: float) -> list[float]:
         """The momentum of every group after so many steps: low where lr is high."""
         begin, end, way = self._phase(step)
         high, low = self.max_momentums, self.base_momentums
         levels = {"initial": high, "max": low, "min": high}
         pairs = zip(levels[begin], levels[end], strict=True)
-        return [self._between(start, stop, way) for start, stop in pairs]
-
-    def _go_to(self, step: float) -> None:
-        super()._go_to(step)
-        if self.cycle_momentum:
-            for group, momentum in zip(self._groups(), self._momenta(step), strict=True):
-                if "betas" in group:
-                    group["betas"] = (momentum, *group["betas"][1:])
-                else:
-                    group["momentum"] = momentum
-
-
-def _for_each(setting: str, value: Any, groups: list[Mapping[str, Any]]) -> list[float]:
-    """One number for each group."""
-    values = list(value) if isinstance(value, list | tuple) else [value] * len(groups)
-    if len(values) != len(groups):
-        raise ArgumentError(
-            f"OneCycleLR: {setting} is a number, or {len(groups)} of them; got {value!r}"
-        )
-    for each in values:
-        check_not_negative("OneCycleLR", {setting: each}, setting)
-    return [float(each) for each in values]
+        return [between(self.anneal_strategy, start, stop, way) for start, stop in pairs]

@@ -108,6 +108,18 @@ class Optimizer:
         """
         raise TypeError(f"{type(self).__name__} has no rule: it must define change")
 
+    def decay(self, group: Mapping[str, Any]) -> float:
+        """How much of the parameters is added to the gradient, or if decoupled to its change."""
+        return group["weight_decay"] if "weight_decay" in self.defaults else 0.0
+
+    def subtract(self, xp: Any, group: Mapping[str, Any], p: Tensor, change: Any) -> None:
+        """Take its part of the change, in its shape, from a parameter.
+
+        For rules that look at a parameter as a whole, or at what has become of it.
+        """
+        value = p.data
+        value -= change  # in place
+
     def takes_rows(self, group: Mapping[str, Any]) -> bool:
         """Whether the rule, for a RowGradient, is the same as for the dense gradient.
 
@@ -156,19 +168,19 @@ class Optimizer:
         gradient = _flat(xp, [_array(p.edge[0].grad) for p in params])
         if group["maximize"]:
             gradient = -gradient
-        decay = group["weight_decay"]
+        decay = self.decay(group)
         decoupled = group.get("decoupled_weight_decay", self.decoupled)
         if decay and not decoupled:
             gradient = gradient + decay * _flat(xp, values)
         numbers = {name: self.state[params[0]][name] for name in self.numbers}
         state = {**self._flat_state(xp, params, self.state_names(group)), **numbers}
         change = self.change(xp, group, step, gradient, state)
-        for p in params if numbers else ():
-            self.state[p].update({name: state[name] for name in numbers})
         if decay and decoupled:
             change = change + group["lr"] * decay * _flat(xp, values)
-        for value, part in zip(values, _pieces(change, params), strict=True):
-            value -= part  # in place
+        for p, part in zip(params, _pieces(change, params), strict=True):
+            self.subtract(xp, group, p, part)
+        for p in params if numbers else ():
+            self.state[p].update({name: state[name] for name in numbers})
 
     def _ensure_state(
         self, xp: Any, group: Mapping[str, Any], p: Tensor, names: tuple[str, ...]
@@ -249,10 +261,29 @@ class Optimizer:
             p = params[number]
             if "step" not in own and self.counts_steps:
                 raise ArgumentError(f"load_state_dict: parameter {number} has no step")
-            state[p] = _restored(number, own, p, self.state_names(rules[p]), self.numbers)
+            state[p] = self._restored(number, own, p, rules[p])
         for group in groups:
             self.check(group)
         self.state, self._flat_states, self.param_groups = state, {}, groups
+
+    def _restored(
+        self, number: int, own: Mapping[str, Any], p: Tensor, group: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The saved state of a parameter, once it is seen to be complete."""
+        state: dict[str, Any] = {"step": int(own.get("step", 1))}
+        for name in self.numbers:
+            if own.get(name) is None:
+                raise ArgumentError(f"load_state_dict: parameter {number} has no {name}")
+            state[name] = float(own[name])
+        for name in self.state_names(group):
+            array = None if own.get(name) is None else asarray(own[name], copy=True)
+            if array is None or array.shape != p.shape:
+                raise ShapeError(
+                    f"load_state_dict: parameter {number} needs {name} of shape {p.shape}"
+                )
+            in_order = array.reshape(-1).reshape(p.shape)  # for kernels, which see it end to end
+            state[name] = in_order.astype(p.dtype).to_device(p.device).data
+        return state
 
     def __repr__(self) -> str:
         groups = [
@@ -260,24 +291,6 @@ class Optimizer:
             for group in self.param_groups
         ]
         return f"{type(self).__name__}({'; '.join(groups)})"
-
-
-def _restored(
-    number: int, own: Mapping[str, Any], p: Tensor, names: Iterable[str], numbers: Iterable[str]
-) -> dict[str, Any]:
-    """The saved state of a parameter, once it is seen to be complete."""
-    state: dict[str, Any] = {"step": int(own.get("step", 1))}
-    for name in numbers:
-        if own.get(name) is None:
-            raise ArgumentError(f"load_state_dict: parameter {number} has no {name}")
-        state[name] = float(own[name])
-    for name in names:
-        array = None if own.get(name) is None else asarray(own[name], copy=True)
-        if array is None or array.shape != p.shape:
-            raise ShapeError(f"load_state_dict: parameter {number} needs {name} of shape {p.shape}")
-        in_order = array.reshape(-1).reshape(p.shape)  # for kernels, which see it end to end
-        state[name] = in_order.astype(p.dtype).to_device(p.device).data
-    return state
 
 
 def _array(gradient: Any) -> Any:

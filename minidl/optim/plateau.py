@@ -91,7 +91,7 @@ class ReduceLROnPlateau(LRScheduler):
         smaller = max(lr * self.factor, min_lr)
         return smaller if lr - smaller > self.eps else lr
 
-    def rates(self, step: float) -> list[float]:
+    def rates(self, base_lrs: list[float], step: float) -> list[float]:
         """What was last set: it depends on the metrics, not on their number."""
         return self._last_lr or [float(group["lr"]) for group in self.optimizer.param_groups]
 

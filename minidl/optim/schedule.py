@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minidl.errors import ArgumentError
@@ -15,6 +15,11 @@ def annealed(start: float, end: float, way: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * way)) / 2
 
 
+def between(strategy: str, start: float, end: float, way: float) -> float:
+    """From start, where way is 0, to end, where it is 1: as "cos" does, or "linear"."""
+    return annealed(start, end, way) if strategy == "cos" else start + (end - start) * way
+
+
 def groups_of(name: str, optimizer: Optimizer) -> list[dict[str, Any]]:
     """The groups of an optimiser, once it is seen to be one."""
     if not isinstance(optimizer, Optimizer):
@@ -22,12 +27,26 @@ def groups_of(name: str, optimizer: Optimizer) -> list[dict[str, Any]]:
     return optimizer.param_groups
 
 
+def for_each(
+    name: str, setting: str, value: Any, groups: Sequence[Mapping[str, Any]]
+) -> list[float]:
+    """A setting that is one number for each group, or one for all."""
+    values = list(value) if isinstance(value, list | tuple) else [value] * len(groups)
+    if len(values) != len(groups):
+        raise ArgumentError(
+            f"{name}: {setting} is a number, or {len(groups)} of them; got {value!r}"
+        )
+    for each in values:
+        check_not_negative(name, {setting: each}, setting)
+    return [float(each) for each in values]
+
+
 class LRScheduler:
     """The base of schedules, which set the learning rates of an optimiser.
 
     A subclass gives `rate`, lr as a function of the number of steps.  As nothing else enters, a
     restored schedule goes on exactly; what else is done to a group's lr is overwritten at the next
-    step, and two schedules in turn need a SequentialLR.
+    step: two schedules in turn need a SequentialLR, and two at once a ChainedScheduler.
 
     optimizer     the optimiser whose groups' "lr" it sets, at once and at every step
     last_epoch    how many steps were taken before, less one; from 0 on, each group needs an
@@ -57,9 +76,9 @@ class LRScheduler:
         """The lr after so many steps of a group that begins with base_lr."""
         raise TypeError(f"{type(self).__name__} has no rule: it must define rate")
 
-    def rates(self, step: float) -> list[float]:
-        """The lr of every group after so many steps."""
-        return [self.rate(base_lr, step) for base_lr in self.base_lrs]
+    def rates(self, base_lrs: list[float], step: float) -> list[float]:
+        """The lr after so many steps of every group, which begin with base_lrs."""
+        return [self.rate(base_lr, step) for base_lr in base_lrs]
 
     def step(self) -> None:
         """Set the learning rates for what comes next: after a step of the optimiser, or epoch."""
@@ -71,7 +90,7 @@ class LRScheduler:
 
     def _go_to(self, step: float) -> None:
         """Set the learning rates as they are after so many steps."""
-        self._write(self.rates(step))
+        self._write(self.rates(self.base_lrs, step))
         self.last_epoch = step
 
     def _groups(self) -> list[dict[str, Any]]:

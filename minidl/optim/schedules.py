@@ -5,9 +5,10 @@ A step is whatever lies between two calls of `step()`: an epoch, or a step of th
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from minidl.errors import ArgumentError
-from minidl.optim.checks import check_count, check_finite, check_fraction
+from minidl.optim.checks import check_count, check_finite, check_fraction, check_not_negative
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.schedule import LRScheduler, annealed, groups_of
 
@@ -26,18 +27,43 @@ class LambdaLR(LRScheduler):
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:
-        groups = len(groups_of("LambdaLR", optimizer))
-        several = isinstance(lr_lambda, list | tuple)
-        self.lr_lambdas = list(lr_lambda) if several else [lr_lambda] * groups
-        if len(self.lr_lambdas) != groups or not all(map(callable, self.lr_lambdas)):
-            raise ArgumentError(
-                f"LambdaLR: lr_lambda is a function, or {groups} of them; got {lr_lambda!r}"
-            )
+        self.lr_lambdas = _lambdas("LambdaLR", lr_lambda, optimizer)
         super().__init__(optimizer, last_epoch)
 
-    def rates(self, step: float) -> list[float]:
+    def rates(self, base_lrs: list[float], step: float) -> list[float]:
         """Initial lr · f(t), each group with its own f."""
-        return [float(lr * f(step)) for lr, f in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+        return [float(lr * f(step)) for lr, f in zip(base_lrs, self.lr_lambdas, strict=True)]
+
+
+class MultiplicativeLR(LRScheduler):
+    """lr = initial lr · f(1) · f(2) ⋯ f(t).
+
+    lr_lambda    f, or a list of such functions, one for each group; `state_dict` leaves them out
+    """
+
+    unsaved = ("optimizer", "lr_lambdas", "_products")
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        self.lr_lambdas = _lambdas("MultiplicativeLR", lr_lambda, optimizer)
+        self._products = 0, [1.0] * len(self.lr_lambdas)  # those after so many steps
+        super().__init__(optimizer, last_epoch)
+
+    def rates(self, base_lrs: list[float], step: float) -> list[float]:
+        """Initial lr · f(1) ⋯ f(t), each group with its own f."""
+        at, products = self._products
+        if at > step:
+            at, products = 0, [1.0] * len(self.lr_lambdas)
+        while at < step:
+            at += 1
+            pairs = zip(products, self.lr_lambdas, strict=True)
+            products = [float(product * f(at)) for product, f in pairs]
+        self._products = at, products
+        return [lr * product for lr, product in zip(base_lrs, products, strict=True)]
 
 
 class StepLR(LRScheduler):
@@ -155,6 +181,25 @@ class ExponentialLR(LRScheduler):
         return base_lr * self.gamma**step
 
 
+class PolynomialLR(LRScheduler):
+    """lr = initial lr · (1 − min(t / total_iters, 1))^power."""
+
+    def __init__(
+        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
+    ) -> None:
+        self.total_iters, self.power = total_iters, power
+        super().__init__(optimizer, last_epoch)
+
+    def check(self) -> None:
+        """total_iters is a count, and the power not negative."""
+        check_count("PolynomialLR", vars(self), "total_iters")
+        check_not_negative("PolynomialLR", vars(self), "power")
+
+    def rate(self, base_lr: float, step: float) -> float:
+        """Initial lr · (what is left)^power."""
+        return base_lr * (1 - min(step, self.total_iters) / self.total_iters) ** self.power
+
+
 class CosineAnnealingLR(LRScheduler):
     """lr = eta_min + (initial lr − eta_min) · (1 + cos(π·t / T_max)) / 2.
 
@@ -219,3 +264,12 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                     f"CosineAnnealingWarmRestarts.step: epoch is from 0 on; got {epoch}"
                 )
         self._go_to(self.last_epoch + 1 if epoch is None else epoch)
+
+
+def _lambdas(name: str, given: Any, optimizer: Optimizer) -> list[Callable[[int], float]]:
+    """One function for each group."""
+    groups = len(groups_of(name, optimizer))
+    functions = list(given) if isinstance(given, list | tuple) else [given] * groups
+    if len(functions) != groups or not all(map(callable, functions)):
+        raise ArgumentError(f"{name}: lr_lambda is a function, or {groups} of them; got {given!r}")
+    return functions

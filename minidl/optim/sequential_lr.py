@@ -1,17 +1,16 @@
 """SequentialLR: one schedule after the other."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from minidl.errors import ArgumentError
 from minidl.optim.checks import check_count
+from minidl.optim.composed import ComposedScheduler
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.plateau import ReduceLROnPlateau
 from minidl.optim.schedule import LRScheduler
 
 
-class SequentialLR(LRScheduler):
+class SequentialLR(ComposedScheduler):
     """schedulers[0], and schedulers[i] from step milestones[i − 1] on, which is its step 0.
 
     A warm-up of 5 epochs, and a cosine of 95:
@@ -23,8 +22,6 @@ class SequentialLR(LRScheduler):
     Only `step()` of the whole is called, not that of the parts.
     """
 
-    unsaved = ("optimizer", "_schedulers")
-
     def __init__(
         self,
         optimizer: Optimizer,
@@ -32,14 +29,8 @@ class SequentialLR(LRScheduler):
         milestones: Sequence[int],
         last_epoch: int = -1,
     ) -> None:
-        self._schedulers, self._milestones = list(schedulers), list(milestones)
-        for each in self._schedulers:
-            name = type(each).__name__
-            if not isinstance(each, LRScheduler) or isinstance(each, ReduceLROnPlateau):
-                raise ArgumentError(f"SequentialLR: needs schedules of steps; got a {name}")
-            if each.optimizer is not optimizer:
-                raise ArgumentError(f"SequentialLR: the {name} is of another optimizer")
-        super().__init__(optimizer, last_epoch)
+        self._milestones = list(milestones)
+        super().__init__(optimizer, schedulers, last_epoch)
 
     def check(self) -> None:
         """There is a milestone between each two schedules, and they ascend."""
@@ -52,29 +43,17 @@ class SequentialLR(LRScheduler):
                 f"fewer; got {milestones}"
             )
 
-    def _go_to(self, step: float) -> None:
+    def _active(self, step: float) -> tuple[LRScheduler, float]:
+        """The schedule whose turn it is after so many steps, and how many are its own."""
         index = bisect_right(self._milestones, step)
-        active = self._schedulers[index]
-        active._go_to(step - self._milestones[index - 1] if index else step)
+        return self._schedulers[index], step - self._milestones[index - 1] if index else step
+
+    def rates(self, base_lrs: list[float], step: float) -> list[float]:
+        """The lr of every group after so many steps."""
+        active, own = self._active(step)
+        return active.rates(base_lrs, own)
+
+    def _go_to(self, step: float) -> None:
+        active, own = self._active(step)
+        active._go_to(own)
         self.last_epoch, self._last_lr = step, active.get_last_lr()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The milestones and where it stands, and the states of its schedules."""
-        states = [each.state_dict() for each in self._schedulers]
-        return {**super().state_dict(), "_schedulers": states}
-
-    def _checked(self, saved: Mapping[str, Any]) -> dict[str, Any]:
-        own, states = super()._checked(saved), saved.get("_schedulers", ())
-        if len(states) != len(self._schedulers):
-            raise ArgumentError(
-                f"SequentialLR.load_state_dict: needs the states of {len(self._schedulers)} "
-                f"schedules; got {len(states)}"
-            )
-        pairs = zip(self._schedulers, states, strict=True)
-        return {**own, "_schedulers": [each._checked(state) for each, state in pairs]}
-
-    def _restore(self, checked: dict[str, Any]) -> None:
-        states = checked.pop("_schedulers")
-        for each, state in zip(self._schedulers, states, strict=True):
-            each._restore(state)
-        super()._restore(checked)

@@ -88,8 +88,7 @@ class BinaryCrossEntropy(Loss):
         """The mean over all samples."""
         t = _fitting("BinaryCrossEntropy", prediction, target)
         if self.from_logits:
-            tail = ops.log1p(ops.exp(-ops.abs(prediction)))
-            return ops.mean(ops.relu(prediction) - t * prediction + tail)
+            return ops.binary_cross_entropy_with_logits(prediction, t)
         p = ops.clip(prediction, _EPSILON, 1 - _EPSILON)
         return -ops.mean(t * ops.log(p) + (1 - t) * ops.log(1 - p))
 
@@ -107,7 +106,7 @@ class MeanAbsoluteError(Loss):
 
     def __call__(self, prediction: Tensor, target: Any) -> Tensor:
         """The mean over all samples."""
-        return ops.mean(ops.abs(prediction - _fitting("MeanAbsoluteError", prediction, target)))
+        return ops.l1_loss(prediction, _fitting("MeanAbsoluteError", prediction, target))
 
 
 class Huber(Loss):
@@ -120,9 +119,8 @@ class Huber(Loss):
 
     def __call__(self, prediction: Tensor, target: Any) -> Tensor:
         """The mean over all samples."""
-        size = ops.abs(prediction - _fitting("Huber", prediction, target))
-        near = ops.clip(size, 0, self.delta)
-        return ops.mean(near * (size - 0.5 * near))
+        target = _fitting("Huber", prediction, target)
+        return ops.huber_loss(prediction, target, delta=self.delta)
 
 
 LOSSES: dict[str, Callable[..., Loss]] = {

@@ -77,7 +77,7 @@ def join(model: nn.Module, loss: Any) -> Objective:
             return Objective(model, loss_for(loss), None)
         if type(last) is not squash:
             return Objective(model, loss_for(loss, from_logits=True), None)
-        if _is_plain(model):
+        if _is_plain(model) and not last._hooks:
             body = _without_last(model)
             return Objective(body, loss_for(loss, from_logits=True), last)
         return Objective(model, loss_for(loss, from_logits=False), None)
@@ -107,16 +107,16 @@ def _last_layer(model: nn.Module) -> nn.Module:
 
 
 def _is_plain(model: nn.Module) -> bool:
-    """Whether it only runs one part after the other."""
+    """Whether it only runs one part after the other; hooks would want to see it run."""
     plain = isinstance(model, nn.Sequential) and type(model).forward is nn.Sequential.forward
-    return plain and "forward" not in vars(model)
+    return plain and "forward" not in vars(model) and not model._hooks
 
 
 def _squash_of_logits(loss: Any) -> type[nn.Module] | None:
     """The layer that must not come before this loss."""
     if isinstance(loss, nn.CrossEntropyLoss) or loss is ops.cross_entropy:
         return nn.Softmax
-    if type(loss).__name__ == "BCEWithLogitsLoss":
+    if isinstance(loss, nn.BCEWithLogitsLoss) or loss is ops.binary_cross_entropy_with_logits:
         return nn.Sigmoid
     return loss.squash if isinstance(loss, Loss) and loss.from_logits else None
 

@@ -11,36 +11,49 @@ from minidl.backends.kernels.vector_math import exponentials32
 from minidl.errors import BoundsError
 
 
-def cross_entropy(logits: np.ndarray, target: np.ndarray, *, reduction: str = "mean") -> Any:
+def cross_entropy(
+    logits: np.ndarray,
+    target: np.ndarray,
+    weight: Any = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
     """−log softmax(logits)[target] for float32 (N, C) and integers;   dlogits = softmax − one-hot.
 
     A row is read while it is in the cache: its largest element, the exponentials and their sum,
     and the probabilities, which are kept for the gradient.
     """
-    kinds = logits.dtype == np.float32 and target.dtype.kind in "iu"
+    kinds = logits.dtype == np.float32 and target.dtype.kind in "iu" and target.dtype != np.uint64
     if not kinds or logits.ndim != 2 or target.shape != logits.shape[:1] or not logits.size:
         return NotImplemented
-    if reduction not in ("mean", "sum"):
+    if weight is not None or label_smoothing != 0 or reduction not in ("mean", "sum"):
         return NotImplemented
-    count = target.size if reduction == "mean" else 1
     probabilities = np.empty(logits.shape, np.float32)
     pieces = threads.pieces(1.2 * logits.size)
-    loss, wrong = _forward(logits, target, probabilities, pieces)
+    loss, wrong, counted = _forward(logits, target, ignore_index, probabilities, pieces)
     if wrong >= 0:
-        raise BoundsError(f"index {target[wrong]} is outside 0 … {logits.shape[1] - 1}")
+        classes = logits.shape[1]
+        raise BoundsError(
+            f"index {target[wrong]} is outside 0 … {classes - 1}: target[{wrong}] must be one of "
+            f"{classes} classes"
+        )
+    count = counted if reduction == "mean" else 1
 
     def dlogits(dy: Any) -> np.ndarray:
         gradient = np.empty(logits.shape, np.float32)
         pieces = threads.pieces(0.3 * logits.size)
-        _backward(probabilities, target, np.float32(dy / count), gradient, pieces)
+        scale = np.float32(dy / max(count, 1))
+        _backward(probabilities, target, ignore_index, scale, gradient, pieces)
         return gradient
 
-    return np.asarray(loss / count, np.float32), (dlogits, None)
+    return np.asarray(loss / count if count else np.nan, np.float32), (dlogits, None)
 
 
 @parallel
-def _forward(logits, target, probabilities, pieces):
-    """The sum of the losses, and the first row whose class does not exist, or −1.
+def _forward(logits, target, ignored, probabilities, pieces):
+    """The sum of the losses, the first row whose class does not exist, or −1, and how many count.
 
     The losses are added up in the order of the rows, however these were shared out.
     """
@@ -52,12 +65,15 @@ def _forward(logits, target, probabilities, pieces):
             exists = 0 <= target[i] < classes
             chosen = target[i] if exists else 0
             losses[i] = _row(logits[i], chosen, probabilities[i])
-    total = 0.0
+    total, counted = 0.0, 0
     for i in range(n):
+        if target[i] == ignored:
+            continue
         if target[i] < 0 or target[i] >= classes:
-            return total, i
+            return total, i, counted
         total += losses[i]
-    return total, -1
+        counted += 1
+    return total, -1, counted
 
 
 @njit(inline="always")
@@ -71,12 +87,15 @@ def _row(logits, chosen, probabilities):
 
 
 @parallel
-def _backward(probabilities, target, scale, gradient, pieces):
-    """gradient = scale·(probabilities − one-hot)."""
+def _backward(probabilities, target, ignored, scale, gradient, pieces):
+    """gradient = scale·(probabilities − one-hot), and 0 in rows that do not count."""
     for piece in prange(pieces):
         start, stop = share(target.size, piece, pieces)
         for i in range(start, stop):
-            _row_back(probabilities[i], target[i], scale, gradient[i])
+            if target[i] == ignored:
+                gradient[i] = 0
+            else:
+                _row_back(probabilities[i], target[i], scale, gradient[i])
 
 
 @njit(inline="always")

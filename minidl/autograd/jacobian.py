@@ -1,0 +1,143 @@
+"""Jacobians and Hessians, and their products with vectors, which do not need the whole matrix."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minidl.autograd import engine
+from minidl.autograd.functional import Chosen, Run, as_tensors, single_number
+from minidl.autograd.mode import current, higher_order
+from minidl.autograd.tensor import Tensor, seed_of
+from minidl.backends import backend_of
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+
+
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """f(*primals), and its derivative along the tangents, Σ ∂f/∂xᵢ·tᵢ.
+
+    Each tangent has the shape and dtype of its primal.  If f returns a tuple, both are tuples.
+    Both can be differentiated again where the primals or tangents can, or what f uses besides.
+
+    A pullback is linear in the gradient u that it gets, and so its own pullback carries tangents
+    forward:  u ↦ Jᵀu  has the pullback  t ↦ Jt.
+    """
+    run = Run("jvp", f, _sequence("jvp", "primals", primals))
+    along = _directions("jvp", "tangents", tangents, run.arguments)
+    outputs = [y for y in run.outputs if y.edge is not None]
+    with higher_order():
+        seeds = [engine.differentiable.zeros_like(y).requires_grad_() for y in outputs]
+    pulled = _recorded(run, zip(outputs, seeds, strict=True))
+    carried = iter(_against("jvp", run, pulled, along, seeds))
+    moved = [None if y.edge is None else next(carried) for y in run.outputs]
+    return run.value, run.like_value(as_tensors(moved, run.outputs))
+
+
+def hvp(
+    f: Callable[..., Tensor], primals: Sequence[Any], vectors: Sequence[Any]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """f(*primals), a single number, and the product of its Hessian with the vectors, Σⱼ Hᵢⱼ·vⱼ.
+
+    Each vector has the shape and dtype of its primal, and so has each product.  It is the gradient
+    of ∇f·v, at twice the cost of ∇f, where H itself would take as many times as there are inputs.
+
+    Pearlmutter 1994.
+    """
+    run = Run("hvp", f, _sequence("hvp", "primals", primals))
+    along = _directions("hvp", "vectors", vectors, run.arguments)
+    y = single_number("hvp", run)
+    one = engine.differentiable.ones_like(y.detach())
+    pulled = _recorded(run, [] if y.edge is None else [(y, one)])
+    found = _against("hvp", run, pulled, along, run.arguments)
+    return run.value, as_tensors(found, run.arguments)
+
+
+def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that gives every ∂yᵢ/∂xⱼ, in a tensor of shape (*y.shape, *x.shape).
+
+    Results are nested as in torch.func.jacrev: for each output of f, if it returns a tuple, and in
+    that for each argument, if `argnums` are several.  Each element of y is one walk backward.
+    """
+
+    def of(*args: Any, **kwargs: Any) -> Any:
+        of_chosen = Chosen("jacobian", f, argnums, args, kwargs)
+        run = Run("jacobian", of_chosen, of_chosen.primals)
+        with higher_order():
+            return run.like_value([of_chosen.shown(_matrices(run, y)) for y in run.outputs])
+
+    return of
+
+
+def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that gives every ∂²y/∂xᵢ∂xⱼ, of shape (*y.shape, *xᵢ.shape, *xⱼ.shape).
+
+    The Jacobian of the Jacobian, nested so: with several `argnums`, element [i][j] of the result
+    for an output of f belongs to the arguments i and j.
+    """
+    return jacobian(jacobian(f, argnums), argnums)
+
+
+def _matrices(run: Run, y: Tensor) -> tuple[Tensor, ...]:
+    """∂y/∂x for each argument x."""
+    xp = engine.differentiable
+    rows: list[tuple[Tensor, ...]] = []
+    if y.edge is not None:
+        for i in range(y.size):
+            basis = backend_of(y.data).zeros((y.size,), dtype=y.dtype)
+            basis[i] = 1
+            seed = basis.reshape(y.shape)
+            rows.append(run.gradients([(y.edge, Tensor(seed) if run.outside else seed)]))
+    shapes = [(*y.shape, *x.shape) for x in run.arguments]
+    if not rows:
+        likes = zip(shapes, run.arguments, strict=True)
+        return tuple(xp.zeros(s, dtype=x.dtype, device=x.device) for s, x in likes)
+    columns = zip(*rows, strict=True)
+    return tuple(xp.stack(c, axis=0).reshape(s) for c, s in zip(columns, shapes, strict=True))
+
+
+def _recorded(run: Run, seeds: Any) -> list[Tensor | None]:
+    """The gradients of the arguments, from (output, gradient) pairs, as part of the graph."""
+    roots = [(y.edge, seed) for y, seed in seeds]
+    wanted = [x.edge for x in run.arguments]
+    return engine.gradients(roots, wanted, create_graph=True, retain_graph=True)
+
+
+def _against(
+    name: str,
+    run: Run,
+    values: Sequence[Tensor | None],
+    along: Sequence[Tensor],
+    sources: Sequence[Tensor],
+) -> list[Any]:
+    """The gradients of Σ value·direction at the sources; None where it does not depend on one."""
+    outside = run.outside or (current.get().record and any(t.edge is not None for t in along))
+    roots = [
+        (g.edge, seed_of(g, t, outside, name))
+        for g, t in zip(values, along, strict=True)
+        if g is not None and g.edge is not None
+    ]
+    wanted = [x.edge for x in sources]
+    return engine.gradients(roots, wanted, create_graph=outside, retain_graph=True)
+
+
+def _sequence(name: str, what: str, given: Any) -> Sequence[Any]:
+    if not isinstance(given, tuple | list):
+        raise DTypeError(
+            f"{name}: {what} is a tuple with one for each argument of f; got {describe(given)}"
+        )
+    return given
+
+
+def _directions(name: str, what: str, given: Any, arguments: Sequence[Tensor]) -> list[Tensor]:
+    """The tangents or vectors as tensors, once each fits its argument."""
+    given = _sequence(name, what, given)
+    if len(given) != len(arguments):
+        raise ArgumentError(f"{name}: {len(arguments)} primals, but {len(given)} {what}")
+    directions = []
+    for i, (t, x) in enumerate(zip(given, arguments, strict=True)):
+        if not isinstance(t, Tensor):
+            t = Tensor(backend_of(x.data).asarray(t, dtype=x.dtype))
+        if (t.shape, t.dtype) != (x.shape, x.dtype):
+            raise ShapeError(
+                f"{name}: {what}[{i}] must be {describe(x)}, as the primal is; got {describe(t)}"
+            )
+        directions.append(t)
+    return directions

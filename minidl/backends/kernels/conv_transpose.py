@@ -1,0 +1,53 @@
+"""The input gradient of a convolution as an operation of its own, by the same plans."""
+
+from typing import Any
+
+import numpy as np
+
+from minidl.backends.joint import Joint
+from minidl.backends.kernels import conv_plan
+from minidl.backends.kernels.compile import plain
+from minidl.backends.kernels.conv_weights import weight_gradient
+from minidl.backends.kernels.correlate import EVERYWHERE, correlate
+from minidl.backends.window import transposed
+
+
+def conv_transpose2d(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """y: x·w spread over windows, plus b, and its pullbacks, for float32 pictures (N, C, H, W)."""
+    given = (x, weight) if bias is None else (x, weight, bias)
+    if any(type(array) is not np.ndarray or array.dtype != np.float32 for array in given):
+        return NotImplemented
+    if x.ndim != 4 or weight.ndim != 4 or not x.size or not weight.size:
+        return NotImplemented
+    settings = stride, padding, output_padding, groups, dilation
+    at = transposed("conv_transpose2d", x.shape, weight.shape, *settings)
+    channels, outputs = weight.shape[0], weight.shape[1] * groups
+    if bias is not None and bias.shape != (outputs,):
+        return NotImplemented
+    x, weight = plain(x), plain(weight)
+    begun = np.zeros(outputs, np.float32) if bias is None else plain(bias)
+    y = np.empty((len(x), outputs, *at.picture), np.float32)
+    correlate(x, weight, begun, y, -np.inf, conv_plan.backward(at, outputs, channels))
+
+    def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
+        dx = dw = db = None
+        dy = plain(dy)
+        if wanted[0]:
+            dx, zeros = np.empty(x.shape, np.float32), np.zeros(channels, np.float32)
+            correlate(dy, weight, zeros, dx, -np.inf, conv_plan.forward(at, outputs, channels))
+        if wanted[1]:
+            dw, _ = weight_gradient(dy, x, EVERYWHERE, at)
+        if wanted[2]:
+            db = np.add.reduce(dy, axis=(0, 2, 3))
+        return dx, dw, db
+
+    return y, Joint(gradients)

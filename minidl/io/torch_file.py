@@ -1,0 +1,254 @@
+"""PyTorch's files (.pt, .pth): read without PyTorch, and without running anything in them.
+
+    zip       since PyTorch 1.6; members under one folder of any name, stored without compression:
+              data.pkl (a pickle), data/<key> (a storage each), byteorder ("little" or "big"), …
+    legacy    before, or _use_new_zipfile_serialization=False: five pickles (a magic number, the
+              version, the machine, the object, the list of the keys of its storages), then for
+              each key an int64, the number of elements, and the elements, little-endian
+
+PyTorch: torch/serialization.py.
+"""
+
+import os
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+import numpy as np
+
+from minidl.errors import MinidlError
+from minidl.io.errors import CheckpointError
+from minidl.io.pickle_reader import Source, read_pickle
+from minidl.io.torch_objects import Survey, TorchObjects, check_tree
+
+_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
+_LONGEST_PICKLE = 100_000_000  # bytes; of pickles, which may take 200 times as much memory
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a member: signature, lengths of name and extras
+
+# What is handed in by mistake: how such a file begins, and what it is.
+_OTHERS = {
+    b"\x89HDF": "an HDF5 file, as Keras writes",
+    b"\x93NUMPY": "a .npy file, as numpy.save writes; numpy.load reads it",
+    b"\x1f\x8b": "a gzip file",
+    b"GGUF": "a GGUF file",
+    b"PK\x05\x06": "an empty zip archive",
+}
+
+
+def load_torch(path: str | os.PathLike[str]) -> Any:
+    """What torch.save wrote: tensors in dicts, lists, tuples and sets, with plain values.
+
+        model.load_state_dict(load_torch("resnet.pth"))
+
+    Tensors and Parameters are constants on the CPU; bfloat16, which NumPy has not, becomes float32.
+    Tensors that are the same view of one storage are one Tensor, as tied weights are; all other
+    views are copies, which share no memory.  OrderedDicts are dicts, sizes are tuples, devices are
+    strings and dtypes are NumPy's.
+
+    Nothing in a file is ever run.  One that holds more than tensors and plain data (such as a
+    whole model: save its state_dict()), is damaged, of another kind, or cannot be read is a
+    CheckpointError.
+    """
+    try:
+        with _open(Path(path)) as file:
+            return check_tree(_load(file, os.fstat(file.fileno()).st_size))
+    except MinidlError as error:
+        raise CheckpointError(f"{os.fspath(path)}: {error}") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointError(f"{os.fspath(path)}: cannot be read: {reason}") from None
+
+
+def is_torch_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as those of torch.save do, whatever its name is."""
+    if not Path(path).is_file():
+        return False
+    with open(path, "rb") as file:
+        head = file.read(9)
+    return head.startswith(_ZIP) or head.startswith(_PICKLE) and not _is_safetensors(head)
+
+
+def _is_safetensors(head: bytes) -> bool:
+    """Whether 8 bytes that are a small number are followed by JSON."""
+    return len(head) == 9 and head[4:] == b"\0\0\0\0{"
+
+
+def _open(path: Path) -> BinaryIO:
+    if not path.is_file():
+        raise CheckpointError(
+            "is no file (but a folder, or a device)" if path.exists() else "there is no such file"
+        )
+    return open(path, "rb")
+
+
+def _load(file: BinaryIO, size: int) -> Any:
+    """The object in a file of either format."""
+    head = file.read(262)
+    file.seek(0)
+    if _is_safetensors(head[:9]):
+        raise CheckpointError("is a safetensors file; minidl.io.load reads it")
+    if head.startswith(_ZIP):
+        return _load_zip(file, size)
+    if head.startswith(_PICKLE):
+        return _load_legacy(file, size)
+    other = [what for beginning, what in _OTHERS.items() if head.startswith(beginning)]
+    if head[257:] == b"ustar":
+        other = ["a tar archive, as PyTorch before version 0.2 wrote; save it again with a newer"]
+    if other:
+        raise CheckpointError(f"is no file of torch.save but {other[0]}")
+    raise CheckpointError(f"is no file of torch.save: it begins with {head[:8]!r}")
+
+
+# The zip format.
+
+
+def _load_zip(file: BinaryIO, size: int) -> Any:
+    members = _members(file, size)
+    folder = _folder(members)
+    order = b"little"
+    if f"{folder}/byteorder" in members:
+        order = _read_member(file, members[f"{folder}/byteorder"], size).tobytes()
+    if order not in (b"little", b"big"):
+        raise CheckpointError(f"its byteorder is {order!r:.40}; needs little or big")
+
+    def read(key: str) -> np.ndarray:
+        name = f"{folder}/data/{key}"
+        if name not in members:
+            raise CheckpointError(f"the storage {name!r:.80} is not in the archive")
+        return _read_member(file, members[name], size)
+
+    member = members[f"{folder}/data.pkl"]
+    if member.file_size > _LONGEST_PICKLE:
+        raise CheckpointError(f"its data.pkl has {member.file_size} bytes, over {_LONGEST_PICKLE}")
+    pickle = _read_member(file, member, size).tobytes()
+    objects = TorchObjects(read, size, _is_model(pickle), order == b"big")
+    return read_pickle(Source(BytesIO(pickle), len(pickle)), objects)
+
+
+def _members(file: BinaryIO, size: int) -> dict[str, ZipInfo]:
+    """The members of an archive, none compressed and none twice; together no more than the file."""
+    try:
+        members = ZipFile(file).infolist()
+    except (BadZipFile, NotImplementedError, ValueError, LookupError, struct.error) as error:
+        raise CheckpointError(f"is a zip archive that is cut off or damaged ({error})") from None
+    found = {member.filename: member for member in members}
+    if len(found) < len(members):
+        raise CheckpointError("is a zip archive that has a name twice")
+    for member in members if any(name.endswith("/data.pkl") for name in found) else ():
+        if member.compress_type or member.compress_size != member.file_size:
+            raise CheckpointError(
+                f"its member {member.filename!r:.80} is compressed, as torch.save never writes; "
+                "pack the archive again without compression"
+            )
+    if sum(member.compress_size for member in members) > size:
+        raise CheckpointError("is a zip archive whose members overlap")
+    return found
+
+
+def _folder(members: dict[str, ZipInfo]) -> str:
+    """The one folder that all is in."""
+    folders = [name[: -len("/data.pkl")] for name in members if name.endswith("/data.pkl")]
+    if not folders:
+        what = (
+            "an .npz file, as numpy.savez writes; numpy.load reads it"
+            if all(name.endswith(".npy") for name in members)
+            else "a Keras model"
+            if "config.json" in members and any(name.endswith(".h5") for name in members)
+            else "another zip archive: it has no data.pkl"
+        )
+        raise CheckpointError(f"is no file of torch.save but {what}")
+    folder = min(folders, key=len)
+    if f"{folder}/constants.pkl" in members:
+        raise CheckpointError(
+            "holds a TorchScript model, which is a program; in PyTorch, "
+            "torch.save(torch.jit.load(path).state_dict(), …) makes a file of its weights"
+        )
+    return folder
+
+
+def _read_member(file: BinaryIO, member: ZipInfo, size: int) -> np.ndarray:
+    """The bytes of a member, compared with their checksum if there is one."""
+    file.seek(member.header_offset)
+    header = file.read(_LOCAL_HEADER.size)
+    if len(header) < _LOCAL_HEADER.size or not header.startswith(_ZIP) or member.flag_bits & 1:
+        raise CheckpointError(f"its member {member.filename!r:.80} is damaged, or encrypted")
+    _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+    file.seek(name_length + extra_length, os.SEEK_CUR)
+    content = _read_bytes(file, member.file_size, size)
+    if member.CRC not in (0, zlib.crc32(content)):  # 0: PyTorch was told to leave it out
+        raise CheckpointError(f"its member {member.filename!r:.80} is damaged: another checksum")
+    return content
+
+
+def _read_bytes(file: BinaryIO, count: int, size: int) -> np.ndarray:
+    """The next bytes of a file; no memory is taken for more than there are."""
+    if count > size - file.tell():
+        raise CheckpointError(f"ends early: {count} bytes from {file.tell()} on are not there")
+    content = np.empty(count, np.uint8)
+    if file.readinto(content) < count:
+        raise CheckpointError("ends early: it was changed while it was read")
+    return content
+
+
+# The legacy format.
+
+
+def _load_legacy(file: BinaryIO, size: int) -> Any:
+    _read_beginning(file, size)
+    begin = file.tell()
+    is_model = _is_model(file.read(min(size, 1_000_000)))
+    # The object is read twice: the storages, which lie after it, have no widths of their own.
+    file.seek(begin)
+    survey = Survey(size, is_model)
+    read_pickle(_source(file, size), survey)
+    storages = _read_storages(file, size, survey.lengths)
+    file.seek(begin)
+    objects = TorchObjects(storages.__getitem__, size, is_model)
+    return read_pickle(_source(file, size), objects)
+
+
+def _source(file: BinaryIO, size: int) -> Source:
+    return Source(file, min(size - file.tell(), _LONGEST_PICKLE))
+
+
+def _read_beginning(file: BinaryIO, size: int) -> None:
+    """The magic number, the version and the machine."""
+    nothing = Survey(size)
+    try:
+        magic = read_pickle(_source(file, size), nothing)
+    except CheckpointError:
+        magic = None
+    if type(magic) is not int or magic != _MAGIC:
+        raise CheckpointError("is no file of torch.save but another Python pickle, or damaged")
+    version = read_pickle(_source(file, size), nothing)
+    if type(version) is not int or version != _VERSION:
+        raise CheckpointError(f"is not of version {_VERSION} of the legacy format")
+    read_pickle(_source(file, size), nothing)
+
+
+def _read_storages(file: BinaryIO, size: int, lengths: dict[str, tuple[int, int]]) -> Any:
+    """The bytes of each storage; `lengths` has their numbers of elements, and widths."""
+    keys = read_pickle(_source(file, size), Survey(size))
+    if type(keys) is not list or not all(type(key) is str for key in keys):
+        raise CheckpointError("its list of storages is damaged")
+    if len(set(keys)) < len(keys) or set(keys) != set(lengths):
+        raise CheckpointError("its list of storages is not of those that its tensors need")
+    storages = {}
+    for key in keys:
+        count, width = lengths[key]
+        found = int.from_bytes(_read_bytes(file, 8, size).tobytes(), "little", signed=True)
+        if found != count:
+            raise CheckpointError(
+                f"the storage {key!r:.40} has {found} elements where {count} are needed"
+            )
+        storages[key] = _read_bytes(file, count * width, size)
+    return storages
+
+
+def _is_model(pickle: bytes) -> bool:
+    """Whether a pickle has the attributes that every Module has."""
+    return b"_parameters" in pickle and b"_modules" in pickle

@@ -1,0 +1,255 @@
+"""What the names in PyTorch's files stand for: tensors made of storages, and plain data.
+
+A storage is a run of bytes; a tensor is a view of one.  Element i, j, … of a tensor is element
+offset + i·stride₀ + j·stride₁ + … of its storage.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minidl.autograd.tensor import Tensor
+from minidl.io.errors import CheckpointError
+from minidl.io.pickle_reader import Global
+from minidl.io.torch_globals import GLOBALS, StorageType, are_sizes, parameter, tensor_of_type
+
+_DEEPEST = 100
+_MOST_AXES = 64  # that a NumPy array can have
+_NOTHING = np.empty(0, np.uint8)
+_SPARE = 2**26  # bytes of tensors that any file may have: views can repeat elements
+
+_PLAIN = (
+    *(str, int, float, complex, bool, bytes, bytearray, type(None)),
+    *(Tensor, np.dtype, np.generic),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Storage:
+    """A storage, or a part of one: its bytes, what they are, and a key that begins with its own."""
+
+    content: np.ndarray
+    code: str
+    key: tuple[Any, ...]
+
+
+class TorchObjects:
+    """What a file of PyTorch's is made of; the host of its pickle.
+
+    read          gives the bytes of a storage, by its key
+    file_size     bytes; the tensors may take a few times as many
+    is_model      whether the pickle looks like that of a Module
+    big_endian    whether numbers in storages are
+    """
+
+    def __init__(
+        self,
+        read: Callable[[str], np.ndarray],
+        file_size: int,
+        is_model: bool = False,
+        big_endian: bool = False,
+    ) -> None:
+        self._read, self._is_model = read, is_model
+        self._order = ">" if big_endian else "<"
+        self._room = 8 * file_size + _SPARE
+        self._storages: dict[str, np.ndarray] = {}
+        self._taken: set[str] = set()  # the storages that are the memory of a tensor
+        self._tensors: dict[Any, Tensor] = {}
+        self._known = {**GLOBALS, **self._makers_of_tensors()}
+
+    def _makers_of_tensors(self) -> dict[str, Global]:
+        makers = {
+            "_rebuild_tensor": self._tensor,
+            "_rebuild_tensor_v2": self._tensor,
+            "_rebuild_tensor_v3": self._tensor_of_dtype,
+            "_rebuild_parameter": parameter,
+            "_rebuild_parameter_with_state": parameter,
+        }
+        named = {f"torch._utils.{name}": make for name, make in makers.items()}
+        named["torch._tensor._rebuild_from_type_v2"] = tensor_of_type
+        return {name: Global(name, make) for name, make in named.items()}
+
+    # What a pickle asks for.
+
+    def find(self, name: str) -> Any:
+        """What stands for a global; a CheckpointError that names it, if nothing does."""
+        name = name.replace("__builtin__.", "builtins.").replace("numpy.core.", "numpy._core.")
+        if name in self._known:
+            return self._known[name]
+        if self._is_model or name.startswith("torch.nn.modules."):
+            raise CheckpointError(
+                f"holds a whole model, of the class {name!r:.100}, which cannot be read without "
+                "its code; in PyTorch, save model.state_dict() instead"
+            )
+        raise CheckpointError(
+            f"holds more than tensors and plain data: it needs {name!r:.100}, and nothing that a "
+            "file names is run"
+        )
+
+    def persistent(self, identifier: Any) -> _Storage:
+        """The storage ("storage", its class, key, device, number of elements[, view])."""
+        kind, *rest = identifier if type(identifier) is tuple else (identifier,)
+        if kind != "storage" or len(rest) not in (4, 5) or type(rest[0]) is not StorageType:
+            raise CheckpointError("its pickle has a persistent identifier that is no storage's")
+        class_, key, _, count = rest[:4]
+        if type(key) is not str or not are_sizes((count,)):
+            raise CheckpointError("its pickle has a storage without a key or a size")
+        content = self._content(key, count, _width(class_.code))
+        begin, end = 0, count * _width(class_.code)
+        if len(rest) == 5 and rest[4] is not None:
+            begin, end = _part(rest[4], _width(class_.code), end)
+        return _Storage(content[begin:end], class_.code, (key, class_.code, begin, end))
+
+    def _content(self, key: str, count: int, width: int) -> np.ndarray:
+        """The bytes of a storage of so many elements, which are read once."""
+        if key not in self._storages:
+            self._storages[key] = self._read(key)
+        if count * width > len(self._storages[key]):
+            raise CheckpointError(
+                f"the storage {key!r:.40} is to have {count * width} bytes; it has "
+                f"{len(self._storages[key])}"
+            )
+        return self._storages[key][: count * width]
+
+    def build(self, value: Any, state: Any) -> Any:
+        """The object, without the attributes of dicts; of a NumPy dtype the byte order counts."""
+        if type(value) is dict:
+            return value
+        if isinstance(value, np.dtype) and type(state) is tuple and state[1:2] in (("<",), ("|",)):
+            return value
+        raise CheckpointError(f"its pickle has a state for a {type(value).__name__}")
+
+    # Tensors.
+
+    def _tensor_of_dtype(self, storage: Any, *arguments: Any) -> Tensor:
+        """A tensor of a dtype that has no class of storages."""
+        dtype, offset, sizes, strides = arguments[5], *arguments[:3]
+        if not isinstance(dtype, np.dtype) or type(storage) is not _Storage:
+            raise TypeError("no dtype, or no storage")
+        code = dtype.str[1:]
+        typed = _Storage(storage.content, code, (*storage.key, code))
+        return self._tensor(typed, offset, sizes, strides, *arguments[3:5], *arguments[6:])
+
+    def _tensor(
+        self,
+        storage: Any,
+        offset: Any,
+        sizes: Any,
+        strides: Any,
+        requires_grad: Any = False,
+        hooks: Any = None,
+        metadata: Any = None,
+    ) -> Tensor:
+        """The view of a storage; the same Tensor for the same view."""
+        if type(storage) is not _Storage or type(sizes) is not tuple or type(strides) is not tuple:
+            raise TypeError("no storage, or sizes or strides that are no tuples")
+        if not are_sizes((offset, *sizes, *strides)) or len(sizes) != len(strides):
+            raise ValueError("sizes, strides and offset are to be whole numbers from 0 on")
+        if len(sizes) > _MOST_AXES:
+            raise ValueError(f"{len(sizes)} axes, more than {_MOST_AXES}")
+        bits = [name for name in ("conj", "neg") if (metadata or {}).get(name)]
+        view = (storage.key, offset, sizes, strides, *bits)
+        if view not in self._tensors:
+            array = self._array(storage, offset, sizes, strides)
+            array = np.conj(array) if "conj" in bits else array
+            self._tensors[view] = Tensor(np.asarray(-array if "neg" in bits else array))
+        return self._tensors[view]
+
+    def _array(
+        self, storage: _Storage, offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]
+    ) -> np.ndarray:
+        """The elements of a view: the storage itself if they are all of it, or a copy."""
+        elements, width = _elements(storage, self._order), _width(storage.code)
+        if 0 in sizes:
+            return _finished(np.empty(sizes, elements.dtype), storage.code)
+        last = offset + sum((size - 1) * s for size, s in zip(sizes, strides, strict=True))
+        if last >= len(elements):
+            raise CheckpointError(
+                f"a tensor of shape {sizes} reaches beyond its storage, {storage.key[0]!r:.40}: to "
+                f"element {last} of {len(elements)}"
+            )
+        self._room -= math.prod(sizes) * max(width, 4)
+        if self._room < 0:
+            raise CheckpointError("its tensors take far more memory than the file has bytes")
+        steps = [s * width if size > 1 else width for size, s in zip(sizes, strides, strict=True)]
+        array = np.lib.stride_tricks.as_strided(elements[offset:], sizes, steps)
+        key = storage.key[0]
+        whole = array.flags.c_contiguous and array.nbytes == len(self._storages[key])
+        if not whole or key in self._taken:
+            return _finished(array.copy(), storage.code)
+        self._taken.add(key)
+        return _finished(array, storage.code)
+
+
+class Survey(TorchObjects):
+    """Reads no storages, but notes which are needed; all tensors are empty.
+
+    lengths    number of elements and width, by key
+    """
+
+    def __init__(self, file_size: int, is_model: bool = False) -> None:
+        super().__init__(lambda key: _NOTHING, file_size, is_model)
+        self.lengths: dict[str, tuple[int, int]] = {}
+
+    def _content(self, key: str, count: int, width: int) -> np.ndarray:
+        self.lengths.setdefault(key, (count, width))
+        return _NOTHING
+
+    def _array(self, *_: Any) -> np.ndarray:
+        return _NOTHING
+
+
+def check_tree(tree: Any) -> Any:
+    """The tree, if it is plain data, and neither too deep nor a part of itself."""
+    _height(tree, 0, {})
+    return tree
+
+
+def _height(node: Any, depth: int, heights: dict[int, int]) -> int:
+    """How many levels a part of a tree has; those that are in several places are walked once."""
+    height = heights.get(id(node), 0)
+    if depth + height > _DEEPEST:
+        raise CheckpointError(f"is nested more than {_DEEPEST} levels deep, or contains itself")
+    if id(node) in heights or isinstance(node, _PLAIN):
+        return height
+    if not isinstance(node, dict | list | tuple | set | frozenset):
+        what = getattr(node, "name", "a storage that is no tensor's")
+        raise CheckpointError(f"holds more than tensors and plain data: {what:.100}")
+    items = node.values() if isinstance(node, dict) else node
+    heights[id(node)] = _DEEPEST  # in a part of itself
+    heights[id(node)] = 1 + max((_height(item, depth + 1, heights) for item in items), default=0)
+    return heights[id(node)]
+
+
+def _part(view: Any, width: int, size: int) -> tuple[int, int]:
+    """Where the view of a storage, (key, offset, number of elements), begins and ends."""
+    if type(view) is not tuple or len(view) != 3 or not are_sizes(view[1:]):
+        raise CheckpointError("its pickle has a damaged view of a storage")
+    begin, end = width * view[1], width * (view[1] + view[2])
+    if end > size:
+        raise CheckpointError(f"a view reaches beyond its storage: to byte {end} of {size}")
+    return begin, end
+
+
+def _width(code: str) -> int:
+    """The bytes of an element."""
+    return 2 if code == "bf16" else np.dtype(code).itemsize
+
+
+def _elements(storage: _Storage, order: str) -> np.ndarray:
+    """A storage as an array of its elements, as they are in the file; the last may be cut off."""
+    width = _width(storage.code)
+    dtype = np.dtype("u2" if storage.code == "bf16" else storage.code).newbyteorder(order)
+    return storage.content[: len(storage.content) // width * width].view(dtype)
+
+
+def _finished(array: np.ndarray, code: str) -> np.ndarray:
+    """The array in the byte order of the machine; bfloat16 as float32."""
+    if code == "b1" and (array.view(np.uint8) > 1).any():
+        raise CheckpointError("a tensor has bools other than 0 and 1")
+    if code == "bf16":
+        return np.left_shift(array.astype("u2"), 16, dtype="u4").view("f4")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -1,0 +1,239 @@
+"""Lists and dicts of modules and of parameters, whose names are PyTorch's.
+
+A plain list or dict as an attribute of a module serves as well; these are parts of their own, which
+show in `named_modules` and in the printed network.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+from minidl.errors import BoundsError, DTypeError, describe
+from minidl.nn.module import Module, PartError
+from minidl.nn.parameter import Parameter
+
+
+class _Container(Module):
+    """What a container consists of: its attributes of one kind."""
+
+    _kind: ClassVar[type]
+
+    def _items(self) -> dict[str, Any]:
+        return {name: x for name, x in vars(self).items() if isinstance(x, self._kind)}
+
+    def _checked(self, value: Any) -> Any:
+        """The value, if it may be in here."""
+        if not isinstance(value, self._kind):
+            kind = self._kind.__name__.lower()
+            raise DTypeError(f"{type(self).__name__}: is made of {kind}s; got {describe(value)}")
+        return value
+
+    def _replace(self, items: Mapping[str, Any]) -> None:
+        """Hold these items, in this order."""
+        for name in self._items():
+            delattr(self, name)
+        for name, value in items.items():
+            setattr(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+
+class _List(_Container):
+    """The behaviour of a list; the names are "0", "1" and so on."""
+
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
+        self.extend(() if values is None else values)
+
+    def _values(self) -> list[Any]:
+        return list(self._items().values())
+
+    def _renumber(self, values: Iterable[Any]) -> None:
+        self._replace({str(i): x for i, x in enumerate([self._checked(x) for x in values])})
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values())
+
+    def __contains__(self, value: Any) -> bool:
+        return any(x is value for x in self)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return type(self)(self._values()[index])
+        return self._values()[self._place(index)]
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        setattr(self, str(self._place(index)), self._checked(value))
+
+    def __delitem__(self, index: int | slice) -> None:
+        values = self._values()
+        del values[index if isinstance(index, slice) else self._place(index)]
+        self._renumber(values)
+
+    def __iadd__(self, values: Iterable[Any]) -> Self:
+        return self.extend(values)
+
+    def __add__(self, values: Iterable[Any]) -> Self:
+        return type(self)([*self, *values])
+
+    def append(self, value: Any) -> Self:
+        """Add one at the end."""
+        return self.extend([value])
+
+    def extend(self, values: Iterable[Any]) -> Self:
+        """Add several at the end."""
+        if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+            raise DTypeError(f"{type(self).__name__}: needs a list; got {describe(values)}")
+        added = [self._checked(x) for x in values]
+        for i, value in enumerate(added, len(self)):
+            setattr(self, str(i), value)
+        return self
+
+    def insert(self, index: int, value: Any) -> None:
+        """Put one before that of this index."""
+        values = self._values()
+        values.insert(index, value)
+        self._renumber(values)
+
+    def pop(self, index: int | slice = -1) -> Any:
+        """Take one out."""
+        found = self[index]
+        del self[index]
+        return found
+
+    def _place(self, index: int) -> int:
+        """The index, counted from the beginning."""
+        n = len(self)
+        if not isinstance(index, int) or not -n <= index < n:
+            raise BoundsError(f"{type(self).__name__}: has {n} items; got index {index!r}")
+        return index % n
+
+
+class _Dict(_Container):
+    """The behaviour of a dict; the names are the keys."""
+
+    def __init__(self, values: Any = None) -> None:
+        self.update({} if values is None else values)
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self:
+            raise PartError(f"{type(self).__name__}: has no {key!r}, but {list(self.keys())}")
+        return self._items()[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._register(key, self._checked(value), self._kind)
+
+    def __delitem__(self, key: str) -> None:
+        self.pop(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items())
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._items()
+
+    def keys(self) -> Iterable[str]:
+        """The keys, in the order in which they came."""
+        return self._items().keys()
+
+    def values(self) -> Iterable[Any]:
+        """What the keys stand for."""
+        return self._items().values()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Both."""
+        return self._items().items()
+
+    def update(self, values: Any) -> None:
+        """Add the entries of a dict, or pairs; what is there under the same key goes."""
+        try:
+            entries = dict(values.items() if hasattr(values, "items") else values)
+        except (TypeError, ValueError):
+            raise DTypeError(
+                f"{type(self).__name__}: needs a dict or pairs; got {describe(values)}"
+            ) from None
+        for key, value in entries.items():
+            self[key] = value
+
+    def pop(self, key: str) -> Any:
+        """Take one out."""
+        found = self[key]
+        delattr(self, key)
+        return found
+
+    def clear(self) -> None:
+        """Take all out."""
+        self._replace({})
+
+
+class ModuleList(_List):
+    """Modules in a list; calling them is up to the `forward` of the module that has it."""
+
+    _kind = Module
+
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        super().__init__(modules)
+
+    def __repr__(self) -> str:
+        """Equal neighbours in one line, as in PyTorch: (0-2): 3 x Linear(…)."""
+        runs: list[tuple[str, list[int]]] = []
+        for i, text in enumerate(map(repr, self)):
+            if runs and runs[-1][0] == text:
+                runs[-1][1].append(i)
+            else:
+                runs.append((text, [i]))
+        lines = [
+            f"({places[0]}): {text}"
+            if len(places) == 1
+            else f"({places[0]}-{places[-1]}): {len(places)} x {text}"
+            for text, places in runs
+        ]
+        inner = "\n".join(lines).replace("\n", "\n  ")
+        return f"ModuleList(\n  {inner}\n)" if lines else "ModuleList()"
+
+
+class ModuleDict(_Dict):
+    """Modules in a dict; calling them is up to the `forward` of the module that has it.
+
+    A key is a name without dots that is no attribute of modules, such as "forward".
+    """
+
+    _kind = Module
+
+    def __init__(self, modules: Any = None) -> None:
+        super().__init__(modules)
+
+
+class ParameterList(_List):
+    """Parameters in a list; tensors, arrays and nested lists of numbers become parameters."""
+
+    _kind = Parameter
+
+    def _checked(self, value: Any) -> Parameter:
+        return value if isinstance(value, Parameter) else Parameter(value)
+
+    def extra_repr(self) -> str:
+        return _shapes(self._items())
+
+
+class ParameterDict(_Dict):
+    """Parameters in a dict; tensors, arrays and nested lists of numbers become parameters."""
+
+    _kind = Parameter
+
+    def __init__(self, parameters: Any = None) -> None:
+        super().__init__(parameters)
+
+    def update(self, values: Any) -> None:
+        """Add the entries of a dict, or pairs; a plain dict's by their keys, as in PyTorch."""
+        super().update(sorted(values.items()) if type(values) is dict else values)
+
+    def _checked(self, value: Any) -> Parameter:
+        return value if isinstance(value, Parameter) else Parameter(value)
+
+    def extra_repr(self) -> str:
+        return _shapes(self._items())
+
+
+def _shapes(parameters: Mapping[str, Parameter]) -> str:
+    """The name, dtype and shape of each."""
+    return ", ".join(f"({name}): {x.dtype} {x.shape}" for name, x in parameters.items())

@@ -1,0 +1,113 @@
+"""Transposed convolutional layers: convolutions turned round."""
+
+from typing import Any
+
+from minidl import ops
+from minidl.autograd.tensor import Tensor
+from minidl.backends.window import is_number, lengths
+from minidl.errors import ArgumentError, MinidlError, ShapeError
+from minidl.nn.conv import Windows
+
+
+class Transposed(Windows):
+    """Each x spreads over a window of y: ConvTranspose1d, ConvTranspose2d and ConvTranspose3d."""
+
+    operation: Any
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        name = type(self).__name__
+        if padding_mode != "zeros":
+            raise ArgumentError(f'{name}: padding_mode is "zeros"; got {padding_mode!r:.60}')
+        if isinstance(padding, str):
+            raise ArgumentError(f"{name}: padding is a number, or one for each axis; got {padding}")
+        channels = in_channels, out_channels
+        self._set_up(*channels, kernel_size, stride, padding, dilation, groups, padding_mode)
+        self.output_padding = lengths(name, "output_padding", output_padding, 0, self.axes)
+        weight = (in_channels, out_channels // groups, *self.kernel_size)
+        self._make_parameters(weight, bias, device, dtype)
+
+    def forward(self, x: Tensor, output_size: Any = None) -> Tensor:
+        """(N, C, …) → (N, out_channels, …), and the same without N.
+
+        output_size    how large y is to be: the last axes, or the whole shape.  Of the sizes that
+                       a convolution of these settings makes one of, it chooses one.
+        """
+        try:
+            return type(self).operation(
+                x,
+                self.weight,
+                self.bias,
+                stride=self.stride,
+                padding=self.padding,
+                output_padding=self._output_padding(x, output_size),
+                groups=self.groups,
+                dilation=self.dilation,
+            )
+        except MinidlError as error:
+            raise self._explained(x, error) from None
+
+    def _output_padding(self, x: Any, output_size: Any) -> tuple[int, ...]:
+        """By how much y is longer than it needs to be."""
+        if output_size is None or not hasattr(x, "shape"):
+            return self.output_padding
+        size, axes = tuple(output_size), self.axes
+        size = size[-axes:] if len(size) == x.ndim else size
+        if len(size) != axes or not all(map(is_number, size)):
+            raise ArgumentError(
+                f"{type(self).__name__}: output_size is {axes} or {x.ndim} numbers; "
+                f"got {output_size!r:.60}"
+            )
+        settings = (self.stride, self.padding, self.dilation, self.kernel_size)
+        each = zip(x.shape[-axes:], *settings, strict=True)
+        least = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in each)
+        most = tuple(n + s - 1 for n, s in zip(least, self.stride, strict=True))
+        if not all(a <= n <= b for a, n, b in zip(least, size, most, strict=True)):
+            raise ShapeError(
+                f"{type(self).__name__}: output_size is between {least} and {most} for an input of "
+                f"{tuple(x.shape[-axes:])}; got {size}"
+            )
+        return tuple(n - a for n, a in zip(size, least, strict=True))
+
+
+class ConvTranspose1d(Transposed):
+    """Each x spreads over a window of y, where they add up: the input gradient of Conv1d.
+
+    weight (in_channels, out_channels / groups, kernel_size) and bias (out_channels,) begin uniform
+    in ±1/√(weight[0].size), as in PyTorch.  The settings are those of ConvTranspose2d.
+    """
+
+    axes, operation = 1, ops.conv_transpose1d
+
+
+class ConvTranspose2d(Transposed):
+    """Each x spreads over a window of y, where they add up: the input gradient of Conv2d.
+
+    weight (in_channels, out_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
+    in ±1/√(weight[0].size), as in PyTorch.  `minidl.conv_transpose2d` says what the settings mean.
+    """
+
+    axes, operation = 2, ops.conv_transpose2d
+
+
+class ConvTranspose3d(Transposed):
+    """Each x spreads over a window of y, where they add up: the input gradient of Conv3d.
+
+    weight (in_channels, out_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
+    in ±1/√(weight[0].size), as in PyTorch.  The settings are those of ConvTranspose2d.
+    """
+
+    axes, operation = 3, ops.conv_transpose3d

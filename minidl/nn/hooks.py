@@ -1,0 +1,222 @@
+"""Hooks: functions that are called whenever a module is, or when its gradients have arrived."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+from minidl.autograd.mode import current
+from minidl.autograd.primitive import primitive
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, DTypeError, describe
+
+
+class RemovableHandle:
+    """What registering a hook gives: `remove()` takes the hook away, as does leaving a `with`."""
+
+    def __init__(self, hooks: list[Any], entry: Any) -> None:
+        self._hooks, self._entry = hooks, entry
+
+    def remove(self) -> None:
+        """Take the hook away; if it is gone already, do nothing."""
+        self._hooks[:] = [entry for entry in self._hooks if entry is not self._entry]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+class Hooks:
+    """The hooks of one module, in the order in which they run."""
+
+    def __init__(self) -> None:
+        self.before: list[tuple[Callable[..., Any], bool]] = []
+        self.after: list[tuple[Callable[..., Any], bool]] = []
+        self.backward: list[tuple[Callable[..., Any], bool]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.before or self.after or self.backward)
+
+    def run(self, module: Any, inputs: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+        """Call the module's `forward`, with the hooks before, around and after it."""
+        for hook, with_kwargs in list(self.before):
+            inputs, settings = _replaced_inputs(module, hook, with_kwargs, inputs, settings)
+        watch = _Watch(module, self.backward) if self.backward and current.get().record else None
+        output = module.forward(*(watch.inputs(inputs) if watch else inputs), **settings)
+        for hook, with_kwargs in list(self.after):
+            given = (inputs, settings, output) if with_kwargs else (inputs, output)
+            replaced = hook(module, *given)
+            output = output if replaced is None else replaced
+        return watch.outputs(output) if watch else output
+
+
+class Hooked:
+    """What can be called, with hooks."""
+
+    _hooks: Hooks | None = None
+
+    def __call__(self, *inputs: Any, **settings: Any) -> Any:
+        if self._hooks:
+            return self._hooks.run(self, inputs, settings)
+        return self.forward(*inputs, **settings)
+
+    def forward(self, *inputs: Any, **settings: Any) -> Any:
+        """Compute the outputs; every subclass has its own."""
+        raise TypeError(f"{type(self).__name__} has no forward method")
+
+    def register_forward_pre_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+    ) -> RemovableHandle:
+        """Before each call, call `hook(module, inputs)`; what it gives, if anything, is the input.
+
+        prepend        run it before the hooks that are there
+        with_kwargs    call hook(module, inputs, settings), which gives both or None
+        """
+        return _added(self._own_hooks().before, hook, with_kwargs, prepend)
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+    ) -> RemovableHandle:
+        """After each call, call `hook(module, inputs, output)`; what it gives replaces the output.
+
+        prepend        run it before the hooks that are there
+        with_kwargs    call hook(module, inputs, settings, output)
+        """
+        return _added(self._own_hooks().after, hook, with_kwargs, prepend)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """In each backward pass, call `hook(module, input_gradients, output_gradients)`.
+
+        Both are tuples, with None for what needs no gradient.  What the hook gives, if anything,
+        replaces the gradients of the inputs.
+        """
+        return _added(self._own_hooks().backward, hook, False, prepend)
+
+    def _own_hooks(self) -> Hooks:
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks
+
+
+def _added(hooks: list[Any], hook: Any, with_kwargs: bool, prepend: bool) -> RemovableHandle:
+    """A handle of a hook that is put at the end, or at the beginning."""
+    if not callable(hook):
+        raise DTypeError(f"a hook is a function; got {describe(hook)}")
+    entry = hook, with_kwargs
+    hooks.insert(0 if prepend else len(hooks), entry)
+    return RemovableHandle(hooks, entry)
+
+
+def _replaced_inputs(
+    module: Any,
+    hook: Callable[..., Any],
+    with_kwargs: bool,
+    inputs: tuple[Any, ...],
+    settings: dict[str, Any],
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The inputs and settings as a hook before `forward` leaves them."""
+    if not with_kwargs:
+        found = hook(module, inputs)
+        if found is None:
+            return inputs, settings
+        return found if isinstance(found, tuple) else (found,), settings
+    found = hook(module, inputs, settings)
+    if found is None:
+        return inputs, settings
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict)):
+        raise ArgumentError(
+            "a forward pre-hook with_kwargs gives None, or a tuple of inputs and a dict; got "
+            f"{describe(found)}"
+        )
+    return found
+
+
+@primitive(None)
+def _module_gradients(xp: Any, *arrays: Any, seen: Callable[..., Any]) -> Any:
+    """The arrays as they are;   their gradients as `seen` leaves them."""
+    return arrays, lambda *dys: seen(dys)
+
+
+class _Watch:
+    """One call of a module with backward hooks: gradients are caught on both sides of it."""
+
+    def __init__(self, module: Any, hooks: list[tuple[Callable[..., Any], bool]]) -> None:
+        self._module, self._hooks = module, hooks
+        self._count = 0  # of inputs that gradients flow to
+        self._places: list[int] = []  # among all inputs
+        self._outputs: tuple[Any, ...] = ()  # the gradients of the outputs, once they are there
+
+    def inputs(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The same inputs, whose gradients come by here."""
+        self._count = len(inputs)
+        self._places = _tracked(inputs)
+        return _through(inputs, self._places, self._inputs_arrived)
+
+    def outputs(self, output: Any) -> Any:
+        """The same output, whose gradients come by here."""
+        outputs = output if isinstance(output, tuple) else (output,)
+        places = _tracked(outputs)
+
+        def arrived(gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+            self._outputs = _spread(gradients, places, len(outputs))
+            if not self._places:
+                self._call((None,) * self._count)
+            return gradients
+
+        outputs = _through(outputs, places, arrived)
+        return outputs if isinstance(output, tuple) else outputs[0]
+
+    def _inputs_arrived(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+        found = self._call(_spread(gradients, self._places, self._count))
+        recorded = isinstance(gradients[0], Tensor)
+        chosen = [found[i] for i in self._places]
+        return tuple(x if recorded or not isinstance(x, Tensor) else x.data for x in chosen)
+
+    def _call(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The gradients of the inputs as the hooks leave them."""
+        for hook, _ in list(self._hooks):
+            replaced = hook(self._module, gradients, self._outputs)
+            if replaced is None:
+                continue
+            replaced = replaced if isinstance(replaced, tuple) else (replaced,)
+            if len(replaced) != len(gradients):
+                raise ArgumentError(
+                    f"a backward hook gives a gradient for each of the {len(gradients)} inputs, or "
+                    f"None; got {len(replaced)}"
+                )
+            gradients = replaced
+        return gradients
+
+
+def _tracked(values: tuple[Any, ...]) -> list[int]:
+    """The places of the tensors that gradients flow through."""
+    return [i for i, x in enumerate(values) if isinstance(x, Tensor) and x.requires_grad]
+
+
+def _through(
+    values: tuple[Any, ...], places: list[int], seen: Callable[..., Any]
+) -> tuple[Any, ...]:
+    """The values, those at `places` by way of a node that shows their gradients to `seen`."""
+    if not places:
+        return values
+    watched = _module_gradients(*(values[i] for i in places), seen=seen)
+    replaced = dict(zip(places, watched, strict=True))
+    return tuple(replaced.get(i, x) for i, x in enumerate(values))
+
+
+def _spread(gradients: tuple[Any, ...], places: list[int], count: int) -> tuple[Any, ...]:
+    """Gradients at their places among `count`, as Tensors; None elsewhere."""
+    found: list[Any] = [None] * count
+    for i, gradient in zip(places, gradients, strict=True):
+        found[i] = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
+    return tuple(found)

@@ -1,0 +1,99 @@
+"""Instance norm: each channel of each sample by itself."""
+
+import math
+from typing import Any, ClassVar
+
+from minidl import ops
+from minidl.autograd import inplace
+from minidl.autograd.mode import no_grad
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ShapeError
+from minidl.nn.module import shape_error
+from minidl.nn.norm import _BatchNorm
+
+
+class _InstanceNorm(_BatchNorm):
+    """Instance norm, for batches of so many axes after the channels, and for single samples."""
+
+    _axes: ClassVar[str]
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, …) or (C, …) → the same."""
+        shape, ndim = getattr(x, "shape", ()), len(self._axes.split(", ")) + 1
+        if len(shape) not in (ndim, ndim + 1) or shape[-ndim] != self.num_features:
+            one = f"{self.num_features}, {self._axes}"
+            raise shape_error(self._name, f"(N, {one}) or ({one})", x)
+        if len(shape) == ndim:
+            return self._of_batch(x[None])[0]
+        return self._of_batch(x)
+
+    def _of_batch(self, x: Tensor) -> Tensor:
+        if not self.training and self.running_mean is not None:
+            statistics = self.running_mean, self.running_var
+            return ops.batch_norm_inference(x, *statistics, self.weight, self.bias, eps=self.eps)
+        if math.prod(x.shape[2:]) == 1:
+            raise ShapeError(
+                f"{self._name} needs more than one value per channel and sample; got {x.shape}"
+            )
+        if self.running_mean is not None and x.size:
+            self._follow(x)
+        return ops.instance_norm(x, self.weight, self.bias, eps=self.eps)
+
+    def _follow(self, x: Tensor) -> None:
+        """Move the running statistics towards the means over the batch of those of its samples.
+
+        num_batches_tracked stays 0, and without a momentum nothing moves, as in PyTorch.
+        """
+        axes, momentum = tuple(range(2, x.ndim)), self.momentum or 0.0
+        with no_grad():
+            mean = x.mean(axis=axes).mean(axis=0)
+            var = x.var(axis=axes, correction=1).mean(axis=0)
+        for old, new in ((self.running_mean, mean), (self.running_var, var)):
+            old.data[...] = (1 - momentum) * old.data + momentum * new.data
+            inplace.mark_written(old.data)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """y = (x − mean) / √(var + eps) · weight + bias for each channel of each sample of (N, C, L).
+
+    The mean and the variance are those of the channel; with track_running_stats, in use, they are
+    the running statistics, which training moves.  A single sample (C, L) will do.
+
+    Ulyanov, Vedaldi, Lempitsky 2016.
+    """
+
+    _axes = "L"
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """y = (x − mean) / √(var + eps) · weight + bias for each channel of each (N, C, H, W).
+
+    Otherwise as InstanceNorm1d.
+    """
+
+    _axes = "H, W"
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """y = (x − mean) / √(var + eps) · weight + bias for each channel of each (N, C, D, H, W).
+
+    Otherwise as InstanceNorm1d.
+    """
+
+    _axes = "D, H, W"

@@ -1,0 +1,106 @@
+"""Losses as layers that are 0 once what is right is ahead by a margin."""
+
+from typing import Any
+
+from minidl import ops
+from minidl.autograd.tensor import Tensor
+from minidl.nn.loss import _Loss, _WeightedLoss
+
+
+class HingeEmbeddingLoss(_Loss):
+    """x where target is 1, max(0, margin − x) where it is −1; x is a distance."""
+
+    def __init__(self, margin: float = 1.0, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        self.margin = margin
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        """Both of one shape."""
+        return ops.hinge_embedding_loss(x, target, self.margin, reduction=self.reduction)
+
+
+class SoftMarginLoss(_Loss):
+    """log(1 + exp(−target·x)), of targets −1 and 1."""
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        """Both of one shape."""
+        return ops.soft_margin_loss(x, target, reduction=self.reduction)
+
+
+class MultiMarginLoss(_WeightedLoss):
+    """Σ_{j ≠ t} w[t]·max(0, margin − x[t] + x[j])ᵖ / C for the true class t."""
+
+    def __init__(
+        self, p: int = 1, margin: float = 1.0, weight: Any = None, *, reduction: str = "mean"
+    ) -> None:
+        super().__init__(weight, reduction=reduction)
+        self.p, self.margin = p, margin
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        """x (N, C), target (N,) of class numbers."""
+        settings = self.p, self.margin, self.weight
+        return ops.multi_margin_loss(x, target, *settings, reduction=self.reduction)
+
+
+class MultiLabelMarginLoss(_Loss):
+    """Σ_t Σ_j max(0, 1 − (x[t] − x[j])) / C for the true classes t and all others j."""
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        """x (N, C), target (N, C): the numbers of the true classes, then −1."""
+        return ops.multilabel_margin_loss(x, target, reduction=self.reduction)
+
+
+class MultiLabelSoftMarginLoss(_WeightedLoss):
+    """The mean of the binary cross-entropies of the C classes of each sample, from logits."""
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        """Both (N, C)."""
+        settings = {"reduction": self.reduction}
+        return ops.multilabel_soft_margin_loss(x, target, self.weight, **settings)
+
+
+class MarginRankingLoss(_Loss):
+    """max(0, −target·(x₁ − x₂) + margin): target 1 wants x₁ above x₂, and −1 below."""
+
+    def __init__(self, margin: float = 0.0, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        self.margin = margin
+
+    def forward(self, x1: Tensor, x2: Tensor, target: Tensor) -> Tensor:
+        """All of one shape."""
+        return ops.margin_ranking_loss(x1, x2, target, self.margin, reduction=self.reduction)
+
+
+class CosineEmbeddingLoss(_Loss):
+    """1 − cos(x₁, x₂) where target is 1, max(0, cos(x₁, x₂) − margin) where it is −1."""
+
+    def __init__(self, margin: float = 0.0, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        self.margin = margin
+
+    def forward(self, x1: Tensor, x2: Tensor, target: Tensor) -> Tensor:
+        """x₁ and x₂ (N, D), target (N,)."""
+        return ops.cosine_embedding_loss(x1, x2, target, self.margin, reduction=self.reduction)
+
+
+class TripletMarginLoss(_Loss):
+    """max(0, ‖a − p‖ − ‖a − n‖ + margin); with swap, ‖p − n‖ in place of ‖a − n‖ if less."""
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        *,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction=reduction)
+        self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """All (N, D)."""
+        settings = self.margin, self.p, self.eps, self.swap
+        return ops.triplet_margin_loss(
+            anchor, positive, negative, *settings, reduction=self.reduction
+        )

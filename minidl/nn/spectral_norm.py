@@ -1,0 +1,96 @@
+"""Spectral norm: a weight divided by its largest singular value.
+
+The names are those of PyTorch's `torch.nn.utils.spectral_norm`: of a layer's `weight`, the
+parameter `weight_orig` is learned, the buffers `weight_u` and `weight_v` follow its singular
+vectors, and `weight` is computed of them before each call.
+"""
+
+from typing import TypeVar
+
+from minidl import ops
+from minidl.autograd.mode import no_grad
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, ShapeError
+from minidl.nn import init
+from minidl.nn.module import Buffer, Module
+from minidl.nn.reparametrize import Reparametrized, parameter_of, put, removed
+
+Layer = TypeVar("Layer", bound=Module)
+
+
+class SpectralNorm(Reparametrized):
+    """w / σ, where σ = uᵀ·W·v is found by power iteration."""
+
+    def __init__(self, name: str, dim: int, n_power_iterations: int, eps: float) -> None:
+        super().__init__(name)
+        self.dim, self.n_power_iterations, self.eps = dim, n_power_iterations, eps
+
+    def before(self, module: Module, inputs: tuple[object, ...]) -> None:
+        """Compute the weight for a call; in training, follow the singular vectors first."""
+        if module.training:
+            self.iterate(module, self.n_power_iterations)
+        super().before(module, inputs)
+
+    def iterate(self, module: Module, times: int) -> None:
+        """v = Wᵀu / ‖Wᵀu‖ and u = Wv / ‖Wv‖, so many times."""
+        u, v = (getattr(module, f"{self.name}_{part}") for part in "uv")
+        with no_grad():
+            matrix = self.matrix(getattr(module, f"{self.name}_orig").detach())
+            for _ in range(times):
+                init.fill(v, ops.normalize(matrix.T @ u, axis=0, eps=self.eps))
+                init.fill(u, ops.normalize(matrix @ v, axis=0, eps=self.eps))
+
+    def weight(self, module: Module) -> Tensor:
+        """The weight divided by σ."""
+        weight = getattr(module, f"{self.name}_orig")
+        # Copies: the next call writes into u and v, maybe before this one's backward pass.
+        u, v = (ops.copy(getattr(module, f"{self.name}_{part}")) for part in "uv")
+        return weight / (u @ (self.matrix(weight) @ v))
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """The axis `dim` against all others."""
+        axes = self.dim, *(i for i in range(weight.ndim) if i != self.dim)
+        return ops.permute_dims(weight, axes).reshape(weight.shape[self.dim], -1)
+
+
+def spectral_norm(
+    module: Layer,
+    name: str = "weight",
+    n_power_iterations: int = 1,
+    eps: float = 1e-12,
+    dim: int | None = None,
+) -> Layer:
+    """Let a layer's weight be W / σ(W), σ the largest singular value; the layer.
+
+    n_power_iterations    how often the singular vectors are improved before a call in training
+    eps                   what lengths are at least taken for
+    dim                   the axis of the outputs; None: 1 for transposed convolutions, else 0
+
+    Miyato et al. 2018.
+    """
+    weight = parameter_of("spectral_norm", module, name)
+    if n_power_iterations < 1:
+        raise ArgumentError(
+            f"spectral_norm: needs n_power_iterations of at least 1; got {n_power_iterations}"
+        )
+    if dim is None:
+        dim = int(type(module).__name__.startswith("ConvTranspose"))
+    if weight.ndim < 2 or not -weight.ndim <= dim < weight.ndim or not weight.size:
+        raise ShapeError(
+            f"spectral_norm: {name} of shape {weight.shape} is no matrix by axis {dim}"
+        )
+    how = SpectralNorm(name, dim % weight.ndim, n_power_iterations, eps)
+    with no_grad():
+        lengths = how.matrix(weight.detach()).shape
+        like = {"dtype": weight.dtype, "device": weight.device}
+        drawn = (init.normal_(ops.empty(n, **like)) for n in lengths)
+        u, v = (Buffer(ops.normalize(x, axis=0, eps=eps)) for x in drawn)
+    put(module, how, {"orig": weight, "u": u, "v": v})
+    return module
+
+
+def remove_spectral_norm(module: Layer, name: str = "weight") -> Layer:
+    """Make the weight a parameter again, with the value that it has; the layer."""
+    if not removed(module, name, SpectralNorm, ("orig", "u", "v")):
+        raise ArgumentError(f"remove_spectral_norm: {name!r} has no spectral norm in {module!r}")
+    return module

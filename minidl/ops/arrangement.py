@@ -1,0 +1,142 @@
+"""The same numbers again, elsewhere, or apart: composites of the manipulations."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minidl.autograd.primitive import composite
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.ops.creation import arange, asarray, zeros_like
+from minidl.ops.manipulation import broadcast_to, concat, permute_dims, reshape
+from minidl.ops.statistics import _along, _one_axis
+
+
+def _several(value):
+    """A number as a tuple of one."""
+    return tuple(value) if isinstance(value, Sequence) else (value,)
+
+
+def _joint_shape(shapes):
+    """The shape that these broadcast to."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ShapeError(f"the shapes {', '.join(map(str, shapes))} do not broadcast") from None
+
+
+@composite
+def broadcast_arrays(xp, *arrays):
+    """The arrays, each repeated to the shape that they have together: a list."""
+    shape = _joint_shape([x.shape for x in arrays])
+    return [xp.broadcast_to(x, shape) for x in arrays]
+
+
+@composite
+def meshgrid(xp, *arrays, indexing="xy"):
+    """The coordinates of the points of a grid: from vectors, a list of tensors of its shape.
+
+    indexing    "xy": the first vector runs along axis 1, the second along axis 0; "ij": in order
+    """
+    if indexing not in ("xy", "ij"):
+        raise ArgumentError(f'indexing must be "xy" or "ij"; got {indexing!r}')
+    if any(x.ndim > 1 for x in arrays):
+        raise ShapeError(f"needs vectors; got shapes {', '.join(str(x.shape) for x in arrays)}")
+    places = list(range(len(arrays)))
+    if indexing == "xy":
+        places[:2] = reversed(places[:2])
+    shapes = [[1] * i + [-1] + [1] * (len(places) - i - 1) for i in places]
+    return xp.broadcast_arrays(*map(xp.reshape, arrays, shapes))
+
+
+def moveaxis(x, source, destination, /):
+    """The axes `source`, an int or a tuple, come to stand at `destination`; the rest in order."""
+    x = asarray(x)
+    source, destination = (
+        [_one_axis(x, axis) for axis in _several(axes)] for axes in (source, destination)
+    )
+    if len({*source}) != len(source) or len({*destination}) != len(destination):
+        raise ShapeError(f"moveaxis: an axis is named twice in {source} or {destination}")
+    if len(source) != len(destination):
+        raise ShapeError(f"moveaxis: {len(source)} axes do not go to {len(destination)} places")
+    order = [axis for axis in range(x.ndim) if axis not in source]
+    for place, axis in sorted(zip(destination, source, strict=True)):
+        order.insert(place, axis)
+    return permute_dims(x, tuple(order))
+
+
+@composite
+def roll(xp, x, /, shift, *, axis=None):
+    """Each element `shift` places on along the axis; those that fall off come in at the front.
+
+    Without an axis, the elements of the flattened tensor; with several, a shift for each, or one
+    for all.
+    """
+    if axis is None:
+        return xp.reshape(xp.roll(xp.reshape(x, (-1,)), shift, axis=0), x.shape)
+    axes, shifts = _several(axis), _several(shift)
+    shifts = shifts * len(axes) if len(shifts) == 1 else shifts
+    if len(shifts) != len(axes):
+        raise ShapeError(f"{len(shifts)} shifts do not go with {len(axes)} axes")
+    for by, along in zip(shifts, axes, strict=True):
+        along = _one_axis(x, along)
+        cut = x.shape[along] - by % max(x.shape[along], 1)
+        x = concat([x[_along(along, cut)], x[_along(along, 0, cut)]], axis=along)
+    return x
+
+
+def tile(x, repetitions, /):
+    """x side by side, so many times along each axis; axes that either lacks count as 1."""
+    return _tile(x, _several(repetitions))
+
+
+@composite
+def _tile(xp, x, /, repetitions):
+    if not all(isinstance(n, int) and n >= 0 for n in repetitions):
+        raise ArgumentError(f"repetitions are whole numbers from 0 on; got {repetitions}")
+    ndim = max(x.ndim, len(repetitions))
+    times = (1,) * (ndim - len(repetitions)) + repetitions
+    shape = (1,) * (ndim - x.ndim) + x.shape
+    apart = [n for length in shape for n in (1, length)]
+    repeated = [n for pair in zip(times, shape, strict=True) for n in pair]
+    copies = xp.broadcast_to(xp.reshape(x, apart), repeated)
+    return xp.reshape(copies, [n * length for n, length in zip(times, shape, strict=True)])
+
+
+@composite
+def repeat(xp, x, repeats, /, *, axis=None):
+    """Each slice of the axis `repeats` times in a row; a tensor of integers: each its own number.
+
+    Without an axis, the elements of the flattened tensor.
+    """
+    if axis is None:
+        x, axis = xp.reshape(x, (-1,)), 0
+    axis = _one_axis(x, axis)
+    counts = _counts(asarray(repeats), x.shape[axis])
+    total = xp.sum(counts).item()
+    places = arange(total, dtype=counts.dtype, device=x.device)
+    indices = xp.searchsorted(xp.cumulative_sum(counts), places, side="right")
+    return xp.take(x, indices, axis=axis)
+
+
+def _counts(repeats, length):
+    """How often each of so many slices is to come."""
+    if repeats.dtype.kind not in "iu":
+        raise DTypeError(f"needs integers for repeats; got {repeats.dtype}")
+    if repeats.ndim > 1 or repeats.size not in (1, length):
+        raise ShapeError(f"needs repeats for each of {length} slices; got shape {repeats.shape}")
+    if (repeats < 0).any():
+        raise ArgumentError(f"needs repeats from 0 on; got {repeats.tolist()}")
+    return broadcast_to(reshape(repeats, (-1,)), (length,))
+
+
+@composite
+def unstack(xp, x, /, *, axis=0):
+    """The slices of the axis, without it: a tuple."""
+    axis = _one_axis(x, axis)
+    return tuple(x[(*_along(axis, None)[:-1], i)] for i in range(x.shape[axis]))
+
+
+def empty_like(x: Tensor, /, *, dtype=None, device=None, requires_grad=False) -> Tensor:
+    """Zeros in the shape, dtype and device of x: no tensor shows memory that nobody wrote."""
+    return zeros_like(x, dtype=dtype, device=device or x.device, requires_grad=requires_grad)

@@ -1,0 +1,51 @@
+"""What the array API standard asks a namespace about itself."""
+
+from typing import Any
+
+import numpy as np
+
+from minidl import dtypes
+from minidl.backends import by_type, device_backend
+from minidl.ops.dtype_functions import isdtype
+
+_NAMES = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float32", "float64", "complex64", "complex128"),
+)
+
+
+class Info:
+    """What minidl can do, and with what it begins, device by device."""
+
+    def capabilities(self) -> dict[str, Any]:
+        """Whether indexing by bools and shapes that depend on data work, and how many axes."""
+        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
+
+    def default_device(self) -> str:
+        """Where tensors are made unless `device` says otherwise."""
+        return "cpu"
+
+    def default_dtypes(self, *, device: str | None = None) -> dict[str, np.dtype]:
+        """The dtypes that Python numbers become."""
+        device_backend(device or "cpu")
+        return {
+            "real floating": dtypes.default_float,
+            "complex floating": dtypes.complex64,
+            "integral": dtypes.int64,
+            "indexing": dtypes.int64,
+        }
+
+    def devices(self) -> list[str]:
+        """The devices in use."""
+        return [backend.name for backend in by_type.values()]
+
+    def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, np.dtype]:
+        """The dtypes of the standard by name; of one kind, or of several, as isdtype takes them."""
+        device_backend(device or "cpu")
+        every = {name: dtypes.dtype_of(name) for name in _NAMES}
+        return {name: dt for name, dt in every.items() if kind is None or isdtype(dt, kind)}
+
+
+def __array_namespace_info__() -> Info:  # noqa: N807
+    """What minidl can do: capabilities, devices, dtypes and their defaults."""
+    return Info()

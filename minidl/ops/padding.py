@@ -1,0 +1,101 @@
+"""More places around an array: zeros, its edges, its mirror image, or its other end."""
+
+from minidl.autograd.primitive import composite
+from minidl.backends.window import is_number
+from minidl.errors import ArgumentError, ShapeError
+
+_MODES = ("constant", "reflect", "replicate", "circular")
+
+
+@composite
+def pad(xp, x, /, widths, mode="constant", value=None):
+    """x with more places at the ends of its last axes.
+
+    widths    (left, right), (left, right, top, bottom), …: pairs from the last axis on; of a
+              negative width, places are taken away
+    mode      "constant": the value, 0 if it is left out; "reflect": mirrored at the first and the
+              last place, which are not repeated; "replicate": the first and the last place;
+              "circular": from the other end
+    """
+    pairs = _pairs(x.shape, widths)
+    if mode not in _MODES:
+        raise ArgumentError(f"pad: mode is one of {', '.join(_MODES)}; got {mode!r:.60}")
+    if mode == "constant":
+        return _crop(_constant(xp, x, pairs, 0 if value is None else value), pairs)
+    if value is not None:
+        raise ArgumentError(f'pad: a value needs mode="constant"; got value={value!r} for {mode!r}')
+    if mode == "circular":  # what is taken away does not come round again
+        x = _crop(x, pairs)
+    for axis, before, after in pairs:
+        x = _along(xp, x, axis, max(before, 0), max(after, 0), mode)
+    return x if mode == "circular" else _crop(x, pairs)
+
+
+def _pairs(shape, widths):
+    """For each padded axis, from the last on: its number, and how much before and after it."""
+    fits = isinstance(widths, tuple | list) and all(map(is_number, widths))
+    if not fits or len(widths) % 2 or len(widths) > 2 * len(shape):
+        raise ArgumentError(
+            f"pad: widths are pairs of numbers, one for each axis from the last on, of a tensor of "
+            f"shape {tuple(shape)}; got {widths!r:.60}"
+        )
+    pairs = []
+    for i, (before, after) in enumerate(zip(widths[::2], widths[1::2], strict=True)):
+        axis = len(shape) - 1 - i
+        if shape[axis] + before + after < 0:
+            raise ShapeError(f"pad: widths {before} and {after} on an axis of {shape[axis]}")
+        pairs.append((axis, int(before), int(after)))
+    return pairs
+
+
+def _crop(x, pairs):
+    """x without as many places as negative widths say."""
+    index = [slice(None)] * x.ndim
+    for axis, before, after in pairs:
+        index[axis] = slice(max(-before, 0), x.shape[axis] - max(-after, 0))
+    return x[tuple(index)] if any(min(before, after) < 0 for _, before, after in pairs) else x
+
+
+def _constant(xp, x, pairs, value):
+    """x in the middle of equal numbers."""
+    shape, index = list(x.shape), [slice(None)] * x.ndim
+    for axis, before, after in pairs:
+        before, after = max(before, 0), max(after, 0)
+        index[axis] = slice(before, before + shape[axis])
+        shape[axis] += before + after
+    if value == 0:
+        return xp.scatter_at(x, tuple(index), tuple(shape))
+    filled = xp.full(tuple(shape), value, dtype=x.dtype, device=x.device)
+    return xp.put_at(filled, x, tuple(index))
+
+
+def _along(xp, x, axis, before, after, mode):
+    """x with places of its own before and after one axis."""
+    length = x.shape[axis]
+    most = {"reflect": length - 1, "replicate": before + after if length else 0}.get(mode, length)
+    if max(before, after) > most:
+        raise ShapeError(
+            f"pad: {mode} takes at most {max(most, 0)} places from an axis of {length}; "
+            f"got {before} and {after}"
+        )
+
+    def part(start, stop):
+        return x[(slice(None),) * axis + (slice(start, stop),)]
+
+    def repeated(start, times):
+        return xp.broadcast_to(
+            part(start, start + 1), (*x.shape[:axis], times, *x.shape[axis + 1 :])
+        )
+
+    def mirrored(start, stop):
+        return xp.flip(part(start, stop), axis=axis)
+
+    if mode == "reflect":
+        ends = lambda: mirrored(1, before + 1), lambda: mirrored(length - 1 - after, length - 1)
+    elif mode == "replicate":
+        ends = lambda: repeated(0, before), lambda: repeated(length - 1, after)
+    else:
+        ends = lambda: part(length - before, length), lambda: part(0, after)
+    first = [ends[0]()] if before else []
+    last = [ends[1]()] if after else []
+    return xp.concat([*first, x, *last], axis=axis) if first or last else x

@@ -1,0 +1,58 @@
+"""Adamax."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from minidl.optim.checks import check_betas, check_not_negative
+from minidl.optim.optimizer import Optimizer
+
+
+class Adamax(Optimizer):
+    """Adam with the largest gradient, slowly forgotten, in place of a root of mean squares.
+
+        m ← β₁·m + (1 − β₁)·g              u ← max(β₂·u, |g| + ε)
+        θ ← θ − lr / (1 − β₁ᵗ) · m / u
+
+    g is the gradient, plus weight_decay·θ.  Kingma, Ba 2015 (algorithm 2), with ε as in PyTorch.  A
+    RowGradient is made dense.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            maximize=maximize,
+        )
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Rates are not negative, and betas are two numbers below 1."""
+        check_not_negative("Adamax", settings, "lr", "eps", "weight_decay")
+        check_betas("Adamax", settings)
+
+    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """m and u."""
+        return "exp_avg", "exp_inf"
+
+    def change(
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+    ) -> Any:
+        """lr / (1 − β₁ᵗ) · m / u."""
+        beta1, beta2 = map(float, group["betas"])
+        m, u = state["exp_avg"], state["exp_inf"]
+        m *= beta1
+        m += (1 - beta1) * gradient
+        u *= beta2
+        u[...] = xp.maximum(u, xp.abs(gradient) + group["eps"])
+        return group["lr"] / (1 - beta1**step) * m / u

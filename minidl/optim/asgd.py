@@ -1,0 +1,80 @@
+"""ASGD."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from minidl.autograd.tensor import Tensor
+from minidl.optim.checks import check_finite, check_not_negative
+from minidl.optim.optimizer import Optimizer
+
+
+class ASGD(Optimizer):
+    """Stochastic gradient descent whose iterates are averaged.
+
+        θ ← θ − η·(g + λ·θ)                λ: lambd
+        a ← a + μ·(θ − a)
+        η ← lr / (1 + λ·lr·t)^α            μ ← 1 / max(1, t − t₀)
+
+    η begins as lr, and μ as 1: up to step t₀ + 1 the average a is θ itself.  g is the gradient,
+    plus weight_decay·θ.  The model goes on with θ; a is `optimizer.state[p]["ax"]`.  Polyak,
+    Juditsky 1992; Bottou 2012 (section 2.3).  A RowGradient is made dense.
+    """
+
+    numbers = ("eta", "mu")  # of which lr may have been another at each step
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            lambd=lambd,
+            alpha=alpha,
+            t0=t0,
+            weight_decay=weight_decay,
+            maximize=maximize,
+        )
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Rates are not negative."""
+        check_not_negative("ASGD", settings, "lr", "lambd", "weight_decay")
+        check_finite("ASGD", settings, "alpha", "t0")
+
+    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """The average a."""
+        return ("ax",)
+
+    def initial(self, group: Mapping[str, Any], name: str) -> float:
+        """η is lr, μ is 1, and a does not matter yet."""
+        return {"eta": float(group["lr"]), "mu": 1.0}.get(name, 0.0)
+
+    def decay(self, group: Mapping[str, Any]) -> float:
+        """Both are added to the gradient."""
+        return group["weight_decay"] + group["lambd"]
+
+    def change(
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+    ) -> Any:
+        """η·(g + λ·θ); and η and μ for the next step."""
+        change = state["eta"] * gradient
+        lr = group["lr"]
+        state["eta"] = lr / (1 + group["lambd"] * lr * step) ** group["alpha"]
+        state["mu"] = 1 / max(1, step - group["t0"])
+        return change
+
+    def subtract(self, xp: Any, group: Mapping[str, Any], p: Tensor, change: Any) -> None:
+        """The step, and what it makes of the average: μ is still the last step's."""
+        super().subtract(xp, group, p, change)
+        own = self.state[p]
+        if own["mu"] == 1:
+            own["ax"][...] = p.data
+        else:
+            own["ax"][...] += own["mu"] * (p.data - own["ax"])

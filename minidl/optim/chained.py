@@ -1,0 +1,54 @@
+"""ChainedScheduler: several schedules at once."""
+
+from collections.abc import Sequence
+
+from minidl.errors import ArgumentError
+from minidl.optim.composed import ComposedScheduler
+from minidl.optim.cycling import CyclingScheduler
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.schedule import LRScheduler
+from minidl.optim.swa_lr import SWALR
+
+
+class ChainedScheduler(ComposedScheduler):
+    """Schedules whose factors multiply: each begins with the rate that those before it give.
+
+    A warm-up and a decay at once:
+
+        warmup, decay = LinearLR(optimizer, 0.1), ExponentialLR(optimizer, gamma=0.9)
+        schedule = ChainedScheduler([warmup, decay])
+
+    PyTorch multiplies those that go on from the last lr, and lets LambdaLR,
+    CosineAnnealingWarmRestarts and the like overwrite what came before; here all multiply.  A
+    lower bound such as eta_min is added where its schedule stands.  OneCycleLR and CyclicLR, which
+    have rates of their own, can only be first.
+    """
+
+    def __init__(
+        self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
+    ) -> None:
+        schedulers = list(schedulers)
+        if not schedulers:
+            raise ArgumentError("ChainedScheduler: needs at least one schedule")
+        for place, each in enumerate(schedulers):
+            if isinstance(each, SWALR) or (place and isinstance(each, CyclingScheduler)):
+                where = "is for a SequentialLR" if isinstance(each, SWALR) else "can only be first"
+                raise ArgumentError(
+                    f"ChainedScheduler: a {type(each).__name__} has rates of its own, and {where}"
+                )
+        steps = [getattr(each, "last_epoch", 0) for each in schedulers]
+        if len(set(steps)) > 1:
+            raise ArgumentError(f"ChainedScheduler: schedules are at one step; got some at {steps}")
+        own = getattr(schedulers[0], "optimizer", None) if optimizer is None else optimizer
+        super().__init__(own, schedulers, steps[0] - 1)
+
+    def rates(self, base_lrs: list[float], step: float) -> list[float]:
+        """The lr of every group after so many steps."""
+        for each in self._schedulers:
+            base_lrs = each.rates(base_lrs, step)
+        return base_lrs
+
+    def _go_to(self, step: float) -> None:
+        for each in self._schedulers:
+            each._go_to(step)  # which sets momenta, too
+        super()._go_to(step)

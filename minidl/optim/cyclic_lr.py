@@ -1,0 +1,98 @@
+"""CyclicLR: up and down between two rates, again and again."""
+
+from collections.abc import Callable
+
+from minidl.errors import ArgumentError
+from minidl.optim.checks import check_choice, check_count, check_finite
+from minidl.optim.cycling import CyclingScheduler
+from minidl.optim.optimizer import Optimizer
+from minidl.optim.schedule import for_each, groups_of
+
+
+class CyclicLR(CyclingScheduler):
+    """lr from base_lr up to a peak, straight, and down again; and so on.
+
+        lr = base_lr + (max_lr − base_lr) · h · scale       h: 0 … 1 … 0, over the cycle
+
+    Momentum, or β₁, goes the other way: from max_momentum down, and back.
+
+    base_lr, max_lr    the smallest and the largest lr; they and both momenta may be lists of one
+                       for each group
+    step_size_up       steps from base_lr to the peak, and `step_size_down`, as many if left out
+    mode               what scale is: "triangular", 1; "triangular2", half of it in each cycle;
+                       "exp_range", gammaᵗ
+    scale_fn           a function that gives scale instead, of what `scale_mode` says: the number of
+                       the "cycle", from 1 on, or of "iterations"; `state_dict` leaves it out
+    cycle_momentum     whether momentum is set, too
+
+    Smith 2017; it is meant to take a step after each batch.
+    """
+
+    unsaved = ("optimizer", "scale_fn")
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        base_lr: float | list[float],
+        max_lr: float | list[float],
+        step_size_up: int = 2000,
+        step_size_down: int | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn: Callable[[int], float] | None = None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: float | list[float] = 0.8,
+        max_momentum: float | list[float] = 0.9,
+        last_epoch: int = -1,
+    ) -> None:
+        groups = groups_of("CyclicLR", optimizer)
+        self.optimizer = optimizer
+        self.step_size_up = step_size_up
+        self.step_size_down = step_size_up if step_size_down is None else step_size_down
+        self.mode, self.gamma = mode, gamma
+        self.scale_fn, self.scale_mode = scale_fn, scale_mode
+        self.cycle_momentum = cycle_momentum
+        lowest = for_each("CyclicLR", "base_lr", base_lr, groups)
+        self.max_lrs = for_each("CyclicLR", "max_lr", max_lr, groups)
+        self.base_momentums = for_each("CyclicLR", "base_momentum", base_momentum, groups)
+        self.max_momentums = for_each("CyclicLR", "max_momentum", max_momentum, groups)
+        self.check()
+        for group, lr in zip(groups, lowest, strict=True):
+            group["initial_lr"] = lr
+        super().__init__(optimizer, last_epoch)
+
+    def check(self) -> None:
+        """A cycle has steps, and the mode is one of those that there are."""
+        check_count("CyclicLR", vars(self), "step_size_up", "step_size_down")
+        check_choice("CyclicLR", vars(self), "mode", "triangular", "triangular2", "exp_range")
+        check_choice("CyclicLR", vars(self), "scale_mode", "cycle", "iterations")
+        check_finite("CyclicLR", vars(self), "gamma")
+        if self.scale_fn is not None and not callable(self.scale_fn):
+            raise ArgumentError(f"CyclicLR: scale_fn is a function; got {self.scale_fn!r}")
+        super().check()
+
+    def _height(self, step: float) -> float:
+        """h · scale."""
+        up, down = self.step_size_up, self.step_size_down
+        cycle, within = divmod(step, up + down)
+        height = within / up if within <= up else (up + down - within) / down
+        if self.scale_fn is not None:
+            by_cycle = self.scale_mode == "cycle"
+            return height * float(self.scale_fn(cycle + 1 if by_cycle else step))
+        if self.mode == "exp_range":
+            return height * self.gamma**step
+        return height * (0.5**cycle if self.mode == "triangular2" else 1.0)
+
+    def rates(self, base_lrs: list[float], step: float) -> list[float]:
+        """The lr of every group after so many steps."""
+        height = self._height(step)
+        return [
+            low + (high - low) * height for low, high in zip(base_lrs, self.max_lrs, strict=True)
+        ]
+
+    def momenta(self, step: float) -> list[float]:
+        """The momentum of every group after so many steps: low where lr is high."""
+        height = self._height(step)
+        pairs = zip(self.base_momentums, self.max_momentums, strict=True)
+        return [high - (high - low) * height for low, high in pairs]

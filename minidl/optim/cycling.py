@@ -1,0 +1,34 @@
+"""What schedules share whose learning rates and momenta go up and down against each other."""
+
+from minidl.errors import ArgumentError
+from minidl.optim.schedule import LRScheduler
+
+
+class CyclingScheduler(LRScheduler):
+    """A schedule between learning rates of its own, which sets momentum, or β₁, too.
+
+    A subclass gives `rates`, and `momenta` for `cycle_momentum`.
+    """
+
+    cycle_momentum: bool
+
+    def check(self) -> None:
+        """There is a momentum to be set."""
+        if self.cycle_momentum and not {"momentum", "betas"} & set(self.optimizer.defaults):
+            raise ArgumentError(
+                f"{type(self).__name__}: {type(self.optimizer).__name__} has no momentum; use "
+                "cycle_momentum=False"
+            )
+
+    def momenta(self, step: float) -> list[float]:
+        """The momentum of every group after so many steps."""
+        raise TypeError(f"{type(self).__name__} has no rule: it must define momenta")
+
+    def _go_to(self, step: float) -> None:
+        super()._go_to(step)
+        if self.cycle_momentum:
+            for group, momentum in zip(self._groups(), self.momenta(step), strict=True):
+                if "betas" in group:
+                    group["betas"] = (momentum, *group["betas"][1:])
+                else:
+                    group["momentum"] = momentum
