@@ -71,7 +71,9 @@ def promote(first: np.dtype, second: np.dtype) -> np.dtype:
 def promote_weak(dtype: np.dtype | None, scalar: type) -> np.dtype:
     """The dtype of the table above for arrays of `dtype` (None: no array) with a Python scalar."""
     kind = (bool, int, float, complex).index(scalar)
-    if dtype is None or kind > _KIND[dtype.kind]:
+    if dtype is None:
+        return _DEFAULT[kind]
+    if kind > _KIND[dtype.kind]:
         return complex128 if dtype == float64 and kind == 3 else _DEFAULT[kind]
     return dtype
 

@@ -656,3 +656,16 @@ def test_numbers_from_tensors():
 def test_errors_say_what_was_given_and_what_is_needed(call, error, message):
     with pytest.raises(error, match=message):
         call(minidl.ones((2, 3)))
+
+
+def test_complex_scalars_alone_take_the_default_dtype():
+    assert minidl.full((2,), 1j).dtype == minidl.complex64
+    assert minidl.result_type(1j) == minidl.complex64
+    assert minidl.result_type(minidl.float64, 1j) == minidl.complex128
+
+
+def test_products_of_integer_vectors_keep_their_dtype():
+    x = minidl.asarray([100, 100], dtype="uint8")
+    found = minidl.vecdot(x, x)
+    assert found.dtype == minidl.uint8
+    assert int(found) == 20000 % 256

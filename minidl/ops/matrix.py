@@ -87,7 +87,8 @@ def _common_axis(x1, x2, axis):
 def vecdot(xp, x1, x2, /, *, axis=-1):
     """z = Σ x₁·x₂ along an axis, of complex numbers Σ x₁*·x₂; the other axes broadcast."""
     axis = _common_axis(x1, x2, axis)
-    return xp.sum((xp.conj(x1) if x1.dtype.kind == "c" else x1) * x2, axis=axis)
+    products = (xp.conj(x1) if x1.dtype.kind == "c" else x1) * x2
+    return xp.sum(products, axis=axis).astype(products.dtype)  # sums of integers are int64
 
 
 @composite
