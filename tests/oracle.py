@@ -22,6 +22,7 @@ class _Missing:
 
 torch = import_module("torch") if INSTALLED else _Missing()
 functional = torch.nn.functional
+torch_files = import_module("safetensors.torch") if INSTALLED else _Missing()
 
 if INSTALLED:
     torch.set_num_threads(1)  # the arrays are tiny, and the tests run side by side

@@ -27,7 +27,7 @@ from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, MinidlError
 from minidl.io import CheckpointError, load, load_weights, replace, save, save_weights
-from tests.oracle import torch
+from tests.oracle import torch, torch_files
 
 DTYPES = [
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -255,41 +255,35 @@ def test_no_arrays_are_fine(path):
 def test_weights_go_to_pytorch_and_back(path):
     from_file = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
     model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
-    import safetensors.torch as theirs
-
     save_weights(path, model)
-    from_file.load_state_dict(theirs.load_file(path))
+    from_file.load_state_dict(torch_files.load_file(path))
     for name, x in model.state_dict().items():
         np.testing.assert_array_equal(x, from_file.state_dict()[name].numpy())
     with torch.no_grad():
         from_file[0].weight.fill_(0.5)
-    theirs.save_file(from_file.state_dict(), path)
+    torch_files.save_file(from_file.state_dict(), path)
     assert load_weights(path, model) == ([], [])
     assert (model[0].weight == 0.5).all()
 
 
 def test_tied_weights_go_to_pytorch_and_back(path):
-    import safetensors.torch as theirs
-
     model, _ = trained(tied=True)
     save_weights(path, model)
     twin = torch.nn.Sequential(
         torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3), torch.nn.Tanh(), torch.nn.Linear(3, 3)
     )
     twin[3].weight = twin[0].weight
-    theirs.load_model(twin, path)
+    torch_files.load_model(twin, path)
     np.testing.assert_array_equal(model[3].weight, twin[3].weight.detach().numpy())
-    theirs.save_model(twin, path)
+    torch_files.save_model(twin, path)
     other, _ = trained(1, tied=True)
     assert load_weights(path, other) == ([], [])
     np.testing.assert_array_equal(other[3].weight, model[3].weight)
 
 
 def test_bfloat16_becomes_float32(path):
-    import safetensors.torch as theirs
-
     x = torch.tensor([[1.0, -2.5, 3.14159], [math.inf, -0.0, math.nan]])
-    theirs.save_file({"x": x.bfloat16()}, path)
+    torch_files.save_file({"x": x.bfloat16()}, path)
     found = load(path)["x"]
     assert found.dtype == "float32"
     np.testing.assert_array_equal(found, x.bfloat16().float().numpy())

@@ -576,7 +576,9 @@ def test_datasets_can_be_pickled():
 
 
 def test_a_process_that_is_killed_is_an_error_at_once():
-    batches = iter(DataLoader(Deadly(20), 2, num_workers=1, workers="processes"))
+    # With one batch ahead, the deadly third is begun when the first has arrived.
+    one_ahead = {"num_workers": 1, "workers": "processes", "prefetch_factor": 1}
+    batches = iter(DataLoader(Deadly(20), 2, **one_ahead))
     next(batches)
     start = time.monotonic()
     with pytest.raises(DataError, match=r"DataLoader: a worker process was ended by signal 9"):

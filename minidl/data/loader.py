@@ -136,7 +136,7 @@ class DataLoader:
             "epoch": self.epoch,
             "under_way": at is not None,
             **(at.state_dict(self._kind()) if at else {}),
-            "generator": {"seed": self.generator.seed, "offset": self.generator.offset},
+            "generator": self.generator.get_state(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -147,8 +147,7 @@ class DataLoader:
         one's own must give the same indices again, or have `state_dict` and `load_state_dict`.
         """
         epoch, at = Position.from_state_dict(state, self._kind())
-        self.generator.manual_seed(state["generator"]["seed"])
-        self.generator.offset = state["generator"]["offset"]
+        self.generator.set_state(state["generator"])
         self._epochs, self._at, self._resumed = epoch + (at is not None), None, at
 
     def close(self) -> None:

@@ -83,7 +83,8 @@ class Processes:
         """Let the next process do this."""
         worker = self._workers[self._next % len(self._workers)]
         self._next += 1
-        self._checked(worker, lambda: worker.pipe.send(job))
+        with suppress(OSError):  # it has died: that is found where what it did not do is due
+            worker.pipe.send(job)
         return lambda: self._received(worker)
 
     def _received(self, worker: "_Worker") -> Any:

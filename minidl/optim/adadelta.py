@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidl.optim.checks import check_fraction, check_not_negative
+from minidl.optim.moments import follow
 from minidl.optim.optimizer import Optimizer
 
 
@@ -55,11 +56,9 @@ class Adadelta(Optimizer):
         """lr·d."""
         rho, eps = group["rho"], group["eps"]
         v, u = state["square_avg"], state["acc_delta"]
-        v *= rho
-        v += (1 - rho) * (gradient * gradient)
+        follow(v, rho, gradient * gradient)
         d = (u + eps) ** 0.5
         d /= (v + eps) ** 0.5
         d *= gradient
-        u *= rho
-        u += (1 - rho) * (d * d)
+        follow(u, rho, d * d)
         return group["lr"] * d

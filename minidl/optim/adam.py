@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidl.optim.checks import check_betas, check_not_negative
+from minidl.optim.moments import corrected_root, moments
 from minidl.optim.optimizer import Optimizer
 
 
@@ -55,16 +56,10 @@ class Adam(Optimizer):
         self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
     ) -> Any:
         """lr · m̂ / (√v̂ + ε)."""
-        beta1, beta2 = map(float, group["betas"])
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m *= beta1
-        m += (1 - beta1) * gradient
-        v *= beta2
-        v += (1 - beta2) * (gradient * gradient)
+        beta1 = float(group["betas"][0])
+        m, v = moments(group, gradient, state)
         if group["amsgrad"]:
             v = state["max_exp_avg_sq"]
             v[...] = xp.maximum(v, state["exp_avg_sq"])
-        root = v**0.5
-        root /= (1 - beta2**step) ** 0.5
-        root += group["eps"]
+        root = corrected_root(group, step, v)
         return group["lr"] / (1 - beta1**step) * m / root

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidl.optim.checks import check_betas, check_not_negative
+from minidl.optim.moments import follow
 from minidl.optim.optimizer import Optimizer
 
 
@@ -51,8 +52,7 @@ class Adamax(Optimizer):
         """lr / (1 − β₁ᵗ) · m / u."""
         beta1, beta2 = map(float, group["betas"])
         m, u = state["exp_avg"], state["exp_inf"]
-        m *= beta1
-        m += (1 - beta1) * gradient
+        follow(m, beta1, gradient)
         u *= beta2
         u[...] = xp.maximum(u, xp.abs(gradient) + group["eps"])
         return group["lr"] / (1 - beta1**step) * m / u

@@ -5,6 +5,7 @@ from typing import Any
 
 from minidl.autograd.tensor import Tensor
 from minidl.optim.checks import check_betas, check_not_negative
+from minidl.optim.moments import corrected_root, moments
 from minidl.optim.optimizer import Optimizer
 
 
@@ -53,15 +54,9 @@ class LAMB(Optimizer):
         self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
     ) -> Any:
         """lr · m̂ / (√v̂ + ε)."""
-        beta1, beta2 = map(float, group["betas"])
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m *= beta1
-        m += (1 - beta1) * gradient
-        v *= beta2
-        v += (1 - beta2) * (gradient * gradient)
-        root = v**0.5
-        root /= (1 - beta2**step) ** 0.5
-        root += group["eps"]
+        beta1 = float(group["betas"][0])
+        m, v = moments(group, gradient, state)
+        root = corrected_root(group, step, v)
         return group["lr"] / (1 - beta1**step) * m / root
 
     def subtract(self, xp: Any, group: Mapping[str, Any], p: Tensor, change: Any) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidl.optim.checks import check_betas, check_not_negative
+from minidl.optim.moments import follow
 from minidl.optim.optimizer import Optimizer
 
 
@@ -53,6 +54,5 @@ class Lion(Optimizer):
         beta1, beta2 = map(float, group["betas"])
         m = state["exp_avg"]
         sign = xp.sign(beta1 * m + (1 - beta1) * gradient)
-        m *= beta2
-        m += (1 - beta2) * gradient
+        follow(m, beta2, gradient)
         return group["lr"] * sign

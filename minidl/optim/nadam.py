@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidl.optim.checks import check_betas, check_not_negative
+from minidl.optim.moments import corrected_root, moments
 from minidl.optim.optimizer import Optimizer
 
 
@@ -61,15 +62,9 @@ class NAdam(Optimizer):
         self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
     ) -> Any:
         """lr · m̂ / (√v̂ + ε)."""
-        beta1, beta2 = map(float, group["betas"])
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m *= beta1
-        m += (1 - beta1) * gradient
-        v *= beta2
-        v += (1 - beta2) * (gradient * gradient)
-        root = v**0.5
-        root /= (1 - beta2**step) ** 0.5
-        root += group["eps"]
+        beta1 = float(group["betas"][0])
+        m, v = moments(group, gradient, state)
+        root = corrected_root(group, step, v)
         decay = group["momentum_decay"]
         mu, following = (beta1 * (1 - 0.5 * 0.96 ** (t * decay)) for t in (step, step + 1))
         product = state["mu_product"] = state["mu_product"] * mu

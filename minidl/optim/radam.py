@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidl.optim.checks import check_betas, check_not_negative
+from minidl.optim.moments import moments
 from minidl.optim.optimizer import Optimizer
 
 
@@ -56,11 +57,7 @@ class RAdam(Optimizer):
     ) -> Any:
         """lr·m̂, once ρ is above 5 rectified and over √v̂ + ε."""
         beta1, beta2 = map(float, group["betas"])
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m *= beta1
-        m += (1 - beta1) * gradient
-        v *= beta2
-        v += (1 - beta2) * (gradient * gradient)
+        m, v = moments(group, gradient, state)
         change = group["lr"] / (1 - beta1**step) * m
         rest = 1 - beta2**step
         longest = 2 / (1 - beta2) - 1

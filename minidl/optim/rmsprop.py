@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidl.optim.checks import check_fraction, check_not_negative
+from minidl.optim.moments import follow
 from minidl.optim.optimizer import Optimizer
 
 
@@ -60,12 +61,10 @@ class RMSprop(Optimizer):
         """lr·g / (√v + ε), or lr·b."""
         alpha, momentum = group["alpha"], group["momentum"]
         v = state["square_avg"]
-        v *= alpha
-        v += (1 - alpha) * (gradient * gradient)
+        follow(v, alpha, gradient * gradient)
         if group["centered"]:
             m = state["grad_avg"]
-            m *= alpha
-            m += (1 - alpha) * gradient
+            follow(m, alpha, gradient)
             v = xp.maximum(v - m * m, 0)  # rounding may take it below
         root = v**0.5
         root += group["eps"]
