@@ -1,6 +1,7 @@
 """Settings of every test run."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,8 @@ settings.load_profile("minidl")
 def pytest_configure(config):
     if os.environ.get("MINIDL_PARITY") == "required" and not INSTALLED:
         raise pytest.UsageError("MINIDL_PARITY=required, but PyTorch is not installed")
+    # A shell ignores Ctrl-C for what it starts in the background; tests send it on purpose.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config):
