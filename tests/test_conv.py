@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl.backends import threads
-from minidl.backends.kernels import conv, workspace
+from minidl.backends.kernels import conv, convolve, workspace
 from minidl.errors import ArgumentError, DTypeError, GradientError, MinidlError, ShapeError
 from tests.helpers import assert_all_close, assert_close
 from tests.oracle import functional, torch
@@ -40,6 +40,20 @@ def split_into(count):
     finally:
         minidl.set_num_threads(before[0])
         threads._WORTH = before[1]
+
+
+WORTH = {"cheaper": convolve._worth, "planes": lambda plan: -1, "classes": lambda plan: sys.maxsize}
+each_way = pytest.mark.parametrize("way", WORTH)
+
+
+@contextmanager
+def computed_by(way):
+    """Kernels lay zeros around pictures, or put positions into classes, or do what is cheaper."""
+    convolve._worth = WORTH[way]
+    try:
+        yield
+    finally:
+        convolve._worth = WORTH["cheaper"]
 
 
 def random(*shape, seed=0):
@@ -131,6 +145,7 @@ def convolutions(draw):
     biased=st.booleans(),
     pieces=st.integers(1, 3),
     name=st.sampled_from(list(OPERATIONS)),
+    way=st.sampled_from(list(WORTH)),
 )
 @example(
     case=((1, 1, 1, 1), (1, 1, 1, 1), {}),
@@ -138,8 +153,9 @@ def convolutions(draw):
     biased=False,
     pieces=3,
     name="conv2d_relu",
+    way="classes",
 )
-def test_kernels_compute_what_the_bodies_do(case, lay, biased, pieces, name):
+def test_kernels_compute_what_the_bodies_do(case, lay, biased, pieces, name, way):
     x, weight, settings = case
     arrays = inputs(x, weight, biased)
     if name == "conv2d_relu":  # no value near 0, on whose sign float32 and float64 may disagree
@@ -151,7 +167,7 @@ def test_kernels_compute_what_the_bodies_do(case, lay, biased, pieces, name):
         assume(not biased)
     operation = OPERATIONS[name]
     dy = laid_out(random(*outcome(arrays, settings, wanted="")[0].shape, seed=9), lay[2])
-    with split_into(pieces):
+    with split_into(pieces), computed_by(way):
         assert_is_right(arrays, settings, dy, operation=operation)
 
 
@@ -176,10 +192,11 @@ each_large = pytest.mark.parametrize("case", LARGE)
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
+@each_way
 @each_large
-def test_kernels_compute_what_the_bodies_do_on_large_pictures(case, pieces):
+def test_kernels_compute_what_the_bodies_do_on_large_pictures(case, way, pieces):
     x, weight, settings = LARGE[case]
-    with split_into(pieces):
+    with split_into(pieces), computed_by(way):
         assert_is_right(inputs(x, weight), settings)
 
 
@@ -206,6 +223,7 @@ SMALL = {
     "each channel": ((2, 3, 6, 5), (3, 1, 3, 3), {"groups": 3, "padding": 1}),
     "large groups": ((2, 4, 5, 6), (20, 2, 2, 3), {"groups": 2, "padding": 1}),
     "single points": ((3, 3, 2, 3), (9, 3, 1, 1), {}),
+    "many channels": ((3, 20, 7, 6), (18, 20, 3, 2), {"padding": 1}),
     "long way": ((1, 1, 4, 75), (1, 1, 2, 3), {"dilation": (1, 34)}),
 }
 each_small = pytest.mark.parametrize("case", SMALL)
@@ -262,10 +280,19 @@ def test_a_bad_gradient_goes_only_where_it_is_seen(case, name, bad):
 @each_operation
 @each_small
 def test_a_bad_weight_or_bias_goes_only_to_its_output(case, name, which):
+    """Where a weight meets only the zeros around the picture, it may be multiplied or not."""
     x, weight, settings = SMALL[case]
-    arrays = inputs(x, weight)
+    arrays, operation = inputs(x, weight), OPERATIONS[name]
+    good = outcome(arrays, settings, wanted="", operation=operation)[0]
     arrays[which].flat[-1] = np.nan
-    assert_special_values_agree(arrays, settings, wanted="wb", operation=OPERATIONS[name])
+    y = outcome(arrays, settings, wanted="", operation=operation)[0]
+    np.testing.assert_array_equal(y[:, :-1], good[:, :-1])
+    alone = [np.ones(x), np.isnan(arrays[1]) * 1.0, np.isnan(arrays[2]) * 1.0]
+    meets = outcome(alone, settings, wanted="")[0][:, -1] > 0
+    assert meets.any()
+    assert np.isnan(y[:, -1][meets]).all()
+    if "padding" not in settings:
+        assert_special_values_agree(arrays, settings, wanted="wb", operation=operation)
 
 
 def assert_special_values_agree(arrays, settings, dy=None, **how):
@@ -283,12 +310,13 @@ def assert_special_values_agree(arrays, settings, dy=None, **how):
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
+@each_way
 @each_operation
 @each_small
-def test_what_lies_in_the_workspace_does_not_show(case, name, pieces):
+def test_what_lies_in_the_workspace_does_not_show(case, name, way, pieces):
     x, weight, settings = SMALL[case]
     arrays, found = inputs(x, weight), []
-    with split_into(pieces):
+    with split_into(pieces), computed_by(way):
         for content in (0.0, np.nan, np.inf):
             results = []
             for wanted in ("", "x", "w", "b"):
@@ -321,7 +349,8 @@ def filled_workspaces(content):
 
 
 KERNEL_MODULES = [
-    f"minidl.backends.kernels.{name}" for name in ("correlate", "conv_weights", "matrix")
+    f"minidl.backends.kernels.{name}"
+    for name in ("correlate", "correlate_classes", "conv_weights", "matrix")
 ]
 
 
@@ -330,6 +359,7 @@ import ctypes, mmap
 import numpy as np
 import minidl
 from minidl.backends import threads
+from minidl.backends.kernels import convolve
 from minidl.backends.kernels.conv import conv2d, conv2d_relu
 
 threads._WORTH = 1
@@ -351,8 +381,9 @@ def at_the_end(array):
 rng = np.random.default_rng(0)
 tiny = [((n, c, h, w), (o, c, 1, 1), {})
         for n in (1, 2, 3) for c in (1, 2) for h in (1, 2) for w in (1, 3) for o in (1, 2, 9)]
-for pieces in (1, 3):
+for pieces, worth in ((1, -1), (3, -1), (1, 1 << 60), (3, 1 << 60)):
     minidl.set_num_threads(pieces)
+    convolve._worth = lambda plan: worth
     for x, weight, settings in [*sizes, *tiny]:
         arrays = [at_the_end(rng.normal(size=shape).astype("float32"))
                   for shape in (x, weight, weight[:1])]

@@ -304,7 +304,7 @@ def leaves(arrays, wanted="xwb"):
 def test_gradients_that_nobody_wants_are_not_computed(wanted, monkeypatch):
     calls = []
     for module, name in [
-        *((conv, "correlate"), (conv, "weight_gradient")),
+        *((conv, "convolve_back"), (conv, "weight_gradient")),
         *((linear, "product"), (linear, "sum_rows"), (linear, "passed")),
     ]:
         monkeypatch.setattr(module, name, noted(calls, name, getattr(module, name)))
@@ -313,7 +313,7 @@ def test_gradients_that_nobody_wants_are_not_computed(wanted, monkeypatch):
         y = operation(*tensors)
         calls.clear()
         minidl.gradients(y.sum(), [x for x in tensors if x.requires_grad])
-        needed = ["correlate"] * ("x" in wanted)
+        needed = ["convolve_back"] * ("x" in wanted)
         assert calls == needed + ["weight_gradient"] * bool(set("wb") & set(wanted))
     tensors = leaves(ROWS, wanted)
     y = minidl.linear_relu(*tensors)

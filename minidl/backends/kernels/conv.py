@@ -1,7 +1,7 @@
 """Convolution, and both of its gradients, without a matrix of all windows.
 
-The plans (`conv_plan`) say where everything lies; `correlate` computes y and dx, `conv_weights`
-computes dw and db, both tile by tile.
+The plans say where everything lies; `convolve` computes y and dx, `conv_weights` dw and db, both
+tile by tile.
 """
 
 from typing import Any
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.joint import Joint
-from minidl.backends.kernels import conv_plan
 from minidl.backends.kernels.compile import plain
 from minidl.backends.kernels.conv_weights import weight_gradient
-from minidl.backends.kernels.correlate import EVERYWHERE, correlate
+from minidl.backends.kernels.convolve import convolve, convolve_back
+from minidl.backends.kernels.correlate import EVERYWHERE
 from minidl.backends.window import Convolution, convolution
 
 
@@ -74,8 +74,7 @@ def _forward(
     outputs = weight.shape[0]
     y = np.empty((x.shape[0], outputs, *at.output), np.float32)
     bias = np.zeros(outputs, np.float32) if bias is None else plain(bias)
-    x, weight = plain(x), plain(weight)
-    correlate(x, weight, bias, y, least, conv_plan.forward(at, x.shape[1], outputs))
+    convolve(plain(x), plain(weight), bias, y, at, least)
     return y
 
 
@@ -93,8 +92,7 @@ def _gradients(
     if wanted[0]:
         dx = np.empty(x.shape, np.float32)
         zeros = np.zeros(x.shape[1], np.float32)
-        plan = conv_plan.backward(at, x.shape[1], weight.shape[0])
-        correlate(dy, weight, zeros, dx, -np.inf, plan, y)
+        convolve_back(dy, weight, zeros, dx, at, y)
     if wanted[1] or wanted[2]:
         dw, db = weight_gradient(x, dy, y, at)
     return dx, dw, db

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.joint import Joint
-from minidl.backends.kernels import conv_plan
 from minidl.backends.kernels.compile import plain
 from minidl.backends.kernels.conv_weights import weight_gradient
-from minidl.backends.kernels.correlate import EVERYWHERE, correlate
+from minidl.backends.kernels.convolve import convolve, convolve_back
+from minidl.backends.kernels.correlate import EVERYWHERE
 from minidl.backends.window import transposed
 
 
@@ -36,14 +36,14 @@ def conv_transpose2d(
     x, weight = plain(x), plain(weight)
     begun = np.zeros(outputs, np.float32) if bias is None else plain(bias)
     y = np.empty((len(x), outputs, *at.picture), np.float32)
-    correlate(x, weight, begun, y, -np.inf, conv_plan.backward(at, outputs, channels))
+    convolve_back(x, weight, begun, y, at)
 
     def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
         dx = dw = db = None
         dy = plain(dy)
         if wanted[0]:
             dx, zeros = np.empty(x.shape, np.float32), np.zeros(channels, np.float32)
-            correlate(dy, weight, zeros, dx, -np.inf, conv_plan.forward(at, outputs, channels))
+            convolve(dy, weight, zeros, dx, at)
         if wanted[1]:
             dw, _ = weight_gradient(dy, x, EVERYWHERE, at)
         if wanted[2]:

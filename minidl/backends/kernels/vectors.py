@@ -134,32 +134,50 @@ def clear(_: Any, target: Any) -> Any:
 
 @intrinsic
 def transpose(_: Any, source: Any, stride: Any, target: Any, target_stride: Any) -> Any:
-    """A square of LANES × LANES numbers, rows to columns; the rows lie so far apart.
+    """A square of LANES × LANES numbers, rows to columns; the rows lie so far apart."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        source, stride, target, target_stride = arguments
+        rows = [builder.gep(source, [builder.mul(stride, INT(i))]) for i in range(LANES)]
+        _transpose(builder, rows, target, target_stride)
+        return context.get_dummy_value()
+
+    return types.void(floats, types.int64, floats, types.int64), generate
+
+
+@intrinsic
+def turn_rows(_: Any, source: Any, rows: Any, stride: Any, target: Any) -> Any:
+    """The same for rows that a table names, into a contiguous square."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        source, table, stride, target = arguments
+        chosen = [builder.load(builder.gep(table, [INT(i)])) for i in range(LANES)]
+        rows = [builder.gep(source, [builder.mul(stride, row)]) for row in chosen]
+        _transpose(builder, rows, target, INT(LANES))
+        return context.get_dummy_value()
+
+    return types.void(floats, ints, types.int64, floats), generate
+
+
+def _transpose(builder: Any, addresses: list[Any], target: Any, target_stride: Any) -> None:
+    """Rows at these addresses, as columns of the target.
 
     Blocks of half the size change places, then blocks of a quarter inside these, and so on
     (J. O. Eklundh 1972).
     """
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, stride, target, target_stride = arguments
-        rows = [
-            load(builder, builder.gep(source, [builder.mul(stride, INT(i))])) for i in range(LANES)
-        ]
-        half = LANES // 2
-        while half:
-            upper = [lane - half + LANES if lane & half else lane for lane in range(LANES)]
-            lower = [lane + LANES if lane & half else lane + half for lane in range(LANES)]
-            for i in range(LANES):
-                if not i & half:
-                    a, b = rows[i], rows[i + half]
-                    rows[i] = shuffle(builder, a, b, upper)
-                    rows[i + half] = shuffle(builder, a, b, lower)
-            half //= 2
+    rows = [load(builder, address) for address in addresses]
+    half = LANES // 2
+    while half:
+        upper = [lane - half + LANES if lane & half else lane for lane in range(LANES)]
+        lower = [lane + LANES if lane & half else lane + half for lane in range(LANES)]
         for i in range(LANES):
-            store(builder, rows[i], builder.gep(target, [builder.mul(target_stride, INT(i))]))
-        return context.get_dummy_value()
-
-    return types.void(floats, types.int64, floats, types.int64), generate
+            if not i & half:
+                a, b = rows[i], rows[i + half]
+                rows[i] = shuffle(builder, a, b, upper)
+                rows[i + half] = shuffle(builder, a, b, lower)
+        half //= 2
+    for i in range(LANES):
+        store(builder, rows[i], builder.gep(target, [builder.mul(target_stride, INT(i))]))
 
 
 def shuffle(builder: Any, a: Any, b: Any, lanes: Iterable[int]) -> Any:
