@@ -40,7 +40,7 @@ __array_api_version__ = "2024.12"
 
 newaxis = None
 
-_WHEN_USED = ("data", "io", "keras", "linalg", "models", "testing", "train")
+_WHEN_USED = ("data", "fft", "io", "keras", "linalg", "models", "testing", "train")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -35,16 +35,23 @@ class Rule(NamedTuple):
     lowest: int  # inputs of a lower kind are refused, or lifted
     lifts: bool  # inputs below `lowest` become its default dtype
     needs: str
+    highest: int = 3  # inputs of a higher kind are refused
 
 
 REAL = Rule(2, True, "numbers")  # exp, mean, divide, …: integers become float32
+_REALS = "real numbers: complex ones have no order"
+ORDERED_REAL = Rule(2, True, _REALS, 2)  # relu, softplus, …
 NUMBER = Rule(1, False, "numbers (a bool is none: astype first, or use logical_and, logical_or)")
+ORDERED_NUMBER = Rule(1, False, _REALS, 2)  # maximum, minimum
 ANY = Rule(0, False, "one dtype")
+ORDERED = Rule(0, False, _REALS, 2)  # less, greater, …
 
 
 def dtype_of(value: Any, name: str = "dtype") -> np.dtype:
     """`value` ("float32", numpy.float32, float, …) as one of the dtypes above."""
     try:
+        if value is None:  # of which NumPy makes float64
+            raise TypeError
         dtype = np.dtype(value)
     except TypeError:
         raise DTypeError(f"{name}: {value!r} is not a dtype; one is minidl.float32") from None
@@ -81,15 +88,19 @@ def promote_weak(dtype: np.dtype | None, scalar: type) -> np.dtype:
 @cache
 def satisfy(rule: Rule, dtype: np.dtype) -> np.dtype:
     """`dtype` if `rule` allows it, the dtype it is lifted to, or an error."""
-    if _KIND[dtype.kind] >= rule.lowest:
+    if rule.lowest <= _KIND[dtype.kind] <= rule.highest:
         return dtype
-    if rule.lifts:
+    if rule.lifts and _KIND[dtype.kind] < rule.lowest:
         return _DEFAULT[rule.lowest]
     raise DTypeError(f"needs {rule.needs}; got {dtype}")
 
 
 def result_type(*values: Any) -> np.dtype:
-    """The dtype that an operation on these arrays, dtypes and Python scalars computes in."""
+    """The dtype that an operation on these arrays, dtypes and Python scalars computes in.
+
+    >>> minidl.result_type("int64", "float32"), minidl.result_type(minidl.ones(2), 2)
+    (dtype('float32'), dtype('float32'))
+    """
     scalars = [type(v) for v in values if type(v) in (bool, int, float, complex)]
     dtype = None
     for value in values:
@@ -104,5 +115,5 @@ def result_type(*values: Any) -> np.dtype:
 
 
 def is_float(dtype: np.dtype) -> bool:
-    """Whether `dtype` is real floating point: the dtypes that have gradients."""
+    """Whether `dtype` is real floating point: what parameters are of."""
     return dtype.kind == "f"

@@ -8,7 +8,9 @@ said by its error, which names the first matrix of the batch.
 from typing import Any, NamedTuple
 
 from minidl.autograd.tensor import Tensor
+from minidl.errors import ShapeError, named
 from minidl.ops import decomposition
+from minidl.ops.arithmetic import abs, square
 from minidl.ops.decomposition import cholesky, eigvalsh, svdvals
 from minidl.ops.equations import (
     adjugate,
@@ -23,7 +25,7 @@ from minidl.ops.equations import (
 from minidl.ops.equations import slogdet as _slogdet
 from minidl.ops.linalg import matmul
 from minidl.ops.magnitude import matrix_norm, vector_norm
-from minidl.ops.manipulation import matrix_transpose
+from minidl.ops.manipulation import expand_dims, matrix_transpose
 from minidl.ops.matrix import cross, diagonal, outer, tensordot, trace, vecdot
 
 __all__ = [
@@ -62,28 +64,46 @@ __all__ = [
 
 
 class EighResult(NamedTuple):
-    """What `eigh` gives."""
+    """What `eigh` gives.
+
+    >>> minidl.linalg.eigh(minidl.eye(2)).eigenvalues
+    Tensor([1., 1.], float32)
+    """
 
     eigenvalues: Tensor
     eigenvectors: Tensor
 
 
 class QRResult(NamedTuple):
-    """What `qr` gives."""
+    """What `qr` gives.
+
+    >>> Q, R = minidl.linalg.qr(minidl.ones((4, 2)))
+    >>> Q.shape, R.shape
+    ((4, 2), (2, 2))
+    """
 
     Q: Tensor
     R: Tensor
 
 
 class SlogdetResult(NamedTuple):
-    """What `slogdet` gives."""
+    """What `slogdet` gives.
+
+    >>> minidl.linalg.slogdet(minidl.eye(2)).logabsdet
+    Tensor(0., float32)
+    """
 
     sign: Tensor
     logabsdet: Tensor
 
 
 class SVDResult(NamedTuple):
-    """What `svd` gives."""
+    """What `svd` gives.
+
+    >>> U, S, Vh = minidl.linalg.svd(minidl.ones((4, 2)))
+    >>> U.shape, S.shape, Vh.shape
+    ((4, 4), (2,), (2, 2))
+    """
 
     U: Tensor
     S: Tensor
@@ -91,7 +111,11 @@ class SVDResult(NamedTuple):
 
 
 class LstsqResult(NamedTuple):
-    """What `lstsq` gives."""
+    """What `lstsq` gives.
+
+    >>> minidl.linalg.lstsq(minidl.eye(3)[:, :2], minidl.ones(3)).residuals
+    Tensor(1., float32)
+    """
 
     solution: Tensor
     residuals: Tensor
@@ -104,6 +128,11 @@ def eigh(x: Any, /) -> EighResult:
 
     The gradient of V is infinite or NaN where two eigenvalues are equal, unless the function does
     not depend on the choice of their vectors.
+
+    >>> x = minidl.tensor([[0.0, 1.0], [1.0, 0.0]])
+    >>> w, V = minidl.linalg.eigh(x)
+    >>> w.round(), (V * w @ V.T - x).abs().max() < 1e-6
+    (Tensor([-1.,  1.], float32), Tensor(True, bool))
     """
     return EighResult(*decomposition.eigh(x))
 
@@ -113,12 +142,23 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
 
     mode    "reduced": Q is (…, m, k) and R (…, k, n), k = min(m, n); "complete": (…, m, m) and
             (…, m, n), which has no gradient if m > n
+
+    >>> x = minidl.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> Q, R = minidl.linalg.qr(x)
+    >>> Q.shape, R.shape, (Q @ R).round()
+    ((3, 2), (2, 2), Tensor([[1., 2.],
+            [3., 4.],
+            [5., 6.]], shape=(3, 2), float32))
     """
     return QRResult(*decomposition.qr(x, mode=mode))
 
 
 def slogdet(x: Any, /) -> SlogdetResult:
-    """The sign of det x and log |det x|: 0 and −∞ of a singular matrix, without a gradient."""
+    """The sign of det x and log |det x|: 0 and −∞ of a singular matrix, without a gradient.
+
+    >>> minidl.linalg.slogdet(1e20 * minidl.eye(3))  # det overflows float32
+    SlogdetResult(sign=Tensor(1., float32), logabsdet=Tensor(138.15..., float32))
+    """
     return SlogdetResult(*_slogdet(x))
 
 
@@ -129,19 +169,39 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     (…, k), (…, k, n).  Gradients of columns of U and rows of Vh beyond k are ignored, as in
     PyTorch; those of the others are infinite or NaN where singular values are equal, unless the
     function does not depend on the choice of their vectors.
+
+    >>> x = minidl.tensor([[3.0, 0.0, 0.0], [0.0, 4.0, 0.0]])
+    >>> U, S, Vh = minidl.linalg.svd(x, full_matrices=False)
+    >>> U.shape, S, Vh.shape
+    ((2, 2), Tensor([4., 3.], float32), (2, 3))
     """
     return SVDResult(*decomposition.svd(x, full_matrices=full_matrices))
 
 
+@named
 def lstsq(x1: Any, x2: Any, /, *, rtol: float | None = None) -> LstsqResult:
-    """The y with the least Σ (x₁·y − x₂)², and of several the shortest: y = x₁⁺·x₂.
+    """The y with the least Σ |x₁·y − x₂|², and of several the shortest: y = x₁⁺·x₂.
+
+    It goes by singular values, which serve every rank, but take longer than Q·R.
 
     x1      (…, m, n)
     x2      (…, m, k), or a vector (m,)
     rtol    singular values of at most rtol times the largest count as 0; default: max(m, n)·ε
-    gives   y; Σ (x₁·y − x₂)² for each column; and the rank and the singular values of x₁
+    gives   y; Σ |x₁·y − x₂|² for each column; and the rank and the singular values of x₁
+
+    >>> x = minidl.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])  # a line: height at 0, slope
+    >>> minidl.linalg.lstsq(x, minidl.tensor([1.0, 3.0, 5.0])).solution.round()
+    Tensor([1., 2.], float32)
     """
-    solution = matmul(pinv(x1, rtol=rtol), x2)
-    error = matmul(x1, solution) - x2
-    residuals = (error * error).sum(axis=-2 if len(x2.shape) > 1 else -1)
+    inverse = pinv(x1, rtol=rtol)
+    vector = len(x2.shape) == 1
+    if not x2.shape or x2.shape[0 if vector else -2] != x1.shape[-2]:
+        raise ShapeError(
+            f"needs (…, m, n) and (…, m, k) or (m,); got shapes {x1.shape} and {x2.shape}"
+        )
+    columns = expand_dims(x2, axis=-1) if vector else x2
+    solution = matmul(inverse, columns)
+    residuals = square(abs(matmul(x1, solution) - columns)).sum(axis=-2)
+    if vector:
+        solution, residuals = solution.squeeze(-1), residuals.squeeze(-1)
     return LstsqResult(solution, residuals, matrix_rank(x1, rtol=rtol), svdvals(x1))

@@ -14,7 +14,9 @@ import numpy as np
 
 from minidl import ops
 from minidl.ops import loss_ctc, loss_probability, loss_regression
+from tests.cases_more import MORE
 from tests.cases_windows import WINDOWS
+from tests.fourier_cases import FOURIER
 from tests.helpers import Case, Input, away_from, distinct, fixed, given, positive, real, unit
 from tests.linalg_cases import LINALG
 from tests.oracle import functional, torch
@@ -731,9 +733,10 @@ ARRAY_API = [
 CASES = ELEMENTWISE + REDUCTIONS + MANIPULATION + INDEXING + MATRICES + ACTIVATIONS + LOSSES
 CASES += CONV + POOL + NORM
 CASES += WINDOWS
+CASES += MORE
 CASES += PIECEWISE + SMOOTH + REGROUPED + DISTANCES + SCALED + NOISE
 CASES += ARRAY_API
-CASES += LINALG
+CASES += LINALG + FOURIER
 
 # The operations that have no derivative, and so no row.
 NO_DERIVATIVE = (

@@ -165,7 +165,7 @@ WRONG = {
     "dict of numbers": (lambda: nn.ModuleDict({"a": 1}), DTypeError, "modules; got 1"),
     "no dict": (lambda: nn.ModuleDict(5), DTypeError, "dict or pairs; got 5"),
     "words": (lambda: nn.ParameterList(["text"]), MinidlError, "text"),
-    "Sequential index": (lambda: nn.Sequential().pop(0), IndexError, "range"),
+    "Sequential index": (lambda: nn.Sequential().pop(0), IndexError, "got index 0"),
     "Sequential set": (lambda: nn.Sequential().__setitem__(0, nn.ReLU()), BoundsError, "0 modules"),
     "call": (lambda: nn.ModuleList()(1), TypeError, "ModuleList has no forward"),
 }

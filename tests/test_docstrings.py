@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import data, io, keras, linalg, nn, optim, testing, train
+from minidl import data, fft, io, keras, linalg, nn, optim, testing, train
 
 NAMESPACES = {
     "minidl": minidl,
     "minidl.random": minidl.random,
     "minidl.linalg": linalg,
+    "minidl.fft": fft,
     "minidl.nn": nn,
     "minidl.nn.init": nn.init,
     "minidl.optim": optim,

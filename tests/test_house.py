@@ -20,8 +20,19 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from its own layer and those before it.
 LAYERS = (
-    *("errors", "dtypes", "backends", "autograd", "ops", "linalg", "nn", "optim", "data", "io"),
-    *("train", "models", "keras", "recommend", "vision", "serve", "testing", "cli", "__main__"),
+    *("errors", "dtypes", "backends", "autograd", "ops", "linalg", "fft", "nn", "optim", "data"),
+    *(
+        "io",
+        "train",
+        "models",
+        "keras",
+        "recommend",
+        "vision",
+        "serve",
+        "testing",
+        "cli",
+        "__main__",
+    ),
 )
 FRAMEWORKS = {"torch", "tensorflow", "jax", "sklearn", "cupy", "minidl_cuda", "transformers"}
 

@@ -353,7 +353,7 @@ def test_a_refused_batch_changes_nothing():
 
 @pytest.mark.parametrize("groups", [0, 3, -2])
 def test_groups_divide_the_channels(groups):
-    with pytest.raises(ArgumentError, match=f"GroupNorm: {groups} groups do not divide 4 channels"):
+    with pytest.raises(ArgumentError, match=f"GroupNorm: .*{groups}"):
         nn.GroupNorm(groups, 4)
 
 

@@ -118,6 +118,72 @@ def test_a_norm_counts_each_number_that_it_scales(norm, shape, parameters):
     assert rows(found) == {"": (type(norm).__name__, shape, parameters, scaled)}
 
 
+WORK = {
+    "Linear": (nn.Linear(3, 5), [(2, 7, 3)], 7 * 5 * 3),
+    "Bilinear": (nn.Bilinear(3, 4, 5), [(2, 3), (2, 4)], 5 * 3 * 4),
+    "Conv1d": (nn.Conv1d(4, 6, 3, groups=2), [(2, 4, 9)], 6 * 7 * 2 * 3),
+    "Conv2d, padded": (nn.Conv2d(4, 6, 3, padding=1), [(2, 4, 5, 5)], 6 * 5 * 5 * 4 * 9),
+    "Conv3d": (nn.Conv3d(1, 2, 2), [(2, 1, 3, 3, 3)], 2 * 2**3 * 8),
+    "ConvTranspose1d": (nn.ConvTranspose1d(4, 6, 3, groups=2), [(2, 4, 9)], 4 * 9 * 3 * 3),
+    "ConvTranspose2d": (nn.ConvTranspose2d(4, 6, 3, stride=2), [(2, 4, 5, 5)], 4 * 25 * 6 * 9),
+    "ConvTranspose3d": (nn.ConvTranspose3d(2, 1, 2), [(2, 2, 3, 3, 3)], 2 * 27 * 8),
+    "RMSNorm": (nn.RMSNorm(5), [(2, 3, 5)], 15),
+    "RMSNorm, bare": (nn.RMSNorm(5, elementwise_affine=False), [(2, 3, 5)], 0),
+    "InstanceNorm1d": (nn.InstanceNorm1d(3, affine=True), [(2, 3, 4)], 12),
+    "InstanceNorm2d": (nn.InstanceNorm2d(3, affine=True), [(2, 3, 4, 4)], 48),
+    "InstanceNorm3d, bare": (nn.InstanceNorm3d(3), [(2, 3, 4, 4, 4)], 0),
+    "LocalResponseNorm": (nn.LocalResponseNorm(2), [(2, 3, 4)], 0),
+    "MaxPool2d": (nn.MaxPool2d(2), [(2, 3, 4, 4)], 0),
+}
+
+
+@pytest.mark.parametrize(("layer", "shapes", "products"), WORK.values(), ids=WORK)
+def test_each_layer_says_its_own_work(layer, shapes, products):
+    assert nn.summary(layer, *shapes).multiply_adds == products
+
+
+@pytest.mark.parametrize(
+    ("ours", "shape"),
+    [
+        (nn.Conv1d(4, 6, 3, groups=2), (1, 4, 9)),
+        (nn.Conv3d(1, 2, 2), (1, 1, 3, 3, 3)),
+        (nn.ConvTranspose2d(4, 6, 3, stride=2), (1, 4, 5, 5)),
+        (nn.Linear(4, 3), (1, 5, 4)),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_the_work_is_what_pytorch_counts(ours, shape):
+    torch = pytest.importorskip("torch")
+    counter = pytest.importorskip("torch.utils.flop_counter").FlopCounterMode(display=False)
+    settings = {"bias": False} if isinstance(ours, nn.Linear) else {}
+    names = ("stride", "groups", "kernel_size")
+    settings |= {name: getattr(ours, name) for name in names if hasattr(ours, name)}
+    sizes = (4, 3) if isinstance(ours, nn.Linear) else (ours.in_channels, ours.out_channels)
+    theirs = getattr(torch.nn, type(ours).__name__)(*sizes, **settings)
+    with counter:
+        theirs(torch.zeros(shape))
+    assert 2 * nn.summary(ours, shape).multiply_adds == counter.get_total_flops()
+
+
+class Squares(nn.Module):
+    """Multiplies by a weight of its own, without a layer, and says so."""
+
+    def __init__(self):
+        self.weight = nn.Parameter(np.ones((3, 2), "float32"))
+
+    def forward(self, x, *, scale=1):
+        return scale * (x @ self.weight) ** 2
+
+    def multiply_adds(self, inputs, output):
+        assert [type(x) for x in inputs] == [minidl.Tensor, int]
+        return inputs[0].size * self.weight.shape[1]
+
+
+def test_modules_of_ones_own_say_their_work():
+    model = nn.Sequential(Squares())
+    assert nn.summary(model[0], (4, 3), scale=2).multiply_adds == 6
+
+
 def test_statistics_and_picked_rows_are_no_work():
     model = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 3), nn.BatchNorm1d(3))
     before = {name: x.numpy().copy() for name, x in model.state_dict().items()}

@@ -66,7 +66,7 @@ def test_a_new_tensor_of_a_tracked_one_begins_a_history_of_its_own():
 
 @pytest.mark.parametrize("values", ["abc", None, [1, "a"], object(), {1: 2}, [[1], [2, 3]]])
 def test_what_is_no_array_of_numbers_is_refused(values):
-    with pytest.raises(MinidlError, match="asarray"):
+    with pytest.raises(MinidlError, match="tensor"):
         minidl.tensor(values)
 
 
@@ -138,7 +138,7 @@ def test_length_and_iteration():
     (first * second).sum().backward()
     assert x.grad.tolist() == [[3, 4], [1, 2]]
     for refuse in (len, iter):
-        with pytest.raises(ShapeError, match="without axes"):
+        with pytest.raises(DTypeError, match="without axes"):  # so NumPy knows it for a number
             refuse(x.sum())
 
 

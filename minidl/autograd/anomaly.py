@@ -23,6 +23,13 @@ def detect_anomaly() -> _Change:
     infinity only where none went in, for a mask of −∞ is no accident.
 
     Every array is looked at: for finding an error, not for training.
+
+    >>> x = minidl.tensor([0.0, 1.0])
+    >>> with minidl.detect_anomaly():
+    ...     y = x / x
+    Traceback (most recent call last):
+        ...
+    minidl.errors.AnomalyError: divide(...) made NaN in its result ...; every input was finite; ...
     """
     return watched_by(_DETECTOR)
 

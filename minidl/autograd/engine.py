@@ -7,6 +7,12 @@ node's inputs, which are delivered along its edges.
 
 With `create_graph`, gradients are Tensors: each node's body runs again on the inputs it kept, in
 the differentiable namespace, and the pullback that this gives is recorded as any operation is.
+
+Of a complex number z = a + i·b, what travels through the graph is ∂L/∂a − i·∂L/∂b: then the
+pullback of a holomorphic f is dz = f′(z)·dy, as of a real function, with nothing conjugated.  A
+real number that met complex ones gets the real part.  Only where gradients leave the graph, and
+where given ones enter it, are they conjugated: users see ∂L/∂a + i·∂L/∂b, the direction in which L
+grows fastest, as in PyTorch.  K. Kreutz-Delgado 2009, arXiv:0906.4835.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +25,7 @@ from minidl.autograd.graph import Edge, Leaf, Node
 from minidl.autograd.mode import current, recording_everything
 from minidl.backends import backend_of, by_type, cpu, device_backend
 from minidl.backends.rows import RowGradient
-from minidl.errors import GradientError, describe
+from minidl.errors import EXPLAINED, GradientError, MinidlError, describe, explain
 
 # minidl.ops, which hands itself over when it is imported: the functions that compute on Tensors.
 differentiable: Any = None
@@ -48,7 +54,7 @@ def backward(roots: list[Root], *, create_graph: bool = False, retain_graph: boo
     found = [(leaf, _own(sums[0], taken)) for leaf, sums in arrived.items()]
     with _leaf_lock:
         for leaf, gradient in found:
-            leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+            leaf.grad = gradient if leaf.grad is None else _sum(leaf.grad, gradient)
 
 
 def gradients(
@@ -94,7 +100,7 @@ def _walk(
         if not fits:
             gradient = _sum_to_shape(gradient, shape)
         if gradient.dtype is not dtype:
-            gradient = gradient.astype(dtype)
+            gradient = _in_dtype(gradient, dtype)
         sums = arrived.get(source)
         if sums is None:
             sums = arrived[source] = [None] * len(source.outputs)
@@ -121,6 +127,8 @@ def _walk(
             try:
                 for edge, gradient in pull(node, dys, create_graph, needed):
                     deliver(edge, gradient)
+            except (MinidlError, *EXPLAINED) as error:
+                raise explain(f"the pullback of {node.name}", dys, error) from error
             except Exception as error:
                 error.add_note(f"minidl: in the pullback of {node.name}")
                 raise
@@ -227,6 +235,16 @@ def _sum_to_shape(gradient: Any, shape: tuple[int, ...]) -> Any:
     return gradient
 
 
+def _in_dtype(gradient: Any, dtype: Any) -> Any:
+    """The gradient in the dtype of its input: of complex numbers for a real one, the real part."""
+    if gradient.dtype.kind not in "fcbiu":
+        raise _no_gradient(gradient, (gradient.shape, dtype))
+    if gradient.dtype.kind == "c" and dtype.kind != "c":
+        xp = differentiable if hasattr(gradient, "edge") else backend_of(gradient)
+        gradient = xp.real(gradient)
+    return gradient.astype(dtype)
+
+
 def _no_gradient(given: Any, needs: tuple[tuple[int, ...], Any]) -> GradientError:
     """The error of a pullback that gave something else than an array."""
     shape, dtype = needs
@@ -237,16 +255,30 @@ def _no_gradient(given: Any, needs: tuple[tuple[int, ...], Any]) -> GradientErro
 
 
 def _own(gradient: Any, taken: set[int]) -> Any:
-    """The gradient as an array that nobody else holds: a copy of a view, or of one in `taken`."""
+    """The gradient as an array that nobody else holds: a copy of a view, or of one in `taken`.
+
+    Complex ones are conjugated: here they leave the graph.
+    """
     if type(gradient) not in by_type:
         backend = backend_of(gradient)
         if backend is None:  # a Tensor, a RowGradient or None
-            return gradient
+            complex_too = gradient is not None and gradient.dtype.kind == "c"
+            return differentiable.conj(gradient) if complex_too else gradient
         gradient = backend.asarray(gradient)
+    if gradient.dtype.kind == "c":
+        backend = backend_of(gradient)
+        gradient = backend.asarray(backend.conj(gradient))
     if gradient.base is not None or id(gradient) in taken:
         gradient = gradient.copy()
     taken.add(id(gradient))
     return gradient
+
+
+def _sum(a: Any, b: Any) -> Any:
+    """a + b, which NumPy makes a scalar where both have no axes."""
+    total = a + b
+    backend = None if type(total) in by_type else backend_of(total)
+    return total if backend is None else backend.asarray(total)
 
 
 def _run_hooks(source: Node | Leaf, gradients: list[Any]) -> None:

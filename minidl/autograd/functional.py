@@ -10,7 +10,17 @@ from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor, seed_of
 from minidl.backends import backend_of
 from minidl.backends.rows import RowGradient
-from minidl.errors import ArgumentError, DTypeError, GradientError, describe
+from minidl.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    MinidlError,
+    check_flags,
+    check_kind,
+    describe,
+    explain,
+    listed,
+)
 
 
 def gradients(
@@ -26,9 +36,21 @@ def gradients(
 
     Nothing is added to a leaf's `grad`.  Outputs are single numbers, or come with their gradients.
     An input that no output depends on is an error, or gives None with `allow_unused`.
+
+    >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    >>> y = x**2
+    >>> [dx.tolist() for dx in minidl.gradients(y.sum(), [x, y])]
+    [[2.0, 4.0], [1.0, 1.0]]
+    >>> x.grad is None
+    True
     """
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    seeds = [None] * len(outputs) if output_gradients is None else list(output_gradients)
+    check_flags("gradients: ", create_graph=create_graph, allow_unused=allow_unused)
+    check_flags("gradients: ", retain_graph=retain_graph or False)
+    outputs = [outputs] if isinstance(outputs, Tensor) else _tensors("outputs", outputs)
+    inputs = _tensors("inputs", inputs)
+    seeds = [None] * len(outputs)
+    if output_gradients is not None:
+        seeds = listed("gradients", "a list as output_gradients", output_gradients)
     if len(seeds) != len(outputs):
         raise GradientError(f"gradients: {len(outputs)} outputs, but {len(seeds)} gradients")
     roots = [
@@ -53,7 +75,21 @@ def gradients(
     return tuple(Tensor(g) if backend_of(g) else g for g in found)
 
 
-@primitive(None)
+def _tensors(what: str, given: Any) -> list[Tensor]:
+    """The tensors in a list, once it is seen to be one."""
+    tensors = listed("gradients", f"a list of tensors as {what}", given)
+    for x in tensors:
+        check_kind("gradients", f"each of the {what}", x, Tensor)
+    return tensors
+
+
+def check_function(name: str, f: Any) -> None:
+    """Raise DTypeError for what cannot be called."""
+    if not callable(f):
+        raise DTypeError(f"{name}: needs a function; got {describe(f)}")
+
+
+@primitive(None, of_complex=True)
 def _argument(xp: Any, x: Any, /) -> Any:
     """x itself, as a node of its own: what a function does with it is told apart from the rest."""
     return x, lambda dy: dy
@@ -65,6 +101,11 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[
     The pullback may be called any number of times.  If f returns a tuple, it takes one gradient for
     each tensor in it.  Its results can be differentiated again if something outside can be: the
     primals, when they require gradients themselves, or tensors that f uses besides them.
+
+    >>> a, b = minidl.tensor([1.0, 2.0]), minidl.tensor([3.0, 4.0])
+    >>> y, pullback = minidl.vjp(lambda a, b: a * b, a, b)
+    >>> [dx.tolist() for dx in pullback(minidl.tensor([1.0, 10.0]))]
+    [[3.0, 40.0], [1.0, 20.0]]
     """
     run = Run("vjp", f, primals)
 
@@ -91,6 +132,7 @@ class Run:
     """
 
     def __init__(self, name: str, f: Callable[..., Any], primals: Sequence[Any]) -> None:
+        check_function(name, f)
         with enable_grad(), higher_order():
             self.arguments = [_fresh(name, i, x) for i, x in enumerate(primals)]
             value = f(*self.arguments)
@@ -153,7 +195,7 @@ class Chosen:
         self, name: str, f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kwargs: Any
     ) -> None:
         self.f, self.args, self.kwargs = f, args, kwargs
-        self.several = not isinstance(argnums, int)
+        self.several = isinstance(argnums, Sequence)
         given = tuple(argnums) if self.several else (argnums,)
         n = len(args)
         fits = all(type(i) is int and -n <= i < n for i in given)
@@ -184,22 +226,42 @@ def value_and_grad(
 
     f returns a single number.  `argnums` says which arguments: one position, which gives one
     gradient, or several, which give a tuple.
+
+    >>> loss, slope = minidl.value_and_grad(lambda w: (w**2).sum())(minidl.tensor([1.0, 3.0]))
+    >>> loss.item(), slope.tolist()
+    (10.0, [2.0, 6.0])
     """
-
-    def with_gradient(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
-        of_chosen = Chosen("grad", f, argnums, args, kwargs)
-        run = Run("grad", of_chosen, of_chosen.primals)
-        y = single_number("grad", run)
-        roots = [] if y.edge is None else [(y.edge, seed_of(y, None, run.outside, "grad"))]
-        return run.value, of_chosen.shown(run.gradients(roots))
-
-    return with_gradient
+    return _with_gradient("value_and_grad", f, argnums)
 
 
 def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """Make the gradient of f a function; that of `grad(f)` is the second derivative."""
-    both = value_and_grad(f, argnums)
+    """Make the gradient of f a function; that of `grad(f)` is the second derivative.
+
+    >>> cube = lambda x: x**3
+    >>> slope, curvature = minidl.grad(cube), minidl.grad(minidl.grad(cube))
+    >>> slope(minidl.tensor(2.0)).item(), curvature(minidl.tensor(2.0)).item()
+    (12.0, 12.0)
+    >>> minidl.grad(lambda w, x: w * x, argnums=(0, 1))(2.0, 3.0)
+    (Tensor(3., float32), Tensor(2., float32))
+    """
+    both = _with_gradient("grad", f, argnums)
     return lambda *args, **kwargs: both(*args, **kwargs)[1]
+
+
+def _with_gradient(
+    name: str, f: Callable[..., Tensor], argnums: int | Sequence[int]
+) -> Callable[..., tuple[Tensor, Any]]:
+    """What `name` gives, or makes its result of: f with its gradient."""
+    check_function(name, f)
+
+    def with_gradient(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
+        of_chosen = Chosen(name, f, argnums, args, kwargs)
+        run = Run(name, of_chosen, of_chosen.primals)
+        y = single_number(name, run)
+        roots = [] if y.edge is None else [(y.edge, seed_of(y, None, run.outside, name))]
+        return run.value, of_chosen.shown(run.gradients(roots))
+
+    return with_gradient
 
 
 def single_number(name: str, run: Run) -> Tensor:
@@ -213,9 +275,13 @@ def single_number(name: str, run: Run) -> Tensor:
 
 def _fresh(name: str, position: int, x: Any) -> Tensor:
     """A tensor of its own for an argument, so that its gradient is that of the function alone."""
-    x = engine.differentiable.asarray(x)
-    if x.dtype.kind != "f":
+    try:
+        x = engine.differentiable.asarray(x)
+    except MinidlError as error:
+        raise explain(f"{name}: argument {position}", [], error) from error
+    if x.dtype.kind not in "fc":
         raise GradientError(
-            f"{name}: gradients are of float tensors; argument {position} is {describe(x)}"
+            f"{name}: gradients are of float and complex tensors; argument {position} is "
+            f"{describe(x)}"
         )
     return _argument(x) if x.edge is not None else x.detach().requires_grad_()

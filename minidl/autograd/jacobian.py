@@ -4,11 +4,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minidl.autograd import engine
-from minidl.autograd.functional import Chosen, Run, as_tensors, single_number
+from minidl.autograd.functional import Chosen, Run, as_tensors, check_function, single_number
 from minidl.autograd.mode import current, higher_order
 from minidl.autograd.tensor import Tensor, seed_of
 from minidl.backends import backend_of
-from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.errors import (
+    EXPLAINED,
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+    describe,
+    explain,
+)
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -19,13 +27,18 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 
     A pullback is linear in the gradient u that it gets, and so its own pullback carries tangents
     forward:  u ↦ Jᵀu  has the pullback  t ↦ Jt.
+
+    >>> y, dy = minidl.jvp(lambda x: x**2, [minidl.tensor([1.0, 3.0])], [minidl.tensor([1.0, 0.5])])
+    >>> y.tolist(), dy.tolist()
+    ([1.0, 9.0], [2.0, 3.0])
     """
     run = Run("jvp", f, _sequence("jvp", "primals", primals))
     along = _directions("jvp", "tangents", tangents, run.arguments)
     outputs = [y for y in run.outputs if y.edge is not None]
     with higher_order():
         seeds = [engine.differentiable.zeros_like(y).requires_grad_() for y in outputs]
-    pulled = _recorded(run, zip(outputs, seeds, strict=True))
+    roots = [(y, seed_of(y, seed, True, "jvp")) for y, seed in zip(outputs, seeds, strict=True)]
+    pulled = _recorded(run, roots)
     carried = iter(_against("jvp", run, pulled, along, seeds))
     moved = [None if y.edge is None else next(carried) for y in run.outputs]
     return run.value, run.like_value(as_tensors(moved, run.outputs))
@@ -40,12 +53,16 @@ def hvp(
     of ∇f·v, at twice the cost of ∇f, where H itself would take as many times as there are inputs.
 
     Pearlmutter 1994.
+
+    >>> x, v = minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 0.0])
+    >>> y, (product,) = minidl.hvp(lambda x: (x**3).sum(), [x], [v])
+    >>> y.item(), product.tolist()
+    (9.0, [6.0, 0.0])
     """
     run = Run("hvp", f, _sequence("hvp", "primals", primals))
     along = _directions("hvp", "vectors", vectors, run.arguments)
     y = single_number("hvp", run)
-    one = engine.differentiable.ones_like(y.detach())
-    pulled = _recorded(run, [] if y.edge is None else [(y, one)])
+    pulled = _recorded(run, [] if y.edge is None else [(y, seed_of(y, None, True, "hvp"))])
     found = _against("hvp", run, pulled, along, run.arguments)
     return run.value, as_tensors(found, run.arguments)
 
@@ -55,15 +72,12 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
 
     Results are nested as in torch.func.jacrev: for each output of f, if it returns a tuple, and in
     that for each argument, if `argnums` are several.  Each element of y is one walk backward.
+
+    >>> f = lambda x: minidl.stack([x[0] * x[1], x[0] + x[1]])
+    >>> minidl.jacobian(f)(minidl.tensor([2.0, 5.0])).tolist()
+    [[5.0, 2.0], [1.0, 1.0]]
     """
-
-    def of(*args: Any, **kwargs: Any) -> Any:
-        of_chosen = Chosen("jacobian", f, argnums, args, kwargs)
-        run = Run("jacobian", of_chosen, of_chosen.primals)
-        with higher_order():
-            return run.like_value([of_chosen.shown(_matrices(run, y)) for y in run.outputs])
-
-    return of
+    return _jacobian("jacobian", f, argnums)
 
 
 def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -71,12 +85,33 @@ def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable
 
     The Jacobian of the Jacobian, nested so: with several `argnums`, element [i][j] of the result
     for an output of f belongs to the arguments i and j.
+
+    >>> minidl.hessian(lambda x: x[0] ** 2 * x[1])(minidl.tensor([2.0, 5.0])).tolist()
+    [[10.0, 4.0], [4.0, 0.0]]
     """
-    return jacobian(jacobian(f, argnums), argnums)
+    return _jacobian("hessian", _jacobian("hessian", f, argnums), argnums)
+
+
+def _jacobian(name: str, f: Callable[..., Any], argnums: int | Sequence[int]) -> Callable[..., Any]:
+    """The function that `jacobian` gives, and `hessian` is made of."""
+    check_function(name, f)
+
+    def of(*args: Any, **kwargs: Any) -> Any:
+        of_chosen = Chosen(name, f, argnums, args, kwargs)
+        run = Run(name, of_chosen, of_chosen.primals)
+        with higher_order():
+            return run.like_value([of_chosen.shown(_matrices(run, y)) for y in run.outputs])
+
+    return of
 
 
 def _matrices(run: Run, y: Tensor) -> tuple[Tensor, ...]:
     """∂y/∂x for each argument x."""
+    if y.dtype.kind == "c":
+        raise GradientError(
+            f"jacobian: needs a function that gives real numbers; got {describe(y)}; take those of "
+            "its real and its imaginary part"
+        )
     xp = engine.differentiable
     rows: list[tuple[Tensor, ...]] = []
     if y.edge is not None:
@@ -134,7 +169,10 @@ def _directions(name: str, what: str, given: Any, arguments: Sequence[Tensor]) -
     directions = []
     for i, (t, x) in enumerate(zip(given, arguments, strict=True)):
         if not isinstance(t, Tensor):
-            t = Tensor(backend_of(x.data).asarray(t, dtype=x.dtype))
+            try:
+                t = Tensor(backend_of(x.data).asarray(t, dtype=x.dtype))
+            except EXPLAINED as error:
+                raise explain(f"{name}: {what}[{i}]", [t], error) from error
         if (t.shape, t.dtype) != (x.shape, x.dtype):
             raise ShapeError(
                 f"{name}: {what}[{i}] must be {describe(x)}, as the primal is; got {describe(t)}"

@@ -5,6 +5,8 @@ from contextlib import ContextDecorator
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Self
 
+from minidl.errors import ArgumentError, DTypeError, describe
+
 
 class Watcher:
     """Sees what operations and pullbacks compute, and may raise."""
@@ -36,6 +38,11 @@ class _Change(ContextDecorator):
         self._settings = settings
         self._tokens: list[Any] = []
 
+    def __call__(self, function: Any) -> Any:
+        if not callable(function):
+            raise DTypeError(f"a decorator needs a function; got {describe(function)}")
+        return super().__call__(function)
+
     def _recreate_cm(self) -> Self:
         return type(self)(**self._settings)  # each call of a decorated function has its own
 
@@ -57,12 +64,26 @@ class _Watch(_Change):
 
 
 def no_grad() -> _Change:
-    """Record nothing: results are constants to every gradient."""
+    """Record nothing: results are constants to every gradient.
+
+    >>> w = minidl.tensor(3.0, requires_grad=True)
+    >>> with minidl.no_grad():
+    ...     w -= 1  # a step of an optimiser is no part of the graph
+    >>> w.is_leaf, (w * 2).requires_grad, minidl.no_grad()(lambda: w * 2)().requires_grad
+    (True, True, False)
+    """
     return _Change(record=False)
 
 
 def enable_grad() -> _Change:
-    """Record again, inside a `no_grad` block."""
+    """Record again, inside a `no_grad` block.
+
+    >>> w = minidl.tensor(3.0, requires_grad=True)
+    >>> with minidl.no_grad(), minidl.enable_grad():
+    ...     (w**2).backward()
+    >>> w.grad.item()
+    6.0
+    """
     return _Change(record=True)
 
 
@@ -70,6 +91,14 @@ def higher_order() -> _Change:
     """Record so that the gradients can be differentiated again (`create_graph=True`).
 
     Nodes keep their inputs, and operations run as their parts rather than as kernels.
+
+    >>> x = minidl.tensor(2.0, requires_grad=True)
+    >>> with minidl.higher_order():
+    ...     y = x**3
+    >>> (slope,) = minidl.gradients(y, [x], create_graph=True)
+    >>> slope.backward()  # the second derivative
+    >>> slope.item(), x.grad.item()
+    (12.0, 12.0)
     """
     return _Change(keep_inputs=True)
 
@@ -90,7 +119,12 @@ def as_in(mode: Mode) -> _Change:
 
 
 def kernels(which: str) -> _Change:
-    """Choose what runs: "fast", the backend's kernels, or "reference", the operations' bodies."""
+    """Choose what runs: "fast", the backend's kernels, or "reference", the operations' bodies.
+
+    >>> with minidl.kernels("reference"):
+    ...     minidl.relu(minidl.tensor([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
     if which not in ("fast", "reference"):
-        raise ValueError(f'kernels takes "fast" or "reference"; got {which!r}')
+        raise ArgumentError(f'kernels: takes "fast" or "reference"; got {describe(which)}')
     return _Change(fast=which == "fast")

@@ -9,11 +9,20 @@ from typing import Any, Self
 
 import numpy as np
 
-from minidl import dtypes
 from minidl.autograd import engine, inplace
 from minidl.autograd.graph import Edge, Leaf
 from minidl.backends import backend_of
-from minidl.errors import DTypeError, GradientError, ShapeError
+from minidl.errors import (
+    EXPLAINED,
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+    check_flags,
+    describe,
+    explain,
+    named,
+)
 
 
 class Tensor:
@@ -24,6 +33,13 @@ class Tensor:
 
     data    the array itself, as the backend has it; writing into it bypasses all checks
     edge    where the gradient of this tensor goes; None for a constant
+
+    >>> x = minidl.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> y = (x[0] * x.T).sum()
+    >>> y.backward()
+    >>> y, x.grad
+    (Tensor(17., float32, from sum), Tensor([[4., 8.],
+            [2., 2.]], shape=(2, 2), float32))
     """
 
     __slots__ = ("__weakref__", "data", "edge")
@@ -70,14 +86,17 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
+        if wanted is not True and wanted is not False:
+            check_flags(requires_grad=wanted)
         if not self.is_leaf:
             raise GradientError(
                 f"requires_grad: this tensor was computed by {self.edge[0].name}; only leaves can "
                 "change it; detach() gives a constant"
             )
-        if wanted and not dtypes.is_float(self.dtype):
+        if wanted and self.dtype.kind not in "fc":
             raise GradientError(
-                f"requires_grad: gradients are of float tensors; this one is {self.dtype}"
+                "requires_grad: gradients are of float and complex tensors; this one is "
+                f"{self.dtype}"
             )
         if wanted != self.requires_grad:
             self.edge = (Leaf(self.shape, self.dtype), 0) if wanted else None
@@ -107,10 +126,9 @@ class Tensor:
     def grad(self, value: Any) -> None:
         if self.edge is None or not self.is_leaf:
             raise GradientError("grad: only a leaf that requires gradients has one to set")
-        if value is not None and (value.shape, value.dtype) != self.edge[0].outputs[0]:
-            raise ShapeError(
-                f"grad: needs {self.dtype} {self.shape}; got {value.dtype} {value.shape}"
-            )
+        facts = getattr(value, "shape", None), getattr(value, "dtype", None)
+        if value is not None and facts != self.edge[0].outputs[0]:
+            raise ShapeError(f"grad: needs {describe(self)}; got {describe(value)}")
         constant = isinstance(value, Tensor) and value.edge is None
         self.edge[0].grad = value.data if constant else value
 
@@ -124,6 +142,8 @@ class Tensor:
                         must have run under `minidl.higher_order()`
         retain_graph    keep what the graph saved, for another walk; defaults to create_graph
         """
+        if retain_graph is not None or create_graph is not False:
+            check_flags("backward: ", create_graph=create_graph, retain_graph=retain_graph or False)
         root = self.edge, seed_of(self, gradient, create_graph, "backward")
         retain = create_graph if retain_graph is None else retain_graph
         engine.backward([root], create_graph=create_graph, retain_graph=retain)
@@ -137,14 +157,25 @@ class Tensor:
 
         Returns a function that removes the hook.
         """
+        if not callable(hook):
+            raise ArgumentError(f"register_hook: needs a function; got {describe(hook)}")
         if self.edge is None:
             raise GradientError("register_hook: a constant has no gradient")
         source, index = self.edge
+        conj = engine.differentiable.conj if self.dtype.kind == "c" else lambda gradient: gradient
 
         def on_array(gradient: Any) -> Any:
             recorded = isinstance(gradient, Tensor)
-            replaced = hook(gradient if recorded else Tensor(gradient))
-            return replaced if recorded or replaced is None else replaced.data
+            replaced = hook(conj(gradient if recorded else Tensor(gradient)))
+            if replaced is None:
+                return None
+            facts = getattr(replaced, "shape", None), getattr(replaced, "dtype", None)
+            if not isinstance(replaced, Tensor) or facts != source.outputs[index]:
+                raise GradientError(
+                    f"register_hook: the hook gave {describe(replaced)}; needs None, or a tensor "
+                    f"like the gradient, {describe(gradient)}"
+                )
+            return conj(replaced) if recorded else conj(replaced).data
 
         entry = index, on_array
         source.hooks = [*(source.hooks or ()), entry]
@@ -172,7 +203,9 @@ class Tensor:
         """Nested lists of Python numbers."""
         return self.numpy().tolist()
 
+    @named
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        check_flags(copy=copy is not None and copy)
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -207,7 +240,7 @@ class Tensor:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise ShapeError("len: a tensor without axes has no length")
+            raise DTypeError("len: a tensor without axes has no length")
         return self.shape[0]
 
     def __iter__(self) -> Iterator["Tensor"]:
@@ -255,13 +288,23 @@ def seed_of(y: Tensor, gradient: Any, create_graph: bool, name: str) -> Any:
                 f"{name}: a gradient starts from a single number; this tensor has shape {y.shape}; "
                 "take its sum or mean, or pass the gradient of the same shape"
             )
+        if y.dtype.kind == "c":
+            raise GradientError(
+                f"{name}: a gradient starts from a real number; this tensor is {y.dtype}; take its "
+                "real, imag or abs, or pass the gradient"
+            )
         one = backend_of(y.data).asarray(1, dtype=y.dtype).reshape(y.shape)
         return Tensor(one) if create_graph else one
     if not isinstance(gradient, Tensor):
-        gradient = Tensor(backend_of(y.data).asarray(gradient, dtype=y.dtype))
+        try:
+            gradient = Tensor(backend_of(y.data).asarray(gradient, dtype=y.dtype))
+        except EXPLAINED as error:
+            raise explain(name, [gradient], error) from error
     if gradient.shape != y.shape or gradient.dtype != y.dtype:
         raise ShapeError(
             f"{name}: the gradient must be {y.dtype} {y.shape}, as the tensor is; "
             f"got {gradient.dtype} {gradient.shape}"
         )
+    if y.dtype.kind == "c":
+        gradient = engine.differentiable.conj(gradient)  # as it travels; see the engine
     return gradient if create_graph else gradient.data

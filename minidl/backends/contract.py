@@ -9,8 +9,8 @@
 The arrays themselves have `shape`, `dtype`, `ndim`, `size`, `T` (of matrices), `base` (the array
 whose memory they show, or None), `copy()`, `astype(dtype)`, `reshape(shape)`, the arithmetic,
 comparison and matrix operators, and indexing; and they can be weakly referenced.  Everything else
-that a body does to an array is a function of this table, and minidl has a public function of the
-same name and arguments, which does it to Tensors.
+that a body does to an array is a function of this table, and `minidl.ops` has one of the same name
+and arguments, which does it to Tensors.
 
 A kernel has the signature of its operation and returns `value, pullback` as a primitive's body
 does; it may return NotImplemented for inputs it is not made for, and the body runs.  A pullback
@@ -57,6 +57,10 @@ FUNCTIONS = {
     "cosh": "(x)  (eˣ + e⁻ˣ) / 2",
     "tanh": "(x)  sinh x / cosh x",
     "erf": "(x)  2/√π ∫₀ˣ exp(−t²) dt",
+    "erfc": "(x)  1 − erf x",
+    "erfinv": "(x)  y, of which erf y = x",
+    "lgamma": "(x)  log |Γ(x)|",
+    "polygamma": "(x, n)  the derivative n of (log Γ)ʹ(x), n from 0 on",
     "log2": "(x)  log₂ x",
     "log10": "(x)  log₁₀ x",
     "logaddexp": "(x1, x2)  log(e^x₁ + e^x₂), without overflow",
@@ -126,6 +130,11 @@ FUNCTIONS = {
     "slogdet": "(x)  its sign and the logarithm of its magnitude; of 0, 0 and −∞",
     "adjugate": "(x)  det(x)·x⁻¹, also of a singular x",
     "pinv": "(x, *, rtol)  x⁺; s of at most rtol times the largest count as 0; None: max(m, n)·ε",
+    # Fourier transforms along an axis: n points, cut or with zeros added; norm: see minidl.fft
+    "fft": "(x, *, n, axis, norm)  complex64 of float32",
+    "ifft": "(x, *, n, axis, norm)  its inverse",
+    "rfft": "(x, *, n, axis, norm)  of real x, the first ⌊n/2⌋ + 1 elements",
+    "irfft": "(x, *, n, axis, norm)  its inverse, real; n points of the result",
     # arrays of another dtype, device or content
     "astype": "(x, dtype)  a copy in another dtype",
     "to_device": "(x, device)  a copy on another device",

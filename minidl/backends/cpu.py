@@ -32,7 +32,7 @@ Array, Scalar = np.ndarray, np.generic
 # NumPy has these under the same names.
 abs, ceil, floor, round, sign = np.abs, np.ceil, np.floor, np.round, np.sign
 maximum, minimum, where = np.maximum, np.minimum, np.where
-sin, cos, atan, tanh = np.sin, np.cos, np.atan, np.tanh
+atan, tanh = np.atan, np.tanh
 isfinite, isinf, isnan = np.isfinite, np.isinf, np.isnan
 logical_and, logical_or, logical_xor = np.logical_and, np.logical_or, np.logical_xor
 logical_not, argmax, argmin = np.logical_not, np.argmax, np.argmin
@@ -44,6 +44,7 @@ zeros, zeros_like, full = np.zeros, np.zeros_like, np.full
 bitwise_and, bitwise_or, bitwise_xor = np.bitwise_and, np.bitwise_or, np.bitwise_xor
 bitwise_invert = np.bitwise_invert
 bitwise_left_shift, bitwise_right_shift = np.bitwise_left_shift, np.bitwise_right_shift
+fft, ifft, rfft, irfft = np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft
 asinh, atan2, copysign, signbit, trunc = np.asinh, np.atan2, np.copysign, np.signbit, np.trunc
 real, imag, conj, argwhere, searchsorted = np.real, np.imag, np.conj, np.argwhere, np.searchsorted
 
@@ -59,6 +60,7 @@ def quiet() -> np.errstate:
 
 # Functions with poles.
 acos, asin, cosh, sinh, tan = map(quiet(), (np.acos, np.asin, np.cosh, np.sinh, np.tan))
+sin, cos = map(quiet(), (np.sin, np.cos))  # NaN of an infinity
 exp, expm1, log, log1p, sqrt = map(quiet(), (np.exp, np.expm1, np.log, np.log1p, np.sqrt))
 divide, floor_divide, remainder = map(quiet(), (np.divide, np.floor_divide, np.remainder))
 pow = quiet()(np.pow)
@@ -94,6 +96,27 @@ def to_numpy(x: Array) -> Array:
 def erf(x: Array) -> Array:
     """The error function, SciPy's: imported when it is first needed."""
     return import_module("scipy.special").erf(x).astype(x.dtype)
+
+
+def erfc(x: Array) -> Array:
+    """1 − erf x, SciPy's, as all below."""
+    return import_module("scipy.special").erfc(x).astype(x.dtype)
+
+
+def erfinv(x: Array) -> Array:
+    """The inverse of erf."""
+    return import_module("scipy.special").erfinv(x).astype(x.dtype)
+
+
+def lgamma(x: Array) -> Array:
+    """log |Γ(x)|."""
+    y = import_module("scipy.special").gammaln(x).astype(x.dtype)
+    return np.where(x == -np.inf, np.inf, y)  # of which SciPy makes −∞, and C's lgamma ∞
+
+
+def polygamma(x: Array, n: int) -> Array:
+    """The derivative n of (log Γ)ʹ."""
+    return import_module("scipy.special").polygamma(n, x).astype(x.dtype)
 
 
 def reshape(x: Array, shape: Sequence[int]) -> Array:

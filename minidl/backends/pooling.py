@@ -13,7 +13,7 @@ from minidl.backends.window import (
     output_length,
     remembered,
 )
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, ShapeError, check_flags
 
 
 class Windows(NamedTuple):
@@ -61,6 +61,7 @@ def windows(
 ) -> tuple[Windows, ...]:
     """The windows of pooling along the last axes of pictures of this shape: height and width."""
     check_pictures(name, shape, axes)
+    check_flags(ceil_mode=ceil_mode)
     sizes = lengths(name, "kernel_size", kernel_size, 1, axes)
     strides = sizes if stride is None else lengths(name, "stride", stride, 1, axes)
     paddings = lengths(name, "padding", padding, 0, axes)
@@ -103,6 +104,7 @@ def divisors(
     rows: Windows, columns: Windows, count_padding: bool, override: int | None
 ) -> list[list[int]]:
     """By what the sum over each window is divided to be its mean."""
+    check_flags(count_include_pad=count_padding)
     if override is None:
         heights, widths = rows.sizes(count_padding), columns.sizes(count_padding)
         return [[height * width for width in widths] for height in heights]
@@ -122,7 +124,7 @@ def adaptive(
     if len(each) == axes:
         each = [n if m is None else m for n, m in zip(shape[-axes:], each, strict=True)]
     if 0 in shape[-axes:]:
-        raise ShapeError(f"{name}: pictures of {shape[-axes:]} have no mean")
+        raise ShapeError(f"{name}: pictures of {shape[-axes:]} have no mean and no largest number")
     counts = lengths(name, "output_size", each, 1, axes)
     return [
         [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]

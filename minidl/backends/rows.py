@@ -9,6 +9,13 @@ class RowGradient:
     Only kernels make one, and only for operations that were asked to (`sparse=True`).  The engine
     adds it up, optimisers that state what they do with it read it, and everything else sees the
     `dense()` array.  An index may occur more than once.
+
+    >>> from minidl.backends import cpu
+    >>> rows = np.array([[2.0], [3.0], [4.0]])
+    >>> minidl.RowGradient(cpu, np.array([1, 2, 1]), rows, (3, 1)).dense()
+    array([[0.],
+           [6.],
+           [3.]])
     """
 
     __slots__ = ("backend", "indices", "rows", "shape")

@@ -26,12 +26,23 @@ _threads = _at_the_start()
 
 
 def get_num_threads() -> int:
-    """How many threads a kernel uses at most."""
+    """How many threads a kernel uses at most.
+
+    >>> minidl.get_num_threads() >= 1
+    True
+    """
     return _threads
 
 
 def set_num_threads(n: int) -> None:
-    """Use at most n threads in kernels; at the start it is OMP_NUM_THREADS, else every core."""
+    """Use at most n threads in kernels; at the start it is OMP_NUM_THREADS, else every core.
+
+    >>> before = minidl.get_num_threads()
+    >>> minidl.set_num_threads(1)  # leave the other cores to other programs
+    >>> minidl.get_num_threads()
+    1
+    >>> minidl.set_num_threads(before)
+    """
     global _threads
     if type(n) is not int or n < 1:
         raise ArgumentError(f"set_num_threads: needs a whole number from 1 on; got {n!r}")

@@ -4,13 +4,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ShapeError, describe
+from minidl.errors import MinidlError, ShapeError, describe, explain, listed
 from minidl.ops import asarray, concat, stack
 
 
 def collate(samples: Sequence[Any]) -> Any:
-    """A batch of samples: numbers and arrays are stacked; tuples, lists and dicts, inside."""
-    if not len(samples):
+    """A batch of samples: numbers and arrays are stacked; tuples, lists and dicts, inside.
+
+    >>> from minidl.data import collate
+    >>> x, names = collate([(1.0, "a"), (2.0, "b")])
+    >>> x.tolist(), names
+    ([1.0, 2.0], ['a', 'b'])
+    """
+    samples = listed("collate", "a list of samples", samples)
+    if not samples:
         raise ShapeError("DataLoader: a batch needs at least one sample; got none")
     return _merged(samples, _stacked)
 
@@ -87,7 +94,10 @@ def _stacked(samples: Sequence[Any]) -> Any:
 
 def _of_one_shape(join: Callable[[list[Tensor]], Tensor], samples: Sequence[Any]) -> Tensor:
     """Samples joined by `stack`, or batches of them by `concat`."""
-    tensors = [asarray(sample) for sample in samples]
+    try:
+        tensors = [asarray(sample) for sample in samples]
+    except MinidlError as error:
+        raise explain("DataLoader", [], error) from error
     shapes = {x.shape if join is stack else x.shape[1:] for x in tensors}
     if len(shapes) > 1:
         raise ShapeError(

@@ -9,8 +9,18 @@ import numpy as np
 
 from minidl.autograd import inplace
 from minidl.autograd.tensor import Tensor
+from minidl.data.checks import check_dataset
 from minidl.data.collate import batch_of, concatenated
-from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError, describe
+from minidl.errors import (
+    ArgumentError,
+    BoundsError,
+    DTypeError,
+    MinidlError,
+    ShapeError,
+    describe,
+    explain,
+    listed,
+)
 from minidl.ops import asarray
 
 
@@ -20,6 +30,15 @@ class Dataset(ABC):
     One that can give several samples at once, faster than one by one, also has
     `batch(indices: Tensor)`: those samples as a batch, equal to what `collate` would make of them.
     Randomness comes from `sample_generator()`.
+
+    >>> from minidl.data import DataLoader, Dataset
+    >>> class Squares(Dataset):
+    ...     def __len__(self):
+    ...         return 4
+    ...     def __getitem__(self, i):
+    ...         return i, i * i
+    >>> [y.tolist() for x, y in DataLoader(Squares(), batch_size=2)]
+    [[0, 1], [4, 9]]
     """
 
     @abstractmethod
@@ -38,10 +57,19 @@ class TensorDataset(Dataset):
     """Tensors of one length: sample i is the tuple of their i-th entries.
 
     tensors    what is given, as tensors; arrays share their memory
+
+    >>> from minidl.data import TensorDataset
+    >>> pairs = TensorDataset(np.zeros((6, 3)), np.arange(6))
+    >>> x, y = pairs[4]
+    >>> len(pairs), x.shape, y.item()
+    (6, (3,), 4)
     """
 
     def __init__(self, *tensors: Any) -> None:
-        self.tensors = tuple(asarray(x) for x in tensors)
+        try:
+            self.tensors = tuple(asarray(x) for x in tensors)
+        except MinidlError as error:
+            raise explain("TensorDataset", tensors, error) from error
         lengths = [x.shape[:1] for x in self.tensors]
         if not lengths or () in lengths or len(set(lengths)) > 1:
             shapes = [x.shape for x in self.tensors]
@@ -55,6 +83,7 @@ class TensorDataset(Dataset):
 
     def batch(self, indices: Tensor) -> tuple[Tensor, ...]:
         """The samples at these indices, each tensor's in one piece."""
+        _check_indices("TensorDataset.batch", indices)
         return tuple([_rows(x, indices) for x in self.tensors])
 
 
@@ -75,11 +104,22 @@ class Subset(Dataset):
 
     dataset    anything with a length and indices
     indices    whole numbers from 0 on, in any order, also more than once
+
+    >>> from minidl.data import Subset
+    >>> part = Subset([10, 11, 12, 13], [1, 3, 1])
+    >>> [part[i] for i in range(len(part))]
+    [11, 13, 11]
     """
 
     def __init__(self, dataset: Any, indices: Any) -> None:
-        given = indices if hasattr(indices, "shape") else list(indices)
-        found = np.asarray(given, None if len(given) else np.int64)
+        check_dataset("Subset", dataset)
+        needs, given = "a list of indices", indices
+        if not hasattr(indices, "shape"):
+            given = listed("Subset", needs, indices)
+        try:
+            found = np.asarray(given, None if len(given) else np.int64)
+        except (TypeError, ValueError) as error:
+            raise DTypeError(f"Subset: needs {needs}; got {describe(given)}") from error
         if found.ndim != 1 or found.dtype.kind not in "iu":
             raise DTypeError(f"Subset: indices are a list of whole numbers; got {describe(given)}")
         n = len(dataset)
@@ -96,19 +136,31 @@ class Subset(Dataset):
 
     def batch(self, indices: Tensor) -> Any:
         """The samples at these indices, in one piece if the dataset can."""
-        return batch_of(self.dataset, Tensor(self.indices[indices.data]))
+        _check_indices("Subset.batch", indices)
+        try:
+            places = self.indices[indices.data]
+        except IndexError as error:
+            raise BoundsError(f"Subset.batch: {error}") from error
+        return batch_of(self.dataset, Tensor(places))
 
 
 class ConcatDataset(Dataset):
     """Datasets one after another: the samples of the first, then those of the second, ….
 
     datasets    anything with a length and indices; at least one
+
+    >>> from minidl.data import ConcatDataset
+    >>> both = ConcatDataset([[10, 11], [20, 21, 22]])
+    >>> len(both), both[2], both[-1]
+    (5, 20, 22)
     """
 
     def __init__(self, datasets: Iterable[Any]) -> None:
-        self.datasets = list(datasets)
+        self.datasets = listed("ConcatDataset", "a list of datasets", datasets)
         if not self.datasets:
             raise ArgumentError("ConcatDataset: needs at least one dataset; got none")
+        for dataset in self.datasets:
+            check_dataset("ConcatDataset", dataset)
         self._ends = np.cumsum([len(dataset) for dataset in self.datasets])
 
     def __len__(self) -> int:
@@ -121,8 +173,11 @@ class ConcatDataset(Dataset):
 
     def batch(self, indices: Tensor) -> Any:
         """The samples at these indices: from each dataset in one piece, then put in order."""
+        _check_indices("ConcatDataset.batch", indices)
         places = indices.data
-        for index in (places.min(), places.max()) if places.size else ():
+        if not places.size:
+            raise ShapeError("ConcatDataset.batch: needs at least one index; got none")
+        for index in (places.min(), places.max()):
             _inside("ConcatDataset", index, len(self))
         places = np.where(places < 0, places + len(self), places)
         parts = np.searchsorted(self._ends, places, side="right")
@@ -136,6 +191,15 @@ class ConcatDataset(Dataset):
     def _start(self, part: int) -> int:
         """The index of a part's first sample."""
         return int(self._ends[part - 1]) if part else 0
+
+
+def _check_indices(name: str, indices: Any) -> None:
+    """Raise for what is no row of whole numbers."""
+    fine = isinstance(indices, Tensor) and indices.ndim == 1 and indices.dtype.kind in "iu"
+    if not fine:
+        raise DTypeError(
+            f"{name}: indices are a tensor of whole numbers, (n,); got {describe(indices)}"
+        )
 
 
 def _inside(name: str, index: Any, n: int) -> int:

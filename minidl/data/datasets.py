@@ -15,6 +15,11 @@ def digits() -> tuple[TensorDataset, TensorDataset]:
     Images (N, 1, 8, 8), float32 from 0 (paper) to 1 (ink); labels (N,), int64 from 0 to 9.
     E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning
     Repository 1998, doi:10.24432/C50P49, licence CC BY 4.0.  Shipped with minidl.
+
+    >>> train, test = minidl.data.digits()
+    >>> picture, label = train[0]
+    >>> len(train), len(test), picture.shape, label.dtype.name
+    (1437, 360, (1, 8, 8), 'int64')
     """
     with np.load(os.path.join(os.path.dirname(__file__), "files", "digits.npz")) as stored:
         images = stored["images"][:, None].astype(np.float32) / 16
@@ -32,6 +37,10 @@ def mnist() -> tuple[TensorDataset, TensorDataset]:
     recognition, Proceedings of the IEEE 86(11), 1998; licence CC BY-SA 3.0.  Fetched when it is
     first used, 12 MB, and kept in $MINIDL_DATA, else in the user's cache folder; a DataError if
     that fails.
+
+    >>> train, test = minidl.data.mnist()  # doctest: +SKIP
+    >>> train.tensors[0].shape, test.tensors[1].shape  # doctest: +SKIP
+    ((60000, 1, 28, 28), (10000,))
     """
     return _like_mnist("mnist")
 
@@ -44,6 +53,10 @@ def fashion_mnist() -> tuple[TensorDataset, TensorDataset]:
     H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST, a novel image dataset for benchmarking machine
     learning algorithms, 2017, arXiv:1708.07747; licence MIT.  Fetched when it is first used, 31 MB,
     and kept in $MINIDL_DATA, else in the user's cache folder; a DataError if that fails.
+
+    >>> train, test = minidl.data.fashion_mnist()  # doctest: +SKIP
+    >>> train.tensors[0].shape, test.tensors[1].shape  # doctest: +SKIP
+    ((60000, 1, 28, 28), (10000,))
     """
     return _like_mnist("fashion-mnist")
 

@@ -4,8 +4,21 @@ from minidl.errors import MinidlError
 
 
 class DataError(MinidlError, OSError):
-    """Data that cannot be had, or is not what was published."""
+    """Data that cannot be had, or is not what was published.
+
+    >>> issubclass(minidl.data.DataError, OSError)
+    True
+    """
 
 
 class FormatError(MinidlError, ValueError):
-    """A file that is damaged, or not of the format that it should be."""
+    """A file that is damaged, or not of the format that it should be.
+
+    >>> with open("pictures.idx", "wb") as file:
+    ...     _ = file.write(b"not pictures")
+    >>> try:
+    ...     minidl.data.read_idx("pictures.idx")
+    ... except minidl.data.FormatError as error:
+    ...     print(error)
+    pictures.idx: an IDX file begins with 0, 0, a dtype, axes; got [110, 111, 116, 32]
+    """

@@ -18,6 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from minidl.data.errors import FormatError
+from minidl.errors import path_of
 
 _DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _BLOCK = 1 << 20
@@ -29,8 +30,13 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
     A file that is no IDX file, or ends early, or goes on after its last element, is a FormatError.
     Memory is taken for what the file really holds, whatever its header says.
+
+    >>> with open("a.idx", "wb") as file:
+    ...     _ = file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]))
+    >>> minidl.data.read_idx("a.idx")
+    array([7, 8, 9], dtype=uint8)
     """
-    path = Path(path)
+    path = path_of("read_idx", path)
     with open_plain(path) as file:
         try:
             return _read(file, path)

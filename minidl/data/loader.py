@@ -9,11 +9,12 @@ from typing import Any, Self
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
+from minidl.data.checks import check_dataset, check_generator
 from minidl.data.collate import collate, samples_of
 from minidl.data.position import Position
 from minidl.data.randomness import BatchKey, current
 from minidl.data.samplers import RandomSampler, Sampler, SequentialSampler
-from minidl.errors import ArgumentError, DTypeError, describe
+from minidl.errors import ArgumentError, DTypeError, MinidlError, check_flags, describe, explain
 from minidl.ops import asarray
 from minidl.ops.random import Generator, default_generator
 
@@ -43,6 +44,11 @@ class DataLoader:
     `sample_generator()`.  Where an epoch stands is in `position` and `state_dict()`; a loader that
     has loaded that goes on there.  An exception in a worker is raised where its batch is due; a
     worker that dies is a DataError.
+
+    >>> from minidl.data import DataLoader, TensorDataset
+    >>> pairs = TensorDataset(minidl.zeros((5, 3)), minidl.arange(5))
+    >>> [(x.shape, y.tolist()) for x, y in DataLoader(pairs, batch_size=2)]
+    [((2, 3), [0, 1]), ((2, 3), [2, 3]), ((1, 3), [4])]
     """
 
     def __init__(
@@ -61,11 +67,14 @@ class DataLoader:
         prefetch_factor: int = 2,
         persistent_workers: bool = False,
     ) -> None:
-        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
-            raise DTypeError(
-                "DataLoader: a dataset has a length and gives a sample for each index; got "
-                f"{describe(dataset)}"
-            )
+        check_dataset("DataLoader", dataset)
+        check_generator("DataLoader", generator)
+        check_flags("DataLoader: ", shuffle=shuffle, drop_last=drop_last)
+        check_flags("DataLoader: ", persistent_workers=persistent_workers)
+        if collate_fn is not None and not callable(collate_fn):
+            raise DTypeError(f"DataLoader: collate_fn is a function; got {describe(collate_fn)}")
+        for indices in (sampler, batch_sampler):
+            _check_gives_indices(indices)
         _check_numbers(batch_size=(batch_size, 1), num_workers=(num_workers, 0))
         _check_numbers(prefetch_factor=(prefetch_factor, 1))
         if workers not in ("threads", "processes"):
@@ -266,7 +275,10 @@ def _tensor(indices: Any) -> Tensor:
     """The indices of a batch, int64 where a sampler gave numbers."""
     if isinstance(indices, np.ndarray) and indices.size:
         return Tensor(indices)
-    indices = asarray(indices)
+    try:
+        indices = asarray(indices)
+    except MinidlError as error:
+        raise explain("DataLoader", [indices], error) from error
     if not indices.size or indices.dtype.kind not in "iu":
         raise DTypeError(f"DataLoader: a batch needs whole numbers as indices; got {indices!r}")
     return indices
@@ -277,6 +289,12 @@ def _chunks(indices: Iterator[Any], size: int, whole: bool) -> Iterator[list[Any
     while chunk := list(islice(indices, size)):
         if len(chunk) == size or not whole:
             yield chunk
+
+
+def _check_gives_indices(sampler: Any) -> None:
+    """Raise for what cannot be gone through, if anything is there."""
+    if sampler is not None and not hasattr(sampler, "__iter__"):
+        raise DTypeError(f"DataLoader: a sampler gives indices; got {describe(sampler)}")
 
 
 def _check_numbers(**numbers: tuple[Any, int]) -> None:

@@ -3,11 +3,11 @@
 import math
 import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
 from minidl.data.errors import FormatError
+from minidl.errors import path_of
 
 _DENSEST = 1032  # bytes that DEFLATE can make of one (M. Adler, zlib's technical details)
 
@@ -17,8 +17,13 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
     Nothing in the file is run: what holds Python objects, is damaged, or is no NPZ file, is a
     FormatError.  Memory is taken for what the file really holds, whatever its headers say.
+
+    >>> np.savez("a.npz", x=np.zeros((4, 2)), y=np.arange(4))
+    >>> arrays = minidl.data.read_npz("a.npz")
+    >>> arrays["x"].shape, arrays["y"].tolist()
+    ((4, 2), [0, 1, 2, 3])
     """
-    path = Path(path)
+    path = path_of("read_npz", path)
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:

@@ -26,9 +26,7 @@ class Position:
 
     def generator(self) -> Generator:
         """A generator in the state that the loader's had as the epoch began."""
-        generator = Generator(self.seed)
-        generator.offset = self.offset
-        return generator
+        return Generator().set_state({"seed": self.seed, "offset": self.offset})
 
     def state_dict(self, kind: Mapping[str, Any]) -> dict[str, Any]:
         """The position, and the kind of loader it is in."""
@@ -58,6 +56,8 @@ def _is_state(state: Any) -> bool:
     """Whether it has the entries of a loader's state, and they are of the right kind."""
     keys = {"epoch", "under_way", "generator"}
     if not isinstance(state, Mapping) or not keys <= set(state):
+        return False
+    if not isinstance(state["under_way"], bool):
         return False
     numbers, places = [state["epoch"]], [state["generator"]]
     if state["under_way"]:

@@ -44,6 +44,20 @@ def sample_generator() -> Generator:
         def __getitem__(self, i):
             noise = minidl.random.normal(self.x[i].shape, generator=sample_generator())
             return self.x[i] + noise, self.y[i]
+
+    >>> from minidl.data import DataLoader, Dataset, sample_generator
+    >>> class Noise(Dataset):
+    ...     def __len__(self):
+    ...         return 4
+    ...     def __getitem__(self, i):
+    ...         return minidl.random.normal(2, generator=sample_generator())
+    >>> runs = []
+    >>> for workers in [0, 2]:  # the same numbers, whoever makes the batches
+    ...     seed = minidl.random.Generator(0)
+    ...     loader = DataLoader(Noise(), 2, generator=seed, num_workers=workers)
+    ...     runs.append([batch.tolist() for batch in loader])
+    >>> runs[0] == runs[1]
+    True
     """
     key = current.get()
     return default_generator if key is None else key.draw()

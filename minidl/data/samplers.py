@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from minidl import dtypes
-from minidl.errors import ArgumentError, describe
+from minidl.data.checks import check_dataset, check_generator
+from minidl.errors import ArgumentError, check_flags, describe
 from minidl.ops.random import Generator, default_generator, permutation, uniform
 
 
@@ -16,9 +17,19 @@ class Sampler(ABC):
 
     A loader takes any other iterable of indices, too, but it cannot resume an epoch of one that
     gives others each time.
+
+    >>> from minidl.data import DataLoader, Sampler
+    >>> class Backwards(Sampler):
+    ...     def __len__(self):
+    ...         return 4
+    ...     def order(self, generator):
+    ...         return np.arange(4)[::-1].copy()
+    >>> [batch.tolist() for batch in DataLoader([10, 11, 12, 13], 3, sampler=Backwards())]
+    [[13, 12, 11], [10]]
     """
 
     def __init__(self, generator: Generator | None = None) -> None:
+        check_generator(type(self).__name__, generator)
         self.generator = generator or default_generator
 
     @abstractmethod
@@ -34,10 +45,15 @@ class Sampler(ABC):
 
 
 class SequentialSampler(Sampler):
-    """0, 1, … to the last sample of a dataset."""
+    """0, 1, … to the last sample of a dataset.
+
+    >>> list(minidl.data.SequentialSampler(["a", "b", "c"]))
+    [0, 1, 2]
+    """
 
     def __init__(self, dataset: Any, generator: Generator | None = None) -> None:
         super().__init__(generator)
+        check_dataset("SequentialSampler", dataset)
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -49,10 +65,16 @@ class SequentialSampler(Sampler):
 
 
 class RandomSampler(Sampler):
-    """Every sample of a dataset once, in a new random order each time."""
+    """Every sample of a dataset once, in a new random order each time.
+
+    >>> sampler = minidl.data.RandomSampler(range(5), minidl.random.Generator(0))
+    >>> list(sampler), list(sampler)  # an order for each epoch
+    ([4, 0, 3, 1, 2], [4, 1, 0, 2, 3])
+    """
 
     def __init__(self, dataset: Any, generator: Generator | None = None) -> None:
         super().__init__(generator)
+        check_dataset("RandomSampler", dataset)
         self.dataset = dataset
         if not len(dataset):
             raise ArgumentError("RandomSampler: the dataset is empty: there is nothing to load")
@@ -73,6 +95,11 @@ class WeightedRandomSampler(Sampler):
     replacement    whether a sample may come again; without, it is out once it is drawn, and the
                    next is drawn among the rest (Efraimidis, Spirakis: Weighted random sampling with
                    a reservoir, Information Processing Letters 97, 2006: by −log u / weight)
+
+    >>> sampler = minidl.data.WeightedRandomSampler([0.0, 1.0, 3.0], num_samples=4000)
+    >>> counts = np.bincount(list(sampler))
+    >>> counts[0].item(), round(counts[2] / counts[1])
+    (0, 3)
     """
 
     def __init__(
@@ -83,7 +110,11 @@ class WeightedRandomSampler(Sampler):
         generator: Generator | None = None,
     ) -> None:
         super().__init__(generator)
-        given = np.asarray(weights, np.float64)
+        check_flags("WeightedRandomSampler: ", replacement=replacement)
+        try:
+            given = np.asarray(weights, np.float64)
+        except (TypeError, ValueError):
+            given = np.zeros(0)  # refused below
         fine = given.ndim == 1 and np.isfinite(given).all() and (given >= 0).all()
         if not fine or not given.any():
             raise ArgumentError(

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from minidl.data.checks import check_dataset, check_generator
 from minidl.data.dataset import Subset
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, listed
 from minidl.ops.random import Generator, permutation
 
 
@@ -19,8 +20,18 @@ def random_split(
     lengths    how many samples each part has, which add up to all; or fractions, which add up to
                1: a part has ⌊fraction · n⌋ samples, and what is left over goes to the first parts,
                one each, as in PyTorch
+
+    >>> from minidl.data import random_split
+    >>> [len(part) for part in random_split(range(11), [0.5, 0.3, 0.2])]
+    [6, 3, 2]
+    >>> train, test = random_split(range(4), [3, 1], minidl.random.Generator(0))
+    >>> sorted([*(train[i] for i in range(3)), test[0]])
+    [0, 1, 2, 3]
     """
-    counts = _counts(len(dataset), list(lengths))
+    check_dataset("random_split", dataset)
+    check_generator("random_split", generator)
+    given = listed("random_split", "a list of lengths", lengths)
+    counts = _counts(len(dataset), given)
     order = permutation(len(dataset), generator=generator).numpy()
     return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts)[:-1])]
 
@@ -60,7 +71,16 @@ def k_fold(
     shuffle    draw the parts at random; without, each is a run of neighbours
     labels     the class of each sample: every part has each class in its share, so that two parts
                differ by one sample of a class at most (stratified)
+
+    >>> for train, validation in minidl.data.k_fold(5, 2):
+    ...     print(train, validation)
+    [3 4] [0 1 2]
+    [0 1 2] [3 4]
     """
+    if not isinstance(dataset, int | np.integer):
+        check_dataset("k_fold", dataset)
+    check_flags("k_fold: ", shuffle=shuffle)
+    check_generator("k_fold", generator)
     n = int(dataset) if isinstance(dataset, int | np.integer) else len(dataset)
     if not isinstance(k, int | np.integer) or not 2 <= k <= n:
         raise ArgumentError(f"k_fold: k is a number from 2 to the {n} samples; got {k!r}")
@@ -72,6 +92,8 @@ def k_fold(
         labels = np.asarray(labels)
         if labels.shape != (n,):
             raise ShapeError(f"k_fold: needs a label for each of {n} samples; got {labels.shape}")
+        if labels.dtype.kind not in "biuUS":
+            raise DTypeError(f"k_fold: labels are class numbers or texts; got {labels.dtype}")
         fold[order[np.argsort(labels[order], kind="stable")]] = np.arange(n) % k
     return _folds(dataset, fold, k)
 

@@ -12,13 +12,12 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
-from minidl.errors import DTypeError, MinidlError, describe
+from minidl.errors import DTypeError, MinidlError, check_flags, describe, path_of
 from minidl.io.errors import CheckpointError
 from minidl.io.replace import replacing
 from minidl.io.safetensors_file import in_file_order, read, write
@@ -42,13 +41,20 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
     The file at `path` is the old one or the new one, whole, whatever happens meanwhile.  A dict of
     tensors is a file of weights that PyTorch's users can load.  What the format has not, such as
     complex128 arrays, is a DTypeError, and a file that cannot be written a CheckpointError.
+
+    >>> from minidl import io
+    >>> io.save("run.safetensors", {"step": 7, "weights": [minidl.ones(2)], "betas": (0.9, 0.999)})
+    >>> state = io.load("run.safetensors")
+    >>> state["step"], state["weights"][0].tolist(), state["betas"]
+    (7, [1.0, 1.0], (0.9, 0.999))
     """
+    place = path_of("save", path)
     tree, arrays = take_apart(state)
     arrays = {name: in_file_order(array) for name, array in arrays.items()}
     document = {"format": _FORMAT, "version": _VERSION, "tree": tree}
     document["arrays"] = {name: _checksum(array) for name, array in arrays.items()}
     document["crc32"] = _crc32_of(document)
-    with _errors_of(path, "cannot be written"), replacing(Path(path)) as new:
+    with _errors_of(path, "cannot be written"), replacing(place) as new:
         write(new, arrays, {_ENTRY: _json(document)})
 
 
@@ -57,9 +63,16 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Tensors are on the CPU; bfloat16, which NumPy has not, becomes float32.  Nothing in a file is
     ever run.  A file that is damaged, of another kind, or cannot be read is a CheckpointError.
+
+    >>> from minidl import io
+    >>> io.save("a.safetensors", {"x": minidl.ones((2, 3)), 3: [None, float("inf")]})
+    >>> tree = io.load("a.safetensors")
+    >>> tree["x"].shape, tree[3]
+    ((2, 3), [None, inf])
     """
+    place = path_of("load", path)
     with _errors_of(path, "cannot be read"):
-        metadata, arrays = read(Path(path))
+        metadata, arrays = read(place)
         if _ENTRY in metadata:
             return put_together(_checked(metadata[_ENTRY], arrays)["tree"], arrays)
         if any(text.startswith(_json({"format": _FORMAT})[:-1]) for text in metadata.values()):
@@ -68,8 +81,15 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def save_weights(path: str | os.PathLike[str], model: Module) -> None:
-    """Save the parameters and buffers of a model, as `save` saves its `state_dict()`."""
-    save(path, _module("save_weights", model).state_dict())
+    """Save the parameters and buffers of a model, as `save` saves its `state_dict()`.
+
+    >>> from minidl import io
+    >>> io.save_weights("model.safetensors", nn.Linear(3, 2))
+    >>> {name: x.shape for name, x in io.load("model.safetensors").items()}
+    {'weight': (2, 3), 'bias': (2,)}
+    """
+    state = _module("save_weights", model).state_dict()
+    save(path_of("save_weights", path), state)
 
 
 def load_weights(
@@ -81,8 +101,15 @@ def load_weights(
     its content says which.  One name of a tensor that the model has under several is enough.  With
     `strict`, missing and unexpected names are a CheckpointError; wrong shapes always are.  On an
     error nothing has been changed.
+
+    >>> from minidl import io
+    >>> io.save_weights("model.safetensors", nn.Linear(3, 2, bias=False))
+    >>> io.load_weights("model.safetensors", nn.Linear(3, 2), strict=False)
+    (['bias'], [])
     """
     own = _module("load_weights", model).state_dict()
+    path = path_of("load_weights", path)
+    check_flags("load_weights: ", strict=strict)
     with _errors_of(path, "cannot be read"):
         reader = load_torch if is_torch_file(path) else load
     state = reader(path)
@@ -121,8 +148,9 @@ def _errors_of(path: str | os.PathLike[str], failure: str) -> Iterator[None]:
         yield
     except MinidlError as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from None
-    except OSError as error:
-        raise CheckpointError(f"{os.fspath(path)}: {failure}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{os.fspath(path)}: {failure}: {reason}") from None
 
 
 def _checked(text: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -4,4 +4,14 @@ from minidl.errors import MinidlError
 
 
 class CheckpointError(MinidlError, OSError, ValueError):
-    """A file that cannot be read or written, is damaged, or is not what it should be."""
+    """A file that cannot be read or written, is damaged, or is not what it should be.
+
+    >>> from minidl import io
+    >>> with open("run.safetensors", "wb") as file:
+    ...     _ = file.write(b"half a file")
+    >>> try:
+    ...     io.load("run.safetensors")
+    ... except io.CheckpointError as error:
+    ...     print(error)
+    run.safetensors: is no safetensors file: ...
+    """

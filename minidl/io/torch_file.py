@@ -19,7 +19,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
-from minidl.errors import MinidlError
+from minidl.errors import MinidlError, path_of
 from minidl.io.errors import CheckpointError
 from minidl.io.pickle_reader import Source, read_pickle
 from minidl.io.torch_objects import Survey, TorchObjects, check_tree
@@ -52,9 +52,17 @@ def load_torch(path: str | os.PathLike[str]) -> Any:
     Nothing in a file is ever run.  One that holds more than tensors and plain data (such as a
     whole model: save its state_dict()), is damaged, of another kind, or cannot be read is a
     CheckpointError.
+
+    >>> import pickle
+    >>> with open("old.pth", "wb") as file:  # what torch.save([1.5], …) wrote before PyTorch 1.6
+    ...     for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, [1.5], []):
+    ...         pickle.dump(part, file, protocol=2)
+    >>> minidl.io.load_torch("old.pth")
+    [1.5]
     """
+    place = path_of("load_torch", path)
     try:
-        with _open(Path(path)) as file:
+        with _open(place) as file:
             return check_tree(_load(file, os.fstat(file.fileno()).st_size))
     except MinidlError as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from None

@@ -42,6 +42,13 @@ class Sequential(Layer):
 
     network    the `nn.Sequential` that computes, once the shape is known, for all that takes a
                Module; the same parameters
+
+    >>> from minidl.keras import Input, Sequential, layers
+    >>> model = Sequential([Input(shape=(4,)), layers.Dense(3, activation="relu"), layers.Dense(1)])
+    >>> model.compile(optimizer="sgd", loss="mse")
+    >>> history = model.fit(np.ones((8, 4)), np.ones(8), epochs=2, verbose=0)
+    >>> model.count_params(), model.predict(np.ones((5, 4)), verbose=0).shape, len(history.epoch)
+    (19, (5, 1), 2)
     """
 
     order = "last"

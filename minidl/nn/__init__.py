@@ -1,4 +1,8 @@
-"""Layers, with PyTorch's names, arguments and state."""
+"""Layers, with PyTorch's names, arguments and state.
+
+A setting that a layer is not defined for is an ArgumentError, or a DTypeError, when the layer is
+made; an input that does not fit is a ShapeError, or a DTypeError, when it is called.
+"""
 
 from minidl.nn import init, utils
 from minidl.nn.activation import (
@@ -22,6 +26,7 @@ from minidl.nn.activation import (
     Tanh,
     Tanhshrink,
 )
+from minidl.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss
 from minidl.nn.bilinear import Bilinear
 from minidl.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList
 from minidl.nn.conv import Conv1d, Conv2d, Conv3d
@@ -29,6 +34,7 @@ from minidl.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTrans
 from minidl.nn.distance import CosineSimilarity, PairwiseDistance
 from minidl.nn.dropout import Dropout
 from minidl.nn.embedding import Embedding
+from minidl.nn.embedding_bag import EmbeddingBag
 from minidl.nn.fold import Fold, Unfold
 from minidl.nn.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from minidl.nn.linear import Flatten, Identity, Linear
@@ -58,7 +64,7 @@ from minidl.nn.loss_margin import (
 )
 from minidl.nn.module import Buffer, Module, Parameter, PartError, StateError
 from minidl.nn.noise import AlphaDropout, Dropout1d, Dropout2d, Dropout3d
-from minidl.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
+from minidl.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm
 from minidl.nn.padding import (
     CircularPad1d,
     CircularPad2d,
@@ -114,6 +120,7 @@ from minidl.nn.unpool import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from minidl.nn.upsampling import UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [name for name, value in list(globals().items()) if isinstance(value, type)]
 __all__ += ["init", "summary", "utils"]

@@ -1,14 +1,13 @@
 """A form of two inputs."""
 
 import math
-from functools import partial
 from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ShapeError
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter
+from minidl.nn.settings import check_flags, check_whole, empty
 
 
 class Bilinear(Module):
@@ -16,6 +15,12 @@ class Bilinear(Module):
 
     weight (out_features, in1_features, in2_features) and bias (out_features,) begin uniform in
     ±1/√in1_features, as in PyTorch.
+
+    >>> layer = nn.Bilinear(3, 4, 5)
+    >>> layer(minidl.ones((2, 3)), minidl.ones((2, 4))).shape
+    (2, 5)
+    >>> {name: p.shape for name, p in layer.named_parameters()}
+    {'weight': (5, 3, 4), 'bias': (5,)}
     """
 
     def __init__(
@@ -27,13 +32,14 @@ class Bilinear(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        if in1_features < 1:
-            raise ShapeError(f"Bilinear: needs at least one in1_features; got {in1_features}")
+        check_whole(self, 1, in1_features=in1_features)
+        check_whole(self, in2_features=in2_features, out_features=out_features)
+        check_flags(self, bias=bias)
         self.in1_features, self.in2_features = in1_features, in2_features
         self.out_features = out_features
-        empty = partial(ops.empty, dtype=dtype, device=device)
-        self.weight = Parameter(empty((out_features, in1_features, in2_features)))
-        self.bias = Parameter(empty(out_features)) if bias else None
+        shape = out_features, in1_features, in2_features
+        self.weight = Parameter(empty(self, shape, dtype, device))
+        self.bias = Parameter(empty(self, out_features, dtype, device)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -45,6 +51,10 @@ class Bilinear(Module):
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """(…, in1_features), (…, in2_features) → (…, out_features)."""
         return ops.bilinear(x1, x2, self.weight, self.bias)
+
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+        """Each number of the output is made with a matrix of the weight."""
+        return output.size * self.in1_features * self.in2_features
 
     def extra_repr(self) -> str:
         return (

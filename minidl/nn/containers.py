@@ -4,12 +4,17 @@ A plain list or dict as an attribute of a module serves as well; these are parts
 show in `named_modules` and in the printed network.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
-from minidl.errors import BoundsError, DTypeError, describe
+import numpy as np
+
+from minidl.autograd.tensor import Tensor
+from minidl.errors import BoundsError, DTypeError, MinidlError, describe, explain
 from minidl.nn.module import Module, PartError
 from minidl.nn.parameter import Parameter
+from minidl.nn.settings import check_whole
 
 
 class _Container(Module):
@@ -73,7 +78,7 @@ class _List(_Container):
         return self.extend(values)
 
     def __add__(self, values: Iterable[Any]) -> Self:
-        return type(self)([*self, *values])
+        return type(self)(list(self)).extend(values)
 
     def append(self, value: Any) -> Self:
         """Add one at the end."""
@@ -81,7 +86,9 @@ class _List(_Container):
 
     def extend(self, values: Iterable[Any]) -> Self:
         """Add several at the end."""
-        if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        if isinstance(values, str | Mapping | Tensor | np.ndarray) or not isinstance(
+            values, Iterable
+        ):
             raise DTypeError(f"{type(self).__name__}: needs a list; got {describe(values)}")
         added = [self._checked(x) for x in values]
         for i, value in enumerate(added, len(self)):
@@ -90,6 +97,7 @@ class _List(_Container):
 
     def insert(self, index: int, value: Any) -> None:
         """Put one before that of this index."""
+        check_whole(self, -math.inf, index=index)
         values = self._values()
         values.insert(index, value)
         self._renumber(values)
@@ -129,7 +137,7 @@ class _Dict(_Container):
         return iter(self._items())
 
     def __contains__(self, key: str) -> bool:
-        return key in self._items()
+        return isinstance(key, str) and key in self._items()
 
     def keys(self) -> Iterable[str]:
         """The keys, in the order in which they came."""
@@ -166,7 +174,16 @@ class _Dict(_Container):
 
 
 class ModuleList(_List):
-    """Modules in a list; calling them is up to the `forward` of the module that has it."""
+    """Modules in a list; calling them is up to the `forward` of the module that has it.
+
+    >>> blocks = nn.ModuleList([nn.Linear(3, 3) for _ in range(2)])
+    >>> list(blocks.state_dict())
+    ['0.weight', '0.bias', '1.weight', '1.bias']
+    >>> blocks
+    ModuleList(
+      (0-1): 2 x Linear(in_features=3, out_features=3, bias=True)
+    )
+    """
 
     _kind = Module
 
@@ -195,6 +212,12 @@ class ModuleDict(_Dict):
     """Modules in a dict; calling them is up to the `forward` of the module that has it.
 
     A key is a name without dots that is no attribute of modules, such as "forward".
+
+    >>> heads = nn.ModuleDict({"digit": nn.Linear(8, 10), "even": nn.Linear(8, 1)})
+    >>> heads["digit"](minidl.ones((2, 8))).shape
+    (2, 10)
+    >>> list(heads.state_dict())
+    ['digit.weight', 'digit.bias', 'even.weight', 'even.bias']
     """
 
     _kind = Module
@@ -204,19 +227,33 @@ class ModuleDict(_Dict):
 
 
 class ParameterList(_List):
-    """Parameters in a list; tensors, arrays and nested lists of numbers become parameters."""
+    """Parameters in a list; tensors, arrays and nested lists of numbers become parameters.
+
+    >>> scales = nn.ParameterList([[1.0, 2.0], minidl.zeros((2, 3))])
+    >>> scales
+    ParameterList((0): float32 (2,), (1): float32 (2, 3))
+    >>> scales[0].requires_grad
+    True
+    """
 
     _kind = Parameter
 
     def _checked(self, value: Any) -> Parameter:
-        return value if isinstance(value, Parameter) else Parameter(value)
+        return _parameter(self, value)
 
     def extra_repr(self) -> str:
         return _shapes(self._items())
 
 
 class ParameterDict(_Dict):
-    """Parameters in a dict; tensors, arrays and nested lists of numbers become parameters."""
+    """Parameters in a dict; tensors, arrays and nested lists of numbers become parameters.
+
+    >>> free = nn.ParameterDict({"scale": [1.0], "shift": [0.0]})
+    >>> free["scale"]
+    Parameter([1.], float32, requires_grad)
+    >>> [name for name, _ in free.named_parameters()]
+    ['scale', 'shift']
+    """
 
     _kind = Parameter
 
@@ -225,13 +262,25 @@ class ParameterDict(_Dict):
 
     def update(self, values: Any) -> None:
         """Add the entries of a dict, or pairs; a plain dict's by their keys, as in PyTorch."""
-        super().update(sorted(values.items()) if type(values) is dict else values)
+        super().update(sorted(values.items(), key=_key) if type(values) is dict else values)
 
     def _checked(self, value: Any) -> Parameter:
-        return value if isinstance(value, Parameter) else Parameter(value)
+        return _parameter(self, value)
 
     def extra_repr(self) -> str:
         return _shapes(self._items())
+
+
+def _key(entry: tuple[Any, Any]) -> str:
+    return str(entry[0])
+
+
+def _parameter(container: Module, value: Any) -> Parameter:
+    """The value as a parameter."""
+    try:
+        return value if isinstance(value, Parameter) else Parameter(value)
+    except MinidlError as error:
+        raise explain(type(container).__name__, (), error) from error
 
 
 def _shapes(parameters: Mapping[str, Parameter]) -> str:

@@ -1,6 +1,6 @@
 """Convolutional layers."""
 
-from functools import partial
+import math
 from typing import Any
 
 from minidl import ops
@@ -9,6 +9,7 @@ from minidl.backends.window import PICTURES, Lengths, lengths
 from minidl.errors import ArgumentError, MinidlError
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
+from minidl.nn.settings import check_choice, check_flags, check_whole, empty
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -31,6 +32,7 @@ class Windows(Module):
     ) -> None:
         """Check the settings and keep them."""
         name = type(self).__name__
+        check_whole(self, in_channels=in_channels, out_channels=out_channels)
         for which, channels in (("in", in_channels), ("out", out_channels)):
             if type(groups) is not int or groups < 1 or channels % groups:
                 raise ArgumentError(
@@ -48,9 +50,9 @@ class Windows(Module):
 
     def _make_parameters(self, weight: Lengths, bias: bool, device: Any, dtype: Any) -> None:
         """The weight of this shape and the bias, as they begin."""
-        empty = partial(ops.empty, dtype=dtype, device=device)
-        self.weight = Parameter(empty(weight))
-        self.bias = Parameter(empty(self.out_channels)) if bias else None
+        check_flags(self, bias=bias)
+        self.weight = Parameter(empty(self, weight, dtype, device))
+        self.bias = Parameter(empty(self, self.out_channels, dtype, device)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -105,10 +107,7 @@ class Convolutional(Windows):
         dtype: Any = None,
     ) -> None:
         name = type(self).__name__
-        if padding_mode not in _MODES:
-            raise ArgumentError(
-                f"{name}: padding_mode is one of {', '.join(_MODES)}; got {padding_mode!r:.60}"
-            )
+        check_choice(self, _MODES, padding_mode=padding_mode)
         if isinstance(padding, str) and padding not in ("same", "valid"):
             raise ArgumentError(
                 f'{name}: padding is a number, one for each axis, "same" or "valid"; '
@@ -124,6 +123,10 @@ class Convolutional(Windows):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, …) → (N, out_channels, …), and the same without N."""
         return self._run(type(self).operation, x)
+
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+        """Each number of the output is made with a window of the weight, zeros around included."""
+        return output.size * math.prod(self.weight.shape[1:])
 
     def _run(self, operation: Any, x: Tensor) -> Tensor:
         try:
@@ -163,6 +166,12 @@ class Conv1d(Convolutional):
 
     weight (out_channels, in_channels / groups, kernel_size) and bias (out_channels,) begin uniform
     in ±1/√(fan in), as in PyTorch.  The settings are those of Conv2d.
+
+    >>> layer = nn.Conv1d(3, 8, 5, padding=2)
+    >>> layer(minidl.zeros((2, 3, 10))).shape
+    (2, 8, 10)
+    >>> layer.weight.shape
+    (8, 3, 5)
     """
 
     axes, operation = 1, ops.conv1d
@@ -178,6 +187,16 @@ class Conv2d(Convolutional):
                     stride 1; what is odd of it lies behind
     padding_mode    what there is: "zeros", or of x "reflect", "replicate" or "circular", as in
                     `minidl.pad`
+
+    LeCun et al. 1998.
+
+    >>> layer = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+    >>> layer(minidl.zeros((2, 3, 10, 10))).shape
+    (2, 8, 5, 5)
+    >>> {name: p.shape for name, p in layer.named_parameters()}
+    {'weight': (8, 3, 3, 3), 'bias': (8,)}
+    >>> nn.Conv2d(4, 8, 3, groups=2).weight.shape
+    (8, 2, 3, 3)
     """
 
     axes, operation = 2, ops.conv2d
@@ -192,6 +211,12 @@ class Conv3d(Convolutional):
 
     weight (out_channels, in_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
     in ±1/√(fan in), as in PyTorch.  The settings are those of Conv2d.
+
+    >>> layer = nn.Conv3d(1, 2, (1, 2, 2))
+    >>> layer(minidl.zeros((1, 1, 3, 4, 4))).shape
+    (1, 2, 3, 3, 3)
+    >>> layer.weight.shape
+    (2, 1, 1, 2, 2)
     """
 
     axes, operation = 3, ops.conv3d

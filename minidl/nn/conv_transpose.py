@@ -1,5 +1,6 @@
 """Transposed convolutional layers: convolutions turned round."""
 
+import math
 from typing import Any
 
 from minidl import ops
@@ -7,6 +8,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.backends.window import is_number, lengths
 from minidl.errors import ArgumentError, MinidlError, ShapeError
 from minidl.nn.conv import Windows
+from minidl.nn.settings import check_choice
 
 
 class Transposed(Windows):
@@ -30,8 +32,7 @@ class Transposed(Windows):
         dtype: Any = None,
     ) -> None:
         name = type(self).__name__
-        if padding_mode != "zeros":
-            raise ArgumentError(f'{name}: padding_mode is "zeros"; got {padding_mode!r:.60}')
+        check_choice(self, ("zeros",), padding_mode=padding_mode)
         if isinstance(padding, str):
             raise ArgumentError(f"{name}: padding is a number, or one for each axis; got {padding}")
         channels = in_channels, out_channels
@@ -60,11 +61,16 @@ class Transposed(Windows):
         except MinidlError as error:
             raise self._explained(x, error) from None
 
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+        """Each number of the input is spread with a window of the weight."""
+        return inputs[0].size * math.prod(self.weight.shape[1:])
+
     def _output_padding(self, x: Any, output_size: Any) -> tuple[int, ...]:
         """By how much y is longer than it needs to be."""
-        if output_size is None or not hasattr(x, "shape"):
-            return self.output_padding
-        size, axes = tuple(output_size), self.axes
+        axes = self.axes
+        if output_size is None or len(getattr(x, "shape", ())) not in (axes + 1, axes + 2):
+            return self.output_padding  # and the operation refuses such an x
+        size = tuple(output_size) if isinstance(output_size, tuple | list) else ()
         size = size[-axes:] if len(size) == x.ndim else size
         if len(size) != axes or not all(map(is_number, size)):
             raise ArgumentError(
@@ -88,6 +94,12 @@ class ConvTranspose1d(Transposed):
 
     weight (in_channels, out_channels / groups, kernel_size) and bias (out_channels,) begin uniform
     in ±1/√(weight[0].size), as in PyTorch.  The settings are those of ConvTranspose2d.
+
+    >>> layer = nn.ConvTranspose1d(3, 2, 4, stride=2, padding=1)
+    >>> layer(minidl.zeros((1, 3, 5))).shape
+    (1, 2, 10)
+    >>> layer.weight.shape
+    (3, 2, 4)
     """
 
     axes, operation = 1, ops.conv_transpose1d
@@ -98,6 +110,15 @@ class ConvTranspose2d(Transposed):
 
     weight (in_channels, out_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
     in ±1/√(weight[0].size), as in PyTorch.  `minidl.conv_transpose2d` says what the settings mean.
+
+    Zeiler et al. 2010.
+
+    >>> layer = nn.ConvTranspose2d(3, 2, 3, stride=2)
+    >>> x = minidl.zeros((1, 3, 4, 4))
+    >>> layer(x).shape, layer(x, output_size=(10, 10)).shape
+    ((1, 2, 9, 9), (1, 2, 10, 10))
+    >>> layer.weight.shape
+    (3, 2, 3, 3)
     """
 
     axes, operation = 2, ops.conv_transpose2d
@@ -108,6 +129,10 @@ class ConvTranspose3d(Transposed):
 
     weight (in_channels, out_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
     in ±1/√(weight[0].size), as in PyTorch.  The settings are those of ConvTranspose2d.
+
+    >>> layer = nn.ConvTranspose3d(2, 1, 2, stride=2)
+    >>> layer(minidl.zeros((1, 2, 1, 2, 2))).shape
+    (1, 1, 2, 4, 4)
     """
 
     axes, operation = 3, ops.conv_transpose3d

@@ -7,9 +7,10 @@ from minidl import ops
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.backends.window import is_number
-from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, explain
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter
+from minidl.nn.settings import check_flags, check_numbers, check_whole, empty
 
 
 class Embedding(Module):
@@ -20,6 +21,12 @@ class Embedding(Module):
                           this norm: (Σ |w|ᵖ)^(1/p) with p = norm_type
     scale_grad_by_freq    divide a row's gradient by how often its id is in the batch
     sparse                let the gradient of weight be a RowGradient, of the used rows only
+
+    >>> layer = nn.Embedding(num_embeddings=10, embedding_dim=4, padding_idx=0)
+    >>> layer(minidl.tensor([[1, 2, 0], [3, 0, 0]])).shape
+    (2, 3, 4)
+    >>> layer(minidl.tensor(0)).detach()
+    Tensor([0., 0., 0., 0.], float32)
     """
 
     def __init__(
@@ -36,16 +43,17 @@ class Embedding(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
+        check_whole(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        check_flags(self, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse, _freeze=_freeze)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
-        self.padding_idx = _row(padding_idx, num_embeddings)
+        self.padding_idx = _row(type(self).__name__, padding_idx, num_embeddings)
         if max_norm is not None:
-            _check_norm("max_norm", max_norm)
-            _check_norm("norm_type", norm_type)
+            check_numbers(self, above=0, max_norm=max_norm, norm_type=norm_type)
         self.max_norm, self.norm_type = max_norm, norm_type
         self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
         shape = num_embeddings, embedding_dim
         if _weight is None:
-            table = init.normal_(ops.empty(shape, dtype=dtype, device=device))
+            table = init.normal_(empty(self, shape, dtype, device))
             if self.padding_idx is not None:
                 table[self.padding_idx] = 0
         elif tuple(_weight.shape) == shape:
@@ -66,12 +74,16 @@ class Embedding(Module):
         sparse: bool = False,
     ) -> Self:
         """A layer with this table, which is not learned unless `freeze` is False."""
-        table = ops.asarray(embeddings)
+        try:
+            table = ops.asarray(embeddings)
+        except MinidlError as error:
+            raise explain("from_pretrained", (), error) from error
         if table.ndim != 2:
             raise ShapeError(
                 f"from_pretrained: needs a table of shape (num_embeddings, embedding_dim); "
                 f"got {table.shape}"
             )
+        check_flags("from_pretrained", freeze=freeze)
         return cls(
             *table.shape,
             padding_idx=padding_idx,
@@ -140,17 +152,12 @@ _DEFAULTS = {
 }
 
 
-def _row(padding_idx: int | None, num_embeddings: int) -> int | None:
+def _row(name: str, padding_idx: int | None, num_embeddings: int) -> int | None:
     """The row that a padding_idx means, which may be counted from the end."""
     if padding_idx is None:
         return None
     if not is_number(padding_idx) or not -num_embeddings <= padding_idx < num_embeddings:
         raise ArgumentError(
-            f"Embedding: padding_idx is a row of the {num_embeddings}; got {padding_idx!r}"
+            f"{name}: padding_idx is a row of the {num_embeddings}; got {describe(padding_idx)}"
         )
     return int(padding_idx) % num_embeddings
-
-
-def _check_norm(name: str, value: Any) -> None:
-    if not isinstance(value, int | float) or not value > 0:
-        raise ArgumentError(f"Embedding: {name} is a number above 0; got {value!r}")

@@ -6,7 +6,7 @@ from typing import Any, Self
 from minidl.autograd.mode import current
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, describe
+from minidl.errors import ArgumentError, DTypeError, check_flags, describe
 
 
 class RemovableHandle:
@@ -62,7 +62,7 @@ class Hooked:
 
     def forward(self, *inputs: Any, **settings: Any) -> Any:
         """Compute the outputs; every subclass has its own."""
-        raise TypeError(f"{type(self).__name__} has no forward method")
+        raise DTypeError(f"{type(self).__name__} has no forward method, so it cannot be called")
 
     def register_forward_pre_hook(
         self,
@@ -76,7 +76,9 @@ class Hooked:
         prepend        run it before the hooks that are there
         with_kwargs    call hook(module, inputs, settings), which gives both or None
         """
-        return _added(self._own_hooks().before, hook, with_kwargs, prepend)
+        return _added(
+            "register_forward_pre_hook", self._own_hooks().before, hook, with_kwargs, prepend
+        )
 
     def register_forward_hook(
         self,
@@ -90,7 +92,7 @@ class Hooked:
         prepend        run it before the hooks that are there
         with_kwargs    call hook(module, inputs, settings, output)
         """
-        return _added(self._own_hooks().after, hook, with_kwargs, prepend)
+        return _added("register_forward_hook", self._own_hooks().after, hook, with_kwargs, prepend)
 
     def register_full_backward_hook(
         self, hook: Callable[..., Any], prepend: bool = False
@@ -100,7 +102,9 @@ class Hooked:
         Both are tuples, with None for what needs no gradient.  What the hook gives, if anything,
         replaces the gradients of the inputs.
         """
-        return _added(self._own_hooks().backward, hook, False, prepend)
+        return _added(
+            "register_full_backward_hook", self._own_hooks().backward, hook, False, prepend
+        )
 
     def _own_hooks(self) -> Hooks:
         if self._hooks is None:
@@ -108,10 +112,13 @@ class Hooked:
         return self._hooks
 
 
-def _added(hooks: list[Any], hook: Any, with_kwargs: bool, prepend: bool) -> RemovableHandle:
+def _added(
+    name: str, hooks: list[Any], hook: Any, with_kwargs: bool, prepend: bool
+) -> RemovableHandle:
     """A handle of a hook that is put at the end, or at the beginning."""
     if not callable(hook):
-        raise DTypeError(f"a hook is a function; got {describe(hook)}")
+        raise DTypeError(f"{name}: a hook is a function; got {describe(hook)}")
+    check_flags(f"{name}: ", with_kwargs=with_kwargs, prepend=prepend)
     entry = hook, with_kwargs
     hooks.insert(0 if prepend else len(hooks), entry)
     return RemovableHandle(hooks, entry)

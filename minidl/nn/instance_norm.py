@@ -51,9 +51,10 @@ class _InstanceNorm(_BatchNorm):
             raise ShapeError(
                 f"{self._name} needs more than one value per channel and sample; got {x.shape}"
             )
+        y = ops.instance_norm(x, self.weight, self.bias, eps=self.eps)
         if self.running_mean is not None and x.size:
             self._follow(x)
-        return ops.instance_norm(x, self.weight, self.bias, eps=self.eps)
+        return y
 
     def _follow(self, x: Tensor) -> None:
         """Move the running statistics towards the means over the batch of those of its samples.
@@ -76,6 +77,14 @@ class InstanceNorm1d(_InstanceNorm):
     the running statistics, which training moves.  A single sample (C, L) will do.
 
     Ulyanov, Vedaldi, Lempitsky 2016.
+
+    >>> y = nn.InstanceNorm1d(3)(5 * minidl.random.normal((2, 3, 8)) + 7)
+    >>> float(abs(y.mean(axis=2)).max()) < 1e-5
+    True
+    >>> float(abs(y.std(axis=2) - 1).max()) < 1e-4
+    True
+    >>> [name for name, _ in nn.InstanceNorm1d(3, affine=True).named_parameters()]
+    ['weight', 'bias']
     """
 
     _axes = "L"
@@ -85,6 +94,12 @@ class InstanceNorm2d(_InstanceNorm):
     """y = (x − mean) / √(var + eps) · weight + bias for each channel of each (N, C, H, W).
 
     Otherwise as InstanceNorm1d.
+
+    >>> y = nn.InstanceNorm2d(3)(5 * minidl.random.normal((2, 3, 4, 4)) + 7)
+    >>> float(abs(y.mean(axis=(2, 3))).max()) < 1e-5
+    True
+    >>> float(abs(y.std(axis=(2, 3)) - 1).max()) < 1e-4
+    True
     """
 
     _axes = "H, W"
@@ -94,6 +109,12 @@ class InstanceNorm3d(_InstanceNorm):
     """y = (x − mean) / √(var + eps) · weight + bias for each channel of each (N, C, D, H, W).
 
     Otherwise as InstanceNorm1d.
+
+    >>> y = nn.InstanceNorm3d(3)(5 * minidl.random.normal((2, 3, 2, 4, 4)) + 7)
+    >>> float(abs(y.mean(axis=(2, 3, 4))).max()) < 1e-5
+    True
+    >>> float(abs(y.std(axis=(2, 3, 4)) - 1).max()) < 1e-4
+    True
     """
 
     _axes = "D, H, W"

@@ -1,6 +1,5 @@
 """Fully connected layers, and the shape before them."""
 
-from functools import partial
 from typing import Any
 
 from minidl import ops
@@ -8,6 +7,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import MinidlError
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
+from minidl.nn.settings import check_axes, check_flags, check_whole, empty
 
 
 class Linear(Module):
@@ -15,6 +15,12 @@ class Linear(Module):
 
     weight (out_features, in_features) and bias (out_features,) begin uniform in
     ±1/√in_features, as in PyTorch.
+
+    >>> layer = nn.Linear(3, 5)
+    >>> layer(minidl.ones((2, 3))).shape
+    (2, 5)
+    >>> {name: p.shape for name, p in layer.named_parameters()}
+    {'weight': (5, 3), 'bias': (5,)}
     """
 
     def __init__(
@@ -25,10 +31,11 @@ class Linear(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
+        check_whole(self, in_features=in_features, out_features=out_features)
+        check_flags(self, bias=bias)
         self.in_features, self.out_features = in_features, out_features
-        empty = partial(ops.empty, dtype=dtype, device=device)
-        self.weight = Parameter(empty((out_features, in_features)))
-        self.bias = Parameter(empty(out_features)) if bias else None
+        self.weight = Parameter(empty(self, (out_features, in_features), dtype, device))
+        self.bias = Parameter(empty(self, out_features, dtype, device)) if bias else None
         init.uniform_by_fan_in(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,6 +56,10 @@ class Linear(Module):
         name = f"Linear({self.in_features}, {self.out_features}{bias})"
         raise shape_error(name, f"(…, {self.in_features})", x)
 
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+        """Each number of the output is made with a row of the weight."""
+        return output.size * self.in_features
+
     def extra_repr(self) -> str:
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, "
@@ -57,9 +68,16 @@ class Linear(Module):
 
 
 class Flatten(Module):
-    """The axes from start_dim to end_dim as one."""
+    """The axes from start_dim to end_dim as one.
+
+    >>> nn.Flatten()(minidl.zeros((2, 3, 4, 5))).shape
+    (2, 60)
+    >>> nn.Flatten(0, 1)(minidl.zeros((2, 3, 4, 5))).shape
+    (6, 4, 5)
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        check_axes(self, start_dim=start_dim, end_dim=end_dim)
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,7 +89,11 @@ class Flatten(Module):
 
 
 class Identity(Module):
-    """y = x, whatever it is made with."""
+    """y = x, whatever it is made with.
+
+    >>> nn.Identity()(minidl.tensor([1.0, 2.0]))
+    Tensor([1., 2.], float32)
+    """
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass

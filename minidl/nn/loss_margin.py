@@ -5,13 +5,20 @@ from typing import Any
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.nn.loss import _Loss, _WeightedLoss
+from minidl.nn.settings import check_flags, check_numbers, check_whole
 
 
 class HingeEmbeddingLoss(_Loss):
-    """x where target is 1, max(0, margin − x) where it is −1; x is a distance."""
+    """x where target is 1, max(0, margin − x) where it is −1; x is a distance.
+
+    >>> distance, target = minidl.tensor([0.25, 0.25]), minidl.tensor([1.0, -1.0])
+    >>> nn.HingeEmbeddingLoss(reduction="none")(distance, target)
+    Tensor([0.25, 0.75], float32)
+    """
 
     def __init__(self, margin: float = 1.0, *, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
+        check_numbers(self, margin=margin)
         self.margin = margin
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
@@ -20,7 +27,12 @@ class HingeEmbeddingLoss(_Loss):
 
 
 class SoftMarginLoss(_Loss):
-    """log(1 + exp(−target·x)), of targets −1 and 1."""
+    """log(1 + exp(−target·x)), of targets −1 and 1.
+
+    >>> x, target = minidl.tensor([2.0, 2.0]), minidl.tensor([1.0, -1.0])
+    >>> [round(y, 4) for y in nn.SoftMarginLoss(reduction="none")(x, target).tolist()]
+    [0.1269, 2.1269]
+    """
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """Both of one shape."""
@@ -28,12 +40,19 @@ class SoftMarginLoss(_Loss):
 
 
 class MultiMarginLoss(_WeightedLoss):
-    """Σ_{j ≠ t} w[t]·max(0, margin − x[t] + x[j])ᵖ / C for the true class t."""
+    """Σ_{j ≠ t} w[t]·max(0, margin − x[t] + x[j])ᵖ / C for the true class t.  Crammer, Singer 2001.
+
+    >>> scores = minidl.tensor([[0.5, 0.0, 1.0, -1.0]])
+    >>> nn.MultiMarginLoss()(scores, minidl.tensor([2]))
+    Tensor(0.125, float32)
+    """
 
     def __init__(
         self, p: int = 1, margin: float = 1.0, weight: Any = None, *, reduction: str = "mean"
     ) -> None:
         super().__init__(weight, reduction=reduction)
+        check_whole(self, 1, p=p)
+        check_numbers(self, margin=margin)
         self.p, self.margin = p, margin
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
@@ -43,7 +62,12 @@ class MultiMarginLoss(_WeightedLoss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """Σ_t Σ_j max(0, 1 − (x[t] − x[j])) / C for the true classes t and all others j."""
+    """Σ_t Σ_j max(0, 1 − (x[t] − x[j])) / C for the true classes t and all others j.
+
+    >>> scores, target = minidl.tensor([[1.0, 0.5, 3.0, 0.0]]), minidl.tensor([[2, 0, -1, -1]])
+    >>> nn.MultiLabelMarginLoss()(scores, target)
+    Tensor(0.125, float32)
+    """
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """x (N, C), target (N, C): the numbers of the true classes, then −1."""
@@ -51,7 +75,12 @@ class MultiLabelMarginLoss(_Loss):
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """The mean of the binary cross-entropies of the C classes of each sample, from logits."""
+    """The mean of the binary cross-entropies of the C classes of each sample, from logits.
+
+    >>> logits, target = minidl.tensor([[0.0, 0.0]]), minidl.tensor([[1.0, 0.0]])
+    >>> round(float(nn.MultiLabelSoftMarginLoss()(logits, target)), 4)
+    0.6931
+    """
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """Both (N, C)."""
@@ -60,10 +89,16 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
 
 class MarginRankingLoss(_Loss):
-    """max(0, −target·(x₁ − x₂) + margin): target 1 wants x₁ above x₂, and −1 below."""
+    """max(0, −target·(x₁ − x₂) + margin): target 1 wants x₁ above x₂, and −1 below.
+
+    >>> x1, x2 = minidl.tensor([2.0, 2.0]), minidl.tensor([1.0, 1.0])
+    >>> nn.MarginRankingLoss(reduction="none")(x1, x2, minidl.tensor([1.0, -1.0]))
+    Tensor([0., 1.], float32)
+    """
 
     def __init__(self, margin: float = 0.0, *, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
+        check_numbers(self, margin=margin)
         self.margin = margin
 
     def forward(self, x1: Tensor, x2: Tensor, target: Tensor) -> Tensor:
@@ -72,10 +107,16 @@ class MarginRankingLoss(_Loss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    """1 − cos(x₁, x₂) where target is 1, max(0, cos(x₁, x₂) − margin) where it is −1."""
+    """1 − cos(x₁, x₂) where target is 1, max(0, cos(x₁, x₂) − margin) where it is −1.
+
+    >>> x = minidl.tensor([[1.0, 0.0], [1.0, 0.0]])
+    >>> nn.CosineEmbeddingLoss(reduction="none")(x, x, minidl.tensor([1.0, -1.0]))
+    Tensor([0., 1.], float32)
+    """
 
     def __init__(self, margin: float = 0.0, *, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
+        check_numbers(self, margin=margin)
         self.margin = margin
 
     def forward(self, x1: Tensor, x2: Tensor, target: Tensor) -> Tensor:
@@ -84,7 +125,16 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class TripletMarginLoss(_Loss):
-    """max(0, ‖a − p‖ − ‖a − n‖ + margin); with swap, ‖p − n‖ in place of ‖a − n‖ if less."""
+    """max(0, ‖a − p‖ − ‖a − n‖ + margin); with swap, ‖p − n‖ in place of ‖a − n‖ if less.
+
+    Balntas et al. 2016.
+
+    >>> anchor, near = minidl.tensor([[0.0, 0.0]]), minidl.tensor([[1.0, 0.0]])
+    >>> nn.TripletMarginLoss(eps=0.0)(anchor, near, minidl.tensor([[1.5, 0.0]]))
+    Tensor(0.5, float32)
+    >>> nn.TripletMarginLoss(eps=0.0)(anchor, near, minidl.tensor([[0.0, 2.0]]))
+    Tensor(0., float32)
+    """
 
     def __init__(
         self,
@@ -96,6 +146,10 @@ class TripletMarginLoss(_Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction=reduction)
+        check_numbers(self, margin=margin)
+        check_numbers(self, above=0, p=p)
+        check_numbers(self, 0, eps=eps)
+        check_flags(self, swap=swap)
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

@@ -5,21 +5,44 @@ from typing import Any, NamedTuple, Self
 
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe
+from minidl.errors import (
+    ArgumentError,
+    DTypeError,
+    MinidlError,
+    ShapeError,
+    check_flags,
+    check_kind,
+    describe,
+    explain,
+)
 from minidl.nn.hooks import Hooked
 from minidl.nn.parameter import Buffer, Parameter, destination, move
 from minidl.ops import asarray
 
 
 class StateError(MinidlError, KeyError):
-    """A state dict that does not belong to the module."""
+    """A state dict that does not belong to the module.
+
+    >>> try:
+    ...     nn.Flatten().load_state_dict({"weight": minidl.ones(2)})
+    ... except nn.StateError as error:
+    ...     print(error)
+    load_state_dict into Flatten: missing [], unexpected ['weight']; strict=False loads what fits
+    """
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show its message in quotes
 
 
 class PartError(MinidlError, AttributeError, KeyError):
-    """A path or a key that leads to no part of the module."""
+    """A path or a key that leads to no part of the module.
+
+    >>> try:
+    ...     nn.Sequential(nn.ReLU()).get_submodule("1")
+    ... except nn.PartError as error:
+    ...     print(error)
+    Sequential has no module '1'
+    """
 
     __str__ = StateError.__str__
 
@@ -36,6 +59,19 @@ class Module(Hooked):
 
     A subclass makes its parameters and parts in `__init__`, as plain attributes (lists, tuples and
     dicts of them too), and computes in `forward`.  Calling the module calls `forward`.
+
+    >>> class Residual(nn.Module):
+    ...     def __init__(self, n):
+    ...         self.inner = nn.Linear(n, n)
+    ...         self.gain = nn.Parameter(minidl.ones(n))
+    ...
+    ...     def forward(self, x):
+    ...         return x + self.gain * self.inner(x)
+    >>> net = Residual(3)
+    >>> [name for name, _ in net.named_parameters()]
+    ['gain', 'inner.weight', 'inner.bias']
+    >>> net(minidl.ones((2, 3))).shape
+    (2, 3)
     """
 
     training = True
@@ -100,13 +136,19 @@ class Module(Hooked):
 
     def apply(self, function: Callable[["Module"], Any]) -> Self:
         """Call a function with every module inside this one, and last with this one."""
-        for child in self.children():
-            child.apply(function)
+        if not callable(function):
+            raise DTypeError(f"apply: needs a function; got {describe(function)}")
+        try:
+            for child in self.children():
+                child.apply(function)
+        except RecursionError:
+            raise _inside_itself(self) from None
         function(self)
         return self
 
     def get_submodule(self, target: str) -> "Module":
         """The module at a path such as "encoder.0"; "" is this one.  PartError if there is none."""
+        check_kind("get_submodule", "target", target, str)
         module, rest = self, target
         while rest:
             for name, child in _named(vars(module), Module):
@@ -142,7 +184,10 @@ class Module(Hooked):
 
         Write into a buffer with `self.name[...] = values`: assigned to, it is one no longer.
         """
-        made = tensor if tensor is None else Buffer(tensor, persistent)
+        try:
+            made = tensor if tensor is None else Buffer(tensor, persistent)
+        except MinidlError as error:
+            raise explain(f"{type(self).__name__}: {name}", (), error) from error
         self._register(name, made, Buffer)
 
     def add_module(self, name: str, module: "Module | None") -> None:
@@ -152,12 +197,17 @@ class Module(Hooked):
     register_module = add_module
 
     def _register(self, name: str, value: Any, kind: type) -> None:
+        own = type(self).__name__
         if not isinstance(name, str) or not name or "." in name:
-            raise ArgumentError(f"a name is a text without dots, and not empty; got {name!r}")
+            raise ArgumentError(
+                f"{own}: a name is a text without dots, and not empty; got {describe(name)}"
+            )
         if not isinstance(value, kind | None):
-            raise DTypeError(f"{name} is to be a {kind.__name__} or None; got {describe(value)}")
+            raise DTypeError(
+                f"{own}: {name} is to be a {kind.__name__} or None; got {describe(value)}"
+            )
         if not isinstance(getattr(self, name, None), kind | None):
-            raise ArgumentError(f"{type(self).__name__} has another attribute {name!r}")
+            raise ArgumentError(f"{own} has another attribute {name!r}")
         setattr(self, name, value)
 
     # How it runs.
@@ -188,6 +238,7 @@ class Module(Hooked):
 
     def train(self, training: bool = True) -> Self:
         """Run as in training (dropout drops), or not; and so all modules inside."""
+        check_flags("train: ", training=training)
         for module in self.modules():
             module.training = training
         return self
@@ -198,8 +249,9 @@ class Module(Hooked):
 
     def requires_grad_(self, wanted: bool = True) -> Self:
         """Learn all parameters, or freeze them."""
+        check_flags("requires_grad_: ", wanted=wanted)
         for parameter in self.parameters():
-            parameter.requires_grad = wanted
+            parameter.requires_grad = bool(wanted)
         return self
 
     def zero_grad(self) -> None:
@@ -214,8 +266,11 @@ class Module(Hooked):
         """Parameters and buffers by path, sharing their memory; a shared tensor under each name."""
         own = _named(vars(self), Parameter | Buffer)
         state = {name: x.detach() for name, x in own if getattr(x, "persistent", True)}
-        for prefix, child in _named(vars(self), Module):
-            state.update({f"{prefix}.{name}": x for name, x in child.state_dict().items()})
+        try:
+            for prefix, child in _named(vars(self), Module):
+                state.update({f"{prefix}.{name}": x for name, x in child.state_dict().items()})
+        except RecursionError:
+            raise _inside_itself(self) from None
         return state
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadedKeys:
@@ -224,6 +279,8 @@ class Module(Hooked):
         With `strict`, missing and unexpected names are an error.  Wrong shapes always are.  On an
         error nothing has been changed.
         """
+        check_kind("load_state_dict", "state", state, Mapping)
+        check_flags("load_state_dict: ", strict=strict)
         own = self.state_dict()
         missing = [name for name in own if name not in state]
         unexpected = [name for name in state if name not in own]
@@ -245,6 +302,15 @@ class Module(Hooked):
                 own[name][...] = value
         return LoadedKeys(missing, unexpected)
 
+    # What `nn.summary` says of it.
+
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+        """How many products with its own weights one call of these inputs computed.
+
+        A layer whose `forward` multiplies by parameters says so here; others compute none.
+        """
+        return 0
+
     # How it looks.
 
     def extra_repr(self) -> str:
@@ -252,7 +318,10 @@ class Module(Hooked):
         return ""
 
     def __repr__(self) -> str:
-        parts = [f"({name}): {child!r}" for name, child in _named(vars(self), Module)]
+        try:
+            parts = [f"({name}): {child!r}" for name, child in _named(vars(self), Module)]
+        except RecursionError:
+            raise _inside_itself(self) from None
         if not parts:
             return f"{type(self).__name__}({self.extra_repr()})"
         inner = "\n".join(parts).replace("\n", "\n  ")
@@ -281,9 +350,19 @@ def _all_named(module: Module, kind: Any) -> Iterator[tuple[str, Any]]:
 def _value(name: str, value: Any, own: Tensor) -> Tensor:
     """An entry of a state dict as a tensor that can be written into `own`."""
     try:
-        return asarray(value).astype(own.dtype).to_device(own.device)
+        given = asarray(value)
+        if own.dtype.kind in "iub" and given.dtype.kind not in "iub":
+            raise DTypeError(f"needs {own.dtype}; got {describe(given)}")
+        return given.astype(own.dtype).to_device(own.device)
     except MinidlError as error:
         raise DTypeError(f"load_state_dict: {name}: {error}") from None
+
+
+def _inside_itself(module: Module) -> ArgumentError:
+    """The error for parts that do not come to an end."""
+    return ArgumentError(
+        f"{type(module).__name__} lies in itself; a part must not have the whole as an attribute"
+    )
 
 
 def shape_error(layer: str, needs: str, x: Any) -> ShapeError:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, ClassVar
 
 from minidl import ops
@@ -12,6 +11,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, ShapeError
 from minidl.nn import init
 from minidl.nn.module import Buffer, Module, Parameter, shape_error
+from minidl.nn.settings import check_flags, check_numbers, check_shape, check_whole, empty
 
 
 class _Norm(Module):
@@ -23,9 +23,9 @@ class _Norm(Module):
     def _make_parameters(
         self, shape: tuple[int, ...], affine: bool, bias: bool, device: str | None, dtype: Any
     ) -> None:
-        empty = partial(ops.empty, shape, dtype=dtype, device=device)
-        self.weight = Parameter(empty()) if affine else None
-        self.bias = Parameter(empty()) if affine and bias else None
+        check_flags(self, bias=bias)
+        self.weight = Parameter(empty(self, shape, dtype, device)) if affine else None
+        self.bias = Parameter(empty(self, shape, dtype, device)) if affine and bias else None
 
     def reset_parameters(self) -> None:
         """Write 1 into the weight, and 0 into the bias."""
@@ -33,6 +33,10 @@ class _Norm(Module):
             init.fill(self.weight, 1)
         if self.bias is not None:
             init.fill(self.bias, 0)
+
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+        """Each number is scaled once, if there is a weight."""
+        return 0 if self.weight is None else output.size
 
 
 class _BatchNorm(_Norm):
@@ -52,13 +56,18 @@ class _BatchNorm(_Norm):
         *,
         bias: bool = True,
     ) -> None:
+        check_whole(self, num_features=num_features)
+        check_numbers(self, 0, eps=eps)
+        if momentum is not None:
+            check_numbers(self, 0, 1, momentum=momentum)
+        check_flags(self, affine=affine, track_running_stats=track_running_stats)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self._make_parameters((num_features,), affine, bias, device, dtype)
         self.running_mean = self.running_var = self.num_batches_tracked = None
         if track_running_stats:
-            self.running_mean = Buffer(ops.empty(num_features, dtype=dtype, device=device))
-            self.running_var = Buffer(ops.empty(num_features, dtype=dtype, device=device))
+            self.running_mean = Buffer(empty(self, num_features, dtype, device))
+            self.running_var = Buffer(empty(self, num_features, dtype, device))
             self.num_batches_tracked = Buffer(ops.empty((), dtype="int64", device=device))
         self.reset_parameters()
 
@@ -136,6 +145,16 @@ class BatchNorm1d(_BatchNorm):
     momentum    how far a batch moves the running statistics; None: they are the mean of all batches
 
     Ioffe, Szegedy 2015.
+
+    >>> layer, x = nn.BatchNorm1d(1, momentum=0.5), minidl.tensor([[1.0], [3.0]])
+    >>> [round(y, 3) for y in layer(x).reshape(2).tolist()]
+    [-1.0, 1.0]
+    >>> layer.running_mean, layer.running_var
+    (Buffer([1.], float32), Buffer([1.5], float32))
+    >>> layer.eval()(minidl.tensor([[1.0]])).detach()
+    Tensor([[0.]], shape=(1, 1), float32)
+    >>> list(layer.state_dict())
+    ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
     """
 
     _shapes: ClassVar = {2: "(N, C)", 3: "(N, C, L)"}
@@ -145,9 +164,27 @@ class BatchNorm2d(_BatchNorm):
     """y = (x − mean) / √(var + eps) · weight + bias for each channel of (N, C, H, W).
 
     Otherwise as BatchNorm1d.
+
+    >>> layer = nn.BatchNorm2d(3)
+    >>> layer(minidl.random.normal((2, 3, 4, 4))).shape
+    (2, 3, 4, 4)
+    >>> layer.num_batches_tracked
+    Buffer(1, int64)
     """
 
     _shapes: ClassVar = {4: "(N, C, H, W)"}
+
+
+class BatchNorm3d(_BatchNorm):
+    """y = (x − mean) / √(var + eps) · weight + bias for each channel of (N, C, D, H, W).
+
+    Otherwise as BatchNorm1d.
+
+    >>> nn.BatchNorm3d(3)(minidl.random.normal((2, 3, 2, 4, 4))).shape
+    (2, 3, 2, 4, 4)
+    """
+
+    _shapes: ClassVar = {5: "(N, C, D, H, W)"}
 
 
 class LayerNorm(_Norm):
@@ -156,6 +193,13 @@ class LayerNorm(_Norm):
     normalized_shape    the lengths of these axes, or of the one: an int
 
     Ba, Kiros, Hinton 2016.
+
+    >>> layer = nn.LayerNorm(2, eps=0.0)
+    >>> layer(minidl.tensor([[1.0, 3.0], [10.0, 30.0]])).detach()
+    Tensor([[-1.,  1.],
+            [-1.,  1.]], shape=(2, 2), float32)
+    >>> nn.LayerNorm((4, 5)).weight.shape
+    (4, 5)
     """
 
     def __init__(
@@ -167,8 +211,11 @@ class LayerNorm(_Norm):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        one = isinstance(normalized_shape, int)
-        self.normalized_shape = (normalized_shape,) if one else tuple(normalized_shape)
+        check_shape(self, normalized_shape=normalized_shape)
+        check_numbers(self, 0, eps=eps)
+        check_flags(self, elementwise_affine=elementwise_affine)
+        several = isinstance(normalized_shape, tuple | list)
+        self.normalized_shape = tuple(normalized_shape) if several else (normalized_shape,)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self._make_parameters(self.normalized_shape, elementwise_affine, bias, device, dtype)
         self.reset_parameters()
@@ -192,6 +239,12 @@ class GroupNorm(_Norm):
     """y = (x − mean) / √(var + eps) · weight + bias for each group of channels of each sample.
 
     Wu, He 2018.
+
+    >>> layer = nn.GroupNorm(num_groups=2, num_channels=6)
+    >>> layer(minidl.random.normal((2, 6, 4))).shape
+    (2, 6, 4)
+    >>> {name: p.shape for name, p in layer.named_parameters()}
+    {'weight': (6,), 'bias': (6,)}
     """
 
     def __init__(
@@ -205,7 +258,11 @@ class GroupNorm(_Norm):
         *,
         bias: bool = True,
     ) -> None:
-        if num_groups < 1 or num_channels % num_groups:
+        check_whole(self, 1, num_groups=num_groups)
+        check_whole(self, num_channels=num_channels)
+        check_numbers(self, 0, eps=eps)
+        check_flags(self, affine=affine)
+        if num_channels % num_groups:
             raise ArgumentError(
                 f"GroupNorm: {num_groups} groups do not divide {num_channels} channels"
             )

@@ -7,13 +7,22 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError
 from minidl.nn import init as initial
 from minidl.nn.module import Module, Parameter
+from minidl.nn.settings import check_flags, check_generator, check_numbers, check_whole, empty
 from minidl.ops import random
 
 
 class Hardtanh(Module):
-    """x between min_val and max_val, and the nearer of them outside."""
+    """x between min_val and max_val, and the nearer of them outside.
+
+    >>> nn.Hardtanh()(minidl.tensor([-2.0, 0.0, 2.0]))
+    Tensor([-1.,  0.,  1.], float32)
+    >>> nn.Hardtanh(0.0, 6.0)(minidl.tensor([-1.0, 3.0, 7.0]))
+    Tensor([0., 3., 6.], float32)
+    """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        check_numbers(self, min_val=min_val, max_val=max_val)
+        check_flags(self, inplace=inplace)
         if not min_val < max_val:
             raise ArgumentError(f"Hardtanh: needs min_val < max_val; got {min_val} and {max_val}")
         self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
@@ -27,9 +36,14 @@ class Hardtanh(Module):
 
 
 class ReLU6(Module):
-    """min(max(x, 0), 6)."""
+    """min(max(x, 0), 6).  Krizhevsky 2010.
+
+    >>> nn.ReLU6()(minidl.tensor([-1.0, 3.0, 7.0]))
+    Tensor([0., 3., 6.], float32)
+    """
 
     def __init__(self, inplace: bool = False) -> None:
+        check_flags(self, inplace=inplace)
         self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,9 +54,14 @@ class ReLU6(Module):
 
 
 class Hardsigmoid(Module):
-    """min(max(x + 3, 0), 6) / 6."""
+    """min(max(x + 3, 0), 6) / 6.
+
+    >>> nn.Hardsigmoid()(minidl.tensor([-3.0, 0.0, 1.0, 3.0]))
+    Tensor([0.       , 0.5      , 0.6666667, 1.       ], float32)
+    """
 
     def __init__(self, inplace: bool = False) -> None:
+        check_flags(self, inplace=inplace)
         self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,9 +69,14 @@ class Hardsigmoid(Module):
 
 
 class Hardswish(Module):
-    """x·hardsigmoid(x)."""
+    """x·hardsigmoid(x).  Howard et al. 2019.
+
+    >>> nn.Hardswish()(minidl.tensor([-3.0, 0.0, 1.0, 3.0]))
+    Tensor([0.       , 0.       , 0.6666667, 3.       ], float32)
+    """
 
     def __init__(self, inplace: bool = False) -> None:
+        check_flags(self, inplace=inplace)
         self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,9 +84,14 @@ class Hardswish(Module):
 
 
 class Hardshrink(Module):
-    """x where |x| > λ, else 0."""
+    """x where |x| > λ, else 0.  Donoho, Johnstone 1994.
+
+    >>> nn.Hardshrink(0.5)(minidl.tensor([-1.0, 0.25, 0.5, 1.0]))
+    Tensor([-1.,  0.,  0.,  1.], float32)
+    """
 
     def __init__(self, lambd: float = 0.5) -> None:
+        check_numbers(self, 0, lambd=lambd)
         self.lambd = lambd
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,9 +102,14 @@ class Hardshrink(Module):
 
 
 class Softshrink(Module):
-    """x − λ·sign x where |x| > λ, else 0."""
+    """x − λ·sign x where |x| > λ, else 0.  Donoho, Johnstone 1994.
+
+    >>> nn.Softshrink(0.5)(minidl.tensor([-1.0, 0.25, 0.5, 1.0]))
+    Tensor([-0.5,  0. ,  0. ,  0.5], float32)
+    """
 
     def __init__(self, lambd: float = 0.5) -> None:
+        check_numbers(self, 0, lambd=lambd)
         self.lambd = lambd
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,9 +120,15 @@ class Softshrink(Module):
 
 
 class Threshold(Module):
-    """x where x > threshold, else value."""
+    """x where x > threshold, else value.
+
+    >>> nn.Threshold(threshold=1.0, value=-9.0)(minidl.tensor([0.5, 1.0, 2.0]))
+    Tensor([-9., -9.,  2.], float32)
+    """
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        check_numbers(self, threshold=threshold, value=value)
+        check_flags(self, inplace=inplace)
         self.threshold, self.value, self.inplace = threshold, value, inplace
 
     def forward(self, x: Tensor) -> Tensor:
@@ -104,6 +144,14 @@ class PReLU(Module):
 
     num_parameters    1, or how many channels there are
     init              what each w begins as
+
+    He et al. 2015.
+
+    >>> layer = nn.PReLU(num_parameters=3)
+    >>> layer.weight
+    Parameter([0.25, 0.25, 0.25], float32, requires_grad)
+    >>> layer(-minidl.ones((2, 3)))[0]
+    Tensor([-0.25, -0.25, -0.25], float32, from getitem)
     """
 
     def __init__(
@@ -113,8 +161,10 @@ class PReLU(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
+        check_whole(self, 1, num_parameters=num_parameters)
+        check_numbers(self, init=init)
         self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter(ops.empty(num_parameters, dtype=dtype, device=device))
+        self.weight = Parameter(empty(self, num_parameters, dtype, device))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -132,6 +182,12 @@ class RReLU(Module):
     """x where x > 0, else a·x: in training, each a is uniform in [lower, upper); else their mean.
 
     generator    where the randomness comes from; minidl's default one if left out
+
+    Xu et al. 2015.
+
+    >>> layer = nn.RReLU(0.1, 0.3).eval()
+    >>> layer(minidl.tensor([-1.0, 1.0]))
+    Tensor([-0.2,  1. ], float32)
     """
 
     def __init__(
@@ -142,6 +198,9 @@ class RReLU(Module):
         *,
         generator: random.Generator | None = None,
     ) -> None:
+        check_numbers(self, lower=lower, upper=upper)
+        check_flags(self, inplace=inplace)
+        check_generator(self, generator)
         ops.check_slopes("RReLU", lower, upper)
         self.lower, self.upper, self.inplace = lower, upper, inplace
         self.generator = generator

@@ -5,9 +5,11 @@ from typing import Any
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.nn.module import Module
+from minidl.nn.settings import check_flags, check_lengths
 
 
 class _MaxPool(Module):
+    axes: int
     operation: Any
 
     def __init__(
@@ -19,6 +21,11 @@ class _MaxPool(Module):
         return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
+        check_lengths(self, self.axes, 1, kernel_size=kernel_size, dilation=dilation)
+        check_lengths(self, self.axes, 0, padding=padding)
+        if stride is not None:
+            check_lengths(self, self.axes, 1, stride=stride)
+        check_flags(self, return_indices=return_indices, ceil_mode=ceil_mode)
         self.kernel_size, self.padding, self.dilation = kernel_size, padding, dilation
         self.stride = kernel_size if stride is None else stride
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
@@ -42,25 +49,51 @@ class _MaxPool(Module):
 
 
 class MaxPool1d(_MaxPool):
-    """The largest number of each window of (…, L), as MaxPool2d."""
+    """The largest number of each window of (…, L), as MaxPool2d.
 
-    operation = ops.max_pool1d
+    >>> nn.MaxPool1d(2)(minidl.tensor([[1.0, 3.0, 2.0, 0.0, 9.0]]))
+    Tensor([[3., 2.]], shape=(1, 2), float32)
+    >>> nn.MaxPool1d(2, ceil_mode=True)(minidl.tensor([[1.0, 3.0, 2.0, 0.0, 9.0]]))
+    Tensor([[3., 2., 9.]], shape=(1, 3), float32)
+    """
+
+    axes, operation = 1, ops.max_pool1d
 
 
 class MaxPool2d(_MaxPool):
-    """The largest number of each window; the stride is the size of the window if it is left out."""
+    """The largest number of each window; the stride is the size of the window if it is left out.
 
-    operation = ops.max_pool2d
+    >>> x = minidl.arange(16.0).reshape(1, 4, 4)
+    >>> nn.MaxPool2d(2)(x)
+    Tensor([[[ 5.,  7.],
+             [13., 15.]]], shape=(1, 2, 2), float32)
+    >>> nn.MaxPool2d(2, return_indices=True)(x)[1]
+    Tensor([[[ 5,  7],
+             [13, 15]]], shape=(1, 2, 2), int64)
+    """
+
+    axes, operation = 2, ops.max_pool2d
 
 
 class MaxPool3d(_MaxPool):
-    """The largest number of each window of (…, D, H, W), as MaxPool2d."""
+    """The largest number of each window of (…, D, H, W), as MaxPool2d.
 
-    operation = ops.max_pool3d
+    >>> nn.MaxPool3d((1, 2, 2))(minidl.zeros((2, 3, 4, 6, 8))).shape
+    (2, 3, 4, 3, 4)
+    """
+
+    axes, operation = 3, ops.max_pool3d
 
 
 class AvgPool1d(Module):
-    """The mean of each window of (…, L), as AvgPool2d."""
+    """The mean of each window of (…, L), as AvgPool2d.
+
+    >>> x = minidl.tensor([[1.0, 3.0, 2.0, 0.0]])
+    >>> nn.AvgPool1d(2)(x)
+    Tensor([[2., 1.]], shape=(1, 2), float32)
+    >>> nn.AvgPool1d(2, padding=1, count_include_pad=False)(x)
+    Tensor([[1. , 2.5, 0. ]], shape=(1, 3), float32)
+    """
 
     def __init__(
         self,
@@ -70,6 +103,7 @@ class AvgPool1d(Module):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
+        _check_mean(self, 1, kernel_size, stride, padding, ceil_mode, count_include_pad)
         self.kernel_size, self.padding = _single(kernel_size), _single(padding)
         self.stride = self.kernel_size if stride is None else _single(stride)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
@@ -88,12 +122,30 @@ class AvgPool1d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
+def _check_mean(
+    layer: Module,
+    axes: int,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: Any,
+    count_include_pad: Any,
+) -> None:
+    """Check the settings that all layers of means have."""
+    check_lengths(layer, axes, 1, kernel_size=kernel_size)
+    check_lengths(layer, axes, 0, padding=padding)
+    if stride is not None:
+        check_lengths(layer, axes, 1, stride=stride)
+    check_flags(layer, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
+
+
 def _single(value: Any) -> tuple:
     """A setting of one axis as PyTorch keeps it."""
     return tuple(value) if isinstance(value, tuple | list) else (value,)
 
 
 class _AvgPool(Module):
+    axes: int
     operation: Any
 
     def __init__(
@@ -105,6 +157,7 @@ class _AvgPool(Module):
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> None:
+        _check_mean(self, self.axes, kernel_size, stride, padding, ceil_mode, count_include_pad)
         self.kernel_size, self.padding, self.ceil_mode = kernel_size, padding, ceil_mode
         self.stride = kernel_size if stride is None else stride
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
@@ -128,15 +181,26 @@ class AvgPool2d(_AvgPool):
     """The mean of each window; the stride is the size of the window if it is left out.
 
     The zeros of the padding are counted, or not; `divisor_override` divides the sum instead.
+
+    >>> x = minidl.arange(16.0).reshape(1, 4, 4)
+    >>> nn.AvgPool2d(2)(x)
+    Tensor([[[ 2.5,  4.5],
+             [10.5, 12.5]]], shape=(1, 2, 2), float32)
+    >>> nn.AvgPool2d(3, stride=1, padding=1)(x).shape
+    (1, 4, 4)
     """
 
-    operation = ops.avg_pool2d
+    axes, operation = 2, ops.avg_pool2d
 
 
 class AvgPool3d(_AvgPool):
-    """The mean of each window of (…, D, H, W), as AvgPool2d."""
+    """The mean of each window of (…, D, H, W), as AvgPool2d.
 
-    operation = ops.avg_pool3d
+    >>> nn.AvgPool3d(2)(minidl.zeros((2, 3, 4, 6, 8))).shape
+    (2, 3, 2, 3, 4)
+    """
+
+    axes, operation = 3, ops.avg_pool3d
 
 
 class _AdaptiveAvgPool(Module):
@@ -153,7 +217,11 @@ class _AdaptiveAvgPool(Module):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
-    """Means of as many windows of (…, L) as `output_size` says."""
+    """Means of as many windows of (…, L) as `output_size` says.
+
+    >>> nn.AdaptiveAvgPool1d(2)(minidl.tensor([[1.0, 2.0, 3.0]]))
+    Tensor([[1.5, 2.5]], shape=(1, 2), float32)
+    """
 
     operation = ops.adaptive_avg_pool1d
 
@@ -162,13 +230,22 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
     """Means of as many windows as `output_size` says, whatever the size of the picture.
 
     It is a number for both axes, or two; None keeps the length.
+
+    >>> nn.AdaptiveAvgPool2d(1)(minidl.zeros((2, 3, 7, 9))).shape
+    (2, 3, 1, 1)
+    >>> nn.AdaptiveAvgPool2d((None, 2))(minidl.zeros((2, 3, 7, 9))).shape
+    (2, 3, 7, 2)
     """
 
     operation = ops.adaptive_avg_pool2d
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPool):
-    """Means of as many windows of (…, D, H, W) as `output_size` says, as AdaptiveAvgPool2d."""
+    """Means of as many windows of (…, D, H, W) as `output_size` says, as AdaptiveAvgPool2d.
+
+    >>> nn.AdaptiveAvgPool3d((1, 2, 2))(minidl.zeros((2, 3, 4, 7, 9))).shape
+    (2, 3, 1, 2, 2)
+    """
 
     operation = ops.adaptive_avg_pool3d
 
@@ -177,6 +254,7 @@ class _AdaptiveMaxPool(Module):
     operation: Any
 
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        check_flags(self, return_indices=return_indices)
         self.output_size, self.return_indices = output_size, return_indices
 
     def forward(self, x: Tensor) -> Any:
@@ -188,18 +266,32 @@ class _AdaptiveMaxPool(Module):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
-    """The largest numbers of as many windows of (…, L) as `output_size` says."""
+    """The largest numbers of as many windows of (…, L) as `output_size` says.
+
+    >>> nn.AdaptiveMaxPool1d(2)(minidl.tensor([[1.0, 2.0, 3.0]]))
+    Tensor([[2., 3.]], shape=(1, 2), float32)
+    """
 
     operation = ops.adaptive_max_pool1d
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
-    """The largest numbers of as many windows as `output_size` says, as AdaptiveAvgPool2d."""
+    """The largest numbers of as many windows as `output_size` says, as AdaptiveAvgPool2d.
+
+    >>> nn.AdaptiveMaxPool2d(1)(minidl.arange(12.0).reshape(1, 3, 4))
+    Tensor([[[11.]]], shape=(1, 1, 1), float32)
+    >>> nn.AdaptiveMaxPool2d(1, return_indices=True)(minidl.arange(12.0).reshape(1, 3, 4))[1]
+    Tensor([[[11]]], shape=(1, 1, 1), int64)
+    """
 
     operation = ops.adaptive_max_pool2d
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
-    """The largest numbers of as many windows of (…, D, H, W) as `output_size` says."""
+    """The largest numbers of as many windows of (…, D, H, W) as `output_size` says.
+
+    >>> nn.AdaptiveMaxPool3d(2)(minidl.zeros((2, 3, 4, 7, 9))).shape
+    (2, 3, 2, 2, 2)
+    """
 
     operation = ops.adaptive_max_pool3d

@@ -5,7 +5,7 @@ from typing import Any
 
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, describe
+from minidl.errors import ArgumentError, DTypeError, check_kind, describe
 from minidl.nn.hooks import RemovableHandle
 from minidl.nn.module import Module, Parameter
 
@@ -37,6 +37,7 @@ def parameter_of(function: str, module: Any, name: str) -> Parameter:
     """The parameter of that name, if the module has it."""
     if not isinstance(module, Module):
         raise DTypeError(f"{function}: needs a Module; got {describe(module)}")
+    check_kind(function, "name", name, str)
     parameter = vars(module).get(name)
     if not isinstance(parameter, Parameter):
         raise ArgumentError(f"{function}: {module!r} has no parameter {name!r}")
@@ -56,8 +57,11 @@ def put(module: Module, how: Reparametrized, parts: Mapping[str, Tensor]) -> Non
     ]
 
 
-def removed(module: Module, name: str, kind: type[Reparametrized], parts: Iterable[str]) -> bool:
+def removed(
+    function: str, module: Any, name: str, kind: type[Reparametrized], parts: Iterable[str]
+) -> bool:
     """Whether there was such a computed parameter; it is one of its own again."""
+    check_kind(function, "module", module, Module)
     hooks = module._hooks.before if module._hooks else []
     for hook, _ in list(hooks):
         how = getattr(hook, "__self__", None)

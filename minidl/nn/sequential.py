@@ -1,17 +1,28 @@
 """One module after another."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count, zip_longest
 from typing import Any, Self
 
-from minidl.errors import BoundsError, DTypeError, describe
+from minidl.errors import BoundsError, DTypeError, describe, listed
 from minidl.nn.activation import ReLU
 from minidl.nn.module import Module
 from minidl.nn.pool import MaxPool2d
+from minidl.nn.settings import check_whole
 
 
 class Sequential(Module):
-    """One module after another; their names are "0", "1" and so on, or the keys of a dict."""
+    """One module after another; their names are "0", "1" and so on, or the keys of a dict.
+
+    >>> net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    >>> net(minidl.ones((5, 3))).shape
+    (5, 2)
+    >>> [name for name, _ in net.named_parameters()]
+    ['0.weight', '0.bias', '2.weight', '2.bias']
+    >>> net[1], len(net[:2])
+    (ReLU(), 2)
+    """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         if len(modules) == 1 and isinstance(modules[0], Mapping):
@@ -40,12 +51,13 @@ class Sequential(Module):
 
     def extend(self, modules: Iterable[Module]) -> Self:
         """Add several modules at the end."""
-        for module in modules:
+        for module in listed("Sequential", "modules", modules):
             self.append(module)
         return self
 
     def insert(self, index: int, module: Module) -> Self:
         """Put a module before that of this index; the names become "0", "1" and so on."""
+        check_whole(self, -math.inf, index=index)
         modules = list(self)
         modules.insert(index, self._checked(module))
         return self._renumber(modules)
@@ -66,7 +78,7 @@ class Sequential(Module):
         """The module of an index; of a slice, a Sequential in which they keep their names."""
         if isinstance(index, slice):
             return Sequential(dict(list(self._parts().items())[index]))
-        return list(self)[index]
+        return getattr(self, self._name_of(index))
 
     def __setitem__(self, index: int, module: Module) -> None:
         setattr(self, self._name_of(index), self._checked(module))
@@ -79,7 +91,7 @@ class Sequential(Module):
         self._renumber(modules)
 
     def __add__(self, other: "Sequential") -> "Sequential":
-        return Sequential(*self, *other)
+        return Sequential(*self).extend(other)
 
     def _parts(self) -> dict[str, Module]:
         return {name: part for name, part in vars(self).items() if isinstance(part, Module)}

@@ -5,12 +5,19 @@ from collections.abc import Sequence
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.nn.module import Module
+from minidl.nn.settings import check_axes, check_shape, check_whole
 
 
 class Unflatten(Module):
-    """One axis as several, of these lengths."""
+    """One axis as several, of these lengths.
+
+    >>> nn.Unflatten(1, (2, 3))(minidl.zeros((5, 6))).shape
+    (5, 2, 3)
+    """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        check_axes(self, dim=dim)
+        check_shape(self, -1, unflattened_size=unflattened_size)
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -21,9 +28,17 @@ class Unflatten(Module):
 
 
 class PixelShuffle(Module):
-    """(…, C·r², H, W) → (…, C, H·r, W·r)."""
+    """(…, C·r², H, W) → (…, C, H·r, W·r).  Shi et al. 2016.
+
+    >>> nn.PixelShuffle(2)(minidl.arange(4.0).reshape(1, 4, 1, 1))[0]
+    Tensor([[[0., 1.],
+             [2., 3.]]], shape=(1, 2, 2), float32)
+    >>> nn.PixelShuffle(3)(minidl.zeros((2, 9, 4, 5))).shape
+    (2, 1, 12, 15)
+    """
 
     def __init__(self, upscale_factor: int) -> None:
+        check_whole(self, 1, upscale_factor=upscale_factor)
         self.upscale_factor = upscale_factor
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,9 +49,14 @@ class PixelShuffle(Module):
 
 
 class PixelUnshuffle(Module):
-    """(…, C, H·r, W·r) → (…, C·r², H, W)."""
+    """(…, C, H·r, W·r) → (…, C·r², H, W).
+
+    >>> nn.PixelUnshuffle(2)(minidl.zeros((2, 1, 4, 6))).shape
+    (2, 4, 2, 3)
+    """
 
     def __init__(self, downscale_factor: int) -> None:
+        check_whole(self, 1, downscale_factor=downscale_factor)
         self.downscale_factor = downscale_factor
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,9 +67,16 @@ class PixelUnshuffle(Module):
 
 
 class ChannelShuffle(Module):
-    """(N, C, *) → the same, with the first channels of all groups first, then the second, …."""
+    """(N, C, *) → the same, with the first channels of all groups first, then the second, ….
+
+    Zhang et al. 2018.
+
+    >>> nn.ChannelShuffle(2)(minidl.arange(6.0).reshape(1, 6, 1)).reshape(6)
+    Tensor([0., 3., 1., 4., 2., 5.], float32)
+    """
 
     def __init__(self, groups: int) -> None:
+        check_whole(self, 1, groups=groups)
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from minidl.errors import ArgumentError, ShapeError
 from minidl.nn import init
 from minidl.nn.module import Buffer, Module
 from minidl.nn.reparametrize import Reparametrized, parameter_of, put, removed
+from minidl.nn.settings import check_axes, check_numbers, check_whole
 
 Layer = TypeVar("Layer", bound=Module)
 
@@ -67,14 +68,20 @@ def spectral_norm(
     dim                   the axis of the outputs; None: 1 for transposed convolutions, else 0
 
     Miyato et al. 2018.
+
+    >>> layer = nn.utils.spectral_norm(nn.Linear(3, 2), n_power_iterations=50)
+    >>> _ = layer(minidl.ones(3))
+    >>> round(float(minidl.linalg.svdvals(layer.weight)[0]), 3)
+    1.0
+    >>> list(layer.state_dict())
+    ['bias', 'weight_orig', 'weight_u', 'weight_v']
     """
     weight = parameter_of("spectral_norm", module, name)
-    if n_power_iterations < 1:
-        raise ArgumentError(
-            f"spectral_norm: needs n_power_iterations of at least 1; got {n_power_iterations}"
-        )
+    check_whole("spectral_norm", 1, n_power_iterations=n_power_iterations)
+    check_numbers("spectral_norm", 0, eps=eps)
     if dim is None:
         dim = int(type(module).__name__.startswith("ConvTranspose"))
+    check_axes("spectral_norm", dim=dim)
     if weight.ndim < 2 or not -weight.ndim <= dim < weight.ndim or not weight.size:
         raise ShapeError(
             f"spectral_norm: {name} of shape {weight.shape} is no matrix by axis {dim}"
@@ -90,7 +97,12 @@ def spectral_norm(
 
 
 def remove_spectral_norm(module: Layer, name: str = "weight") -> Layer:
-    """Make the weight a parameter again, with the value that it has; the layer."""
-    if not removed(module, name, SpectralNorm, ("orig", "u", "v")):
+    """Make the weight a parameter again, with the value that it has; the layer.
+
+    >>> layer = nn.utils.spectral_norm(nn.Linear(3, 2))
+    >>> [name for name, _ in nn.utils.remove_spectral_norm(layer).named_parameters()]
+    ['bias', 'weight']
+    """
+    if not removed("remove_spectral_norm", module, name, SpectralNorm, ("orig", "u", "v")):
         raise ArgumentError(f"remove_spectral_norm: {name!r} has no spectral norm in {module!r}")
     return module

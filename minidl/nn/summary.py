@@ -9,11 +9,8 @@ from typing import Any
 
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, MinidlError, describe
-from minidl.nn.conv import Convolutional
-from minidl.nn.linear import Linear
+from minidl.errors import ArgumentError, DTypeError, MinidlError, describe, explain
 from minidl.nn.module import Module
-from minidl.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
 from minidl.ops import zeros
 from minidl.ops.random import default_generator
 
@@ -112,9 +109,23 @@ def summary(model: Module, *inputs: Any, **settings: Any) -> Summary:
     one row.
 
     Multiply-adds are the products with weights: out·in for each row that passes through a `Linear`,
-    kernel·in/groups for each number that a convolution gives, one for each number that a norm
-    scales.  What `forward` computes without layers is not counted, nor are biases, activations
-    and pooling, which weigh little.
+    kernel·in/groups for each number that a convolution gives, kernel·out/groups for each number
+    that a transposed one takes, in1·in2 for each that a `Bilinear` gives, one for each number that
+    a norm scales.  What `forward` computes without layers is not counted, nor are biases,
+    activations and pooling, which weigh little.  A module of your own says its work in a method
+    `multiply_adds(inputs, output)`.
+
+    >>> found = nn.summary(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), (1, 3))
+     layer   type         output   parameters   multiply-adds
+    ──────────────────────────────────────────────────────────
+             Sequential   (1, 2)
+       0     Linear       (1, 4)           16              12
+       1     ReLU         (1, 4)
+       2     Linear       (1, 2)           10               8
+    26 parameters (0.00 MB), all of them trainable
+    20 multiply-adds for each sample
+    >>> found.parameters, found.multiply_adds
+    (26, 20)
     """
     if not isinstance(model, Module):
         raise DTypeError(f"summary: needs a Module; got {describe(model)}")
@@ -137,7 +148,11 @@ def _is_shape(x: Any) -> bool:
 def _zeros(shape: Any, model: Module) -> Tensor:
     """An input of this shape, where and what the parameters are."""
     like = next((p for p in model.parameters() if p.dtype.kind == "f"), None)
-    return zeros(shape) if like is None else zeros(shape, dtype=like.dtype, device=like.device)
+    settings = {} if like is None else {"dtype": like.dtype, "device": like.device}
+    try:
+        return zeros(shape, **settings)
+    except MinidlError as error:
+        raise explain("summary", (), error) from error
 
 
 def _structure(model: Module) -> Summary:
@@ -192,7 +207,8 @@ def _observe(module: Module, row: LayerSummary, where: list[str]) -> None:
             raise
         row.calls += 1
         row.output = _shapes(output)
-        row.multiply_adds += _products(module, output)
+        if isinstance(output, Tensor):
+            row.multiply_adds += module.multiply_adds((*inputs, *settings.values()), output)
         return output
 
     module.forward = observed
@@ -211,19 +227,6 @@ def _as_it_was(model: Module) -> Iterator[None]:
             for name in attributes.keys() - values.keys():
                 del attributes[name]
             attributes.update(values)
-
-
-def _products(module: Module, output: Any) -> int:
-    """How many products with its weights the module computed."""
-    if isinstance(module, _BY_ROWS) and isinstance(output, Tensor):
-        return output.size * (module.weight.size // max(len(module.weight), 1))
-    if isinstance(module, _SCALING) and module.weight is not None:
-        return output.size
-    return 0
-
-
-_BY_ROWS = Convolutional, Linear  # each number of the output is made with a row, weight[i]
-_SCALING = BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm  # and here with a single weight
 
 
 def _shapes(output: Any) -> Any:

@@ -11,6 +11,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, ShapeError
 from minidl.nn.module import Module, Parameter
 from minidl.nn.reparametrize import Reparametrized, parameter_of, put, removed
+from minidl.nn.settings import check_axes
 
 Layer = TypeVar("Layer", bound=Module)
 
@@ -34,8 +35,14 @@ def weight_norm(module: Layer, name: str = "weight", dim: int | None = 0) -> Lay
     dim    the axis whose slices have a length each; None: one length for all
 
     Salimans, Kingma 2016.
+
+    >>> layer = nn.utils.weight_norm(nn.Linear(3, 2))
+    >>> {name: p.shape for name, p in layer.named_parameters()}
+    {'bias': (2,), 'weight_g': (2, 1), 'weight_v': (2, 3)}
     """
     weight = parameter_of("weight_norm", module, name)
+    if dim is not None:
+        check_axes("weight_norm", dim=dim)
     if dim is not None and not -weight.ndim <= dim < weight.ndim:
         raise ShapeError(f"weight_norm: {name} of shape {weight.shape} has no axis {dim}")
     dim = None if dim in (None, -1) else dim  # −1 means all, as in PyTorch
@@ -45,8 +52,13 @@ def weight_norm(module: Layer, name: str = "weight", dim: int | None = 0) -> Lay
 
 
 def remove_weight_norm(module: Layer, name: str = "weight") -> Layer:
-    """Make the weight a parameter again, with the value that it has; the layer."""
-    if not removed(module, name, WeightNorm, ("g", "v")):
+    """Make the weight a parameter again, with the value that it has; the layer.
+
+    >>> layer = nn.utils.weight_norm(nn.Linear(3, 2))
+    >>> [name for name, _ in nn.utils.remove_weight_norm(layer).named_parameters()]
+    ['bias', 'weight']
+    """
+    if not removed("remove_weight_norm", module, name, WeightNorm, ("g", "v")):
         raise ArgumentError(f"remove_weight_norm: {name!r} has no weight norm in {module!r}")
     return module
 

@@ -11,19 +11,26 @@ from minidl.autograd import engine
 from minidl.autograd.tensor import Tensor
 from minidl.ops import array_object, operators, random
 from minidl.ops.activation import *
+from minidl.ops.arithmetic import *
 from minidl.ops.arrangement import *
 from minidl.ops.bitwise import *
+from minidl.ops.comparison import *
 from minidl.ops.conv import *
 from minidl.ops.conv_nd import *
+from minidl.ops.counting import *
 from minidl.ops.creation import *
 from minidl.ops.decomposition import *
 from minidl.ops.distance import *
 from minidl.ops.dtype_functions import *
+from minidl.ops.einsum import *
 from minidl.ops.elementwise import *
 from minidl.ops.equations import *
 from minidl.ops.fold import *
+from minidl.ops.fourier import *
+from minidl.ops.grid_sample import *
 from minidl.ops.indexing import *
 from minidl.ops.inspection import __array_namespace_info__
+from minidl.ops.layout import *
 from minidl.ops.linalg import *
 from minidl.ops.loss import *
 from minidl.ops.loss_ctc import ctc_loss
@@ -36,7 +43,9 @@ from minidl.ops.matrix import *
 from minidl.ops.noise import *
 from minidl.ops.norm import *
 from minidl.ops.numbers import *
+from minidl.ops.order import *
 from minidl.ops.padding import *
+from minidl.ops.pairs import *
 from minidl.ops.piecewise import *
 from minidl.ops.pool import *
 from minidl.ops.pool_nd import *
@@ -44,22 +53,33 @@ from minidl.ops.pool_power import *
 from minidl.ops.random import uniform_like
 from minidl.ops.reduction import *
 from minidl.ops.resize import *
+from minidl.ops.running import *
+from minidl.ops.sampling import *
 from minidl.ops.scale_norm import *
 from minidl.ops.searching import *
+from minidl.ops.segments import *
 from minidl.ops.sets import *
 from minidl.ops.shuffle import *
 from minidl.ops.smooth import *
+from minidl.ops.special import *
 from minidl.ops.statistics import *
 from minidl.ops.transcendental import *
 from minidl.ops.unpool import *
 
-# What these modules import for themselves is not offered; what follows is, by minidl.linalg.
-_LINALG = {f"minidl.ops.{name}" for name in ("decomposition", "equations", "magnitude")}
+# Checks are not offered, nor what these modules import; the others are, by minidl.linalg and .fft.
+_APART = {
+    f"minidl.ops.{name}"
+    for name in (
+        *("axes", "decomposition", "equations", "fourier", "magnitude"),
+        *("resize_tables", "settings", "window"),
+    )
+}
 __all__ = [
     name
     for name, value in list(globals().items())
     if getattr(value, "__module__", "").startswith("minidl.ops.")
-    and value.__module__ not in _LINALG
+    and value.__module__ not in _APART
+    and name not in ("check_indices", "item_of")  # of bodies, and of x[index]
 ]
 
 engine.differentiable = sys.modules[__name__]

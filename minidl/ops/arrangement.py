@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl.autograd.primitive import composite
-from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, ShapeError
-from minidl.ops.creation import arange, asarray, zeros_like
+from minidl.errors import ArgumentError, DTypeError, ShapeError, named
+from minidl.ops.axes import one_axis
+from minidl.ops.creation import arange, asarray
 from minidl.ops.manipulation import broadcast_to, concat, permute_dims, reshape
-from minidl.ops.statistics import _along, _one_axis
+from minidl.ops.statistics import _along
 
 
 def _several(value):
@@ -27,7 +27,12 @@ def _joint_shape(shapes):
 
 @composite
 def broadcast_arrays(xp, *arrays):
-    """The arrays, each repeated to the shape that they have together: a list."""
+    """The arrays, each repeated to the shape that they have together: a list.
+
+    >>> x, y = minidl.broadcast_arrays(minidl.ones((3, 1)), minidl.ones(4))
+    >>> x.shape, y.shape
+    ((3, 4), (3, 4))
+    """
     shape = _joint_shape([x.shape for x in arrays])
     return [xp.broadcast_to(x, shape) for x in arrays]
 
@@ -37,6 +42,14 @@ def meshgrid(xp, *arrays, indexing="xy"):
     """The coordinates of the points of a grid: from vectors, a list of tensors of its shape.
 
     indexing    "xy": the first vector runs along axis 1, the second along axis 0; "ij": in order
+
+    >>> x, y = minidl.meshgrid(minidl.arange(3), minidl.arange(2))
+    >>> x
+    Tensor([[0, 1, 2],
+            [0, 1, 2]], shape=(2, 3), int64)
+    >>> y
+    Tensor([[0, 0, 0],
+            [1, 1, 1]], shape=(2, 3), int64)
     """
     if indexing not in ("xy", "ij"):
         raise ArgumentError(f'indexing must be "xy" or "ij"; got {indexing!r}')
@@ -49,16 +62,21 @@ def meshgrid(xp, *arrays, indexing="xy"):
     return xp.broadcast_arrays(*map(xp.reshape, arrays, shapes))
 
 
+@named
 def moveaxis(x, source, destination, /):
-    """The axes `source`, an int or a tuple, come to stand at `destination`; the rest in order."""
+    """The axes `source`, an int or a tuple, come to stand at `destination`; the rest in order.
+
+    >>> minidl.moveaxis(minidl.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
     x = asarray(x)
     source, destination = (
-        [_one_axis(x, axis) for axis in _several(axes)] for axes in (source, destination)
+        [one_axis(x, axis) for axis in _several(axes)] for axes in (source, destination)
     )
     if len({*source}) != len(source) or len({*destination}) != len(destination):
-        raise ShapeError(f"moveaxis: an axis is named twice in {source} or {destination}")
+        raise ShapeError(f"an axis is named twice in {source} or {destination}")
     if len(source) != len(destination):
-        raise ShapeError(f"moveaxis: {len(source)} axes do not go to {len(destination)} places")
+        raise ShapeError(f"{len(source)} axes do not go to {len(destination)} places")
     order = [axis for axis in range(x.ndim) if axis not in source]
     for place, axis in sorted(zip(destination, source, strict=True)):
         order.insert(place, axis)
@@ -71,6 +89,9 @@ def roll(xp, x, /, shift, *, axis=None):
 
     Without an axis, the elements of the flattened tensor; with several, a shift for each, or one
     for all.
+
+    >>> minidl.roll(minidl.arange(5), 2)
+    Tensor([3, 4, 0, 1, 2], int64)
     """
     if axis is None:
         return xp.reshape(xp.roll(xp.reshape(x, (-1,)), shift, axis=0), x.shape)
@@ -79,14 +100,22 @@ def roll(xp, x, /, shift, *, axis=None):
     if len(shifts) != len(axes):
         raise ShapeError(f"{len(shifts)} shifts do not go with {len(axes)} axes")
     for by, along in zip(shifts, axes, strict=True):
-        along = _one_axis(x, along)
+        along = one_axis(x, along)
         cut = x.shape[along] - by % max(x.shape[along], 1)
         x = concat([x[_along(along, cut)], x[_along(along, 0, cut)]], axis=along)
     return x
 
 
+@named
 def tile(x, repetitions, /):
-    """x side by side, so many times along each axis; axes that either lacks count as 1."""
+    """x side by side, so many times along each axis; axes that either lacks count as 1.
+
+    >>> minidl.tile(minidl.tensor([1, 2]), 3)
+    Tensor([1, 2, 1, 2, 1, 2], int64)
+    >>> minidl.tile(minidl.tensor([1, 2]), (2, 1))
+    Tensor([[1, 2],
+            [1, 2]], shape=(2, 2), int64)
+    """
     return _tile(x, _several(repetitions))
 
 
@@ -108,10 +137,13 @@ def repeat(xp, x, repeats, /, *, axis=None):
     """Each slice of the axis `repeats` times in a row; a tensor of integers: each its own number.
 
     Without an axis, the elements of the flattened tensor.
+
+    >>> minidl.repeat(minidl.tensor([5, 6, 7]), minidl.tensor([0, 1, 2]))
+    Tensor([6, 7, 7], int64)
     """
     if axis is None:
         x, axis = xp.reshape(x, (-1,)), 0
-    axis = _one_axis(x, axis)
+    axis = one_axis(x, axis)
     counts = _counts(asarray(repeats), x.shape[axis])
     total = xp.sum(counts).item()
     places = arange(total, dtype=counts.dtype, device=x.device)
@@ -132,11 +164,11 @@ def _counts(repeats, length):
 
 @composite
 def unstack(xp, x, /, *, axis=0):
-    """The slices of the axis, without it: a tuple."""
-    axis = _one_axis(x, axis)
+    """The slices of the axis, without it: a tuple.
+
+    >>> x, y = minidl.unstack(minidl.tensor([[1, 2], [3, 4]]), axis=1)
+    >>> x, y
+    (Tensor([1, 3], int64), Tensor([2, 4], int64))
+    """
+    axis = one_axis(x, axis)
     return tuple(x[(*_along(axis, None)[:-1], i)] for i in range(x.shape[axis]))
-
-
-def empty_like(x: Tensor, /, *, dtype=None, device=None, requires_grad=False) -> Tensor:
-    """Zeros in the shape, dtype and device of x: no tensor shows memory that nobody wrote."""
-    return zeros_like(x, dtype=dtype, device=device or x.device, requires_grad=requires_grad)

@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, check_flags, describe, named
 from minidl.ops import manipulation
 
 VERSIONS = "2021.12", "2022.12", "2023.12", "2024.12"
@@ -21,6 +21,7 @@ def _namespace(x: Tensor, /, *, api_version: str | None = None) -> ModuleType:
     return sys.modules[__name__.partition(".")[0]]
 
 
+@named
 def _dlpack(
     x: Tensor,
     /,
@@ -31,6 +32,9 @@ def _dlpack(
     copy: bool | None = None,
 ) -> Any:
     """The memory of x for another library; writes by it are not seen by in-place safety."""
+    check_flags(copy=copy is not None and copy)
+    if stream is not None and x.device == "cpu":
+        raise ArgumentError(f"a CPU has no streams; got stream={describe(stream)}")
     return x.data.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
 

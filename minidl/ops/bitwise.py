@@ -4,7 +4,7 @@ from functools import wraps
 
 from minidl.autograd.primitive import primitive
 from minidl.dtypes import ANY
-from minidl.errors import DTypeError, describe
+from minidl.errors import ArgumentError, DTypeError, describe
 
 
 def _of_integers(*kinds):
@@ -39,37 +39,69 @@ def _kind(x):
     return x.dtype.kind if hasattr(x, "dtype") else letters.get(type(x), "?")
 
 
+def _check_shift(xp, by):
+    """Raise if there are bits to be shifted backwards."""
+    if xp.any(by < 0, axis=None):
+        raise ArgumentError("needs a shift from 0 on; shift the other way")
+
+
 @_of_integers("b", "iu")
 def bitwise_and(xp, x1, x2, /):
-    """The bits that are 1 in both."""
+    """The bits that are 1 in both; of bools: whether both hold.  DTypeError for other kinds.
+
+    >>> minidl.bitwise_and(minidl.tensor([12, 10]), 6)
+    Tensor([4, 2], int64)
+    """
     return xp.bitwise_and(x1, x2), None
 
 
 @_of_integers("b", "iu")
 def bitwise_or(xp, x1, x2, /):
-    """The bits that are 1 in at least one."""
+    """The bits that are 1 in at least one; of bools: whether one holds.
+
+    >>> minidl.bitwise_or(minidl.tensor([12, 10]), 6)
+    Tensor([14, 14], int64)
+    """
     return xp.bitwise_or(x1, x2), None
 
 
 @_of_integers("b", "iu")
 def bitwise_xor(xp, x1, x2, /):
-    """The bits that are 1 in exactly one."""
+    """The bits that are 1 in exactly one; of bools: whether they differ.
+
+    >>> minidl.bitwise_xor(minidl.tensor([12, 10]), 6)
+    Tensor([10, 12], int64)
+    """
     return xp.bitwise_xor(x1, x2), None
 
 
 @_of_integers("b", "iu")
 def bitwise_invert(xp, x, /):
-    """Every bit turned round: −x − 1 of signed integers."""
+    """Every bit turned round: −x − 1 of signed integers; of bools: not.
+
+    >>> minidl.bitwise_invert(minidl.tensor([0, 5]))
+    Tensor([-1, -6], int64)
+    """
     return xp.bitwise_invert(x), None
 
 
 @_of_integers("iu")
 def bitwise_left_shift(xp, x1, x2, /):
-    """x₁·2^x₂, without the bits that are shifted out; x₂ ≥ 0."""
+    """x₁·2^x₂, without the bits that are shifted out; ArgumentError unless x₂ ≥ 0.
+
+    >>> minidl.bitwise_left_shift(minidl.tensor([1, 3]), 4)
+    Tensor([16, 48], int64)
+    """
+    _check_shift(xp, x2)
     return xp.bitwise_left_shift(x1, x2), None
 
 
 @_of_integers("iu")
 def bitwise_right_shift(xp, x1, x2, /):
-    """⌊x₁ / 2^x₂⌋, with the sign of x₁; x₂ ≥ 0."""
+    """⌊x₁ / 2^x₂⌋, with the sign of x₁; ArgumentError unless x₂ ≥ 0.
+
+    >>> minidl.bitwise_right_shift(minidl.tensor([19, -19]), 2)
+    Tensor([ 4, -5], int64)
+    """
+    _check_shift(xp, x2)
     return xp.bitwise_right_shift(x1, x2), None

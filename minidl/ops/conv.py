@@ -102,6 +102,18 @@ def conv2d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
 
     x: (N, C, H, W) or (C, H, W), weight: (O, C / groups, KH, KW), bias: (O,), y: (N, O, …).
     stride, padding and dilation are a number for both axes, or two.
+    LeCun et al., Backpropagation applied to handwritten zip code recognition, 1989.
+
+    Raises ShapeError where the channels differ or a window does not fit into the padded picture,
+    ArgumentError for a stride or dilation below 1, or groups that do not divide the channels.
+
+    >>> x = minidl.tensor([[[0.0, 0.0, 5.0, 5.0]]], dtype="float64")
+    >>> edge = minidl.tensor([[[[-1.0, 1.0]]]], dtype="float64")
+    >>> minidl.conv2d(x, edge)
+    Tensor([[[0., 5., 0.]]], shape=(1, 1, 3), float64)
+    >>> x = minidl.ones((8, 2, 9, 9), dtype="float64")
+    >>> minidl.conv2d(x, minidl.ones((6, 1, 5, 5), dtype="float64"), stride=2, groups=2).shape
+    (8, 6, 3, 3)
     """
     at = convolution("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
     y = _correlate(xp, x, weight, at)
@@ -130,6 +142,13 @@ def conv_transpose2d(
     x: (N, C, H, W) or (C, H, W), weight: (C, O / groups, KH, KW), bias: (O,), y: (N, O, …).
     Along each axis y has (length − 1)·stride − 2·padding + dilation·(window − 1) + 1 +
     output_padding places.  Zeiler et al., Deconvolutional Networks, 2010.
+
+    Raises what conv2d does, and ArgumentError for an output_padding that is not less than the
+    stride or the dilation.
+
+    >>> x = minidl.tensor([[[1.0, 2.0]]], dtype="float64")
+    >>> minidl.conv_transpose2d(x, minidl.ones((1, 1, 1, 3), dtype="float64"), stride=2)
+    Tensor([[[1., 1., 3., 2., 2.]]], shape=(1, 1, 5), float64)
     """
     settings = stride, padding, output_padding, groups, dilation
     at = transposed("conv_transpose2d", x.shape, weight.shape, *settings)
@@ -143,5 +162,12 @@ def conv_transpose2d(
 
 @composite
 def conv2d_relu(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
-    """max(conv2d(x, weight, bias), 0): a backend may do both in one pass."""
+    """max(conv2d(x, weight, bias), 0): a backend may do both in one pass.
+
+    Arguments and errors are those of conv2d.
+
+    >>> x = minidl.tensor([[[0.0, 5.0, 0.0]]], dtype="float64")
+    >>> minidl.conv2d_relu(x, minidl.tensor([[[[-1.0, 1.0]]]], dtype="float64"))
+    Tensor([[[5., 0.]]], shape=(1, 1, 2), float64)
+    """
     return xp.relu(xp.conv2d(x, weight, bias, stride, padding, dilation, groups))

@@ -53,6 +53,13 @@ def conv1d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
     """y[n, o, i] = b[o] + Σ x[n, c, s·i + d·a − p] · w[o, c, a], over channels c and places a.
 
     x: (N, C, L) or (C, L), weight: (O, C / groups, K), bias: (O,), y: (N, O, …).
+    Raises what conv2d does.
+
+    >>> x = minidl.tensor([[1.0, 2.0, 4.0, 7.0]], dtype="float64")
+    >>> minidl.conv1d(x, minidl.tensor([[[-1.0, 1.0]]], dtype="float64"))
+    Tensor([[1., 2., 3.]], shape=(1, 3), float64)
+    >>> minidl.conv1d(x, minidl.tensor([[[1.0, 1.0]]], dtype="float64"), padding=2, dilation=3)
+    Tensor([[2., 4., 8., 2., 4.]], shape=(1, 5), float64)
     """
     settings = stride, padding, dilation, groups
     at = convolution("conv1d", x.shape, weight.shape, *settings, 1)
@@ -67,6 +74,12 @@ def conv3d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
 
     x: (N, C, D, H, W) or (C, D, H, W), weight: (O, C / groups, KD, KH, KW), bias: (O,),
     y: (N, O, …).  stride, padding and dilation are a number for all axes, or three.
+    Raises what conv2d does.
+
+    >>> x = minidl.ones((2, 3, 5, 8, 8), dtype="float64")
+    >>> weight = minidl.ones((4, 3, 1, 3, 3), dtype="float64")
+    >>> minidl.conv3d(x, weight, stride=(1, 2, 2), padding=(0, 1, 1)).shape
+    (2, 4, 5, 4, 4)
     """
     settings = stride, padding, dilation, groups
     at = convolution("conv3d", x.shape, weight.shape, *settings, 3)
@@ -94,6 +107,11 @@ def conv_transpose1d(
     """conv1d turned round: each x spreads over a window of y, which conv_transpose2d explains.
 
     x: (N, C, L) or (C, L), weight: (C, O / groups, K), bias: (O,), y: (N, O, …).
+    Raises what conv_transpose2d does.
+
+    >>> x = minidl.tensor([[1.0, 2.0]], dtype="float64")
+    >>> minidl.conv_transpose1d(x, minidl.tensor([[[1.0, 10.0]]], dtype="float64"))
+    Tensor([[ 1., 12., 20.]], shape=(1, 3), float64)
     """
     settings = stride, padding, output_padding, groups, dilation
     at = transposed("conv_transpose1d", x.shape, weight.shape, *settings, 1)
@@ -123,7 +141,12 @@ def conv_transpose3d(
     """conv3d turned round: each x spreads over a window of y, which conv_transpose2d explains.
 
     x: (N, C, D, H, W) or (C, D, H, W), weight: (C, O / groups, KD, KH, KW), bias: (O,),
-    y: (N, O, …).
+    y: (N, O, …).  Raises what conv_transpose2d does.
+
+    >>> x = minidl.ones((4, 5, 4, 4), dtype="float64")
+    >>> weight = minidl.ones((4, 2, 1, 2, 2), dtype="float64")
+    >>> minidl.conv_transpose3d(x, weight, stride=(1, 2, 2)).shape
+    (2, 5, 8, 8)
     """
     settings = stride, padding, output_padding, groups, dilation
     at = transposed("conv_transpose3d", x.shape, weight.shape, *settings, 3)

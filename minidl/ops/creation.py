@@ -4,6 +4,7 @@ Every function takes `dtype` (default: float32 for reals), `device` (default: "c
 `requires_grad`, which makes the tensor a leaf that `backward` leaves a gradient in.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +12,12 @@ import numpy as np
 
 from minidl import dtypes
 from minidl.autograd.tensor import Tensor
-from minidl.backends import backend_of, device_backend
-from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
-from minidl.ops import manipulation
+from minidl.backends import device_backend
+from minidl.errors import ArgumentError, DTypeError, check_flags, describe, named
+from minidl.ops import manipulation, reading
 
 
+@named
 def asarray(
     obj: Any,
     /,
@@ -28,70 +30,90 @@ def asarray(
     """A tensor of numbers, nested lists, an array of any library, or a tensor.
 
     It shares the memory of an array where that is possible: a write into one shows in the other,
-    and is not seen by the checks of in-place safety.  `copy=True` always copies; `copy=False`
-    raises if it would have to.
+    and is not seen by the checks of in-place safety.
+
+    copy      True: of its own memory; False: ArgumentError if that cannot be shared; None: either
+    raises    DTypeError for what is not made of numbers, or for numbers that an integer dtype does
+              not hold, ShapeError for ragged lists
+
+    >>> a = np.zeros(3)
+    >>> x = minidl.asarray(a)
+    >>> a[0] = 7
+    >>> x
+    Tensor([7., 0., 0.], float64)
+    >>> minidl.asarray([1, 2.5])
+    Tensor([1. , 2.5], float32)
     """
-    dtype = None if dtype is None else dtypes.dtype_of(dtype, "asarray")
-    x = obj if isinstance(obj, Tensor) else Tensor(_array(obj, dtype))
+    return _asarray(obj, dtype, device, copy, requires_grad)
+
+
+def _asarray(
+    obj: Any,
+    dtype: Any = None,
+    device: str | None = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """What asarray, tensor and their kin share; errors get the name of the one that was called."""
+    if copy is not None:
+        check_flags(copy=copy)
+    dtype = None if dtype is None else dtypes.dtype_of(dtype)
+    x = obj if isinstance(obj, Tensor) else Tensor(reading.array(obj, dtype))
     result = x
     if dtype is not None and x.dtype != dtype:
         result = manipulation.astype(result, dtype)
     if device is not None:
         result = manipulation.to_device(result, device)
-    if copy is False and (result is not x or not _shares(x, obj)):
+    if copy is False and (result is not x or not reading.shares(x, obj)):
         raise ArgumentError(
-            f"asarray: {describe(obj)} as {result.dtype} on {result.device!r} needs a copy, which "
+            f"{describe(obj)} as {result.dtype} on {result.device!r} needs a copy, which "
             "copy=False forbids"
         )
     if copy and result is x:
         result = manipulation.copy(x)
-    return result.requires_grad_() if requires_grad else result
+    return result.requires_grad_(requires_grad) if requires_grad else result
 
 
+@named
 def tensor(
     data: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor of its own memory and history: a copy of numbers, nested lists or an array."""
+    """A tensor of its own memory and history: a copy of numbers, nested lists or an array.
+
+    raises    DTypeError for what is not made of numbers, or for numbers that an integer dtype does
+              not hold, ShapeError for ragged lists
+
+    >>> minidl.tensor([[1, 2], [3, 4]])
+    Tensor([[1, 2],
+            [3, 4]], shape=(2, 2), int64)
+    >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x**2).sum().backward()
+    >>> x.grad
+    Tensor([2., 4.], float32)
+    """
     data = data.detach() if isinstance(data, Tensor) else data
-    return asarray(data, dtype=dtype, device=device, copy=True, requires_grad=requires_grad)
+    return _asarray(data, dtype, device, True, requires_grad)
 
 
-def _array(obj: Any, dtype: np.dtype | None) -> Any:
-    """An array of any library, or of numbers, which are read in `dtype` if it is given."""
-    if backend_of(obj) and not isinstance(obj, np.generic):
-        native = dtypes.dtype_of(obj.dtype, "asarray")
-        return obj if obj.dtype == native else obj.astype(native)
-    if hasattr(obj, "__dlpack__"):
-        return np.from_dlpack(obj.detach() if hasattr(obj, "detach") else obj)
-    try:
-        array = np.asarray(obj)
-    except (ValueError, TypeError) as error:
-        raise ShapeError(f"asarray: not a rectangular array of numbers: {error}") from None
-    if array.dtype.kind not in "biufc":
-        raise DTypeError(f"asarray: needs numbers; got {describe(obj)}")
-    if dtype is None and not _holds_arrays(obj):
-        dtype = {"f": dtypes.float32, "c": dtypes.complex64}.get(array.dtype.kind)
-    return array if dtype is None else array.astype(dtype)
-
-
-def _shares(x: Tensor, obj: Any) -> bool:
-    """Whether a tensor made of this has its memory, as numbers and lists do not."""
-    foreign = backend_of(obj) is None and hasattr(obj, "__dlpack__")
-    return x is obj or x.data is obj or foreign
-
-
-def _holds_arrays(obj: Any) -> bool:
-    """Whether nested sequences hold arrays, which bring a dtype of their own."""
-    while isinstance(obj, list | tuple) and obj:
-        obj = obj[0]
-    return hasattr(obj, "dtype") and not isinstance(obj, np.generic)
-
-
+@named
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
-    """A tensor that shares the memory of another library's array."""
-    return asarray(np.from_dlpack(x), device=device, copy=copy)
+    """A tensor that shares the memory of another library's array, through the DLPack protocol.
+
+    copy      True: of its own memory; None: shared where that is possible
+    raises    DTypeError for what has no `__dlpack__`
+
+    >>> a = np.arange(3.0)
+    >>> x = minidl.from_dlpack(a)
+    >>> a[0] = 9
+    >>> x
+    Tensor([9., 1., 2.], float64)
+    """
+    if not hasattr(x, "__dlpack__"):
+        raise DTypeError(f"needs an array that has __dlpack__; got {describe(x)}")
+    return _asarray(np.from_dlpack(x), None, device, copy)
 
 
+@named
 def full(
     shape: int | Sequence[int],
     fill_value: bool | int | float | complex,
@@ -100,12 +122,37 @@ def full(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`fill_value` everywhere; its kind gives the dtype: bool, int64, float32 or complex64."""
-    dtype = dtypes.result_type(fill_value) if dtype is None else dtypes.dtype_of(dtype, "full")
-    array = device_backend(device or "cpu").full(_shape(shape), fill_value, dtype=dtype)
+    """`fill_value` everywhere; its kind gives the dtype: bool, int64, float32 or complex64.
+
+    raises    ShapeError unless `shape` is one length or several, DTypeError if the number does not
+              fit into `dtype`
+
+    >>> minidl.full((2, 3), 7)
+    Tensor([[7, 7, 7],
+            [7, 7, 7]], shape=(2, 3), int64)
+    >>> minidl.full(2, 0.5)
+    Tensor([0.5, 0.5], float32)
+    """
+    return _full(shape, fill_value, dtype, device, requires_grad)
+
+
+def _full(
+    shape: int | Sequence[int],
+    fill_value: Any,
+    dtype: Any,
+    device: str | None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """What full and its kin share; errors get the name of the one that was called."""
+    fill_value = reading.number("fill_value", fill_value)
+    dtype = dtypes.result_type(fill_value) if dtype is None else dtypes.dtype_of(dtype)
+    if fill_value not in (0, 1):
+        reading.read(np.asarray(fill_value), dtype)
+    array = device_backend(device or "cpu").full(reading.shape(shape), fill_value, dtype=dtype)
     return Tensor(array).requires_grad_(requires_grad)
 
 
+@named
 def zeros(
     shape: int | Sequence[int],
     *,
@@ -113,11 +160,17 @@ def zeros(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """0 everywhere."""
+    """0 everywhere.
+
+    >>> minidl.zeros((2, 3))
+    Tensor([[0., 0., 0.],
+            [0., 0., 0.]], shape=(2, 3), float32)
+    """
     dtype = dtypes.default_float if dtype is None else dtype
-    return full(shape, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return _full(shape, 0, dtype, device, requires_grad)
 
 
+@named
 def ones(
     shape: int | Sequence[int],
     *,
@@ -125,11 +178,16 @@ def ones(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """1 everywhere."""
+    """1 everywhere.
+
+    >>> minidl.ones(3, dtype="int64")
+    Tensor([1, 1, 1], int64)
+    """
     dtype = dtypes.default_float if dtype is None else dtype
-    return full(shape, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+    return _full(shape, 1, dtype, device, requires_grad)
 
 
+@named
 def empty(
     shape: int | Sequence[int],
     *,
@@ -137,10 +195,16 @@ def empty(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Zeros: no tensor shows memory that nobody wrote."""
-    return zeros(shape, dtype=dtype, device=device, requires_grad=requires_grad)
+    """Zeros: no tensor shows memory that nobody wrote.
+
+    >>> minidl.empty(2)
+    Tensor([0., 0.], float32)
+    """
+    dtype = dtypes.default_float if dtype is None else dtype
+    return _full(shape, 0, dtype, device, requires_grad)
 
 
+@named
 def full_like(
     x: Tensor,
     /,
@@ -150,12 +214,23 @@ def full_like(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`fill_value` everywhere, in the shape, dtype and device of x."""
+    """`fill_value` everywhere, in the shape, dtype and device of x.
+
+    >>> minidl.full_like(minidl.tensor([1.5, 2.5]), 7)
+    Tensor([7., 7.], float32)
+    """
+    return _full_like(x, fill_value, dtype, device, requires_grad)
+
+
+def _full_like(
+    x: Any, fill_value: Any, dtype: Any, device: str | None, requires_grad: bool
+) -> Tensor:
+    x = _asarray(x)
     dtype = x.dtype if dtype is None else dtype
-    device = asarray(x).device if device is None else device
-    return full(x.shape, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
+    return _full(x.shape, fill_value, dtype, device or x.device, requires_grad)
 
 
+@named
 def zeros_like(
     x: Tensor,
     /,
@@ -164,10 +239,33 @@ def zeros_like(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """0 everywhere, in the shape, dtype and device of x."""
-    return full_like(x, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    """0 everywhere, in the shape, dtype and device of x.
+
+    >>> minidl.zeros_like(minidl.tensor([[1, 2], [3, 4]]))
+    Tensor([[0, 0],
+            [0, 0]], shape=(2, 2), int64)
+    """
+    return _full_like(x, 0, dtype, device, requires_grad)
 
 
+@named
+def empty_like(
+    x: Tensor,
+    /,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Zeros in the shape, dtype and device of x: no tensor shows memory that nobody wrote.
+
+    >>> minidl.empty_like(minidl.tensor([1, 2]))
+    Tensor([0, 0], int64)
+    """
+    return _full_like(x, 0, dtype, device, requires_grad)
+
+
+@named
 def ones_like(
     x: Tensor,
     /,
@@ -176,10 +274,15 @@ def ones_like(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """1 everywhere, in the shape, dtype and device of x."""
-    return full_like(x, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+    """1 everywhere, in the shape, dtype and device of x.
+
+    >>> minidl.ones_like(minidl.tensor([1.5, 2.5]), dtype="bool")
+    Tensor([ True,  True], bool)
+    """
+    return _full_like(x, 1, dtype, device, requires_grad)
 
 
+@named
 def arange(
     start: float,
     /,
@@ -190,16 +293,28 @@ def arange(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """start, start + step, … below stop; from 0 if only one is given."""
+    """start, start + step, … below stop; from 0 if only one is given.
+
+    The dtype is int64 for whole numbers, else float32.  Raises ArgumentError for a step of 0.
+
+    >>> minidl.arange(5)
+    Tensor([0, 1, 2, 3, 4], int64)
+    >>> minidl.arange(1, 0, -0.25)
+    Tensor([1.  , 0.75, 0.5 , 0.25], float32)
+    """
     if stop is None:
         start, stop = 0, start
-    if step == 0:
-        raise ArgumentError("arange: step must not be 0")
+    start, stop, step = map(reading.number, ("start", "stop", "step"), (start, stop, step))
+    if not step or not all(map(math.isfinite, (start, stop, step))):
+        raise ArgumentError(
+            f"needs finite numbers and a step that is not 0; got {start, stop, step}"
+        )
     dtype = dtypes.result_type(start, stop, step) if dtype is None else dtypes.dtype_of(dtype)
     array = device_backend(device or "cpu").arange(start, stop, step, dtype=dtype)
     return Tensor(array).requires_grad_(requires_grad)
 
 
+@named
 def linspace(
     start: float,
     stop: float,
@@ -211,12 +326,24 @@ def linspace(
     endpoint: bool = True,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`num` numbers at equal distances from start to stop."""
-    values = np.linspace(start, stop, num, endpoint=endpoint)
-    dtype = dtypes.default_float if dtype is None else dtype
-    return asarray(values, dtype=dtype, device=device, requires_grad=requires_grad)
+    """`num` numbers at equal distances from start to stop.
+
+    endpoint    False: stop is not one of them, but would be the next
+
+    >>> minidl.linspace(0, 1, 5)
+    Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], float32)
+    >>> minidl.linspace(0, 1, 4, endpoint=False)
+    Tensor([0.  , 0.25, 0.5 , 0.75], float32)
+    """
+    check_flags(endpoint=endpoint)
+    start, stop = reading.number("start", start), reading.number("stop", stop)
+    values = np.linspace(start, stop, *reading.shape(num), endpoint=endpoint)
+    if dtype is None:
+        dtype = dtypes.result_type(dtypes.default_float, start, stop)
+    return _asarray(values, dtype, device, None, requires_grad)
 
 
+@named
 def eye(
     n_rows: int,
     n_cols: int | None = None,
@@ -227,14 +354,12 @@ def eye(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """1 on the k-th diagonal, 0 elsewhere."""
+    """1 on the k-th diagonal, 0 elsewhere; above the main diagonal, k is positive.
+
+    >>> minidl.eye(2, 3, k=1)
+    Tensor([[0., 1., 0.],
+            [0., 0., 1.]], shape=(2, 3), float32)
+    """
     dtype = dtypes.default_float if dtype is None else dtype
-    values = np.eye(n_rows, n_cols, k)
-    return asarray(values, dtype=dtype, device=device, requires_grad=requires_grad)
-
-
-def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    shape = tuple(shape) if isinstance(shape, Sequence) else (shape,)
-    if not all(isinstance(n, int | np.integer) and n >= 0 for n in shape):
-        raise ShapeError(f"a shape is made of whole numbers from 0 on; got {shape}")
-    return shape
+    values = np.eye(*reading.shape(n_rows), None if n_cols is None else reading.shape(n_cols)[0], k)
+    return _asarray(values, dtype, device, None, requires_grad)

@@ -11,7 +11,7 @@ reverse mode automatic differentiation; M. Seeger et al. 2017, arXiv:1710.08717.
 """
 
 from minidl.autograd.primitive import primitive
-from minidl.errors import ArgumentError, GradientError
+from minidl.errors import ArgumentError, GradientError, check_flags
 from minidl.ops.matrix import FLOAT, check_matrix, check_square, on_diagonal
 
 __all__ = ["cholesky", "eigh", "eigvalsh", "qr", "svd", "svdvals"]
@@ -24,8 +24,14 @@ def cholesky(xp, x, /, *, upper=False):
     Φ takes the lower triangle, of its diagonal the half.  x is symmetric and positive definite:
     one triangle of it is read, and dx is symmetric.  `upper` gives U = Lᵀ.  I. Murray 2016,
     arXiv:1602.07527.
+
+    >>> x = minidl.tensor([[4.0, 2.0], [2.0, 5.0]])
+    >>> minidl.linalg.cholesky(x)
+    Tensor([[2., 0.],
+            [1., 2.]], shape=(2, 2), float32)
     """
     check_square(x)
+    check_flags(upper=upper)
     factor = xp.cholesky(x, upper=upper)
 
     def dx(dfactor):
@@ -71,7 +77,11 @@ def eigh(xp, x, /):
 
 @primitive(FLOAT)
 def eigvalsh(xp, x, /):
-    """The eigenvalues of a symmetric x, ascending;   dx = V·diag dw·Vᵀ."""
+    """The eigenvalues of a symmetric x, ascending;   dx = V·diag dw·Vᵀ.
+
+    >>> minidl.linalg.eigvalsh(minidl.tensor([[0.0, 1.0], [1.0, 0.0]])).round()
+    Tensor([-1.,  1.], float32)
+    """
     check_square(x)
 
     def dx(dw):
@@ -129,6 +139,7 @@ def svd(xp, x, /, *, full_matrices=True):
     value decomposition.
     """
     check_matrix(x)
+    check_flags(full_matrices=full_matrices)
     u, s, vt = xp.svd(x, full_matrices=full_matrices)
     k = min(x.shape[-2:])
 
@@ -155,7 +166,11 @@ def _svd_pullback(xp, u, s, vt, du, ds, dvt):
 
 @primitive(FLOAT)
 def svdvals(xp, x, /):
-    """The singular values, descending;   dx = U·diag ds·Vᵀ."""
+    """The singular values, descending;   dx = U·diag ds·Vᵀ.
+
+    >>> minidl.linalg.svdvals(minidl.tensor([[3.0, 0.0, 0.0], [0.0, -4.0, 0.0]]))
+    Tensor([4., 3.], float32)
+    """
     check_matrix(x)
 
     def dx(ds):

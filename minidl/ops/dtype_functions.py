@@ -28,6 +28,9 @@ class FloatInfo:
     max, min            the largest and the smallest number
     smallest_normal     the smallest positive number that has all its digits
     dtype               the dtype of the numbers, real
+
+    >>> minidl.finfo("float16").max
+    65504.0
     """
 
     bits: int
@@ -40,7 +43,11 @@ class FloatInfo:
 
 @dataclass(frozen=True)
 class IntegerInfo:
-    """What iinfo gives: the bits of an element, the largest and smallest number, and the dtype."""
+    """What iinfo gives: the bits of an element, the largest and smallest number, and the dtype.
+
+    >>> minidl.iinfo("uint8").max
+    255
+    """
 
     bits: int
     max: int
@@ -49,7 +56,13 @@ class IntegerInfo:
 
 
 def finfo(type: Any, /) -> FloatInfo:
-    """The limits of a float or complex dtype, or of that of an array."""
+    """The limits of a float or complex dtype, or of that of an array; else DTypeError.
+
+    >>> 1 + minidl.finfo("float64").eps > 1
+    True
+    >>> minidl.finfo(minidl.ones(3)).bits
+    32
+    """
     dtype = dtype_of(getattr(type, "dtype", type), "finfo")
     if dtype.kind not in "fc":
         raise DTypeError(f"finfo: needs a float or complex dtype; got {dtype}")
@@ -59,7 +72,11 @@ def finfo(type: Any, /) -> FloatInfo:
 
 
 def iinfo(type: Any, /) -> IntegerInfo:
-    """The limits of an integer dtype, or of that of an array."""
+    """The limits of an integer dtype, or of that of an array; else DTypeError.
+
+    >>> minidl.iinfo("int8").min, minidl.iinfo("int8").max
+    (-128, 127)
+    """
     dtype = dtype_of(getattr(type, "dtype", type), "iinfo")
     if dtype.kind not in "iu":
         raise DTypeError(f"iinfo: needs an integer dtype; got {dtype}")
@@ -72,6 +89,11 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
     "bool", "signed integer", "unsigned integer", "integral" (either), "real floating",
     "complex floating", "numeric" (all but bool).
+
+    >>> minidl.isdtype(minidl.uint8, "integral")
+    True
+    >>> minidl.isdtype(minidl.float32, ("bool", minidl.float64))
+    False
     """
     if isinstance(kind, tuple):
         return any(isdtype(dtype, one) for one in kind)
@@ -84,7 +106,11 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 
 def can_cast(from_: Any, to: Any, /) -> bool:
-    """Whether an operation on a dtype, or on that of an array, and on `to` computes in `to`."""
+    """Whether an operation on a dtype, or on that of an array, and on `to` computes in `to`.
+
+    >>> minidl.can_cast("int64", "float32"), minidl.can_cast("float32", "int64")
+    (True, False)
+    """
     start, target = dtype_of(getattr(from_, "dtype", from_), "can_cast"), dtype_of(to, "can_cast")
     try:
         return promote(start, target) == target

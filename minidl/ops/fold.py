@@ -24,6 +24,14 @@ def unfold(xp, x, /, kernel_size, dilation=1, padding=0, stride=1):
     """y[n, (c, a, b), (i, j)] = x[n, c, s·i + d·a − p, s·j + d·b − p]: a column for each window.
 
     x: (N, C, H, W) or (C, H, W), y: (N, C·KH·KW, windows).
+    Raises ShapeError where a window does not fit into the padded picture.
+
+    >>> x = minidl.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]])
+    >>> minidl.unfold(x, 2)
+    Tensor([[1., 2.],
+            [2., 3.],
+            [4., 5.],
+            [5., 6.]], shape=(4, 2), float32)
     """
     if x.ndim not in (3, 4):
         raise ShapeError(f"unfold: needs x of shape (N, C, H, W) or (C, H, W); got {x.shape}")
@@ -46,7 +54,12 @@ def fold(xp, x, /, output_size, kernel_size, dilation=1, padding=0, stride=1):
     """The pictures whose windows are the columns of x, added where windows overlap.
 
     x: (N, C·KH·KW, windows) or (C·KH·KW, windows), y: (N, C, *output_size).
-    It is the gradient of unfold.
+    It is the gradient of unfold.  Raises ShapeError where x has not the columns of such windows.
+
+    >>> x = minidl.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]])
+    >>> minidl.fold(minidl.unfold(x, 2), (2, 3), 2)
+    Tensor([[[ 1.,  4.,  3.],
+             [ 4., 10.,  6.]]], shape=(1, 2, 3), float32)
     """
     height, width = pair("fold", "output_size", output_size, 1)
     window, stride, dilation, padding, output = _geometry(
@@ -58,6 +71,7 @@ def fold(xp, x, /, output_size, kernel_size, dilation=1, padding=0, stride=1):
             f"fold: needs x of shape (N, C·{places}, {math.prod(output)}) or without N, for "
             f"windows of {window} on pictures of {(height, width)}; got {x.shape}"
         )
+    x = xp.astype(x, "int64") if x.dtype.kind in "biu" else x  # sums of small ones would overflow
     shape = (*x.shape[:-2], x.shape[-2] // places)
     x = xp.reshape(x, (*shape, places, *output))
     shape = (*shape, height + 2 * top, width + 2 * left)

@@ -6,8 +6,9 @@ x[index] and scatter_at, take_along_axis and scatter_add.
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
-from minidl.dtypes import ANY, NUMBER
-from minidl.errors import ShapeError
+from minidl.dtypes import ANY, NUMBER, int64
+from minidl.errors import DTypeError, check_flags, describe
+from minidl.ops.axes import one_axis
 
 
 def _plain(index):
@@ -17,34 +18,53 @@ def _plain(index):
     return index.data if isinstance(index, Tensor) else index
 
 
-def getitem(x, index, /):
+def item_of(x, index, /):
     """x[index]: integers, slices, None and …, integer tensors, or one bool tensor."""
     return _getitem(x, index=_plain(index))
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def _getitem(xp, x, /, *, index):
     return x[index], lambda dy: xp.scatter_at(dy, index, x.shape)
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def scatter_at(xp, values, /, index, shape):
-    """Zeros of `shape` with values added at [index];   dvalues = dy[index]."""
+    """Zeros of `shape` with values added at [index];   dvalues = dy[index].
+
+    A place that is named twice gets both.
+
+    >>> minidl.scatter_at(minidl.tensor([1.0, 2.0, 3.0]), [0, 2, 2], (4,))
+    Tensor([1., 0., 5., 0.], float32)
+    """
     return xp.scatter_at(values, index, shape), lambda dy: dy[index]
 
 
-@primitive(ANY)
+@primitive(ANY, of_complex=True)
 def put_at(xp, x, values, /, index):
-    """A copy of x with x[index] = values;   dx = dy but 0 at index,   dvalues = dy[index]."""
+    """A copy of x with x[index] = values;   dx = dy but 0 at index,   dvalues = dy[index].
+
+    >>> x = minidl.zeros(3)
+    >>> minidl.put_at(x, 7.0, 1), x
+    (Tensor([0., 7., 0.], float32), Tensor([0., 0., 0.], float32))
+    """
+    if values is None:
+        raise DTypeError("needs values to write; got None")
     return xp.put_at(x, values, index), (
         lambda dy: xp.put_at(dy, 0, index),
         lambda dy: dy[index],
     )
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def take_along_axis(xp, x, indices, /, *, axis=-1):
-    """y[…, i, …] = x[…, indices[…, i, …], …], with i on the axis;   dx = dy, added up there."""
+    """y[…, i, …] = x[…, indices[…, i, …], …], with i on the axis;   dx = dy, added up there.
+
+    >>> x = minidl.tensor([[3, 1, 2], [4, 6, 5]])
+    >>> minidl.take_along_axis(x, minidl.argsort(x, axis=1), axis=1)
+    Tensor([[1, 2, 3],
+            [4, 5, 6]], shape=(2, 3), int64)
+    """
 
     def dx(dy):
         return xp.scatter_add(xp.zeros_like(x), indices, dy, axis=axis)
@@ -52,27 +72,51 @@ def take_along_axis(xp, x, indices, /, *, axis=-1):
     return xp.take_along_axis(x, indices, axis=axis), (dx, None)
 
 
-@primitive(ANY, apart=(1,))
+@primitive(ANY, apart=(1,), of_complex=True)
 def scatter_add(xp, x, indices, values, /, *, axis=-1):
-    """A copy of x, with values added where indices point;   dx = dy,   dvalues = dy taken there."""
+    """A copy of x, with values added where indices point;   dx = dy,   dvalues = dy taken there.
+
+    >>> ids = minidl.tensor([0, 2, 2])
+    >>> minidl.scatter_add(minidl.zeros(4), ids, minidl.tensor([1.0, 2.0, 3.0]), axis=0)
+    Tensor([1., 0., 5., 0.], float32)
+    """
     pullbacks = lambda dy: dy, None, lambda dy: xp.take_along_axis(dy, indices, axis=axis)
     return xp.scatter_add(x, indices, values, axis=axis), pullbacks
 
 
 @composite
 def take(xp, x, indices, /, *, axis=None):
-    """The slices of x at these indices of the axis, which may be left out if x has only one."""
-    if axis is None and x.ndim != 1:
-        raise ShapeError(f"take: x has shape {x.shape}; say which axis")
-    return x[(slice(None),) * ((axis or 0) % x.ndim) + (indices,)]
+    """The slices of x at these indices of the axis, which may be left out if x has only one.
+
+    indices    integers, of any shape, which stands in the place of the axis
+    raises     BoundsError for an index outside the axis, AxisError for an axis that is not there
+
+    >>> x = minidl.tensor([[1, 2, 3], [4, 5, 6]])
+    >>> minidl.take(x, minidl.tensor([2, 0]), axis=1)
+    Tensor([[3, 1],
+            [6, 4]], shape=(2, 2), int64)
+    """
+    axis = one_axis(x, axis)
+    if getattr(indices, "dtype", int64).kind not in "iu" or indices is None:
+        raise DTypeError(f"indices are integers; got {describe(indices)}")
+    return x[(slice(None),) * axis + (indices,)]
 
 
 @composite
 def embedding(xp, weight, ids, /, *, sparse=False):
     """Row ids[…] of the table for each id;   dweight: each row gets its dy, added up.
 
+    weight    (n, d), and the result has shape (*ids.shape, d)
     sparse    let the gradient be a RowGradient, which holds the used rows only
+    raises    BoundsError for an id outside 0 … n − 1
+
+    >>> table = minidl.tensor([[0.0, 0.0], [1.0, 1.5], [2.0, 2.5]])
+    >>> minidl.embedding(table, minidl.tensor([2, 1, 2]))
+    Tensor([[2. , 2.5],
+            [1. , 1.5],
+            [2. , 2.5]], shape=(3, 2), float32)
     """
+    check_flags(sparse=sparse)
     return xp.take(weight, xp.check_indices(ids, weight.shape[0]), axis=0)
 
 
@@ -84,7 +128,15 @@ def check_indices(xp, indices, /, size):
 
 @primitive(NUMBER)
 def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
-    """The indices that sort x along the axis; equals keep their order."""
+    """The indices that sort x along the axis; equals keep their order.
+
+    >>> minidl.argsort(minidl.tensor([0.3, 0.1, 0.2]))
+    Tensor([1, 2, 0], int64)
+    >>> minidl.argsort(minidl.tensor([1, 2, 1, 2]), descending=True)
+    Tensor([1, 3, 0, 2], int64)
+    """
+    check_flags(descending=descending, stable=stable)
+    axis = one_axis(x, axis)
     if not descending:
         return xp.argsort(x, axis=axis), None
     backwards = xp.flip(xp.argsort(xp.flip(x, axis=axis), axis=axis), axis=axis)
@@ -93,6 +145,12 @@ def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
 
 @composite
 def sort(xp, x, /, *, axis=-1, descending=False, stable=True):
-    """x in order along the axis;   dx = dy, each where its element came from."""
-    order = xp.argsort(x, axis=axis, descending=descending)
+    """x in order along the axis;   dx = dy, each where its element came from.
+
+    >>> x = minidl.tensor([0.3, 0.1, 0.2], requires_grad=True)
+    >>> minidl.sort(x)[0].backward()
+    >>> x.grad
+    Tensor([0., 1., 0.], float32)
+    """
+    order = xp.argsort(x, axis=axis, descending=descending, stable=stable)
     return xp.take_along_axis(x, order, axis=axis)

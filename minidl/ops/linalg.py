@@ -7,12 +7,17 @@ from minidl.dtypes import NUMBER
 from minidl.errors import ShapeError
 
 
-@primitive(NUMBER)
+@primitive(NUMBER, of_complex=True)
 def matmul(xp, x1, x2, /):
     """z = x₁·x₂ over the last two axes;   dx₁ = dz·x₂ᵀ,   dx₂ = x₁ᵀ·dz.
 
     (…, m, k) times (…, k, n) is (…, m, n), with broadcasting of the axes before.  A vector on the
     left is a row, one on the right a column, and their axis is missing in the result.
+
+    >>> minidl.matmul(minidl.tensor([[1, 2], [3, 4]]), minidl.tensor([10, 1]))
+    Tensor([12, 34], int64)
+    >>> minidl.matmul(minidl.ones((5, 1, 2, 3)), minidl.ones((7, 3, 4))).shape
+    (5, 7, 2, 4)
     """
     if not x1.ndim or not x2.ndim:
         raise ShapeError(f"needs vectors or matrices; got shapes {x1.shape} and {x2.shape}")
@@ -36,11 +41,16 @@ def matmul(xp, x1, x2, /):
     return x1 @ x2, (dx1, dx2)
 
 
-@primitive(NUMBER)
+@primitive(NUMBER, of_complex=True)
 def linear(xp, x, weight, bias=None, /):
     """y = x·Wᵀ + b over the last axis;   dx = dy·W,   dW = dyᵀ·x,   db = Σ dy.
 
     x: (…, in), weight: (out, in), bias: (out,), y: (…, out).
+
+    >>> x, weight, bias = minidl.ones((2, 3)), minidl.ones((4, 3)), minidl.arange(4.0)
+    >>> minidl.linear(x, weight, bias)
+    Tensor([[3., 4., 5., 6.],
+            [3., 4., 5., 6.]], shape=(2, 4), float32)
     """
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
@@ -59,5 +69,9 @@ def linear(xp, x, weight, bias=None, /):
 
 @composite
 def linear_relu(xp, x, weight, bias=None, /):
-    """max(linear(x, weight, bias), 0): a backend may do both in one pass."""
+    """max(linear(x, weight, bias), 0): a backend may do both in one pass.
+
+    >>> minidl.linear_relu(minidl.ones((1, 2)), minidl.tensor([[1.0, 1.0], [-1.0, -1.0]]))
+    Tensor([[2., 0.]], shape=(1, 2), float32)
+    """
     return xp.relu(xp.linear(x, weight, bias))

@@ -1,7 +1,8 @@
 """How wrong a prediction is, as one number."""
 
 from minidl.autograd.primitive import composite
-from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.backends.window import is_number
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops import loss_parts as parts
 
 
@@ -27,13 +28,31 @@ def cross_entropy(
     label_smoothing    the share ε of the target that goes to all classes alike, so that the loss
                        is −(1 − ε)·w·log p[target] − ε/C·Σ w·log p.  Szegedy et al. 2016
 
-    Raises BoundsError for a class number outside 0 … C − 1.
+    The gradient of a loss is softmax(logits) less the target.  Whether probabilities are some, and
+    add up to 1, is not asked.  Of no samples the mean is NaN.
+
+    Raises BoundsError for a class number outside 0 … C − 1, ShapeError for a target of any other
+    shape, DTypeError for class numbers that are not integers or probabilities that are.
+
+    >>> logits = minidl.tensor([0.0, 0.0, 0.0, 0.0], requires_grad=True)
+    >>> minidl.cross_entropy(logits, minidl.tensor(2)).backward()
+    >>> logits.grad
+    Tensor([ 0.25,  0.25, -0.75,  0.25], float32)
+    >>> minidl.cross_entropy(logits, minidl.tensor(4))
+    Traceback (most recent call last):
+        ...
+    minidl.errors.BoundsError: cross_entropy: index 4 is outside 0 … 3: the target must be ...
     """
     axis = _class_axis("logits", logits, target)
-    if not 0 <= label_smoothing <= 1:
-        raise ArgumentError(f"label_smoothing is a number from 0 to 1; got {label_smoothing!r}")
+    parts.check_number("label_smoothing", label_smoothing, "a number from 0 to 1", _is_share)
+    _check_ignored(ignore_index)
+    if target.shape == logits.shape and target.dtype.kind != "f":
+        raise DTypeError(
+            "targets of the shape of the logits are probabilities, floating-point numbers; got "
+            f"{describe(target)}: astype it"
+        )
     log_p = xp.log_softmax(logits, axis=axis)
-    if target.shape != logits.shape or target.dtype.kind != "f":
+    if target.shape != logits.shape:
         return _of_classes(xp, log_p, target, weight, ignore_index, reduction, label_smoothing)
     if ignore_index >= 0:
         raise ArgumentError(f"ignore_index={ignore_index} needs class numbers; got probabilities")
@@ -48,9 +67,15 @@ def cross_entropy(
 def nll_loss(xp, log_p, target, /, weight=None, *, ignore_index=-100, reduction="mean"):
     """−log p[target], of logarithms of probabilities: (C,), (N, C) or (N, C, …).
 
-    target, weight and ignore_index are those of cross_entropy, with class numbers only.
+    target, weight, ignore_index and errors are those of cross_entropy, with class numbers only.
+
+    >>> log_p = minidl.tensor([[-0.5, -1.0], [-2.0, -0.25]])
+    >>> minidl.nll_loss(log_p, minidl.tensor([0, 1]), reduction="none")
+    Tensor([0.5 , 0.25], float32)
     """
+    parts.check_floats(log_p=log_p)
     _class_axis("log_p", log_p, target)
+    _check_ignored(ignore_index)
     return _of_classes(xp, log_p, target, weight, ignore_index, reduction)
 
 
@@ -59,6 +84,14 @@ def mse_loss(xp, prediction, target, /, *, reduction="mean", weight=None):
     """(prediction − target)², the squared error.
 
     weight    of the same shape: factors of the errors, whose mean is divided by the sum of them
+
+    Raises ShapeError unless prediction and target have one shape.
+
+    >>> prediction = minidl.tensor([1.0, 2.0], requires_grad=True)
+    >>> loss = minidl.mse_loss(prediction, minidl.tensor([1.0, 5.0]))
+    >>> loss.backward()
+    >>> loss, prediction.grad
+    (Tensor(4.5, float32, from mean), Tensor([ 0., -3.], float32))
     """
     parts.check_same_shape(prediction, target)
     losses = xp.square(prediction - target)
@@ -96,9 +129,21 @@ def _of_classes(xp, log_p, target, weight, ignore_index, reduction, smoothing=0)
 def _class_axis(name, scores, target):
     """The axis of the classes."""
     parts.check_tensors(scores, target)
-    if not scores.ndim:
-        raise ShapeError(f"needs {name} of shape (C,), (N, C) or (N, C, …); got ()")
-    return min(1, scores.ndim - 1)
+    axis = min(1, scores.ndim - 1)
+    if not scores.ndim or not scores.shape[axis]:
+        raise ShapeError(
+            f"needs {name} of shape (C,), (N, C) or (N, C, …), C above 0; got {scores.shape}"
+        )
+    return axis
+
+
+def _is_share(x):
+    return 0 <= x <= 1
+
+
+def _check_ignored(ignore_index):
+    if not is_number(ignore_index):
+        raise ArgumentError(f"ignore_index is an integer; got {ignore_index!r:.60}")
 
 
 def _along(xp, weight, scores, axis):

@@ -12,8 +12,16 @@ import numpy as np
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
+from minidl.backends.window import is_number
 from minidl.dtypes import REAL
-from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError, describe
+from minidl.errors import (
+    ArgumentError,
+    BoundsError,
+    DTypeError,
+    ShapeError,
+    check_flags,
+    describe,
+)
 from minidl.ops import loss_parts as parts
 from minidl.ops.creation import asarray
 
@@ -42,8 +50,19 @@ def ctc_loss(
 
     The gradient is that of log_probs as they are.  PyTorch's is different before log_softmax,
     and the same behind it.  Graves et al. 2006
+
+    Raises BoundsError for a label that is the blank or no class, ArgumentError for lengths that
+    are longer than the input.
+
+    >>> log_p = minidl.log(minidl.tensor([[0.5, 0.5], [0.5, 0.5]]))
+    >>> loss = minidl.ctc_loss(log_p, minidl.tensor([1]), 2, 1)
+    >>> round(minidl.exp(-loss).item(), 4)
+    0.75
+    >>> minidl.ctc_loss(log_p, minidl.tensor([1, 1]), 2, 2)
+    Tensor(inf, float32)
     """
     _check_probabilities(log_probs, targets, blank)
+    check_flags(zero_infinity=zero_infinity)
     times, classes = log_probs.shape[0], log_probs.shape[-1]
     batched = log_probs if log_probs.ndim == 3 else xp.expand_dims(log_probs, axis=1)
     n = batched.shape[1]
@@ -123,15 +142,16 @@ def _finite(xp, x):
 
 def _check_probabilities(log_probs, targets, blank):
     """Raise unless these are (T, N, C) or (T, C), and the blank one of the C."""
-    parts.check_tensors(log_probs, targets)
+    parts.check_floats(log_probs=log_probs)
+    parts.check_tensors(targets)
     if log_probs.ndim not in (2, 3) or not log_probs.shape[0]:
         raise ShapeError(
             f"needs log_probs of shape (T, N, C) or (T, C), T above 0; got {log_probs.shape}"
         )
     if targets.dtype.kind not in "iu":
         raise DTypeError(f"targets are class numbers, integers; got {targets.dtype}")
-    if not 0 <= blank < log_probs.shape[-1]:
-        raise BoundsError(f"blank {blank} is outside 0 … {log_probs.shape[-1] - 1}")
+    if not is_number(blank) or not 0 <= blank < log_probs.shape[-1]:
+        raise BoundsError(f"blank {blank!r:.60} is outside 0 … {log_probs.shape[-1] - 1}")
 
 
 def _lengths(name, given, n, most=None):

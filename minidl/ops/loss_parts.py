@@ -1,6 +1,17 @@
 """What losses share: how they are reduced, and what they ask of their arguments."""
 
-from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError, describe
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+from minidl.errors import (
+    ArgumentError,
+    BoundsError,
+    DTypeError,
+    MinidlError,
+    ShapeError,
+    describe,
+)
 
 
 def reduced(xp, losses, reduction, total=None):
@@ -15,8 +26,13 @@ def reduced(xp, losses, reduction, total=None):
 
 
 def check_same_shape(prediction, target):
-    """Raise unless both are tensors of one shape."""
+    """Raise unless both are tensors of one shape, and one of them of a float dtype."""
     check_tensors(prediction, target)
+    if "f" not in (prediction.dtype.kind, target.dtype.kind):
+        raise DTypeError(
+            f"needs floating-point numbers; got {prediction.dtype} and {target.dtype}: astype one "
+            "of them"
+        )
     if prediction.shape != target.shape:
         raise ShapeError(
             f"prediction {prediction.shape} and target {target.shape} must have the same shape; "
@@ -25,15 +41,46 @@ def check_same_shape(prediction, target):
 
 
 def check_tensors(*inputs):
-    """Raise if one is a number."""
+    """Raise if one is a number, or has complex ones."""
     for x in inputs:
         if not hasattr(x, "shape"):
             raise DTypeError(f"needs tensors; got {describe(x)}")
+        if x.dtype.kind == "c":
+            raise DTypeError(f"needs real numbers; got {describe(x)}")
+
+
+def check_floats(**inputs: Any) -> None:
+    """Raise unless all are tensors of a float dtype: of integers, differences would overflow."""
+    check_tensors(*inputs.values())
+    for name, x in inputs.items():
+        if x.dtype.kind != "f":
+            raise DTypeError(f"{name} has floating-point numbers; got {x.dtype}: astype it")
+
+
+def check_signs(xp, target):
+    """Raise unless every target is 1 or −1, since labels 0 and 1 would teach something else."""
+    if not bool(xp.all(xp.abs(target * 1.0) == 1)):
+        given = target.numpy()
+        raise ArgumentError(
+            f"targets are 1 or −1; got {given[abs(given * 1.0) != 1].flat[0]}: 2·target − 1 makes "
+            "them of labels 0 and 1"
+        )
+
+
+def check_number(
+    name: str,
+    value: Any,
+    needs: str = "a number",
+    fits: Callable[[Any], bool] = lambda value: value == value,
+) -> None:
+    """Raise ArgumentError for a setting that is no number, or not one that fits; NaN never does."""
+    if not isinstance(value, Real) or not fits(value):
+        raise ArgumentError(f"{name} is {needs}; got {value!r:.60}")
 
 
 def broadcasting(xp, weight, like, name="weight"):
     """A weight in the dtype of the losses, which may be stretched to their shape."""
-    weight = xp.asarray(weight, dtype=like.dtype)
+    weight = _factors(xp, name, weight, like)
     given, shape = weight.shape, like.shape
     pairs = zip(reversed(given), reversed(shape), strict=False)
     if len(given) > len(shape) or any(n not in (1, needed) for n, needed in pairs):
@@ -43,7 +90,7 @@ def broadcasting(xp, weight, like, name="weight"):
 
 def of_same_shape(xp, weight, like):
     """A weight of each element, in the dtype of the losses."""
-    weight = xp.asarray(weight, dtype=like.dtype)
+    weight = _factors(xp, "weight", weight, like)
     if weight.shape != like.shape:
         raise ShapeError(
             f"weight must have the shape of the prediction, {like.shape}; got {weight.shape}"
@@ -53,13 +100,23 @@ def of_same_shape(xp, weight, like):
 
 def of_classes(xp, weight, scores, axis):
     """The weights of the classes, (C,), in the dtype of the scores."""
-    weight, needs = xp.asarray(weight, dtype=scores.dtype), (scores.shape[axis],)
+    weight, needs = _factors(xp, "weight", weight, scores), (scores.shape[axis],)
     if weight.shape != needs:
         raise ShapeError(
             f"weight has one number for each of the {needs[0]} classes, shape {needs}; got "
             f"{weight.shape}"
         )
     return weight
+
+
+def _factors(xp, name, given, like):
+    """What is given, as a tensor in the dtype of the losses."""
+    try:
+        return xp.asarray(given, dtype=like.dtype)
+    except MinidlError as error:
+        raise type(error)(
+            f"{name} has numbers that {like.dtype} holds; got {describe(given)}"
+        ) from error
 
 
 def checked_classes(xp, target, classes):

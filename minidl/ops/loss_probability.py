@@ -7,7 +7,7 @@ reduction="none", the losses themselves.
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, check_flags
 from minidl.ops import loss_parts as parts
 
 
@@ -16,8 +16,12 @@ def binary_cross_entropy(xp, p, target, /, weight=None, *, reduction="mean"):
     """−target·log p − (1 − target)·log(1 − p), with logarithms of no less than −100.
 
     p         probabilities of being 1; ArgumentError if one is not from 0 to 1
-    target    of the same shape: 0 or 1, or probabilities
+    target    of the same shape: 0 or 1, or probabilities, which is not asked
     weight    factors that broadcast to that shape; the mean is divided by the number of losses
+
+    >>> p = minidl.tensor([1.0, 0.0])
+    >>> minidl.binary_cross_entropy(p, minidl.tensor([1, 1]), reduction="none")
+    Tensor([  0., 100.], float32)
     """
     parts.check_same_shape(p, target)
     if p.size and not (float(xp.min(p)) >= 0 and float(xp.max(p)) <= 1):
@@ -53,9 +57,16 @@ def binary_cross_entropy_with_logits(
     """−pos_weight·target·log p − (1 − target)·log(1 − p), p = sigmoid(logits).
 
     It is computed from log(1 + exp ∓logits), which nothing overflows and which loses nothing.
+    The target has the shape of the logits, ShapeError otherwise: 0 or 1, or probabilities, which
+    is not asked.  The gradient of a loss is p − target.
 
     weight        factors that broadcast to the logits; the mean is divided by the number of losses
     pos_weight    factors of the target's part, likewise: above 1 for more recall
+
+    >>> logits, labels = minidl.tensor([0.0, 1000.0], requires_grad=True), minidl.tensor([1, 0])
+    >>> minidl.binary_cross_entropy_with_logits(logits, labels, reduction="sum").backward()
+    >>> logits.grad
+    Tensor([-0.5,  1. ], float32)
     """
     parts.check_same_shape(logits, target)
     no, yes = xp.softplus(logits, 1.0, math.inf), xp.softplus(-logits, 1.0, math.inf)
@@ -75,8 +86,15 @@ def kl_div(xp, log_p, target, /, *, reduction="mean", log_target=False):
     target        the true probabilities, of the same shape, or with log_target their logarithms
     reduction     "batchmean" is the sum divided by the length of the first axis: the divergence
                   of each distribution, on average.  "mean" divides by the number of elements
+
+    >>> p, q = minidl.tensor([[0.5, 0.5]]), minidl.tensor([[0.25, 0.75]])
+    >>> round(minidl.kl_div(minidl.log(q), p, reduction="batchmean").item(), 4)
+    0.1438
+    >>> minidl.kl_div(minidl.log(p), p)
+    Tensor(0., float32)
     """
     parts.check_same_shape(log_p, target)
+    check_flags(log_target=log_target)
     if log_target:
         losses = xp.exp(target) * (target - log_p)
     else:

@@ -7,7 +7,7 @@ reduction="none", the losses themselves.
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, ShapeError, check_flags
 from minidl.ops import loss_parts as parts
 
 
@@ -16,6 +16,15 @@ def l1_loss(xp, prediction, target, /, *, reduction="mean", weight=None):
     """|prediction − target|, the absolute error, with gradient 0 where it is 0.
 
     weight    of the same shape: factors of the errors, whose mean is divided by the sum of them
+
+    Raises ShapeError unless prediction and target have one shape.
+
+    >>> minidl.l1_loss(minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 5.0]))
+    Tensor(1.5, float32)
+    >>> minidl.l1_loss(minidl.ones((3, 1)), minidl.ones(3))
+    Traceback (most recent call last):
+        ...
+    minidl.errors.ShapeError: l1_loss: prediction (3, 1) and target (3,) must ...
     """
     parts.check_same_shape(prediction, target)
     losses = xp.abs(prediction - target)
@@ -30,10 +39,12 @@ def huber_loss(xp, prediction, target, /, reduction="mean", delta=1.0, weight=No
     """e²/2 where |e| ≤ delta, else delta·(|e| − delta/2); e = prediction − target.  Huber 1964.
 
     weight    of the same shape: factors of the errors, whose mean is divided by their number
+
+    >>> minidl.huber_loss(minidl.tensor([0.5, 9.0]), minidl.zeros(2), reduction="none")
+    Tensor([0.125, 8.5  ], float32)
     """
     parts.check_same_shape(prediction, target)
-    if not delta > 0:
-        raise ArgumentError(f"delta is a number above 0; got {delta!r}")
+    parts.check_number("delta", delta, "a number above 0", lambda delta: delta > 0)
     losses = _huber(xp, prediction - target, delta)
     if weight is not None:
         losses = losses * parts.of_same_shape(xp, weight, losses)
@@ -45,10 +56,13 @@ def smooth_l1_loss(xp, prediction, target, /, *, reduction="mean", beta=1.0):
     """e²/(2·beta) where |e| < beta, else |e| − beta/2; e = prediction − target.  Girshick 2015.
 
     It is huber_loss / beta; with beta = 0, it is l1_loss.
+
+    >>> x = minidl.tensor([0.5, 9.0])
+    >>> minidl.smooth_l1_loss(x, minidl.zeros(2), beta=2.0, reduction="none")
+    Tensor([0.0625, 8.    ], float32)
     """
     parts.check_same_shape(prediction, target)
-    if not beta >= 0:
-        raise ArgumentError(f"beta is a number from 0 on; got {beta!r}")
+    parts.check_number("beta", beta, "a number from 0 on", lambda beta: beta >= 0)
     error = prediction - target
     losses = xp.abs(error) if beta == 0 else _huber(xp, error, beta) / beta
     return parts.reduced(xp, losses, reduction)
@@ -68,8 +82,15 @@ def poisson_nll_loss(
 
     log_input    the prediction is log λ; otherwise λ, and its logarithm is taken of λ + eps
     full         add log target! by Stirling, t·log t − t + log(2πt)/2, for targets above 1
+
+    >>> log_rates = minidl.tensor([0.0, 0.0], requires_grad=True)
+    >>> minidl.poisson_nll_loss(log_rates, minidl.tensor([0, 3]), reduction="sum").backward()
+    >>> log_rates.grad
+    Tensor([ 1., -2.], float32)
     """
     parts.check_same_shape(prediction, target)
+    parts.check_number("eps", eps, "a number from 0 on", lambda eps: eps >= 0)
+    check_flags(log_input=log_input, full=full)
     if log_input:
         losses = xp.exp(prediction) - target * prediction
     else:
@@ -89,8 +110,17 @@ def gaussian_nll_loss(xp, prediction, target, var, /, full=False, *, eps=1e-6, r
     full    add log(2π)/2
 
     Raises ArgumentError if a variance is below 0.
+
+    >>> minidl.gaussian_nll_loss(minidl.tensor([0.0]), minidl.tensor([3.0]), 1.0)
+    Tensor(4.5, float32)
+    >>> minidl.gaussian_nll_loss(minidl.tensor([0.0]), minidl.tensor([3.0]), -1.0)
+    Traceback (most recent call last):
+        ...
+    minidl.errors.ArgumentError: gaussian_nll_loss: a variance is not below 0; got -1
     """
     parts.check_same_shape(prediction, target)
+    parts.check_number("eps", eps, "a number from 0 on", lambda eps: eps >= 0)
+    check_flags(full=full)
     var = _fitting_variance(xp, var, prediction)
     v = _at_least(var, bound=eps)
     losses = 0.5 * (xp.log(v) + xp.square(prediction - target) / v)

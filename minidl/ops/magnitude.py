@@ -3,7 +3,7 @@
 import math
 
 from minidl.autograd.primitive import composite
-from minidl.errors import ArgumentError, DTypeError
+from minidl.errors import ArgumentError, DTypeError, check_flags
 from minidl.ops.matrix import check_matrix
 
 __all__ = ["matrix_norm", "vector_norm"]
@@ -15,8 +15,16 @@ def vector_norm(xp, x, /, *, axis=None, keepdims=False, ord=2):
 
     ord     a number: ∞ is the largest |x|, −∞ the smallest, 0 how many x are not 0
     axis    an int, a tuple, or None for all axes, as one vector
+
+    >>> minidl.linalg.vector_norm(minidl.tensor([[3.0, 4.0], [6.0, 8.0]]), axis=1)
+    Tensor([ 5., 10.], float32)
+    >>> minidl.linalg.vector_norm(minidl.tensor([3.0, -4.0, 0.0]), ord=0)
+    Tensor(2., float32)
+    >>> minidl.grad(minidl.linalg.vector_norm)(minidl.zeros(2))  # not NaN
+    Tensor([0., 0.], float32)
     """
     _check_floats(x)
+    check_flags(keepdims=keepdims)
     if not isinstance(ord, int | float) or math.isnan(ord):
         raise ArgumentError(f"ord is a number, or ±inf; got {ord!r}")
     over = {"axis": axis, "keepdims": keepdims}
@@ -42,9 +50,14 @@ def matrix_norm(xp, x, /, *, keepdims=False, ord="fro"):
     ord     "fro": √Σ x²; "nuc": the sum of the singular values; 2 and −2: the largest and the
             smallest of them; 1 and −1: the largest and the smallest Σᵢ |xᵢⱼ| of a column; inf and
             -inf: of a row
+
+    >>> x = minidl.tensor([[3.0, 0.0], [0.0, -4.0]])
+    >>> [minidl.linalg.matrix_norm(x, ord=ord).item() for ord in ("fro", "nuc", 2, -2)]
+    [5.0, 7.0, 4.0, 3.0]
     """
     _check_floats(x)
     check_matrix(x)
+    check_flags(keepdims=keepdims)
     if ord not in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf):
         raise ArgumentError(f'ord is "fro", "nuc", 1, 2, inf, or one of −1, −2, −inf; got {ord!r}')
     if ord == "fro":

@@ -1,23 +1,40 @@
 """The same numbers in another shape, order or dtype."""
 
 import math
+from collections.abc import Iterable
 
 from minidl.autograd.inplace import buffer_of
 from minidl.autograd.primitive import composite, primitive
 from minidl.dtypes import ANY, dtype_of
-from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.errors import ArgumentError, AxisError, DTypeError, ShapeError, check_flags, named
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def reshape(xp, x, /, shape, *, copy=None):
     """The elements in order in another shape, of which one length may be −1: what is left.
 
     copy    True: of its own memory; False: an error if it cannot share that of x; None: either
+
+    >>> x = minidl.arange(6)
+    >>> minidl.reshape(x, (2, -1))
+    Tensor([[0, 1, 2],
+            [3, 4, 5]], shape=(2, 3), int64)
     """
+    if copy is not None:
+        check_flags(copy=copy)
     y = xp.reshape(x, shape)
+    if y.shape != shape:
+        _check_lengths(shape)
     if copy is False and _buffer(y) is not _buffer(x):
         raise ArgumentError(f"{x.shape} as {shape} needs a copy, which copy=False forbids")
     return xp.astype(y, y.dtype) if copy else y, lambda dy: xp.reshape(dy, x.shape)
+
+
+def _check_lengths(shape):
+    """Raise for what array libraries take for a shape, though it means nothing: None, or −3."""
+    lengths = shape if isinstance(shape, list | tuple) else (shape,)
+    if not all(hasattr(n, "__index__") and n >= -1 for n in lengths):
+        raise ShapeError(f"a shape is made of lengths, one of which may be −1; got {shape}")
 
 
 def _buffer(x):
@@ -27,10 +44,16 @@ def _buffer(x):
 
 @composite
 def flatten(xp, x, /, start_dim=0, end_dim=-1):
-    """The axes from start_dim to end_dim as one."""
+    """The axes from start_dim to end_dim as one.   (a, b, c) → (a, b·c) from axis 1 on.
+
+    Raises AxisError for axes that x does not have.
+
+    >>> minidl.flatten(minidl.zeros((2, 3, 4)), 1).shape
+    (2, 12)
+    """
     ndim = max(x.ndim, 1)
     if not -ndim <= start_dim < ndim or not -ndim <= end_dim < ndim:
-        raise ShapeError(f"flatten({start_dim}, {end_dim}): shape {x.shape} has no such axes")
+        raise AxisError(f"flatten({start_dim}, {end_dim}): shape {x.shape} has no such axes")
     start, stop = start_dim % ndim, end_dim % ndim + 1
     if start >= stop:
         raise ShapeError(f"flatten({start_dim}, {end_dim}): no axes of {x.shape} lie between")
@@ -38,51 +61,89 @@ def flatten(xp, x, /, start_dim=0, end_dim=-1):
     return xp.reshape(x, (*x.shape[:start], length, *x.shape[stop:]))
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def permute_dims(xp, x, /, axes):
-    """Axis i of the result is axis axes[i] of x."""
+    """Axis i of the result is axis axes[i] of x;   dx: the axes of dy brought back.
+
+    >>> minidl.permute_dims(minidl.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     backwards = tuple(sorted(range(x.ndim), key=lambda i: axes[i] % x.ndim))
     return xp.permute_dims(x, axes), lambda dy: xp.permute_dims(dy, backwards)
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def matrix_transpose(xp, x, /):
-    """The last two axes exchanged."""
+    """The last two axes exchanged: (…, m, n) → (…, n, m).  Raises ShapeError if there is one only.
+
+    >>> minidl.matrix_transpose(minidl.tensor([[1, 2], [3, 4]]))
+    Tensor([[1, 3],
+            [2, 4]], shape=(2, 2), int64)
+    """
     if x.ndim < 2:
         raise ShapeError(f"needs at least two axes; got shape {x.shape}")
     return xp.matrix_transpose(x), lambda dy: xp.matrix_transpose(dy)
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def expand_dims(xp, x, /, axis=0):
-    """New axes of length 1 at these places of the result."""
+    """New axes of length 1 at these places of the result.
+
+    Raises AxisError for places that the result does not have.
+
+    >>> x = minidl.zeros((3, 4))
+    >>> minidl.expand_dims(x, axis=1).shape, minidl.expand_dims(x, axis=(0, -1)).shape
+    ((3, 1, 4), (1, 3, 4, 1))
+    """
     return xp.expand_dims(x, axis=axis), lambda dy: xp.reshape(dy, x.shape)
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def squeeze(xp, x, /, axis):
-    """Without these axes, which must have length 1."""
+    """Without these axes, which must have length 1: else ShapeError.
+
+    >>> minidl.squeeze(minidl.zeros((1, 3, 1)), axis=0).shape
+    (3, 1)
+    """
     return xp.squeeze(x, axis), lambda dy: xp.reshape(dy, x.shape)
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def broadcast_to(xp, x, /, shape):
-    """x repeated along new axes and axes of length 1; the engine sums the gradient back."""
+    """x repeated along new axes and axes of length 1; the engine sums the gradient back.
+
+    >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    >>> y = minidl.broadcast_to(x, (3, 2))
+    >>> y.sum().backward()
+    >>> y.shape, x.grad
+    ((3, 2), Tensor([3., 3.], float32))
+    """
     return xp.broadcast_to(x, shape), lambda dy: dy
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def flip(xp, x, /, *, axis=None):
-    """Backwards along these axes, or all."""
+    """Backwards along these axes, or all;   dx = dy, turned round as well.
+
+    >>> minidl.flip(minidl.tensor([[1, 2], [3, 4]]), axis=1)
+    Tensor([[2, 1],
+            [4, 3]], shape=(2, 2), int64)
+    """
     return xp.flip(x, axis=axis), lambda dy: xp.flip(dy, axis=axis)
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def astype(xp, x, /, dtype, *, copy=True, device=None):
     """A copy in another dtype, on another device; the gradient returns in that of x.
 
-    copy    False: the memory of x itself where dtype and device are those of x
+    copy      False: the memory of x itself where dtype and device are those of x
+    raises    DTypeError for complex numbers that are to be real: take their `real`
+
+    >>> minidl.astype(minidl.tensor([1.7, -1.7]), "int64")
+    Tensor([ 1, -1], int64)
     """
+    if copy is not True and copy is not False:
+        check_flags(copy=copy)
     dtype = dtype_of(dtype, "astype")
     home = getattr(xp, "name", None) or x.device
     if x.dtype.kind == "c" and dtype.kind != "c":
@@ -93,23 +154,35 @@ def astype(xp, x, /, dtype, *, copy=True, device=None):
     return xp.to_device(y, device), lambda dy: xp.to_device(dy, home)
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def _to_device(xp, x, /, *, home, device):
     return xp.to_device(x, device), lambda dy: xp.to_device(dy, home)
 
 
+@named
 def to_device(x, device, /):
-    """The same values on another device; the gradient comes back to that of x."""
+    """The same values on another device; the gradient comes back to that of x.
+
+    >>> minidl.to_device(minidl.ones(2), "cpu").device
+    'cpu'
+    """
     return x if x.device == device else _to_device(x, home=x.device, device=device)
 
 
-@primitive(None)
+@primitive(None, of_complex=True)
 def copy(xp, x, /):
-    """A tensor of its own memory with the same values;   dx = dy."""
+    """A tensor of its own memory with the same values;   dx = dy.
+
+    >>> x = minidl.ones(2)
+    >>> y = minidl.copy(x)
+    >>> y[0] = 5
+    >>> x, y
+    (Tensor([1., 1.], float32), Tensor([5., 1.], float32))
+    """
     return xp.astype(x, x.dtype), lambda dy: dy
 
 
-@primitive(ANY)
+@primitive(ANY, of_complex=True)
 def _concat(xp, *arrays, axis=0):
     def split(dz):
         pieces, start = [], 0
@@ -123,7 +196,7 @@ def _concat(xp, *arrays, axis=0):
     return xp.concat(arrays, axis=axis), split
 
 
-@primitive(ANY)
+@primitive(ANY, of_complex=True)
 def _stack(xp, *arrays, axis=0):
     def split(dz):
         before = (slice(None),) * (axis % dz.ndim)
@@ -132,19 +205,37 @@ def _stack(xp, *arrays, axis=0):
     return xp.stack(arrays, axis=axis), split
 
 
+@named
 def concat(arrays, /, *, axis=0):
-    """Tensors end to end along an axis; None flattens them first.  The gradient is cut up again."""
+    """Tensors end to end along an axis; None flattens them first.  The gradient is cut up again.
+
+    Raises ShapeError unless their other axes have the same lengths.
+
+    >>> x, y = minidl.zeros((2, 3)), minidl.ones((2, 1))
+    >>> minidl.concat([x, y], axis=1)
+    Tensor([[0., 0., 0., 1.],
+            [0., 0., 0., 1.]], shape=(2, 4), float32)
+    """
     if axis is None:
         arrays, axis = [reshape(x, (-1,)) for x in arrays], 0
-    return _concat(*_some(arrays, "concat"), axis=axis)
+    return _concat(*_some(arrays), axis=axis)
 
 
+@named
 def stack(arrays, /, *, axis=0):
-    """Tensors of one shape along a new axis."""
-    return _stack(*_some(arrays, "stack"), axis=axis)
+    """Tensors of one shape along a new axis, at this place of the result.
+
+    Raises ShapeError unless their shapes are the same.
+
+    >>> x, y = minidl.zeros(3), minidl.ones(3)
+    >>> minidl.stack([x, y], axis=1).shape
+    (3, 2)
+    """
+    return _stack(*_some(arrays), axis=axis)
 
 
-def _some(arrays, name):
-    if hasattr(arrays, "shape") or not (arrays := list(arrays)):
-        raise ShapeError(f"{name}: needs a list of at least one tensor")
+def _some(arrays):
+    """The arrays of a list, or of anything that goes through several."""
+    if not isinstance(arrays, Iterable) or hasattr(arrays, "shape") or not (arrays := list(arrays)):
+        raise ShapeError("needs a list of at least one tensor")
     return arrays

@@ -4,7 +4,7 @@ import math
 
 from minidl.autograd.primitive import composite
 from minidl.errors import ShapeError
-from minidl.ops.activation import check_probability
+from minidl.ops.settings import check_probability
 from minidl.ops.smooth import SELU_ALPHA, SELU_SCALE
 
 _FLOOR = -SELU_ALPHA * SELU_SCALE  # what selu gives far below 0
@@ -16,6 +16,13 @@ def feature_dropout(xp, x, /, p=0.5, *, key):
 
     x      (N, C, …)
     key    (seed, offset) of N·C random numbers, as `Generator.key` gives.  Tompson et al. 2015
+
+    >>> x = minidl.ones((1, 4, 2))
+    >>> minidl.feature_dropout(x, 0.5, key=(0, 0))
+    Tensor([[[0., 0.],
+             [2., 2.],
+             [2., 2.],
+             [2., 2.]]], shape=(1, 4, 2), float32)
     """
     check_probability("feature_dropout", p)
     if x.ndim < 2:
@@ -34,6 +41,9 @@ def alpha_dropout(xp, x, /, p=0.5, *, key):
     −λα is what selu tends to; a and b are such that inputs of mean 0 and variance 1 keep them.
 
     key    (seed, offset) of the random numbers, as `Generator.key` gives.  Klambauer et al. 2017
+
+    >>> minidl.alpha_dropout(minidl.zeros(4), 0.5, key=(0, 0))
+    Tensor([-0.7791938 ,  0.77919394,  0.77919394,  0.77919394], float32)
     """
     check_probability("alpha_dropout", p)
     if p == 1:

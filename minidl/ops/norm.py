@@ -8,6 +8,7 @@ nothing where the mean is large: Σ (x − mean)² / n.
 
 from minidl.autograd.primitive import composite
 from minidl.errors import ArgumentError, ShapeError
+from minidl.ops.settings import check_not_negative, check_numbers, check_whole, real_floats
 
 
 @composite(constants=(1, 2))
@@ -17,10 +18,18 @@ def batch_norm(xp, x, weight=None, bias=None, /, eps=1e-5):
     x       (N, C) or (N, C, …); weight and bias: (C,)
     gives   y, and the mean and the variance (divided by n), (C,) each, as constants
 
-    Ioffe, Szegedy 2015.
+    eps is above 0, else an ArgumentError.  Ioffe, Szegedy 2015.
+
+    >>> y, mean, var = minidl.batch_norm(minidl.tensor([[1.0, 10.0], [3.0, 30.0]]), eps=1e-12)
+    >>> y
+    Tensor([[-1., -1.],
+            [ 1.,  1.]], shape=(2, 2), float32)
+    >>> mean, var
+    (Tensor([ 2., 20.], float32), Tensor([  1., 100.], float32))
     """
     _check_channels(x, weight, bias)
-    if eps <= 0:
+    check_numbers(eps=eps)
+    if not eps > 0:
         raise ArgumentError(f"eps must be above 0, since a variance may be 0; got {eps}")
     axes = (0, *range(2, x.ndim))
     y, mean, var = _standardised(xp, x, axes, eps)
@@ -32,8 +41,14 @@ def batch_norm_inference(xp, x, mean, var, weight=None, bias=None, /, eps=1e-5):
     """y = (x − mean) / √(var + eps) · weight + bias, with a mean and variance that are given.
 
     x: (N, C) or (N, C, …); mean, var, weight and bias: (C,), for each channel.
+
+    >>> mean, var = minidl.tensor([1.0, 2.0]), minidl.tensor([4.0, 9.0])
+    >>> minidl.batch_norm_inference(minidl.tensor([[3.0, 5.0]]), mean, var, eps=0)
+    Tensor([[1., 1.]], shape=(1, 2), float32)
     """
     _check_channels(x, mean, var, weight, bias)
+    check_not_negative(eps=eps)
+    x, mean, var = (real_floats(xp, v) for v in (x, mean, var))
     y = (x - _along(xp, mean, x)) / _along(xp, xp.sqrt(var + eps), x)
     return _of_channels(xp, y, weight, bias)
 
@@ -43,11 +58,16 @@ def layer_norm(xp, x, weight=None, bias=None, /, *, normalized_shape, eps=1e-5):
     """y = (x − mean) / √(var + eps) · weight + bias, over the last axes, of `normalized_shape`.
 
     x: (…, *normalized_shape); weight and bias: normalized_shape.  Ba, Kiros, Hinton 2016.
+
+    >>> minidl.layer_norm(minidl.tensor([[1.0, 3.0], [10.0, 30.0]]), normalized_shape=2, eps=0)
+    Tensor([[-1.,  1.],
+            [-1.,  1.]], shape=(2, 2), float32)
     """
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or x.shape[-len(shape) :] != shape:
         needs = ", ".join(map(str, ("…", *shape)))
         raise ShapeError(f"needs x of shape ({needs}), and at least one axis; got {x.shape}")
+    check_not_negative(eps=eps)
     for given in (weight, bias):
         if given is not None and given.shape != shape:
             raise ShapeError(f"needs weight and bias of shape {shape}; got {given.shape}")
@@ -62,8 +82,13 @@ def group_norm(xp, x, weight=None, bias=None, /, *, num_groups, eps=1e-5):
 
     x: (N, C) or (N, C, …), where the number of groups divides C; weight and bias: (C,).
     Wu, He 2018.
+
+    >>> minidl.group_norm(minidl.tensor([[1.0, 3.0, 10.0, 30.0]]), num_groups=2, eps=0)
+    Tensor([[-1.,  1., -1.,  1.]], shape=(1, 4), float32)
     """
     _check_channels(x, weight, bias)
+    check_not_negative(eps=eps)
+    check_whole(num_groups=num_groups)
     n, channels, *rest = x.shape
     if num_groups < 1 or channels % num_groups:
         raise ArgumentError(f"{num_groups} groups do not divide {channels} channels")
@@ -74,6 +99,7 @@ def group_norm(xp, x, weight=None, bias=None, /, *, num_groups, eps=1e-5):
 
 def _standardised(xp, x, axes, eps):
     """(x − mean) / √(var + eps) over the axes, the mean, and the variance."""
+    x = real_floats(xp, x)
     mean = xp.mean(x, axis=axes, keepdims=True)
     centred = x - mean
     var = xp.mean(centred * centred, axis=axes, keepdims=True)

@@ -6,10 +6,12 @@ from typing import Any
 from minidl.autograd import inplace
 from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
-from minidl.errors import DTypeError, GradientError, ShapeError
+from minidl.errors import DTypeError, GradientError, ShapeError, named
 from minidl.ops import (
     activation,
+    arithmetic,
     bitwise,
+    comparison,
     creation,
     elementwise,
     indexing,
@@ -46,9 +48,10 @@ def _in_place(operation: Callable) -> Callable:
     return write
 
 
+@named
 def _setitem(x: Tensor, index: Any, values: Any) -> None:
     """x[index] = values, in the dtype of x."""
-    _write(x, creation.asarray(values, dtype=x.dtype), indexing._plain(index))
+    _write(x, creation._asarray(values, x.dtype), indexing._plain(index))
 
 
 def _write(x: Tensor, values: Tensor, index: Any) -> None:
@@ -69,7 +72,7 @@ def _write(x: Tensor, values: Tensor, index: Any) -> None:
         x.data[index] = values.data
     except (ValueError, IndexError) as error:
         raise ShapeError(
-            f"writing {values.shape} into a tensor of shape {x.shape}: {error}"
+            f"setitem: writing {values.shape} into a tensor of shape {x.shape}: {error}"
         ) from None
     inplace.mark_written(x.data)
 
@@ -88,13 +91,13 @@ def _transposed(x: Tensor) -> Tensor:
 
 # These can stand on the right of something else (2 - x), and write in place (x -= 2).
 BINARY = {
-    "add": elementwise.add,
-    "sub": elementwise.subtract,
-    "mul": elementwise.multiply,
-    "truediv": elementwise.divide,
-    "floordiv": elementwise.floor_divide,
-    "mod": elementwise.remainder,
-    "pow": elementwise.pow,
+    "add": arithmetic.add,
+    "sub": arithmetic.subtract,
+    "mul": arithmetic.multiply,
+    "truediv": arithmetic.divide,
+    "floordiv": arithmetic.floor_divide,
+    "mod": arithmetic.remainder,
+    "pow": arithmetic.pow,
     "matmul": linalg.matmul,
     "and": bitwise.bitwise_and,
     "or": bitwise.bitwise_or,
@@ -103,21 +106,22 @@ BINARY = {
     "rshift": bitwise.bitwise_right_shift,
 }
 OTHERS = {
-    "eq": elementwise.equal,
-    "ne": elementwise.not_equal,
-    "lt": elementwise.less,
-    "le": elementwise.less_equal,
-    "gt": elementwise.greater,
-    "ge": elementwise.greater_equal,
-    "neg": elementwise.negative,
-    "abs": elementwise.abs,
+    "eq": comparison.equal,
+    "ne": comparison.not_equal,
+    "lt": comparison.less,
+    "le": comparison.less_equal,
+    "gt": comparison.greater,
+    "ge": comparison.greater_equal,
+    "neg": arithmetic.negative,
+    "abs": arithmetic.abs,
     "pos": numbers.positive,
     "invert": bitwise.bitwise_invert,
-    "getitem": indexing.getitem,
+    "getitem": indexing.item_of,
     "setitem": _setitem,
 }
 METHODS = {
-    elementwise: "abs square sqrt exp log sin cos tanh clip floor round",
+    arithmetic: "abs square",
+    elementwise: "sqrt exp log sin cos tanh clip floor round",
     reduction: "sum mean var std max min all any argmax argmin logsumexp",
     activation: "relu sigmoid softmax log_softmax",
     manipulation: "astype copy squeeze permute_dims flatten",

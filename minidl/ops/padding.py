@@ -16,6 +16,12 @@ def pad(xp, x, /, widths, mode="constant", value=None):
     mode      "constant": the value, 0 if it is left out; "reflect": mirrored at the first and the
               last place, which are not repeated; "replicate": the first and the last place;
               "circular": from the other end
+
+    >>> x = minidl.tensor([[1, 2, 3]])
+    >>> minidl.pad(x, (1, 2))
+    Tensor([[0, 1, 2, 3, 0, 0]], shape=(1, 6), int64)
+    >>> minidl.pad(x, (2, 2), mode="reflect")
+    Tensor([[3, 2, 1, 2, 3, 2, 1]], shape=(1, 7), int64)
     """
     pairs = _pairs(x.shape, widths)
     if mode not in _MODES:

@@ -6,6 +6,7 @@ axes, or two; the stride is the size of the window if it is left out.
 
 from minidl.autograd.primitive import composite
 from minidl.backends import pooling
+from minidl.errors import check_flags
 from minidl.ops.window import largest, padded, taps
 
 
@@ -54,14 +55,27 @@ def max_pool2d(
 ):
     """y = the largest x of the window, NaN if one is;   dy goes where it came from.
 
+    x: (N, C, H, W) or (C, H, W), y: the same with ⌊(H + 2·padding − span) / stride⌋ + 1 rows, where
+    span = dilation·(kernel_size − 1) + 1, and columns likewise.  Integers stay integers.
+
     padding           places around the picture that are never chosen; at most half the window
     dilation          how far the places of the window lie apart
     ceil_mode         whether one more window may stick out at the end
     return_indices    also give the place of each y in its plane, numbered row by row: of equals
                       the first, of NaNs the last
+
+    Raises ShapeError for a window that does not fit or sees nothing but padding, ArgumentError for
+    a setting outside its bounds.
+
+    >>> x = minidl.tensor([[[1, 9, 2, 3], [4, 5, 8, 7]]])
+    >>> minidl.max_pool2d(x, 2, return_indices=True)
+    (Tensor([[[9, 8]]], shape=(1, 1, 2), int64), Tensor([[[1, 6]]], shape=(1, 1, 2), int64))
+    >>> minidl.max_pool2d(x, 2, stride=1)
+    Tensor([[[9, 9, 8]]], shape=(1, 1, 3), int64)
     """
     geometry = (kernel_size, stride, padding, dilation, ceil_mode)
     rows, columns = pooling.windows("max_pool2d", x.shape, *geometry)
+    check_flags(return_indices=return_indices)
     *batch, height, width = x.shape
     places, flat = _places(xp, x, rows, columns), xp.reshape(x, (*batch, height * width))
     y, indices = largest(xp, flat, places)
@@ -82,8 +96,17 @@ def avg_pool2d(
 ):
     """y = Σ x over the window / n;   dx = dy / n, from each window that x is in.
 
+    x: (N, C, H, W) or (C, H, W), y: the same with as many rows and columns as max_pool2d gives.
     n is the number of places of the window, with the zeros of the padding (count_include_pad) or
-    without, or the divisor_override.
+    without, or the divisor_override.  Raises what max_pool2d does.
+
+    >>> x = minidl.tensor([[[8, 8], [8, 8]]])
+    >>> minidl.avg_pool2d(x, 2, padding=1)
+    Tensor([[[2., 2.],
+             [2., 2.]]], shape=(1, 2, 2), float32)
+    >>> minidl.avg_pool2d(x, 2, padding=1, count_include_pad=False)
+    Tensor([[[8., 8.],
+             [8., 8.]]], shape=(1, 2, 2), float32)
     """
     geometry = (kernel_size, stride, padding, 1, ceil_mode)
     rows, columns = pooling.windows("avg_pool2d", x.shape, *geometry)
@@ -98,6 +121,16 @@ def adaptive_avg_pool2d(xp, x, /, output_size):
 
     Window i of m along an axis of length n is ⌊i·n / m⌋ … ⌈(i + 1)·n / m⌉.  An entry of
     output_size that is None keeps the length.
+
+    x: (N, C, H, W) or (C, H, W), y: (N, C, *output_size) or (C, *output_size).  Raises ShapeError
+    for an empty picture, ArgumentError for an output_size below 1.
+
+    >>> x = minidl.tensor([[[1, 2, 3], [4, 5, 6]]])
+    >>> minidl.adaptive_avg_pool2d(x, 1)
+    Tensor([[[3.5]]], shape=(1, 1, 1), float32)
+    >>> minidl.adaptive_avg_pool2d(x, (None, 2))
+    Tensor([[[1.5, 2.5],
+             [4.5, 5.5]]], shape=(1, 2, 2), float32)
     """
     rows, columns = pooling.adaptive("adaptive_avg_pool2d", x.shape, output_size)
     return _means(xp, _means(xp, x, rows, -2), columns, -1)

@@ -12,15 +12,29 @@ from minidl import dtypes
 from minidl.autograd.checkpoint import once
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError
+from minidl.errors import ArgumentError, DTypeError, describe, named
 from minidl.ops import creation
 from minidl.ops.elementwise import minimum
 from minidl.ops.indexing import argsort
 from minidl.ops.manipulation import stack
 
+__all__ = [
+    *("Generator", "default_generator", "integers", "manual_seed", "normal", "permutation"),
+    *("seed", "uniform", "uniform_like"),
+]
+
 
 class Generator:
-    """A seed, and an offset that moves on with every number taken."""
+    """A seed, and an offset that moves on with every number taken.
+
+    >>> generator = minidl.random.Generator(7)
+    >>> x = minidl.random.uniform(3, generator=generator)
+    >>> generator
+    Generator(seed=7, offset=2)
+    >>> y = minidl.random.uniform(3, generator=generator.manual_seed(7))
+    >>> minidl.all(x == y)
+    Tensor(True, bool)
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self.manual_seed(seed)
@@ -29,12 +43,14 @@ class Generator:
     def manual_seed(self, seed: int) -> "Generator":
         """Begin anew: the same seed, the same numbers."""
         if not isinstance(seed, int | np.integer):
-            raise ArgumentError(f"a seed is a whole number; got {seed!r}")
+            raise ArgumentError(f"seed: needs a whole number; got {describe(seed)}")
         self.seed, self.offset = int(seed) % 2**64, 0
         return self
 
     def key(self, size: int) -> tuple[int, int]:
         """A key (seed, offset) for `size` numbers that nobody else gets."""
+        if type(size) is not int or size < 0:
+            raise ArgumentError(f"key: needs a whole number from 0 on; got {describe(size)}")
         return once(self._take, size)
 
     def _take(self, size: int) -> tuple[int, int]:
@@ -77,29 +93,58 @@ default_generator = Generator()
 
 
 def manual_seed(seed: int) -> Generator:
-    """Begin the default generator anew: the same seed, the same numbers."""
+    """Begin the default generator anew: the same seed, the same numbers.
+
+    >>> minidl.manual_seed(5)
+    Generator(seed=5, offset=0)
+    """
     return default_generator.manual_seed(seed)
 
 
 def seed() -> int:
-    """Begin the default generator anew from the operating system's randomness; the seed."""
+    """Begin the default generator anew from the operating system's randomness; the seed.
+
+    >>> number = minidl.random.seed()
+    >>> x = minidl.random.uniform(3)
+    >>> generator = minidl.manual_seed(number)
+    >>> minidl.all(x == minidl.random.uniform(3))
+    Tensor(True, bool)
+    """
     return manual_seed(int.from_bytes(os.urandom(8))).seed
 
 
 @primitive
 def uniform_like(xp, x, /, key):
-    """Numbers in [0, 1) of the shape and dtype of x, from key = (seed, offset)."""
+    """Numbers in [0, 1) of the shape and dtype of x, from key = (seed, offset).
+
+    The same key gives the same numbers: Philox 4×32, Salmon et al. 2011.
+
+    >>> x = minidl.zeros(3)
+    >>> minidl.uniform_like(x, (0, 0))
+    Tensor([0.39904642, 0.73571277, 0.97224116], float32)
+    """
+    if x.dtype.kind == "c":
+        raise DTypeError(f"random numbers are real; got {describe(x)}")
     return xp.uniform_like(x, key), None
 
 
-def _float_zeros(name: str, shape: int | Sequence[int], dtype: Any, device: str | None) -> Tensor:
+def _float_zeros(shape: int | Sequence[int], dtype: Any, device: str | None) -> Tensor:
     """What the numbers are shaped like."""
-    like = creation.zeros(shape, dtype=dtype, device=device)
-    if like.dtype.kind != "f":
-        raise DTypeError(f"{name}: random numbers are floats; got dtype {like.dtype}")
-    return like
+    dtype = dtypes.default_float if dtype is None else dtypes.dtype_of(dtype)
+    if dtype.kind != "f":
+        raise DTypeError(f"random numbers are floats; got dtype {dtype}")
+    return creation._full(shape, 0, dtype, device)
 
 
+def _key(generator: Generator | None, size: int) -> tuple[int, int]:
+    """A key of the generator, or of the default one."""
+    generator = default_generator if generator is None else generator
+    if not isinstance(generator, Generator):
+        raise ArgumentError(f"generator is a minidl.random.Generator; got {describe(generator)}")
+    return generator.key(size)
+
+
+@named
 def uniform(
     shape: int | Sequence[int],
     low: float = 0.0,
@@ -110,22 +155,30 @@ def uniform(
     generator: Generator | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Uniform in [low, high)."""
-    like = _float_zeros("uniform", shape, dtype, device)
+    """Uniform in [low, high).
+
+    Raises ArgumentError unless low < high, DTypeError for a dtype that is no float.
+
+    >>> minidl.random.uniform((2, 2), -1, 1)
+    Tensor([[-0.20190716,  0.47142553],
+            [ 0.9444823 ,  0.38786173]], shape=(2, 2), float32)
+    """
+    like = _float_zeros(shape, dtype, device)
     numbers = all(isinstance(bound, int | float | np.number) for bound in (low, high))
     largest = float(np.finfo(like.dtype).max)
     if not numbers or not -largest <= low < high <= largest or high - low > largest:
         raise ArgumentError(
-            f"uniform: got low {low!r} and high {high!r}; needs low < high, finite and not too far "
+            f"got low {low!r} and high {high!r}; needs low < high, finite and not too far "
             f"apart for {like.dtype}"
         )
-    x = uniform_like(like, (generator or default_generator).key(like.size))
+    x = uniform_like(like, _key(generator, like.size))
     if (low, high) != (0, 1):
         below = float(np.nextafter(like.dtype.type(high), like.dtype.type(low)))
         x = minimum(x * (high - low) + low, below)  # rounding may reach high, never beyond
     return x.requires_grad_(requires_grad)
 
 
+@named
 def normal(
     shape: int | Sequence[int],
     mean: float = 0.0,
@@ -139,10 +192,16 @@ def normal(
     """Normal with this mean and standard deviation.
 
     Box, Muller 1958:  √(−2 log u)·cos(2πv) and √(−2 log u)·sin(2πv), for u in (0, 1], v in [0, 1).
+    Raises ArgumentError for an infinite mean or a negative std.
+
+    >>> x = minidl.random.normal(10_000, mean=5.0, std=0.5)
+    >>> round(x.mean().item(), 1), round(x.std().item(), 1)
+    (5.0, 0.5)
     """
-    if not 0 <= std < math.inf or not math.isfinite(mean):
-        raise ArgumentError(f"normal: needs a finite mean and std ≥ 0; got {mean} and std={std}")
-    like = _float_zeros("normal", shape, dtype, device)
+    numbers = all(isinstance(setting, int | float | np.number) for setting in (mean, std))
+    if not numbers or not 0 <= std < math.inf or not math.isfinite(mean):
+        raise ArgumentError(f"needs a finite mean and std ≥ 0; got mean {mean!r} and std {std!r}")
+    like = _float_zeros(shape, dtype, device)
     pairs = (like.size + 1) // 2
     uv = uniform((pairs, 2), dtype=dtypes.float64, device=device, generator=generator)
     radius, angle = (-2 * (1 - uv[:, 0]).log()).sqrt(), 2 * math.pi * uv[:, 1]
@@ -151,6 +210,7 @@ def normal(
     return x.requires_grad_(requires_grad)
 
 
+@named
 def integers(
     low: int,
     high: int,
@@ -159,18 +219,29 @@ def integers(
     device: str | None = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Whole numbers from low to high − 1, int64; high − low is at most 2⁵³."""
+    """Whole numbers from low to high − 1, int64; high − low is at most 2⁵³.
+
+    >>> minidl.random.integers(0, 10, (2, 3))
+    Tensor([[3, 7, 9],
+            [6, 0, 1]], shape=(2, 3), int64)
+    """
     if not (isinstance(low, int | np.integer) and isinstance(high, int | np.integer)):
-        raise DTypeError(f"integers: low and high are whole numbers; got {low!r} and {high!r}")
+        raise DTypeError(f"low and high are whole numbers; got {low!r} and {high!r}")
     if not -(2**63) <= low < high <= 2**63 or high - low > 2**53:
         raise ArgumentError(
-            "integers: needs low < high, within int64 and at most 2**53 apart; "
-            f"got {low} and {high}"
+            f"needs low < high, within int64 and at most 2**53 apart; got {low} and {high}"
         )
     u = uniform(shape, dtype=dtypes.float64, device=device, generator=generator)
     return (u * int(high - low)).floor().astype(dtypes.int64) + int(low)
 
 
+@named
 def permutation(n: int, *, device: str | None = None, generator: Generator | None = None) -> Tensor:
-    """The numbers 0 … n − 1 in a random order."""
+    """The numbers 0 … n − 1 in a random order.
+
+    >>> minidl.random.permutation(5)
+    Tensor([4, 0, 3, 1, 2], int64)
+    """
+    if not isinstance(n, int | np.integer):
+        raise DTypeError(f"n is a whole number; got {describe(n)}")
     return argsort(uniform(n, dtype=dtypes.float64, device=device, generator=generator))

@@ -7,7 +7,8 @@ place, with length 1.
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.dtypes import ANY, NUMBER, dtype_of
+from minidl.dtypes import ANY, ORDERED_NUMBER, ORDERED_REAL, dtype_of
+from minidl.errors import ArgumentError, DTypeError, check_flags, describe
 
 
 def _axes(axis, ndim):
@@ -23,12 +24,19 @@ def _cast(xp, x, dtype):
     """x in this dtype; None leaves it as it is."""
     if dtype is None or x.dtype == (dtype := dtype_of(dtype)):
         return x
+    if x.dtype.kind == "c" and dtype.kind != "c":
+        raise DTypeError(f"{x.dtype} numbers are not made {dtype}: their imaginary part would go")
     return xp.astype(x, dtype)
 
 
-@primitive(ANY)
+@primitive(ANY, of_complex=True)
 def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
-    """y = Σ x;   dx = dy, at every place.  Bools and integers give int64."""
+    """y = Σ x;   dx = dy, at every place.  Bools and integers give int64.
+
+    >>> x = minidl.tensor([[1, 2], [3, 4]])
+    >>> minidl.sum(x), minidl.sum(x, axis=0), minidl.sum(x, axis=1, keepdims=True).shape
+    (Tensor(10, int64), Tensor([4, 6], int64), (2, 1))
+    """
 
     def dx(dy):
         return xp.broadcast_to(_restore(xp, dy, axis, keepdims, x.ndim), x.shape)
@@ -36,9 +44,15 @@ def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
     return _cast(xp, xp.sum(_cast(xp, x, dtype), axis=axis, keepdims=keepdims), dtype), dx
 
 
-@primitive
+@primitive(of_complex=True)
 def mean(xp, x, /, *, axis=None, keepdims=False):
-    """y = Σ x / n;   dx = dy / n, at every place."""
+    """y = Σ x / n;   dx = dy / n, at every place.  The mean of nothing is NaN.
+
+    >>> x = minidl.tensor([1.0, 2.0, 6.0], requires_grad=True)
+    >>> minidl.mean(x).backward()
+    >>> minidl.mean(x), x.grad
+    (Tensor(3., float32, from mean), Tensor([0.33333334, 0.33333334, 0.33333334], float32))
+    """
     n = math.prod(x.shape[i] for i in _axes(axis, x.ndim))
 
     def dx(dy):
@@ -49,17 +63,29 @@ def mean(xp, x, /, *, axis=None, keepdims=False):
 
 @composite
 def var(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
-    """y = Σ (x − mean)² / (n − correction).  PyTorch's default correction is 1."""
+    """y = Σ (x − mean)² / (n − correction).  PyTorch's default correction is 1.
+
+    >>> x = minidl.tensor([1.0, 3.0])
+    >>> minidl.var(x), minidl.var(x, correction=1)
+    (Tensor(1., float32), Tensor(2., float32))
+    """
+    if not isinstance(correction, int | float) or math.isnan(correction):
+        raise ArgumentError(f"correction is a number; got {describe(correction)}")
     n = math.prod(x.shape[i] for i in _axes(axis, x.ndim))
     centred = x - xp.mean(x, axis=axis, keepdims=True)
-    return xp.sum(centred * centred, axis=axis, keepdims=keepdims) / (
-        n - correction if n > correction else 0
-    )
+    squares = centred * centred
+    if centred.dtype.kind == "c":
+        squares = xp.real(centred * xp.conj(centred))
+    return xp.sum(squares, axis=axis, keepdims=keepdims) / (n - correction if n > correction else 0)
 
 
 @composite
 def std(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
-    """y = √var(x), with gradient 0 where it is 0.  PyTorch's default correction is 1."""
+    """y = √var(x), with gradient 0 where it is 0.  PyTorch's default correction is 1.
+
+    >>> minidl.std(minidl.tensor([[1.0, 3.0], [5.0, 5.0]]), axis=1)
+    Tensor([1., 0.], float32)
+    """
     v = xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
     return xp.where(v == 0, v, xp.sqrt(xp.where(v == 0, 1, v)))
 
@@ -75,23 +101,42 @@ def _extremum(xp, x, y, axis, keepdims):
     return dx
 
 
-@primitive(NUMBER)
+@primitive(ORDERED_NUMBER)
 def max(xp, x, /, *, axis=None, keepdims=False):
-    """y = the largest x;   dy goes to it, in equal parts to equals."""
+    """y = the largest x, NaN if one is;   dy goes to it, in equal parts to equals.
+
+    Raises ArgumentError for the largest of nothing.
+
+    >>> x = minidl.tensor([1.0, 5.0, 5.0], requires_grad=True)
+    >>> minidl.max(x).backward()
+    >>> x.grad
+    Tensor([0. , 0.5, 0.5], float32)
+    """
     y = xp.max(x, axis=axis, keepdims=keepdims)
     return y, _extremum(xp, x, y, axis, keepdims)
 
 
-@primitive(NUMBER)
+@primitive(ORDERED_NUMBER)
 def min(xp, x, /, *, axis=None, keepdims=False):
-    """y = the smallest x;   dy goes to it, in equal parts to equals."""
+    """y = the smallest x, NaN if one is;   dy goes to it, in equal parts to equals.
+
+    Raises ArgumentError for the smallest of nothing.
+
+    >>> minidl.min(minidl.tensor([[3, 1], [2, 4]]), axis=1)
+    Tensor([1, 2], int64)
+    """
     y = xp.min(x, axis=axis, keepdims=keepdims)
     return y, _extremum(xp, x, y, axis, keepdims)
 
 
-@primitive
+@primitive(ORDERED_REAL)
 def logsumexp(xp, x, /, *, axis=None, keepdims=False):
-    """y = log Σ eˣ, without overflow;   dx = dy·exp(x − y)."""
+    """y = log Σ eˣ, without overflow;   dx = dy·exp(x − y).
+
+    >>> minidl.logsumexp(minidl.tensor([1000.0, 1000.0]))
+    Tensor(1000.6932, float32)
+    """
+    check_flags(keepdims=keepdims)
     largest = xp.max(x, axis=axis, keepdims=True)
     shift = xp.where(xp.isfinite(largest), largest, 0)
     total = shift + xp.log(xp.sum(xp.exp(x - shift), axis=axis, keepdims=True))
@@ -106,23 +151,41 @@ def logsumexp(xp, x, /, *, axis=None, keepdims=False):
 
 @primitive(ANY)
 def all(xp, x, /, *, axis=None, keepdims=False):
-    """Whether all are true."""
+    """Whether all are true, that is not 0; of nothing, True.
+
+    >>> minidl.all(minidl.tensor([[True, False], [True, True]]), axis=1)
+    Tensor([False,  True], bool)
+    """
     return xp.all(x, axis=axis, keepdims=keepdims), None
 
 
 @primitive(ANY)
 def any(xp, x, /, *, axis=None, keepdims=False):
-    """Whether at least one is true."""
+    """Whether at least one is true, that is not 0; of nothing, False.
+
+    >>> minidl.any(minidl.tensor([[True, False], [False, False]]), axis=1)
+    Tensor([ True, False], bool)
+    """
     return xp.any(x, axis=axis, keepdims=keepdims), None
 
 
-@primitive(NUMBER)
+@primitive(ORDERED_NUMBER)
 def argmax(xp, x, /, *, axis=None, keepdims=False):
-    """The index of the first largest, along one axis or in the flattened tensor."""
+    """The index of the first largest, along one axis or in the flattened tensor.
+
+    >>> minidl.argmax(minidl.tensor([[1, 5, 5], [7, 2, 3]]), axis=1)
+    Tensor([1, 0], int64)
+    """
+    check_flags(keepdims=keepdims)
     return xp.argmax(x, axis=axis, keepdims=keepdims), None
 
 
-@primitive(NUMBER)
+@primitive(ORDERED_NUMBER)
 def argmin(xp, x, /, *, axis=None, keepdims=False):
-    """The index of the first smallest, along one axis or in the flattened tensor."""
+    """The index of the first smallest, along one axis or in the flattened tensor.
+
+    >>> minidl.argmin(minidl.tensor([3.0, 1.0, 1.0]))
+    Tensor(1, int64)
+    """
+    check_flags(keepdims=keepdims)
     return xp.argmin(x, axis=axis, keepdims=keepdims), None

@@ -1,12 +1,19 @@
-"""Pictures made larger or smaller: each new place is a mean of old ones, axis by axis."""
+"""Pictures made larger or smaller: each new place is a mean of old ones, axis by axis.
+
+Along one axis that is a product with a matrix that is mostly zeros.  It is held as a table: for
+each new place, which old ones it is made of, and with what weights.  The gradient is the product
+with the transposed matrix, which is another table.
+"""
 
 import math
 
 import numpy as np
 
-from minidl.autograd.primitive import composite
+from minidl.autograd.primitive import composite, primitive
 from minidl.backends.window import is_number, lengths
 from minidl.errors import ArgumentError, ShapeError
+from minidl.ops.creation import asarray
+from minidl.ops.resize_tables import table_of, transposed
 
 _AXES = {
     "nearest": (1, 2, 3),
@@ -18,7 +25,7 @@ _AXES = {
     "trilinear": (3,),
 }
 _CORNERS = ("linear", "bilinear", "bicubic", "trilinear")
-_A = -0.75  # of Keys's kernel, as image libraries have it
+_ANTIALIASED = ("bilinear", "bicubic")
 
 
 @composite
@@ -31,6 +38,7 @@ def interpolate(
     mode="nearest",
     align_corners=None,
     recompute_scale_factor=None,
+    antialias=False,
 ):
     """x with `size` places along its last axes, or with ⌊scale_factor·length⌋.
 
@@ -41,18 +49,29 @@ def interpolate(
     align_corners           whether the first and the last places lie upon those of x, in place of
                             the outer edges of the pictures: of linear modes and bicubic
     recompute_scale_factor  whether distances follow from the two sizes, not from the scale_factor
+    antialias               where a picture becomes smaller, widen the kernel as much, so that every
+                            old place counts: bilinear and bicubic (here a = −0.5)
+
+    >>> x = minidl.tensor([[[1.0, 3.0]]])
+    >>> minidl.interpolate(x, 4)
+    Tensor([[[1., 1., 3., 3.]]], shape=(1, 1, 4), float32)
+    >>> minidl.interpolate(x, 4, mode="linear")
+    Tensor([[[1. , 1.5, 2.5, 3. ]]], shape=(1, 1, 4), float32)
+    >>> minidl.interpolate(x, 3, mode="linear", align_corners=True)
+    Tensor([[[1., 2., 3.]]], shape=(1, 1, 3), float32)
     """
     axes = x.ndim - 2
-    _check(x.shape, mode, align_corners)
+    _check(x.shape, mode, align_corners, antialias)
     output, scales = _sizes(x.shape[2:], size, scale_factor, recompute_scale_factor)
     if mode == "area":
         return getattr(xp, f"adaptive_avg_pool{axes}d")(x, output)
     for i, (new, scale) in enumerate(zip(output, scales, strict=True)):
-        x = _resized(xp, x, 2 + i, new, scale, mode, bool(align_corners))
+        table = table_of(x.shape[2 + i], new, scale, mode, bool(align_corners), bool(antialias))
+        x = _resized(x, 2 + i, *table)
     return x
 
 
-def _check(shape, mode, align_corners):
+def _check(shape, mode, align_corners, antialias):
     if mode not in _AXES:
         raise ArgumentError(f"interpolate: mode is one of {', '.join(_AXES)}; got {mode!r:.60}")
     if len(shape) - 2 not in _AXES[mode]:
@@ -62,6 +81,11 @@ def _check(shape, mode, align_corners):
         raise ShapeError(f"interpolate: pictures of {shape[2:]} have no places to take from")
     if align_corners is not None and mode not in _CORNERS:
         raise ArgumentError(f"interpolate: align_corners is for {', '.join(_CORNERS)}; not {mode}")
+    for name, value in (("align_corners", align_corners), ("antialias", antialias)):
+        if value not in (None, False, True):
+            raise ArgumentError(f"interpolate: {name} is True or False; got {value!r:.60}")
+    if antialias and mode not in _ANTIALIASED:
+        raise ArgumentError(f"interpolate: antialias is for {', '.join(_ANTIALIASED)}; not {mode}")
 
 
 def _sizes(picture, size, scale_factor, recompute):
@@ -87,67 +111,49 @@ def _sizes(picture, size, scale_factor, recompute):
     return output, (None,) * axes if recompute else tuple(1 / f for f in each)
 
 
-def _resized(xp, x, axis, new, scale, mode, align_corners):
-    """x with so many places along an axis."""
-    old = x.shape[axis]
-    if mode.startswith("nearest"):
-        return _taken(x, axis, _nearest(old, new, scale, mode))
-    at = _corners(old, new) if align_corners else _centres(new, scale or old / new)
-    places, weights = (_cubic if mode == "bicubic" else _linear)(old, at)
-    shape = (new,) + (1,) * (x.ndim - 1 - axis)
-    return sum(
-        _taken(x, axis, place) * _as(xp, x, weight.reshape(shape))
-        for place, weight in zip(places, weights, strict=True)
-    )
+def _resized(x, axis, places, weights):
+    """x, resampled along an axis by a table."""
+    length = x.shape[axis]
+    if places.shape == (1, length) and np.array_equal(places[0], np.arange(length)):
+        return x  # each place is its own
+    back_places, back_weights = transposed(places, weights, length)
+    shape = (-1,) + (1,) * (x.ndim - 1 - axis)
+
+    def beside(weights):
+        """The weights on the device of x, in its dtype if that is of reals."""
+        dtype = x.dtype if x.dtype.kind == "f" else "float32"
+        weights = weights.reshape(len(weights), *shape)
+        return asarray(weights.astype(dtype), device=x.device)
+
+    forwards = None if weights is None else beside(weights)
+    settings = {"axis": axis, "places": places, "back_places": back_places}
+    return _resample(x, beside(back_weights), forwards, **settings)
 
 
-def _corners(old, new):
-    """Where the new places lie among the old, if the first and the last of both are the same."""
-    return np.arange(new) * ((old - 1) / (new - 1) if new > 1 else 0)
+@primitive(None)
+def _resample(xp, x, back_weights, weights=None, /, *, axis, places, back_places):
+    """y[i] = Σₖ wₖᵢ·x[pₖᵢ] along the axis;   dx[j] = Σₖ vₖⱼ·dy[qₖⱼ], the transposed matrix.
+
+    places, weights: p and w, (K, new); without weights, K = 1 and all are 1.
+    back_places, back_weights: q and v, (K', old); a place of x that no y is made of has q = −1.
+    """
+    unused = (back_places[0] < 0).nonzero()[0]
+
+    def dx(dy):
+        total = _weighted(dy, axis, back_places, back_weights)
+        if not len(unused):
+            return total
+        return xp.put_at(total, 0, (slice(None),) * axis + (unused,))  # even where dy is NaN
+
+    return _weighted(x, axis, places, weights), (dx, None, None)
 
 
-def _centres(new, scale):
-    """Where the new places lie among the old, if both are as long from edge to edge."""
-    return (np.arange(new) + 0.5) * scale - 0.5
-
-
-def _as(xp, x, weights):
-    """The weights beside x, in its dtype if that is of reals."""
-    dtype = x.dtype if x.dtype.kind == "f" else "float32"
-    return xp.asarray(weights, dtype=dtype, device=x.device)
-
-
-def _taken(x, axis, places):
-    """The slices of x at these places of the axis."""
-    if np.array_equal(places, np.arange(x.shape[axis])):
-        return x
-    return x[(slice(None),) * axis + (places,)]
-
-
-def _nearest(old, new, scale, mode):
-    """The place that each new one is taken from; roundings to single precision decide ties."""
-    scale = np.float64(np.float32(old / new if scale is None else scale))
-    if mode == "nearest":
-        at = (np.arange(new) * scale).astype(np.float32)
-    else:
-        at = ((np.arange(new) + 0.5) * scale - 0.5).astype(np.float32)
-        at = np.maximum(at, 0) + np.float32(0.5)
-    return np.minimum(at.astype(np.int64), old - 1)
-
-
-def _linear(old, at):
-    """The two places around each new one, and their weights."""
-    at = np.clip(at, 0, old - 1)
-    first = at.astype(np.int64)
-    part = at - first
-    return (first, np.minimum(first + 1, old - 1)), (1 - part, part)
-
-
-def _cubic(old, at):
-    """The four places around each new one, and their weights by Keys's kernel."""
-    first = np.floor(at)
-    part = at - first
-    places = [np.clip(first + i, 0, old - 1).astype(np.int64) for i in (-1, 0, 1, 2)]
-    near = [((_A + 2) * t - (_A + 3)) * t * t + 1 for t in (part, 1 - part)]
-    far = [((_A * t - 5 * _A) * t + 8 * _A) * t - 4 * _A for t in (part + 1, 2 - part)]
-    return places, (far[0], near[0], near[1], far[1])
+def _weighted(x, axis, places, weights):
+    """Σₖ wₖᵢ·x[pₖᵢ] along the axis."""
+    before = (slice(None),) * axis
+    if weights is None:
+        return x[(*before, places[0])]
+    total = x[(*before, places[0])] * weights[0]
+    for k in range(1, len(places)):
+        total = total + x[(*before, places[k])] * weights[k]
+    return total

@@ -1,30 +1,48 @@
 """Where things are."""
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.dtypes import ANY, NUMBER
-from minidl.errors import ArgumentError, ShapeError
+from minidl.dtypes import ANY, NUMBER, bool_
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, named
 from minidl.ops.creation import asarray
 from minidl.ops.indexing import _plain
 
 
 @primitive(ANY)
 def argwhere(xp, x, /):
-    """The indices of the elements that are not 0, one row for each, in order: (n, ndim)."""
+    """The indices of the elements that are not 0, one row for each, in order: (n, ndim).
+
+    >>> minidl.argwhere(minidl.tensor([[0, 5], [6, 0]]))
+    Tensor([[0, 1],
+            [1, 0]], shape=(2, 2), int64)
+    """
     return xp.argwhere(x), None
 
 
+@named
 def nonzero(x, /):
-    """The indices of the elements that are not 0, x[nonzero(x)]: a tensor for each axis."""
+    """The indices of the elements that are not 0, x[nonzero(x)]: a tensor for each axis.
+
+    Raises ShapeError for a tensor without axes.
+
+    >>> x = minidl.tensor([[0, 5], [6, 0]])
+    >>> rows, columns = minidl.nonzero(x)
+    >>> rows, columns, x[rows, columns]
+    (Tensor([0, 1], int64), Tensor([1, 0], int64), Tensor([5, 6], int64))
+    """
     x = asarray(x)
     if not x.ndim:
-        raise ShapeError("nonzero: a tensor without axes has no indices; needs at least one axis")
+        raise ShapeError("a tensor without axes has no indices; needs at least one axis")
     places = argwhere(x)
     return tuple(places[:, axis] for axis in range(x.ndim))
 
 
 @composite
 def count_nonzero(xp, x, /, *, axis=None, keepdims=False):
-    """How many elements are not 0, along an axis, several, or all."""
+    """How many elements are not 0, along an axis, several, or all.
+
+    >>> minidl.count_nonzero(minidl.tensor([[0, 5], [6, 7]]), axis=1)
+    Tensor([1, 2], int64)
+    """
     return xp.sum(xp.not_equal(x, 0), axis=axis, keepdims=keepdims)
 
 
@@ -34,9 +52,22 @@ def searchsorted(xp, x1, x2, /, *, side="left", sorter=None):
 
     side      "left": before equals, x₁[i−1] < x₂ ≤ x₁[i]; "right": behind them
     sorter    the indices that sort x₁, if it is not sorted
+
+    >>> edges = minidl.tensor([1.0, 2.0, 3.0])
+    >>> minidl.searchsorted(edges, minidl.tensor([0.5, 2.0, 9.0]))
+    Tensor([0, 1, 3], int64)
+    >>> minidl.searchsorted(edges, minidl.tensor([2.0]), side="right")
+    Tensor([2], int64)
     """
     if side not in ("left", "right"):
         raise ArgumentError(f'side must be "left" or "right"; got {side!r}')
     if x1.ndim != 1:
         raise ShapeError(f"needs a sorted vector to search in; got shape {x1.shape}")
-    return xp.searchsorted(x1 if sorter is None else x1[_plain(sorter)], x2, side=side), None
+    return xp.searchsorted(x1 if sorter is None else x1[_order(sorter)], x2, side=side), None
+
+
+def _order(sorter):
+    """The array of indices that sort."""
+    if getattr(sorter, "dtype", bool_).kind not in "iu":
+        raise DTypeError(f"sorter is a tensor of indices, as argsort gives; got {describe(sorter)}")
+    return _plain(sorter)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from minidl.autograd.tensor import Tensor
 from minidl.dtypes import bool_, uint8
+from minidl.errors import named
+from minidl.ops.comparison import not_equal
 from minidl.ops.creation import asarray, ones
-from minidl.ops.elementwise import not_equal
 from minidl.ops.indexing import _plain, argsort, put_at
 from minidl.ops.manipulation import astype, concat, reshape
 from minidl.ops.searching import argwhere
@@ -17,7 +18,12 @@ from minidl.ops.statistics import cumulative_sum, diff
 
 
 class UniqueAll(NamedTuple):
-    """What unique_all gives."""
+    """What unique_all gives.
+
+    >>> found = minidl.unique_all(minidl.tensor([7, 5, 7]))
+    >>> found.values, found.indices
+    (Tensor([5, 7], int64), Tensor([1, 0], int64))
+    """
 
     values: Tensor
     indices: Tensor
@@ -26,24 +32,46 @@ class UniqueAll(NamedTuple):
 
 
 class UniqueCounts(NamedTuple):
-    """What unique_counts gives."""
+    """What unique_counts gives.
+
+    >>> values, counts = minidl.unique_counts(minidl.tensor([7, 5, 7]))
+    >>> dict(zip(values.tolist(), counts.tolist()))
+    {5: 1, 7: 2}
+    """
 
     values: Tensor
     counts: Tensor
 
 
 class UniqueInverse(NamedTuple):
-    """What unique_inverse gives."""
+    """What unique_inverse gives.
+
+    >>> found = minidl.unique_inverse(minidl.tensor([7, 5, 7]))
+    >>> found.values[found.inverse_indices]
+    Tensor([7, 5, 7], int64)
+    """
 
     values: Tensor
     inverse_indices: Tensor
 
 
+@named
 def unique_all(x: Tensor, /) -> UniqueAll:
     """The distinct values, where each occurs first, which of them each element is, and how often.
 
     values[inverse_indices] is x, and flattened x[indices] are the values.
+
+    >>> values, indices, inverse, counts = minidl.unique_all(minidl.tensor([7, 5, 7, 9]))
+    >>> values, indices
+    (Tensor([5, 7, 9], int64), Tensor([1, 0, 3], int64))
+    >>> inverse, counts
+    (Tensor([1, 0, 1, 2], int64), Tensor([1, 2, 1], int64))
     """
+    return _unique(x)
+
+
+def _unique(x):
+    """What unique_all gives, of which the other functions take their part."""
     x = asarray(x).detach()
     flat = reshape(x, (-1,))
     order = argsort(astype(flat, uint8) if x.dtype == bool_ else flat)
@@ -57,18 +85,35 @@ def unique_all(x: Tensor, /) -> UniqueAll:
     return UniqueAll(ordered[starts], order[starts], inverse, counts)
 
 
+@named
 def unique_counts(x: Tensor, /) -> UniqueCounts:
-    """The distinct values, and how often each occurs."""
-    found = unique_all(x)
+    """The distinct values, and how often each occurs.
+
+    >>> values, counts = minidl.unique_counts(minidl.tensor([7, 5, 7, 9]))
+    >>> values, counts
+    (Tensor([5, 7, 9], int64), Tensor([1, 2, 1], int64))
+    """
+    found = _unique(x)
     return UniqueCounts(found.values, found.counts)
 
 
+@named
 def unique_inverse(x: Tensor, /) -> UniqueInverse:
-    """The distinct values, and which of them each element is: values[inverse_indices] is x."""
-    found = unique_all(x)
+    """The distinct values, and which of them each element is: values[inverse_indices] is x.
+
+    >>> values, inverse = minidl.unique_inverse(minidl.tensor([7, 5, 7, 9]))
+    >>> values, inverse
+    (Tensor([5, 7, 9], int64), Tensor([1, 0, 1, 2], int64))
+    """
+    found = _unique(x)
     return UniqueInverse(found.values, found.inverse_indices)
 
 
+@named
 def unique_values(x: Tensor, /) -> Tensor:
-    """The distinct values."""
-    return unique_all(x).values
+    """The distinct values.
+
+    >>> minidl.unique_values(minidl.tensor([7, 5, 7, 9]))
+    Tensor([5, 7, 9], int64)
+    """
+    return _unique(x).values

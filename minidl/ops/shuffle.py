@@ -8,7 +8,13 @@ from minidl.errors import ArgumentError, ShapeError
 
 @composite
 def unflatten(xp, x, /, axis, shape):
-    """One axis as several, of these lengths; one of them may be −1: what is left."""
+    """One axis as several, of these lengths; one of them may be −1: what is left.
+
+    Raises ShapeError unless their product is the length of the axis.
+
+    >>> minidl.unflatten(minidl.zeros((2, 12)), 1, (3, -1)).shape
+    (2, 3, 4)
+    """
     if not -x.ndim <= axis < x.ndim:
         raise ShapeError(f"unflatten: shape {x.shape} has no axis {axis}")
     axis, length, shape = axis % x.ndim, x.shape[axis], tuple(shape)
@@ -25,6 +31,11 @@ def pixel_shuffle(xp, x, /, upscale_factor):
     """(…, C·r², H, W) → (…, C, H·r, W·r): r² channels become a square of pixels.
 
     Shi et al. 2016.
+
+    >>> x = minidl.reshape(minidl.arange(4), (1, 4, 1, 1))
+    >>> minidl.pixel_shuffle(x, 2)
+    Tensor([[[[0, 1],
+              [2, 3]]]], shape=(1, 1, 2, 2), int64)
     """
     r = _factor("pixel_shuffle", x, upscale_factor)
     *rest, channels, height, width = x.shape
@@ -40,7 +51,11 @@ def pixel_shuffle(xp, x, /, upscale_factor):
 
 @composite
 def pixel_unshuffle(xp, x, /, downscale_factor):
-    """(…, C, H·r, W·r) → (…, C·r², H, W): undoes pixel_shuffle."""
+    """(…, C, H·r, W·r) → (…, C·r², H, W): undoes pixel_shuffle.
+
+    >>> minidl.pixel_unshuffle(minidl.zeros((1, 2, 6, 6)), 3).shape
+    (1, 18, 2, 2)
+    """
     r = _factor("pixel_unshuffle", x, downscale_factor)
     *rest, channels, height, width = x.shape
     if height % r or width % r:
@@ -56,6 +71,10 @@ def channel_shuffle(xp, x, /, groups):
     """(N, C, …) → the same, with the first channels of all groups first, then the second ones, ….
 
     Zhang et al. 2018.
+
+    >>> x = minidl.reshape(minidl.arange(6), (1, 6, 1))
+    >>> minidl.channel_shuffle(x, 2).flatten()
+    Tensor([0, 3, 1, 4, 2, 5], int64)
     """
     if x.ndim < 3 or not isinstance(groups, int) or groups < 1 or x.shape[1] % groups:
         raise ShapeError(

@@ -7,19 +7,10 @@ import math
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.dtypes import ANY
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, check_flags
+from minidl.ops.axes import one_axis
 from minidl.ops.manipulation import concat
 from minidl.ops.reduction import _axes, _cast, _restore
-
-
-def _one_axis(x, axis):
-    """The axis to go along, counted from the front; it may be left out if there is only one."""
-    if axis is None and x.ndim != 1:
-        raise ShapeError(f"say which axis; got shape {x.shape}")
-    axis = 0 if axis is None else axis
-    if not -x.ndim <= axis < x.ndim:
-        raise ShapeError(f"axis {axis} is not one of shape {x.shape}")
-    return axis % x.ndim
 
 
 def _along(axis, start, stop=None):
@@ -33,13 +24,19 @@ def _after(xp, x, initial, axis):
     return xp.concat([_cast(xp, first, x.dtype), x], axis=axis)
 
 
-@primitive(ANY)
+@primitive(ANY, of_complex=True)
 def cumulative_sum(xp, x, /, *, axis=None, dtype=None, include_initial=False):
     """y_i = x₀ + … + x_i;   dx_i = dy_i + dy_(i+1) + ….  Bools and integers give int64.
 
     include_initial    begin with the sum of nothing, 0: one more element
+
+    >>> minidl.cumulative_sum(minidl.tensor([1, 2, 3]))
+    Tensor([1, 3, 6], int64)
+    >>> minidl.cumulative_sum(minidl.tensor([1, 2, 3]), include_initial=True)
+    Tensor([0, 1, 3, 6], int64)
     """
-    axis = _one_axis(x, axis)
+    axis = one_axis(x, axis)
+    check_flags(include_initial=include_initial)
     y = _cast(xp, xp.cumulative_sum(_cast(xp, x, dtype), axis=axis), dtype)
 
     def dx(dy):
@@ -49,15 +46,19 @@ def cumulative_sum(xp, x, /, *, axis=None, dtype=None, include_initial=False):
     return _after(xp, y, 0, axis) if include_initial else y, dx
 
 
-@primitive(ANY)
+@primitive(ANY, of_complex=True)
 def cumulative_prod(xp, x, /, *, axis=None, dtype=None, include_initial=False):
     """y_i = x₀ ⋯ x_i;   dx_i = x₀ ⋯ x_(i−1) · s_i,   s_i = dy_i + x_(i+1)·s_(i+1).
 
     Bools and integers give int64.
 
     include_initial    begin with the product of nothing, 1: one more element
+
+    >>> minidl.cumulative_prod(minidl.tensor([1.0, 2.0, 3.0]))
+    Tensor([1., 2., 6.], float32)
     """
-    axis = _one_axis(x, axis)
+    axis = one_axis(x, axis)
+    check_flags(include_initial=include_initial)
     x = _cast(xp, x, dtype)
     y = _cast(xp, xp.cumulative_prod(x, axis=axis), dtype)
 
@@ -91,9 +92,15 @@ def _backward_sums(xp, x, s, axis):
     return s
 
 
-@primitive(ANY)
+@primitive(ANY, of_complex=True)
 def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
-    """y = Π x;   dx_i = dy · Π x_k over k ≠ i.  Bools and integers give int64."""
+    """y = Π x;   dx_i = dy · Π x_k over k ≠ i.  Bools and integers give int64.
+
+    >>> x = minidl.tensor([0.0, 2.0, 3.0], requires_grad=True)
+    >>> minidl.prod(x).backward()
+    >>> x.grad
+    Tensor([6., 0., 0.], float32)
+    """
     x = _cast(xp, x, dtype)
 
     def dx(dy):
@@ -113,10 +120,17 @@ def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
 
 @composite
 def diff(xp, x, /, *, axis=-1, n=1, prepend=None, append=None):
-    """x_(i+1) − x_i along the axis, n times over; prepend and append go before and behind x."""
+    """x_(i+1) − x_i along the axis, n times over; prepend and append go before and behind x.
+
+    Raises ArgumentError for a negative n.
+
+    >>> x = minidl.tensor([1, 4, 9, 16])
+    >>> minidl.diff(x), minidl.diff(x, n=2)
+    (Tensor([3, 5, 7], int64), Tensor([2, 2], int64))
+    """
     if n < 0:
         raise ArgumentError(f"diff: n must not be negative; got {n}")
-    axis = _one_axis(x, axis)
+    axis = one_axis(x, axis)
     parts = [part for part in (prepend, x, append) if part is not None]
     x = concat(parts, axis=axis) if len(parts) > 1 else x
     for _ in range(n):

@@ -2,6 +2,8 @@
 
 import math
 
+from minidl.errors import DTypeError
+
 
 def padded(xp, x, before, after=None):
     """x with zeros around its last two axes: `before` (top, left), `after` (bottom, right).
@@ -35,6 +37,8 @@ def largest(xp, x, places):
 
     x: (…, L), places: (K, *output), the numbers of the places that each window sees.
     """
+    if x.dtype.kind == "c":
+        raise DTypeError(f"needs real numbers, of which one is the largest; got {x.dtype}")
     axis = -places.ndim
     seen = x[..., places]
     equal = seen == xp.max(seen, axis=axis, keepdims=True)

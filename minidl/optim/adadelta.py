@@ -18,6 +18,13 @@ class Adadelta(Optimizer):
 
     g is the gradient, plus weight_decay·θ.  Zeiler 2012, where lr is 1.  A RowGradient is made
     dense.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.Adadelta([w], lr=1.0)
+    >>> w.grad = minidl.tensor([100.0, -0.01], dtype="float64")
+    >>> optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [0.9968, 1.003]
     """
 
     counts_steps = False

@@ -15,6 +15,14 @@ class Adagrad(Optimizer):
 
     g is the gradient, plus weight_decay·θ; t counts the steps.  Duchi, Hazan, Singer 2011.  A
     RowGradient is made dense.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.Adagrad([w], lr=0.5)
+    >>> for _ in range(2):
+    ...     w.grad = minidl.tensor([100.0, -0.01], dtype="float64")
+    ...     optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [0.1464, 1.8536]
     """
 
     def __init__(

@@ -16,6 +16,14 @@ class Adam(Optimizer):
 
     g is the gradient, plus weight_decay·θ; with amsgrad, v is the largest it has been.  Kingma, Ba
     2015; Reddi, Kale, Kumar 2018.  A RowGradient is made dense: every row's momentum moves it.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.Adam([w], lr=0.1)
+    >>> for _ in range(2):
+    ...     w.grad = minidl.tensor([100.0, -0.01], dtype="float64")
+    ...     optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [0.8, 1.2]
     """
 
     rule = "adam"

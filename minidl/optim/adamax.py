@@ -16,6 +16,14 @@ class Adamax(Optimizer):
 
     g is the gradient, plus weight_decay·θ.  Kingma, Ba 2015 (algorithm 2), with ε as in PyTorch.  A
     RowGradient is made dense.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.Adamax([w], lr=0.1)
+    >>> for _ in range(2):
+    ...     w.grad = minidl.tensor([100.0, -0.01], dtype="float64")
+    ...     optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [0.8, 1.2]
     """
 
     def __init__(

@@ -14,6 +14,13 @@ class AdamW(Adam):
     So a weight decays at the same rate whether its gradients are large or small; in Adam, whose
     steps do not depend on the scale of g, they would outweigh the decay or be outweighed by it.
     Loshchilov, Hutter 2019.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.AdamW([w], lr=0.1, weight_decay=0.5)
+    >>> w.grad = minidl.tensor([100.0, 0.0], dtype="float64")
+    >>> optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [0.85, 0.95]
     """
 
     rule = "adamw"

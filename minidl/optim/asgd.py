@@ -18,6 +18,14 @@ class ASGD(Optimizer):
     η begins as lr, and μ as 1: up to step t₀ + 1 the average a is θ itself.  g is the gradient,
     plus weight_decay·θ.  The model goes on with θ; a is `optimizer.state[p]["ax"]`.  Polyak,
     Juditsky 1992; Bottou 2012 (section 2.3).  A RowGradient is made dense.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.ASGD([w], lr=0.5, t0=0, lambd=0)
+    >>> for _ in range(2):
+    ...     w.grad = minidl.tensor([1.0, -2.0], dtype="float64")
+    ...     optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [0.0, 3.0]
     """
 
     numbers = ("eta", "mu")  # of which lr may have been another at each step

@@ -2,11 +2,12 @@
 
 import copy
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ShapeError
+from minidl.errors import DTypeError, ShapeError, check_flags, check_kind, describe, iter_of, named
 from minidl.nn.module import Buffer, Module
 from minidl.nn.norm import _BatchNorm
 from minidl.ops import asarray
@@ -16,12 +17,21 @@ Average = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def get_swa_avg_fn() -> Average:
-    """w ← w + (θ − w) / (n + 1): every model weighs the same.  Izmailov et al. 2018."""
+    """w ← w + (θ − w) / (n + 1): every model weighs the same.  Izmailov et al. 2018.
+
+    >>> average = optim.get_swa_avg_fn()
+    >>> average(minidl.tensor(2.0), minidl.tensor(5.0), 2).item()  # of 2, 2 and 5
+    3.0
+    """
     return lambda averaged, current, n: averaged + (current - averaged) / (n + 1)
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Average:
-    """w ← decay·w + (1 − decay)·θ: later models weigh more.  Polyak, Juditsky 1992."""
+    """w ← decay·w + (1 − decay)·θ: later models weigh more.  Polyak, Juditsky 1992.
+
+    >>> optim.get_ema_avg_fn(0.75)(minidl.tensor(2.0), minidl.tensor(6.0), 2).item()
+    3.0
+    """
     check_fraction("get_ema_avg_fn", {"decay": decay}, "decay")
     decay = float(decay)
     return lambda averaged, current, _: decay * averaged + (1 - decay) * current
@@ -40,11 +50,23 @@ class AveragedModel(Module):
             average.update_parameters(model)
 
     The statistics of batch norm do not belong to averaged weights: see `update_bn`.
+
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> average = optim.AveragedModel(model)
+    >>> for value in [1.0, 2.0, 6.0]:  # what an optimiser would do
+    ...     _ = nn.init.constant_(model.weight, value)
+    ...     average.update_parameters(model)
+    >>> average.module.weight.tolist()
+    [[3.0]]
     """
 
     def __init__(
         self, model: Module, avg_fn: Average | None = None, use_buffers: bool = False
     ) -> None:
+        check_kind("AveragedModel", "model", model, Module)
+        if avg_fn is not None and not callable(avg_fn):
+            raise DTypeError(f"AveragedModel: avg_fn is a function; got {describe(avg_fn)}")
+        check_flags("AveragedModel: ", use_buffers=use_buffers)
         self.module = copy.deepcopy(model)
         self.n_averaged = Buffer(asarray(0, dtype="int64"))
         self.avg_fn, self.use_buffers = avg_fn or get_swa_avg_fn(), use_buffers
@@ -58,6 +80,7 @@ class AveragedModel(Module):
 
         Raises ShapeError if it is not like the one that was copied.
         """
+        check_kind("AveragedModel.update_parameters", "model", model, Module)
         parameters = _pairs("parameters", self.module.parameters(), model.parameters())
         buffers = _pairs("buffers", self.module.buffers(), model.buffers())
         n = int(self.n_averaged)
@@ -84,22 +107,33 @@ def _pairs(
     return list(zip(own, current, strict=True))
 
 
+@named
 @no_grad()
 def update_bn(loader: Iterable[Any], model: Module) -> None:
     """Compute the statistics of a model's batch norms anew: their means over the loader's batches.
 
     loader    gives inputs of the model, or tuples that begin with one
+
+    >>> norm = nn.BatchNorm1d(1)
+    >>> optim.update_bn([minidl.tensor([[1.0], [3.0]]), minidl.tensor([[5.0], [7.0]])], norm)
+    >>> norm.running_mean.tolist()
+    [4.0]
     """
+    check_kind("update_bn", "model", model, Module)
     norms = {m: m.momentum for m in model.modules() if isinstance(m, _BatchNorm)}
     if not norms:
         return
+    batches = iter_of("update_bn", "a loader of batches", loader)
+    first = next(batches, None)
+    if first is None:
+        raise ShapeError("update_bn: the loader gave no batches")
     modes = {module: module.training for module in model.modules()}
     try:
         model.train()
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the mean of all batches
-        for batch in loader:
+        for batch in chain([first], batches):
             model(batch[0] if isinstance(batch, list | tuple) else batch)
     finally:
         for norm, momentum in norms.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, listed
 from minidl.optim.composed import ComposedScheduler
 from minidl.optim.cycling import CyclingScheduler
 from minidl.optim.optimizer import Optimizer
@@ -22,12 +22,20 @@ class ChainedScheduler(ComposedScheduler):
     CosineAnnealingWarmRestarts and the like overwrite what came before; here all multiply.  A
     lower bound such as eta_min is added where its schedule stands.  OneCycleLR and CyclicLR, which
     have rates of their own, can only be first.
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> warmup = optim.ConstantLR(optimizer, 0.1, total_iters=2)
+    >>> schedule = optim.ChainedScheduler([warmup, optim.ExponentialLR(optimizer, 0.5)])
+    >>> for _ in range(4):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    0.1 0.05 0.25 0.125
     """
 
     def __init__(
         self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
     ) -> None:
-        schedulers = list(schedulers)
+        schedulers = listed("ChainedScheduler", "a list of schedules", schedulers)
         if not schedulers:
             raise ArgumentError("ChainedScheduler: needs at least one schedule")
         for place, each in enumerate(schedulers):

@@ -9,12 +9,16 @@ import numpy as np
 from minidl.errors import ArgumentError
 
 
-def check_not_negative(name: str, settings: Mapping[str, Any], *which: str) -> None:
-    """Raise for the first of these settings that is no number from 0 on."""
+def check_not_negative(
+    name: str, settings: Mapping[str, Any], *which: str, infinite: bool = False
+) -> None:
+    """Raise for the first of these settings that is no number from 0 on, or not finite."""
     for setting in which:
         value = settings[setting]
-        if not isinstance(value, int | float | np.number) or not value >= 0:
-            raise ArgumentError(f"{name}: {setting} is a number from 0 on; got {value!r}")
+        number = isinstance(value, int | float | np.number) and value >= 0
+        if not number or (value == math.inf and not infinite):
+            finite = "" if infinite else ", and finite"
+            raise ArgumentError(f"{name}: {setting} is a number from 0 on{finite}; got {value!r}")
 
 
 def check_fraction(name: str, settings: Mapping[str, Any], *which: str) -> None:

@@ -9,7 +9,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, cpu
 from minidl.backends.rows import RowGradient
 from minidl.dtypes import default_float, float64, result_type
-from minidl.errors import ArgumentError, GradientError
+from minidl.errors import ArgumentError, DTypeError, GradientError, check_flags, describe, listed
 from minidl.optim.checks import check_not_negative
 
 _SAFE = 1e-30, 1e30  # sums of powers in between have neither overflowed nor lost much
@@ -30,11 +30,21 @@ def clip_grad_norm_(
     Returns n, as it was before.  Parameters without a gradient are skipped.  A gradient that is
     changed becomes a new array; others that hold the old one keep it as it was.  Pascanu, Mikolov,
     Bengio 2013.
+
+    >>> w = nn.Parameter(minidl.zeros((2,), dtype="float64"))
+    >>> w.grad = minidl.tensor([3.0, 4.0], dtype="float64")
+    >>> optim.clip_grad_norm_([w], max_norm=1.0).item(), w.grad.numpy().round(4).tolist()
+    (5.0, [0.6, 0.8])
     """
-    check_not_negative("clip_grad_norm_", {"max_norm": max_norm}, "max_norm")
-    p = float(norm_type)
+    name = "clip_grad_norm_"
+    check_not_negative(name, {"max_norm": max_norm}, "max_norm", infinite=True)
+    check_flags(f"{name}: ", error_if_nonfinite=error_if_nonfinite)
+    try:
+        p = float(norm_type)  # PyTorch's "inf", too
+    except (TypeError, ValueError):
+        p = math.nan
     if not p > 0:
-        raise ArgumentError(f"clip_grad_norm_: norm_type is a number above 0; got {norm_type!r}")
+        raise ArgumentError(f"{name}: norm_type is a number above 0; got {norm_type!r}")
     found = {leaf: _plain(leaf.grad) for leaf in _leaves("clip_grad_norm_", parameters)}
     gradients = [g.rows if type(g) is RowGradient else g for g in found.values()]
     with cpu.quiet():
@@ -57,8 +67,14 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
     Parameters without a gradient are skipped.  A gradient becomes a new array; others that hold the
     old one keep it as it was.
+
+    >>> w = nn.Parameter(minidl.zeros((3,)))
+    >>> w.grad = minidl.tensor([3.0, -0.5, -4.0])
+    >>> optim.clip_grad_value_([w], 1.0)
+    >>> w.grad.tolist()
+    [1.0, -0.5, -1.0]
     """
-    check_not_negative("clip_grad_value_", {"clip_value": clip_value}, "clip_value")
+    check_not_negative("clip_grad_value_", {"clip_value": clip_value}, "clip_value", infinite=True)
     bound = float(clip_value)
     found = {leaf: _plain(leaf.grad) for leaf in _leaves("clip_grad_value_", parameters)}
     _replace(found, lambda xp, g: xp.minimum(xp.maximum(g, -bound), bound))
@@ -66,10 +82,13 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 def _leaves(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Leaf]:
     """Where the gradients are, of the parameters that have one."""
-    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    alone = isinstance(parameters, Tensor)
+    given = [parameters] if alone else listed(name, "a list of parameters", parameters)
     for p in given:
         if not isinstance(p, Tensor) or not p.is_leaf:
             raise GradientError(f"{name}: parameters are leaf tensors; got {p!r:.80}")
+        if p.dtype.kind == "c":
+            raise DTypeError(f"{name}: parameters are floats; got {describe(p)}")
     leaves = (p.edge[0] for p in given if p.edge is not None)
     return [leaf for leaf in leaves if leaf.grad is not None]
 

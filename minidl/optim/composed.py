@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, listed
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.plateau import ReduceLROnPlateau
 from minidl.optim.schedule import LRScheduler
@@ -17,7 +17,8 @@ class ComposedScheduler(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], last_epoch: int = -1
     ) -> None:
-        own, self._schedulers = type(self).__name__, list(schedulers)
+        own = type(self).__name__
+        self._schedulers = listed(own, "a list of schedules", schedulers)
         for each in self._schedulers:
             name = type(each).__name__
             if not isinstance(each, LRScheduler) or isinstance(each, ReduceLROnPlateau):

@@ -26,6 +26,13 @@ class CyclicLR(CyclingScheduler):
     cycle_momentum     whether momentum is set, too
 
     Smith 2017; it is meant to take a step after each batch.
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.CyclicLR(optimizer, 0.1, 1.0, step_size_up=2, cycle_momentum=False)
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    0.1 0.55 1.0 0.55 0.1 0.55
     """
 
     unsaved = ("optimizer", "scale_fn")

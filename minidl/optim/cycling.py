@@ -1,6 +1,6 @@
 """What schedules share whose learning rates and momenta go up and down against each other."""
 
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, check_flags
 from minidl.optim.schedule import LRScheduler
 
 
@@ -14,6 +14,7 @@ class CyclingScheduler(LRScheduler):
 
     def check(self) -> None:
         """There is a momentum to be set."""
+        check_flags(f"{type(self).__name__}: ", cycle_momentum=self.cycle_momentum)
         if self.cycle_momentum and not {"momentum", "betas"} & set(self.optimizer.defaults):
             raise ArgumentError(
                 f"{type(self).__name__}: {type(self.optimizer).__name__} has no momentum; use "

@@ -18,6 +18,13 @@ class LAMB(Optimizer):
 
     ‖·‖ is the root of the sum of squares over a whole parameter: a weight, a bias.  It is for large
     batches.  You et al. 2020 (algorithm 2, with φ(z) = z).  A RowGradient is made dense.
+
+    >>> w = nn.Parameter(np.array([3.0, 4.0]))
+    >>> optimizer = optim.LAMB([w], lr=0.1, weight_decay=0)
+    >>> w.grad = minidl.tensor([100.0, -0.01], dtype="float64")
+    >>> optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [2.6464, 4.3535]
     """
 
     decoupled = True

@@ -50,6 +50,18 @@ class LBFGS(Optimizer):
     All parameters are in one group and on one device; those without a gradient count as having one
     of 0.  Nocedal, Wright 2006 (algorithms 7.4 and 7.5); the rules by which it ends are PyTorch's.
     A RowGradient is made dense.
+
+    >>> x = nn.Parameter(np.array([0.0, 0.0]))
+    >>> optimizer = optim.LBFGS([x], line_search_fn="strong_wolfe")
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2  # Rosenbrock's valley
+    ...     loss.backward()
+    ...     return loss
+    >>> for _ in range(3):
+    ...     loss = optimizer.step(closure)
+    >>> x.numpy().round(4).tolist()
+    [1.0, 1.0]
     """
 
     counts_steps = False

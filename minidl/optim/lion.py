@@ -16,6 +16,14 @@ class Lion(Optimizer):
 
     Its steps are longer than Adam's: lr is 3 to 10 times smaller, and weight_decay as much larger.
     Chen et al. 2023 (algorithm 2).  A RowGradient is made dense: every row's momentum moves it.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.Lion([w], lr=0.1)
+    >>> for _ in range(2):
+    ...     w.grad = minidl.tensor([100.0, -0.01], dtype="float64")
+    ...     optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [0.8, 1.2]
     """
 
     counts_steps = False

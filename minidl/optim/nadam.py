@@ -18,6 +18,14 @@ class NAdam(Optimizer):
 
     g is the gradient, plus weight_decay·θ; with decoupled_weight_decay, g is the gradient alone,
     and θ first loses lr·weight_decay·θ, as in AdamW.  Dozat 2016.  A RowGradient is made dense.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.NAdam([w], lr=0.1)
+    >>> for _ in range(2):
+    ...     w.grad = minidl.tensor([100.0, -0.01], dtype="float64")
+    ...     optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [0.816, 1.184]
     """
 
     numbers = ("mu_product",)  # μ₁⋯μₜ, of which betas may have been others at each step

@@ -1,7 +1,12 @@
 """OneCycleLR: up to a large rate and down to almost none, once."""
 
-from minidl.errors import ArgumentError
-from minidl.optim.checks import check_choice, check_count, check_fraction, check_not_negative
+from minidl.errors import ArgumentError, check_flags
+from minidl.optim.checks import (
+    check_choice,
+    check_count,
+    check_fraction,
+    check_not_negative,
+)
 from minidl.optim.cycling import CyclingScheduler
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.schedule import between, for_each, groups_of
@@ -20,6 +25,13 @@ class OneCycleLR(CyclingScheduler):
     three_phase        come down in as many steps as up, and then to almost nothing
 
     Smith, Topin 2019; it is meant to take a step after each batch.
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.OneCycleLR(optimizer, 1.0, total_steps=6, cycle_momentum=False)
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    0.04 0.9944 0.8117 0.4626 0.1335 0.0
     """
 
     def __init__(
@@ -64,6 +76,7 @@ class OneCycleLR(CyclingScheduler):
         """The cycle has steps, and shares are shares."""
         check_count("OneCycleLR", vars(self), "total_steps")
         check_fraction("OneCycleLR", vars(self), "pct_start")
+        check_flags("OneCycleLR: ", three_phase=self.three_phase)
         check_choice("OneCycleLR", vars(self), "anneal_strategy", "cos", "linear")
         super().check()
 

@@ -16,8 +16,22 @@ from minidl.autograd.mode import current, enable_grad
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
 from minidl.backends.rows import RowGradient
-from minidl.errors import ArgumentError, GradientError, ShapeError
+from minidl.errors import (
+    EXPLAINED,
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    MinidlError,
+    ShapeError,
+    check_flags,
+    describe,
+    explain,
+    listed,
+)
 from minidl.ops import asarray
+
+# Settings that are True or False, in the rules that have them.
+_FLAGS = "maximize", "nesterov", "amsgrad", "centered", "decoupled_weight_decay"
 
 
 class Optimizer:
@@ -28,6 +42,17 @@ class Optimizer:
 
     param_groups    dicts of "params" and the settings that hold for them, which may be changed
     state           for each parameter that has taken a step: their number, and the state arrays
+
+    >>> class SignDescent(optim.Optimizer):
+    ...     def __init__(self, params, lr=0.1):
+    ...         super().__init__(params, lr=lr, maximize=False)
+    ...     def change(self, xp, group, step, gradient, state):
+    ...         return group["lr"] * xp.sign(gradient)
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> w.grad = minidl.tensor([100.0, -0.01], dtype="float64")
+    >>> SignDescent([w]).step()
+    >>> w.tolist()
+    [0.9, 1.1]
     """
 
     rule = ""  # the name of the kernels that do what `change` does
@@ -40,9 +65,10 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._flat_states: dict[tuple[int, ...], dict[str, Any]] = {}
+        name, needs = type(self).__name__, "a list of parameters, or of groups"
         if isinstance(params, Tensor | Mapping):
-            raise ArgumentError(f"{type(self).__name__}: needs a list of parameters, or of groups")
-        params = list(params)
+            raise ArgumentError(f"{name}: needs {needs}")
+        params = listed(name, f"{needs}, such as model.parameters()", params)
         groups = params if params and isinstance(params[0], Mapping) else [{"params": params}]
         for group in groups:
             self.add_param_group(group)
@@ -50,14 +76,20 @@ class Optimizer:
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """More parameters, {"params": …}, with settings of their own beside them."""
         name = type(self).__name__
+        if not isinstance(group, Mapping):
+            raise DTypeError(f'{name}: a group is a dict with "params"; got {describe(group)}')
         given = group.get("params", ())
-        params = [given] if isinstance(given, Tensor) else list(given)
+        if not isinstance(given, Tensor):
+            given = listed(name, 'a list of parameters in "params"', given)
+        params = [given] if isinstance(given, Tensor) else given
         if not params:
-            raise ArgumentError(f'{name}: a group needs at least one parameter in "params"')
+            raise ArgumentError(
+                f'{name}: a group needs at least one parameter in "params"; a generator that has '
+                "been gone through gives none"
+            )
         known = {p for other in self.param_groups for p in other["params"]}
         for p in params:
-            if not isinstance(p, Tensor) or not p.is_leaf:
-                raise GradientError(f"{name}: parameters are leaf tensors; got {p!r:.80}")
+            _check_learnable(name, p)
             if p in known:
                 raise ArgumentError(f"{name}: a parameter of shape {p.shape} is given twice")
             known.add(p)
@@ -65,8 +97,14 @@ class Optimizer:
         if unknown:
             raise ArgumentError(f"{name}: no setting {sorted(unknown)}; has {list(self.defaults)}")
         settings = {**self.defaults, **group, "params": params}
-        self.check(settings)
+        self._check(settings)
         self.param_groups.append(settings)
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        """Raise if a setting is no flag where one is needed, or the rule cannot use it."""
+        flags = {name: settings[name] for name in _FLAGS if name in settings}
+        check_flags(f"{type(self).__name__}: ", **flags)
+        self.check(settings)
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise if a setting is outside what the rule is defined for."""
@@ -80,14 +118,22 @@ class Optimizer:
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient; returns what `closure`, if given, returns."""
+        if closure is not None and not callable(closure):
+            raise DTypeError(
+                f"{type(self).__name__}.step: closure is a function; got {describe(closure)}"
+            )
         with enable_grad():
             loss = closure() if closure else None
         for group in self.param_groups:
             for name, value in group.items():
                 if isinstance(value, np.generic):
                     group[name] = value.item()  # it would lift float32 to float64
-            for params in self._cohorts(group):
-                self._update(group, params)
+            try:
+                for params in self._cohorts(group):
+                    self._update(group, params)
+            except EXPLAINED:
+                self._check(group)  # a setting may have been changed since
+                raise
         return loss
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
@@ -238,7 +284,22 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken, with the same parameters in the same order."""
+        """Go on where `state_dict` was taken, with the same parameters in the same order.
+
+        Raises ArgumentError or ShapeError, and changes nothing, for what is no such state.
+        """
+        try:
+            self._load(saved)
+        except MinidlError as error:
+            raise explain("load_state_dict", [], error) from error
+        except (*EXPLAINED, LookupError) as error:
+            raise ArgumentError(
+                f"load_state_dict: needs what {type(self).__name__}.state_dict gave; got "
+                f"{describe(saved)} ({type(error).__name__}: {error})"
+            ) from error
+
+    def _load(self, saved: Mapping[str, Any]) -> None:
+        """Take over a state, once all of it is seen to fit."""
         if not {"state", "param_groups"} <= set(saved):
             raise ArgumentError('load_state_dict: needs "state" and "param_groups"')
         needs = [len(group["params"]) for group in self.param_groups]
@@ -263,14 +324,17 @@ class Optimizer:
                 raise ArgumentError(f"load_state_dict: parameter {number} has no step")
             state[p] = self._restored(number, own, p, rules[p])
         for group in groups:
-            self.check(group)
+            self._check(group)
         self.state, self._flat_states, self.param_groups = state, {}, groups
 
     def _restored(
         self, number: int, own: Mapping[str, Any], p: Tensor, group: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The saved state of a parameter, once it is seen to be complete."""
-        state: dict[str, Any] = {"step": int(own.get("step", 1))}
+        step = own.get("step", 1)
+        if step != int(step) or step < 0:
+            raise ArgumentError(f"load_state_dict: parameter {number} has the step {step!r}")
+        state: dict[str, Any] = {"step": int(step)}
         for name in self.numbers:
             if own.get(name) is None:
                 raise ArgumentError(f"load_state_dict: parameter {number} has no {name}")
@@ -291,6 +355,19 @@ class Optimizer:
             for group in self.param_groups
         ]
         return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def _check_learnable(name: str, p: Any) -> None:
+    """Raise for what no step could change, or should not; a frozen Parameter may be thawed."""
+    if not isinstance(p, Tensor) or not p.is_leaf:
+        raise GradientError(f"{name}: parameters are leaf tensors; got {p!r:.80}")
+    if p.dtype.kind != "f":
+        raise DTypeError(f"{name}: parameters are floats; got {describe(p)}")
+    if type(p) is Tensor and not p.requires_grad:
+        raise GradientError(
+            f"{name}: this tensor, {describe(p)}, requires no gradient, and would never change; "
+            "create it with requires_grad=True"
+        )
 
 
 def _array(gradient: Any) -> Any:

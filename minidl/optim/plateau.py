@@ -20,6 +20,12 @@ class ReduceLROnPlateau(LRScheduler):
     cooldown          steps after a reduction in which nothing is counted
     min_lr            a bound for all groups, or a list of one for each
     eps               smaller changes of lr than this are not made
+
+    >>> schedule = optim.ReduceLROnPlateau(optim.SGD([nn.Parameter(1.0)], lr=1.0), patience=1)
+    >>> for loss in [0.9, 0.8, 0.8, 0.8]:
+    ...     schedule.step(loss)
+    >>> schedule.get_last_lr()
+    [0.1]
     """
 
     def __init__(

@@ -20,6 +20,13 @@ class RAdam(Optimizer):
     g is the gradient, plus weight_decay·θ; with decoupled_weight_decay, g is the gradient alone,
     and θ first loses lr·weight_decay·θ, as in AdamW.  Liu et al. 2020, with ρ > 5 as in PyTorch,
     where the paper has ρ > 4.  A RowGradient is made dense.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.RAdam([w], lr=0.1)
+    >>> w.grad = minidl.tensor([1.0, -2.0], dtype="float64")
+    >>> optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [0.9, 1.2]
     """
 
     def __init__(

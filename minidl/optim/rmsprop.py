@@ -18,6 +18,13 @@ class RMSprop(Optimizer):
     place of the quotient; centered, v − m² in place of v, the variance rather than the mean square,
     where m ← α·m + (1 − α)·g.  Tieleman, Hinton 2012 (lecture 6.5); Graves 2013 (centered).  A
     RowGradient is made dense.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.RMSprop([w], lr=0.1, alpha=0.75)
+    >>> w.grad = minidl.tensor([100.0, -0.01], dtype="float64")
+    >>> optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [0.8, 1.2]
     """
 
     counts_steps = False

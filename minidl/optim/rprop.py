@@ -20,6 +20,14 @@ class Rprop(Optimizer):
     s begins as lr; etas are (η₋, η₊), and step_sizes (smin, smax).  It is for gradients of all data
     at once, not of batches.  Riedmiller, Braun 1993, in the form of Igel, Hüsken 2000 (iRprop⁻).  A
     RowGradient is made dense.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.Rprop([w], lr=0.1)
+    >>> for _ in range(2):
+    ...     w.grad = minidl.tensor([100.0, -0.01], dtype="float64")
+    ...     optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [0.78, 1.22]
     """
 
     counts_steps = False

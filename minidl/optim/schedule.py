@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minidl.errors import ArgumentError
+from minidl.errors import EXPLAINED, ArgumentError, MinidlError, describe
 from minidl.optim.checks import check_not_negative
 from minidl.optim.optimizer import Optimizer
 
@@ -51,6 +51,15 @@ class LRScheduler:
     optimizer     the optimiser whose groups' "lr" it sets, at once and at every step
     last_epoch    how many steps were taken before, less one; from 0 on, each group needs an
                   "initial_lr", as a schedule leaves there
+
+    >>> class InverseRoot(optim.LRScheduler):
+    ...     def rate(self, base_lr, step):
+    ...         return base_lr / (1 + step) ** 0.5
+    >>> schedule = InverseRoot(optim.SGD([nn.Parameter(1.0)], lr=1.0))
+    >>> for _ in range(3):
+    ...     schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
     """
 
     unsaved: tuple[str, ...] = ("optimizer",)
@@ -116,8 +125,21 @@ class LRScheduler:
         return copy.deepcopy(own)
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken; the optimiser's learning rates are set, too."""
-        self._restore(self._checked(saved))
+        """Go on where `state_dict` was taken; the optimiser's learning rates are set, too.
+
+        Raises ArgumentError, and changes nothing, for what is no such state.
+        """
+        try:
+            checked = self._checked(saved)
+        except MinidlError:
+            raise
+        except (*EXPLAINED, LookupError) as error:
+            name = type(self).__name__
+            raise ArgumentError(
+                f"{name}.load_state_dict: needs what {name}.state_dict gave; got "
+                f"{describe(saved)} ({type(error).__name__}: {error})"
+            ) from error
+        self._restore(checked)
 
     def _checked(self, saved: Mapping[str, Any]) -> dict[str, Any]:
         """The saved attributes, once they are seen to be complete and possible."""

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, listed
 from minidl.optim.checks import check_count, check_finite, check_fraction, check_not_negative
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.schedule import LRScheduler, annealed, groups_of
@@ -17,6 +17,13 @@ class LambdaLR(LRScheduler):
     """lr = initial lr · f(t).
 
     lr_lambda    f, or a list of such functions, one for each group; `state_dict` leaves them out
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.LambdaLR(optimizer, lambda t: 1 / (1 + t))
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    1.0 0.5 0.3333 0.25 0.2 0.1667
     """
 
     unsaved = ("optimizer", "lr_lambdas")
@@ -39,6 +46,13 @@ class MultiplicativeLR(LRScheduler):
     """lr = initial lr · f(1) · f(2) ⋯ f(t).
 
     lr_lambda    f, or a list of such functions, one for each group; `state_dict` leaves them out
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.MultiplicativeLR(optimizer, lambda t: 0.5 if t < 3 else 1.0)
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    1.0 0.5 0.25 0.25 0.25 0.25
     """
 
     unsaved = ("optimizer", "lr_lambdas", "_products")
@@ -67,7 +81,15 @@ class MultiplicativeLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """lr = initial lr · gamma^⌊t / step_size⌋."""
+    """lr = initial lr · gamma^⌊t / step_size⌋.
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.StepLR(optimizer, step_size=2, gamma=0.1)
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    1.0 1.0 0.1 0.1 0.01 0.01
+    """
 
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
@@ -86,7 +108,15 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """lr = initial lr · gamma^(how many of the milestones t has reached)."""
+    """lr = initial lr · gamma^(how many of the milestones t has reached).
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.MultiStepLR(optimizer, milestones=[1, 4], gamma=0.1)
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    1.0 0.1 0.1 0.1 0.01 0.01
+    """
 
     def __init__(
         self,
@@ -95,13 +125,15 @@ class MultiStepLR(LRScheduler):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
-        self.milestones, self.gamma = sorted(milestones), gamma
+        self.milestones = listed("MultiStepLR", "milestones, a list of steps", milestones)
+        self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
         """Milestones are numbers of steps."""
         for milestone in self.milestones:
             check_count("MultiStepLR", {"a milestone": milestone}, "a milestone", least=0)
+        self.milestones = sorted(self.milestones)
         check_finite("MultiStepLR", vars(self), "gamma")
 
     def rate(self, base_lr: float, step: float) -> float:
@@ -110,7 +142,15 @@ class MultiStepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """lr = initial lr · factor for t < total_iters, and then the initial lr."""
+    """lr = initial lr · factor for t < total_iters, and then the initial lr.
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.ConstantLR(optimizer, factor=0.5, total_iters=2)
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    0.5 0.5 1.0 1.0 1.0 1.0
+    """
 
     def __init__(
         self,
@@ -136,6 +176,13 @@ class LinearLR(LRScheduler):
     """lr = initial lr · (start_factor + (end_factor − start_factor) · min(t / total_iters, 1)).
 
     With the default end_factor of 1, a warm-up.
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.LinearLR(optimizer, start_factor=0.2, total_iters=4)
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    0.2 0.4 0.6 0.8 1.0 1.0
     """
 
     def __init__(
@@ -166,7 +213,15 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """lr = initial lr · gammaᵗ."""
+    """lr = initial lr · gammaᵗ.
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.ExponentialLR(optimizer, gamma=0.5)
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    1.0 0.5 0.25 0.125 0.0625 0.0312
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -182,7 +237,15 @@ class ExponentialLR(LRScheduler):
 
 
 class PolynomialLR(LRScheduler):
-    """lr = initial lr · (1 − min(t / total_iters, 1))^power."""
+    """lr = initial lr · (1 − min(t / total_iters, 1))^power.
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.PolynomialLR(optimizer, total_iters=4, power=2)
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    1.0 0.5625 0.25 0.0625 0.0 0.0
+    """
 
     def __init__(
         self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
@@ -205,6 +268,13 @@ class CosineAnnealingLR(LRScheduler):
 
     After T_max steps it rises again, as the cosine does.  Loshchilov, Hutter 2017, without its
     restarts.
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.CosineAnnealingLR(optimizer, T_max=4)
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    1.0 0.8536 0.5 0.1464 0.0 0.1464
     """
 
     def __init__(
@@ -227,6 +297,13 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """lr = eta_min + (initial lr − eta_min) · (1 + cos(π·s / T)) / 2, s steps after a restart.
 
     The first T is T_0, and each restart multiplies it by T_mult.  Loshchilov, Hutter 2017 (SGDR).
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    1.0 0.5 1.0 0.8536 0.5 0.1464
     """
 
     def __init__(

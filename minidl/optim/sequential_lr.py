@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, listed
 from minidl.optim.checks import check_count
 from minidl.optim.composed import ComposedScheduler
 from minidl.optim.optimizer import Optimizer
@@ -20,6 +20,15 @@ class SequentialLR(ComposedScheduler):
         schedule = SequentialLR(optimizer, [warmup, cosine], milestones=[5])
 
     Only `step()` of the whole is called, not that of the parts.
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> warmup = optim.ConstantLR(optimizer, 0.1, total_iters=2)
+    >>> halving = optim.ExponentialLR(optimizer, 0.5)
+    >>> schedule = optim.SequentialLR(optimizer, [warmup, halving], milestones=[2])
+    >>> for _ in range(5):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    0.1 0.1 1.0 0.5 0.25
     """
 
     def __init__(
@@ -29,7 +38,7 @@ class SequentialLR(ComposedScheduler):
         milestones: Sequence[int],
         last_epoch: int = -1,
     ) -> None:
-        self._milestones = list(milestones)
+        self._milestones = listed("SequentialLR", "milestones, a list of steps", milestones)
         super().__init__(optimizer, schedulers, last_epoch)
 
     def check(self) -> None:

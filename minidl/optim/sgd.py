@@ -16,6 +16,14 @@ class SGD(Optimizer):
 
     g is the gradient, plus weight_decay·θ.  Sutskever et al. 2013, in PyTorch's form.  Without
     momentum and weight decay, a RowGradient changes only its rows, exactly as a dense one would.
+
+    >>> w = nn.Parameter(np.array([1.0, 1.0]))
+    >>> optimizer = optim.SGD([w], lr=0.5, momentum=0.5)
+    >>> for _ in range(2):
+    ...     w.grad = minidl.tensor([1.0, -2.0], dtype="float64")
+    ...     optimizer.step()
+    >>> w.numpy().round(4).tolist()
+    [-0.25, 3.5]
     """
 
     rule = "sgd"

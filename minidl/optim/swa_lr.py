@@ -24,6 +24,13 @@ class SWALR(LRScheduler):
                 swa.step()
 
     Izmailov et al. 2018; `AveragedModel` averages.
+
+    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
+    >>> schedule = optim.SWALR(optimizer, swa_lr=0.2, anneal_epochs=4, anneal_strategy="linear")
+    >>> for _ in range(6):
+    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
+    ...     schedule.step()
+    1.0 0.8 0.6 0.4 0.2 0.2
     """
 
     def __init__(

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, DTypeError, check_flags, check_kind, describe, path_of
 from minidl.ops import isfinite
 from minidl.optim.averaging import AveragedModel
+from minidl.optim.checks import check_count, check_not_negative
 from minidl.train.errors import TrainingError
 from minidl.train.metrics import higher_is_better
 from minidl.train.update import monitored, watched
@@ -21,6 +22,16 @@ class Callback:
     cost nothing.
 
     saves    whether it saves the run, and so is called after those that do not
+
+    >>> from minidl.train import Callback, Trainer
+    >>> class StopEarly(Callback):
+    ...     def on_step_end(self, step):
+    ...         self.trainer.stop_training = step == 2
+    >>> x = minidl.ones((40, 1))
+    >>> trainer = Trainer(nn.Linear(1, 1), "sgd", "mse", callbacks=[StopEarly()])
+    >>> _ = trainer.fit((x, x), epochs=9, batch_size=4)
+    >>> trainer.step, trainer.batch
+    (3, 3)
     """
 
     saves = False
@@ -68,13 +79,23 @@ class Callback:
 
 
 class LambdaCallback(Callback):
-    """Functions as hooks: LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs))."""
+    """Functions as hooks: LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs)).
+
+    >>> from minidl.train import LambdaCallback, Trainer
+    >>> show = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, list(logs)))
+    >>> x = minidl.ones((4, 1))
+    >>> _ = Trainer(nn.Linear(1, 1), "sgd", "mse", callbacks=[show]).fit((x, x), epochs=2)
+    0 ['loss']
+    1 ['loss']
+    """
 
     def __init__(self, **functions: Callable[..., Any]) -> None:
         for name, function in functions.items():
             if not name.startswith("on_") or not hasattr(Callback, name):
                 known = [hook for hook in vars(Callback) if hook.startswith("on_")]
                 raise ArgumentError(f"LambdaCallback: no hook {name!r}; has {', '.join(known)}")
+            if not callable(function):
+                raise DTypeError(f"LambdaCallback: {name} is a function; got {describe(function)}")
             setattr(self, name, function)
 
 
@@ -86,6 +107,14 @@ class EarlyStopping(Callback):
     min_delta       a smaller change than this is no improvement
     mode            "min", "max", or "auto", which knows for losses and metrics
     restore_best    put the weights of the best epoch back when `fit` ends
+
+    >>> from minidl.train import EarlyStopping, Trainer
+    >>> model = nn.Linear(1, 1)
+    >>> stop = EarlyStopping(monitor="loss", patience=2)
+    >>> x = minidl.ones((4, 1))
+    >>> still = optim.SGD(model.parameters(), lr=0.0)  # nothing gets better
+    >>> len(Trainer(model, still, "mse", callbacks=[stop]).fit((x, x), epochs=100))
+    3
     """
 
     def __init__(
@@ -97,11 +126,11 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best: bool = False,
     ) -> None:
-        if patience < 0 or not min_delta >= 0:
-            raise ArgumentError(
-                f"EarlyStopping: patience and min_delta are from 0 on; got {patience!r} and "
-                f"{min_delta!r}"
-            )
+        given = {"patience": patience, "min_delta": min_delta}
+        check_count("EarlyStopping", given, "patience", least=0)
+        check_not_negative("EarlyStopping", given, "min_delta")
+        check_flags("EarlyStopping: ", restore_best=restore_best)
+        check_monitor("EarlyStopping", monitor)
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         self.mode, self.restore_best = check_mode("EarlyStopping", mode), restore_best
         self._reset()
@@ -162,6 +191,14 @@ class Checkpoint(Callback):
     Both hold everything: `io.load(path)["model"]` are the weights.  A run whose weights have become
     NaN is not saved, but a TrainingError, so that the last checkpoint stays usable.  When training
     is interrupted, the last one is saved once more.
+
+    >>> from minidl.train import Checkpoint, Trainer
+    >>> x = minidl.ones((8, 1))
+    >>> def run(**how):
+    ...     trainer = Trainer(nn.Linear(1, 1), "sgd", "mse", callbacks=[Checkpoint("run")])
+    ...     return trainer.fit((x, 2 * x), **how)
+    >>> len(run(epochs=2)), len(run(epochs=5, resume="run/last.safetensors"))
+    (2, 5)
     """
 
     saves = True
@@ -178,7 +215,9 @@ class Checkpoint(Callback):
             raise ArgumentError(
                 f'Checkpoint: every is "epoch", or a number of batches from 1 on; got {every!r}'
             )
-        given = Path(path)
+        check_flags("Checkpoint: ", best_only=best_only)
+        check_monitor("Checkpoint", monitor)
+        given = path_of("Checkpoint", path)
         if given.suffix == ".safetensors":
             self.last = given
             self.best = given if best_only else given.with_suffix(".best.safetensors")
@@ -241,11 +280,19 @@ class Averaging(Callback):
         Trainer(model, "adam", "mse", callbacks=[Averaging(average)]).fit(train)
 
     every    "step" or "epoch"
+
+    >>> from minidl.train import Averaging, Trainer
+    >>> model, x = nn.Linear(1, 1), minidl.ones((8, 1))
+    >>> average = optim.AveragedModel(model)
+    >>> _ = Trainer(model, "sgd", "mse", callbacks=[Averaging(average)]).fit((x, x), batch_size=2)
+    >>> average.n_averaged.item()
+    4
     """
 
     def __init__(self, average: AveragedModel, every: str = "step") -> None:
         if every not in ("step", "epoch"):
             raise ArgumentError(f'Averaging: every is "step" or "epoch"; got {every!r}')
+        check_kind("Averaging", "average", average, AveragedModel)
         self.average = average
         setattr(self, f"on_{every}_end", self._update)
 
@@ -266,6 +313,12 @@ def hooks(callbacks: Iterable[Callback], name: str) -> list[Callable[..., Any]]:
     found = [getattr(callback, name) for callback in callbacks]
     base = getattr(Callback, name)
     return [hook for hook in found if getattr(hook, "__func__", hook) is not base]
+
+
+def check_monitor(who: str, monitor: Any) -> None:
+    """Raise for what is neither a name nor left out."""
+    if monitor is not None:
+        check_kind(who, "monitor", monitor, str)
 
 
 def check_mode(who: str, mode: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from minidl import nn
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, listed
 from minidl.ops import concat
 from minidl.train.feed import check_labels, samples_in, split
 from minidl.train.interrupt import Interrupt
@@ -90,6 +90,7 @@ def metrics_for(given: Sequence[str | Metric], from_logits: bool) -> list[Metric
     """Metrics, those by name told what the model gives; no two of one name."""
     if isinstance(given, str | Metric):
         raise DTypeError(f"Trainer: metrics are a list of metrics; got {describe(given)}")
+    given = listed("Trainer", "a list of metrics", given)
     metrics = [metric_for(one) for one in given]
     for one, metric in zip(given, metrics, strict=True):
         if isinstance(one, str) and hasattr(metric, "from_logits"):

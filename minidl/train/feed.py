@@ -1,6 +1,6 @@
 """From what a user has to batches: loaders are made, and data is checked before it is used."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,15 @@ import numpy as np
 from minidl import nn
 from minidl.autograd.tensor import Tensor
 from minidl.data import DataLoader, TensorDataset
-from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError, describe
+from minidl.errors import (
+    ArgumentError,
+    BoundsError,
+    DTypeError,
+    MinidlError,
+    ShapeError,
+    describe,
+    explain,
+)
 from minidl.ops import asarray
 
 
@@ -36,7 +44,8 @@ def batches_of(
         raise ShapeError(f"{who}: there are no {'batches' if _is_loader(data) else 'samples'}")
     if _is_loader(data):
         return data
-    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+    is_dataset = hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    if not is_dataset or isinstance(data, str | Mapping):
         raise DTypeError(
             f"{who}: data is a DataLoader, a dataset, or a tuple of arrays; got {describe(data)}"
         )
@@ -91,9 +100,14 @@ def _is_loader(data: Any) -> bool:
 
 def _dataset(who: str, arrays: tuple[Any, ...], dtype: Any, roles: bool) -> TensorDataset:
     """Arrays as a dataset."""
+    if not roles and not arrays:
+        raise ArgumentError(f"{who}: needs inputs; got an empty tuple")
     if roles and len(arrays) < 2:
         raise ArgumentError(f"{who}: needs inputs and targets, (x, y); got {len(arrays)} arrays")
-    tensors = [asarray(x) for x in arrays]
+    try:
+        tensors = [asarray(x) for x in arrays]
+    except MinidlError as error:
+        raise explain(who, arrays, error) from error
     lengths = [len(x) if x.ndim else 0 for x in tensors]
     if len(set(lengths)) > 1:
         names = [f"{n} in {_role(i, tensors, roles)}" for i, n in enumerate(lengths)]

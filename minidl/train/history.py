@@ -15,6 +15,12 @@ class History:
 
     epoch      the number of each epoch, from 0 on
     history    a list for every name, with an entry for each epoch
+
+    >>> history = minidl.train.History()
+    >>> history.append(0, {"loss": 0.9})
+    >>> history.append(1, {"loss": 0.4, "val_loss": 0.5})
+    >>> history["val_loss"], history[-1], len(history)
+    ([None, 0.5], {'loss': 0.4, 'val_loss': 0.5}, 2)
     """
 
     def __init__(self) -> None:

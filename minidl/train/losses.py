@@ -5,12 +5,15 @@ Names, values and defaults are Keras's.  In cross-entropies, probabilities are k
 """
 
 import difflib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, BoundsError, ShapeError
+from minidl.errors import ArgumentError, BoundsError, MinidlError, ShapeError, check_flags, explain
 from minidl.ops import asarray
 
 _EPSILON = 1e-7
@@ -19,16 +22,31 @@ _EPSILON = 1e-7
 class Loss:
     """The base of losses: called with a prediction and a target, the mean over all samples.
 
+    A subclass gives `mean`, of two tensors.
+
     squash         the layer that makes probabilities of logits, if the loss is of probabilities
     from_logits    whether the prediction is what comes before that layer
+
+    >>> class Hinge(minidl.train.Loss):
+    ...     def mean(self, prediction, target):
+    ...         return minidl.mean(minidl.maximum(1 - target * prediction, 0))
+    >>> Hinge()([0.5, -2.0], [1.0, 1.0]).item()
+    1.75
     """
 
     squash: type[nn.Module] | None = None
     from_logits = False
 
-    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+    def __call__(self, prediction: Any, target: Any) -> Tensor:
+        """The mean over all samples; errors name the loss."""
+        try:
+            return self.mean(_tensor(prediction), _tensor(target))
+        except MinidlError as error:
+            raise explain(type(self).__name__, (prediction, target), error) from error
+
+    def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""
-        raise TypeError(f"{type(self).__name__} has no formula: it must define __call__")
+        raise TypeError(f"{type(self).__name__} has no formula: it must define mean")
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
@@ -43,16 +61,23 @@ class CrossEntropy(Loss):
                    and zeros, of the prediction's shape
 
     A class number outside 0 … C − 1 is a BoundsError that says where it is.
+
+    >>> loss = minidl.train.CrossEntropy()
+    >>> round(loss([[0.5, 0.5], [0.25, 0.75]], [0, 1]).item(), 4)  # (log 2 + log 4/3) / 2
+    0.4904
+    >>> round(minidl.train.CrossEntropy(from_logits=True)([[0.0, 0.0]], [1]).item(), 4)
+    0.6931
     """
 
     squash = nn.Softmax
 
     def __init__(self, *, from_logits: bool = False) -> None:
+        check_flags("CrossEntropy: ", from_logits=from_logits)
         self.from_logits = from_logits
 
-    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+    def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""
-        target = asarray(target)
+        epsilon = _epsilon(prediction)
         if target.shape == prediction.shape:
             target = target if target.dtype.kind == "f" else target.astype(prediction.dtype)
         elif prediction.ndim == 2 and target.shape == (prediction.shape[0], 1):
@@ -61,9 +86,9 @@ class CrossEntropy(Loss):
             p = prediction / prediction.sum(axis=min(1, prediction.ndim - 1), keepdims=True)
             # log p are logits themselves, as Σ exp log p = 1
             if target.shape == prediction.shape:
-                log_p = ops.log(ops.clip(p, _EPSILON, 1 - _EPSILON))
+                log_p = ops.log(ops.clip(p, epsilon, 1 - epsilon))
                 return -(target * log_p).sum() / _rows(prediction)
-            prediction = ops.log(ops.clip(p, _EPSILON, 1 - _EPSILON))
+            prediction = ops.log(ops.clip(p, epsilon, 1 - epsilon))
         try:
             return ops.cross_entropy(prediction, target)
         except BoundsError:
@@ -77,47 +102,67 @@ class BinaryCrossEntropy(Loss):
     target         0 or 1, or probabilities, of the same shape; (N,) for predictions (N, 1)
 
     From logits z, it is max(z, 0) − target·z + log(1 + exp −|z|), which nothing overflows.
+
+    >>> round(minidl.train.BinaryCrossEntropy()([[0.5], [0.75]], [0, 1]).item(), 4)
+    0.4904
+    >>> minidl.train.BinaryCrossEntropy(from_logits=True)([1000.0], [0]).item()
+    1000.0
     """
 
     squash = nn.Sigmoid
 
     def __init__(self, *, from_logits: bool = False) -> None:
+        check_flags("BinaryCrossEntropy: ", from_logits=from_logits)
         self.from_logits = from_logits
 
-    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+    def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""
         t = _fitting("BinaryCrossEntropy", prediction, target)
         if self.from_logits:
             return ops.binary_cross_entropy_with_logits(prediction, t)
-        p = ops.clip(prediction, _EPSILON, 1 - _EPSILON)
+        epsilon = _epsilon(prediction)
+        p = ops.clip(prediction, epsilon, 1 - epsilon)
         return -ops.mean(t * ops.log(p) + (1 - t) * ops.log(1 - p))
 
 
 class MeanSquaredError(Loss):
-    """(prediction − target)², of one shape, or targets (N,) for predictions (N, 1)."""
+    """(prediction − target)², of one shape, or targets (N,) for predictions (N, 1).
 
-    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+    >>> minidl.train.MeanSquaredError()([[1.0], [2.0]], [1.0, 5.0]).item()
+    4.5
+    """
+
+    def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""
         return ops.mse_loss(prediction, _fitting("MeanSquaredError", prediction, target))
 
 
 class MeanAbsoluteError(Loss):
-    """|prediction − target|, of one shape, or targets (N,) for predictions (N, 1)."""
+    """|prediction − target|, of one shape, or targets (N,) for predictions (N, 1).
 
-    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+    >>> minidl.train.MeanAbsoluteError()([[1.0], [2.0]], [1.0, 5.0]).item()
+    1.5
+    """
+
+    def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""
         return ops.l1_loss(prediction, _fitting("MeanAbsoluteError", prediction, target))
 
 
 class Huber(Loss):
-    """½·e² where |e| ≤ delta, else delta·(|e| − ½·delta); e = prediction − target.  Huber 1964."""
+    """½·e² where |e| ≤ delta, else delta·(|e| − ½·delta); e = prediction − target.  Huber 1964.
+
+    >>> huber = minidl.train.Huber(delta=1.0)
+    >>> huber([0.5], [0.0]).item(), huber([10.0], [0.0]).item()
+    (0.125, 9.5)
+    """
 
     def __init__(self, *, delta: float = 1.0) -> None:
-        if not delta > 0:
+        if not isinstance(delta, int | float | np.number) or not delta > 0:
             raise ArgumentError(f"Huber: delta is a number above 0; got {delta!r}")
         self.delta = delta
 
-    def __call__(self, prediction: Tensor, target: Any) -> Tensor:
+    def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""
         target = _fitting("Huber", prediction, target)
         return ops.huber_loss(prediction, target, delta=self.delta)
@@ -143,18 +188,29 @@ def loss_for(name: str, **settings: Any) -> Loss:
     """The loss of a name: `loss_for("cross_entropy", from_logits=True)`.
 
     Raises ArgumentError for a name that is not known, which lists those that are.
+
+    >>> minidl.train.loss_for("cross_entropy", from_logits=True)
+    CrossEntropy(from_logits=True)
     """
-    return named("loss_for", "loss", LOSSES, name)(**settings)
+    kind = named("loss_for", "loss", LOSSES, name)
+    known = list(inspect.signature(kind).parameters)
+    if unknown := [setting for setting in settings if setting not in known]:
+        raise ArgumentError(f"loss_for: {name!r} has no setting {unknown}; has {known}")
+    return kind(**settings)
 
 
 def named(who: str, what: str, known: dict[str, Any], name: Any) -> Any:
     """The entry of a name, in letters of either case."""
-    key = name.lower() if isinstance(name, str) else name
+    key = name.lower() if isinstance(name, str) else None
     if key not in known:
-        near = difflib.get_close_matches(str(key), known, n=1)
+        near = difflib.get_close_matches(str(name).lower(), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ArgumentError(f"{who}: no {what} {name!r}{hint} Known are {', '.join(known)}")
     return known[key]
+
+
+def _tensor(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else asarray(x)
 
 
 def _rows(prediction: Tensor) -> int:
@@ -162,9 +218,14 @@ def _rows(prediction: Tensor) -> int:
     return max(prediction.size // prediction.shape[min(1, prediction.ndim - 1)], 1)
 
 
-def _fitting(who: str, prediction: Tensor, target: Any) -> Tensor:
+def _epsilon(p: Tensor) -> float:
+    """How far probabilities are kept from 0 and 1: 10⁻⁷, or what separates 1 from its neighbour."""
+    return max(_EPSILON, float(np.finfo(p.dtype).epsneg)) if p.dtype.kind == "f" else _EPSILON
+
+
+def _fitting(who: str, prediction: Tensor, target: Tensor) -> Tensor:
     """The target in the shape and dtype of the prediction, (N,) and (N, 1) being the same."""
-    t, shape = asarray(target), prediction.shape
+    t, shape = target, prediction.shape
     if shape == (*t.shape, 1) or t.shape == (*shape, 1):
         t = t.reshape(shape)
     if t.shape != shape:

@@ -4,15 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl import nn
-from minidl.errors import ArgumentError, DTypeError, describe
+from minidl.errors import ArgumentError, DTypeError, check_kind, describe
 from minidl.optim import Optimizer
 from minidl.optim.adadelta import Adadelta
 from minidl.optim.adagrad import Adagrad
 from minidl.optim.adam import Adam
+from minidl.optim.adamax import Adamax
 from minidl.optim.adamw import AdamW
+from minidl.optim.asgd import ASGD
+from minidl.optim.lamb import LAMB
 from minidl.optim.lion import Lion
 from minidl.optim.nadam import NAdam
+from minidl.optim.radam import RAdam
 from minidl.optim.rmsprop import RMSprop
+from minidl.optim.rprop import Rprop
 from minidl.optim.sgd import SGD
 from minidl.train.losses import named
 
@@ -26,6 +31,11 @@ OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "adagrad": (Adagrad, {"lr": 0.001, "initial_accumulator_value": 0.1, "eps": 1e-7}),
     "adadelta": (Adadelta, {"lr": 0.001, "rho": 0.95, "eps": 1e-7}),
     "lion": (Lion, {"lr": 0.001, "betas": (0.9, 0.99)}),
+    "adamax": (Adamax, {"lr": 0.001, "eps": 1e-7}),
+    "lamb": (LAMB, {"lr": 0.001, "eps": 1e-7, "weight_decay": 0.0}),
+    "radam": (RAdam, {}),  # Keras has not these: PyTorch's settings
+    "asgd": (ASGD, {}),
+    "rprop": (Rprop, {}),
 }
 
 
@@ -34,7 +44,12 @@ def optimizer_for(optimizer: str | Optimizer, model: nn.Module) -> Optimizer:
 
     Raises ArgumentError for a name that is not known, which lists those that are, and for an
     optimiser of another model.
+
+    >>> optimizer = minidl.train.optimizer_for("rmsprop", nn.Linear(3, 2))
+    >>> type(optimizer).__name__, optimizer.defaults["alpha"]  # Keras's, not PyTorch's
+    ('RMSprop', 0.9)
     """
+    check_kind("optimizer_for", "a model", model, nn.Module)
     if isinstance(optimizer, Optimizer):
         changed = {p for group in optimizer.param_groups for p in group["params"]}
         if changed.isdisjoint(model.parameters()):

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, ShapeError, check_kind, listed, path_of
 from minidl.io.replace import replacing
+from minidl.optim.checks import check_count
 from minidl.train.metrics.names import higher_is_better
 
 # Okabe, Ito 2008: colours that people with any kind of colour vision tell apart.
@@ -61,8 +62,13 @@ def learning_curves(history: Mapping[str, Sequence[Any]], path: str | Path) -> P
 
     A ring marks the best epoch of a validation curve, if it is known (`higher_is_better`) which
     that is.
+
+    >>> history = {"loss": [0.9, 0.4], "val_loss": [1.0, 0.7]}
+    >>> minidl.train.learning_curves(history, "run.svg").name
+    'run.svg'
     """
-    path = _picture("learning_curves", path)
+    path = picture_path("learning_curves", path)
+    check_kind("learning_curves", "history", history, Mapping)
     epochs, panels = _panels(history)
     with _matplotlib() as matplotlib:
         columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
@@ -89,8 +95,13 @@ def confusion_picture(
     decimals    of shares
 
     Beyond 30 classes colours stand alone.
+
+    >>> matrix = [[9, 1], [2, 8]]
+    >>> minidl.train.confusion_picture(matrix, ["cat", "dog"], "run.svg").name
+    'run.svg'
     """
-    path = _picture("confusion_picture", path)
+    path = picture_path("confusion_picture", path)
+    check_count("confusion_picture", {"decimals": decimals}, "decimals", least=0)
     matrix, names = _checked(matrix, classes)
     texts = [[_number(value, decimals) for value in row] for row in matrix.tolist()]
     longest = max(len(text) for row in texts for text in row)
@@ -129,9 +140,9 @@ def _matplotlib() -> Iterator[Any]:
         yield matplotlib
 
 
-def _picture(who: str, path: str | Path) -> Path:
+def picture_path(who: str, path: str | Path) -> Path:
     """The path, if it is one of a picture."""
-    path = Path(path)
+    path = path_of(who, path)
     if path.suffix.lower() not in _FORMATS:
         raise ArgumentError(f"{who}: a path ends in {', '.join(_FORMATS)}; got {str(path)!r}")
     return path
@@ -243,7 +254,8 @@ def _checked(matrix: Any, classes: Sequence[Any] | None) -> tuple[np.ndarray, li
         raise ShapeError(f"confusion_picture: needs a matrix of shape (C, C); got {matrix.shape}")
     if matrix.dtype.kind not in "iufb" or not ((matrix >= 0) & (matrix < np.inf)).all():
         raise ArgumentError("confusion_picture: needs counts or shares, from 0 on and finite")
-    names = [str(name) for name in (range(len(matrix)) if classes is None else classes)]
+    given = range(len(matrix)) if classes is None else classes
+    names = [str(name) for name in listed("confusion_picture", "a list of names", given)]
     if len(names) != len(matrix):
         raise ShapeError(f"confusion_picture: {len(names)} names for {len(matrix)} classes")
     return matrix, names

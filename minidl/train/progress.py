@@ -17,6 +17,12 @@ class Progress(Callback):
     It goes to the error stream.  Where that is no terminal there is no bar, and with quiet=True
     there are no lines, either.  The bar is drawn ten times a second at most; what a batch costs is
     a look at the clock.
+
+    >>> from minidl.train import Progress, Trainer
+    >>> x = minidl.ones((8, 1))
+    >>> trainer = Trainer(nn.Linear(1, 1), "sgd", "mse", callbacks=[Progress(quiet=True)])
+    >>> len(trainer.fit((x, x), epochs=3))
+    3
     """
 
     def __init__(self, *, quiet: bool = False) -> None:

@@ -37,7 +37,7 @@ class Position:
 
     def begin(self) -> None:
         """Note where random numbers stand at the beginning of an epoch."""
-        self.random = default_generator.seed, default_generator.offset
+        self.random = _state(default_generator)
 
     def go_on(self, data: Any, pending: Mapping[str, Any]) -> Iterator[Any]:
         """The batches that are left of an epoch, with random numbers as they were.
@@ -84,11 +84,8 @@ def state_of(trainer: Any) -> dict[str, Any]:
         "updates": trainer.updates.state_dict(),
         "metrics": [_metric_state(metric) for metric in trainer.metrics],
         "history": trainer.history.state_dict(),
-        "random": (default_generator.seed, default_generator.offset),
-        "generators": {
-            path: (generator.seed, generator.offset)
-            for path, generator in _generators(trainer.model)
-        },
+        "random": _state(default_generator),
+        "generators": {path: _state(generator) for path, generator in _generators(trainer.model)},
         "loader": pending["loader"] if pending else loader and loader(),
         "callbacks": {
             key: state for key, callback in _keys(trainer) if (state := callback.state_dict())
@@ -195,7 +192,14 @@ def _generators(model: nn.Module) -> Iterator[tuple[str, Generator]]:
 
 
 def _set(generator: Generator, state: Any) -> None:
-    generator.seed, generator.offset = state
+    """Put a generator where another was: (seed, offset), as runs are saved."""
+    seed, offset = state
+    generator.set_state({"seed": seed, "offset": offset})
+
+
+def _state(generator: Generator) -> tuple[int, int]:
+    state = generator.get_state()
+    return state["seed"], state["offset"]
 
 
 def _metric_state(metric: Metric) -> dict[str, Any]:

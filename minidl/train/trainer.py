@@ -7,10 +7,11 @@ from typing import Any
 
 from minidl import io, nn
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.errors import ArgumentError, ShapeError, check_flags, check_kind, listed, path_of
 from minidl.optim import Optimizer
+from minidl.optim.checks import check_count
 from minidl.train import feed, update
-from minidl.train.callbacks import Callback, hooks
+from minidl.train.callbacks import Callback, check_monitor, hooks
 from minidl.train.errors import TrainingError
 from minidl.train.evaluation import computed, evaluate, metrics_for, predict
 from minidl.train.history import History
@@ -50,6 +51,15 @@ class Trainer:
     history           what the epochs gave
     stop_training     may be set by callbacks: training ends after this batch, or epoch
     resumed           whether training goes on from a checkpoint, rather than from the beginning
+
+    >>> from minidl.train import Trainer
+    >>> x = np.linspace(-1, 1, 64, dtype="float32")[:, None]
+    >>> trainer = Trainer(nn.Linear(1, 1), "sgd", "mse", metrics=["mae"])
+    >>> history = trainer.fit((x, 3 * x + 1), epochs=3, batch_size=16)
+    >>> list(history.history), trainer.step, trainer.predict(x).shape
+    (['loss', 'mae'], 12, (64, 1))
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     def __init__(
@@ -68,12 +78,15 @@ class Trainer:
         accumulate: int = 1,
         stop_on_nan: bool = True,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise DTypeError(f"Trainer: a model is a Module; got {describe(model)}")
+        check_kind("Trainer", "a model", model, nn.Module)
         self.model, self.optimizer = model, optimizer_for(optimizer, model)
         self.objective = join(model, loss)
         self.metrics = metrics_for(metrics, self.objective.from_logits)
-        self.callbacks = list(callbacks)
+        self.callbacks = listed("Trainer", "a list of callbacks", callbacks)
+        for callback in self.callbacks:
+            check_kind("Trainer", "a callback", callback, Callback)
+        check_monitor("Trainer", monitor)
+        check_flags("Trainer: ", stop_on_nan=stop_on_nan)
         self.updates = update.Updates(self.optimizer, clip_norm, clip_value, accumulate)
         self.schedule = update.schedule_for(schedule, schedule_every, self.optimizer)
         self.schedule_every, self.monitor, self.stop_on_nan = schedule_every, monitor, stop_on_nan
@@ -146,12 +159,13 @@ class Trainer:
             raise ArgumentError("fit: is running already; a callback cannot call it")
         if resume is not None:
             self.resume(resume)
-        _check_epochs(epochs)
+        counts = {"epochs": epochs, "initial_epoch": initial_epoch}
+        check_count("fit", counts, *counts, least=0)
         dtype = feed.float_dtype(self.model)
         self.data = feed.batches_of("fit", train, batch_size, shuffle, dtype)
         validation = None
         if validation_data is not None:
-            size = validation_batch_size or batch_size
+            size = batch_size if validation_batch_size is None else validation_batch_size
             validation = feed.batches_of("fit: validation", validation_data, size, False, dtype)
         self._start(epochs, initial_epoch)
         with self._interrupt.deferred():
@@ -344,9 +358,5 @@ class Trainer:
         Raises CheckpointError, and changes nothing, if the file is damaged, or of another model or
         optimiser.
         """
+        path = path_of("resume", path)
         self._pending = restore(self, io.load(path), os.fspath(path))
-
-
-def _check_epochs(epochs: Any) -> None:
-    if not isinstance(epochs, int) or epochs < 0:
-        raise ArgumentError(f"fit: epochs is a whole number from 0 on; got {epochs!r}")

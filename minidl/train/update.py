@@ -31,7 +31,8 @@ class Updates:
         accumulate: int,
     ) -> None:
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if limit is not None and not limit > 0:
+            number = isinstance(limit, int | float | np.number)
+            if limit is not None and not (number and limit > 0):
                 raise ArgumentError(f"Trainer: {name} is a number above 0, or None; got {limit!r}")
         if not isinstance(accumulate, int | np.integer) or accumulate < 1:
             raise ArgumentError(f"Trainer: accumulate is a number from 1 on; got {accumulate!r}")

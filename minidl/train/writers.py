@@ -5,16 +5,16 @@ import io as text
 import json
 import math
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minidl.backends.rows import RowGradient
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, path_of
 from minidl.io.replace import replacing
+from minidl.optim.checks import check_count
 from minidl.train.callbacks import Callback
-from minidl.train.pictures import learning_curves
+from minidl.train.pictures import learning_curves, picture_path
 
 
 class HistoryWriter(Callback):
@@ -24,10 +24,18 @@ class HistoryWriter(Callback):
 
     A run that begins writes the file anew.  One that is resumed keeps the epochs that are done, so
     that no line is there twice.
+
+    >>> from minidl.train import HistoryWriter, Trainer
+    >>> x = minidl.ones((8, 1))
+    >>> trainer = Trainer(nn.Linear(1, 1), "sgd", "mse", callbacks=[HistoryWriter("run.csv")])
+    >>> _ = trainer.fit((x, x), epochs=2)
+    >>> with open("run.csv") as file:
+    ...     [line.split(",")[0] for line in file]
+    ['epoch', '0', '1']
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = path_of("HistoryWriter", path)
         if self.path.suffix not in (".jsonl", ".csv"):
             raise ArgumentError(
                 f"HistoryWriter: a name ends in .jsonl or .csv; got {os.fspath(path)!r}"
@@ -72,10 +80,14 @@ class LearningCurves(Callback):
     """A picture of the loss and the metrics over the epochs, drawn anew after each.
 
     path    its suffix says of what kind: .png, .svg, .pdf
+
+    >>> from minidl.train import LearningCurves, Trainer
+    >>> curves = LearningCurves("runs/curves.svg")  # drawn anew when an epoch is done
+    >>> trainer = Trainer(nn.Linear(1, 1), "sgd", "mse", callbacks=[curves])
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = picture_path("LearningCurves", path)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Draw it."""
@@ -96,12 +108,19 @@ class TensorStatistics(Callback):
 
     The weights are those before the step, the gradients as the optimiser sees them, and the update
     ratio is ‖change of the weights‖ / ‖weights‖: about 10⁻³ where learning goes well.
+
+    >>> from minidl.train import TensorStatistics, Trainer
+    >>> x = minidl.ones((8, 1))
+    >>> watch = TensorStatistics("weights.jsonl", every=2)
+    >>> _ = Trainer(nn.Linear(1, 1), "sgd", "mse", callbacks=[watch]).fit((x, x), batch_size=2)
+    >>> with open("weights.jsonl") as file:  # four steps; the weight and the bias in steps 0 and 2
+    ...     [line[:10] for line in file]
+    ['{"step": 0', '{"step": 0', '{"step": 2', '{"step": 2']
     """
 
     def __init__(self, path: str | os.PathLike[str], every: int = 100) -> None:
-        if not isinstance(every, int) or every < 1:
-            raise ArgumentError(f"TensorStatistics: every is a number from 1 on; got {every!r}")
-        self.path, self.every = Path(path), every
+        check_count("TensorStatistics", {"every": every}, "every")
+        self.path, self.every = path_of("TensorStatistics", path), every
         self._before: dict[str, np.ndarray] | None = None
 
     def on_train_begin(self) -> None:

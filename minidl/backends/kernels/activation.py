@@ -354,7 +354,7 @@ def elu(x: np.ndarray, alpha: float = 1.0) -> Any:
 
 def softplus(x: np.ndarray, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """y = log(1 + exp(β·x)) / β, or x where β·x > threshold;   dx = dy·sigmoid(β·x), or dy."""
-    if not _suits(x, _FEWEST_FOR_MANY) or not _are_numbers(beta, threshold):
+    if not _suits(x, _FEWEST_FOR_MANY) or not _are_numbers(beta, threshold) or not beta:
         return NotImplemented
     settings = _F(beta), _F(threshold)
     return _softplus(x, *settings), lambda dy: _softplus_gradient.back(x, dy, *settings)

@@ -13,7 +13,7 @@ from numba import prange
 
 from minidl.backends import cpu, threads
 from minidl.backends.kernels.compile import parallel, plain, share
-from minidl.backends.kernels.norm import BACKWARD, FEW, FORWARD, inline, of_channels
+from minidl.backends.kernels.norm import BACKWARD, FEW, FORWARD, inline, is_positive, of_channels
 
 _COLUMNS = 1024  # so many columns of a few vectors fit into the first-level cache
 
@@ -24,7 +24,7 @@ def batch_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) 
     dx = weight·inverse·(dy − Σ dy / n − x̂·Σ dy·x̂ / n),   dweight = Σ dy·x̂,   dbias = Σ dy,
     where x̂ = (x − mean)·inverse.
     """
-    if not of_channels(x, weight, bias) or eps <= 0:
+    if not of_channels(x, weight, bias) or not is_positive(eps):
         return NotImplemented
     y, table, pullback = _batch(x, None, None, weight, bias, eps)
     mean, var = cpu.astype(table[:2], x.dtype)
@@ -39,7 +39,7 @@ def batch_norm_inference(
     dx = weight·inverse·dy,   dweight = Σ dy·x̂,   dbias = Σ dy,
     dmean = −weight·inverse·Σ dy,   dvar = −weight·inverse²·Σ dy·x̂ / 2.
     """
-    if not of_channels(x, mean, var, weight, bias):
+    if not of_channels(x, mean, var, weight, bias) or not is_positive(eps):
         return NotImplemented
     y, table, pullback = _batch(x, mean, var, weight, bias, eps)
 

@@ -175,16 +175,16 @@ def copy_rows(x, passes, source, line, target, columns, left, end, height):
     whole = (width + LANES - 1) // LANES * LANES
     given, passing = pointer(x, source), pointer(passes, source)
     safe = max(0, min(height, (x.size - source - whole) // line + 1))
+    for j in range(0, left, LANES):
+        clear(moved(target, j))
     for i in range(safe):
         row, here = moved(target, i * columns), i * line
-        for j in range(0, left, LANES):
-            clear(moved(row, j))
         for j in range(0, width, LANES):
             if passes.size:
                 copy_passed(moved(given, here + j), moved(passing, here + j), moved(row, left + j))
             else:
                 copy(moved(given, here + j), moved(row, left + j))
-        for j in range(end, columns, LANES):
+        for j in range(end, columns + left, LANES):  # and those on the left of the next row
             clear(moved(row, j))
     for i in range(safe, height):
         row = carray(moved(target, i * columns), columns)

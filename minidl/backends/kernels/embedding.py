@@ -15,6 +15,8 @@ def embedding(weight: np.ndarray, ids: np.ndarray, *, sparse: bool = False) -> A
     """weight[ids];   the gradient: each row gets its dy, added up, or a RowGradient if sparse."""
     if weight.ndim != 2 or weight.dtype.char not in "fd" or ids.dtype.kind not in "iu":
         return NotImplemented
+    if sparse is not True and sparse is not False:
+        return NotImplemented
     shape, rows = weight.shape, np.ascontiguousarray(ids, np.int64).reshape(-1)
     y = np.empty((rows.size, shape[1]), weight.dtype)
     wrong = _take_rows(np.ascontiguousarray(weight), rows, y, threads.pieces(y.size * 0.2))

@@ -8,6 +8,7 @@ from numba import njit, prange
 from minidl.backends import threads
 from minidl.backends.kernels.compile import parallel, share
 from minidl.backends.kernels.vector_math import exponentials32
+from minidl.backends.window import is_number
 from minidl.errors import BoundsError
 
 
@@ -28,7 +29,9 @@ def cross_entropy(
     kinds = logits.dtype == np.float32 and target.dtype.kind in "iu" and target.dtype != np.uint64
     if not kinds or logits.ndim != 2 or target.shape != logits.shape[:1] or not logits.size:
         return NotImplemented
-    if weight is not None or label_smoothing != 0 or reduction not in ("mean", "sum"):
+    if weight is not None or not is_number(ignore_index):
+        return NotImplemented
+    if label_smoothing != 0 or reduction not in ("mean", "sum"):
         return NotImplemented
     probabilities = np.empty(logits.shape, np.float32)
     pieces = threads.pieces(1.2 * logits.size)

@@ -32,6 +32,8 @@ def layer_norm(
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not are_ready(shape, x, weight, bias) or not shape or x.shape[-len(shape) :] != shape:
         return NotImplemented
+    if not is_positive(eps):
+        return NotImplemented
     return _rows(x, weight, bias, eps, shape, math.prod(shape), 1)
 
 
@@ -41,7 +43,14 @@ def group_norm(
     """y = (x − mean)·inverse·weight + bias over the channels of a group of each sample."""
     if not of_channels(x, weight, bias) or num_groups < 1 or x.shape[1] % num_groups:
         return NotImplemented
+    if not is_positive(eps):
+        return NotImplemented
     return _rows(x, weight, bias, eps, x.shape[1:2], math.prod(x.shape[1:]), num_groups)
+
+
+def is_positive(eps: Any) -> bool:
+    """Whether it is a float above 0, as nearly always; the body judges the others."""
+    return isinstance(eps, float) and eps > 0
 
 
 def of_channels(x: Any, *vectors: Any) -> bool:

@@ -10,6 +10,7 @@ from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, plain, share
 from minidl.backends.kernels.pool_by_twos import largest_by_twos, largest_by_twos_back
 from minidl.backends.pooling import Windows, adaptive, divisors, windows
+from minidl.backends.window import remembered
 
 _MOST_TAPS = 255  # so that one byte tells which place of the window was chosen
 _NONE = np.uint8(255)
@@ -29,6 +30,8 @@ def max_pool2d(
     rows, columns = windows("max_pool2d", x.shape, *geometry)
     taps = rows.size * columns.size
     if x.dtype.char not in "fd" or not x.size or taps > _MOST_TAPS:
+        return NotImplemented
+    if type(return_indices) is not bool:
         return NotImplemented
     shape, output = x.shape, (*x.shape[:-2], rows.count, columns.count)
     planes = _planes(x)
@@ -77,7 +80,7 @@ def adaptive_avg_pool2d(x: np.ndarray, output_size: Any) -> Any:
     return _average(x, rows, columns, n)
 
 
-@lru_cache
+@remembered
 def _crossings(rows: Windows, columns: Windows, count_padding: bool, override: int | None) -> Any:
     """Where windows begin and end, for the height and the width, and what their sums are over."""
     n = divisors(rows, columns, count_padding, override)

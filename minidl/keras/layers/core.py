@@ -25,7 +25,12 @@ class InputLayer(Layer):
 def Input(  # noqa: N802 (Keras's name)
     shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None
 ) -> InputLayer:
-    """The shape that a Sequential takes, as its first layer: `Input(shape=(28, 28, 1))`."""
+    """The shape that a Sequential takes, as its first layer: `Input(shape=(28, 28, 1))`.
+
+    >>> from minidl.keras import Input, Sequential, layers
+    >>> Sequential([Input(shape=(28, 28, 1)), layers.Flatten(), layers.Dense(10)]).output_shape
+    (None, 10)
+    """
     return InputLayer(shape, batch_size, dtype, name)
 
 

@@ -1,12 +1,13 @@
 """What a metric is."""
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, explain
 
 
 class Metric:
@@ -74,10 +75,10 @@ class Mean(Metric):
 
     def update(self, value: Any, samples: int = 1) -> None:
         """A number, or a tensor of one element, and how many samples it is the mean of."""
-        if samples < 0:
+        if not isinstance(samples, int | float | np.number) or not 0 <= samples < math.inf:
             raise ArgumentError(f"Mean: samples is a number from 0 on; got {samples!r}")
         if samples:
-            self.total += float(value) * samples
+            self.total += _number("Mean", value) * samples
             self.count += samples
 
     def compute(self) -> float:
@@ -87,6 +88,16 @@ class Mean(Metric):
     def __call__(self, value: Any, samples: int = 1) -> float:
         """The value itself: what one update gives."""
         return super().__call__(value, samples)
+
+
+def _number(who: str, value: Any) -> float:
+    """A value that is one number."""
+    try:
+        return float(value)
+    except MinidlError as error:
+        raise explain(who, [value], error) from error
+    except (TypeError, ValueError):
+        raise DTypeError(f"{who}: a value is one number; got {describe(value)}") from None
 
 
 def as_array(who: str, what: str, x: Any) -> np.ndarray:

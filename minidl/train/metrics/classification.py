@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, ShapeError, check_flags
 from minidl.train.metrics.base import Metric, as_array
 from minidl.train.metrics.outcomes import check_range, outcomes, true_classes
 
@@ -26,7 +26,7 @@ class Accuracy(Metric):
     higher_is_better = True
 
     def __init__(self, *, threshold: float = 0.5, from_logits: bool = False) -> None:
-        self.threshold, self.from_logits = _checked(self, threshold), from_logits
+        self.threshold, self.from_logits = _checked(self, threshold, from_logits)
         super().__init__()
 
     def reset(self) -> None:
@@ -91,7 +91,7 @@ class _Counts(Metric):
     def __init__(self, classes: int | None, threshold: float, from_logits: bool) -> None:
         if classes is not None and (not isinstance(classes, int | np.integer) or classes < 1):
             raise ArgumentError(f"{type(self).__name__}: classes is a number; got {classes!r}")
-        self.threshold, self.from_logits = _checked(self, threshold), from_logits
+        self.threshold, self.from_logits = _checked(self, threshold, from_logits)
         self.classes = classes
         super().__init__()
 
@@ -280,10 +280,11 @@ def _share(part: Any, whole: Any) -> np.ndarray:
     return part / np.maximum(whole, 1)  # whole numbers: where there are none, part is 0 too
 
 
-def _checked(metric: Metric, threshold: float) -> float:
-    if not 0 < threshold < 1:
+def _checked(metric: Metric, threshold: float, from_logits: bool) -> tuple[float, bool]:
+    check_flags(f"{type(metric).__name__}: ", from_logits=from_logits)
+    if not isinstance(threshold, int | float | np.number) or not 0 < threshold < 1:
         raise ArgumentError(
             f"{type(metric).__name__}: the threshold is a probability between 0 and 1; "
             f"got {threshold!r}"
         )
-    return threshold
+    return threshold, from_logits

@@ -1,0 +1,174 @@
+"""Arithmetic, element by element, with broadcasting: the operations begin here.
+
+Every body states a function and its derivative.  `dy` is the gradient of the result, `dx` that of
+the argument; where two arguments meet, z is the result.  The engine sums gradients over whatever
+was broadcast, and gives them their input's dtype.
+"""
+
+from minidl.autograd.primitive import primitive
+from minidl.dtypes import NUMBER, ORDERED_NUMBER
+
+
+@primitive(NUMBER, of_complex=True)
+def add(xp, x1, x2, /):
+    """z = x₁ + x₂;   dx₁ = dz,   dx₂ = dz.
+
+    >>> minidl.add(minidl.tensor([[1], [2]]), minidl.tensor([10.0, 20.0]))  # broadcast, promoted
+    Tensor([[11., 21.],
+            [12., 22.]], shape=(2, 2), float32)
+    """
+    return x1 + x2, (lambda dz: dz, lambda dz: dz)
+
+
+@primitive(NUMBER, of_complex=True)
+def subtract(xp, x1, x2, /):
+    """z = x₁ − x₂;   dx₁ = dz,   dx₂ = −dz.
+
+    >>> minidl.subtract(minidl.tensor([3, 5]), 1)
+    Tensor([2, 4], int64)
+    """
+    return x1 - x2, (lambda dz: dz, lambda dz: -dz)
+
+
+@primitive(NUMBER, of_complex=True)
+def multiply(xp, x1, x2, /):
+    """z = x₁·x₂;   dx₁ = dz·x₂,   dx₂ = dz·x₁.
+
+    >>> x = minidl.tensor([2.0, 3.0], requires_grad=True)
+    >>> minidl.multiply(x, minidl.tensor([[5.0], [7.0]])).sum().backward()
+    >>> x.grad  # summed over the rows that x was broadcast to
+    Tensor([12., 12.], float32)
+    """
+    return x1 * x2, (lambda dz: dz * x2, lambda dz: dz * x1)
+
+
+@primitive(of_complex=True)
+def divide(xp, x1, x2, /):
+    """z = x₁/x₂;   dx₁ = dz/x₂,   dx₂ = −dz·z/x₂.
+
+    Where dz is 0, so is the gradient, even if x₂ is 0 there: masked quotients are safe.
+
+    >>> minidl.divide(minidl.tensor([1, 2]), 4)  # integers give float32
+    Tensor([0.25, 0.5 ], float32)
+    >>> minidl.divide(minidl.tensor([1.0, -1.0, 0.0]), 0)
+    Tensor([ inf, -inf,  nan], float32)
+    """
+    z = xp.divide(x1, x2)
+    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.xmuly(xp.xdivy(dz, x2), z))
+
+
+@primitive(NUMBER, of_complex=True)
+def pow(xp, x1, x2, /):
+    """z = x₁^x₂;   dx₁ = dz·x₂·x₁^(x₂−1),   dx₂ = dz·z·log x₁.
+
+    At x₂ = 0, dx₁ is 0; at x₁ = 0 ≤ x₂, dx₂ is 0.  Integers with a negative power are an
+    ArgumentError: their z is none.
+
+    >>> minidl.pow(minidl.tensor([2.0, 9.0]), minidl.tensor([3.0, 0.5]))
+    Tensor([8., 3.], float32)
+    >>> minidl.grad(lambda x: minidl.pow(x, 0))(minidl.tensor(0.0))  # 0, not 0·0⁻¹ = NaN
+    Tensor(0., float32)
+    """
+    z = xp.pow(x1, x2)
+
+    def dx2(dz):
+        flat = xp.logical_and(x1 == 0, xp.real(x2) >= 0)
+        return xp.xlogy(xp.where(flat, 0, dz * z), x1)
+
+    return z, (lambda dz: xp.xmuly(dz, x2 * xp.pow(x1, x2 - (x2 != 0))), dx2)
+
+
+@primitive(NUMBER, of_complex=True)
+def negative(xp, x, /):
+    """y = −x;   dx = −dy.
+
+    >>> minidl.negative(minidl.tensor([1.5, -2.0]))
+    Tensor([-1.5,  2. ], float32)
+    """
+    return -x, lambda dy: -dy
+
+
+@primitive(ORDERED_NUMBER)
+def floor_divide(xp, x1, x2, /):
+    """z = ⌊x₁/x₂⌋, a constant.  Of integers, z = 0 where x₂ = 0, as in NumPy.
+
+    >>> minidl.floor_divide(minidl.tensor([7, -7]), 2)
+    Tensor([ 3, -4], int64)
+    """
+    return xp.floor_divide(x1, x2), None
+
+
+@primitive(ORDERED_NUMBER)
+def remainder(xp, x1, x2, /):
+    """z = x₁ − x₂·⌊x₁/x₂⌋, of the sign of x₂;   dx₁ = dz,   dx₂ = −dz·⌊x₁/x₂⌋.
+
+    >>> minidl.remainder(minidl.tensor([7, -7]), 3), minidl.remainder(minidl.tensor([7, -7]), -3)
+    (Tensor([1, 2], int64), Tensor([-2, -1], int64))
+    """
+    return xp.remainder(x1, x2), (lambda dz: dz, lambda dz: -dz * xp.floor_divide(x1, x2))
+
+
+@primitive(of_complex=True)
+def xdivy(xp, x1, x2, /):
+    """z = x₁/x₂, and 0 where x₁ is 0;   dx₁ = dz/x₂,   dx₂ = −dz·z/x₂.
+
+    >>> minidl.xdivy(minidl.tensor([0.0, 1.0]), minidl.tensor([0.0, 2.0]))
+    Tensor([0. , 0.5], float32)
+    """
+    z = xp.xdivy(x1, x2)
+    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.xmuly(xp.xdivy(dz, x2), z))
+
+
+@primitive(of_complex=True)
+def xmuly(xp, x1, x2, /):
+    """z = x₁·x₂ with 0·∞ = 0;   dx₁ = dz·x₂,   dx₂ = dz·x₁.
+
+    >>> minidl.xmuly(minidl.tensor([0.0, 2.0]), minidl.tensor([float("inf"), 3.0]))
+    Tensor([0., 6.], float32)
+    """
+    return xp.xmuly(x1, x2), (lambda dz: xp.xmuly(dz, x2), lambda dz: xp.xmuly(dz, x1))
+
+
+@primitive(of_complex=True)
+def xlogy(xp, x1, x2, /):
+    """z = x₁·log x₂, and 0 where x₁ is 0;   dx₁ = dz·log x₂,   dx₂ = dz·x₁/x₂.
+
+    At x₁ = 0 = x₂ both are 0.
+
+    >>> minidl.xlogy(minidl.tensor([0.0, 1.0]), minidl.tensor([0.0, 4.0]))  # of an entropy: 0·log 0
+    Tensor([0.       , 1.3862...], float32)
+    """
+
+    def dx1(dz):
+        corner = xp.logical_and(x1 == 0, x2 == 0)
+        return xp.xlogy(xp.where(corner, 0, dz), x2)
+
+    return xp.xlogy(x1, x2), (dx1, lambda dz: xp.xdivy(xp.xmuly(dz, x1), x2))
+
+
+@primitive(NUMBER, of_complex=True)
+def abs(xp, x, /):
+    """y = |x|;   dx = dy·sign x, which is 0 at 0; of complex x, dy·(sign x)*.
+
+    >>> x = minidl.tensor([-3.0, 0.0, 2.0], requires_grad=True)
+    >>> minidl.gradients(abs(x).sum(), [x])
+    (Tensor([-1.,  0.,  1.], float32),)
+    >>> minidl.abs(minidl.tensor([3 + 4j]))
+    Tensor([5.], float32)
+    """
+
+    def dx(dy):
+        direction = xp.sign(x)
+        return dy * (xp.conj(direction) if x.dtype.kind == "c" else direction)
+
+    return xp.abs(x), dx
+
+
+@primitive(NUMBER, of_complex=True)
+def square(xp, x, /):
+    """y = x²;   dx = 2x·dy.
+
+    >>> minidl.square(minidl.tensor([-3.0, 0.5]))
+    Tensor([9.  , 0.25], float32)
+    """
+    return x * x, lambda dy: 2 * x * dy

@@ -1,0 +1,181 @@
+"""Order statistics: the largest, the k-th smallest, quantiles.
+
+Each is some elements of x in order, so gradients go to where these elements came from; of equals,
+to the first.  NaN comes behind all numbers.
+"""
+
+import math
+
+from minidl.autograd.primitive import composite
+from minidl.backends.window import is_number
+from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, describe
+from minidl.ops.creation import asarray
+from minidl.ops.reduction import _axes
+
+__all__ = ["kthvalue", "median", "nanquantile", "quantile", "topk"]
+
+_BETWEEN = ("linear", "lower", "higher", "nearest", "midpoint")
+
+
+def _of_axis(name, x, axis):
+    """The axis from 0 on, after checking that it is one of x."""
+    if not is_number(axis) or not -x.ndim <= axis < x.ndim:
+        raise ShapeError(f"{name}: axis {axis!r} is not one of shape {x.shape}")
+    return axis % x.ndim
+
+
+@composite(constants=(1,))
+def topk(xp, x, /, k, *, axis=-1, largest=True, sorted=True):
+    """The k largest along the axis, from the largest on, and their indices: (values, indices).
+
+    largest    False: the k smallest, from the smallest on
+    sorted     False allows any order, of which minidl makes no use
+
+    NaN counts as larger than any number.
+
+    >>> values, indices = minidl.topk(minidl.tensor([3.0, 9.0, 5.0]), 2)
+    >>> values, indices
+    (Tensor([9., 5.], float32), Tensor([1, 2], int64))
+    """
+    axis = _of_axis("topk", x, axis)
+    if not is_number(k) or not 0 <= k <= x.shape[axis]:
+        raise ArgumentError(f"topk: k is a number from 0 to {x.shape[axis]}; got {k!r:.60}")
+    check_flags(largest=largest, sorted=sorted)
+    order = xp.argsort(x, axis=axis, descending=bool(largest))
+    indices = order[(slice(None),) * axis + (slice(0, k),)]
+    return xp.take_along_axis(x, indices, axis=axis), indices
+
+
+@composite(constants=(1,))
+def kthvalue(xp, x, /, k, *, axis=-1, keepdims=False):
+    """The k-th smallest along the axis, k = 1 the smallest, and its index: (values, indices).
+
+    >>> value, index = minidl.kthvalue(minidl.tensor([3.0, 9.0, 5.0]), 2)
+    >>> value, index
+    (Tensor(5., float32), Tensor(2, int64))
+    """
+    axis = _of_axis("kthvalue", x, axis)
+    check_flags(keepdims=keepdims)
+    if not is_number(k) or not 1 <= k <= x.shape[axis]:
+        raise ArgumentError(f"kthvalue: k is a number from 1 to {x.shape[axis]}; got {k!r:.60}")
+    indices = xp.argsort(x, axis=axis)[(slice(None),) * axis + (slice(k - 1, k),)]
+    values = xp.take_along_axis(x, indices, axis=axis)
+    if keepdims:
+        return values, indices
+    return xp.squeeze(values, axis), xp.squeeze(indices, axis)
+
+
+@composite
+def quantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
+    """The number below which a share q of x lies: at rank q·(n − 1) of x in order.
+
+    q                a number in [0, 1], or a vector of them, which becomes the first axis
+    axis             an int, a tuple, or None for all axes
+    interpolation    of ranks between two numbers: "linear", between both; the "lower", the
+                     "higher", the "nearest" of them, or their "midpoint"
+
+    Where one of x is NaN, so is the quantile.  Hyndman, Fan 1996: their definition 7.
+
+    >>> minidl.quantile(minidl.tensor([4.0, 1.0, 2.0, 3.0]), 0.25)
+    Tensor(1.75, float32)
+    """
+    return _quantile(xp, "quantile", x, q, axis, keepdims, interpolation, False)
+
+
+@composite
+def nanquantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
+    """The quantile of those x that are not NaN; NaN where all are.
+
+    >>> minidl.nanquantile(minidl.tensor([1.0, float("nan"), 3.0]), 0.5)
+    Tensor(2., float32)
+    """
+    return _quantile(xp, "nanquantile", x, q, axis, keepdims, interpolation, True)
+
+
+@composite
+def median(xp, x, /, *, axis=None, keepdims=False):
+    """The number in the middle of x in order; of an even number, the mean of the two: NumPy's.
+
+    PyTorch's `median` is the lower of the two: `quantile(x, 0.5, interpolation="lower")`.
+
+    >>> minidl.median(minidl.tensor([4.0, 1.0, 2.0, 3.0]))
+    Tensor(2.5, float32)
+    """
+    return _quantile(xp, "median", x, 0.5, axis, keepdims, "midpoint", False)
+
+
+def _quantile(xp, name, x, q, axis, keepdims, interpolation, ignore_nan):
+    """The elements next to each rank, and what lies between them."""
+    q = _checked_q(name, x, q)
+    check_flags(keepdims=keepdims)
+    if interpolation not in _BETWEEN:
+        raise ArgumentError(
+            f"{name}: interpolation is one of {', '.join(_BETWEEN)}; got {interpolation!r:.60}"
+        )
+    if x.dtype.kind != "f":
+        raise DTypeError(f"{name}: needs floating-point numbers: astype first; got {x.dtype}")
+    rows, kept = _in_rows(xp, name, x, axis)
+    if not rows.shape[-1]:
+        raise ShapeError(f"{name}: there are no numbers along axis {axis} of shape {x.shape}")
+    ordered = xp.take_along_axis(rows, xp.argsort(rows, axis=-1), axis=-1)
+    last, missing = _last_rank(xp, ordered, ignore_nan)
+    rank = last * xp.reshape(q, (-1,))  # (…, how many q)
+    y = _at_rank(xp, ordered, rank, interpolation)
+    y = xp.where(missing, math.nan, y)
+    y = xp.permute_dims(y, (y.ndim - 1, *range(y.ndim - 1)))
+    shape = kept if keepdims else rows.shape[:-1]
+    return xp.reshape(y, (*q.shape, *shape))
+
+
+def _checked_q(name, x, q):
+    """q as a float64 tensor of at most one axis."""
+    if not isinstance(q, int | float | list | tuple) and not hasattr(q, "shape"):
+        raise ArgumentError(f"{name}: q is a number between 0 and 1, or several; got {describe(q)}")
+    q = asarray(q) if hasattr(q, "dtype") else asarray(q, dtype="float64")
+    if q.dtype.kind not in "fiu" or q.ndim > 1:
+        raise ArgumentError(f"{name}: q is a number or a vector of reals; got {describe(q)}")
+    q = asarray(q.detach(), dtype="float64", device=x.device)
+    if not bool(((q >= 0) & (q <= 1)).all()):
+        raise ArgumentError(f"{name}: q lies between 0 and 1; got {q.tolist()!r:.60}")
+    return q
+
+
+def _in_rows(xp, name, x, axis):
+    """x with the axes to be reduced as one, the last; and its shape, where these have length 1."""
+    axes = [_of_axis(name, x, i) for i in _axes(axis, x.ndim)]
+    if len({*axes}) < len(axes):
+        raise ShapeError(f"{name}: an axis is named twice in {axis}")
+    rest = [i for i in range(x.ndim) if i not in axes]
+    moved = xp.permute_dims(x, (*rest, *axes))
+    rows = xp.reshape(moved, (*moved.shape[: len(rest)], math.prod(x.shape[i] for i in axes)))
+    return rows, tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+
+
+def _last_rank(xp, ordered, ignore_nan):
+    """The rank of the largest number of each row, as float64, and where the result is NaN."""
+    number = xp.logical_not(xp.isnan(ordered))
+    count = xp.sum(number, axis=-1, keepdims=True)
+    length = ordered.shape[-1]
+    missing = count == 0 if ignore_nan else count < length
+    last = xp.maximum(count - 1, 0) if ignore_nan else xp.maximum(count, length) - 1
+    return xp.astype(last, "float64"), missing
+
+
+def _at_rank(xp, ordered, rank, interpolation):
+    """What lies at these ranks of rows in order."""
+
+    def at(rank):
+        return xp.take_along_axis(ordered, xp.astype(rank, "int64"), axis=-1)
+
+    if interpolation == "nearest":
+        return at(xp.round(rank))
+    if interpolation == "lower":
+        return at(xp.floor(rank))
+    if interpolation == "higher":
+        return at(xp.ceil(rank))
+    below, above = at(xp.floor(rank)), at(xp.ceil(rank))
+    share = xp.astype(rank - xp.floor(rank), ordered.dtype)
+    if interpolation == "midpoint":
+        share = xp.where(share > 0, 0.5, share)
+    same_infinity = xp.logical_and(xp.isinf(below), above == below)
+    return below + xp.xmuly(share, above - xp.where(same_infinity, 0, below))

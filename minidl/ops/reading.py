@@ -1,0 +1,70 @@
+"""Reading what tensors are made of: numbers, lists, arrays of any library, and shapes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl import dtypes
+from minidl.autograd.tensor import Tensor
+from minidl.backends import backend_of, cpu
+from minidl.errors import DTypeError, ShapeError, describe
+
+
+def array(obj: Any, dtype: np.dtype | None) -> Any:
+    """An array of any library, or of numbers, which are read in `dtype` if it is given."""
+    if backend_of(obj) and not isinstance(obj, np.generic):
+        native = dtypes.dtype_of(obj.dtype)
+        return obj if obj.dtype == native else obj.astype(native)
+    if hasattr(obj, "__dlpack__"):
+        return np.from_dlpack(obj.detach() if hasattr(obj, "detach") else obj)
+    try:
+        values = np.asarray(obj)
+    except (ValueError, TypeError) as error:
+        raise ShapeError(f"not a rectangular array of numbers: {error}") from None
+    if values.dtype.kind not in "biufc":
+        raise DTypeError(f"needs numbers; got {describe(obj)}")
+    if dtype is None and not _holds_arrays(obj):
+        dtype = {"f": dtypes.float32, "c": dtypes.complex64}.get(values.dtype.kind)
+    return values if dtype is None else read(values, dtype)
+
+
+def read(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Numbers in a dtype; an error if they lose an imaginary part or are outside its integers."""
+    if values.dtype.kind == "c" and dtype.kind != "c":
+        raise DTypeError(f"complex numbers are not made {dtype}: their imaginary part would go")
+    if dtype.kind in "iu" and values.size:
+        least, most, limits = values.min(), values.max(), np.iinfo(dtype)
+        if not limits.min <= least <= most <= limits.max:
+            raise DTypeError(f"numbers from {least} to {most} do not fit into {dtype}")
+    return cpu.astype(values, dtype)
+
+
+def shares(x: Tensor, obj: Any) -> bool:
+    """Whether a tensor made of this has its memory, as numbers and lists do not."""
+    foreign = backend_of(obj) is None and hasattr(obj, "__dlpack__")
+    return x is obj or x.data is obj or foreign
+
+
+def _holds_arrays(obj: Any) -> bool:
+    """Whether nested sequences hold arrays, which bring a dtype of their own."""
+    while isinstance(obj, list | tuple) and obj:
+        obj = obj[0]
+    return hasattr(obj, "dtype") and not isinstance(obj, np.generic)
+
+
+def shape(lengths: int | Sequence[int]) -> tuple[int, ...]:
+    """One length or several, as a tuple."""
+    lengths = tuple(lengths) if isinstance(lengths, list | tuple) else (lengths,)
+    if not all(isinstance(n, int | np.integer) and n >= 0 for n in lengths):
+        raise ShapeError(f"a shape is made of whole numbers from 0 on; got {lengths}")
+    return lengths
+
+
+def number(name: str, value: Any) -> bool | int | float | complex:
+    """A number, as Python has it, of Python, of NumPy, or of a tensor of one element."""
+    if hasattr(value, "item") and getattr(value, "size", 1) == 1:
+        value = value.item()
+    if not isinstance(value, bool | int | float | complex):
+        raise DTypeError(f"{name} is a number; got {describe(value)}")
+    return value

@@ -1,0 +1,132 @@
+"""Reductions of segments: rows with the same id become one row.
+
+    data          (n, …)
+    segment_ids   (n,), integers from 0 on, in any order
+    num_segments  how many rows come out; without it, as many as the ids need
+
+Ids outside 0 … num_segments − 1 are a BoundsError.
+"""
+
+import math
+
+import numpy as np
+
+from minidl.autograd.primitive import composite, primitive
+from minidl.backends.window import is_number
+from minidl.dtypes import NUMBER
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.ops.creation import asarray, ones_like
+from minidl.ops.indexing import _plain
+
+__all__ = ["segment_max", "segment_mean", "segment_min", "segment_sum"]
+
+
+def _ids(name, data, ids, num_segments):
+    """The ids as an array, and how many segments there are, after checking both."""
+    if not hasattr(data, "shape"):
+        raise DTypeError(f"{name}: data is a tensor; got {describe(data)}")
+    ids = asarray(ids).detach()
+    if ids.dtype.kind not in "iu":
+        raise DTypeError(f"{name}: segment_ids are integers; got {describe(ids)}")
+    if ids.ndim != 1 or data.shape[:1] != ids.shape:
+        raise ShapeError(
+            f"{name}: needs an id for each row of data {data.shape}; got {describe(ids)}"
+        )
+    if num_segments is None:
+        num_segments = int(ids.max().item()) + 1 if ids.size else 0
+    if not is_number(num_segments) or num_segments < 0:
+        raise ArgumentError(f"{name}: num_segments is a number from 0 on; got {num_segments!r:.60}")
+    return ids, int(num_segments)
+
+
+@composite
+def segment_sum(xp, data, segment_ids, /, num_segments=None):
+    """y[s] = Σ data[i] over the i with segment_ids[i] = s, 0 of none;   ddata[i] = dy[id of i].
+
+    >>> minidl.segment_sum(minidl.tensor([1.0, 2.0, 3.0]), minidl.tensor([0, 2, 0]))
+    Tensor([4., 0., 2.], float32)
+    """
+    ids, count = _ids("segment_sum", data, segment_ids, num_segments)
+    ids = xp.check_indices(ids, count)
+    return xp.scatter_at(data, _plain(ids), (count, *data.shape[1:]))
+
+
+@composite
+def segment_mean(xp, data, segment_ids, /, num_segments=None):
+    """y[s] = the mean of data[i] over the i with segment_ids[i] = s, 0 of none.
+
+    >>> minidl.segment_mean(minidl.tensor([1.0, 2.0, 3.0]), minidl.tensor([0, 2, 0]))
+    Tensor([2., 0., 2.], float32)
+    """
+    ids, count = _ids("segment_mean", data, segment_ids, num_segments)
+    total = xp.segment_sum(data, ids, count)
+    sizes = xp.segment_sum(ones_like(ids), ids, count)
+    return total / xp.reshape(xp.maximum(sizes, 1), (count,) + (1,) * (data.ndim - 1))
+
+
+@composite
+def segment_max(xp, data, segment_ids, /, num_segments=None):
+    """y[s] = the largest data[i] with segment_ids[i] = s, in each column; NaN if one is.
+
+    Of none it is −∞, of integers the smallest there is.  dy goes to it, in equal parts to equals.
+
+    >>> minidl.segment_max(minidl.tensor([1.0, 2.0, 3.0]), minidl.tensor([0, 2, 0]))
+    Tensor([  3., -inf,   2.], float32)
+    """
+    ids, count = _ids("segment_max", data, segment_ids, num_segments)
+    ids = xp.check_indices(ids, count)
+    return _segment_extremum(data, ids, count=count, largest=True)
+
+
+@composite
+def segment_min(xp, data, segment_ids, /, num_segments=None):
+    """y[s] = the smallest data[i] with segment_ids[i] = s, in each column; NaN if one is.
+
+    Of none it is ∞, of integers the largest there is.  dy goes to it, in equal parts to equals.
+
+    >>> minidl.segment_min(minidl.tensor([1.0, 2.0, 3.0]), minidl.tensor([0, 2, 0]))
+    Tensor([ 1., inf,  2.], float32)
+    """
+    ids, count = _ids("segment_min", data, segment_ids, num_segments)
+    ids = xp.check_indices(ids, count)
+    return _segment_extremum(data, ids, count=count, largest=False)
+
+
+@primitive(NUMBER, apart=(1,))
+def _segment_extremum(xp, data, ids, /, count, largest):
+    """The last, or the first, of each segment's rows in order, column by column."""
+    shape = (count, *data.shape[1:])
+    rows = xp.reshape(data, (data.shape[0], math.prod(data.shape[1:])))
+    ordered = _by_segment_and_size(xp, rows, ids)
+    of_none = xp.astype(xp.zeros_like(xp.any(rows, axis=0, keepdims=True)), data.dtype)
+    ordered = xp.concat([ordered, of_none + _of_none(data.dtype, largest)], axis=0)
+    sizes = xp.scatter_at(ids * 0 + 1, _plain(ids), (count,))
+    stops = xp.cumulative_sum(sizes, axis=0)
+    last = ordered[xp.where(sizes > 0, stops - 1, data.shape[0])]
+    y = last
+    if not largest:
+        first = ordered[xp.where(sizes > 0, stops - sizes, data.shape[0])]
+        y = xp.where(last != last, last, first)  # NaN comes last
+    y = xp.reshape(y, shape)
+
+    def ddata(dy):
+        here = xp.astype(data == y[ids], data.dtype)
+        ties = xp.scatter_at(here, _plain(ids), shape)
+        return xp.xdivy(here * dy[ids], ties[ids])
+
+    return y, (ddata, None)
+
+
+def _by_segment_and_size(xp, rows, ids):
+    """Each column in order within each segment, the segments one after the other."""
+    order = xp.argsort(rows, axis=0)
+    segments = ids[order]
+    order = xp.take_along_axis(order, xp.argsort(segments, axis=0), axis=0)
+    return xp.take_along_axis(rows, order, axis=0)
+
+
+def _of_none(dtype, largest):
+    """The largest, or the smallest, of no number."""
+    if dtype.kind == "f":
+        return -math.inf if largest else math.inf
+    return int(np.iinfo(dtype).min if largest else np.iinfo(dtype).max)

@@ -1,0 +1,125 @@
+"""Cases: calls of an operation, drawn by Hypothesis."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import reject
+from hypothesis import strategies as st
+
+from minidl.errors import ArgumentError
+from minidl.testing.cases import Case
+from minidl.testing.values import LAYOUTS, REAL, from_seed, laid_out
+
+
+class Drawing:
+    """A case that is being drawn: first its settings, then arrays that fit them.
+
+    draw     Hypothesis' function
+    dtype    that of the floats
+    fixed    the arguments that are not drawn
+    """
+
+    def __init__(self, draw: Any, name: str, dtype: np.dtype, fixed: Mapping[str, Any]) -> None:
+        self.draw, self.dtype, self.fixed = draw, np.dtype(dtype), dict(fixed)
+        self.case = Case(name, {}, {}, frozenset(fixed))
+        self.used: set[str] = set()
+
+    def integer(self, low: int, high: int) -> int:
+        """A whole number, which is no argument itself."""
+        return self.draw(st.integers(low, high))
+
+    def shape(self, ndim: int, high: int = 4) -> tuple[int, ...]:
+        """So many sides from 1 to `high`."""
+        return tuple(self.integer(1, high) for _ in range(ndim))
+
+    def setting(self, name: str, strategy: Any) -> Any:
+        """An argument that is no array: the fixed value, or one of the strategy."""
+        self.used.add(name)
+        strategy = self.fixed[name] if name in self.fixed else _strategy(strategy)
+        chosen = isinstance(strategy, st.SearchStrategy)
+        value = self.case.settings[name] = self.draw(strategy) if chosen else strategy
+        return value
+
+    def array(
+        self,
+        name: str,
+        shape: Sequence[int],
+        values: Sequence[float] = REAL,
+        *,
+        distinct: bool = False,
+        optional: bool = False,
+        constant: bool = False,
+    ) -> None:
+        """An array of the case's float dtype; an `optional` one may be None.
+
+        One that is `constant` is not differentiated.
+        """
+        self.used.add(name)
+        if constant:
+            self.case.constants.add(name)
+        none = name in self.fixed or (optional and not self.draw(st.booleans()))
+        if name in self.fixed and self.fixed[name] is not None:
+            raise ArgumentError(
+                f"check_against: fix says {name}={self.fixed[name]!r}; an array can only be None"
+            )
+        if name in self.fixed and not optional:
+            raise ArgumentError(f"check_against: fix says {name}=None, which {name} cannot be")
+        if none:
+            self.case.arrays[name] = None
+            return
+        array = self.elements(shape, values, distinct=distinct)
+        self.case.arrays[name] = laid_out(array, self.draw(st.sampled_from(LAYOUTS)))
+        if not distinct:
+            self.case.simplest[name] = tuple(values[:5])
+
+    def elements(
+        self,
+        shape: Sequence[int],
+        values: Sequence[float],
+        *,
+        dtype: Any = None,
+        distinct: bool = False,
+    ) -> np.ndarray:
+        """An array of these values, which is no argument yet."""
+        seed = self.draw(st.integers(0, 2**16))
+        return from_seed(seed, tuple(shape), dtype or self.dtype, values, distinct)
+
+    def indices(self, name: str, shape: Sequence[int], size: int) -> None:
+        """An int64 array of numbers from 0 to size − 1."""
+        self.given(name, self.elements(shape, range(size), dtype="int64"))
+
+    def given(self, name: str, array: np.ndarray | None) -> None:
+        """An array that is already drawn, or made."""
+        self.used.add(name)
+        self.case.arrays[name] = array
+
+    def need(self, condition: bool) -> None:
+        """Give this case up if it is not one."""
+        if not condition:
+            reject()
+
+
+Recipe = Callable[[Drawing], None]  # how the cases of an operation are drawn
+
+
+def _strategy(choices: Any) -> st.SearchStrategy:
+    return choices if isinstance(choices, st.SearchStrategy) else st.sampled_from(choices)
+
+
+@st.composite
+def cases(
+    draw: Any, name: str, recipe: Recipe, dtypes: Sequence[Any], fixed: Mapping[str, Any]
+) -> Case:
+    """Cases of one operation."""
+    dtype = draw(st.sampled_from([np.dtype(d) for d in dtypes]))
+    drawing = Drawing(draw, name, dtype, fixed)
+    recipe(drawing)
+    unknown = set(fixed) - drawing.used
+    if unknown:
+        known = ", ".join(sorted(drawing.used))
+        raise ArgumentError(
+            f"check_against: fix names {', '.join(sorted(unknown))}; the cases of {name} have "
+            f"{known}"
+        )
+    return drawing.case

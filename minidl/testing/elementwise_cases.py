@@ -1,0 +1,235 @@
+"""How cases are drawn of operations on elements, of reductions, and of what moves elements."""
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from minidl.testing.drawing import Drawing, Recipe
+from minidl.testing.values import (
+    ABOVE_ONE,
+    INSIDE,
+    NONZERO,
+    POSITIVE,
+    REAL,
+    away_from,
+    axes,
+    broadcastable_shapes,
+    shapes,
+)
+
+WHOLE = tuple(v for v in REAL if v % 1 == 0)
+BETWEEN = tuple(v for v in REAL if v % 1 == 0.5)  # never equal to one of WHOLE
+
+
+def unary(values: Sequence[float], **settings: Sequence) -> Recipe:
+    """An operation on one array, whose elements are of these values."""
+
+    def recipe(d: Drawing) -> None:
+        for name, choices in settings.items():
+            d.setting(name, choices)
+        d.array("x", d.draw(shapes(min_side=0)), values)
+
+    return recipe
+
+
+def binary(first: Sequence[float], second: Sequence[float]) -> Recipe:
+    """An operation on two arrays that broadcast together."""
+
+    def recipe(d: Drawing) -> None:
+        one, other = d.draw(broadcastable_shapes(2))
+        d.array("x1", one, first)
+        d.array("x2", other, second)
+
+    return recipe
+
+
+def of_dtype(dtype: str, count: int, values: Sequence[int] = (0, 1)) -> Recipe:
+    """An operation on so many arrays of bools, or of whole numbers."""
+
+    def recipe(d: Drawing) -> None:
+        for i, shape in enumerate(d.draw(broadcastable_shapes(count))):
+            name = "x" if count == 1 else f"x{i + 1}"
+            d.given(name, d.elements(shape, values, dtype=dtype))
+
+    return recipe
+
+
+def reduction(
+    values: Sequence[float] = REAL,
+    *,
+    distinct: bool = False,
+    several: bool = True,
+    none: bool = True,
+    keepdims: bool = True,
+    **settings: Sequence,
+) -> Recipe:
+    """An operation along an axis, along several, or along all."""
+
+    def recipe(d: Drawing) -> None:
+        shape = d.draw(shapes(min_dims=1))
+        d.setting("axis", axes(len(shape), several=several, none=none))
+        if keepdims:
+            d.setting("keepdims", st.booleans())
+        for name, choices in settings.items():
+            d.setting(name, choices)
+        d.array("x", shape, values, distinct=distinct)
+
+    return recipe
+
+
+def along(values: Sequence[float] = REAL, **settings: Sequence) -> Recipe:
+    """An operation along one axis."""
+    return reduction(values, several=False, none=False, keepdims=False, **settings)
+
+
+def moments(d: Drawing) -> None:
+    """Variances: the correction stays below the number of elements."""
+    shape = d.draw(shapes(min_dims=1, min_side=2))
+    d.setting("axis", axes(len(shape), none=True))
+    d.setting("correction", (0, 1))
+    d.setting("keepdims", st.booleans())
+    d.array("x", shape, distinct=True)
+
+
+def where(d: Drawing) -> None:
+    """A condition, and the two arrays that it chooses from."""
+    condition, one, other = d.draw(broadcastable_shapes(3))
+    d.given("condition", d.elements(condition, (0, 1), dtype="bool"))
+    d.array("x1", one)
+    d.array("x2", other)
+
+
+def clip(d: Drawing) -> None:
+    """The limits are sixteenths, which no element is."""
+    d.setting("min", (None, -15 / 16))
+    d.setting("max", (None, 9 / 16))
+    d.array("x", d.draw(shapes(min_side=0)))
+
+
+def reshape(d: Drawing) -> None:
+    """Shapes of the same size, also with one side left to be found."""
+    shape = d.shape(d.integer(0, 3), 3)
+    size = 1
+    for n in shape:
+        size *= n
+    side = d.draw(st.sampled_from([n for n in range(1, size + 1) if size % n == 0]))
+    d.setting("shape", [(side, size // side), (-1,), (side, -1), (size,), (size // side, side, 1)])
+    d.array("x", shape)
+
+
+def permute_dims(d: Drawing) -> None:
+    """Axes in any order."""
+    shape = d.shape(d.integer(1, 3))
+    d.setting("axes", st.permutations(range(len(shape))).map(tuple))
+    d.array("x", shape)
+
+
+def squeeze(d: Drawing) -> None:
+    """An axis that has one element."""
+    shape = list(d.shape(d.integer(1, 3)))
+    axis = d.setting("axis", axes(len(shape)))
+    shape[axis] = 1
+    d.array("x", shape)
+
+
+def expand_dims(d: Drawing) -> None:
+    """A place for a new axis."""
+    shape = d.draw(shapes())
+    d.setting("axis", axes(len(shape) + 1))
+    d.array("x", shape)
+
+
+def roll(d: Drawing) -> None:
+    """Shifts of either sign, also by more than there is."""
+    shape = d.draw(shapes(min_dims=1))
+    d.setting("shift", st.integers(-5, 5))
+    d.setting("axis", axes(len(shape)))
+    d.array("x", shape)
+
+
+def triangle(d: Drawing) -> None:
+    """tril(x, k=…), triu(x, k=…)."""
+    d.setting("k", st.integers(-2, 2))
+    d.array("x", d.draw(shapes(min_dims=2)))
+
+
+def take(d: Drawing) -> None:
+    """Indices of one axis."""
+    shape = d.draw(shapes(min_dims=1))
+    axis = d.setting("axis", axes(len(shape)))
+    d.array("x", shape)
+    d.indices("indices", d.shape(1), shape[axis])
+
+
+def take_along_axis(d: Drawing) -> None:
+    """Indices of the shape of x but along the axis."""
+    shape = list(d.draw(shapes(min_dims=1)))
+    axis = d.setting("axis", axes(len(shape)))
+    d.array("x", shape)
+    size = shape[axis]
+    shape[axis] = d.integer(1, 4)
+    d.indices("indices", shape, size)
+
+
+_SMOOTH = (
+    *("negative", "square", "exp", "expm1", "sin", "cos", "atan", "sinh", "cosh", "tanh", "asinh"),
+    *("erf", "sigmoid", "silu", "mish", "softsign", "logsigmoid", "tanhshrink", "positive"),
+    *("hardsigmoid", "hardswish", "floor", "ceil", "round", "trunc", "isnan", "isinf", "isfinite"),
+)
+_DISTINCT = {"distinct": True}
+
+RECIPES: dict[str, Recipe] = {
+    **{name: unary(REAL) for name in _SMOOTH},
+    **{name: unary(NONZERO) for name in ("abs", "reciprocal", "relu", "relu6", "selu", "sign")},
+    **{name: unary(POSITIVE) for name in ("sqrt", "log", "log2", "log10", "log1p")},
+    **{name: unary(INSIDE) for name in ("asin", "acos", "atanh", "tan")},
+    "acosh": unary(ABOVE_ONE),
+    "hardtanh": unary(away_from(1, -1)),
+    "softplus": unary(REAL, beta=(1.0, 2.0)),
+    "leaky_relu": unary(NONZERO, negative_slope=(0.25, 0.01)),
+    "elu": unary(NONZERO, alpha=(1.0, 0.5)),
+    "celu": unary(NONZERO, alpha=(1.0, 0.5)),
+    "gelu": unary(REAL, approximate=("none", "tanh")),
+    "softshrink": unary(REAL, lambd=(9 / 16,)),
+    "hardshrink": unary(REAL, lambd=(9 / 16,)),
+    "clip": clip,
+    **{name: binary(REAL, REAL) for name in ("add", "subtract", "multiply", "logaddexp")},
+    **{name: binary(REAL, NONZERO) for name in ("divide", "remainder", "floor_divide")},
+    **{name: binary(WHOLE, BETWEEN) for name in ("maximum", "minimum")},
+    **{name: binary(NONZERO, NONZERO) for name in ("atan2", "hypot", "copysign")},
+    **{
+        name: binary(WHOLE, WHOLE)
+        for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+    },
+    "pow": binary(POSITIVE, REAL),
+    "xlogy": binary(REAL, POSITIVE),
+    "where": where,
+    "logical_not": of_dtype("bool", 1),
+    **{name: of_dtype("bool", 2) for name in ("logical_and", "logical_or", "logical_xor")},
+    **{
+        f"bitwise_{name}": of_dtype("int64", 2, (0, 1, 2, 3, -1, -6))
+        for name in ("and", "or", "xor")
+    },
+    **{name: reduction() for name in ("sum", "mean", "logsumexp")},
+    "prod": reduction(NONZERO, several=False),
+    **{name: reduction(**_DISTINCT) for name in ("max", "min")},
+    "var": moments,
+    "std": moments,
+    **{name: reduction(WHOLE) for name in ("all", "any")},
+    "count_nonzero": reduction(WHOLE),
+    **{name: reduction(several=False, **_DISTINCT) for name in ("argmax", "argmin")},
+    "cumulative_sum": along(include_initial=(False, True)),
+    "cumulative_prod": along(NONZERO, include_initial=(False, True)),
+    **{name: along(descending=(False, True), **_DISTINCT) for name in ("sort", "argsort")},
+    **{name: along() for name in ("softmax", "log_softmax", "softmin")},
+    "flip": reduction(keepdims=False),
+    "reshape": reshape,
+    "permute_dims": permute_dims,
+    "squeeze": squeeze,
+    "expand_dims": expand_dims,
+    "roll": roll,
+    "tril": triangle,
+    "triu": triangle,
+    "take": take,
+    "take_along_axis": take_along_axis,
+}
