@@ -50,10 +50,17 @@ each_way = pytest.mark.parametrize("way", WORTH)
 def computed_by(way):
     """Kernels lay zeros around pictures, or put positions into classes, or do what is cheaper."""
     convolve._worth = WORTH[way]
+    forget_plans()
     try:
         yield
     finally:
         convolve._worth = WORTH["cheaper"]
+        forget_plans()
+
+
+def forget_plans():
+    convolve._forward.cache_clear()
+    convolve._backward.cache_clear()
 
 
 def random(*shape, seed=0):
@@ -384,6 +391,8 @@ tiny = [((n, c, h, w), (o, c, 1, 1), {})
 for pieces, worth in ((1, -1), (3, -1), (1, 1 << 60), (3, 1 << 60)):
     minidl.set_num_threads(pieces)
     convolve._worth = lambda plan: worth
+    convolve._forward.cache_clear()
+    convolve._backward.cache_clear()
     for x, weight, settings in [*sizes, *tiny]:
         arrays = [at_the_end(rng.normal(size=shape).astype("float32"))
                   for shape in (x, weight, weight[:1])]

@@ -27,10 +27,10 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def remembering(*arguments: Any) -> Any:
         try:
-            hash(arguments)
-        except TypeError:  # a list
-            return function(*arguments)
-        return known(*arguments)
+            return known(*arguments)
+        except TypeError:  # a list cannot be remembered
+            pass
+        return function(*arguments)
 
     return remembering
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import count, zip_longest
+from itertools import count
 from typing import Any, Self
 
 from minidl.errors import BoundsError, DTypeError, describe, listed
@@ -113,26 +113,29 @@ class Sequential(Module):
         return module
 
 
-def _steps(modules: list[Module]) -> Iterator[Callable[[Any], Any]]:
+def _steps(modules: list[Module]) -> list[Callable[[Any], Any]]:
     """What to call, in order."""
-    for i in range(len(modules) - 1):
-        relu, pool = modules[i : i + 2]
-        if _plain(relu, ReLU) and _plain(pool, MaxPool2d) and not pool.return_indices:
-            modules[i : i + 2] = pool, relu
-    joined = False
-    for module, following in zip_longest(modules, modules[1:]):
-        if not joined:  # with the layer before
-            joined = _plain(following, ReLU) and _can_end_in_relu(module)
-            yield module.forward_relu if joined else module
-        else:
-            joined = False
+    steps: list[Callable[[Any], Any]] = list(modules)
+    relus = [i for i, module in enumerate(modules) if type(module) is ReLU and _plain(module)]
+    for i in reversed(relus):
+        end = i
+        while end + 1 < len(steps) and _takes_the_largest(steps[end + 1]):
+            steps[end], steps[end + 1] = steps[end + 1], steps[end]
+            end += 1
+        if end == i > 0 and _can_end_in_relu(modules[i - 1]):
+            steps[i - 1 : i + 1] = [modules[i - 1].forward_relu]
+    return steps
+
+
+def _takes_the_largest(step: Any) -> bool:
+    return type(step) is MaxPool2d and not step.return_indices and _plain(step)
 
 
 def _can_end_in_relu(layer: Module) -> bool:
     """Whether the class itself has a `forward_relu`, which goes with its own `forward`."""
-    return "forward_relu" in vars(type(layer)) and _plain(layer, type(layer))
+    return "forward_relu" in vars(type(layer)) and _plain(layer)
 
 
-def _plain(module: Module | None, kind: type[Module]) -> bool:
-    """Whether it is one of exactly this class, with its own `forward`, and without hooks."""
-    return type(module) is kind and "forward" not in vars(module) and not module._hooks
+def _plain(module: Module) -> bool:
+    """Whether it has the `forward` of its class, and no hooks."""
+    return "forward" not in vars(module) and not module._hooks

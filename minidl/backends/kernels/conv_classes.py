@@ -14,7 +14,6 @@ something from some places of the window, each from its own distance in dy.
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -81,7 +80,6 @@ def _sights(at: Convolution, axis: Callable[..., list[Sight]]) -> tuple[list[Sig
     return tuple(axis(*numbers) for numbers in zip(*each, strict=True))
 
 
-@lru_cache(maxsize=256)
 def forward(at: Convolution, channels: int, outputs: int, worth: int) -> Classes | None:
     """y of a convolution of this many channels and outputs, in all groups together.
 
@@ -94,7 +92,6 @@ def forward(at: Convolution, channels: int, outputs: int, worth: int) -> Classes
     return _classes(at, sights, at.picture, channels, outputs, turned, worth)
 
 
-@lru_cache(maxsize=256)
 def backward(at: Convolution, channels: int, outputs: int, worth: int) -> Classes | None:
     """dx of a convolution: the outputs are summed, the channels are computed; or None."""
     channels, outputs = channels // at.groups, outputs // at.groups

@@ -123,7 +123,6 @@ def forward(at: Convolution, channels: int, outputs: int) -> Plan:
     )
 
 
-@lru_cache(maxsize=256)
 def backward(at: Convolution, channels: int, outputs: int) -> Plan:
     """dx of a convolution: the outputs are laid out, the channels are computed."""
     channels, outputs = channels // at.groups, outputs // at.groups
@@ -182,6 +181,7 @@ def backward(at: Convolution, channels: int, outputs: int) -> Plan:
 class Positions(NamedTuple):
     """What else the gradient of the weights needs: there k runs over the positions of dy."""
 
+    pictures: int  # that are taken together, since one has few positions
     places: np.ndarray  # depth_b of the forward plan; the last again to fill a tile
     seen: np.ndarray  # where what position k sees begins
     lanes: np.ndarray  # where the outputs at position k lie in a chunk
@@ -193,9 +193,12 @@ def positions(at: Convolution, channels: int, outputs: int, chunk: int) -> Posit
     """The tables for dw, beside those of the forward plan."""
     plan = forward(at, channels, outputs)
     rows, columns = (np.arange(n, dtype=np.int64) for n in at.output)
+    pictures = max(1, chunk // (rows.size * columns.size)) if plan.as_it_is else 1
+    begins = np.arange(pictures, dtype=np.int64) * (channels * plan.height * plan.width)
     return Positions(
+        pictures,
         plan.depth_b[whole_tiles(plan.depth_b.size)],
-        np.add.outer(rows * plan.plane_columns, columns).ravel(),
+        np.add.outer(begins, np.add.outer(rows * plan.plane_columns, columns)).ravel(),
         np.arange(chunk, dtype=np.int64) * COLUMNS,
         at.output[0] * plan.plane_columns,
     )

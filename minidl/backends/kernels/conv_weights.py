@@ -5,16 +5,16 @@ its lanes are outputs.  For that dy is turned, a chunk of positions at a time.
 """
 
 import numpy as np
-from numba import carray, prange
+from numba import prange
 
 from minidl.backends import threads
 from minidl.backends.kernels import conv_plan
 from minidl.backends.kernels.activation import passed
-from minidl.backends.kernels.compile import compiled, inner, parallel, share
-from minidl.backends.kernels.correlate import EVERYWHERE, copy_rows, lay_out
+from minidl.backends.kernels.compile import inner, parallel, share
+from minidl.backends.kernels.correlate import EVERYWHERE, copy_rows, copy_where_passed, lay_out
 from minidl.backends.kernels.tile import COLUMNS, LONG, ROWS, SPEED, code, tile, tiles, turn
 from minidl.backends.kernels.vector_math import dot32, dots32
-from minidl.backends.kernels.vectors import LANES, pointer
+from minidl.backends.kernels.vectors import LANES, pointer, transpose
 from minidl.backends.kernels.workspace import scratch
 from minidl.backends.window import Convolution
 
@@ -40,69 +40,69 @@ def weight_gradient(
         sums = np.empty((pieces, at.groups, positions.places.size, lanes), np.float32)
         totals = np.zeros((pieces, outputs), np.float32)
         space = scratch(pieces, plan.space + 2 * _CHUNK * COLUMNS)
-        _weights(code(), x, dy, y, plan, positions, space, sums, totals, pieces)
-        _collect(sums, dw)
-        db = np.add.reduce(totals, axis=0)
+        _weights(code(), x, dy, y, plan, positions, space, sums, totals, dw, pieces)
+        db = totals[0]
     return dw.reshape(outputs, channels // at.groups, *at.window), db
 
 
 @parallel
-def _weights(code, x, dy, y, plan, positions, scratch, sums, totals, pieces):
-    """The sums over the pictures of each piece."""
+def _weights(code, x, dy, y, plan, positions, scratch, sums, totals, dw, pieces):
+    """The sums over the pictures of each piece, and then over the pieces, in order."""
     for piece in prange(pieces):
         start, stop = share(x.shape[0], piece, pieces)
-        for n in range(start, stop):
+        for first in range(start, stop, positions.pictures):
+            last = min(first + positions.pictures, stop)
             for group in range(plan.groups):
-                _weights_of_picture(
-                    code, x, dy, y, n, group, plan, positions, scratch[piece],
-                    sums[piece, group], totals[piece], n > start,
+                _weights_of_pictures(
+                    code, x, dy, y, first, last, group, plan, positions, scratch[piece],
+                    sums[piece, group], totals[piece], first > start,
                 )  # fmt: skip
+    for piece in range(1, pieces):
+        _add(sums[piece], sums[0])
+        for o in range(totals.shape[1]):
+            totals[0, o] += totals[piece, o]
+    for group in range(plan.groups):
+        _put(sums[0, group], dw[group])
 
 
 @inner
-def _weights_of_picture(code, x, dy, y, n, group, plan, positions, scratch, sums, totals, add):
-    """What one group of one picture contributes, chunk by chunk of its positions."""
-    unit = n * plan.groups + group
-    planes, begin = pointer(scratch, 0), unit * plan.channels * plan.height * plan.width
+def _weights_of_pictures(
+    code, x, dy, y, first, last, group, plan, positions, scratch, sums, totals, add
+):
+    """What one group of some pictures contributes, chunk by chunk of their positions."""
+    planes = pointer(scratch, 0)
+    begin = (first * plan.groups + group) * plan.channels * plan.height * plan.width
     if plan.as_it_is:
         planes = pointer(x, begin)
     else:
         lay_out(x, EVERYWHERE, begin, plan, scratch)
     chunk, rows = scratch[plan.space :], scratch[plan.space + _CHUNK * COLUMNS :]
-    count, lanes = positions.seen.size, sums.shape[1]
+    count, lanes = dy.shape[2] * dy.shape[3], sums.shape[1]
     vectors = lanes // LANES
     blocks = tiles(vectors)
-    for first in range(0, count, _CHUNK):
-        length = min(_CHUNK, count - first)
-        seen = pointer(positions.seen, first)
+    for start in range(0, count, _CHUNK):
+        length = min(_CHUNK, count - start)  # all of them, if there are several pictures
+        seen, depth = pointer(positions.seen, start), length * (last - first)
         for block in range(blocks):
             lane, end = share(vectors, block, blocks)
             width, lane = end - lane, lane * LANES
             output, outputs = group * plan.outputs + lane, min(width * LANES, plan.outputs - lane)
-            begin = (n * plan.groups * plan.outputs + output) * count + first
-            source, stride = pointer(dy, begin), count
-            if y.size:
-                _pass_rows(dy, y, begin, count, outputs, length, rows)
-                source, stride = pointer(rows, 0), _CHUNK
-            turn(code, source, stride, outputs, length, pointer(chunk, 0), COLUMNS)
-            _add_up(chunk, length, rows[:outputs], totals[output : output + outputs])
+            for n in range(first, last):
+                begin = (n * plan.groups * plan.outputs + output) * count + start
+                source, stride = pointer(dy, begin), count
+                if y.size:
+                    for i in range(outputs):
+                        copy_where_passed(dy, y, begin + i * count, length, rows, i * _CHUNK)
+                    source, stride = pointer(rows, 0), _CHUNK
+                target = pointer(chunk, (n - first) * length * COLUMNS)
+                turn(code, source, stride, outputs, length, target, COLUMNS)
+            _add_up(chunk, depth, rows[:outputs], totals[output : output + outputs])
             for place in range(0, positions.places.size, ROWS):
                 tile(
-                    code, width, length, planes, pointer(positions.places, place), seen,
+                    code, width, depth, planes, pointer(positions.places, place), seen,
                     pointer(chunk, 0), pointer(positions.lanes, 0),
-                    pointer(sums, place * lanes + lane), lanes, add or first > 0,
+                    pointer(sums, place * lanes + lane), lanes, add or start > 0,
                 )  # fmt: skip
-
-
-@inner
-def _pass_rows(dy, y, begin, stride, height, width, rows):
-    """Rows of dy, which lie `stride` apart, where y is positive, in rows of _CHUNK."""
-    for i in range(height):
-        given = carray(pointer(dy, begin + i * stride), width)
-        result = carray(pointer(y, begin + i * stride), width)
-        target = rows[i * _CHUNK : i * _CHUNK + width]
-        for k in range(width):
-            target[k] = given[k] if result[k] > 0 else np.float32(0)
 
 
 @inner
@@ -117,17 +117,27 @@ def _add_up(chunk, length, sums, totals):
         totals[o] += sums[o]
 
 
-@compiled
-def _collect(sums, dw):
-    """dw[group, o, k]: the sums of the pieces, in order."""
-    pieces, groups = sums.shape[:2]
-    for group in range(groups):
-        for o in range(dw.shape[1]):
-            for k in range(dw.shape[2]):
-                total = sums[0, group, k, o]
-                for piece in range(1, pieces):
-                    total += sums[piece, group, k, o]
-                dw[group, o, k] = total
+@inner
+def _add(one, other):
+    """other += one."""
+    one, other = one.reshape(one.size), other.reshape(one.size)
+    for i in range(one.size):
+        other[i] += one[i]
+
+
+@inner
+def _put(sums, dw):
+    """dw[output, place] = sums[place, output], in squares where there is room for them."""
+    outputs, places = dw.shape
+    for o in range(0, outputs, LANES):
+        for k in range(0, places, LANES):
+            if o + LANES <= outputs and k + LANES <= places:
+                source, target = k * sums.shape[1] + o, o * places + k
+                transpose(pointer(sums, source), sums.shape[1], pointer(dw, target), places)
+                continue
+            for i in range(o, min(o + LANES, outputs)):
+                for j in range(k, min(k + LANES, places)):
+                    dw[i, j] = sums[j, i]
 
 
 @parallel

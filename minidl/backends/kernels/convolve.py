@@ -5,9 +5,12 @@ The other multiplies with none; its lanes are outputs (`correlate_classes`).  Wh
 number of products tells.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from minidl.backends.kernels import conv_classes, conv_plan
+from minidl.backends.kernels.conv_classes import Classes
 from minidl.backends.kernels.conv_plan import Plan
 from minidl.backends.kernels.correlate import EVERYWHERE, correlate
 from minidl.backends.kernels.correlate_classes import correlate_classes
@@ -23,13 +26,9 @@ def convolve(
     least: float = -np.inf,
 ) -> None:
     """y = max(Σ x·w + b, least)."""
-    sizes = at, x.shape[1], y.shape[1]
-    plan = conv_plan.forward(*sizes)
-    classes = conv_classes.forward(*sizes, _worth(plan))
-    if classes is None:
-        correlate(x, weight, bias, y, least, plan, EVERYWHERE)
-    else:
-        correlate_classes(x, weight, bias, y, least, classes, EVERYWHERE)
+    plan = _forward(at, x.shape[1], y.shape[1])
+    by = correlate_classes if type(plan) is Classes else correlate
+    by(x, weight, bias, y, least, plan, EVERYWHERE)
 
 
 def convolve_back(
@@ -41,13 +40,21 @@ def convolve_back(
     passes: np.ndarray = EVERYWHERE,
 ) -> None:
     """dx = Σ dy·w + b, of dy where `passes` is positive."""
-    sizes = at, dx.shape[1], dy.shape[1]
-    plan = conv_plan.backward(*sizes)
-    classes = conv_classes.backward(*sizes, _worth(plan))
-    if classes is None:
-        correlate(dy, weight, bias, dx, -np.inf, plan, passes)
-    else:
-        correlate_classes(dy, weight, bias, dx, -np.inf, classes, passes)
+    plan = _backward(at, dx.shape[1], dy.shape[1])
+    by = correlate_classes if type(plan) is Classes else correlate
+    by(dy, weight, bias, dx, -np.inf, plan, passes)
+
+
+@lru_cache(maxsize=256)
+def _forward(at: Convolution, channels: int, outputs: int) -> Plan | Classes:
+    plan = conv_plan.forward(at, channels, outputs)
+    return conv_classes.forward(at, channels, outputs, _worth(plan)) or plan
+
+
+@lru_cache(maxsize=256)
+def _backward(at: Convolution, channels: int, outputs: int) -> Plan | Classes:
+    plan = conv_plan.backward(at, channels, outputs)
+    return conv_classes.backward(at, channels, outputs, _worth(plan)) or plan
 
 
 def _worth(plan: Plan) -> int:

@@ -197,6 +197,21 @@ def copy_rows(x, passes, source, line, target, columns, left, end, height):
 
 
 @inner
+def copy_where_passed(x, passes, source, count, target, begin):
+    """target[begin : begin + count] = numbers of x where `passes` is positive, else 0.
+
+    They are written in whole vectors: what is too much is overwritten by what follows.
+    """
+    whole = min(count, max(0, x.size - source) // LANES * LANES)
+    given, passing, copied = pointer(x, source), pointer(passes, source), pointer(target, begin)
+    for j in range(0, whole, LANES):
+        copy_passed(moved(given, j), moved(passing, j), moved(copied, j))
+    for j in range(whole, count):
+        number = x.flat[source + j]
+        target[begin + j] = number if passes.flat[source + j] > 0 else np.float32(0)
+
+
+@inner
 def _put(sums, row_length, y, width, height, room, bias, least):
     """Rows of sums, finished, into the rows of y, which has `room` numbers from there on.
 

@@ -10,8 +10,9 @@ from numba import prange
 from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.kernels.conv_classes import Classes
+from minidl.backends.kernels.correlate import copy_where_passed
 from minidl.backends.kernels.tile import ROWS, SPEED, code, tile, turn
-from minidl.backends.kernels.vectors import LANES, copy_passed, pointer, turn_rows, write
+from minidl.backends.kernels.vectors import LANES, pointer, turn_rows, write
 from minidl.backends.kernels.workspace import scratch
 
 _TOGETHER = 1024  # positions of several pictures, so that each class fills its tiles
@@ -88,7 +89,8 @@ def _correlate_unit(
     seen, square, sums = pointer(x, begin), scratch, scratch[_SQUARE:]
     if passes.size:
         masked = scratch[scratch.size - pictures * plan.summed - LANES :]
-        _mask(x, passes, begin, size, plan.summed, pictures, masked)
+        for n in range(pictures):
+            copy_where_passed(x, passes, begin + n * size, plan.summed, masked, n * plan.summed)
         seen, size = pointer(masked, 0), plan.summed
     places, rows = tables[: pictures * positions], tables[pictures * positions :]
     top = 0
@@ -102,24 +104,6 @@ def _correlate_unit(
         target = ((first + n) * y.shape[1] + output) * positions
         where = places[n * positions : (n + 1) * positions]
         _put(sums, where, pitch, y, target, bias[output : output + outputs], least, square)
-
-
-@inner
-def _mask(x, passes, begin, size, count, pictures, masked):
-    """Numbers of the pictures, which lie `size` apart, where `passes` is positive, else 0.
-
-    They are written in whole vectors: what is too much is overwritten by what follows.
-    """
-    for n in range(pictures):
-        source, target = begin + n * size, n * count
-        whole = min(count, max(0, x.size - source) // LANES * LANES)
-        for j in range(0, whole, LANES):
-            copy_passed(
-                pointer(x, source + j), pointer(passes, source + j), pointer(masked, target + j)
-            )
-        for j in range(whole, count):
-            number = x.flat[source + j]
-            masked[target + j] = number if passes.flat[source + j] > 0 else np.float32(0)
 
 
 @inner
