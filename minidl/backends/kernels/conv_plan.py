@@ -37,13 +37,11 @@ class Plan(NamedTuple):
     channels: int
     height: int
     width: int
-    top: int  # zeros before the first row; negative: rows that are left out
-    left: int
     stride_y: int
     stride_x: int
     plane_rows: int
     plane_columns: int
-    phases: np.ndarray  # (n, 2): the planes (r, q) that there are of each channel
+    phases: np.ndarray  # (n, 6): the planes of each channel: of rows and columns, what is _shown
     space: int  # numbers in all planes, and how many behind them a tile may read
     as_it_is: bool  # the picture is its own plane
     # What is computed, in phases of rows and columns.
@@ -80,6 +78,16 @@ def _shared(row_length: int, left: int, right: int, columns: int) -> int:
     return max(row_length - max(min(left, right, LANES), 0), columns)
 
 
+def _shown(offset: int, stride: int, length: int, count: int) -> tuple[int, int, int]:
+    """Of an axis of a plane, of which place i shows place i·stride + offset of the picture.
+
+    The offset, the first of the `count` places that lies inside the picture, and the first behind
+    it again.
+    """
+    first = min(max(-(offset // stride), 0), count)
+    return offset, first, max(min((length - 1 - offset) // stride + 1, count), first)
+
+
 @lru_cache(maxsize=256)
 def forward(at: Convolution, channels: int, outputs: int) -> Plan:
     """y of a convolution of this many channels and outputs, in all groups together."""
@@ -100,14 +108,18 @@ def forward(at: Convolution, channels: int, outputs: int) -> Plan:
     ]
     plane_size = len(used) * plane[0] * plane[1]
     depth = channels * kh * kw
+    top, left = at.padding
+    shown = [
+        _shown(y - top, sy, at.picture[0], plane[0]) + _shown(x - left, sx, at.picture[1], plane[1])
+        for y, x in used
+    ]
     return Plan(
         at.groups,
         channels,
         *at.picture,
-        *at.padding,
         *at.stride,
         *plane,
-        np.array(used, np.int64),
+        np.array(shown, np.int64),
         channels * plane_size + LONG * LANES,
         at.padding == (0, 0) and at.stride == (1, 1),
         outputs,
@@ -143,6 +155,8 @@ def backward(at: Convolution, channels: int, outputs: int) -> Plan:
     )
     right = width + first[1] - at.output[1]
     plane = height, _shared(width, -first[1], right, -(-at.picture[1] // at.stride[1]))
+    each = zip(first, at.output, plane, strict=True)
+    shown = [number for low, length, count in each for number in _shown(low, 1, length, count)]
     kh, kw = at.window
     targets, depth_a, depth_b = [], [], []
     for r, rows in enumerate(shifts[0]):
@@ -158,12 +172,10 @@ def backward(at: Convolution, channels: int, outputs: int) -> Plan:
         at.groups,
         outputs,
         *at.output,
-        -first[0],
-        -first[1],
         1,
         1,
         *plane,
-        np.zeros((1, 2), np.int64),
+        np.array([shown], np.int64),
         outputs * plane[0] * plane[1] + LONG * LANES,
         first == [0, 0] and plane == at.output,
         channels,

@@ -5,7 +5,7 @@ over what is summed: the channels of the other side, and the places of the windo
 """
 
 import numpy as np
-from numba import carray, njit, prange
+from numba import carray, prange
 
 from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, share
@@ -127,11 +127,8 @@ def lay_out(x, passes, begin, plan, planes):
     rows, columns = plan.plane_rows, plan.plane_columns
     plane = 0
     for c in range(plan.channels):
-        for r, q in plan.phases:
-            # Row i of a plane shows row i·stride + down of the picture, columns likewise.
-            down, right = r - plan.top, q - plan.left
-            top, bottom = _inside(down, plan.stride_y, plan.height, rows)
-            left, end = _inside(right, plan.stride_x, plan.width, columns)
+        for phase in range(plan.phases.shape[0]):
+            down, top, bottom, right, left, end = plan.phases[phase]
             _clear(pointer(planes, plane), top * columns)
             source = begin + (c * plan.height + top * plan.stride_y + down) * plan.width
             source += left * plan.stride_x + right
@@ -151,13 +148,6 @@ def lay_out(x, passes, begin, plan, planes):
     _clear(pointer(planes, plane), LONG * LANES)  # on the right of the last row
 
 
-@njit(inline="always")
-def _inside(offset, stride, length, count):
-    """The first place of `count` that lies inside the picture, and the first behind it again."""
-    first = min(max(-(offset // stride), 0), count)
-    return first, max(min((length - 1 - offset) // stride + 1, count), first)
-
-
 @inner
 def _clear(target, count):
     """At least so many zeros: whole vectors."""
@@ -174,7 +164,9 @@ def copy_rows(x, passes, source, line, target, columns, left, end, height):
     width = end - left
     whole = (width + LANES - 1) // LANES * LANES
     given, passing = pointer(x, source), pointer(passes, source)
-    safe = max(0, min(height, (x.size - source - whole) // line + 1))
+    safe = height
+    if source + (height - 1) * line + whole > x.size:
+        safe = max(0, (x.size - source - whole) // line + 1)
     for j in range(0, left, LANES):
         clear(moved(target, j))
     for i in range(safe):
