@@ -56,9 +56,8 @@ def overwriting(
     places = windows(padded, w.shape[2], stride, dilation)
     dx = np.zeros_like(padded)
     dx[:, :, places] = np.einsum("noi,ock->ncik", dy, w)
-    return dx[:, :, padding : padding + x.shape[2]], gradient(dy, x, w, stride, padding, dilation)[
-        1
-    ]
+    _, dw = gradient(dy, x, w, stride, padding, dilation)
+    return dx[:, :, padding : padding + x.shape[2]], dw
 
 
 def must_fail(function: Callable[..., Any], **more: Any) -> None:

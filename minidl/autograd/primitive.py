@@ -13,26 +13,23 @@ The same body runs on raw arrays for values and first derivatives, and on Tensor
 own functions for `xp`, when a gradient is itself recorded.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 
-from minidl import dtypes
-from minidl.autograd import engine, inplace
+from minidl.autograd import engine
+from minidl.autograd.arguments import Arguments, gather, one_backend
 from minidl.autograd.graph import Edge, Node
 from minidl.autograd.mode import Mode, current
 from minidl.autograd.tensor import Tensor
-from minidl.backends import backend_of, by_type, cpu
+from minidl.backends import by_type
 from minidl.backends.joint import Joint
 from minidl.dtypes import REAL, Rule
 from minidl.errors import (
     EXPLAINED,
     ArgumentError,
-    DeviceError,
-    DTypeError,
     GradientError,
     MinidlError,
     describe,
@@ -73,7 +70,7 @@ def primitive(
     _check_positions("primitive", apart=apart, constants=constants)
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
-        split = _Arguments(body)
+        split = Arguments(body)
         name = split.name
         asks = rule is not None or not of_complex  # whether the dtypes matter at all
 
@@ -82,7 +79,7 @@ def primitive(
             if len(inputs) != split.count:
                 inputs, settings = split(inputs, settings)
             mode = current.get()
-            arrays, edges, backend, are_complex = _gather(split, inputs, rule, apart, asks)
+            arrays, edges, backend, are_complex = gather(split, inputs, rule, apart, asks)
             run = body
             if mode.fast and not mode.keep_inputs:
                 run = backend.kernel(name) or body
@@ -121,7 +118,7 @@ def composite(
     _check_positions("composite", constants=constants)
     if body is None:
         return partial(composite, constants=constants)
-    split = _Arguments(body)
+    split = Arguments(body)
     name = split.name
 
     @wraps(body)
@@ -130,7 +127,7 @@ def composite(
             inputs, settings = split(inputs, settings)
         mode = current.get()
         if mode.fast and not mode.keep_inputs:
-            arrays, edges, backend, _ = _gather(split, inputs, None, (), False)
+            arrays, edges, backend, _ = gather(split, inputs, None, (), False)
             kernel = backend.kernel(name)
             try:
                 result = NotImplemented if kernel is None else kernel(*arrays, **settings)
@@ -144,7 +141,7 @@ def composite(
             value = body(engine.differentiable, *tensors, **settings)
         except (MinidlError, *EXPLAINED) as error:
             split.check(inputs, settings)
-            _one_backend(split, [x.data if isinstance(x, Tensor) else x for x in inputs])
+            one_backend(split, [x.data if isinstance(x, Tensor) else x for x in inputs])
             raise explain(name, inputs, error) from error
         if not constants:
             return value
@@ -162,137 +159,6 @@ def _check_positions(name: str, **settings: Any) -> None:
             )
 
 
-class _Arguments:
-    """Which arguments of a body are arrays, and which are settings."""
-
-    def __init__(self, body: Callable[..., Any]) -> None:
-        if not callable(body) or not (parameters := [*inspect.signature(body).parameters.values()]):
-            raise ArgumentError(
-                f"an operation is made of a body, a function f(xp, x, /, …); got {describe(body)}"
-            )
-        parameters = parameters[1:]  # all but the namespace
-        self.body = body
-        self.name = body.__name__.lstrip("_")
-        self.signature = inspect.Signature(parameters)
-        arrays = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
-        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.count = -1 if self.variadic else len(arrays)
-        self.needed = sum(p.default is p.empty for p in arrays)
-        self.names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-
-    def __call__(self, given: tuple, settings: dict) -> tuple[tuple, dict]:
-        """The arrays, None for those left out, and the settings by name."""
-        if self.variadic:
-            return given, settings
-        beyond = given[self.count :]
-        names = self.names[: len(beyond)]
-        fits = self.needed <= len(given) and len(beyond) == len(names)
-        if not fits or not settings.keys().isdisjoint(names):
-            self.check(given, settings)
-        arrays = given[: self.count] + (None,) * (self.count - len(given))
-        return arrays, {**dict(zip(names, beyond, strict=True)), **settings}
-
-    def check(self, given: tuple, settings: dict) -> None:
-        """Raise if an argument is missing, unknown, or there twice."""
-        try:
-            self.signature.bind(*given, **settings)
-        except TypeError as error:
-            raise TypeError(f"{self.name}{self.signature}: {error}") from None
-
-    def dress(self, operation: Any) -> Any:
-        """Give the operation its body, and the signature that its users see."""
-        operation.body = self.body
-        operation.__name__ = self.name
-        operation.__signature__ = self.signature
-        return operation
-
-
-_WEAK = {float, int, bool, type(None)}  # these take the dtype of a float array as they are
-
-
-def _gather(
-    split: _Arguments, inputs: Sequence[Any], rule: Rule | None, apart: Sequence[int], asks: bool
-) -> tuple[list[Any], list[Edge | None], Any, bool]:
-    """The arrays of the inputs, their edges, the backend they live on, and if any are complex.
-
-    asks    whether dtypes are looked at, to be joined as the rule says or to find complex ones
-    """
-    arrays, edges = [], []
-    backend = dtype = None
-    are_complex = False
-    ready = True  # nothing to convert: one backend, one dtype, which the rule allows
-    for x in inputs:
-        edge = None
-        if isinstance(x, Tensor):
-            edge, x = x.edge, x.data
-        found = by_type.get(type(x))
-        if found is None:
-            ready = ready and type(x) in _WEAK and (x is not None or len(arrays) >= split.needed)
-        elif backend is None:
-            backend, dtype = found, x.dtype
-        elif found is not backend or (asks and x.dtype is not dtype):
-            ready = False
-        arrays.append(x)
-        edges.append(edge)
-    if inplace.superseded:
-        for x in inputs:
-            if isinstance(x, Tensor):
-                inplace.refuse_superseded(x.data, split.name)
-    if not ready or backend is None or asks and dtype.kind != "f":
-        arrays, backend, are_complex = _convert(split, arrays, rule, apart)
-    return arrays, edges, backend, are_complex
-
-
-def _convert(
-    split: _Arguments, values: list[Any], rule: Rule | None, apart: Sequence[int]
-) -> tuple[list[Any], Any, bool]:
-    """The values on one backend, in the dtype of the promotion table and the rule; if complex."""
-    values = [x.item() if isinstance(x, np.generic) else x for x in values]
-    name, backend = split.name, _one_backend(split, values)
-    joined = [x for i, x in enumerate(values) if i not in apart and x is not None]
-    if rule is None or not joined:
-        arrays = [backend.asarray(x) if _is_scalar(x) else x for x in values]
-        return arrays, backend, any(x is not None and x.dtype.kind == "c" for x in arrays)
-    try:
-        dtype = dtypes.satisfy(rule, dtypes.result_type(*joined))
-    except DTypeError as error:
-        raise DTypeError(f"{name}({', '.join(map(describe, values))}): {error}") from None
-    arrays_too = any(not _is_scalar(x) for x in joined)
-
-    def convert(x: Any) -> Any:
-        if _is_scalar(x):
-            return _weak(name, x, dtype) if arrays_too else backend.asarray(x, dtype=dtype)
-        return x if x.dtype == dtype else backend.astype(x, dtype)
-
-    arrays = [
-        x if x is None or i in apart and not _is_scalar(x) else convert(x)
-        for i, x in enumerate(values)
-    ]
-    return arrays, backend, dtype.kind == "c"
-
-
-def _one_backend(split: _Arguments, values: list[Any]) -> Any:
-    """The backend that all arrays among the values live on; the CPU if there are none."""
-    backends = {}
-    for position, x in enumerate(values):
-        backend = backend_of(x)
-        if backend is not None:
-            backends.setdefault(backend.name, position)
-        elif not _is_scalar(x) and (x is not None or position < split.needed):
-            raise DTypeError(
-                f"{split.name}: input {position} is {describe(x)}; needs a tensor, an array or a "
-                "number; minidl.asarray makes a tensor of nested lists"
-            )
-    if len(backends) > 1:
-        places = " and ".join(f"input {i} is on {device!r}" for device, i in backends.items())
-        raise DeviceError(f"{split.name}: {places}; move one with to_device")
-    return backend_of(values[next(iter(backends.values()))]) if backends else cpu
-
-
-def _is_scalar(x: Any) -> bool:
-    return isinstance(x, bool | int | float | complex)
-
-
 def _refuse_complex(
     name: str, mode: Mode, inputs: Sequence[Any], edges: list[Edge | None], result: tuple[Any, Any]
 ) -> None:
@@ -302,13 +168,6 @@ def _refuse_complex(
             f"{name}({', '.join(map(describe, inputs))}): has no gradient of complex numbers; "
             "compute it from real, imag and abs, or detach() them"
         )
-
-
-def _weak(name: str, scalar: Any, dtype: np.dtype) -> Any:
-    """A Python scalar that will take an array's dtype, if it can."""
-    if dtype.kind in "iu" and not np.iinfo(dtype).min <= scalar <= np.iinfo(dtype).max:
-        raise DTypeError(f"{name}: {scalar} does not fit into {dtype}; astype the array first")
-    return scalar
 
 
 def _record(
