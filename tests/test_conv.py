@@ -357,7 +357,7 @@ def filled_workspaces(content):
 
 KERNEL_MODULES = [
     f"minidl.backends.kernels.{name}"
-    for name in ("correlate", "correlate_classes", "conv_weights", "matrix")
+    for name in ("correlate", "correlate_classes", "conv_weights", "conv_few_weights", "matrix")
 ]
 
 

@@ -197,7 +197,6 @@ class Positions(NamedTuple):
     places: np.ndarray  # depth_b of the forward plan; the last again to fill a tile
     seen: np.ndarray  # where what position k sees begins
     lanes: np.ndarray  # where the outputs at position k lie in a chunk
-    run: int  # positions, if the rows of dy are as long as those of the planes
 
 
 @lru_cache(maxsize=256)
@@ -212,5 +211,4 @@ def positions(at: Convolution, channels: int, outputs: int, chunk: int) -> Posit
         plan.depth_b[whole_tiles(plan.depth_b.size)],
         np.add.outer(begins, np.add.outer(rows * plan.plane_columns, columns)).ravel(),
         np.arange(chunk, dtype=np.int64) * COLUMNS,
-        at.output[0] * plan.plane_columns,
     )

@@ -1,7 +1,8 @@
 """dw and db of a convolution.
 
 Here k runs over the positions of dy, the rows of a tile are places of the window in a channel, and
-its lanes are outputs.  For that dy is turned, a chunk of positions at a time.
+its lanes are outputs.  For that dy is turned, a chunk of positions at a time.  Where that does not
+pay, `conv_few_weights` takes over.
 """
 
 import numpy as np
@@ -9,11 +10,10 @@ from numba import prange
 
 from minidl.backends import threads
 from minidl.backends.kernels import conv_plan
-from minidl.backends.kernels.activation import passed
 from minidl.backends.kernels.compile import inner, parallel, share
-from minidl.backends.kernels.correlate import EVERYWHERE, copy_rows, copy_where_passed, lay_out
-from minidl.backends.kernels.tile import COLUMNS, LONG, ROWS, SPEED, code, tile, tiles, turn
-from minidl.backends.kernels.vector_math import dot32, dots32
+from minidl.backends.kernels.conv_few_weights import few_weights, is_worth_it
+from minidl.backends.kernels.correlate import EVERYWHERE, copy_where_passed, lay_out
+from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, tiles, turn
 from minidl.backends.kernels.vectors import LANES, pointer, transpose
 from minidl.backends.kernels.workspace import scratch
 from minidl.backends.window import Convolution
@@ -27,22 +27,18 @@ def weight_gradient(
     """dw and db: for every place of the window Σ seen·dy, and Σ dy."""
     channels, outputs = x.shape[1], dy.shape[1]
     plan = conv_plan.forward(at, channels, outputs)
+    if is_worth_it(plan):
+        dw, db = few_weights(x, dy, y, at)
+        return dw.reshape(outputs, channels // at.groups, *at.window), db
     positions = conv_plan.positions(at, channels, outputs, _CHUNK)
-    dw = np.empty((at.groups, plan.outputs, plan.depth_a.size), np.float32)
     pieces = min(threads.pieces(dy.size * plan.depth_a.size / SPEED), len(dy))
-    if plan.outputs * 2 < LANES:
-        dy = passed(dy, y) if y.size else dy
-        space = scratch(pieces, plan.space + positions.run + LANES)
-        _narrow_weights(x, dy, plan, positions.run, space, dw, pieces)
-        db = np.add.reduce(dy, axis=(0, 2, 3))
-    else:
-        lanes = -(-plan.outputs // LANES) * LANES
-        sums = np.empty((pieces, at.groups, positions.places.size, lanes), np.float32)
-        totals = np.zeros((pieces, outputs), np.float32)
-        space = scratch(pieces, plan.space + 2 * _CHUNK * COLUMNS)
-        _weights(code(), x, dy, y, plan, positions, space, sums, totals, dw, pieces)
-        db = totals[0]
-    return dw.reshape(outputs, channels // at.groups, *at.window), db
+    lanes = -(-plan.outputs // LANES) * LANES
+    sums = np.empty((pieces, at.groups, positions.places.size, lanes), np.float32)
+    totals = np.zeros((pieces, outputs), np.float32)
+    dw = np.empty((at.groups, plan.outputs, plan.depth_a.size), np.float32)
+    space = scratch(pieces, plan.space + 2 * _CHUNK * COLUMNS)
+    _weights(code(), x, dy, y, plan, positions, space, sums, totals, dw, pieces)
+    return dw.reshape(outputs, channels // at.groups, *at.window), totals[0]
 
 
 @parallel
@@ -138,58 +134,3 @@ def _put(sums, dw):
             for i in range(o, min(o + LANES, outputs)):
                 for j in range(k, min(k + LANES, places)):
                     dw[i, j] = sums[j, i]
-
-
-@parallel
-def _narrow_weights(x, dy, plan, run, scratch, dw, pieces):
-    """dw where a group has fewer outputs than a vector has lanes: one dot product after another.
-
-    dy is laid out in rows as long as those of the planes, with zeros between them.
-    """
-    for piece in prange(pieces):
-        start, stop = share(plan.groups, piece, pieces)
-        for group in range(start, stop):
-            dw[group] = 0
-            for n in range(x.shape[0]):
-                _narrow_weights_of_picture(x, dy, n, group, plan, run, scratch[piece], dw[group])
-
-
-@inner
-def _narrow_weights_of_picture(x, dy, n, group, plan, run, scratch, dw):
-    """What one group of one picture contributes."""
-    begin = (n * plan.groups + group) * plan.channels * plan.height * plan.width
-    lay_out(x, EVERYWHERE, begin, plan, scratch)
-    scratch[plan.space - LONG * LANES : plan.space] = 0
-    spread, (height, width) = scratch[plan.space : plan.space + run], dy.shape[2:]
-    for o in range(plan.outputs):
-        output = group * plan.outputs + o
-        begin = (n * dy.shape[1] + output) * height * width
-        copy_rows(
-            dy, EVERYWHERE, begin, width, pointer(spread, 0), plan.plane_columns, 0, width, height
-        )
-        _add_dots(scratch, plan, spread, dy[n, output], dw[o])
-
-
-@inner
-def _add_dots(planes, plan, spread, rows, dw):
-    """dw += Σ seen·dy at every place of the window, three places at a time."""
-    last = dw.size - 1
-    for k in range(0, dw.size, 3):
-        a, b, c = plan.depth_b[k], plan.depth_b[min(k + 1, last)], plan.depth_b[min(k + 2, last)]
-        size = spread.size
-        totals = dots32(planes[a : a + size], planes[b : b + size], planes[c : c + size], spread)
-        for i in range(min(3, dw.size - k)):
-            total = totals[i]
-            if not np.isfinite(total):  # perhaps from what lies between the rows, times 0
-                seen = planes[plan.depth_b[k + i] :]
-                total = _dot_of_rows(seen, plan.plane_columns, rows)
-            dw[k + i] += total
-
-
-@inner
-def _dot_of_rows(seen, length, rows):
-    """Σ a·b over the rows of a picture, which begin so far apart in what is seen."""
-    total = np.float32(0)
-    for i in range(rows.shape[0]):
-        total += dot32(seen[i * length : i * length + rows.shape[1]], rows[i])
-    return total

@@ -47,6 +47,8 @@ from minidl.backends.kernels.vectors import (
 ROWS, VECTORS = (8, 3) if MANY else (6, 2)
 COLUMNS = VECTORS * LANES
 LONG = 8  # vectors of a single row: enough sums for none to wait for the one before it
+DOTS = (8, 3) if MANY else (4, 2)  # rows and columns of a tile of dot products
+LONE_DOTS = (1, 9)  # the same for a single row
 SPEED = 50  # products that a core adds up in a nanosecond, roughly
 
 # depth, a, rows, depth_a, b, depth_b, out, stride, add
@@ -138,6 +140,67 @@ def _any_tile(vectors, depth, a, rows, depth_a, b, depth_b, out, stride, add):
         _single(depth, a, rows, depth_a, b, depth_b, out, stride, add)
 
 
+def _dots(rows: int, columns: int) -> Any:
+    """sums[i, j] += aᵢ·bⱼ, lane by lane, for vectors of a and b that lie one after the other."""
+    places = [(i, j) for i in range(rows) for j in range(columns)]
+
+    @intrinsic
+    def loop(_: Any, count: Any, a: Any, stride: Any, b: Any, begins: Any, sums: Any) -> Any:
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            count, a, stride, b, begins, sums = arguments
+            fused = multiply_add(builder.module)
+            lefts = [builder.gep(a, [builder.mul(stride, INT(i))]) for i in range(rows)]
+            rights = [
+                builder.gep(b, [builder.load(builder.gep(begins, [INT(j)]))])
+                for j in range(columns)
+            ]
+            targets = {
+                (i, j): builder.gep(sums, [INT((i * columns + j) * LANES)]) for i, j in places
+            }
+            before, function = builder.block, builder.function
+            body, end = map(function.append_basic_block, ("body", "end"))
+            begun = {place: load(builder, targets[place]) for place in places}
+            builder.branch(body)
+
+            builder.position_at_end(body)
+            k = builder.phi(INT)
+            grown = {place: builder.phi(VECTOR) for place in places}
+            for place in places:
+                grown[place].add_incoming(begun[place], before)
+            found, offset = {}, builder.mul(k, INT(LANES))
+            right = [load(builder, builder.gep(address, [offset])) for address in rights]
+            for i in range(rows):
+                left = load(builder, builder.gep(lefts[i], [offset]))
+                for j in range(columns):
+                    found[i, j] = builder.call(fused, [left, right[j], grown[i, j]])
+            following = builder.add(k, INT(1))
+            k.add_incoming(INT(0), before)
+            k.add_incoming(following, body)
+            for place in places:
+                grown[place].add_incoming(found[place], body)
+            builder.cbranch(builder.icmp_signed("<", following, count), body, end)
+
+            builder.position_at_end(end)
+            for place in places:
+                store(builder, found[place], targets[place])
+            return context.get_dummy_value()
+
+        return types.void(types.int64, floats, types.int64, floats, ints, floats), generate
+
+    return loop
+
+
+_many_dots, _lone_dots = _dots(*DOTS), _dots(*LONE_DOTS)
+
+
+def _any_dots(lone, count, a, stride, b, begins, sums):
+    """The loop for a single row, or for several."""
+    if lone:
+        _lone_dots(count, a, stride, b, begins, sums)
+    else:
+        _many_dots(count, a, stride, b, begins, sums)
+
+
 def _turn(source, stride, height, width, target, target_stride):
     """target[k, i] = source[i, k]; 0 in the lanes behind the height, until a vector is full."""
     for i in range(0, height, LANES):
@@ -157,6 +220,7 @@ def _turn(source, stride, height, width, target, target_stride):
 
 
 _TILE = types.void(types.int64, *_LOOP)
+_DOTS = types.void(types.int64, types.int64, floats, types.int64, floats, ints, floats)
 _TURN = types.void(floats, types.int64, types.int64, types.int64, floats, types.int64)
 
 
@@ -165,12 +229,14 @@ class Code(NamedTuple):
 
     tile: int
     turn: int
+    dots: int
 
 
 @cache
 def code() -> Code:
     """The machine code, compiled when it is first asked for."""
-    return Code(compiled_once(_any_tile, _TILE), compiled_once(_turn, _TURN))
+    dots = compiled_once(_any_dots, _DOTS)
+    return Code(compiled_once(_any_tile, _TILE), compiled_once(_turn, _TURN), dots)
 
 
 def _call(builder: Any, address: Any, arguments: list[Any]) -> None:
@@ -208,3 +274,19 @@ def turn(_: Any, code: Any, source: Any, stride: Any, height: Any, width: Any, t
         return context.get_dummy_value()
 
     return types.void(code, *_TURN.args), generate
+
+
+@intrinsic
+def dots(_: Any, code: Any, lone: Any, count: Any, a: Any, stride: Any, b: Any, begins: Any,
+         sums: Any) -> Any:  # fmt: skip
+    """sums[i, j] += a[i·stride + …]·b[begins[j] + …] over `count` vectors, lane by lane.
+
+    For DOTS rows and columns, or LONE_DOTS; each sum is a vector.
+    """
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        code, *rest = arguments
+        _call(builder, builder.extract_value(code, 2), rest)
+        return context.get_dummy_value()
+
+    return types.void(code, *_DOTS.args), generate

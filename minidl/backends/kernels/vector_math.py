@@ -252,17 +252,6 @@ def dot32(x: Any, y: Any) -> Any:
     return total
 
 
-@njit(fastmath={"reassoc", "contract"}, nogil=True)
-def dots32(x: Any, y: Any, z: Any, common: Any) -> Any:
-    """Σ x·common, Σ y·common and Σ z·common, for which each number of common is loaded once."""
-    of_x = of_y = of_z = _F(0)
-    for i in range(common.size):
-        of_x += x[i] * common[i]
-        of_y += y[i] * common[i]
-        of_z += z[i] * common[i]
-    return of_x, of_y, of_z
-
-
 @njit(inline="always")
 def largest32(x: Any) -> Any:
     """The largest element; NaN, or the largest of the others, if there is a NaN.

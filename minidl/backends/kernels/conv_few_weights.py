@@ -1,0 +1,133 @@
+"""dw and db of a convolution with few weights for each output, or with few outputs.
+
+Turning dy, as `conv_weights` does, would not pay.  Here each weight is a dot product: dy is laid
+out in rows as long as those of the planes, with zeros between them, and what a place of the window
+sees is a run through a plane.  Some outputs and some places together share what is loaded.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numba import prange
+
+from minidl.backends import threads
+from minidl.backends.kernels import conv_plan
+from minidl.backends.kernels.compile import inner, parallel, share
+from minidl.backends.kernels.conv_plan import Plan
+from minidl.backends.kernels.correlate import EVERYWHERE, copy_rows, lay_out
+from minidl.backends.kernels.tile import DOTS, LONE_DOTS, SPEED, code, dots
+from minidl.backends.kernels.vector_math import dot32, sum32
+from minidl.backends.kernels.vectors import LANES, pointer
+from minidl.backends.kernels.workspace import scratch
+from minidl.backends.window import Convolution
+
+_FEW = 32  # weights of an output
+
+
+def is_worth_it(plan: Plan) -> bool:
+    """Whether this is the cheaper way."""
+    return plan.outputs * 2 < LANES or plan.depth_a.size <= _FEW
+
+
+def few_weights(
+    x: np.ndarray, dy: np.ndarray, y: np.ndarray, at: Convolution
+) -> tuple[np.ndarray, np.ndarray]:
+    """dw (outputs, weights) and db (outputs,), of dy where y is positive."""
+    plan = conv_plan.forward(at, x.shape[1], dy.shape[1])
+    outputs, depth = dy.shape[1], plan.depth_a.size
+    run = -(-dy.shape[2] * plan.plane_columns // LANES) * LANES
+    pieces = min(threads.pieces(dy.size * depth / SPEED), len(dy) * plan.groups)
+    lone = 2 * plan.outputs <= DOTS[0]
+    rows, columns = LONE_DOTS if lone else DOTS
+    lines, blocks = -(-plan.outputs // rows), -(-depth // columns)
+    shape = (pieces, plan.groups, lines, blocks, rows, columns, LANES)
+    sums, totals = np.zeros(shape, np.float32), np.zeros((pieces, outputs), np.float32)
+    dw = np.empty((outputs, depth), np.float32)
+    space = scratch(pieces, plan.space + rows * run + LANES)
+    begins = _begins(at, x.shape[1], outputs, columns)
+    _few_weights(code(), x, dy, y, plan, begins, run, lone, space, sums, totals, dw, pieces)
+    return dw, totals[0]
+
+
+@lru_cache(maxsize=256)
+def _begins(at: Convolution, channels: int, outputs: int, columns: int) -> np.ndarray:
+    """Where what each place of the window sees begins; the last again to fill a tile."""
+    places = conv_plan.forward(at, channels, outputs).depth_b
+    return places[np.minimum(np.arange(-(-places.size // columns) * columns), places.size - 1)]
+
+
+@parallel
+def _few_weights(code, x, dy, y, plan, begins, run, lone, scratch, sums, totals, dw, pieces):
+    """The sums over the pictures and groups of each piece, and then over pieces and lanes."""
+    for piece in prange(pieces):
+        start, stop = share(x.shape[0] * plan.groups, piece, pieces)
+        for unit in range(start, stop):
+            group = unit % plan.groups
+            first = group * plan.outputs
+            _add_picture(
+                code, x, dy, y, unit, plan, begins, run, lone, scratch[piece],
+                sums[piece, group], totals[piece, first : first + plan.outputs],
+            )  # fmt: skip
+    for piece in range(1, pieces):
+        for o in range(totals.shape[1]):
+            totals[0, o] += totals[piece, o]
+    rows, columns = sums.shape[4:6]
+    for o in range(dw.shape[0]):
+        group, output = o // plan.outputs, o % plan.outputs
+        for k in range(dw.shape[1]):
+            total = np.float32(0)
+            for piece in range(pieces):
+                parts = sums[piece, group, output // rows, k // columns, output % rows, k % columns]
+                total += sum32(parts)
+            if not np.isfinite(total):  # perhaps from what lies between the rows, times 0
+                total = _exact(x, dy, y, o, k, plan, run, scratch[0])
+            dw[o, k] = total
+
+
+@inner
+def _add_picture(code, x, dy, y, unit, plan, begins, run, lone, scratch, sums, totals):
+    """What one group of one picture contributes."""
+    begin = unit * plan.channels * plan.height * plan.width
+    planes = pointer(scratch, 0)
+    if plan.as_it_is and begin + plan.space <= x.size:
+        planes = pointer(x, begin)
+    else:
+        lay_out(x, EVERYWHERE, begin, plan, scratch)
+    lines, blocks, rows, columns = sums.shape[:4]
+    spread = scratch[plan.space :]
+    for line in range(lines):
+        first = line * rows
+        for i in range(min(rows, plan.outputs - first)):
+            row = spread[i * run : (i + 1) * run + LANES]
+            _spread(dy, y, unit * plan.outputs + first + i, plan, row)
+            totals[first + i] += sum32(row[:run])
+        for block in range(blocks):
+            dots(
+                code, lone, run // LANES, pointer(spread, 0), run, planes,
+                pointer(begins, block * columns), pointer(sums[line, block], 0),
+            )  # fmt: skip
+
+
+@inner
+def _spread(dy, y, plane, plan, row):
+    """A plane of dy, in rows as long as those of the planes, with zeros between and behind them."""
+    height, width = dy.shape[2:]
+    columns = plan.plane_columns
+    copy_rows(dy, y, plane * height * width, width, pointer(row, 0), columns, 0, width, height)
+    row[height * columns :] = 0
+
+
+@inner
+def _exact(x, dy, y, o, k, plan, run, scratch):
+    """One weight's gradient from nothing but what its place of the window sees."""
+    total, row = np.float32(0), scratch[plan.space : plan.space + run + LANES]
+    height, width = dy.shape[2:]
+    for n in range(x.shape[0]):
+        unit = n * plan.groups + o // plan.outputs
+        lay_out(x, EVERYWHERE, unit * plan.channels * plan.height * plan.width, plan, scratch)
+        _spread(dy, y, n * dy.shape[1] + o, plan, row)
+        for i in range(height):
+            begin = i * plan.plane_columns
+            seen = scratch[plan.depth_b[k] + begin : plan.depth_b[k] + begin + width]
+            total += dot32(seen, row[begin : begin + width])
+    return total
