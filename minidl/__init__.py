@@ -6,6 +6,7 @@ from types import ModuleType
 
 from minidl import errors, nn, optim
 from minidl.autograd.anomaly import detect_anomaly
+from minidl.autograd.batching import vmap
 from minidl.autograd.checkpoint import checkpoint
 from minidl.autograd.functional import grad, gradients, value_and_grad, vjp
 from minidl.autograd.jacobian import hessian, hvp, jacobian, jvp

@@ -47,6 +47,14 @@ class GradientError(MinidlError, RuntimeError):
     """A derivative that cannot be given, or would be wrong."""
 
 
+class InterchangeError(MinidlError, BufferError):
+    """Memory that one library cannot give to another, or not without a copy."""
+
+
+class ProtocolError(DTypeError, AttributeError):
+    """A value without the methods by which libraries exchange arrays."""
+
+
 class AnomalyError(MinidlError, FloatingPointError):
     """A NaN or an infinity that an operation or its pullback made, under `detect_anomaly`."""
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from minidl import ops
 from tests.cases_windows import both
-from tests.helpers import Case, away_from, distinct, fixed, given, positive, real, unit
+from tests.helpers import Case, Input, away_from, distinct, fixed, given, positive, real, unit
 from tests.oracle import functional, torch
 
 IDS = np.array([2, 0, 2, 1, 0])
@@ -32,6 +32,57 @@ def uniforms(x):
 def norms(p):
     """PyTorch's distances of all pairs, which can be differentiated three times."""
     return lambda a, b: (a.unsqueeze(-2) - b.unsqueeze(-3)).norm(p, -1)
+
+
+ROWS = np.array([[2, 0], [2, 2], [1, 0], [2, 2]])  # places along axis 0; some are named twice
+STARTS = np.array([0, 2, 2])  # the second bag is empty
+
+
+def joined(x, indices, values, reduce, include_self=True):
+    """PyTorch's scatter_reduce along axis 0, written out, as prod has no second derivative."""
+    reductions = {"amax": torch.amax, "amin": torch.amin}
+
+    def place(i, j):
+        found = [x[i, j]] if include_self else []
+        found += [values[k, j] for k in range(len(values)) if indices[k, j] == i]
+        if not found:
+            return x[i, j]
+        return reductions.get(reduce, getattr(torch, reduce))(torch.stack(found), 0)
+
+    columns = range(x.shape[1])
+    return torch.stack([torch.stack([place(i, j) for j in columns]) for i in range(len(x))])
+
+
+def bags(weight, mode):
+    """PyTorch's bags of IDS, which begin at STARTS."""
+    reductions = {"sum": torch.sum, "mean": torch.mean, "max": torch.amax}
+    rows = weight[torch.tensor(IDS)]
+    first, last = (reductions[mode](part, 0) for part in (rows[:2], rows[2:]))
+    return torch.stack([first, torch.zeros_like(first), last])
+
+
+def small(*shape):
+    """Different numbers between −2 and 2."""
+    numbers = distinct(*shape)
+    return Input(lambda rng: numbers.draw(rng) * 4 / np.prod(shape))
+
+
+def fractional(n):
+    """Both libraries' pools of windows of two, (1, 4 − n, *), that are placed by these samples."""
+    samples = np.array([[[0.3, 0.8, 0.6], [0.9, 0.1, 0.5]]])[:, : 4 - n, :n]
+    pool = getattr(functional, f"fractional_max_pool{n}d")
+    return (
+        lambda x: getattr(ops, f"fractional_max_pool{n}d")(x, ops.asarray(samples), 2, 3),
+        lambda x: pool(x, 2, 3, _random_samples=torch.tensor(samples).to(x)),
+    )
+
+
+def alpha_dropped(x, p):
+    """PyTorch's alpha dropout of whole channels, (N, C, L)."""
+    alpha = 1.7580993408473766
+    a = ((alpha**2 * p + 1) * (1 - p)) ** -0.5
+    keep = uniforms(x[..., :1]) >= p
+    return torch.where(keep, a * x, -alpha * a) + alpha * a * p
 
 
 def sampled(name, x, grid, **settings):
@@ -78,6 +129,7 @@ MORE = [
          lambda x: torch.stack([x[:, : i + 1].logsumexp(1) for i in range(5)], 1), real(2, 5)),
     Case("segment_sum", ops.segment_sum, segments(lambda x: x.sum(0)), real(5, 2), fixed(IDS)),
     Case("segment_mean", ops.segment_mean, segments(lambda x: x.mean(0)), real(5, 2), fixed(IDS)),
+    Case("segment_prod", ops.segment_prod, segments(lambda x: x.prod(0)), real(5, 2), fixed(IDS)),
     Case("segment_max", ops.segment_max, segments(lambda x: x.amax(0)), distinct(5, 2),
          fixed(IDS)),
     Case("segment_min", ops.segment_min, segments(lambda x: x.amin(0)), distinct(5, 2),
@@ -117,5 +169,35 @@ MORE = [
     Case("sinc at 0", ops.sinc, None, given([0.0, 0.01, -0.03])),
     Case("lerp", ops.lerp, torch.lerp, real(3, 4), real(4), away_from([0.5], 3, 4)),
     Case("nan_to_num", ops.nan_to_num, torch.nan_to_num, real(3, 4)),
+    Case("put_along_axis", lambda x, i, v: ops.put_along_axis(x, i, v, axis=1),
+         lambda x, i, v: x.scatter(1, i, v), real(2, 4), fixed([[3, 0], [1, 2]]), real(2, 2)),
+    *(Case(f"scatter_reduce {reduce}",
+           lambda x, i, v, r=reduce: ops.scatter_reduce(x, i, v, r, axis=0),
+           lambda x, i, v, r=reduce: joined(x, i, v, r), distinct(3, 2), fixed(ROWS),
+           distinct(4, 2, shift=0.2)) for reduce in ("sum", "prod", "mean", "amax", "amin")),
+    *(Case(f"scatter_reduce {reduce} alone",
+           lambda x, i, v, r=reduce: ops.scatter_reduce(x, i, v, r, axis=0, include_self=False),
+           lambda x, i, v, r=reduce: joined(x, i, v, r, False), distinct(3, 2), fixed(ROWS),
+           distinct(4, 2, shift=0.2)) for reduce in ("prod", "mean", "amax")),
+    *(Case(f"embedding_bag {mode}", lambda w, m=mode: ops.embedding_bag(w, IDS, STARTS, mode=m),
+           lambda w, m=mode: bags(w, m), distinct(3, 2)) for mode in ("sum", "mean", "max")),
+    Case("embedding_bag weights",
+         lambda w, p: ops.embedding_bag(w, IDS.reshape(1, 5), None, p, mode="sum", padding_idx=1),
+         lambda w, p: (w[torch.tensor(IDS)] * (p * torch.tensor(IDS != 1)).T).sum(0)[None],
+         real(3, 2), real(1, 5)),
+    *(Case(f"fractional_max_pool{n}d", *fractional(n), small(1, 4 - n, *[5] * n))
+      for n in (2, 3)),
+    Case("feature_alpha_dropout", lambda x: ops.feature_alpha_dropout(x, 0.4, key=(2026, 7)),
+         lambda x: alpha_dropped(x, 0.4), real(2, 3, 2)),
+    Case("triplet_margin_with_distance_loss",
+         lambda *xs: ops.triplet_margin_with_distance_loss(*xs, margin=3.0),
+         lambda *xs: torch.nn.functional.triplet_margin_with_distance_loss(*xs, margin=3.0),
+         real(3, 4), real(3, 4), real(3, 4)),
+    Case("triplet_margin_with_distance_loss swap",
+         lambda *xs: ops.triplet_margin_with_distance_loss(
+             *xs, distance_function=lambda a, b: ops.sum((a - b) ** 2, axis=-1), swap=True),
+         lambda *xs: torch.nn.functional.triplet_margin_with_distance_loss(
+             *xs, distance_function=lambda a, b: ((a - b) ** 2).sum(-1), swap=True),
+         real(3, 4), real(3, 4), real(3, 4)),
 ]
 # fmt: on

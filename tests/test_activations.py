@@ -232,6 +232,27 @@ def test_distances_of_equal_points_have_finite_gradients():
     assert_close(ours[0].grad, theirs[0].grad, 1e-10)
 
 
+def test_cosine_similarity_along_an_axis_that_one_vector_lacks():
+    ours, theirs = leaves([uniform((3, 4)), uniform((4,))])
+    y, needed = ops.cosine_similarity(*ours, axis=0), functional.cosine_similarity(*theirs, 0)
+    y.sum().backward()
+    needed.sum().backward()
+    assert_close(y, needed.detach(), 1e-10)
+    assert_close(ours[0].grad, theirs[0].grad, 1e-10)
+    assert abs(ours[1].grad).max() < 1e-15  # only its signs matter
+
+
+@pytest.mark.parametrize("which", ["fast", "reference"])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin"])
+@pytest.mark.parametrize(("shape", "axis"), [((0,), 0), ((2, 0), 1), ((0, 3), 0), ((0, 3), 1)])
+def test_of_nothing_softmax_is_nothing(name, shape, axis, which):
+    ours, theirs = leaves([np.zeros(shape)])
+    with minidl.kernels(which):
+        y = getattr(ops, name)(ours[0], axis=axis)
+        y.sum().backward()
+    assert y.shape == getattr(functional, name)(theirs[0], axis).shape == ours[0].grad.shape
+
+
 def test_pixel_unshuffle_undoes_pixel_shuffle():
     x = minidl.tensor(uniform((2, 18, 4, 5)))
     np.testing.assert_array_equal(ops.pixel_unshuffle(ops.pixel_shuffle(x, 3), 3), x)

@@ -261,3 +261,10 @@ def test_norms_have_a_positive_order(norm_type):
 def test_what_is_no_parameter_is_refused(clip, wrong):
     with pytest.raises(GradientError, match="parameters are leaf tensors; got"):
         clip([wrong], 1.0)
+
+
+def test_gradients_cut_at_infinity_stay():
+    w = minidl.zeros((3,), requires_grad=True)
+    w.grad = minidl.tensor([3.0, -1e30, math.inf])
+    optim.clip_grad_value_([w], math.inf)
+    assert w.grad.tolist() == np.float32([3.0, -1e30, math.inf]).tolist()

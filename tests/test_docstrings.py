@@ -20,8 +20,11 @@ NAMESPACES = {
     "minidl.data": data,
     "minidl.io": io,
     "minidl.train": train,
+    "minidl.train.metrics": train.metrics,
     "minidl.testing": testing,
     "minidl.keras": keras,
+    "minidl.keras.layers": keras.layers,
+    "minidl.keras.losses": keras.losses,
 }
 SETTINGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

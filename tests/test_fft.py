@@ -240,6 +240,8 @@ WRONG = {
     "no axes": (lambda: fft.fftn(minidl.ones(())), "fftn.*at least one axis"),
     "fraction": (lambda: fft.fftfreq(2.5), "fftfreq: n is a number of points.*2.5"),
     "distance": (lambda: fft.rfftfreq(4, d=0), "rfftfreq: d is the distance.*got 0"),
+    "distances": (lambda: fft.fftfreq(4, d=np.inf), "fftfreq: d is the distance.*got inf"),
+    "no number": (lambda: fft.fftfreq(4, d=np.nan), "fftfreq: d is the distance.*got nan"),
     "integers": (lambda: fft.fftfreq(4, dtype="int64"), "fftfreq: .*real.*int64"),
 }
 

@@ -56,6 +56,7 @@ POOLS = ("Max", "Avg", "AdaptiveAvg", "AdaptiveMax")
 ARGUMENTS |= {f"{kind}Pool{n}d": (2,) for kind in POOLS for n in (1, 2, 3)}
 ARGUMENTS |= {f"LPPool{n}d": (2, 3) for n in (1, 2, 3)}
 ARGUMENTS |= {f"MaxUnpool{n}d": (2,) for n in (1, 2, 3)}
+ARGUMENTS |= {f"FractionalMaxPool{n}d": (2, 3) for n in (2, 3)}
 
 # More settings than the defaults; each is shown.
 VARIANTS = [

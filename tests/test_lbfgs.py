@@ -213,6 +213,18 @@ def test_parameters_may_be_empty_and_of_several_dtypes():
     np.testing.assert_allclose([params[1].item(), params[2].item()], 0, atol=1e-5)
 
 
+def test_a_frozen_parameter_stays_and_changes_nothing():
+    for library in (minidl, torch):
+        _, p, closure = in_the_valley(library, {})
+        frozen = library.nn.Parameter(library.tensor([1.0, 2.0]), requires_grad=False)
+        optimizer = library.optim.LBFGS([frozen, p])
+        optimizer.step(closure)
+        if library is minidl:
+            found = p.numpy()
+        assert frozen.tolist() == [1, 2]
+    assert_all_close([found], [p.detach().numpy()], 1e-10)
+
+
 def test_a_step_at_the_minimum_stays_there():
     optimizer, p, closure = in_the_valley(minidl, {}, np.ones(4))
     assert number(optimizer.step(closure)) == 0

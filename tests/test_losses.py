@@ -884,3 +884,10 @@ def test_misuse_is_explained(misuse, error):
 def test_losses_say_that_they_need_tensors(name):
     with pytest.raises(MinidlError, match=rf"{name}.*list"):
         getattr(ops, name)([[1.0]], [0])
+
+
+def test_variances_of_nothing_are_not_below_0():
+    nothing = minidl.zeros((0, 3), requires_grad=True)
+    loss = minidl.gaussian_nll_loss(nothing, nothing, minidl.ones((0, 3)), reduction="sum")
+    loss.backward()
+    assert (loss.item(), nothing.grad.shape) == (0, (0, 3))

@@ -526,3 +526,8 @@ def test_a_metric_of_ones_own():
 def test_errors_are_those_of_minidl():
     with pytest.raises(MinidlError):
         m.metric_for("nothing")
+
+
+@pytest.mark.parametrize("metric", [m.Accuracy(), m.TopKAccuracy(1)], ids=["1", "top 1"])
+def test_shares_are_floats_of_python(metric):
+    assert type(metric(np.eye(3), np.arange(3))) is float

@@ -73,6 +73,19 @@ def test_quantiles_of_several_axes_are_numpys():
     assert math.isnan(ops.median(HOLES).item())
 
 
+@pytest.mark.parametrize("q", [-0.01, 1.01, [0.5, 2.0], np.nan])
+def test_a_quantile_is_of_a_share_from_0_to_1(q):
+    for quantile in (ops.quantile, ops.nanquantile):
+        reason = f"{quantile.__name__}: q lies between 0 and 1"
+        with pytest.raises(minidl.errors.ArgumentError, match=reason):
+            quantile(np.ones(3), q)
+
+
+def test_a_quantile_of_an_axis_twice_is_refused():
+    with pytest.raises(minidl.errors.ShapeError, match="quantile: an axis is named twice"):
+        ops.quantile(np.ones((3, 3)), 0.5, axis=(0, -2))
+
+
 def test_quantiles_between_infinities():
     x = np.array([1.0, np.inf, np.inf, np.inf])
     assert ops.quantile(x, [0, 0.5, 0.9, 1]).tolist() == [1, np.inf, np.inf, np.inf]
@@ -155,6 +168,11 @@ def test_one_hot_and_bincount_agree(ids):
     np.testing.assert_array_equal(hot.sum(axis=0), np.bincount(x, minlength=7))
 
 
+def test_counts_are_wider_than_what_is_counted():
+    y = ops.bincount(np.ones(300, "uint8"))
+    assert (y.dtype, y.tolist()) == ("int64", [0, 300])
+
+
 def test_bincount_sends_gradients_to_its_weights():
     weights = minidl.tensor([1.0, 2.0, 3.0], requires_grad=True)
     y = ops.bincount(minidl.tensor([3, 0, 3]), weights)
@@ -222,6 +240,33 @@ def test_einsum_of_random_letters_is_numpys(data):
     xs = [random(*(lengths[letter] for letter in term), seed=i) for i, term in enumerate(terms)]
     text = f"{','.join(terms)}->{output}"
     assert_close(ops.einsum(text, *xs), np.asarray(np.einsum(text, *xs)), 1e-12)
+
+
+def test_einsum_of_bools_is_numpys():
+    x, y = np.random.default_rng(0).random((2, 3, 3)) < 0.4
+    for text in ("ij,jk->ik", "ij,ij->", "ij,ij->j", "ij,kj->"):
+        found = ops.einsum(text, x, y)
+        assert found.dtype == "bool"
+        np.testing.assert_array_equal(found, np.einsum(text, x, y))
+    assert ops.einsum("ij->i", x).tolist() == x.any(axis=1).tolist()
+    counts = np.ones((1, 256), "bool")  # which would be 0 in eight bits
+    assert ops.einsum("ij,ij->", counts, counts).item() is True
+
+
+def test_einsum_takes_small_products_first():
+    """A chain of matrices, which from the left would make one of 10⁶ elements."""
+    sizes = []
+    matmul = ops.matmul
+    column, row = np.ones((1000, 1)), np.ones((1, 1000))
+    ops.matmul = lambda a, b: (sizes.append(a.shape[0] * b.shape[-1]), matmul(a, b))[1]
+    try:
+        y = ops.einsum("ij,jk,kl->il", column, row, column)
+        z = ops.einsum("ij,jk,k->i", np.ones((50, 60)), np.ones((60, 70)), np.ones(70))
+    finally:
+        ops.matmul = matmul
+    np.testing.assert_array_equal(y, column * 1000)
+    np.testing.assert_array_equal(z, np.full(50, 4200.0))
+    assert max(sizes) <= 1000
 
 
 def test_einsum_keeps_dtypes():

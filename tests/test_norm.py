@@ -299,6 +299,16 @@ def test_nothing_becomes_nothing(name, shape, mode):
     assert all((g == 0).all() for g in gradients)
 
 
+@each_mode
+@pytest.mark.parametrize("shape", [(2, 0, 3), (0, 0, 2, 2)])
+def test_instance_norm_of_no_channels_is_nothing(shape, mode):
+    x = minidl.tensor(np.zeros(shape), requires_grad=True)
+    with computing(mode):
+        y = ops.instance_norm(x)
+        y.sum().backward()
+    assert y.shape == x.grad.shape == shape
+
+
 # What is saved, and what is constant.
 
 

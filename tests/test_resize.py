@@ -111,6 +111,8 @@ WRONG = {
     "size": (lambda: ops.interpolate(X, (1, 0)), ArgumentError, r"size.*from 1 on.*\(1, 0\)"),
     "scale": (lambda: ops.interpolate(X, scale_factor=-1.0), ArgumentError, "above 0.*-1.0"),
     "scales": (lambda: ops.interpolate(X, scale_factor=(1, 2, 3)), ArgumentError, "or 2; got"),
+    "text": (lambda: ops.interpolate(X, scale_factor="2"), ArgumentError, "above 0.*got '2'"),
+    "True": (lambda: ops.interpolate(X, scale_factor=True), ArgumentError, "above 0.*got True"),
     "nothing": (lambda: ops.interpolate(X, scale_factor=0.1), ShapeError, "nothing is left"),
     "no picture": (lambda: ops.interpolate(X[:, :, :0], 2), ShapeError, "no places to take from"),
     "corners": (lambda: ops.interpolate(X, 2, align_corners=True), ArgumentError,

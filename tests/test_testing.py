@@ -18,6 +18,7 @@ from minidl.errors import ArgumentError, DTypeError
 from minidl.testing import Settings, check_against, gradcheck, gradgradcheck, strategies
 from minidl.testing.cases import reference
 from minidl.testing.libraries import guess, library_of
+from minidl.testing.not_drawn import NOT_DRAWN
 
 X = np.array([[0.3, -1.2], [0.7, 1.9]])
 
@@ -98,11 +99,27 @@ def test_gradgradcheck_looks_at_the_second_alone():
         lambda x: minidl.abs(x) + 3 * minidl.maximum(x, 0),
         lambda x: minidl.max(x, axis=0) ** 2,
         lambda x: minidl.where(x >= 0, x + 1, x),
+        lambda x: x + 1e-4 * minidl.relu(x),
     ],
-    ids=["relu", "abs", "max", "jump"],
+    ids=["relu", "abs", "max", "jump", "faint"],
 )
 def test_corners_are_stepped_around(f):
     assert gradcheck(f, np.zeros((2, 3)))
+
+
+def test_a_corner_may_be_nearer_than_the_step():
+    """At a quarter of the step no slope feels it, and at the whole they differ."""
+    x = np.array([4e-7])
+    assert gradcheck(lambda x: 5 * minidl.relu(x), x, order=1)
+    assert gradcheck(lambda x: 5 * minidl.relu(-x), x, order=1)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_where_there_is_a_derivative_no_point_is_moved(sign):
+    cube = wrong(lambda xp, x: 4 * x**2)
+    report = message(gradcheck, lambda x: sign * cube(x), X, order=1)
+    assert "the gradient says" in report
+    assert "moved" not in report
 
 
 def test_a_mistake_beside_a_corner_is_found_and_the_report_says_that_the_point_moved():
@@ -176,6 +193,28 @@ def test_cases_of_every_name_are_right_calls_with_minidl_s_names(name):
         assert reference(case)[0].outputs
 
     names_are_right()
+
+
+def test_every_operation_has_cases_or_a_reason_why_not():
+    drawn = set(strategies.names())
+    assert not drawn & NOT_DRAWN.keys()
+    offered = {
+        name
+        for module in (minidl.ops, minidl.linalg, minidl.fft)
+        for name in getattr(module, "__all__", dir(module))
+        if inspect.isfunction(getattr(module, name))
+        and not name.startswith("_")
+        and getattr(module, name).__module__.startswith(
+            ("minidl.ops", "minidl.linalg", "minidl.fft")
+        )
+    }
+    of_dtypes = {"can_cast", "finfo", "iinfo", "isdtype", "result_type"}
+    assert offered - of_dtypes == drawn | NOT_DRAWN.keys()
+
+
+def test_why_no_cases_are_drawn_is_said():
+    with pytest.raises(ArgumentError, match=r"no cases are drawn of 'linalg\.svd', for what it"):
+        check_against(np.linalg.svd, "linalg.svd")
 
 
 def softmax(x, axis=-1):

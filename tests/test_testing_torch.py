@@ -107,6 +107,34 @@ RIGHT = {
     "triplet_margin_loss": reduced("triplet_margin_loss"),
     "pad": lambda x, widths, mode, value=None: functional.pad(x, widths, mode, value),
     "interpolate": functional.interpolate,
+    "topk": lambda x, axis, k, largest: tuple(torch.topk(x, k, axis, largest)),
+    "cumulative_logsumexp": lambda x, axis: torch.logcumsumexp(x, axis),
+    "diff": lambda x, axis: torch.diff(x, dim=axis),
+    "scatter_add": lambda x, i, v, axis: x.scatter_add(axis, i, v),
+    "put_along_axis": lambda x, i, v, axis: x.scatter(axis, i, v),
+    "scatter_reduce": lambda x, i, v, reduce, axis, include_self: x.scatter_reduce(
+        axis, i, v, reduce, include_self=include_self
+    ),
+    "grid_sample": functional.grid_sample,
+    "affine_grid": functional.affine_grid,
+    "cdist": torch.cdist,
+    "pdist": functional.pdist,
+    "fold": functional.fold,
+    "max_unpool2d": functional.max_unpool2d,
+    "fractional_max_pool2d": lambda x, samples, **settings: functional.fractional_max_pool2d(
+        x, **settings, _random_samples=samples
+    ),
+    "fractional_max_pool3d": lambda x, samples, **settings: functional.fractional_max_pool3d(
+        x, **settings, _random_samples=samples
+    ),
+    "embedding_bag": lambda weight, ids, mode: functional.embedding_bag(ids, weight, mode=mode),
+    "multilabel_margin_loss": reduced("multilabel_margin_loss"),
+    "cosine_embedding_loss": reduced("cosine_embedding_loss"),
+    "linalg.slogdet": lambda x: tuple(torch.linalg.slogdet(x)),
+    "linalg.eigvalsh": torch.linalg.eigvalsh,
+    "linalg.svdvals": torch.linalg.svdvals,
+    "linalg.pinv": torch.linalg.pinv,
+    "linalg.matrix_power": torch.linalg.matrix_power,
     "linalg.solve": torch.linalg.solve,
     "linalg.inv": torch.linalg.inv,
     "linalg.cholesky": torch.linalg.cholesky,

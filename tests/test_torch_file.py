@@ -338,6 +338,24 @@ def legacy(content, counts=None, keys=None):
     return b"".join(parts)
 
 
+def test_texts_of_python_2_are_texts(path):
+    path.write_bytes(zipped(b"(U\x03abcT\x03\0\0\0abct"))
+    assert load_torch(path) == ("abc", "abc")
+
+
+def test_bytes_of_another_dtype_may_not_come_out_even(path):
+    own = storage(7, "torch.storage.UntypedStorage")
+    for count, refused in ((1, None), (2, "to element 1 of 1")):
+        parts = [own, *map(ops, (0, (count,), (1,), False, None)), name_of("torch.int32"), b"N"]
+        content = call("torch._utils._rebuild_tensor_v3", *parts)
+        path.write_bytes(zipped(content, {"data/0": b"\1\0\0\0\1\0\0"}))
+        if refused:
+            with pytest.raises(CheckpointError, match=f"beyond its storage.*{refused}"):
+                load_torch(path)
+        else:
+            assert load_torch(path).tolist() == [1]
+
+
 def test_files_made_by_hand_are_read(path):
     for content in (zipped(tensor()), legacy(tensor())):
         path.write_bytes(content)
@@ -411,11 +429,27 @@ HOSTILE = {
     "no text": (b"X\1\0\0\0\xff", "damaged"),
     "name without end": (b"c" + b"a" * 5000, "too long"),
     "name of numbers": (b"K\1K\1\x93", "no text"),
+    **{
+        f"identifier is {kind}": (identifier + b"Q", "persistent identifier")
+        for kind, identifier in {
+            **{"None": b"N", "a number": b"K\1", "a list": b"]", "a dict": b"}", "a set": b"\x8f"},
+            **{"bytes": ops(b"storage"), "a list of its parts": ops(["storage", 1, "0", "cpu", 4])},
+            **{
+                "a tensor": tensor(),
+                "a tuple of a tensor": tensor() + b"\x85",
+                "a storage": storage(),
+            },
+        }.items()
+    },
+    "identifier of four": (ops(("storage", 1, "0", "cpu")) + b"Q", "persistent identifier"),
+    "identifier of seven": (storage(more=b"NN"), "persistent identifier"),
     "call of a tensor": (tensor() + b")R", "calls a Tensor"),
     "call of a dtype": (name_of("torch.float32") + b")R", "no function"),
     "call of a list": (name_of("builtins.list") + b")R", "calls builtins.list"),
     "arguments are a list": (name_of("torch.Size") + b"]R", "no function"),
     "too many arguments": (call("torch.Size", b"NNN"), "torch.Size is damaged"),
+    "sizes below 0": (call("torch.Size", ops((-1,))), "torch.Size is damaged"),
+    "sizes that are text": (call("torch.Size", ops(("a",))), "torch.Size is damaged"),
     "many bytes": (call("builtins.bytearray", ops(10**15)), "bytearray is damaged"),
     "much text": (call("_codecs.encode", ops("a"), ops("zip")), "encode is damaged"),
     "scalar": (call("numpy._core.multiarray.scalar", ops(1), ops(1)), "scalar is damaged"),
@@ -437,6 +471,28 @@ def test_what_pytorch_never_writes_is_refused_with_the_reason(path, make, conten
     path.write_bytes(make(content))
     with pytest.raises(CheckpointError, match=f"model.pt: .*({message})"):
         load_torch(path)
+
+
+MEMORY = {  # what is made of one long value, a thousand times
+    "text": ("_codecs.encode", ops("a" * 10**6), b"\x85"),
+    "names": ("torch.device", ops("a" * 10**6), b"K\1\x86"),
+    "bytes": ("builtins.bytearray", b"B" + struct.pack("<I", 10**6) + bytes(10**6), b"\x85"),
+    "dicts": ("collections.OrderedDict", ops(dict.fromkeys(range(10**4))), b"\x85"),
+    "sets": ("builtins.frozenset", ops(list(range(10**4))), b"\x85"),
+    "sets of one": ("builtins.set", b"(" + b"N" * 10**5 + b"t", b"\x85"),
+}
+
+
+@pytest.mark.parametrize("make", [zipped, legacy])
+@pytest.mark.parametrize(("function", "value", "arguments"), MEMORY.values(), ids=MEMORY)
+def test_one_long_value_is_not_copied_a_thousand_times(path, make, function, value, arguments):
+    first = name_of(function) + b"q\xfe" + value + b"q\xff" + arguments + b"R"
+    another = b"h\xfeh\xff" + arguments + b"R"
+    path.write_bytes(make(b"(" + first + another * 1000 + b"t"))
+    with pytest.raises(CheckpointError, match=r"model\.pt: .*copies of far more"):
+        load_torch(path)
+    path.write_bytes(make(b"(" + first + another + b"t"))
+    assert len(load_torch(path)) == 2
 
 
 def test_a_tree_of_few_bytes_that_is_shared_a_lot_is_quick(path):
@@ -462,6 +518,19 @@ def overlapping():
         entry[:16] + struct.pack("<II", 1000, 1000) + entry[24:] for entry in entries[1:]
     ]
     return b"PK\1\2".join([first, *entries])
+
+
+def far_away():
+    """The place of a member is said to be beyond what 64 bits with a sign hold."""
+    content = zipped(tensor())
+    first, entry, *others = content.split(b"PK\1\2")
+    far = struct.pack("<HHQ", 1, 8, 2**64 - 1)  # Zip64: PKWARE, APPNOTE.TXT, 4.5.3
+    name = entry[42:]
+    entry = entry[:26] + struct.pack("<H", len(far)) + entry[28:38] + b"\xff" * 4 + name + far
+    content = b"PK\1\2".join([first, entry, *others])
+    at = content.rindex(b"PK\5\6") + 12
+    (size,) = struct.unpack("<I", content[at : at + 4])
+    return content[:at] + struct.pack("<I", size + len(far)) + content[at + 4 :]
 
 
 def other_zip(**members):
@@ -506,6 +575,9 @@ FILES = {
     ),
     "twice": (twice(), "a name twice"),
     "overlapping": (overlapping(), "overlap"),
+    "far away": (far_away(), "damaged, or encrypted"),
+    "archive in an archive": (other_zip(**{"a/b.pt": zipped(tensor())}), "no data.pkl"),
+    "archive as a pickle": (other_zip(**{"a/data.pkl": zipped(tensor())}), "instruction b'P'"),
     "no storage": (zipped(tensor(), {"data/1": FOUR}), "a/data/0' is not in the archive"),
     "byteorder": (zipped(tensor(), byteorder=b"middle"), "byteorder"),
     "checksum": (zipped(tensor()).replace(FOUR, FOUR[::-1]), "another checksum"),
@@ -532,6 +604,13 @@ def test_other_and_damaged_files_are_refused_with_the_reason(path, content, mess
         load_torch(path)
 
 
+def test_a_pickle_that_would_fill_the_memory_is_not_begun(path, monkeypatch):
+    monkeypatch.setattr("minidl.io.torch_file._LONGEST_PICKLE", 100)
+    path.write_bytes(zipped(ops("a" * 100)))
+    with pytest.raises(CheckpointError, match=r"data\.pkl has .* bytes, over 100"):
+        load_torch(path)
+
+
 def test_safetensors_are_sent_to_load(path):
     save(path, {"a": minidl.ones(3)})
     with pytest.raises(CheckpointError, match=r"safetensors file; minidl\.io\.load reads it"):
@@ -547,11 +626,22 @@ def test_what_is_no_file_is_refused(tmp_path):
 # Nothing in a file is run.
 
 
+class Attack:
+    """What any program makes that pickles a way to run a command."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
 def attacks(command):
     """Pickles that run a command, in every way that pickles have, and some that only try."""
     system, text = name_of("os.system"), ops(command)
     evaluated = ops(f"__import__('os').system({command!r})")
     state = b"}" + ops("__setstate__") + system + b"sb"
+    inner = zipped(system + text + b"\x85R")
     from_type = "torch._tensor._rebuild_from_type_v2"
     return {
         "REDUCE": system + text + b"\x85R",
@@ -568,8 +658,11 @@ def attacks(command):
         "attribute": ops("torch._utils") + ops("_rebuild_tensor_v2.__globals__") + b"\x93",
         "getattr": call("builtins.getattr", name_of("os.path"), ops("os")),
         "map": call("builtins.list", call("builtins.map", system, ops([command]))),
-        "EXT1": b"\x82\1",
-        "PERSID": b"Pos.system\n",
+        **{"EXT1": b"\x82\1", "EXT2": b"\x83\1\0", "EXT4": b"\x84\1\0\0\0"},
+        **{"PERSID": b"Pos.system\n", "BINPERSID": system + b"Q"},
+        "BINPERSID of a tuple": b"(" + ops("storage") + system + text + ops("cpu") + b"K\4tQ",
+        **{f"protocol-{n}": pickle.dumps(Attack(command), n)[:-1] for n in range(6)},
+        "archive in an archive": b"B" + struct.pack("<I", len(inner)) + inner + system + b"\x86R",
         "key": b"}" + system + text + b"\x85RNs",
         "default": call("collections.defaultdict", system),
         "hooks": tensor(0, (4,), (1,), None, system),
@@ -637,7 +730,8 @@ def run(code, *arguments):
 
 @pytest.mark.skipif(os.name != "posix", reason="the attacks are for a POSIX shell")
 def test_the_attacks_are_real(tmp_path):
-    for name in ("REDUCE", "STACK_GLOBAL", "eval", "exec", "INST", "OBJ"):
+    protocols = (f"protocol-{n}" for n in range(6))
+    for name in ("REDUCE", "STACK_GLOBAL", "eval", "exec", "INST", "OBJ", *protocols):
         canary = tmp_path / name
         pickle.loads(b"\x80\2" + attacks(f"touch {canary}")[name] + b".")
         assert canary.exists()

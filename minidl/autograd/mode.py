@@ -25,6 +25,7 @@ class Mode(NamedTuple):
     keep_inputs: bool = False  # nodes keep their inputs, so that gradients can be recorded too
     fast: bool = True  # a backend's kernels run where it has them
     watch: tuple[Watcher, ...] = ()  # who sees what is computed
+    again: bool = False  # what ran before runs again, on arrays as they were then
 
 
 _DEFAULT = Mode()
@@ -105,7 +106,7 @@ def higher_order() -> _Change:
 
 def recording_everything() -> _Change:
     """What a walk with `create_graph` runs in."""
-    return _Change(record=True, keep_inputs=True)
+    return _Change(record=True, keep_inputs=True, again=True)
 
 
 def watched_by(watcher: Watcher) -> _Change:
@@ -115,7 +116,7 @@ def watched_by(watcher: Watcher) -> _Change:
 
 def as_in(mode: Mode) -> _Change:
     """Record, as another mode would; whoever watches goes on."""
-    return _Change(record=True, keep_inputs=mode.keep_inputs, fast=mode.fast)
+    return _Change(record=True, keep_inputs=mode.keep_inputs, fast=mode.fast, again=True)
 
 
 def kernels(which: str) -> _Change:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
+from types import EllipsisType, NoneType
 from typing import Any
 
 import numpy as np
@@ -61,13 +62,29 @@ def quiet() -> np.errstate:
 # Functions with poles.
 acos, asin, cosh, sinh, tan = map(quiet(), (np.acos, np.asin, np.cosh, np.sinh, np.tan))
 sin, cos = map(quiet(), (np.sin, np.cos))  # NaN of an infinity
-exp, expm1, log, log1p, sqrt = map(quiet(), (np.exp, np.expm1, np.log, np.log1p, np.sqrt))
-divide, floor_divide, remainder = map(quiet(), (np.divide, np.floor_divide, np.remainder))
+exp, log, log1p, sqrt = map(quiet(), (np.exp, np.log, np.log1p, np.sqrt))
+divide, remainder = map(quiet(), (np.divide, np.remainder))
 pow = quiet()(np.pow)
 acosh, atanh, hypot, log2, log10 = map(quiet(), (np.acosh, np.atanh, np.hypot, np.log2, np.log10))
 logaddexp, nextafter, prod = map(quiet(), (np.logaddexp, np.nextafter, np.multiply.reduce))
 cumulative_sum, cumulative_prod = map(quiet(), (np.cumsum, np.cumprod))
 xdivy = quiet()(lambda x1, x2: np.where(np.equal(x1, 0), 0, x1 / x2))
+
+
+@quiet()
+def expm1(x: Array) -> Array:
+    """eˣ − 1; NumPy's of complex numbers is NaN where ∞ meets 0 on the way, and −0 at 0."""
+    y = np.expm1(x)
+    if x.dtype.kind != "c":
+        return y
+    return np.where(np.isfinite(x) & np.isfinite(y) & (x != 0), y, np.exp(x) - 1)
+
+
+@quiet()
+def floor_divide(x1: Any, x2: Any) -> Array:
+    """⌊x₁ / x₂⌋, of infinities too, of which NumPy makes (x₁ − x₁ % x₂) / x₂, NaN or −1."""
+    z = np.floor_divide(x1, x2)
+    return np.where(np.isinf(x1) | np.isinf(x2), np.divide(x1, x2), z) if z.dtype.kind == "f" else z
 
 
 @quiet()
@@ -137,18 +154,21 @@ def astype(x: Array, dtype: np.dtype) -> Array:
 
 def put_at(x: Array, values: Array, index: Any) -> Array:
     """A copy of x with x[index] = values."""
-    result = x.copy()
+    result = np.array(x)  # of a scalar too, of which copy() makes none
     result[index] = values
     return result
+
+
+_NAMED_ONCE = {int, bool, slice, EllipsisType, NoneType}  # such indices name no place twice
 
 
 def add_at(x: Array, index: Any, values: Array) -> None:
     """x[index] += values, in place; a place named twice gets both."""
     parts = index if isinstance(index, tuple) else (index,)
-    if {np.ndarray, list} & set(map(type, parts)):
-        np.add.at(x, index, values)
-    else:
+    if _NAMED_ONCE.issuperset(map(type, parts)):
         x[index] += values
+    else:
+        np.add.at(x, index, values)
 
 
 def scatter_at(values: Array, index: Any, shape: tuple[int, ...]) -> Array:

@@ -7,8 +7,9 @@ that plain data is made of, in protocols 2 to 5 (Python's module pickletools lis
     REDUCE                  calls the function that a `Global` brings, one of this package
     BUILD, BINPERSID        ask the host, with an object and its state, or with an identifier
 
-Memory grows with the bytes that were read, and keys of dicts and sets are of kinds whose hashes
-are cheap.
+Memory grows with the bytes that were read: what a call is given, it may copy, and one long text in
+the memo can be given to a million calls, so all together are given a few times the pickle's length.
+Keys of dicts and sets are of kinds whose hashes are cheap.
 """
 
 import struct
@@ -23,6 +24,8 @@ WRONG_VALUES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeEr
 
 _LONGEST_NAME = 1000  # bytes of one line of GLOBAL
 _KEYS = (str, int, float, complex, bool, bytes, type(None))
+_COPIED = (str, bytes, bytearray, list, tuple, dict, set, frozenset)  # by what calls do here
+_COPIES = 8  # of each byte of a pickle, by calls
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +50,10 @@ class Host(Protocol):
 
 
 class Source:
-    """The bytes of a pickle: those of a file from its position on, `left` at most."""
+    """The bytes of a pickle: those of a file from its position on, `left` (its `size`) at most."""
 
     def __init__(self, file: BinaryIO, left: int) -> None:
+        self.size = left
         self._file, self._left = file, left
 
     def take(self, count: int) -> bytes:
@@ -108,6 +112,7 @@ class _Machine:
 
     def __init__(self, source: Source, host: Host) -> None:
         self.take, self.line, self.host = source.take, source.line, host
+        self._room = _COPIES * source.size
         self.stack: list[Any] = []
         self._below: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
@@ -188,6 +193,9 @@ class _Machine:
         if type(function) is not Global or function.make is None or type(arguments) is not tuple:
             called = getattr(function, "name", f"a {type(function).__name__}")
             raise CheckpointError(f"its pickle calls {called}, which is no function here")
+        self._room -= sum(len(part) for part in arguments if type(part) in _COPIED)
+        if self._room < 0:
+            raise CheckpointError("its pickle asks for copies of far more than it has bytes")
         try:
             self.stack.append(function.make(*arguments))
         except MinidlError:

@@ -180,7 +180,7 @@ def _folder(members: dict[str, ZipInfo]) -> str:
 
 def _read_member(file: BinaryIO, member: ZipInfo, size: int) -> np.ndarray:
     """The bytes of a member, compared with their checksum if there is one."""
-    file.seek(member.header_offset)
+    file.seek(min(member.header_offset, size))  # what is said may be more than a seek can take
     header = file.read(_LOCAL_HEADER.size)
     if len(header) < _LOCAL_HEADER.size or not header.startswith(_ZIP) or member.flag_bits & 1:
         raise CheckpointError(f"its member {member.filename!r:.80} is damaged, or encrypted")

@@ -91,8 +91,9 @@ class TorchObjects:
 
     def persistent(self, identifier: Any) -> _Storage:
         """The storage ("storage", its class, key, device, number of elements[, view])."""
-        kind, *rest = identifier if type(identifier) is tuple else (identifier,)
-        if kind != "storage" or len(rest) not in (4, 5) or type(rest[0]) is not StorageType:
+        kind, *rest = identifier if type(identifier) is tuple else (None,)
+        is_storage = type(kind) is str and kind == "storage" and len(rest) in (4, 5)
+        if not is_storage or type(rest[0]) is not StorageType:
             raise CheckpointError("its pickle has a persistent identifier that is no storage's")
         class_, key, _, count = rest[:4]
         if type(key) is not str or not are_sizes((count,)):

@@ -21,21 +21,39 @@ __all__ = [
 
 
 class SparseCategoricalCrossentropy(CrossEntropy):
-    """−log p[class], for classes that are numbers, (N,) or (N, 1)."""
+    """−log p[class], for classes that are numbers, (N,) or (N, 1).
+
+    >>> from minidl.keras import losses
+    >>> loss = losses.SparseCategoricalCrossentropy()
+    >>> round(loss(minidl.tensor([[0.25, 0.75]]), minidl.tensor([1])).item(), 4)
+    0.2877
+    """
 
     def __init__(self, from_logits: bool = False) -> None:
         super().__init__(from_logits=from_logits)
 
 
 class CategoricalCrossentropy(CrossEntropy):
-    """−Σ target·log p, for classes that are rows of ones and zeros, (N, C), or probabilities."""
+    """−Σ target·log p, for classes that are rows of ones and zeros, (N, C), or probabilities.
+
+    >>> from minidl.keras import losses
+    >>> loss = losses.CategoricalCrossentropy()
+    >>> round(loss(minidl.tensor([[0.25, 0.75]]), minidl.tensor([[0.0, 1.0]])).item(), 4)
+    0.2877
+    """
 
     def __init__(self, from_logits: bool = False) -> None:
         super().__init__(from_logits=from_logits)
 
 
 class BinaryCrossentropy(BinaryCrossEntropy):
-    """−target·log p − (1 − target)·log(1 − p), for targets 0 and 1."""
+    """−target·log p − (1 − target)·log(1 − p), for targets 0 and 1.
+
+    >>> from minidl.keras import losses
+    >>> loss = losses.BinaryCrossentropy()
+    >>> round(loss(minidl.tensor([[0.75]]), minidl.tensor([[1.0]])).item(), 4)
+    0.2877
+    """
 
     def __init__(self, from_logits: bool = False) -> None:
         super().__init__(from_logits=from_logits)

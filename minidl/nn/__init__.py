@@ -36,6 +36,7 @@ from minidl.nn.dropout import Dropout
 from minidl.nn.embedding import Embedding
 from minidl.nn.embedding_bag import EmbeddingBag
 from minidl.nn.fold import Fold, Unfold
+from minidl.nn.fractional_pool import FractionalMaxPool2d, FractionalMaxPool3d
 from minidl.nn.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from minidl.nn.linear import Flatten, Identity, Linear
 from minidl.nn.loss import (
@@ -61,9 +62,10 @@ from minidl.nn.loss_margin import (
     MultiMarginLoss,
     SoftMarginLoss,
     TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 )
 from minidl.nn.module import Buffer, Module, Parameter, PartError, StateError
-from minidl.nn.noise import AlphaDropout, Dropout1d, Dropout2d, Dropout3d
+from minidl.nn.noise import AlphaDropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from minidl.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm
 from minidl.nn.padding import (
     CircularPad1d,

@@ -4,8 +4,7 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.backends.window import is_number
-from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError, describe
+from minidl.errors import DTypeError, describe
 from minidl.nn.embedding import Embedding
 from minidl.nn.settings import check_choice, check_flags
 
@@ -67,67 +66,21 @@ class EmbeddingBag(Embedding):
 
         per_sample_weights    of the shape of ids: what rows are multiplied by, with mode="sum"
         """
-        ids, bag_of, count = self._bags(ids, offsets)
-        if ids.size and not ((ids >= 0) & (ids < self.num_embeddings)).all():
-            raise BoundsError(
-                f"EmbeddingBag: ids are rows of the {self.num_embeddings}; got "
-                f"{ids.min().item()} to {ids.max().item()}"
-            )
-        rows = super().forward(ids)
-        if per_sample_weights is not None:
-            rows = rows * self._column(per_sample_weights, ids)
-        if self.padding_idx is not None:
-            words = ops.nonzero(ids != self.padding_idx)[0]
-            rows, bag_of = rows[words], bag_of[words]
-        if self.mode == "sum":
-            return ops.segment_sum(rows, bag_of, count)
-        if self.mode == "mean":
-            return ops.segment_mean(rows, bag_of, count)
-        sizes = ops.segment_sum(ops.ones_like(bag_of), bag_of, count)
-        empty = ops.expand_dims(sizes == 0, axis=-1)
-        return ops.where(empty, 0, ops.segment_max(rows, bag_of, count))
-
-    def _bags(self, ids: Tensor, offsets: Tensor | None) -> tuple[Tensor, Tensor, int]:
-        """The ids in a row, the bag that each is in, and how many bags there are."""
         if getattr(getattr(ids, "dtype", None), "kind", "") not in tuple("iu"):
             raise DTypeError(f"EmbeddingBag: needs a tensor of integers; got {describe(ids)}")
-        ids = ops.asarray(ids)
-        if ids.ndim == 2 and offsets is None:
-            bags = ops.arange(ids.shape[0], device=ids.device)
-            bag_of = ops.repeat(bags, ids.shape[1])
-            return ops.reshape(ids, (ids.size,)), bag_of, ids.shape[0]
-        if ids.ndim != 1 or getattr(offsets, "ndim", None) != 1:
-            raise ShapeError(
-                "EmbeddingBag: needs ids (B, n) alone, or ids (n,) with offsets (B,); got "
-                f"{describe(ids)} and {describe(offsets)}"
-            )
-        starts = ops.asarray(offsets)
-        if starts.dtype.kind not in "iu":
-            raise DTypeError(f"EmbeddingBag: offsets are integers; got {describe(offsets)}")
-        places = starts.tolist()
-        ends_right = not self.include_last_offset or places[-1:] == [ids.size]
-        if places[:1] != [0] or places != sorted(places) or places[-1] > ids.size or not ends_right:
-            raise ArgumentError(
-                f"EmbeddingBag: offsets ascend from 0 to at most {ids.size}, the number of ids, "
-                f"which is the last with include_last_offset; got {places!r:.60}"
-            )
-        starts = starts[:-1] if self.include_last_offset else starts
-        numbers = ops.arange(ids.size, device=ids.device)
-        bag_of = ops.searchsorted(starts, numbers, side="right") - 1
-        return ids, bag_of, starts.shape[0]
-
-    def _column(self, weights: Tensor, ids: Tensor) -> Tensor:
-        """The weights of the rows, (n, 1)."""
-        if self.mode != "sum":
-            raise ArgumentError(
-                f'EmbeddingBag: per_sample_weights need mode="sum"; mode is {self.mode!r}'
-            )
-        size = getattr(weights, "size", None)
-        if not is_number(size) or size != ids.size:
-            raise ShapeError(
-                f"EmbeddingBag: needs a weight for each of {ids.size} ids; got {describe(weights)}"
-            )
-        return ops.reshape(weights, (ids.size, 1))
+        if self.max_norm is not None:
+            self._shorten(ops.asarray(ids))
+        return ops.embedding_bag(
+            self.weight,
+            ids,
+            offsets,
+            per_sample_weights,
+            mode=self.mode,
+            padding_idx=self.padding_idx,
+            include_last_offset=self.include_last_offset,
+            scale_grad_by_freq=self.scale_grad_by_freq,
+            sparse=self.sparse,
+        )
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, mode={self.mode!r}"

@@ -1,9 +1,12 @@
 """Losses as layers that are 0 once what is right is ahead by a margin."""
 
+from collections.abc import Callable
 from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.errors import DTypeError, describe
+from minidl.nn.distance import PairwiseDistance
 from minidl.nn.loss import _Loss, _WeightedLoss
 from minidl.nn.settings import check_flags, check_numbers, check_whole
 
@@ -157,4 +160,50 @@ class TripletMarginLoss(_Loss):
         settings = self.margin, self.p, self.eps, self.swap
         return ops.triplet_margin_loss(
             anchor, positive, negative, *settings, reduction=self.reduction
+        )
+
+
+class TripletMarginWithDistanceLoss(_Loss):
+    """max(0, d(a, p) − d(a, n) + margin), of any distance d; else as TripletMarginLoss.
+
+    distance_function    of two tensors; pairwise_distance if left out
+
+    >>> anchor, near = minidl.tensor([[0.0, 0.0]]), minidl.tensor([[1.0, 0.0]])
+    >>> city_blocks = lambda a, b: minidl.sum(minidl.abs(a - b), axis=-1)
+    >>> loss = nn.TripletMarginWithDistanceLoss(distance_function=city_blocks)
+    >>> loss(anchor, near, minidl.tensor([[1.0, 0.5]]))
+    Tensor(0.5, float32)
+    """
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction=reduction)
+        if distance_function is not None and not callable(distance_function):
+            raise DTypeError(
+                "TripletMarginWithDistanceLoss: distance_function is a function; got "
+                f"{describe(distance_function)}"
+            )
+        check_numbers(self, above=0, margin=margin)
+        check_flags(self, swap=swap)
+        self.distance_function = (
+            PairwiseDistance() if distance_function is None else distance_function
+        )
+        self.margin, self.swap = margin, swap
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """All (N, D), or what the distance takes."""
+        return ops.triplet_margin_with_distance_loss(
+            anchor,
+            positive,
+            negative,
+            distance_function=self.distance_function,
+            margin=self.margin,
+            swap=self.swap,
+            reduction=self.reduction,
         )

@@ -85,3 +85,25 @@ class AlphaDropout(Dropout):
             return x
         generator = self.generator or random.default_generator
         return ops.alpha_dropout(x, self.p, key=generator.key(x.size))
+
+
+class FeatureAlphaDropout(AlphaDropout):
+    """In training, each channel of (N, C, …) is, with probability p, what selu gives far below 0.
+
+    All are then scaled and shifted as by AlphaDropout.  Klambauer et al. 2017.
+
+    >>> y = nn.FeatureAlphaDropout(p=0.5)(minidl.zeros((4, 8, 10)))
+    >>> bool((y == y[:, :, :1]).all()), sorted({round(v, 4) for v in y[:, :, 0].flatten().tolist()})
+    (True, [-0.7792, 0.7792])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The input, with noise in training."""
+        x = self._tensor(x)
+        if x.ndim < 2:
+            raise shape_error("FeatureAlphaDropout", "(N, C, …)", x)
+        if not self.training or self.p == 0:
+            return x
+        generator = self.generator or random.default_generator
+        key = generator.key(x.shape[0] * x.shape[1])
+        return ops.feature_alpha_dropout(x, self.p, key=key)

@@ -24,9 +24,11 @@ from minidl.ops.distance import *
 from minidl.ops.dtype_functions import *
 from minidl.ops.einsum import *
 from minidl.ops.elementwise import *
+from minidl.ops.embedding_bag import *
 from minidl.ops.equations import *
 from minidl.ops.fold import *
 from minidl.ops.fourier import *
+from minidl.ops.fractional_pool import *
 from minidl.ops.grid_sample import *
 from minidl.ops.indexing import *
 from minidl.ops.inspection import __array_namespace_info__
@@ -56,6 +58,7 @@ from minidl.ops.resize import *
 from minidl.ops.running import *
 from minidl.ops.sampling import *
 from minidl.ops.scale_norm import *
+from minidl.ops.scatter import *
 from minidl.ops.searching import *
 from minidl.ops.segments import *
 from minidl.ops.sets import *

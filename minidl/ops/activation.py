@@ -125,6 +125,11 @@ def gelu(xp, x, /, approximate="none"):
     return 0.5 * x * (1 + xp.erf(x * math.sqrt(0.5)))
 
 
+def _largest(xp, x, axis):
+    """What is subtracted so that exp does not overflow; where there is nothing, 0 will do."""
+    return (xp.max if x.size else xp.sum)(x, axis=axis, keepdims=True)
+
+
 @primitive
 def softmax(xp, x, /, *, axis=-1):
     """yᵢ = exp xᵢ / Σⱼ exp xⱼ;   dx = y·(dy − Σ dy·y).
@@ -138,7 +143,7 @@ def softmax(xp, x, /, *, axis=-1):
     Tensor([[0. , 0.5],
             [1. , 0.5]], shape=(2, 2), float32)
     """
-    e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
+    e = xp.exp(x - _largest(xp, x, axis))
     y = e / xp.sum(e, axis=axis, keepdims=True)
     return y, lambda dy: y * (dy - xp.sum(dy * y, axis=axis, keepdims=True))
 
@@ -152,7 +157,7 @@ def log_softmax(xp, x, /, *, axis=-1):
     >>> minidl.log_softmax(minidl.tensor([0.0, 1000.0]))  # exp and log by themselves overflow
     Tensor([-1000.,     0.], float32)
     """
-    shifted = x - xp.max(x, axis=axis, keepdims=True)
+    shifted = x - _largest(xp, x, axis)
     y = shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
     return y, lambda dy: dy - xp.exp(y) * xp.sum(dy, axis=axis, keepdims=True)
 

@@ -92,6 +92,9 @@ def negative(xp, x, /):
 def floor_divide(xp, x1, x2, /):
     """z = ⌊x₁/x₂⌋, a constant.  Of integers, z = 0 where x₂ = 0, as in NumPy.
 
+    With infinities z is ⌊x₁/x₂⌋ too, as the array API standard has it: ∞ // 2 = ∞, −1 // ∞ = −0.0,
+    of which Python and NumPy make NaN and −1.
+
     >>> minidl.floor_divide(minidl.tensor([7, -7]), 2)
     Tensor([ 3, -4], int64)
     """
@@ -105,7 +108,13 @@ def remainder(xp, x1, x2, /):
     >>> minidl.remainder(minidl.tensor([7, -7]), 3), minidl.remainder(minidl.tensor([7, -7]), -3)
     (Tensor([1, 2], int64), Tensor([-2, -1], int64))
     """
-    return xp.remainder(x1, x2), (lambda dz: dz, lambda dz: -dz * xp.floor_divide(x1, x2))
+    z = xp.remainder(x1, x2)
+
+    def dx2(dz):
+        # z = x₂ where x₁ is infinitely small beside x₂ and of the other sign.
+        return -dz * xp.where(z == x2, -1, xp.floor_divide(x1, x2))
+
+    return z, (lambda dz: dz, dx2)
 
 
 @primitive(of_complex=True)

@@ -4,8 +4,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from minidl.autograd import inplace
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, check_flags, describe, named
+from minidl.errors import ArgumentError, InterchangeError, check_flags, describe, named
 from minidl.ops import manipulation
 
 VERSIONS = "2021.12", "2022.12", "2023.12", "2024.12"
@@ -21,6 +22,17 @@ def _namespace(x: Tensor, /, *, api_version: str | None = None) -> ModuleType:
     return sys.modules[__name__.partition(".")[0]]
 
 
+def exportable(x: Tensor) -> Tensor:
+    """x, if another library may have its memory; else InterchangeError or GradientError."""
+    if x.requires_grad:
+        raise InterchangeError(
+            f"{describe(x)} requires a gradient, which another library would not know of; "
+            "call detach() first"
+        )
+    inplace.refuse_superseded(x.data, "dlpack")
+    return x
+
+
 @named
 def _dlpack(
     x: Tensor,
@@ -31,11 +43,38 @@ def _dlpack(
     dl_device: tuple[int, int] | None = None,
     copy: bool | None = None,
 ) -> Any:
-    """The memory of x for another library; writes by it are not seen by in-place safety."""
+    """The memory of x for another library, as a DLPack capsule.
+
+    Since version 1.0 of DLPack it is marked as read-only, for writes by others are not seen by
+    in-place safety: NumPy heeds that, PyTorch does not, and whoever writes there while a gradient
+    is pending makes it wrong.  Before 1.0, which JAX asks for, there is no such mark.  Other
+    libraries do not know strides below 0 (PyTorch's process ends), nor memory that may not be
+    written before 1.0: those are copied, unless copy=False.
+
+    raises    InterchangeError (a BufferError) for a tensor that requires a gradient, for another
+              device, and for what copy=False forbids
+    """
     check_flags(copy=copy is not None and copy)
     if stream is not None and x.device == "cpu":
         raise ArgumentError(f"a CPU has no streams; got stream={describe(stream)}")
-    return x.data.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+    if max_version is not None and not (isinstance(max_version, tuple) and len(max_version) == 2):
+        raise ArgumentError(f"max_version is a pair of integers; got {describe(max_version)}")
+    array, marked = exportable(x).data, max_version is not None and max_version[0] >= 1
+    if x.device == "cpu":
+        reversed_ = any(step < 0 for step in array.strides)
+        if reversed_ or not (marked or array.flags.writeable):
+            if copy is False:
+                why = "strides below 0" if reversed_ else "read-only memory before DLPack 1.0"
+                raise InterchangeError(f"{why} need a copy, which copy=False forbids")
+            copy = True
+        array = array.view()
+        array.flags.writeable = array.flags.writeable and not marked
+    try:
+        return array.__dlpack__(
+            stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+        )
+    except BufferError as error:
+        raise InterchangeError(str(error)) from error
 
 
 def _to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:

@@ -13,8 +13,8 @@ import numpy as np
 from minidl import dtypes
 from minidl.autograd.tensor import Tensor
 from minidl.backends import device_backend
-from minidl.errors import ArgumentError, DTypeError, check_flags, describe, named
-from minidl.ops import manipulation, reading
+from minidl.errors import ArgumentError, ProtocolError, check_flags, describe, named
+from minidl.ops import array_object, manipulation, reading
 
 
 @named
@@ -99,8 +99,13 @@ def tensor(
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
     """A tensor that shares the memory of another library's array, through the DLPack protocol.
 
-    copy      True: of its own memory; None: shared where that is possible
-    raises    DTypeError for what has no `__dlpack__`
+    Writes by the other library show here, and are not seen by the checks of in-place safety.
+    Memory that may not be written (JAX's, NumPy's where it is read-only) cannot be written here.
+
+    copy      True: of its own memory; False: never a copy; None: shared where that is possible
+    raises    InterchangeError for what its library does not give, as PyTorch's tensors that
+              require a gradient (detach() first), or what is not known here, as bfloat16;
+              ProtocolError for what has no `__dlpack__`
 
     >>> a = np.arange(3.0)
     >>> x = minidl.from_dlpack(a)
@@ -109,8 +114,10 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     Tensor([9., 1., 2.], float64)
     """
     if not hasattr(x, "__dlpack__"):
-        raise DTypeError(f"needs an array that has __dlpack__; got {describe(x)}")
-    return _asarray(np.from_dlpack(x), None, device, copy)
+        raise ProtocolError(f"needs an array that has __dlpack__; got {describe(x)}")
+    if isinstance(x, Tensor):
+        return _asarray(array_object.exportable(x).detach(), None, device, copy)
+    return _asarray(reading.imported(x, copy), None, device, copy)
 
 
 @named

@@ -45,13 +45,14 @@ def normalize(xp, x, /, p=2.0, *, axis=1, eps=1e-12):
 def cosine_similarity(xp, x1, x2, /, *, axis=1, eps=1e-8):
     """z = x₁·x₂ / (max(‖x₁‖, eps)·max(‖x₂‖, eps)) along the axis, which goes.
 
-    The other axes broadcast.
+    x₁ and x₂ broadcast, and the axis is one of both together.
 
     >>> x1, x2 = minidl.tensor([[1.0, 0.0], [1.0, 1.0]]), minidl.tensor([[2.0, 0.0]])
     >>> minidl.cosine_similarity(x1, x2)  # the cosines of 0° and of 45°
     Tensor([1.        , 0.70710...], float32)
     """
-    x1, x2 = (xp.normalize(real_floats(xp, x), axis=axis, eps=eps) for x in (x1, x2))
+    pair = xp.broadcast_arrays(x1, x2)
+    x1, x2 = (xp.normalize(real_floats(xp, x), axis=axis, eps=eps) for x in pair)
     return xp.sum(x1 * x2, axis=axis)
 
 

@@ -1,13 +1,15 @@
 """Einstein's summation: products of tensors whose axes have letters.
 
-Two operands at a time, from the left, become one product of matrices: letters that both have and
-that are needed later run along batches, letters that both have and nobody needs later are summed,
-the others are rows and columns.
+Two operands at a time become one product of matrices: letters that both have and that are needed
+later run along batches, letters that both have and nobody needs later are summed, the others are
+rows and columns.  Of several operands those two come first whose product is smallest, compared with
+what they are together: the "greedy" order of NumPy's `optimize`.
 """
 
 import math
 import string
 from collections import Counter
+from itertools import combinations
 
 from minidl import dtypes
 from minidl.autograd.primitive import composite
@@ -22,7 +24,8 @@ def einsum(subscripts, *operands):
     Letters that are missing behind "->" are summed.  A letter twice in one operand takes the
     diagonal; "..." stands for any number of axes, which broadcast.  Without "->", the letters that
     occur once remain, in alphabetical order, behind those of "...".  An axis of length 1 broadcasts
-    against longer ones of the same letter.  The result has the dtype that the operands promote to.
+    against longer ones of the same letter.  The result has the dtype that the operands promote to;
+    of bools it is whether one of the products is true.
 
     Raises ArgumentError for subscripts that cannot be read, ShapeError where they do not fit the
     operands.  Einstein 1916.
@@ -45,14 +48,19 @@ def einsum(subscripts, *operands):
 def _einsum(xp, *operands, subscripts):
     terms, output = _parsed(subscripts, [x.ndim for x in operands])
     lengths = _lengths(subscripts, terms, operands)
-    parts = [_single(xp, x, term, lengths) for x, term in zip(operands, terms, strict=True)]
-    y, letters = _summed(xp, *parts[0], _needed(parts[1:], output))
-    for i, part in enumerate(parts[1:], 2):
-        needed = _needed(parts[i:], output)
-        others = {*needed, *letters}
-        y, letters = _contracted(xp, y, letters, *_summed(xp, *part, others), needed)
-    y = xp.permute_dims(y, tuple(letters.index(letter) for letter in output))
     dtype = dtypes.result_type(*(x.dtype for x in operands))
+    if dtype.kind == "b":  # sums of products: whether one of them is true
+        operands = [xp.astype(x, dtypes.int64) for x in operands]
+    parts = [_single(xp, x, term, lengths) for x, term in zip(operands, terms, strict=True)]
+    while len(parts) > 1:
+        pairs = combinations(range(len(parts)), 2)
+        first, second = min(pairs, key=lambda pair: _growth(parts, pair, output, lengths))
+        right, left = parts.pop(second), parts.pop(first)
+        needed = _needed(parts, output)
+        right = _summed(xp, *right, {*needed, *left[1]})
+        parts.insert(first, _contracted(xp, *left, *right, needed))
+    y, letters = _summed(xp, *parts[0], {*output})
+    y = xp.permute_dims(y, tuple(letters.index(letter) for letter in output))
     return y if y.dtype == dtype else xp.astype(y, dtype)
 
 
@@ -129,6 +137,14 @@ def _single(xp, x, term, lengths):
 def _needed(parts, output):
     """The letters that later operands or the result have."""
     return {letter for _, letters in parts for letter in letters} | {*output}
+
+
+def _growth(parts, pair, output, lengths):
+    """How much larger the product of two operands is than both together."""
+    kept = _needed([part for i, part in enumerate(parts) if i not in pair], output)
+    one, other = ({*parts[i][1]} for i in pair)
+    size = lambda letters: math.prod(lengths[letter] for letter in letters)
+    return size((one | other) & kept) - size(one) - size(other)
 
 
 def _summed(xp, x, letters, needed):

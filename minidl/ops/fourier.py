@@ -147,8 +147,8 @@ def irfft(xp, x, /, *, n=None, axis=-1, norm="backward"):
         before, stop = (slice(None),) * axis, (n + 1) // 2
         parts = (half[(*before, slice(a, b))] for a, b in ((0, 1), (1, stop), (stop, None)))
         single, double, last = parts
-        pieces = [single, 2 * double, last] if n > 1 else [single]
-        return _fitted(xp, xp.concat(pieces, axis=axis), x.shape[axis], axis)
+        weighted = xp.concat([single, 2 * double, last], axis=axis)
+        return _fitted(xp, weighted, x.shape[axis], axis)
 
     return xp.irfft(_wide(xp, x), n=n, axis=axis, norm=norm), dx
 

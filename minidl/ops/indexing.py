@@ -4,9 +4,11 @@ Each pair below is one linear map and the same map turned round, so each is the 
 x[index] and scatter_at, take_along_axis and scatter_add.
 """
 
+from collections.abc import Sequence
+
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
-from minidl.dtypes import ANY, NUMBER, int64
+from minidl.dtypes import ANY, NUMBER, bool_, int64
 from minidl.errors import DTypeError, check_flags, describe
 from minidl.ops.axes import one_axis
 
@@ -37,6 +39,7 @@ def scatter_at(xp, values, /, index, shape):
     >>> minidl.scatter_at(minidl.tensor([1.0, 2.0, 3.0]), [0, 2, 2], (4,))
     Tensor([1., 0., 5., 0.], float32)
     """
+    index = _plain(index)
     return xp.scatter_at(values, index, shape), lambda dy: dy[index]
 
 
@@ -44,16 +47,39 @@ def scatter_at(xp, values, /, index, shape):
 def put_at(xp, x, values, /, index):
     """A copy of x with x[index] = values;   dx = dy but 0 at index,   dvalues = dy[index].
 
+    A place that is named twice gets the last of its values; the gradient of the others is 0.
+
     >>> x = minidl.zeros(3)
     >>> minidl.put_at(x, 7.0, 1), x
     (Tensor([0., 7., 0.], float32), Tensor([0., 0., 0.], float32))
     """
     if values is None:
         raise DTypeError("needs values to write; got None")
-    return xp.put_at(x, values, index), (
-        lambda dy: xp.put_at(dy, 0, index),
-        lambda dy: dy[index],
+    index, ndim = _plain(index), getattr(values, "ndim", 0)
+
+    def dvalues(dy):
+        found = dy[index]
+        if _may_repeat(index):
+            found = xp.where(_stayed(xp, dy, index, found), found, 0)
+        return xp.reshape(found, (1,) * (ndim - found.ndim) + found.shape)
+
+    return xp.put_at(x, values, index), (lambda dy: xp.put_at(dy, 0, index), dvalues)
+
+
+def _may_repeat(index):
+    """Whether an index may name a place twice: if there are lists or arrays of integers in it."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(
+        isinstance(part, Sequence) or (getattr(part, "ndim", 0) and part.dtype != bool_)
+        for part in parts
     )
+
+
+def _stayed(xp, dy, index, found):
+    """Which of the values that were written at the index no later one replaced."""
+    ones = xp.astype(xp.zeros_like(xp.reshape(found, (-1,))), int64) + 1
+    turns = xp.reshape(xp.cumulative_sum(ones, axis=0), found.shape)
+    return xp.put_at(xp.astype(xp.zeros_like(dy), int64), turns, index)[index] == turns
 
 
 @primitive(None, of_complex=True)
@@ -67,9 +93,16 @@ def take_along_axis(xp, x, indices, /, *, axis=-1):
     """
 
     def dx(dy):
-        return xp.scatter_add(xp.zeros_like(x), indices, dy, axis=axis)
+        shape = (*dy.shape[:axis], x.shape[axis], *dy.shape[axis % x.ndim + 1 :])
+        places = _spread(xp, indices, dy.shape)
+        return xp.scatter_add(xp.zeros_like(_spread(xp, x, shape)), places, dy, axis=axis)
 
     return xp.take_along_axis(x, indices, axis=axis), (dx, None)
+
+
+def _spread(xp, x, shape):
+    """x, repeated to this shape if it has another."""
+    return x if x.shape == shape else xp.broadcast_to(x, shape)
 
 
 @primitive(ANY, apart=(1,), of_complex=True)
@@ -80,8 +113,15 @@ def scatter_add(xp, x, indices, values, /, *, axis=-1):
     >>> minidl.scatter_add(minidl.zeros(4), ids, minidl.tensor([1.0, 2.0, 3.0]), axis=0)
     Tensor([1., 0., 5., 0.], float32)
     """
-    pullbacks = lambda dy: dy, None, lambda dy: xp.take_along_axis(dy, indices, axis=axis)
-    return xp.scatter_add(x, indices, values, axis=axis), pullbacks
+
+    def dvalues(dy):
+        if indices.shape != dy.shape:  # on other axes than this, there may be fewer than in x
+            first = [slice(n) for n in indices.shape]
+            first[axis] = slice(None)
+            dy = dy[tuple(first)]
+        return xp.take_along_axis(dy, indices, axis=axis)
+
+    return xp.scatter_add(x, indices, values, axis=axis), (lambda dy: dy, None, dvalues)
 
 
 @composite

@@ -6,7 +6,7 @@ Each gives the mean of the losses, or their "sum", or, with reduction="none", th
 import math
 
 from minidl.autograd.primitive import composite
-from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags
+from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, describe
 from minidl.ops import loss_parts as parts
 
 
@@ -187,6 +187,42 @@ def triplet_margin_loss(
     far = xp.pairwise_distance(anchor, negative, p, eps=eps)
     if swap:
         far = xp.minimum(far, xp.pairwise_distance(positive, negative, p, eps=eps))
+    return parts.reduced(xp, xp.clip(margin + near - far, min=0), reduction)
+
+
+@composite
+def triplet_margin_with_distance_loss(
+    xp,
+    anchor,
+    positive,
+    negative,
+    /,
+    *,
+    distance_function=None,
+    margin=1.0,
+    swap=False,
+    reduction="mean",
+):
+    """max(0, d(a, p) − d(a, n) + margin), of any distance d; else as triplet_margin_loss.
+
+    distance_function    of two tensors; pairwise_distance if left out
+
+    >>> anchor, near, far = (minidl.tensor(x) for x in ([0.0, 0.0], [0.0, 1.0], [1.0, 0.5]))
+    >>> city_blocks = lambda a, b: minidl.sum(minidl.abs(a - b), axis=-1)
+    >>> minidl.triplet_margin_with_distance_loss(anchor, near, far, distance_function=city_blocks)
+    Tensor(0.5, float32)
+    """
+    parts.check_floats(anchor=anchor, positive=positive, negative=negative)
+    parts.check_same_shape(anchor, positive)
+    parts.check_same_shape(anchor, negative)
+    parts.check_number("margin", margin, "a number above 0", lambda margin: margin > 0)
+    check_flags(swap=swap)
+    distance = xp.pairwise_distance if distance_function is None else distance_function
+    if not callable(distance):
+        raise DTypeError(f"distance_function is a function; got {describe(distance)}")
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = xp.minimum(far, distance(positive, negative))
     return parts.reduced(xp, xp.clip(margin + near - far, min=0), reduction)
 
 

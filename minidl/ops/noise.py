@@ -25,13 +25,16 @@ def feature_dropout(xp, x, /, p=0.5, *, key):
              [2., 2.]]], shape=(1, 4, 2), float32)
     """
     check_probability("feature_dropout", p)
+    one_each = _one_of_each_channel(xp, x)
+    return xp.where(xp.uniform_like(one_each, key) < p, 0, x / (1 - p) if p < 1 else x)
+
+
+def _one_of_each_channel(xp, x):
+    """(N, C, 1, …): what random numbers of channels are shaped like."""
     if x.ndim < 2:
         raise ShapeError(f"needs x of shape (N, C, …); got {x.shape}")
     shape = x.shape[:2] + (1,) * (x.ndim - 2)
-    if not x.size:
-        return x
-    one_each = xp.reshape(x[(slice(None), slice(None), *[0] * (x.ndim - 2))], shape)
-    return xp.where(xp.uniform_like(one_each, key) < p, 0, x / (1 - p) if p < 1 else x)
+    return xp.zeros(shape if x.size else x.shape, dtype=x.dtype, device=x.device)
 
 
 @composite
@@ -46,8 +49,29 @@ def alpha_dropout(xp, x, /, p=0.5, *, key):
     Tensor([-0.7791938 ,  0.77919394,  0.77919394,  0.77919394], float32)
     """
     check_probability("alpha_dropout", p)
+    return _alpha_dropped(xp, x, x, p, key)
+
+
+@composite
+def feature_alpha_dropout(xp, x, /, p=0.5, *, key):
+    """alpha_dropout of whole channels: x′ is −λα with probability p everywhere in one.
+
+    x      (N, C, …)
+    key    (seed, offset) of N·C random numbers, as `Generator.key` gives.  Klambauer et al. 2017
+
+    >>> minidl.feature_alpha_dropout(minidl.zeros((1, 3, 2)), 0.5, key=(0, 0))
+    Tensor([[[-0.7791938 , -0.7791938 ],
+             [ 0.77919394,  0.77919394],
+             [ 0.77919394,  0.77919394]]], shape=(1, 3, 2), float32)
+    """
+    check_probability("feature_alpha_dropout", p)
+    return _alpha_dropped(xp, x, _one_of_each_channel(xp, x), p, key)
+
+
+def _alpha_dropped(xp, x, like, p, key):
+    """a·x′ + b, with random numbers of the shape of `like`."""
     if p == 1:
         return x * 0.0
     a = 1 / math.sqrt((1 - p) * (1 + p * _FLOOR**2))
-    kept = xp.where(xp.uniform_like(x, key) < p, _FLOOR, x)
+    kept = xp.where(xp.uniform_like(like, key) < p, _FLOOR, x)
     return a * kept - a * p * _FLOOR

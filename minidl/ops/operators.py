@@ -1,7 +1,9 @@
 """The operators and methods of Tensor, and writing into one."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
+from weakref import ref
 
 from minidl.autograd import inplace
 from minidl.autograd.mode import current
@@ -42,7 +44,10 @@ def _in_place(operation: Callable) -> Callable:
                 f"{operation.__name__} in place: the result is {result.dtype}, which does not fit "
                 f"into {x.dtype}; astype it first"
             )
+        before = x.data
         _write(x, result.astype(x.dtype) if result.dtype != x.dtype else result, ...)
+        if x.data is not before:
+            _last_update.set((ref(x), _place(before)))
         return x
 
     return write
@@ -51,7 +56,33 @@ def _in_place(operation: Callable) -> Callable:
 @named
 def _setitem(x: Tensor, index: Any, values: Any) -> None:
     """x[index] = values, in the dtype of x."""
-    _write(x, creation._asarray(values, x.dtype), indexing._plain(index))
+    index = indexing._plain(index)
+    if inplace.superseded:
+        _finish_update(x, index, values)
+    _write(x, creation._asarray(values, x.dtype), index)
+
+
+# Python makes three steps of x[i] += y: view = x[i]; view += y; x[i] = view.  Where the second is
+# recorded, the view gets a new array, and x is superseded until the third.
+_last_update: ContextVar[tuple] = ContextVar("minidl last update", default=(lambda: None, None))
+
+
+def _place(array: Any) -> Any:
+    """Where the elements of an array lie in memory."""
+    return getattr(array, "__array_interface__", None)
+
+
+def _finish_update(x: Tensor, index: Any, values: Any) -> None:
+    """Let x be written if `values` was the view x[index] until it was written itself."""
+    view, place = _last_update.get()
+    if values is not view() or place is None:
+        return
+    try:
+        same = _place(x.data[index]) == place
+    except (IndexError, TypeError):
+        return  # of which the write will tell
+    if same:
+        inplace.superseded.pop(id(inplace.buffer_of(x.data)), None)
 
 
 def _write(x: Tensor, values: Tensor, index: Any) -> None:

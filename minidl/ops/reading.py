@@ -8,7 +8,7 @@ import numpy as np
 from minidl import dtypes
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, cpu
-from minidl.errors import DTypeError, ShapeError, describe
+from minidl.errors import DTypeError, InterchangeError, ShapeError, describe
 
 
 def array(obj: Any, dtype: np.dtype | None) -> Any:
@@ -17,16 +17,47 @@ def array(obj: Any, dtype: np.dtype | None) -> Any:
         native = dtypes.dtype_of(obj.dtype)
         return obj if obj.dtype == native else obj.astype(native)
     if hasattr(obj, "__dlpack__"):
-        return np.from_dlpack(obj.detach() if hasattr(obj, "detach") else obj)
+        return imported(obj.detach() if hasattr(obj, "detach") else obj)
     try:
         values = np.asarray(obj)
     except (ValueError, TypeError) as error:
         raise ShapeError(f"not a rectangular array of numbers: {error}") from None
     if values.dtype.kind not in "biufc":
         raise DTypeError(f"needs numbers; got {describe(obj)}")
+    values = _digits_kept(values, obj, dtype)
     if dtype is None and not _holds_arrays(obj):
         dtype = {"f": dtypes.float32, "c": dtypes.complex64}.get(values.dtype.kind)
     return values if dtype is None else read(values, dtype)
+
+
+def imported(obj: Any, copy: bool | None = None) -> np.ndarray:
+    """The memory of another library's array, through DLPack; with copy=False, never a copy of it.
+
+    raises    InterchangeError for what its library does not give, or NumPy does not take
+    """
+    try:
+        if copy is False:
+            try:
+                return np.from_dlpack(obj, copy=False)
+            except TypeError:
+                pass  # an older protocol, without `copy`: nothing was ever copied
+        return np.from_dlpack(obj)
+    except (BufferError, RuntimeError) as error:
+        raise InterchangeError(f"{describe(obj)} cannot be shared: {error}") from error
+
+
+def _digits_kept(values: np.ndarray, obj: Any, dtype: np.dtype | None) -> np.ndarray:
+    """As uint64 what NumPy reads as float64: whole numbers, some of them beyond int64."""
+    if values.dtype != np.float64 or not values.size or not abs(values).max() >= 2**63:
+        return values
+    exact = np.asarray(obj, dtype=object)
+    if not all(isinstance(number, int | np.integer) for number in exact.flat):
+        return values
+    if exact.min() >= 0:
+        return exact.astype(np.uint64)
+    if dtype is None:
+        raise DTypeError(f"no integer dtype holds both {exact.min()} and {exact.max()}")
+    return values
 
 
 def read(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -34,7 +65,7 @@ def read(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if values.dtype.kind == "c" and dtype.kind != "c":
         raise DTypeError(f"complex numbers are not made {dtype}: their imaginary part would go")
     if dtype.kind in "iu" and values.size:
-        least, most, limits = values.min(), values.max(), np.iinfo(dtype)
+        least, most, limits = values.min().item(), values.max().item(), np.iinfo(dtype)
         if not limits.min <= least <= most <= limits.max:
             raise DTypeError(f"numbers from {least} to {most} do not fit into {dtype}")
     return cpu.astype(values, dtype)

@@ -52,6 +52,9 @@ def interpolate(
     antialias               where a picture becomes smaller, widen the kernel as much, so that every
                             old place counts: bilinear and bicubic (here a = −0.5)
 
+    PyTorch's "nearest" takes no notice of a scale_factor where y is as long as x, or twice as long:
+    for the values along two axes, and for all gradients.
+
     >>> x = minidl.tensor([[[1.0, 3.0]]])
     >>> minidl.interpolate(x, 4)
     Tensor([[[1., 1., 3., 3.]]], shape=(1, 1, 4), float32)

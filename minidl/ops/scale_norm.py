@@ -70,6 +70,6 @@ def instance_norm(xp, x, weight=None, bias=None, /, eps=1e-5):
     Tensor([[[-1.,  1.],
              [-1.,  1.]]], shape=(1, 2, 2), float32)
     """
-    if x.ndim < 3 or not x.shape[1]:
+    if x.ndim < 3:
         raise ShapeError(f"needs x of shape (N, C, *), with at least three axes; got {x.shape}")
-    return xp.group_norm(x, weight, bias, num_groups=x.shape[1], eps=eps)
+    return xp.group_norm(x, weight, bias, num_groups=x.shape[1] or 1, eps=eps)

@@ -18,7 +18,7 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.creation import asarray, ones_like
 from minidl.ops.indexing import _plain
 
-__all__ = ["segment_max", "segment_mean", "segment_min", "segment_sum"]
+__all__ = ["segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum"]
 
 
 def _ids(name, data, ids, num_segments):
@@ -62,6 +62,27 @@ def segment_mean(xp, data, segment_ids, /, num_segments=None):
     total = xp.segment_sum(data, ids, count)
     sizes = xp.segment_sum(ones_like(ids), ids, count)
     return total / xp.reshape(xp.maximum(sizes, 1), (count,) + (1,) * (data.ndim - 1))
+
+
+@composite
+def segment_prod(xp, data, segment_ids, /, num_segments=None):
+    """y[s] = Π data[i] over the i with segment_ids[i] = s, 1 of none;   ddata as that of prod.
+
+    The segments become rows of one length, filled up with 1, for a moment.
+
+    >>> minidl.segment_prod(minidl.tensor([5.0, 2.0, 3.0]), minidl.tensor([0, 2, 0]))
+    Tensor([15.,  1.,  2.], float32)
+    """
+    ids, count = _ids("segment_prod", data, segment_ids, num_segments)
+    order = xp.argsort(xp.check_indices(ids, count))
+    ids = ids[order]
+    sizes = xp.segment_sum(xp.ones_like(ids), ids, count)
+    first = xp.cumulative_sum(sizes) - sizes
+    places = xp.arange(ids.size, device=ids.device) - first[ids]
+    longest = int(xp.max(sizes).item()) if ids.size else 0
+    shape = (count, longest, *data.shape[1:])
+    rows = xp.ones(shape, dtype=data.dtype, device=ids.device)
+    return xp.prod(xp.put_at(rows, data[order], _plain((ids, places))), axis=1)
 
 
 @composite

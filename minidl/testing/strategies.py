@@ -18,14 +18,20 @@ from typing import Any
 from hypothesis import strategies as st
 
 from minidl.errors import ArgumentError
-from minidl.testing import elementwise_cases, layer_cases, loss_cases
+from minidl.testing import elementwise_cases, layer_cases, loss_cases, place_cases
 from minidl.testing.cases import Case
 from minidl.testing.drawing import cases
+from minidl.testing.not_drawn import NOT_DRAWN
 from minidl.testing.values import arrays, axes, broadcastable_shapes, dtypes, shapes
 
 __all__ = ["arrays", "axes", "broadcastable_shapes", "calls", "dtypes", "names", "shapes"]
 
-_RECIPES = {**elementwise_cases.RECIPES, **layer_cases.RECIPES, **loss_cases.RECIPES}
+_RECIPES = {
+    **elementwise_cases.RECIPES,
+    **layer_cases.RECIPES,
+    **loss_cases.RECIPES,
+    **place_cases.RECIPES,
+}
 
 
 def names() -> list[str]:
@@ -61,6 +67,10 @@ def calls(
     {'x': (1, 1, 1), 'weight': (1, 1, 1), 'bias': None}
     """
     short = name.removeprefix("linalg.") if isinstance(name, str) else name
+    if isinstance(short, str) and short in NOT_DRAWN:
+        raise ArgumentError(
+            f"check_against: no cases are drawn of {name!r}, for {NOT_DRAWN[short]}"
+        )
     if short not in _RECIPES:
         close = get_close_matches(str(short), _RECIPES, 3)
         meant = f"did you mean {' or '.join(map(repr, close))}? " if close else ""

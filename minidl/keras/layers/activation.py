@@ -11,7 +11,13 @@ from minidl.nn import Module
 
 
 class Activation(Layer):
-    """An activation by name, or any function of a tensor, which sees the channels last."""
+    """An activation by name, or any function of a tensor, which sees the channels last.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((3,)), layers.Activation("relu")])
+    >>> net(minidl.tensor([[-1.0, 0.0, 2.0]]))
+    Tensor([[0., 0., 2.]], shape=(1, 3), float32)
+    """
 
     order = "last"
 
@@ -27,7 +33,13 @@ class Activation(Layer):
 
 
 class ReLU(Layer):
-    """x from the threshold on, at most max_value; below it negative_slope·(x − threshold)."""
+    """x from the threshold on, at most max_value; below it negative_slope·(x − threshold).
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((3,)), layers.ReLU(max_value=1.0)])
+    >>> net(minidl.tensor([[-1.0, 0.0, 2.0]]))
+    Tensor([[-0.,  0.,  1.]], shape=(1, 3), float32)
+    """
 
     def __init__(
         self,
@@ -57,7 +69,13 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """x where x > 0, else negative_slope·x."""
+    """x where x > 0, else negative_slope·x.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((3,)), layers.LeakyReLU(0.5)])
+    >>> net(minidl.tensor([[-1.0, 0.0, 2.0]]))
+    Tensor([[-0.5,  0. ,  2. ]], shape=(1, 3), float32)
+    """
 
     def __init__(self, negative_slope: float = 0.3, **common: Any) -> None:
         super().__init__(**common)
@@ -69,7 +87,13 @@ class LeakyReLU(Layer):
 
 
 class ELU(Layer):
-    """x where x > 0, else α(eˣ − 1)."""
+    """x where x > 0, else α(eˣ − 1).
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((3,)), layers.ELU()])
+    >>> net(minidl.tensor([[-1.0, 0.0, 2.0]]))
+    Tensor([[-0.63212055,  0.        ,  2.        ]], shape=(1, 3), float32)
+    """
 
     def __init__(self, alpha: float = 1.0, **common: Any) -> None:
         super().__init__(**common)
@@ -81,7 +105,13 @@ class ELU(Layer):
 
 
 class Softmax(Layer):
-    """exp xᵢ / Σⱼ exp xⱼ along an axis, the last unless told otherwise."""
+    """exp xᵢ / Σⱼ exp xⱼ along an axis, the last unless told otherwise.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((3,)), layers.Softmax()])
+    >>> net(minidl.tensor([[-1.0, 0.0, 2.0]]))
+    Tensor([[0.04201007, 0.11419519, 0.8437947 ]], shape=(1, 3), float32)
+    """
 
     order = "last"
 

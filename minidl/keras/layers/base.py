@@ -76,6 +76,11 @@ class Layer:
     input_dim      the same for samples that are vectors: input_shape=(input_dim,)
 
     A subclass states `make` and `compute_output_shape`.  Shapes have None in place of the batch.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> layer = layers.Dense(2)
+    >>> layer.compute_output_shape((None, 4))
+    (None, 2)
     """
 
     order: ClassVar[str] = "any"  # of pictures in its modules: channels "first", "last" or "any"

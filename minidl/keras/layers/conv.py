@@ -17,6 +17,11 @@ class Conv2D(PictureLayer):
     kernel is (h, w, C / groups, filters), bias (filters,).  With padding "valid" windows lie inside
     the picture; with "same" there are ⌈H / stride⌉ × ⌈W / stride⌉ of them, with zeros around it,
     the odd one of which is below or to the right.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((8, 8, 3)), layers.Conv2D(16, 3)])
+    >>> net.output_shape, net.count_params()
+    ((None, 6, 6, 16), 448)
     """
 
     variable_names: ClassVar = {"weight": "kernel", "bias": "bias"}
@@ -92,6 +97,11 @@ class ZeroPadding2D(PictureLayer):
     """Zeros around pictures.
 
     padding    how many, on all sides; (rows, columns); or ((above, below), (left, right))
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((8, 8, 3)), layers.ZeroPadding2D(1)])
+    >>> net.output_shape, net.count_params()
+    ((None, 10, 10, 3), 0)
     """
 
     def __init__(

@@ -13,7 +13,12 @@ from minidl.nn import Module
 
 
 class InputLayer(Layer):
-    """What a model takes, as its first layer: the shape of one sample, without the batch."""
+    """What a model takes, as its first layer: the shape of one sample, without the batch.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> Sequential([layers.InputLayer((4,)), layers.Dense(2)]).output_shape
+    (None, 2)
+    """
 
     def __init__(
         self, shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None
@@ -35,7 +40,13 @@ def Input(  # noqa: N802 (Keras's name)
 
 
 class Dense(Layer):
-    """y = activation(x·kernel + bias), (…, in) → (…, units); kernel (in, units), bias (units,)."""
+    """y = activation(x·kernel + bias), (…, in) → (…, units); kernel (in, units), bias (units,).
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((4,)), layers.Dense(10)])
+    >>> net.output_shape, net.count_params()
+    ((None, 10), 50)
+    """
 
     order: ClassVar = "last"
     variable_names: ClassVar = {"weight": "kernel", "bias": "bias"}
@@ -74,6 +85,11 @@ class Embedding(Layer):
 
     input_dim       how many ids there are: 0 … input_dim − 1
     input_length    of the sequences, where it is known: input_shape=(input_length,)
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((20,)), layers.Embedding(100, 8)])
+    >>> net.output_shape, net.count_params()
+    ((None, 20, 8), 800)
     """
 
     order: ClassVar = "last"
@@ -118,7 +134,13 @@ class Embedding(Layer):
 
 
 class Dropout(Layer):
-    """In training, each number is 0 with probability `rate`, and else divided by 1 − rate."""
+    """In training, each number is 0 with probability `rate`, and else divided by 1 − rate.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((4,)), layers.Dropout(0.5)])
+    >>> net.output_shape, net.count_params()
+    ((None, 4), 0)
+    """
 
     def __init__(self, rate: float, seed: int | None = None, **common: Any) -> None:
         super().__init__(**common)
@@ -132,7 +154,13 @@ class Dropout(Layer):
 
 
 class Flatten(Layer):
-    """(N, …) → (N, all the rest), where the channels of pictures run fastest, as in Keras."""
+    """(N, …) → (N, all the rest), where the channels of pictures run fastest, as in Keras.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((2, 2, 3)), layers.Flatten()])
+    >>> net.output_shape, net.count_params()
+    ((None, 12), 0)
+    """
 
     order: ClassVar = "last"
 
@@ -147,7 +175,13 @@ class Flatten(Layer):
 
 
 class Reshape(Layer):
-    """(N, …) → (N, *target_shape), of which one length may be −1: what is left."""
+    """(N, …) → (N, *target_shape), of which one length may be −1: what is left.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((4,)), layers.Reshape((2, 2))])
+    >>> net.output_shape, net.count_params()
+    ((None, 2, 2), 0)
+    """
 
     order: ClassVar = "last"
 

@@ -20,6 +20,11 @@ class BatchNormalization(Layer):
     center, scale    whether there is a beta, and a gamma
 
     Ioffe, Szegedy 2015.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((8, 8, 3)), layers.BatchNormalization()])
+    >>> net.output_shape, net.count_params()
+    ((None, 8, 8, 3), 12)
     """
 
     order: ClassVar = "first"
@@ -119,6 +124,11 @@ class LayerNormalization(Layer):
     center, scale    whether there is a beta, and a gamma
 
     Ba, Kiros, Hinton 2016.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((4,)), layers.LayerNormalization()])
+    >>> net.output_shape, net.count_params()
+    ((None, 4), 8)
     """
 
     order: ClassVar = "last"

@@ -47,6 +47,11 @@ class MaxPooling2D(_Pooling2D):
 
     With padding "same" there are ⌈H / stride⌉ × ⌈W / stride⌉ windows; what sticks out of the
     picture is not looked at.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((8, 8, 3)), layers.MaxPool2D(2)])
+    >>> net.output_shape, net.count_params()
+    ((None, 4, 4, 3), 0)
     """
 
     def make(self, shape: Shape) -> list[Module]:
@@ -68,6 +73,11 @@ class AveragePooling2D(_Pooling2D):
 
     With padding "same" there are ⌈H / stride⌉ × ⌈W / stride⌉ windows; the mean is of the places
     that lie in the picture.
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((8, 8, 3)), layers.AveragePooling2D(2)])
+    >>> net.output_shape, net.count_params()
+    ((None, 4, 4, 3), 0)
     """
 
     def make(self, shape: Shape) -> list[Module]:
@@ -105,7 +115,13 @@ class _GlobalPooling2D(PictureLayer):
 
 
 class GlobalAveragePooling2D(_GlobalPooling2D):
-    """The mean of each channel: (N, H, W, C) → (N, C)."""
+    """The mean of each channel: (N, H, W, C) → (N, C).
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((8, 8, 3)), layers.GlobalAveragePooling2D()])
+    >>> net.output_shape, net.count_params()
+    ((None, 3), 0)
+    """
 
     def make(self, shape: Shape) -> list[Module]:
         """A mean."""
@@ -113,7 +129,13 @@ class GlobalAveragePooling2D(_GlobalPooling2D):
 
 
 class GlobalMaxPooling2D(_GlobalPooling2D):
-    """The largest number of each channel: (N, H, W, C) → (N, C)."""
+    """The largest number of each channel: (N, H, W, C) → (N, C).
+
+    >>> from minidl.keras import layers, Sequential
+    >>> net = Sequential([layers.Input((8, 8, 3)), layers.GlobalMaxPool2D()])
+    >>> net.output_shape, net.count_params()
+    ((None, 3), 0)
+    """
 
     def make(self, shape: Shape) -> list[Module]:
         """A maximum."""

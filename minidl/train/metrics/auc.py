@@ -25,6 +25,11 @@ class AUC(Metric):
 
     With scores of several classes: the mean of the area of each class against the rest, over those
     that some samples, but not all, are of.  A score of NaN loses against every other.
+
+    >>> from minidl.train import metrics
+    >>> scores, t = minidl.tensor([0.9, 0.4, 0.6, 0.2]), minidl.tensor([1, 0, 1, 1])
+    >>> round(metrics.AUC()(scores, t), 4)
+    0.6667
     """
 
     name = "auc"

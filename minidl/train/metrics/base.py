@@ -30,6 +30,13 @@ class Metric:
 
     name                the key of its values in a history; may be changed
     higher_is_better    whether a larger value is the better one; None if neither is
+
+    >>> from minidl.train import metrics
+    >>> metric = metrics.Accuracy()
+    >>> metric.update(minidl.tensor([[0.9, 0.1]]), minidl.tensor([0]))
+    >>> metric.update(minidl.tensor([[0.9, 0.1]]), minidl.tensor([1]))
+    >>> metric.compute()
+    0.5
     """
 
     name = "metric"
@@ -65,6 +72,13 @@ class Mean(Metric):
     """Σ nᵢ·vᵢ / Σ nᵢ: the mean of values that are themselves means over nᵢ samples, as losses are.
 
     A NaN among the values makes it NaN.
+
+    >>> from minidl.train import metrics
+    >>> mean = metrics.Mean()
+    >>> mean.update(1.0, samples=3)
+    >>> mean.update(5.0, samples=1)
+    >>> mean.compute()
+    2.0
     """
 
     name = "mean"

@@ -20,6 +20,11 @@ class Accuracy(Metric):
 
     threshold      with one score for each sample, the probability above which it is of class 1
     from_logits    whether that score is a logit; for several scores it makes no difference
+
+    >>> from minidl.train import metrics
+    >>> p, t = minidl.tensor([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]]), minidl.tensor([0, 1, 1])
+    >>> metrics.Accuracy()(p, t)
+    0.6666666666666666
     """
 
     name = "accuracy"
@@ -43,7 +48,7 @@ class Accuracy(Metric):
 
     def compute(self) -> float:
         """From 0 to 1; NaN if there were no samples."""
-        return self.right / self.count if self.count else float("nan")
+        return float(self.right / self.count) if self.count else float("nan")
 
 
 class TopKAccuracy(Metric):
@@ -53,6 +58,11 @@ class TopKAccuracy(Metric):
     a NaN comes before every number, and is not right itself.
 
     k    from 1 to the number of classes
+
+    >>> from minidl.train import metrics
+    >>> p, t = minidl.tensor([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]]), minidl.tensor([0, 1, 1])
+    >>> metrics.TopKAccuracy(1)(p, t), metrics.TopKAccuracy(2)(p, t)
+    (0.6666666666666666, 1.0)
     """
 
     higher_is_better = True
@@ -82,7 +92,7 @@ class TopKAccuracy(Metric):
 
     def compute(self) -> float:
         """From 0 to 1; NaN if there were no samples."""
-        return self.right / self.count if self.count else float("nan")
+        return float(self.right / self.count) if self.count else float("nan")
 
 
 class _Counts(Metric):
@@ -135,6 +145,12 @@ class ConfusionMatrix(_Counts):
 
     Predictions with a NaN are in no column, but count in rows and in all: with "true", the diagonal
     is the recall.
+
+    >>> from minidl.train import metrics
+    >>> p, t = minidl.tensor([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]]), minidl.tensor([0, 1, 1])
+    >>> metrics.ConfusionMatrix()(p, t)
+    array([[1, 0],
+           [1, 1]])
     """
 
     name = "confusion_matrix"
@@ -239,6 +255,11 @@ class Precision(_Averaged):
     from_logits    whether that score is a logit; for several scores it makes no difference
 
     0/0, where a class is never predicted, is 0.
+
+    >>> from minidl.train import metrics
+    >>> scores, t = minidl.tensor([0.9, 0.4, 0.6, 0.2]), minidl.tensor([1, 0, 1, 1])
+    >>> metrics.Precision()(scores, t)
+    1.0
     """
 
     name = "precision"
@@ -252,6 +273,11 @@ class Recall(_Averaged):
     """Right / true: of the samples of a class, the share that are taken for it.
 
     The settings are those of `Precision`; 0/0, where a class never occurs, is 0.
+
+    >>> from minidl.train import metrics
+    >>> scores, t = minidl.tensor([0.9, 0.4, 0.6, 0.2]), minidl.tensor([1, 0, 1, 1])
+    >>> round(metrics.Recall()(scores, t), 4)
+    0.6667
     """
 
     name = "recall"
@@ -266,6 +292,11 @@ class F1(_Averaged):
 
     The settings are those of `Precision`; 0/0, where a class is neither predicted nor occurs, is 0.
     "macro" is the mean of the classes' F1, not the F1 of mean precision and recall.
+
+    >>> from minidl.train import metrics
+    >>> scores, t = minidl.tensor([0.9, 0.4, 0.6, 0.2]), minidl.tensor([1, 0, 1, 1])
+    >>> metrics.F1()(scores, t)
+    0.8
     """
 
     name = "f1"

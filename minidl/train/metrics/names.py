@@ -58,6 +58,10 @@ def metric_for(name: str | Metric, **settings: Any) -> Metric:
     settings    arguments of the metric's class
 
     Raises ArgumentError for a name that is not known, which lists those that are.
+
+    >>> from minidl.train import metrics
+    >>> metrics.metric_for("macro_f1"), metrics.metric_for("top_3_accuracy").k
+    (<F1 'macro_f1'>, 3)
     """
     if isinstance(name, Metric):
         return name
@@ -73,6 +77,10 @@ def higher_is_better(name: str) -> bool | None:
     """Whether larger values of what a history calls `name` are better; None if that is not known.
 
     Of losses smaller ones are; of "val_…" it is as without.
+
+    >>> from minidl.train import metrics
+    >>> metrics.higher_is_better("val_accuracy"), metrics.higher_is_better("loss")
+    (True, False)
     """
     key = name.lower().removeprefix("val_")
     if "loss" in key.split("_"):

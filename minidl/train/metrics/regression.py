@@ -35,7 +35,13 @@ class _MeanError(Metric):
 
 
 class MeanSquaredError(_MeanError):
-    """mean (prediction − target)², over all elements."""
+    """mean (prediction − target)², over all elements.
+
+    >>> from minidl.train import metrics
+    >>> y, t = minidl.tensor([1.0, 2.0, 5.0]), minidl.tensor([1.0, 3.0, 3.0])
+    >>> round(metrics.MeanSquaredError()(y, t), 4)
+    1.6667
+    """
 
     name = "mse"
 
@@ -45,7 +51,13 @@ class MeanSquaredError(_MeanError):
 
 
 class RootMeanSquaredError(MeanSquaredError):
-    """√ mean (prediction − target)², over all elements: an error in the unit of the target."""
+    """√ mean (prediction − target)², over all elements: an error in the unit of the target.
+
+    >>> from minidl.train import metrics
+    >>> y, t = minidl.tensor([1.0, 2.0, 5.0]), minidl.tensor([1.0, 3.0, 3.0])
+    >>> round(metrics.RootMeanSquaredError()(y, t), 4)
+    1.291
+    """
 
     name = "rmse"
 
@@ -55,7 +67,13 @@ class RootMeanSquaredError(MeanSquaredError):
 
 
 class MeanAbsoluteError(_MeanError):
-    """mean |prediction − target|, over all elements."""
+    """mean |prediction − target|, over all elements.
+
+    >>> from minidl.train import metrics
+    >>> y, t = minidl.tensor([1.0, 2.0, 5.0]), minidl.tensor([1.0, 3.0, 3.0])
+    >>> metrics.MeanAbsoluteError()(y, t)
+    1.0
+    """
 
     name = "mae"
 
@@ -73,6 +91,11 @@ class R2Score(Metric):
 
     The spread of the targets is merged from batch to batch, so that a large mean costs no digits;
     Chan, Golub, LeVeque 1983.
+
+    >>> from minidl.train import metrics
+    >>> y, t = minidl.tensor([1.0, 2.0, 5.0]), minidl.tensor([1.0, 3.0, 3.0])
+    >>> metrics.R2Score()(t, t), round(metrics.R2Score()(y, t), 4)
+    (1.0, -0.875)
     """
 
     name = "r2"

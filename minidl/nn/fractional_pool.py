@@ -1,0 +1,110 @@
+"""Pooling of windows that lie at random, as layers."""
+
+import math
+from numbers import Real
+from typing import Any
+
+from minidl import ops
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, describe
+from minidl.nn.module import Module, shape_error
+from minidl.nn.settings import check_flags, check_lengths
+from minidl.ops import random
+
+
+class _FractionalMaxPool(Module):
+    """The largest numbers of windows that lie at random, anew in each call.
+
+    output_size       how many windows there are along each axis
+    output_ratio      instead of it: how many for each element of the axis, between 0 and 1
+    _random_samples   (N, C, axes) numbers to place the windows by, in each call
+
+    They lie at random out of training too.
+    """
+
+    axes: int
+    operation: Any
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> None:
+        check_lengths(self, self.axes, 1, kernel_size=kernel_size)
+        check_flags(self, return_indices=return_indices)
+        if (output_size is None) == (output_ratio is None):
+            raise ArgumentError(
+                f"{type(self).__name__}: needs output_size or output_ratio; got "
+                f"{describe(output_size)} and {describe(output_ratio)}"
+            )
+        if output_size is not None:
+            check_lengths(self, self.axes, 1, output_size=output_size)
+        self.kernel_size, self.return_indices = kernel_size, return_indices
+        self.output_size, self.output_ratio = output_size, self._ratios(output_ratio)
+        self.register_buffer("_random_samples", _random_samples)
+
+    def _ratios(self, given: Any) -> tuple[float, ...] | None:
+        """A ratio for each axis."""
+        if given is None:
+            return None
+        ratios = tuple(given) if isinstance(given, tuple | list) else (given,) * self.axes
+        if len(ratios) != self.axes or not all(isinstance(r, Real) and 0 < r < 1 for r in ratios):
+            raise ArgumentError(
+                f"{type(self).__name__}: output_ratio is a number between 0 and 1, or "
+                f"{self.axes}; got {describe(given)}"
+            )
+        return ratios
+
+    def forward(self, x: Tensor) -> Any:
+        """(N, C, *) or (C, *) → (…, *output_size)."""
+        ndim = len(getattr(x, "shape", ()))
+        if ndim not in (self.axes + 1, self.axes + 2):
+            letters = "C, H, W" if self.axes == 2 else "C, D, H, W"
+            raise shape_error(type(self).__name__, f"(N, {letters}) or ({letters})", x)
+        x = ops.asarray(x)
+        output = self.output_size
+        if output is None:
+            pairs = zip(x.shape[-self.axes :], self.output_ratio, strict=True)
+            output = tuple(math.floor(n * ratio) for n, ratio in pairs)
+        samples = self._random_samples
+        if samples is None:
+            planes = x.shape[:2] if ndim == self.axes + 2 else (1, x.shape[0])
+            dtype = x.dtype if x.dtype.kind == "f" else None
+            samples = random.uniform((*planes, self.axes), dtype=dtype, device=x.device)
+        return type(self).operation(
+            x,
+            samples,
+            kernel_size=self.kernel_size,
+            output_size=output,
+            return_indices=self.return_indices,
+        )
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    """The largest numbers of windows that lie at random, so many that any factor is met.
+
+    output_size       how many windows there are along each axis
+    output_ratio      instead of it: how many for each element of the axis, between 0 and 1
+    return_indices    also give the place of each number in its plane, numbered row by row
+
+    The windows are placed anew in each call, in training or not.  Graham 2014.
+
+    >>> layer = nn.FractionalMaxPool2d(3, output_ratio=0.7)
+    >>> layer(minidl.zeros((2, 4, 20, 30))).shape
+    (2, 4, 14, 21)
+    """
+
+    axes, operation = 2, ops.fractional_max_pool2d
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    """The largest numbers of windows of (…, D, H, W) at random, as FractionalMaxPool2d.
+
+    >>> nn.FractionalMaxPool3d((1, 2, 2), output_size=(4, 5, 6))(minidl.zeros((3, 4, 8, 9))).shape
+    (3, 4, 5, 6)
+    """
+
+    axes, operation = 3, ops.fractional_max_pool3d

@@ -1,0 +1,112 @@
+"""Values put into places along an axis, or joined there with what is in them.
+
+`scatter_add` of minidl.ops.indexing adds; these write, multiply, average, or keep the extreme.
+"""
+
+from minidl.autograd.primitive import composite
+from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, describe
+from minidl.ops.axes import one_axis
+from minidl.ops.indexing import _plain
+
+__all__ = ["put_along_axis", "scatter_reduce"]
+
+_REDUCTIONS = {
+    "sum": "segment_sum",
+    "prod": "segment_prod",
+    "mean": "segment_mean",
+    "amax": "segment_max",
+    "amin": "segment_min",
+}
+
+
+def _places(xp, x, indices, axis):
+    """The index of x that belongs to each of the indices, which count along the axis."""
+    if not hasattr(x, "shape") or getattr(getattr(indices, "dtype", None), "kind", "") not in (
+        *"iu",
+    ):
+        raise DTypeError(
+            f"needs a tensor, and integers as indices; got {describe(x)} and {describe(indices)}"
+        )
+    axis = one_axis(x, axis)
+    fits = indices.ndim == x.ndim and all(
+        m <= n for i, (m, n) in enumerate(zip(indices.shape, x.shape, strict=True)) if i != axis
+    )
+    if not fits:
+        raise ShapeError(
+            f"indices have as many axes as x, {x.shape}, and no longer ones but axis {axis}; got "
+            f"{indices.shape}"
+        )
+    index = []
+    for i, n in enumerate(indices.shape):
+        along = tuple(n if i == j else 1 for j in range(x.ndim))
+        index.append(xp.reshape(xp.arange(n, device=x.device), along))
+    n = x.shape[axis]
+    index[axis] = xp.check_indices(xp.where(indices < 0, indices + n, indices), n)
+    return tuple(index)
+
+
+def _values(xp, values, x, indices):
+    """The values in the dtype of x, one for each of the indices."""
+    try:
+        values = xp.asarray(values, dtype=getattr(values, "dtype", x.dtype))
+        values = xp.broadcast_to(values, indices.shape)
+    except ValueError:
+        raise ShapeError(
+            f"values have the shape of the indices, {indices.shape}, or broadcast to it; got "
+            f"{describe(values)}"
+        ) from None
+    return values
+
+
+@composite
+def put_along_axis(xp, x, indices, values, /, *, axis=-1):
+    """A copy of x, with values written where indices point;   dx = dy, 0 there; dvalues = dy there.
+
+    y[…, indices[…, i, …], …] = values[…, i, …], with i on the axis: take_along_axis turned round,
+    and `scatter` in PyTorch.  Indices name no place twice, or one of its values stands there.
+
+    indices    integers, of as many axes as x, and no longer than it but along the axis; negative
+               ones count from the end
+    values     of the shape of the indices, or what broadcasts to it
+    raises     BoundsError for an index outside the axis
+
+    >>> x, ids = minidl.zeros((2, 3)), minidl.tensor([[2], [0]])
+    >>> minidl.put_along_axis(x, ids, minidl.tensor([[7.0], [8.0]]), axis=1)
+    Tensor([[0., 0., 7.],
+            [8., 0., 0.]], shape=(2, 3), float32)
+    """
+    index = _places(xp, x, indices, axis)
+    return xp.put_at(x, _values(xp, values, x, indices), _plain(index))
+
+
+@composite
+def scatter_reduce(xp, x, indices, values, /, reduce, *, axis=-1, include_self=True):
+    """A copy of x, in which places that indices point to hold a reduction of the values there.
+
+    reduce          "sum", "prod", "mean", "amax" or "amin" of a place's values
+    include_self    whether the number that was in the place is one of them
+    indices         as for put_along_axis, but places may be named any number of times
+
+    Each place is a segment, of which segment_sum, segment_prod, … tell the derivative: dy goes to
+    the extreme in equal parts to equals.  Raises BoundsError for an index outside the axis.
+
+    >>> x, ids = minidl.tensor([1.0, 2.0, 3.0]), minidl.tensor([0, 2, 2])
+    >>> minidl.scatter_reduce(x, ids, minidl.tensor([5.0, 6.0, 7.0]), "amax")
+    Tensor([5., 2., 7.], float32)
+    >>> minidl.scatter_reduce(x, ids, minidl.tensor([5.0, 6.0, 7.0]), "mean", include_self=False)
+    Tensor([5. , 2. , 6.5], float32)
+    """
+    if not isinstance(reduce, str) or reduce not in _REDUCTIONS:
+        raise ArgumentError(f"reduce is one of {', '.join(_REDUCTIONS)}; got {describe(reduce)}")
+    check_flags(include_self=include_self)
+    index = _places(xp, x, indices, axis)
+    numbers = xp.reshape(xp.arange(x.size, device=x.device), x.shape)
+    ids = xp.reshape(numbers[index], (indices.size,))
+    data = xp.reshape(_values(xp, values, x, indices), (indices.size,))
+    own, own_ids = xp.reshape(x, (x.size,)), xp.reshape(numbers, (x.size,))
+    if not include_self:
+        named = xp.segment_sum(xp.ones_like(ids), ids, x.size)
+        keep = xp.nonzero(named == 0)[0]
+        own, own_ids = own[keep], own_ids[keep]
+    data, ids = xp.concat([own, data], axis=0), xp.concat([own_ids, ids], axis=0)
+    return xp.reshape(getattr(xp, _REDUCTIONS[reduce])(data, ids, x.size), x.shape)
