@@ -206,6 +206,7 @@ NOISE = [
     used(nn.Dropout, MATRIX, p=0.5, inplace=False, generator=None),
     *of_each_rank("Dropout", p=0.5, inplace=False, generator=None),
     used(nn.AlphaDropout, MATRIX, p=0.5, inplace=False, generator=None),
+    used(nn.FeatureAlphaDropout, MATRIX, p=0.5, inplace=False, generator=None),
 ]
 PLACES = [
     *of_each_rank("ZeroPad", settings=(1,), names=("pad",)),
@@ -257,6 +258,8 @@ POOLING = [
     *of_each_rank("AdaptiveAvgPool", output_size=2),
     *of_each_rank("AdaptiveMaxPool", output_size=2, return_indices=False),
     used(nn.AdaptiveAvgPool2d, PICTURES, output_size=(2, 2)),
+    used(nn.FractionalMaxPool2d, PICTURES, kernel_size=2, output_size=3, names=("fractional",)),
+    used(nn.FractionalMaxPool3d, VOLUMES, kernel_size=2, output_ratio=0.5, names=("fractional",)),
     *of_each_rank("LPPool", norm_type=2.0, kernel_size=2, stride=2, ceil_mode=False),
     *[
         used(
@@ -359,6 +362,17 @@ LOSSES = [
         eps=1e-6,
         swap=False,
         reduction="mean",
+    ),
+    used(
+        nn.TripletMarginWithDistanceLoss,
+        MATRIX,
+        MATRIX,
+        MATRIX,
+        distance_function=None,
+        margin=1.0,
+        swap=False,
+        reduction="mean",
+        names=("triplet_margin",),
     ),
 ]
 INIT = [

@@ -3,6 +3,8 @@
 from minidl.autograd.primitive import composite
 from minidl.backends.window import is_number
 from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError, check_flags, describe
+from minidl.ops.creation import ones_like
+from minidl.ops.searching import nonzero
 
 __all__ = ["embedding_bag"]
 
@@ -51,19 +53,19 @@ def embedding_bag(
         raise BoundsError(f"ids are rows of the {weight.shape[0]}; got {found}")
     rows = xp.embedding(weight, ids, sparse=sparse)
     if scale_grad_by_freq and rows.requires_grad:
-        counts = xp.segment_sum(xp.ones_like(ids), ids, weight.shape[0])
+        counts = xp.segment_sum(ones_like(ids), ids, weight.shape[0])
         often = xp.expand_dims(xp.take(counts, ids, axis=0), axis=-1)
         rows.register_hook(lambda dy: dy / often)
     if per_sample_weights is not None:
         rows = rows * _column(xp, per_sample_weights, ids, mode)
     if padding_idx is not None:
-        words = xp.nonzero(ids != padding_idx % weight.shape[0])[0]
+        words = nonzero(ids != padding_idx % weight.shape[0])[0]
         rows, bag_of = rows[words], bag_of[words]
     if mode == "sum":
         return xp.segment_sum(rows, bag_of, count)
     if mode == "mean":
         return xp.segment_mean(rows, bag_of, count)
-    sizes = xp.segment_sum(xp.ones_like(bag_of), bag_of, count)
+    sizes = xp.segment_sum(ones_like(bag_of), bag_of, count)
     return xp.where(xp.expand_dims(sizes == 0, axis=-1), 0, xp.segment_max(rows, bag_of, count))
 
 

@@ -77,9 +77,14 @@ def _may_repeat(index):
 
 def _stayed(xp, dy, index, found):
     """Which of the values that were written at the index no later one replaced."""
-    ones = xp.astype(xp.zeros_like(xp.reshape(found, (-1,))), int64) + 1
+    ones = _zeros_to_count(xp, xp.reshape(found, (-1,))) + 1
     turns = xp.reshape(xp.cumulative_sum(ones, axis=0), found.shape)
-    return xp.put_at(xp.astype(xp.zeros_like(dy), int64), turns, index)[index] == turns
+    return xp.put_at(_zeros_to_count(xp, dy), turns, index)[index] == turns
+
+
+def _zeros_to_count(xp, x):
+    """Integers, all 0, in the shape of x."""
+    return xp.astype(xp.zeros_like(x) != 0, int64)
 
 
 @primitive(None, of_complex=True)

@@ -2,7 +2,7 @@
 
 import math
 
-from minidl.autograd.primitive import composite
+from minidl.autograd.primitive import composite, primitive
 from minidl.backends.pooling import check_pictures
 from minidl.backends.window import is_number, lengths
 from minidl.errors import ArgumentError, DTypeError, ShapeError
@@ -45,8 +45,18 @@ def _unpool(xp, name, x, indices, *geometry):
     first = xp.arange(0, planes * size, max(size, 1), device=x.device)
     places = xp.reshape(indices + xp.reshape(first, (planes, 1)), (x.size,))
     zeros = xp.zeros((planes * size,), dtype=x.dtype, device=x.device)
-    y = xp.put_at(zeros, xp.reshape(x, (x.size,)), places.data)
+    y = _placed(zeros, xp.reshape(x, (x.size,)), places.data)
     return xp.reshape(y, (*x.shape[: -len(picture)], *picture))
+
+
+@primitive(None)
+def _placed(xp, zeros, x, /, places):
+    """The zeros, with x at the places;   dx = dy there.
+
+    Windows that overlap may have found the same number: it is written twice, and both get dy, as in
+    PyTorch.
+    """
+    return xp.put_at(zeros, x, places), (None, lambda dy: dy[places])
 
 
 @composite
