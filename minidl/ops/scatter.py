@@ -6,7 +6,10 @@
 from minidl.autograd.primitive import composite
 from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, describe
 from minidl.ops.axes import one_axis
+from minidl.ops.creation import arange, ones_like
 from minidl.ops.indexing import _plain
+from minidl.ops.manipulation import concat
+from minidl.ops.searching import nonzero
 
 __all__ = ["put_along_axis", "scatter_reduce"]
 
@@ -39,7 +42,7 @@ def _places(xp, x, indices, axis):
     index = []
     for i, n in enumerate(indices.shape):
         along = tuple(n if i == j else 1 for j in range(x.ndim))
-        index.append(xp.reshape(xp.arange(n, device=x.device), along))
+        index.append(xp.reshape(arange(n, device=x.device), along))
     n = x.shape[axis]
     index[axis] = xp.check_indices(xp.where(indices < 0, indices + n, indices), n)
     return tuple(index)
@@ -100,13 +103,13 @@ def scatter_reduce(xp, x, indices, values, /, reduce, *, axis=-1, include_self=T
         raise ArgumentError(f"reduce is one of {', '.join(_REDUCTIONS)}; got {describe(reduce)}")
     check_flags(include_self=include_self)
     index = _places(xp, x, indices, axis)
-    numbers = xp.reshape(xp.arange(x.size, device=x.device), x.shape)
+    numbers = xp.reshape(arange(x.size, device=x.device), x.shape)
     ids = xp.reshape(numbers[index], (indices.size,))
     data = xp.reshape(_values(xp, values, x, indices), (indices.size,))
     own, own_ids = xp.reshape(x, (x.size,)), xp.reshape(numbers, (x.size,))
     if not include_self:
-        named = xp.segment_sum(xp.ones_like(ids), ids, x.size)
-        keep = xp.nonzero(named == 0)[0]
+        named = xp.segment_sum(ones_like(ids), ids, x.size)
+        keep = nonzero(named == 0)[0]
         own, own_ids = own[keep], own_ids[keep]
-    data, ids = xp.concat([own, data], axis=0), xp.concat([own_ids, ids], axis=0)
+    data, ids = concat([own, data], axis=0), concat([own_ids, ids], axis=0)
     return xp.reshape(getattr(xp, _REDUCTIONS[reduce])(data, ids, x.size), x.shape)

@@ -15,7 +15,7 @@ from minidl.autograd.primitive import composite, primitive
 from minidl.backends.window import is_number
 from minidl.dtypes import NUMBER
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
-from minidl.ops.creation import asarray, ones_like
+from minidl.ops.creation import arange, asarray, ones, ones_like
 from minidl.ops.indexing import _plain
 
 __all__ = ["segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum"]
@@ -76,12 +76,12 @@ def segment_prod(xp, data, segment_ids, /, num_segments=None):
     ids, count = _ids("segment_prod", data, segment_ids, num_segments)
     order = xp.argsort(xp.check_indices(ids, count))
     ids = ids[order]
-    sizes = xp.segment_sum(xp.ones_like(ids), ids, count)
+    sizes = xp.segment_sum(ones_like(ids), ids, count)
     first = xp.cumulative_sum(sizes) - sizes
-    places = xp.arange(ids.size, device=ids.device) - first[ids]
+    places = arange(ids.size, device=ids.device) - first[ids]
     longest = int(xp.max(sizes).item()) if ids.size else 0
     shape = (count, longest, *data.shape[1:])
-    rows = xp.ones(shape, dtype=data.dtype, device=ids.device)
+    rows = ones(shape, dtype=data.dtype, device=ids.device)
     return xp.prod(xp.put_at(rows, data[order], _plain((ids, places))), axis=1)
 
 

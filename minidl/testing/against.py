@@ -22,7 +22,7 @@ class Settings:
     """How `check_against` draws its cases and compares.
 
     examples    how many cases are drawn
-    seed        the same cases for the same seed; None: others in every run
+    seed        the same cases for the same seed in the same program; None: others in every run
     dtypes      of the floats: float64, float32, float16
     tolerance   how far an element may be off, relative to the largest magnitude, or to 1 if that
                 is more; unless told 1e-10, 1e-5, 1e-2 for the dtypes
