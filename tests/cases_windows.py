@@ -1,8 +1,11 @@
 """Rows of the table of operations: windows that slide, padding, and other sizes of pictures."""
 
+import numpy as np
+
 from minidl import ops
+from minidl.ops.unpool import _placed
 from tests.helpers import Case, distinct, fixed, real
-from tests.oracle import functional
+from tests.oracle import functional, torch
 
 
 def both(name, *arguments, pick=None, **settings):
@@ -52,6 +55,10 @@ WINDOWS = [
     Case("lp_pool1d", *both("lp_pool1d", 2, 2), real(2, 2, 4)),
     Case("lp_pool2d", *both("lp_pool2d", 4, 2, 1), real(1, 2, 3, 3)),
     Case("lp_pool3d", *both("lp_pool3d", 2, 2, 1), real(1, 1, 2, 3, 2)),
+    Case("placed",
+         lambda x: _placed(ops.zeros(6, dtype=x.dtype), x, np.array([4, 0, 1])),
+         lambda x: torch.zeros(6, dtype=x.dtype).index_put((torch.tensor([4, 0, 1]),), x),
+         real(3)),
     Case("max_unpool1d", *both("max_unpool1d", 2), real(1, 2, 2), fixed([[[1, 2], [0, 3]]])),
     Case("max_unpool2d", *both("max_unpool2d", 2), real(1, 1, 1, 2), fixed([[[[5, 2]]]])),
     Case("max_unpool3d", *both("max_unpool3d", 2), real(1, 1, 1, 1, 2), fixed([[[[[5, 2]]]]])),
