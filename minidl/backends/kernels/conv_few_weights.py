@@ -17,16 +17,17 @@ from minidl.backends.kernels.conv_plan import Plan
 from minidl.backends.kernels.correlate import EVERYWHERE, copy_rows, lay_out
 from minidl.backends.kernels.tile import DOTS, LONE_DOTS, SPEED, code, dots
 from minidl.backends.kernels.vector_math import dot32, sum32
-from minidl.backends.kernels.vectors import LANES, pointer
+from minidl.backends.kernels.vectors import LANES, moved, pointer
 from minidl.backends.kernels.workspace import scratch
 from minidl.backends.window import Convolution
 
-_FEW = 32  # weights of an output
+_FEW = 40  # weights of an output
+_NEAR = 64  # vectors of each row that stay in the nearest cache while all places use them
 
 
 def is_worth_it(plan: Plan) -> bool:
     """Whether this is the cheaper way."""
-    return plan.outputs * 2 < LANES or plan.depth_a.size <= _FEW
+    return plan.outputs < LANES or plan.depth_a.size <= _FEW
 
 
 def few_weights(
@@ -101,11 +102,13 @@ def _add_picture(code, x, dy, y, unit, plan, begins, run, lone, scratch, sums, t
             row = spread[i * run : (i + 1) * run + LANES]
             _spread(dy, y, unit * plan.outputs + first + i, plan, row)
             totals[first + i] += sum32(row[:run])
-        for block in range(blocks):
-            dots(
-                code, lone, run // LANES, pointer(spread, 0), run, planes,
-                pointer(begins, block * columns), pointer(sums[line, block], 0),
-            )  # fmt: skip
+        for start in range(0, run, _NEAR * LANES):
+            count = min(_NEAR, (run - start) // LANES)
+            for block in range(blocks):
+                dots(
+                    code, lone, count, pointer(spread, start), run, moved(planes, start),
+                    pointer(begins, block * columns), pointer(sums[line, block], 0),
+                )  # fmt: skip
 
 
 @inner
