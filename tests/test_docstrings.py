@@ -23,8 +23,15 @@ NAMESPACES = {
     "minidl.train.metrics": train.metrics,
     "minidl.testing": testing,
     "minidl.keras": keras,
+    "minidl.keras.activations": keras.activations,
+    "minidl.keras.callbacks": keras.callbacks,
+    "minidl.keras.initializers": keras.initializers,
     "minidl.keras.layers": keras.layers,
     "minidl.keras.losses": keras.losses,
+    "minidl.keras.metrics": keras.metrics,
+    "minidl.keras.models": keras.models,
+    "minidl.keras.optimizers": keras.optimizers,
+    "minidl.keras.utils": keras.utils,
 }
 SETTINGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

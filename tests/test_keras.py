@@ -887,3 +887,31 @@ def test_to_categorical():
 def test_the_modules_are_those_of_keras():
     assert models.Sequential is Sequential
     assert layers.MaxPool2D is layers.MaxPooling2D
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["a"], [[1], [1, 2]], [0.5], [np.nan], [np.inf], [1 + 2j], [-1], None],
+    ids=lambda labels: str(labels),
+)
+def test_class_numbers_are_whole(labels):
+    with pytest.raises(MinidlError, match="to_categorical"):
+        utils.to_categorical(labels)
+
+
+@pytest.mark.parametrize("num_classes", [2.5, "a", 1])
+def test_the_number_of_classes_is_whole_and_enough(num_classes):
+    with pytest.raises(MinidlError, match="to_categorical"):
+        utils.to_categorical([0, 2], num_classes)
+
+
+def test_nadam_has_kerass_momentum():
+    """μₜ = β₁·(1 − ½·0.96ᵗ): the first step is η·(μ₂·(1 − β₁)/(1 − μ₁·μ₂) + 1) for any gradient."""
+    first, second = (0.9 * (1 - 0.5 * 0.96**t) for t in (1, 2))
+    for optimizer in (optimizers.Nadam(0.1), "nadam"):
+        model = models.Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+        model.compile(optimizer, "mse")
+        model.fit([[1.0]], [1.0], verbose=0)
+        rate = 0.001 if optimizer == "nadam" else 0.1
+        step = rate * (second * 0.1 / (1 - first * second) + (1 - first) / (1 - first))
+        assert model.get_weights()[0].item() == pytest.approx(step, rel=1e-5)

@@ -14,36 +14,89 @@ from minidl.nn import Module
 from minidl.ops import elu, gelu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
 from minidl.train.losses import named
 
+__all__ = [
+    *("elu", "exponential", "gelu", "get", "leaky_relu", "linear", "log_softmax", "relu", "relu6"),
+    *("selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh"),
+]
+
 Activation = str | Callable[[Tensor], Tensor] | None
 
 
 def linear(x: Tensor) -> Tensor:
-    """x itself."""
+    """y = x: what a layer without an activation does.
+
+    >>> from minidl.keras import activations
+    >>> x = minidl.tensor([-1.0, 2.0])
+    >>> activations.linear(x) is x
+    True
+    """
     return x
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
-    """x where x > 0, else negative_slope·x."""
+    """y = x where x > 0, else negative_slope·x.  Maas et al. 2013.
+
+    The slope is Keras's 0.2 if left out; that of `minidl.leaky_relu` is PyTorch's 0.01.
+
+    >>> from minidl.keras import activations
+    >>> x = minidl.tensor([-1.0, 0.0, 2.0])
+    >>> activations.leaky_relu(x)
+    Tensor([-0.2,  0. ,  2. ], float32)
+    >>> activations.leaky_relu(x, negative_slope=0.5)
+    Tensor([-0.5,  0. ,  2. ], float32)
+    """
     return ops.leaky_relu(x, negative_slope)
 
 
 def relu6(x: Tensor) -> Tensor:
-    """min(max(x, 0), 6)."""
+    """y = min(max(x, 0), 6).  Howard et al. 2017.
+
+    >>> from minidl.keras import activations
+    >>> x = minidl.tensor([-1.0, 3.0, 8.0], requires_grad=True)
+    >>> y = activations.relu6(x)
+    >>> y.sum().backward()
+    >>> y.numpy(), x.grad.numpy()
+    (array([0., 3., 6.], dtype=float32), array([0., 1., 0.], dtype=float32))
+    """
     return ops.clip(x, 0, 6)
 
 
 def selu(x: Tensor) -> Tensor:
-    """1.0507·elu(x) with α = 1.6733, which keep mean 0 and variance 1.  Klambauer et al. 2017."""
+    """y = λx where x > 0, else λα(eˣ − 1); λ = 1.0507, α = 1.6733.  Klambauer et al. 2017.
+
+    With these numbers inputs of mean 0 and variance 1 give outputs that have both again.
+
+    >>> from minidl.keras import activations
+    >>> y = activations.selu(minidl.random.normal((5000,))).numpy()
+    >>> bool(abs(y.mean()) < 0.05), bool(abs(y.var() - 1) < 0.05)
+    (True, True)
+    """
     return 1.0507009873554805 * ops.elu(x, 1.6732632423543772)
 
 
 def softsign(x: Tensor) -> Tensor:
-    """x / (1 + |x|)."""
+    """y = x / (1 + |x|), in (−1, 1); dy/dx = 1 / (1 + |x|)².  Bergstra et al. 2009.
+
+    >>> from minidl.keras import activations
+    >>> x = minidl.tensor([-1.0, 0.0, 3.0], requires_grad=True)
+    >>> y = activations.softsign(x)
+    >>> y.sum().backward()
+    >>> y.tolist(), x.grad.tolist()
+    ([-0.5, 0.0, 0.75], [0.25, 1.0, 0.0625])
+    """
     return x / (1 + ops.abs(x))
 
 
 def exponential(x: Tensor) -> Tensor:
-    """eˣ."""
+    """y = eˣ, whose gradient is y itself.
+
+    >>> from minidl.keras import activations
+    >>> x = minidl.tensor([0.0, 1.0], dtype="float64", requires_grad=True)
+    >>> y = activations.exponential(x)
+    >>> y.sum().backward()
+    >>> bool((x.grad == y).all()), round(y[1].item(), 4)
+    (True, 2.7183)
+    """
     return ops.exp(x)
 
 
@@ -87,7 +140,18 @@ class Function(Module):
 
 
 def get(activation: Activation) -> Callable[[Tensor], Tensor]:
-    """The function of a name; None is `linear`.  Raises ArgumentError if it is not known."""
+    """The function of a name, which may have capitals; a function is given back as it is.
+
+    None is `linear`, and "swish" another name of `silu`.  Raises ArgumentError for a name that is
+    not known, and for what is neither a name nor a function.
+
+    >>> from minidl.keras import activations
+    >>> activations.get("relu") is activations.relu, activations.get(None) is activations.linear
+    (True, True)
+    >>> activations.get("rleu")
+    Traceback (most recent call last):
+    minidl.errors.ArgumentError: activations.get: no activation 'rleu'; did you mean 'relu'? ...
+    """
     if activation is None:
         return linear
     if isinstance(activation, str):

@@ -22,7 +22,20 @@ __all__ = [
 
 
 class EarlyStopping(train.EarlyStopping):
-    """Training ends when a measurement has not improved for `patience` epochs."""
+    """Training ends when a measurement has not improved for `patience` epochs.
+
+    monitor                 what is measured: "val_loss", "loss", a metric's name
+    min_delta               a smaller change than this, of either sign, is no improvement
+    mode                    "min", "max", or "auto", which knows for losses and metrics
+    restore_best_weights    put the weights of the best epoch back when training ends
+
+    >>> from minidl.keras import Sequential, callbacks, layers, optimizers
+    >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+    >>> model.compile(optimizers.SGD(learning_rate=0.0), "mse")  # nothing gets better
+    >>> x, stop = np.ones((4, 1)), callbacks.EarlyStopping("loss", patience=2)
+    >>> len(model.fit(x, x, epochs=100, verbose=0, callbacks=[stop]).history["loss"])
+    3
+    """
 
     def __init__(
         self,
@@ -44,7 +57,19 @@ class ModelCheckpoint(Callback):
     filepath          may name what the epoch gave: "{epoch:02d}-{val_loss:.2f}.safetensors"
     save_best_only    only if `monitor` is the best so far
 
+    monitor           what "best" means; `mode` is "min", "max", or "auto", which knows
+
     Weights are all that is saved, whatever `save_weights_only` says.
+
+    >>> import os
+    >>> from minidl.keras import Sequential, callbacks, layers
+    >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> x, save = np.ones((4, 1)), callbacks.ModelCheckpoint("{epoch:02d}.safetensors")
+    >>> _ = model.fit(x, 2 * x, epochs=2, verbose=0, callbacks=[save])
+    >>> sorted(os.listdir())
+    ['01.safetensors', '02.safetensors']
+    >>> model.load_weights("01.safetensors")  # as they were after the first epoch
     """
 
     saves = True
@@ -80,7 +105,17 @@ class ModelCheckpoint(Callback):
 
 
 class LearningRateScheduler(Callback):
-    """The learning rate of each epoch: schedule(epoch, rate) → rate."""
+    """The learning rate of each epoch: schedule(epoch, rate) → rate; the first epoch is 0.
+
+    >>> from minidl.keras import Sequential, callbacks, layers, optimizers
+    >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+    >>> model.compile(optimizers.SGD(learning_rate=0.5), "mse")
+    >>> halve = callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
+    >>> x = np.ones((4, 1))
+    >>> _ = model.fit(x, x, epochs=3, verbose=0, callbacks=[halve])
+    >>> model.optimizer.learning_rate
+    0.125
+    """
 
     def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
         self.schedule = schedule
@@ -94,7 +129,20 @@ class LearningRateScheduler(Callback):
 class ReduceLROnPlateau(Callback):
     """The learning rate times `factor` when a measurement has not improved for `patience` epochs.
 
-    The rule is that of `minidl.optim.ReduceLROnPlateau`.
+    min_delta    a smaller change than this is no improvement
+    cooldown     how many epochs after a reduction are not counted
+    min_lr       where the learning rate stops falling
+
+    The rule is that of `minidl.optim.ReduceLROnPlateau`, where `patience` is one less.
+
+    >>> from minidl.keras import Sequential, callbacks, layers, optimizers
+    >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+    >>> model.compile(optimizers.SGD(learning_rate=1.0), "mse")
+    >>> plateau = callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=2, min_delta=1e9)
+    >>> x = np.ones((4, 1))  # after the first epoch, two times two without improvement
+    >>> _ = model.fit(x, x, epochs=5, verbose=0, callbacks=[plateau])
+    >>> model.optimizer.learning_rate
+    0.25
     """
 
     def __init__(
@@ -135,7 +183,17 @@ class ReduceLROnPlateau(Callback):
 
 
 class CSVLogger(HistoryWriter):
-    """A line of measurements for each epoch, in a .csv file."""
+    """A line of measurements for each epoch, in a .csv file, below a header of their names.
+
+    >>> from minidl.keras import Sequential, callbacks, layers
+    >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> x, log = np.ones((4, 1)), callbacks.CSVLogger("run.csv")
+    >>> _ = model.fit(x, 2 * x, epochs=2, verbose=0, callbacks=[log])
+    >>> with open("run.csv") as file:
+    ...     [line.split(",")[0] for line in file]
+    ['epoch', '0', '1']
+    """
 
     def __init__(self, filename: str | os.PathLike[str]) -> None:
         super().__init__(filename)

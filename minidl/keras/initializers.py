@@ -6,7 +6,6 @@ and gives a tensor.  Any function that does so is one, too.
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from minidl import ops
@@ -15,11 +14,23 @@ from minidl.errors import ArgumentError
 from minidl.ops import random
 from minidl.train.losses import named
 
+__all__ = [
+    *("Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal"),
+    *("LecunUniform", "Ones", "RandomNormal", "RandomUniform", "TruncatedNormal"),
+    *("VarianceScaling", "Zeros", "get"),
+]
+
 Initializer = Callable[..., Any]
 
 
 class Constant:
-    """One number everywhere."""
+    """One number everywhere.
+
+    >>> from minidl.keras import initializers
+    >>> initializers.Constant(0.5)((2, 3))
+    Tensor([[0.5, 0.5, 0.5],
+            [0.5, 0.5, 0.5]], shape=(2, 3), float32)
+    """
 
     def __init__(self, value: float = 0.0) -> None:
         self.value = value
@@ -29,7 +40,28 @@ class Constant:
         return ops.full(shape, self.value, dtype=dtype or "float32")
 
 
-Zeros, Ones = partial(Constant, 0.0), partial(Constant, 1.0)
+class Zeros(Constant):
+    """0 everywhere, as biases begin.
+
+    >>> from minidl.keras import initializers
+    >>> initializers.Zeros()((3,))
+    Tensor([0., 0., 0.], float32)
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+
+class Ones(Constant):
+    """1 everywhere, as the factors of a normalization begin.
+
+    >>> from minidl.keras import initializers
+    >>> initializers.Ones()((3,), dtype="float64")
+    Tensor([1., 1., 1.], float64)
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
 
 
 class _Random:
@@ -47,7 +79,15 @@ class _Random:
 
 
 class RandomUniform(_Random):
-    """Uniform in [minval, maxval)."""
+    """Uniform in [minval, maxval): mean (minval + maxval) / 2, variance (maxval − minval)² / 12.
+
+    With a seed every call gives the same numbers; without, minidl's generator goes on.
+
+    >>> from minidl.keras import initializers
+    >>> seeded, free = initializers.RandomUniform(0, 1, seed=5), initializers.RandomUniform(0, 1)
+    >>> bool((seeded((2, 3)) == seeded((2, 3))).all()), bool((free((2, 3)) == free((2, 3))).any())
+    (True, False)
+    """
 
     def __init__(
         self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
@@ -62,7 +102,13 @@ class RandomUniform(_Random):
 
 
 class RandomNormal(_Random):
-    """Normal with this mean and standard deviation."""
+    """Normal with this mean and standard deviation.
+
+    >>> from minidl.keras import initializers
+    >>> w = initializers.RandomNormal(mean=1.0, stddev=0.5, seed=0)((300, 300))
+    >>> round(w.mean().item(), 2), round(w.std().item(), 2)
+    (1.0, 0.5)
+    """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
@@ -75,7 +121,15 @@ class RandomNormal(_Random):
 
 
 class TruncatedNormal(RandomNormal):
-    """Normal, but what lies more than two standard deviations off is drawn again."""
+    """Normal, but what lies more than two standard deviations off is drawn again.
+
+    What is left has a standard deviation of 0.88·stddev only.
+
+    >>> from minidl.keras import initializers
+    >>> w = initializers.TruncatedNormal(stddev=1.0, seed=0)((300, 300))
+    >>> bool((abs(w) <= 2).all()), round(w.std().item(), 2)
+    (True, 0.88)
+    """
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
         """A tensor of this shape."""
@@ -92,6 +146,14 @@ class VarianceScaling(_Random):
     mode            "fan_in", the inputs that reach one output; "fan_out", the outputs that one
                     input reaches; "fan_avg", their mean
     distribution    "uniform", "untruncated_normal" or "truncated_normal"
+
+    A kernel (h, w, in, out) has fan_in = h·w·in and fan_out = h·w·out.  Raises ArgumentError if
+    scale is not above 0, or a name is not known.  Glorot, Bengio 2010; He et al. 2015.
+
+    >>> from minidl.keras import initializers
+    >>> make = initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal", seed=0)
+    >>> round(make((3, 3, 50, 60)).std().item(), 3)  # √(2 / (3·3·50)) = 0.067
+    0.067
     """
 
     def __init__(
@@ -134,13 +196,84 @@ _SCALED: dict[str, Callable[[float, int | None], Initializer]] = {
     "truncated_normal": lambda sd, seed: TruncatedNormal(0.0, sd / 0.87962566103423978, seed),
 }
 
-# Glorot, Bengio 2010; He et al. 2015; LeCun et al. 1998.
-GlorotUniform = partial(VarianceScaling, 1.0, "fan_avg", "uniform")
-GlorotNormal = partial(VarianceScaling, 1.0, "fan_avg", "truncated_normal")
-HeUniform = partial(VarianceScaling, 2.0, "fan_in", "uniform")
-HeNormal = partial(VarianceScaling, 2.0, "fan_in", "truncated_normal")
-LecunUniform = partial(VarianceScaling, 1.0, "fan_in", "uniform")
-LecunNormal = partial(VarianceScaling, 1.0, "fan_in", "truncated_normal")
+
+class GlorotUniform(VarianceScaling):
+    """Uniform in ±√(6 / (fan_in + fan_out)); Dense and Conv2D begin so.  Glorot, Bengio 2010.
+
+    >>> from minidl.keras import initializers
+    >>> w = initializers.GlorotUniform(seed=0)((200, 100))
+    >>> round(abs(w).max().item(), 3)  # √(6 / 300) = 0.141
+    0.141
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_avg", "uniform", seed)
+
+
+class GlorotNormal(VarianceScaling):
+    """Truncated normal, σ = √(2 / (fan_in + fan_out)).  Glorot, Bengio 2010.
+
+    >>> from minidl.keras import initializers
+    >>> w = initializers.GlorotNormal(seed=0)((200, 100))
+    >>> round(w.std().item(), 3)  # √(2 / 300) = 0.082
+    0.082
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_avg", "truncated_normal", seed)
+
+
+class HeUniform(VarianceScaling):
+    """Uniform in ±√(6 / fan_in), for layers before a relu.  He et al. 2015.
+
+    >>> from minidl.keras import initializers
+    >>> w = initializers.HeUniform(seed=0)((200, 100))
+    >>> round(abs(w).max().item(), 3)  # √(6 / 200) = 0.173
+    0.173
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(2.0, "fan_in", "uniform", seed)
+
+
+class HeNormal(VarianceScaling):
+    """Truncated normal, σ = √(2 / fan_in), for layers before a relu.  He et al. 2015.
+
+    >>> from minidl.keras import initializers
+    >>> w = initializers.HeNormal(seed=0)((200, 100))
+    >>> round(w.std().item(), 3)  # √(2 / 200) = 0.1
+    0.1
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(2.0, "fan_in", "truncated_normal", seed)
+
+
+class LecunUniform(VarianceScaling):
+    """Uniform in ±√(3 / fan_in).  LeCun et al. 1998.
+
+    >>> from minidl.keras import initializers
+    >>> w = initializers.LecunUniform(seed=0)((200, 100))
+    >>> round(abs(w).max().item(), 3)  # √(3 / 200) = 0.122
+    0.122
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_in", "uniform", seed)
+
+
+class LecunNormal(VarianceScaling):
+    """Truncated normal, σ = √(1 / fan_in), for layers before a selu.  LeCun et al. 1998.
+
+    >>> from minidl.keras import initializers
+    >>> w = initializers.LecunNormal(seed=0)((200, 100))
+    >>> round(w.std().item(), 3)  # √(1 / 200) = 0.071
+    0.071
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_in", "truncated_normal", seed)
+
 
 _NAMES: dict[str, Callable[[], Initializer]] = {
     "glorot_uniform": GlorotUniform,
@@ -165,12 +298,19 @@ _CLASSES = {name.replace("_", ""): name for name in _NAMES}  # "GlorotUniform" i
 def get(initializer: str | Initializer | type) -> Initializer:
     """The initializer of a name; a class is called, a function given back as it is.
 
-    Raises ArgumentError for a name that is not known.
+    Raises ArgumentError for a name that is not known, and for what is not a function.
+
+    >>> from minidl.keras import initializers
+    >>> type(initializers.get("he_normal")).__name__, type(initializers.get("HeNormal")).__name__
+    ('HeNormal', 'HeNormal')
+    >>> eye = initializers.get(lambda shape, dtype=None: np.eye(*shape))
+    >>> eye((2, 2)).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     if isinstance(initializer, str):
         name = _CLASSES.get(initializer.lower(), initializer)
         return named("initializers.get", "initializer", _NAMES, name)()
-    if isinstance(initializer, type | partial):
+    if isinstance(initializer, type):
         return initializer()
     if not callable(initializer):
         raise ArgumentError(

@@ -34,7 +34,20 @@ __all__ = [
 
 
 class BinaryAccuracy(Accuracy):
-    """The share of all numbers that are above the threshold as their targets, 0 and 1, are."""
+    """The share of all numbers that are above the threshold just where their targets are 1.
+
+    Predictions are (N,) or (N, …) and targets have as many numbers, in the same order.  Of several
+    labels for a sample, which `Accuracy` takes for classes, each counts by itself.
+
+    threshold      the probability above which a label is predicted
+    from_logits    whether predictions are logits
+
+    >>> from minidl.keras import metrics
+    >>> metric = metrics.BinaryAccuracy()
+    >>> metric.update(minidl.tensor([[0.9, 0.2], [0.7, 0.6]]), minidl.tensor([[1, 0], [1, 0]]))
+    >>> metric.compute()
+    0.75
+    """
 
     name = "binary_accuracy"
 
@@ -53,9 +66,14 @@ _SAME: dict[str, Callable[[], Metric]] = {
 
 
 def get(metric: Any) -> str | Metric:
-    """A metric, or a name of minidl's own, for the Trainer; raises if the name is not known.
+    """A metric, or a name of minidl's own, for the Trainer.
 
-    "categorical_accuracy" and its kin are the accuracy, under that name in a history.
+    "categorical_accuracy" and its kin are the accuracy, under that name in a history.  Raises
+    ArgumentError for a name that is not known, which lists those that are, and for anything else.
+
+    >>> from minidl.keras import metrics
+    >>> metrics.get("sparse_categorical_accuracy"), metrics.get("mae")
+    (<Accuracy 'sparse_categorical_accuracy'>, 'mae')
     """
     key = metric.lower() if isinstance(metric, str) else metric
     if not isinstance(key, str) or key not in _SAME:

@@ -24,6 +24,8 @@ from minidl.keras.summary import table
 from minidl.keras.training import Compiled, compiled
 from minidl.train.losses import named
 
+__all__ = ["Sequential"]
+
 _NO_EFFECT = {"run_eagerly", "jit_compile", "steps_per_execution", "auto_scale_loss"}
 _NOT_OFFERED = {"loss_weights", "weighted_metrics"}
 _NOT_IN_FIT = {"class_weight", "sample_weight", "steps_per_epoch", "validation_steps"}

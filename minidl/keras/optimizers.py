@@ -1,7 +1,11 @@
 """Optimisers under Keras's names and arguments: settings, made an optimiser when a model is known.
 
-The rules are those of `minidl.optim`.  Keras's Adam has its ε beside √v, where the paper and minidl
-have it beside √(v / (1 − β₂ᵗ)): with 1e-7 steps differ only where gradients are that small.
+The rules are those of `minidl.optim`, and the defaults are Keras's.  Keras itself differs in
+
+    Adam, AdamW          ε beside √v; here, and in the paper, beside √(v / (1 − β₂ᵗ))
+    RMSprop, Adagrad     √(v + ε); here √v + ε: the steps differ where g² is not far above ε
+
+In the formulas η is the learning rate, g the gradient, θ a parameter; t counts the steps from 1.
 """
 
 from typing import Any
@@ -12,6 +16,11 @@ from minidl.keras.names import refuse
 from minidl.nn import Module
 from minidl.train.losses import named
 from minidl.train.optimizers import OPTIMIZERS
+
+__all__ = [
+    *("SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "Nadam", "Optimizer", "RMSprop"),
+    "get",
+]
 
 _NOT_OFFERED = {
     "clipnorm",
@@ -27,9 +36,19 @@ _NOT_OFFERED = {
 class Optimizer:
     """The base: the name of a rule in `minidl.train`, and what is changed of its settings.
 
-    learning_rate      may be changed between epochs
-    clipvalue          the largest gradient of any weight
+    learning_rate      η, a number from 0 on; may be changed between epochs
+    clipvalue          the largest gradient of any weight; this is clipped first
     global_clipnorm    the largest norm of all gradients together
+    name               what it is called; else its class, in small letters
+
+    Raises ArgumentError for another learning rate, for arguments of Keras that are not offered
+    (clipnorm, use_ema, …), and for names that Keras does not know either.
+
+    >>> from minidl.keras import optimizers
+    >>> optimizer = optimizers.SGD(0.1, global_clipnorm=1.0)
+    >>> optimizer.learning_rate /= 2
+    >>> isinstance(optimizer, optimizers.Optimizer), optimizer
+    (True, <SGD lr=0.05, momentum=0.0, nesterov=False>)
     """
 
     rule = ""
@@ -81,7 +100,18 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Gradient descent, with or without momentum."""
+    """θ ← θ − η·g, or with momentum μ θ ← θ − η·v, where v ← μ·v + g.
+
+    With nesterov the step is η·(g + μ·v).  Keras keeps η·v in place of v: the same steps, as long
+    as the learning rate stays as it is.  Sutskever et al. 2013.
+
+    >>> from minidl.keras import Sequential, layers, optimizers
+    >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    >>> model.compile(optimizers.SGD(0.1), "mse")
+    >>> history = model.fit([[1.0, 0.01]], [1.0], verbose=0)  # the gradients are −2 and −0.02
+    >>> model.get_weights()[0].ravel().round(4)
+    array([0.2  , 0.002], dtype=float32)
+    """
 
     rule = "sgd"
 
@@ -96,7 +126,18 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Steps divided by a running root mean square of the gradient."""
+    """θ ← θ − η·g / (√v + ε), where v ← ρ·v + (1 − ρ)·g²: g over its running root mean square.
+
+    With momentum μ the step is η·b, where b ← μ·b + g / (√v + ε); centered, v − m² is in place of
+    v, where m ← ρ·m + (1 − ρ)·g.  Tieleman, Hinton 2012 (lecture 6.5).
+
+    >>> from minidl.keras import Sequential, layers, optimizers
+    >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    >>> model.compile(optimizers.RMSprop(0.1, rho=0.75), "mse")
+    >>> history = model.fit([[1.0, 0.01]], [1.0], verbose=0)  # the gradients are −2 and −0.02
+    >>> model.get_weights()[0].ravel().round(4)
+    array([0.2, 0.2], dtype=float32)
+    """
 
     rule = "rmsprop"
 
@@ -130,7 +171,20 @@ class _WithBetas(Optimizer):
 
 
 class Adam(_WithBetas):
-    """Steps of about the learning rate in every parameter.  Kingma, Ba 2015."""
+    """Steps of about η in every parameter, whatever the scale of its gradient.
+
+        m ← β₁·m + (1 − β₁)·g              v ← β₂·v + (1 − β₂)·g²
+        θ ← θ − η · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
+
+    With amsgrad, v is the largest it has been.  Kingma, Ba 2015; Reddi, Kale, Kumar 2018.
+
+    >>> from minidl.keras import Sequential, layers, optimizers
+    >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    >>> model.compile(optimizers.Adam(0.1), "mse")
+    >>> history = model.fit([[1.0, 0.01]], [1.0], verbose=0)  # the gradients are −2 and −0.02
+    >>> model.get_weights()[0].ravel().round(4)
+    array([0.1, 0.1], dtype=float32)
+    """
 
     rule = "adam"
 
@@ -148,7 +202,19 @@ class Adam(_WithBetas):
 
 
 class AdamW(_WithBetas):
-    """Adam, with weights that also decay by themselves.  Loshchilov, Hutter 2019."""
+    """Adam, where weights decay by themselves rather than through their gradient.
+
+        θ ← θ − η · weight_decay · θ       and then a step of Adam
+
+    Loshchilov, Hutter 2019.
+
+    >>> from minidl.keras import Sequential, layers, optimizers
+    >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    >>> model.compile(optimizers.AdamW(0.1, weight_decay=0.5), "mse")
+    >>> history = model.fit([[1.0, 0.0]], [2.0], verbose=0)  # the second has no gradient
+    >>> model.get_weights()[0].ravel().round(4)  # 1 − 0.05 + 0.1, and 1 − 0.05
+    array([1.05, 0.95], dtype=float32)
+    """
 
     rule = "adamw"
 
@@ -167,13 +233,49 @@ class AdamW(_WithBetas):
 
 
 class Nadam(_WithBetas):
-    """Adam with Nesterov's momentum.  Dozat 2016."""
+    """Adam with Nesterov's momentum: m is in part as it will be after the next step.
+
+        m ← β₁·m + (1 − β₁)·g              v ← β₂·v + (1 − β₂)·g²
+        μₜ = β₁·(1 − ½·0.96ᵗ)
+        m̂ = μₜ₊₁·m / (1 − μ₁⋯μₜ₊₁) + (1 − μₜ)·g / (1 − μ₁⋯μₜ)
+        θ ← θ − η · m̂ / (√(v / (1 − β₂ᵗ)) + ε)
+
+    Dozat 2016.
+
+    >>> from minidl.keras import Sequential, layers, optimizers
+    >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    >>> model.compile(optimizers.Nadam(0.1), "mse")
+    >>> history = model.fit([[1.0, 0.01]], [1.0], verbose=0)  # the gradients are −2 and −0.02
+    >>> model.get_weights()[0].ravel().round(4)
+    array([0.1056, 0.1056], dtype=float32)
+    """
 
     rule = "nadam"
 
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **common: Any,
+    ) -> None:
+        settings = {"momentum_decay": 1.0}  # PyTorch's default is 0.004
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, settings, **common)
+
 
 class Adagrad(Optimizer):
-    """Steps divided by the root of the sum of all squared gradients."""
+    """θ ← θ − η·g / (√s + ε), where s ← s + g²: g over the root of the sum of all its squares.
+
+    s begins as initial_accumulator_value.  Duchi, Hazan, Singer 2011.
+
+    >>> from minidl.keras import Sequential, layers, optimizers
+    >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    >>> model.compile(optimizers.Adagrad(0.1, initial_accumulator_value=0.0), "mse")
+    >>> history = model.fit([[1.0, 0.01]], [1.0], verbose=0)  # the gradients are −2 and −0.02
+    >>> model.get_weights()[0].ravel().round(4)
+    array([0.1, 0.1], dtype=float32)
+    """
 
     rule = "adagrad"
 
@@ -189,7 +291,22 @@ class Adagrad(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """Steps in the proportion of past steps to past gradients."""
+    """Steps in the units of the parameters: g times the ratio of past steps to past gradients.
+
+        v ← ρ·v + (1 − ρ)·g²
+        d ← √(u + ε) / √(v + ε) · g
+        u ← ρ·u + (1 − ρ)·d²
+        θ ← θ − η·d
+
+    Zeiler 2012, where η is 1: with Keras's default of 0.001 it hardly moves.
+
+    >>> from minidl.keras import Sequential, layers, optimizers
+    >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    >>> model.compile(optimizers.Adadelta(1.0), "mse")
+    >>> history = model.fit([[1.0, 0.01]], [1.0], verbose=0)  # the gradients are −2 and −0.02
+    >>> model.get_weights()[0].ravel().round(4)
+    array([0.0014, 0.0014], dtype=float32)
+    """
 
     rule = "adadelta"
 
@@ -204,7 +321,20 @@ class Adadelta(Optimizer):
 
 
 class Lion(Optimizer):
-    """Steps of the learning rate itself, in the direction of the sign."""
+    """Steps of η itself in every parameter, in the direction of a momentum's sign.
+
+        c = β₁·m + (1 − β₁)·g              m ← β₂·m + (1 − β₂)·g
+        θ ← θ − η·sign c
+
+    Its steps are longer than Adam's: η is 3 to 10 times smaller.  Chen et al. 2023 (algorithm 2).
+
+    >>> from minidl.keras import Sequential, layers, optimizers
+    >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    >>> model.compile(optimizers.Lion(0.1), "mse")
+    >>> history = model.fit([[1.0, 0.01]], [1.0], verbose=0)  # the gradients are −2 and −0.02
+    >>> model.get_weights()[0].ravel().round(4)
+    array([0.1, 0.1], dtype=float32)
+    """
 
     rule = "lion"
 
@@ -224,7 +354,12 @@ _CLASSES = {kind.rule: kind for kind in (SGD, RMSprop, Adam, AdamW, Nadam, Adagr
 def get(optimizer: Any) -> Any:
     """The optimiser of a name, with Keras's settings; one of this file or of `minidl.optim` itself.
 
-    Raises ArgumentError for a name that is not known.
+    Raises ArgumentError for a name that is not known, which lists those that are, and for anything
+    else.
+
+    >>> from minidl.keras import optimizers
+    >>> optimizers.get("rmsprop")
+    <RMSprop lr=0.001, alpha=0.9, momentum=0.0, eps=1e-07, centered=False>
     """
     if isinstance(optimizer, str):
         return named("compile", "optimizer", _CLASSES, optimizer)()

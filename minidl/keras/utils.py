@@ -5,18 +5,36 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import ArgumentError, DTypeError, describe
+from minidl.backends.window import is_number
+from minidl.errors import ArgumentError, DTypeError, describe, named
 from minidl.ops.random import manual_seed
 
+__all__ = ["set_random_seed", "to_categorical"]
 
+
+@named
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     """Class numbers (…) as rows of a 1 among zeros, float32 (…, num_classes).
 
     num_classes    the largest number and one, if left out; a last axis of length 1 goes away
+
+    Raises DTypeError for numbers that are not whole, and ArgumentError for one that is not from 0
+    to num_classes − 1.
+
+    >>> from minidl.keras import utils
+    >>> utils.to_categorical([0, 2, 1]).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+    >>> utils.to_categorical([[0], [2]], num_classes=4).shape
+    (2, 4)
     """
     labels = np.asarray(x)
-    if labels.dtype.kind not in "iub" and not (labels == labels.astype("int64")).all():
+    of_floats = labels.dtype.kind == "f" and np.isfinite(labels).all()
+    if labels.dtype.kind not in "iub" and not (of_floats and (labels % 1 == 0).all()):
         raise DTypeError(f"to_categorical: class numbers are whole; got {describe(labels)}")
+    if num_classes is not None and not is_number(num_classes):
+        raise ArgumentError(
+            f"to_categorical: num_classes is a whole number; got {describe(num_classes)}"
+        )
     labels = labels.astype("int64")
     labels = labels[..., 0] if labels.ndim > 1 and labels.shape[-1] == 1 else labels
     classes = int(labels.max(initial=-1)) + 1 if num_classes is None else num_classes
@@ -29,7 +47,21 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed the random numbers of minidl, NumPy and Python."""
+    """Seed the random numbers of minidl, NumPy and Python: all that follows can be repeated.
+
+    seed    a whole number; NumPy, which takes 32 bits, gets the last ones.  Raises ArgumentError
+            for anything else.
+
+    >>> from minidl.keras import layers, utils
+    >>> kernels = []
+    >>> for seed in (7, 7, 8):
+    ...     utils.set_random_seed(seed)
+    ...     dense = layers.Dense(3)
+    ...     dense.build((None, 4))
+    ...     kernels.append(dense.get_weights()[0])
+    >>> np.array_equal(kernels[0], kernels[1]), np.array_equal(kernels[0], kernels[2])
+    (True, False)
+    """
     manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)

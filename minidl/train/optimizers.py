@@ -27,7 +27,7 @@ OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "rmsprop": (RMSprop, {"lr": 0.001, "alpha": 0.9, "eps": 1e-7}),
     "adam": (Adam, {"lr": 0.001, "eps": 1e-7}),
     "adamw": (AdamW, {"lr": 0.001, "eps": 1e-7, "weight_decay": 0.004}),
-    "nadam": (NAdam, {"lr": 0.001, "eps": 1e-7}),
+    "nadam": (NAdam, {"lr": 0.001, "eps": 1e-7, "momentum_decay": 1.0}),
     "adagrad": (Adagrad, {"lr": 0.001, "initial_accumulator_value": 0.1, "eps": 1e-7}),
     "adadelta": (Adadelta, {"lr": 0.001, "rho": 0.95, "eps": 1e-7}),
     "lion": (Lion, {"lr": 0.001, "betas": (0.9, 0.99)}),
