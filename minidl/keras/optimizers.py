@@ -247,7 +247,7 @@ class Nadam(_WithBetas):
     >>> model.compile(optimizers.Nadam(0.1), "mse")
     >>> history = model.fit([[1.0, 0.01]], [1.0], verbose=0)  # the gradients are −2 and −0.02
     >>> model.get_weights()[0].ravel().round(4)
-    array([0.1056, 0.1056], dtype=float32)
+    array([0.1063, 0.1063], dtype=float32)
     """
 
     rule = "nadam"
