@@ -31,10 +31,9 @@ def is_worth_it(plan: Plan) -> bool:
 
 
 def few_weights(
-    x: np.ndarray, dy: np.ndarray, y: np.ndarray, at: Convolution
+    x: np.ndarray, dy: np.ndarray, y: np.ndarray, at: Convolution, plan: Plan
 ) -> tuple[np.ndarray, np.ndarray]:
     """dw (outputs, weights) and db (outputs,), of dy where y is positive."""
-    plan = conv_plan.forward(at, x.shape[1], dy.shape[1])
     outputs, depth = dy.shape[1], plan.depth_a.size
     run = -(-dy.shape[2] * plan.plane_columns // LANES) * LANES
     pieces = min(threads.pieces(dy.size * depth / SPEED), len(dy) * plan.groups)
@@ -80,9 +79,8 @@ def _few_weights(code, x, dy, y, plan, begins, run, lone, scratch, sums, totals,
             for piece in range(pieces):
                 parts = sums[piece, group, output // rows, k // columns, output % rows, k % columns]
                 total += sum32(parts)
-            if not np.isfinite(total):  # perhaps from what lies between the rows, times 0
-                total = _exact(x, dy, y, o, k, plan, run, scratch[0])
             dw[o, k] = total
+    _sum_again(x, dy, y, plan, run, scratch[0], dw)
 
 
 @inner
@@ -121,16 +119,32 @@ def _spread(dy, y, plane, plan, row):
 
 
 @inner
-def _exact(x, dy, y, o, k, plan, run, scratch):
-    """One weight's gradient from nothing but what its place of the window sees."""
-    total, row = np.float32(0), scratch[plan.space : plan.space + run + LANES]
+def _sum_again(x, dy, y, plan, run, scratch, dw):
+    """Sums that are not finite, from nothing but what a place of the window sees.
+
+    They may be so only because of what lies between the rows, times 0.
+    """
+    wrong = ~np.isfinite(dw)
+    if not wrong.any():
+        return
+    row = scratch[plan.space : plan.space + run + LANES]
     height, width = dy.shape[2:]
-    for n in range(x.shape[0]):
-        unit = n * plan.groups + o // plan.outputs
+    for unit in range(x.shape[0] * plan.groups):
         lay_out(x, EVERYWHERE, unit * plan.channels * plan.height * plan.width, plan, scratch)
-        _spread(dy, y, n * dy.shape[1] + o, plan, row)
-        for i in range(height):
-            begin = i * plan.plane_columns
-            seen = scratch[plan.depth_b[k] + begin : plan.depth_b[k] + begin + width]
-            total += dot32(seen, row[begin : begin + width])
+        for i in range(plan.outputs):
+            o = unit % plan.groups * plan.outputs + i
+            _spread(dy, y, unit * plan.outputs + i, plan, row)
+            for k in range(dw.shape[1]):
+                if wrong[o, k]:
+                    before = dw[o, k] if unit >= plan.groups else np.float32(0)
+                    seen = scratch[plan.depth_b[k] :]
+                    dw[o, k] = before + _dot_of_rows(seen, row, plan.plane_columns, height, width)
+
+
+@inner
+def _dot_of_rows(a, b, length, height, width):
+    """Σ a·b over so many rows, which begin `length` apart."""
+    total = np.float32(0)
+    for begin in range(0, height * length, length):
+        total += dot32(a[begin : begin + width], b[begin : begin + width])
     return total

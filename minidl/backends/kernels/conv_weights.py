@@ -28,7 +28,7 @@ def weight_gradient(
     channels, outputs = x.shape[1], dy.shape[1]
     plan = conv_plan.forward(at, channels, outputs)
     if is_worth_it(plan):
-        dw, db = few_weights(x, dy, y, at)
+        dw, db = few_weights(x, dy, y, at, plan)
         return dw.reshape(outputs, channels // at.groups, *at.window), db
     positions = conv_plan.positions(at, channels, outputs, _CHUNK)
     pieces = min(threads.pieces(dy.size * plan.depth_a.size / SPEED), len(dy))
