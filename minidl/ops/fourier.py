@@ -61,6 +61,14 @@ def _fitted(xp, x, length, axis):
     return xp.scatter_at(x, (*before, slice(0, x.shape[axis])), tuple(shape))
 
 
+def _transformed(xp, transform, x, n, axis, norm):
+    """The transform of x, whose matrix is symmetric, and its pullback: the same of dy."""
+    axis, norm = one_axis(x, axis), _checked_norm(norm)
+    settings = {"n": _length(x, n, axis), "axis": axis, "norm": norm}
+    y = transform(_wide(xp, x), **settings)
+    return y, lambda dy: _fitted(xp, transform(dy, **settings), x.shape[axis], axis)
+
+
 @primitive(of_complex=True)
 def fft(xp, x, /, *, n=None, axis=-1, norm="backward"):
     """y_k = Σ_j x_j·e^(−2πi·jk/n) along the axis;   dx = the fft of dy.
@@ -75,13 +83,7 @@ def fft(xp, x, /, *, n=None, axis=-1, norm="backward"):
     >>> minidl.real(minidl.fft.fft(wave)).round()
     Tensor([-0.,  2.,  0.,  2.], float32)
     """
-    axis, norm = one_axis(x, axis), _checked_norm(norm)
-    n = _length(x, n, axis)
-
-    def dx(dy):
-        return _fitted(xp, xp.fft(dy, n=n, axis=axis, norm=norm), x.shape[axis], axis)
-
-    return xp.fft(_wide(xp, x), n=n, axis=axis, norm=norm), dx
+    return _transformed(xp, xp.fft, x, n, axis, norm)
 
 
 @primitive(of_complex=True)
@@ -94,13 +96,7 @@ def ifft(xp, x, /, *, n=None, axis=-1, norm="backward"):
     >>> minidl.real(minidl.fft.ifft(minidl.fft.fft(x)))
     Tensor([1., 2., 4.], float32)
     """
-    axis, norm = one_axis(x, axis), _checked_norm(norm)
-    n = _length(x, n, axis)
-
-    def dx(dy):
-        return _fitted(xp, xp.ifft(dy, n=n, axis=axis, norm=norm), x.shape[axis], axis)
-
-    return xp.ifft(_wide(xp, x), n=n, axis=axis, norm=norm), dx
+    return _transformed(xp, xp.ifft, x, n, axis, norm)
 
 
 @primitive(of_complex=True)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from minidl.backends.window import is_number
 from minidl.dtypes import default_float
 from minidl.errors import ArgumentError, DTypeError, describe
 
@@ -20,7 +21,7 @@ def check_numbers(**settings):
 def check_whole(**settings):
     """Raise ArgumentError for a setting that is no whole number."""
     for name, value in settings.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        if not is_number(value):
             raise ArgumentError(f"{name} is a whole number; got {describe(value)}")
 
 

@@ -239,9 +239,17 @@ def code() -> Code:
     return Code(compiled_once(_any_tile, _TILE), compiled_once(_turn, _TURN), dots)
 
 
-def _call(builder: Any, address: Any, arguments: list[Any]) -> None:
-    kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-    builder.call(builder.inttoptr(address, kind.as_pointer()), arguments)
+def _calling(name: str) -> Any:
+    """How an intrinsic calls the machine code of this name, which its first argument holds."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        code, *rest = arguments
+        kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in rest])
+        address = builder.extract_value(code, Code._fields.index(name))
+        builder.call(builder.inttoptr(address, kind.as_pointer()), rest)
+        return context.get_dummy_value()
+
+    return generate
 
 
 @intrinsic
@@ -251,13 +259,7 @@ def tile(_: Any, code: Any, vectors: Any, depth: Any, a: Any, rows: Any, depth_a
 
     With vectors = 0 it is a single row of LONG vectors.  The rows of `out` lie `stride` apart.
     """
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        code, *rest = arguments
-        _call(builder, builder.extract_value(code, 0), rest)
-        return context.get_dummy_value()
-
-    return types.void(code, *_TILE.args), generate
+    return types.void(code, *_TILE.args), _calling("tile")
 
 
 @intrinsic
@@ -267,13 +269,7 @@ def turn(_: Any, code: Any, source: Any, stride: Any, height: Any, width: Any, t
 
     The lanes behind the height, until a vector is full, become 0.
     """
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        code, *rest = arguments
-        _call(builder, builder.extract_value(code, 1), rest)
-        return context.get_dummy_value()
-
-    return types.void(code, *_TURN.args), generate
+    return types.void(code, *_TURN.args), _calling("turn")
 
 
 @intrinsic
@@ -283,10 +279,4 @@ def dots(_: Any, code: Any, lone: Any, count: Any, a: Any, stride: Any, b: Any, 
 
     For DOTS rows and columns, or LONE_DOTS; each sum is a vector.
     """
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        code, *rest = arguments
-        _call(builder, builder.extract_value(code, 2), rest)
-        return context.get_dummy_value()
-
-    return types.void(code, *_DOTS.args), generate
+    return types.void(code, *_DOTS.args), _calling("dots")
