@@ -37,6 +37,7 @@ def _convolutions():
 def _pooling():
     x = real(2, 3, 6, 5)
     yield call(minidl.max_pool2d, x, 2)
+    yield call(minidl.max_pool2d_relu, x, 2, names=["max_pool2d"])
     yield call(minidl.max_pool2d, x[0], kernel_size=2, stride=1, padding=(1, 1))
     yield call(minidl.avg_pool2d, x, 2)
     yield call(minidl.avg_pool2d, x[0], (2, 2), divisor_override=3)

@@ -42,19 +42,25 @@ def split_into(count):
         threads._WORTH = before[1]
 
 
-WORTH = {"cheaper": convolve._worth, "planes": lambda plan: -1, "classes": lambda plan: sys.maxsize}
-each_way = pytest.mark.parametrize("way", WORTH)
+NEVER, ALWAYS = -1, sys.maxsize
+WAYS = {  # how many products classes may take, and whether squares are worth it
+    "cheapest": (convolve._worth, convolve._if_worth),
+    "planes": (lambda plan: NEVER, lambda squares, plan: None),
+    "classes": (lambda plan: ALWAYS, lambda squares, plan: None),
+    "squares": (lambda plan: NEVER, lambda squares, plan: squares),
+}
+each_way = pytest.mark.parametrize("way", WAYS)
 
 
 @contextmanager
 def computed_by(way):
-    """Kernels lay zeros around pictures, or put positions into classes, or do what is cheaper."""
-    convolve._worth = WORTH[way]
+    """Kernels lay zeros around pictures, or put positions into classes, or save products."""
+    convolve._worth, convolve._if_worth = WAYS[way]
     forget_plans()
     try:
         yield
     finally:
-        convolve._worth = WORTH["cheaper"]
+        convolve._worth, convolve._if_worth = WAYS["cheapest"]
         forget_plans()
 
 
@@ -152,7 +158,7 @@ def convolutions(draw):
     biased=st.booleans(),
     pieces=st.integers(1, 3),
     name=st.sampled_from(list(OPERATIONS)),
-    way=st.sampled_from(list(WORTH)),
+    way=st.sampled_from(list(WAYS)),
 )
 @example(
     case=((1, 1, 1, 1), (1, 1, 1, 1), {}),
@@ -357,7 +363,10 @@ def filled_workspaces(content):
 
 KERNEL_MODULES = [
     f"minidl.backends.kernels.{name}"
-    for name in ("correlate", "correlate_classes", "conv_weights", "conv_few_weights", "matrix")
+    for name in (
+        *("correlate", "correlate_classes", "correlate_winograd"),
+        *("conv_weights", "conv_few_weights", "matrix"),
+    )
 ]
 
 
@@ -388,9 +397,11 @@ def at_the_end(array):
 rng = np.random.default_rng(0)
 tiny = [((n, c, h, w), (o, c, 1, 1), {})
         for n in (1, 2, 3) for c in (1, 2) for h in (1, 2) for w in (1, 3) for o in (1, 2, 9)]
-for pieces, worth in ((1, -1), (3, -1), (1, 1 << 60), (3, 1 << 60)):
+for pieces, worth, by_squares in [(n, *way) for n in (1, 3)
+                                  for way in ((-1, False), (1 << 60, False), (-1, True))]:
     minidl.set_num_threads(pieces)
     convolve._worth = lambda plan: worth
+    convolve._if_worth = lambda squares, plan: squares if by_squares else None
     convolve._forward.cache_clear()
     convolve._backward.cache_clear()
     for x, weight, settings in [*sizes, *tiny]:

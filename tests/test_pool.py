@@ -173,12 +173,37 @@ def test_the_kernel_of_adaptive_pooling_is_its_body(size, shape, special, dtype,
     assert_same(outcome(operation, x), outcome(operation, x, "reference"), dtype)
 
 
+@given(
+    drawn=settings_of_pooling(),
+    squares=st.booleans(),
+    kind=st.sampled_from([ORDINARY, TIES, SPECIAL]),
+    layout=layouts,
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_kernel_of_max_pooling_and_relu_is_its_body(drawn, squares, kind, layout, seed):
+    settings, shape = drawn
+    settings = {"kernel_size": 2} if squares else settings
+    x = laid_out(picture(shape, seed, kind, "float32"), layout)
+    try:
+        fast = outcome(lambda t: ops.max_pool2d_relu(t, **settings), x)
+    except ShapeError as error:
+        with pytest.raises(ShapeError, match=re.escape(str(error))):
+            outcome(lambda t: ops.max_pool2d_relu(t, **settings), x, "reference")
+        return
+    slow = outcome(lambda t: ops.max_pool2d_relu(t, **settings), x, "reference")
+    np.testing.assert_array_equal(fast[0], slow[0])
+    assert_close(fast[1], slow[1], TOLERANCE["float32"])
+    apart = outcome(lambda t: ops.max_pool2d(ops.relu(t), **settings), x)
+    np.testing.assert_array_equal(fast[0], apart[0])
+
+
 @pytest.mark.parametrize("shape", [(7, 3, 2, 2), (4, 9, 11), (3, 5, 64, 66)])
 @pytest.mark.parametrize(
     "operation",
     [
         lambda x: ops.max_pool2d(x, 2, return_indices=True),
         lambda x: ops.max_pool2d(x, 2, 1, 1, return_indices=True),
+        lambda x: ops.max_pool2d_relu(x, 2),
         lambda x: ops.avg_pool2d(x, 2),
         lambda x: ops.adaptive_avg_pool2d(x, 1),
         lambda x: ops.adaptive_avg_pool2d(x, 2),

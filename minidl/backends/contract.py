@@ -180,12 +180,13 @@ KERNELS = {
     "layer_norm": "(x, weight, bias, *, normalized_shape, eps)  a row at a time",
     "embedding": "(weight, ids, *, sparse)  the gradient as a RowGradient where sparse",
     "max_pool2d": "(x, kernel_size, …)  one byte saved for each window",
+    "max_pool2d_relu": "(x, kernel_size, …)  likewise, with max(y, 0) while y is written",
     "avg_pool2d": "(x, kernel_size, …)  nothing saved",
     "adaptive_avg_pool2d": "(x, output_size)  nothing saved",
 }
 
-# Kernels of optimisers: f(settings, step, dtype) prepares a step, and gives the function
-# update(value, gradient, state) that changes a parameter in place, and says whether it could.
+# Kernels of optimisers: f(settings, step, dtype) prepares a step.  Its add(value, gradient, state)
+# takes a parameter in, and says whether it could; its run() changes all of them in place.
 RULES = {
     "adam": "(settings, step, dtype)  every element once, for all of the formula",
     "adamw": "(settings, step, dtype)  likewise",

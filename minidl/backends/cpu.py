@@ -228,6 +228,7 @@ _KERNEL_FILES = {
     "linear": "linear",
     "linear_relu": "linear",
     "max_pool2d": "pool",
+    "max_pool2d_relu": "pool",
     "avg_pool2d": "pool",
     "adaptive_avg_pool2d": "pool",
     "adam": "optimizer",

@@ -34,9 +34,9 @@ class Sequential(Module):
     def forward(self, x: Any) -> Any:
         """The last module's output.
 
-        What gives the same numbers with less memory gone through is done so: a layer and the ReLU
-        after it run as one operation, where the layer has one, and a ReLU before a max pooling
-        runs after it, on fewer numbers, since max(relu(x)) = relu(max(x)).
+        What gives the same numbers with less memory gone through is done so: a ReLU before a max
+        pooling runs after it, on fewer numbers, since max(relu(x)) = relu(max(x)), and a layer and
+        the ReLU after it run as one operation, where the layer has one.
         """
         for step in _steps(list(self)):
             x = step(x)
@@ -122,8 +122,8 @@ def _steps(modules: list[Module]) -> list[Callable[[Any], Any]]:
         while end + 1 < len(steps) and _takes_the_largest(steps[end + 1]):
             steps[end], steps[end + 1] = steps[end + 1], steps[end]
             end += 1
-        if end == i > 0 and _can_end_in_relu(modules[i - 1]):
-            steps[i - 1 : i + 1] = [modules[i - 1].forward_relu]
+        if end > 0 and _can_end_in_relu(steps[end - 1]):
+            steps[end - 1 : end + 1] = [steps[end - 1].forward_relu]
     return steps
 
 
@@ -133,7 +133,8 @@ def _takes_the_largest(step: Any) -> bool:
 
 def _can_end_in_relu(layer: Module) -> bool:
     """Whether the class itself has a `forward_relu`, which goes with its own `forward`."""
-    return "forward_relu" in vars(type(layer)) and _plain(layer)
+    with_indices = getattr(layer, "return_indices", False)
+    return "forward_relu" in vars(type(layer)) and not with_indices and _plain(layer)
 
 
 def _plain(module: Module) -> bool:

@@ -2,8 +2,8 @@
 
 The rule of an optimiser is a few lines of arithmetic on whole arrays: the gradients of a group are
 gathered into a flat one, and the state (momenta and the like) lies in others, however many
-parameters there are.  Where a backend has a kernel for the rule, that runs instead, once over each
-parameter.
+parameters there are.  Where a backend has a kernel for the rule, that runs instead, once over all
+elements.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -192,14 +192,15 @@ class Optimizer:
     def _update(self, group: Mapping[str, Any], params: list[Tensor]) -> None:
         """One pass over parameters of one dtype, on one device, that took equally many steps."""
         xp, names = backend_of(params[0].data), self.state_names(group)
-        for p in params:
-            self._ensure_state(xp, group, p, names)
+        self._ensure_state(xp, group, params, names)
         step = self.state[params[0]]["step"] + 1
         kernel = xp.kernel(self.rule) if current.get().fast else None
         rest = params
         if kernel is not None:
-            update = kernel(group, step, params[0].dtype)
-            rest = [p for p in params if not update(p.data, _array(p.edge[0].grad), self.state[p])]
+            all_at_once = kernel(group, step, params[0].dtype)
+            add = all_at_once.add
+            rest = [p for p in params if not add(p.data, _array(p.edge[0].grad), self.state[p])]
+            all_at_once.run()
         if rest:
             self._update_flat(xp, group, rest, step)
         for p in params:
@@ -229,18 +230,24 @@ class Optimizer:
             self.state[p].update({name: state[name] for name in numbers})
 
     def _ensure_state(
-        self, xp: Any, group: Mapping[str, Any], p: Tensor, names: tuple[str, ...]
+        self, xp: Any, group: Mapping[str, Any], params: list[Tensor], names: tuple[str, ...]
     ) -> None:
-        """Give a parameter the state that it lacks."""
-        if p not in self.state:
-            numbers = {name: self.initial(group, name) for name in self.numbers}
-            self.state[p] = {"step": 0, **numbers}
-        own = self.state[p]
+        """Give parameters the state that they lack, end to end in one array of each name.
+
+        In arrays of their own, equal elements would lie at equal places of pages, and so compete.
+        """
+        for p in params:
+            if p not in self.state:
+                numbers = {name: self.initial(group, name) for name in self.numbers}
+                self.state[p] = {"step": 0, **numbers}
         for name in names:
-            if name not in own:
-                own[name] = xp.full(p.shape, self.initial(group, name), dtype=p.dtype)
-                if not self.counts_steps:
-                    own["step"] = 0  # the rule begins anew
+            if lacking := [p for p in params if name not in self.state[p]]:
+                size = sum(p.data.size for p in lacking)
+                flat = xp.full(size, self.initial(group, name), dtype=lacking[0].dtype)
+                for p, piece in zip(lacking, _pieces(flat, lacking), strict=True):
+                    self.state[p][name] = piece
+                    if not self.counts_steps:
+                        self.state[p]["step"] = 0  # the rule begins anew
 
     def _update_rows(self, group: Mapping[str, Any], p: Tensor, gradient: RowGradient) -> None:
         """The rule on the rows that the gradient has; it must be linear in the gradient."""

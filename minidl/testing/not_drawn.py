@@ -46,7 +46,9 @@ NOT_DRAWN: dict[str, str] = {
         ),
         _SETS,
     ),
-    **dict.fromkeys(("conv2d_relu", "linear_relu", "batch_norm_inference"), _FUSED),
+    **dict.fromkeys(
+        ("conv2d_relu", "linear_relu", "max_pool2d_relu", "batch_norm_inference"), _FUSED
+    ),
     **dict.fromkeys(
         ("astype", "to_device", "broadcast_to", "flatten", "unflatten"),
         "it computes nothing; reshape, of which cases are drawn, is its like",

@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     stride_x: int
     plane_rows: int
     plane_columns: int
-    phases: np.ndarray  # (n, 6): the planes of each channel: of rows and columns, what is _shown
+    phases: np.ndarray  # (n, 6): the planes of each channel: of rows and columns, what is shown
     space: int  # numbers in all planes, and how many behind them a tile may read
     as_it_is: bool  # the picture is its own plane
     # What is computed, in phases of rows and columns.
@@ -78,7 +78,7 @@ def _shared(row_length: int, left: int, right: int, columns: int) -> int:
     return max(row_length - max(min(left, right, LANES), 0), columns)
 
 
-def _shown(offset: int, stride: int, length: int, count: int) -> tuple[int, int, int]:
+def visible(offset: int, stride: int, length: int, count: int) -> tuple[int, int, int]:
     """Of an axis of a plane, of which place i shows place i·stride + offset of the picture.
 
     The offset, the first of the `count` places that lies inside the picture, and the first behind
@@ -110,7 +110,8 @@ def forward(at: Convolution, channels: int, outputs: int) -> Plan:
     depth = channels * kh * kw
     top, left = at.padding
     shown = [
-        _shown(y - top, sy, at.picture[0], plane[0]) + _shown(x - left, sx, at.picture[1], plane[1])
+        visible(y - top, sy, at.picture[0], plane[0])
+        + visible(x - left, sx, at.picture[1], plane[1])
         for y, x in used
     ]
     return Plan(
@@ -156,7 +157,7 @@ def backward(at: Convolution, channels: int, outputs: int) -> Plan:
     right = width + first[1] - at.output[1]
     plane = height, _shared(width, -first[1], right, -(-at.picture[1] // at.stride[1]))
     each = zip(first, at.output, plane, strict=True)
-    shown = [number for low, length, count in each for number in _shown(low, 1, length, count)]
+    shown = [number for low, length, count in each for number in visible(low, 1, length, count)]
     kh, kw = at.window
     targets, depth_a, depth_b = [], [], []
     for r, rows in enumerate(shifts[0]):

@@ -1,20 +1,25 @@
-"""The two directions of a convolution, each by the cheaper of two ways.
+"""The two directions of a convolution, each by the cheapest of three ways.
 
 One lays zeros around the picture and multiplies with them; its lanes are positions (`correlate`).
-The other multiplies with none; its lanes are outputs (`correlate_classes`).  Which is cheaper, the
-number of products tells.
+The second multiplies with none; its lanes are outputs (`correlate_classes`).  The third is for
+windows of three by three alone, and saves products by sums (`correlate_winograd`).  Which is
+cheapest, the number of products tells.
 """
 
 from functools import lru_cache
 
 import numpy as np
 
-from minidl.backends.kernels import conv_classes, conv_plan
+from minidl.backends.kernels import conv_classes, conv_plan, conv_winograd
 from minidl.backends.kernels.conv_classes import Classes
 from minidl.backends.kernels.conv_plan import Plan
+from minidl.backends.kernels.conv_winograd import Winograd
 from minidl.backends.kernels.correlate import EVERYWHERE, correlate
 from minidl.backends.kernels.correlate_classes import correlate_classes
+from minidl.backends.kernels.correlate_winograd import correlate_winograd
 from minidl.backends.window import Convolution
+
+Ways = tuple[Winograd | None, Plan | Classes]  # if the first fails, the second does not
 
 
 def convolve(
@@ -26,9 +31,7 @@ def convolve(
     least: float = -np.inf,
 ) -> None:
     """y = max(Σ x·w + b, least)."""
-    plan = _forward(at, x.shape[1], y.shape[1])
-    by = correlate_classes if type(plan) is Classes else correlate
-    by(x, weight, bias, y, least, plan, EVERYWHERE)
+    _run(_forward(at, x.shape[1], y.shape[1]), x, weight, bias, y, least, EVERYWHERE)
 
 
 def convolve_back(
@@ -40,23 +43,58 @@ def convolve_back(
     passes: np.ndarray = EVERYWHERE,
 ) -> None:
     """dx = Σ dy·w + b, of dy where `passes` is positive."""
-    plan = _backward(at, dx.shape[1], dy.shape[1])
+    _run(_backward(at, dx.shape[1], dy.shape[1]), dy, weight, bias, dx, -np.inf, passes)
+
+
+def _run(
+    ways: Ways,
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    y: np.ndarray,
+    least: float,
+    passes: np.ndarray,
+) -> None:
+    squares, plan = ways
+    if squares and correlate_winograd(x, weight, bias, y, least, squares, passes):
+        return
     by = correlate_classes if type(plan) is Classes else correlate
-    by(dy, weight, bias, dx, -np.inf, plan, passes)
+    by(x, weight, bias, y, least, plan, passes)
 
 
 @lru_cache(maxsize=256)
-def _forward(at: Convolution, channels: int, outputs: int) -> Plan | Classes:
+def _forward(at: Convolution, channels: int, outputs: int) -> Ways:
     plan = conv_plan.forward(at, channels, outputs)
-    return conv_classes.forward(at, channels, outputs, _worth(plan)) or plan
+    plan = conv_classes.forward(at, channels, outputs, _worth(plan)) or plan
+    return _if_worth(conv_winograd.forward(at, channels, outputs), plan), plan
 
 
 @lru_cache(maxsize=256)
-def _backward(at: Convolution, channels: int, outputs: int) -> Plan | Classes:
+def _backward(at: Convolution, channels: int, outputs: int) -> Ways:
     plan = conv_plan.backward(at, channels, outputs)
-    return conv_classes.backward(at, channels, outputs, _worth(plan)) or plan
+    plan = conv_classes.backward(at, channels, outputs, _worth(plan)) or plan
+    return _if_worth(conv_winograd.backward(at, channels, outputs), plan), plan
 
 
 def _worth(plan: Plan) -> int:
-    """How many products the other way may take to be the cheaper one."""
-    return int(0.92 * plan.products * plan.rows.size / plan.outputs)
+    """How many products the classes may take to be the cheaper way."""
+    return int(0.92 * _products(plan))
+
+
+def _products(plan: Plan) -> float:
+    """How many it takes to lay zeros around the picture."""
+    return plan.products * plan.rows.size / plan.outputs
+
+
+def _if_worth(squares: Winograd | None, plan: Plan | Classes) -> Winograd | None:
+    """The third way, if it is the cheaper one.
+
+    What it adds before and after takes its time, the less the more channels and outputs there are;
+    classes take some time to be put together (measured, from 16 to 256 channels).
+    """
+    if squares is None:
+        return None
+    cost = squares.products * squares.begins.size / squares.outputs
+    cost *= 1.1 + 12 / squares.outputs + 14 / squares.channels
+    other = 1.25 * plan.products if type(plan) is Classes else _products(plan)
+    return squares if cost < other else None

@@ -8,12 +8,11 @@ from numba import njit, prange
 
 from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, plain, share
-from minidl.backends.kernels.pool_by_twos import largest_by_twos, largest_by_twos_back
+from minidl.backends.kernels.pool_by_twos import NONE, largest_by_twos, largest_by_twos_back
 from minidl.backends.pooling import Windows, adaptive, divisors, windows
 from minidl.backends.window import remembered
 
 _MOST_TAPS = 255  # so that one byte tells which place of the window was chosen
-_NONE = np.uint8(255)
 
 
 def max_pool2d(
@@ -33,28 +32,61 @@ def max_pool2d(
         return NotImplemented
     if type(return_indices) is not bool:
         return NotImplemented
-    shape, output = x.shape, (*x.shape[:-2], rows.count, columns.count)
-    planes = _planes(x)
+    if _by_twos(x, rows, columns):
+        y, taken, dx = _max_by_twos(x, relu=False)
+    else:
+        y, taken, dx = _max_of_any(x, rows, columns)
+    return ((y, _indices(taken, rows, columns).reshape(y.shape)) if return_indices else y), dx
+
+
+def max_pool2d_relu(
+    x: np.ndarray,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Any:
+    """The largest x of each square of two by two, and at least 0, in one pass."""
+    geometry = kernel_size, stride, padding, dilation, ceil_mode
+    rows, columns = windows("max_pool2d", x.shape, *geometry)
+    if not x.size or not _by_twos(x, rows, columns):
+        return NotImplemented
+    y, _, dx = _max_by_twos(x, relu=True)
+    return y, dx
+
+
+def _max_by_twos(x: np.ndarray, *, relu: bool) -> Any:
+    """The largest x of each square of two by two, which of its places it is, and the pullback."""
+    shape, planes = x.shape, _planes(x)
+    n, height, width = planes.shape
+    y = np.empty((n, height // 2, width // 2), x.dtype)
+    taken = np.empty(y.shape, np.uint8)
+    largest_by_twos(planes, y, taken, relu)
+
+    def dx(dy: np.ndarray, *_: Any) -> np.ndarray:
+        gradient = np.empty((n, height, width), dy.dtype)
+        largest_by_twos_back(_planes(dy), taken, gradient)
+        return gradient.reshape(shape)
+
+    return y.reshape(*shape[:-2], *y.shape[1:]), taken, dx
+
+
+def _max_of_any(x: np.ndarray, rows: Windows, columns: Windows) -> Any:
+    """The largest x of each window, which of its places it is, and the pullback."""
+    shape, planes = x.shape, _planes(x)
     y = np.empty((len(planes), rows.count, columns.count), x.dtype)
     taken = np.empty(y.shape, np.uint8)
-    by_twos = _by_twos(rows) and _by_twos(columns) and x.dtype == np.float32
-    if by_twos:
-        largest_by_twos(planes, y, taken)
-    else:
-        work = threads.pieces(x.size * 0.8 + y.size * taps * 0.3)
-        _max(planes, y, taken, rows, columns, *_phases(rows, columns), work)
+    work = threads.pieces(x.size * 0.8 + y.size * rows.size * columns.size * 0.3)
+    _max(planes, y, taken, rows, columns, *_phases(rows, columns), work)
 
     def dx(dy: np.ndarray, *_: Any) -> np.ndarray:
         gradient = np.empty((len(taken), *shape[-2:]), dy.dtype)
-        if by_twos:
-            largest_by_twos_back(_planes(dy), taken, gradient)
-        else:
-            work = threads.pieces(gradient.size * 0.2 + dy.size)
-            _max_back(_planes(dy), taken, gradient, rows, columns, _offsets(rows, columns), work)
+        work = threads.pieces(gradient.size * 0.2 + dy.size)
+        _max_back(_planes(dy), taken, gradient, rows, columns, _offsets(rows, columns), work)
         return gradient.reshape(shape)
 
-    y = y.reshape(output)
-    return ((y, _indices(taken, rows, columns).reshape(output)) if return_indices else y), dx
+    return y.reshape(*shape[:-2], *y.shape[1:]), taken, dx
 
 
 def avg_pool2d(
@@ -127,10 +159,12 @@ def _planes(x: np.ndarray) -> np.ndarray:
     return plain(x).reshape(-1, *x.shape[-2:])
 
 
-def _by_twos(windows: Windows) -> bool:
-    """Whether windows of two places lie side by side, all of them on the axis."""
-    length, size, stride, padding, dilation, count = windows
-    return size == stride == 2 and dilation == 1 and not padding and 2 * count <= length
+def _by_twos(x: np.ndarray, rows: Windows, columns: Windows) -> bool:
+    """Whether the windows are squares of two by two, side by side, and in the picture."""
+    return x.dtype == np.float32 and all(
+        size == stride == 2 and dilation == 1 and not padding and 2 * count <= length
+        for length, size, stride, padding, dilation, count in (rows, columns)
+    )
 
 
 @lru_cache
@@ -196,14 +230,14 @@ def _max_piece(x, y, taken, rows, columns, phases, offsets, first):
             phase = down % rows.stride * columns.stride
             _deal(x[p, r], dealt[phase * height + down // rows.stride :], height, columns)
         _fill(best, lowest)
-        _fill(tap, _NONE)
+        _fill(tap, NONE)
         for place in range(offsets.size):
             _challenge(flat[offsets[place] :], np.uint8(place), best, tap)
         for i in range(rows.count):
             for j in range(columns.count):
                 place = tap[i * width + j]
                 y[p, i, j] = best[i * width + j]
-                taken[p, i, j] = first[i, j] if place == _NONE else place  # every place holds −∞
+                taken[p, i, j] = first[i, j] if place == NONE else place  # every place holds −∞
 
 
 @njit

@@ -1,5 +1,7 @@
 """Max pooling of squares of two by two: the everyday case, a vector of squares at a time.
 
+With a ReLU behind it, a square whose largest number is not positive gives 0 and takes no place.
+
 Rows are written in whole vectors, in order, so that what is too much is overwritten by what
 follows; only at the end of a piece is the rest done number by number.
 """
@@ -14,8 +16,11 @@ from numba.extending import intrinsic
 from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.kernels.vectors import (
+    EVEN,
     INT,
     LANES,
+    MIXED,
+    ODD,
     VECTOR,
     floats,
     load,
@@ -28,12 +33,18 @@ from minidl.backends.kernels.vectors import (
 _BYTES = ir.VectorType(ir.IntType(8), LANES)
 _LANE = ir.IntType(32)
 _MASK = ir.VectorType(_LANE, LANES)
+_ZEROS = ir.Constant(VECTOR, [0.0] * LANES)
 _bytes = types.CPointer(types.uint8)
 
+NONE = np.uint8(255)  # in `taken`: no place of the window
 
-def largest_by_twos(x: np.ndarray, y: np.ndarray, taken: np.ndarray) -> None:
-    """y, the largest of each square of the planes x (n, H, W), and which of its four it is."""
-    _largest(x, y, taken, threads.pieces(x.size * 0.4))
+
+def largest_by_twos(x: np.ndarray, y: np.ndarray, taken: np.ndarray, relu: bool) -> None:
+    """y, the largest of each square of the planes x (n, H, W), and which of its four it is.
+
+    With relu y is at least 0, and only what is positive was taken.
+    """
+    _largest(x, y, taken, relu, threads.pieces(x.size * 0.4))
 
 
 def largest_by_twos_back(dy: np.ndarray, taken: np.ndarray, dx: np.ndarray) -> None:
@@ -42,16 +53,16 @@ def largest_by_twos_back(dy: np.ndarray, taken: np.ndarray, dx: np.ndarray) -> N
 
 
 @intrinsic
-def _largest_of_four(_: Any, top: Any, bottom: Any, y: Any, taken: Any) -> Any:
+def _largest_of_four(_: Any, top: Any, bottom: Any, y: Any, taken: Any, relu: Any) -> Any:
     """For a vector of squares, the largest number and its place; a NaN is larger than anything."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        top, bottom, y, taken = arguments
+        top, bottom, y, taken, relu = arguments
         best = place = None
         for row in (top, bottom):
             halves = load(builder, row), load(builder, builder.gep(row, [INT(LANES)]))
-            for odd in (0, 1):
-                number = shuffle(builder, *halves, range(odd, 2 * LANES, 2))
+            for chosen in (EVEN, ODD):
+                number = shuffle(builder, *halves, chosen)
                 if best is None:
                     best, place, count = number, ir.Constant(_BYTES, [0] * LANES), 0
                     continue
@@ -60,11 +71,15 @@ def _largest_of_four(_: Any, top: Any, bottom: Any, y: Any, taken: Any) -> Any:
                 better = builder.or_(larger, builder.fcmp_unordered("uno", number, number))
                 best = builder.select(better, number, best)
                 place = builder.select(better, ir.Constant(_BYTES, [count] * LANES), place)
+        nowhere = ir.Constant(_BYTES, [int(NONE)] * LANES)
+        taking = builder.select(builder.fcmp_ordered(">", best, _ZEROS), place, nowhere)
+        rectified = builder.select(builder.fcmp_ordered("<=", best, _ZEROS), _ZEROS, best)
+        best, place = builder.select(relu, rectified, best), builder.select(relu, taking, place)
         store(builder, best, y)
         builder.store(place, builder.bitcast(taken, _BYTES.as_pointer())).align = 1
         return context.get_dummy_value()
 
-    return types.void(floats, floats, floats, _bytes), generate
+    return types.void(floats, floats, floats, _bytes, types.boolean), generate
 
 
 @intrinsic
@@ -76,7 +91,7 @@ def _spread_row(_: Any, dy: Any, taken: Any, first: Any, row: Any) -> Any:
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         dy, taken, first, row = arguments
-        dy, zeros = load(builder, dy), ir.Constant(VECTOR, [0.0] * LANES)
+        dy = load(builder, dy)
         places = builder.load(builder.bitcast(taken, _BYTES.as_pointer()))
         places.align = 1
         first = builder.trunc(first, ir.IntType(8))
@@ -85,27 +100,26 @@ def _spread_row(_: Any, dy: Any, taken: Any, first: Any, row: Any) -> Any:
             wanted = builder.insert_element(ir.Constant(_BYTES, ir.Undefined), place, _LANE(0))
             wanted = builder.shuffle_vector(wanted, wanted, ir.Constant(_MASK, [0] * LANES))
             here = builder.icmp_unsigned("==", places, wanted)
-            halves.append(builder.select(here, dy, zeros))
-        mixed = [lane // 2 + lane % 2 * LANES for lane in range(2 * LANES)]
-        store(builder, shuffle(builder, *halves, mixed[:LANES]), row)
+            halves.append(builder.select(here, dy, _ZEROS))
+        store(builder, shuffle(builder, *halves, MIXED[:LANES]), row)
         rest = builder.gep(row, [INT(LANES)])
-        store(builder, shuffle(builder, *halves, mixed[LANES:]), rest)
+        store(builder, shuffle(builder, *halves, MIXED[LANES:]), rest)
         return context.get_dummy_value()
 
     return types.void(floats, _bytes, types.int64, floats), generate
 
 
 @parallel
-def _largest(x, y, taken, pieces):
+def _largest(x, y, taken, relu, pieces):
     """The planes of each piece."""
     for piece in prange(pieces):
         start, stop = share(y.shape[0], piece, pieces)
         for p in range(start, stop):
-            _largest_in_plane(x, y, taken, p, stop)
+            _largest_in_plane(x, y, taken, relu, p, stop)
 
 
 @inner
-def _largest_in_plane(x, y, taken, p, stop):
+def _largest_in_plane(x, y, taken, relu, p, stop):
     """One plane, of a piece that ends before plane `stop`."""
     _, height, width = y.shape
     line = x.shape[2]
@@ -115,7 +129,8 @@ def _largest_in_plane(x, y, taken, p, stop):
         if at + whole <= stop * height * width and seen + line + 2 * whole <= x.size:
             for j in range(0, width, LANES):
                 top = pointer(x, seen + 2 * j)
-                _largest_of_four(top, moved(top, line), pointer(y, at + j), pointer(taken, at + j))
+                to, place = pointer(y, at + j), pointer(taken, at + j)
+                _largest_of_four(top, moved(top, line), to, place, relu)
         else:
             for j in range(width):
                 best, place = x[p, 2 * i, 2 * j], np.uint8(0)
@@ -123,6 +138,8 @@ def _largest_in_plane(x, y, taken, p, stop):
                     number = x[p, 2 * i + tap // 2, 2 * j + tap % 2]
                     if number > best or number != number:
                         best, place = number, np.uint8(tap)
+                if relu and not best > 0:
+                    best, place = best if best != best else x.dtype.type(0), NONE
                 y[p, i, j], taken[p, i, j] = best, place
 
 
@@ -155,5 +172,6 @@ def _back_in_plane(dy, taken, dx, p, stop):
             dx[p, 2 * i : 2 * i + 2] = 0
             for j in range(width):
                 tap = taken[p, i, j]
-                dx[p, 2 * i + tap // 2, 2 * j + tap % 2] = dy[p, i, j]
+                if tap != NONE:
+                    dx[p, 2 * i + tap // 2, 2 * j + tap % 2] = dy[p, i, j]
     dx[p, 2 * height :] = 0

@@ -19,6 +19,9 @@ MANY = WIDE or bool(_features.get("neon"))  # registers: 32, else 16
 
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
+# Which numbers of two vectors together: every other one; or one of the first, one of the second.
+EVEN, ODD = range(0, 2 * LANES, 2), range(1, 2 * LANES, 2)
+MIXED = [lane // 2 + lane % 2 * LANES for lane in range(2 * LANES)]
 floats, ints = types.CPointer(types.float32), types.CPointer(types.int64)
 
 
@@ -31,6 +34,16 @@ def pointer(_: Any, array: Any, offset: Any) -> Any:
         return builder.gep(data, [arguments[1]])
 
     return types.CPointer(array.dtype)(array, types.int64), generate
+
+
+@intrinsic
+def at_address(_: Any, address: Any, like: Any) -> Any:
+    """A whole number as an address, of what another array holds too."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(address, like), generate
 
 
 @intrinsic

@@ -1,0 +1,172 @@
+"""y and dx of a convolution, square by square, with fewer products.
+
+The lanes of a tile are squares, its rows are outputs, and k runs over the channels.  What is summed
+before and after the products is summed in vectors.
+"""
+
+import numpy as np
+from numba import carray, prange
+
+from minidl.backends import threads
+from minidl.backends.kernels.compile import inner, parallel, share
+from minidl.backends.kernels.conv_winograd import PRODUCTS, Winograd
+from minidl.backends.kernels.correlate import lay_out
+from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, tiles, turn
+from minidl.backends.kernels.vectors import LANES, moved, pointer, transpose, write
+from minidl.backends.kernels.winograd import finish_squares, see_squares, transform_windows
+from minidl.backends.kernels.workspace import scratch
+
+_WEIGHTS = 9  # of a window
+_TURNED = -(-_WEIGHTS // LANES) * LANES  # rows of a matrix that is turned in whole squares
+_PANEL = ROWS * COLUMNS + LANES  # sums of a panel; an odd number of lines, to spread in the cache
+
+
+def correlate_winograd(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    y: np.ndarray,
+    least: float,
+    plan: Winograd,
+    passes: np.ndarray,
+) -> bool:
+    """y = max(Σ x·w + b, least) as the plan says, of x where `passes` is positive.
+
+    Whether that is right: among numbers that are not finite, or nearly so, the sums may be NaN
+    where other ways of adding give an infinity or a number.
+    """
+    windows = weight.size // _WEIGHTS
+    u = np.empty((PRODUCTS, -(-windows // LANES) * LANES + LANES), np.float32)
+    pieces = threads.pieces(windows)
+    _transform(code(), weight, windows, u, scratch(pieces, _TURNED * LANES), pieces)
+    units = x.shape[0] * plan.groups
+    pieces = threads.pieces(units * plan.products / SPEED)
+    splits = 1 if units % pieces == 0 else pieces
+    finite = np.zeros((pieces, LANES), np.float32)
+    sums = PRODUCTS * (plan.pitch + _PANEL) + ROWS * 4 * plan.run + LANES
+    space, least = scratch(pieces, plan.space + sums), np.float32(least)
+    _correlate(code(), x, passes, u, bias, y, least, plan, splits, finite, space, pieces)
+    return not finite.any()
+
+
+@parallel
+def _transform(code, weight, windows, u, turned, pieces):
+    """u[product, window] of every window, LANES of them at a time."""
+    for piece in prange(pieces):
+        start, stop = share(u.shape[1] // LANES - 1, piece, pieces)
+        rows = pointer(turned[piece], 0)
+        for first in range(start * LANES, stop * LANES, LANES):
+            source, some = pointer(weight, first * _WEIGHTS), min(LANES, windows - first)
+            if (first + LANES - 1) * _WEIGHTS + _TURNED <= weight.size:
+                for i in range(0, _WEIGHTS, LANES):
+                    transpose(moved(source, i), _WEIGHTS, moved(rows, i * LANES), LANES)
+            else:
+                turn(code, source, _WEIGHTS, some, _WEIGHTS, rows, LANES)
+            transform_windows(rows, pointer(u, first), u.shape[1])
+
+
+@parallel
+def _correlate(code, x, passes, u, bias, y, least, plan, splits, finite, scratch, pieces):
+    """Every picture and group, its rows of squares in `splits` parts."""
+    for piece in prange(pieces):
+        start, stop = share(x.shape[0] * plan.groups * splits, piece, pieces)
+        for unit in range(start, stop):
+            squares = share((plan.rows + 1) // 2, unit % splits, splits)
+            _correlate_part(
+                code, x, passes, u, bias, y, least, plan, unit // splits, squares, finite[piece],
+                scratch[piece],
+            )  # fmt: skip
+
+
+@inner
+def _correlate_part(code, x, passes, u, bias, y, least, plan, unit, squares, finite, scratch):
+    """Some rows of squares of one group of one picture."""
+    lay_out(x, passes, unit * plan.channels * plan.height * plan.width, plan, scratch)
+    group, line, plane = unit % plan.groups, plan.plane_columns, plan.rows * plan.columns
+    v, m, pairs = _parts(scratch[plan.space :], plan)
+    for first in range(squares[0], squares[1], plan.block):
+        last = min(first + plan.block, squares[1])
+        run = (last - first - 1) * (line // 2) + (plan.columns + 1) // 2
+        vectors = (run + LANES - 1) // LANES
+        begin, end = 2 * first * plan.columns, min(2 * last, plan.rows) * plan.columns
+        _see(pointer(scratch, first * line), plan, vectors, v)
+        for panel in range(plan.begins.size // ROWS):
+            outputs = min(ROWS, plan.outputs - panel * ROWS)
+            _sum_panel(code, u, v, plan, group, panel, outputs, vectors, m, pairs, finite)
+            for i in range(outputs):
+                output = panel * ROWS + i
+                target = pointer(y, (unit * plan.outputs + output) * plane + begin)
+                _put(
+                    pairs[i], line, target, plan.columns, end - begin,
+                    bias[group * plan.outputs + output], least,
+                )  # fmt: skip
+
+
+@inner
+def _parts(scratch, plan):
+    """Memory for v and m, and for the upper and lower rows of the squares of some outputs."""
+    m = PRODUCTS * plan.pitch
+    pairs = m + PRODUCTS * _PANEL
+    return (
+        scratch[:m].reshape(PRODUCTS, plan.pitch),
+        scratch[m:pairs].reshape(PRODUCTS, _PANEL),
+        scratch[pairs : pairs + ROWS * 4 * plan.run].reshape(ROWS, 2, 2 * plan.run),
+    )
+
+
+@inner
+def _see(planes, plan, vectors, v):
+    """v[product, channel, square] of so many squares."""
+    plane = plan.plane_rows * plan.plane_columns
+    for c in range(plan.channels):
+        for j in range(vectors):
+            see_squares(
+                moved(planes, 2 * c * plane + 2 * j * LANES), plan.plane_columns, plane,
+                pointer(v, c * plan.run + j * LANES), plan.pitch,
+            )  # fmt: skip
+
+
+@inner
+def _sum_panel(code, u, v, plan, group, panel, outputs, vectors, m, pairs, finite):
+    """The upper and the lower rows of the squares of some outputs.
+
+    As many squares at a time as a tile has, so that their sixteen products stay in the nearest
+    cache until they are added.
+    """
+    begins, count = pointer(plan.begins, panel * ROWS), tiles(vectors)
+    depth_a, depth_b = pointer(plan.depth_a, 0), pointer(plan.depth_b, 0)
+    for part in range(count):
+        first, last = share(vectors, part, count)
+        for product in range(PRODUCTS):
+            tile(
+                code, last - first, plan.channels,
+                pointer(u[plan.order[product]], group * plan.weight_group), begins, depth_a,
+                pointer(v[product], first * LANES), depth_b, pointer(m[product], 0), COLUMNS, 0,
+            )  # fmt: skip
+        for i in range(outputs):
+            for j in range(first, last):
+                finish_squares(
+                    pointer(m, i * COLUMNS + (j - first) * LANES), _PANEL,
+                    pointer(pairs[i, 0], 2 * j * LANES), pointer(pairs[i, 1], 2 * j * LANES),
+                    pointer(finite, 0),
+                )  # fmt: skip
+
+
+@inner
+def _put(pairs, line, y, width, room, bias, least):
+    """Rows of outputs, finished, into the rows of y, which has `room` numbers from there on.
+
+    Upper and lower rows take turns.  A row is written in whole vectors; what is too much lies in
+    rows that are written later.
+    """
+    whole = (width + LANES - 1) // LANES * LANES
+    for i in range(room // width):
+        found, row = pointer(pairs[i % 2], i // 2 * line), moved(y, i * width)
+        if i * width + whole <= room:
+            for j in range(0, whole, LANES):
+                write(moved(found, j), moved(row, j), bias, least)
+        else:
+            sums, row = carray(found, width), carray(row, width)
+            for j in range(width):
+                value = sums[j] + bias
+                row[j] = least if value < least else value
