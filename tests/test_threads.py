@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from threading import Barrier, Event, Thread
 
 import numpy as np
@@ -263,6 +264,32 @@ def test_freed_memory_is_used_again_without_a_page_fault():
     if told == "True":  # else the C library is not GNU's
         assert int(many) > 10_000, "what there is to save"
         assert int(faults) < 500
+
+
+LARGE_PAGES = """
+import numpy as np
+from minidl.backends.memory import keep_freed_memory
+told = keep_freed_memory()
+arrays = [np.ones(3 * 2**18, "float32") for _ in range(20)]  # 60 megabytes; for each NumPy asks not
+with open("/proc/self/smaps_rollup") as file:
+    print(told, *[line.split()[1] for line in file if line.startswith("AnonHugePages:")])
+"""
+
+
+def large_pages_are_there_for_the_asking():
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    return setting.exists() and "[madvise]" in setting.read_text()
+
+
+@pytest.mark.skipif(not large_pages_are_there_for_the_asking(), reason="Linux gives none")
+def test_memory_that_is_kept_lies_in_large_pages():
+    (told, large), (untold, none) = (
+        run(LARGE_PAGES, **UNTOLD),
+        run(LARGE_PAGES, **{**UNTOLD, "MINIDL_KEEP_MEMORY": "0"}),
+    )
+    assert (untold, none) == ("False", "0")
+    if told == "True":
+        assert int(large) > 40_000, "kilobytes"
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):
