@@ -20,6 +20,7 @@ def _convolutions():
     x, weight, bias = real(2, 4, 6, 5), real(6, 4, 2, 2), real(6)
     yield call(minidl.conv2d, x, weight, bias, allowed=NO_BIAS)
     yield call(minidl.conv2d_relu, x, weight, bias, 2, 1, allowed=NO_BIAS)
+    yield call(minidl.conv2d_pool_relu, x, weight, bias, 1, 1, allowed=NO_BIAS, names=["conv2d"])
     yield call(minidl.conv_transpose2d, x, real(4, 3, 2, 2), real(3), 2, allowed=NO_BIAS)
     for axes, size in SIZES.items():
         x, window, one, two = real(2, 4, *size), (2,) * axes, (1,) * axes, (2,) * axes

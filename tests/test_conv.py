@@ -376,7 +376,7 @@ import numpy as np
 import minidl
 from minidl.backends import threads
 from minidl.backends.kernels import convolve
-from minidl.backends.kernels.conv import conv2d, conv2d_relu
+from minidl.backends.kernels.conv import conv2d, conv2d_pool_relu, conv2d_relu
 
 threads._WORTH = 1
 library, kept = ctypes.CDLL(None), []
@@ -407,8 +407,11 @@ for pieces, worth, by_squares in [(n, *way) for n in (1, 3)
     for x, weight, settings in [*sizes, *tiny]:
         arrays = [at_the_end(rng.normal(size=shape).astype("float32"))
                   for shape in (x, weight, weight[:1])]
-        for operation in (conv2d, conv2d_relu):
-            y, pullback = operation(*arrays, **settings)
+        for operation in (conv2d, conv2d_relu, conv2d_pool_relu):
+            result = operation(*arrays, **settings)
+            if result is NotImplemented:
+                continue
+            y, pullback = result
             dy = at_the_end(np.ones_like(y))
             for wanted in ((True, False, False), (False, True, True)):
                 pullback(wanted)(dy)
@@ -450,6 +453,99 @@ def test_conv2d_relu_is_relu_of_conv2d(case):
     assert np.isnan(joined[0]).any()
     assert_equal(joined, needed)
     assert_close(dbias, dbias_needed, 1e-6)  # the same numbers, but in another order
+
+
+# Pooled in the same pass.
+
+
+def pooled_apart(*tensors, **settings):
+    return minidl.relu(minidl.max_pool2d(minidl.conv2d(*tensors, **settings), 2))
+
+
+@given(
+    case=convolutions(),
+    lay=st.tuples(layouts, layouts, layouts),
+    biased=st.booleans(),
+    bad=st.sampled_from([None, np.nan, np.inf, -np.inf, 3e38]),
+    pieces=st.integers(1, 3),
+    way=st.sampled_from(list(WAYS)),
+)
+def test_pooling_in_the_same_pass_changes_no_bit(case, lay, biased, bad, pieces, way):
+    x, weight, settings = case
+    arrays = [array.astype("float32") for array in inputs(x, weight, biased)]
+    if bad is not None:
+        arrays[0][0, -1, -1, -1] = bad
+    arrays[:2] = [laid_out(x, how) for x, how in zip(arrays[:2], lay[:2], strict=True)]
+    with np.errstate(all="ignore"), split_into(pieces), computed_by(way):
+        try:
+            needed = outcome(arrays, settings, wanted="", operation=pooled_apart)
+        except ShapeError:
+            with pytest.raises(ShapeError, match="conv2d_pool_relu"):
+                minidl.conv2d_pool_relu(*map(minidl.asarray, arrays), **settings)
+            return
+        dy = laid_out(random(*needed[0].shape, seed=9).astype("float32"), lay[2])
+        needed = outcome(arrays, settings, dy, operation=pooled_apart)
+        with filled_workspaces(np.nan):
+            found = outcome(arrays, settings, dy, operation=minidl.conv2d_pool_relu)
+    assert_equal(found, needed)
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+@each_way
+@each_large
+def test_pooling_in_the_same_pass_changes_no_bit_of_large_pictures(case, way, pieces):
+    x, weight, settings = LARGE[case]
+    arrays = inputs(x, weight)
+    with split_into(pieces), computed_by(way):
+        if min(outcome(arrays, settings, wanted="")[0].shape[2:]) > 1:
+            found = outcome(arrays, settings, operation=minidl.conv2d_pool_relu)
+            assert_equal(found, outcome(arrays, settings, operation=pooled_apart))
+
+
+# Squares.
+
+
+def test_numbers_that_are_not_finite_are_noticed(monkeypatch):
+    """Then another way is taken, which the tests above do not see; else none is."""
+    found = []
+
+    def noted(*arguments):
+        found.append(by_squares(*arguments))
+        return found[-1]
+
+    by_squares = convolve.correlate_winograd
+    monkeypatch.setattr(convolve, "correlate_winograd", noted)
+    squares = [case for case in SIZES.values() if case[1][2:] == (3, 3)]
+    squares = [case for case in squares if not {"stride", "dilation"} & set(case[2])]
+    with computed_by("squares"):
+        for x, weight, settings in squares:
+            arrays = inputs(x, weight)
+            for content in (0.0, np.nan):
+                with filled_workspaces(content):
+                    outcome(arrays, settings)
+            assert found
+            assert all(found)
+            for bad in (np.nan, np.inf, 3e38):
+                arrays[0][0, 0, 1, 1] = bad
+                found.clear()
+                with np.errstate(all="ignore"):
+                    outcome(arrays, settings, wanted="")
+                assert found == [False]
+                arrays[0][0, 0, 1, 1] = 0
+                found.clear()
+
+
+def test_squares_are_as_exact_as_other_ways():
+    for shift in (0, 10):
+        arrays = inputs((2, 64, 20, 20), (64, 64, 3, 3))
+        arrays[0] += shift
+        arrays = [array.astype("float32") for array in arrays]
+        exact = outcome(arrays, {}, kernels="reference", dtype="float64")[0]
+        error = {}
+        for way in ("planes", "squares"):
+            with computed_by(way):
+                error[way] = np.abs(outcome(arrays, {}, wanted="")[0] - exact).max()
+        assert error["squares"] <= 1.5 * error["planes"]
 
 
 @pytest.mark.parametrize("kernels", ["fast", "reference"])

@@ -154,6 +154,7 @@ SERVICES = {
 
 KERNELS = {
     "conv2d": "(x, weight, bias, stride, padding, dilation, groups)  in tiles, no windows copied",
+    "conv2d_pool_relu": "(x, weight, bias, …)  likewise, with squares pooled before y is written",
     "conv2d_relu": "(x, weight, bias, …)  likewise, with max(y, 0) while y is written",
     "conv_transpose2d": "(x, weight, bias, stride, padding, …)  in tiles, as the input gradient is",
     "cross_entropy": "(logits, target, …)  softmax, logarithm and choice in one pass",

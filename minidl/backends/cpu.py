@@ -202,6 +202,7 @@ def uniform_like(x: Array, key: tuple[int, int]) -> Array:
 
 _KERNEL_FILES = {
     "conv2d": "conv",
+    "conv2d_pool_relu": "conv",
     "conv2d_relu": "conv",
     "conv_transpose2d": "conv_transpose",
     "cross_entropy": "loss",

@@ -205,6 +205,10 @@ class Conv2d(Convolutional):
         """max(forward(x), 0) in one operation: what Sequential runs for a ReLU that follows."""
         return self._run(ops.conv2d_relu, x)
 
+    def forward_pool_relu(self, x: Tensor) -> Tensor:
+        """max(max_pool2d(forward(x), 2), 0) likewise, where a MaxPool2d(2) follows too."""
+        return self._run(ops.conv2d_pool_relu, x)
+
 
 class Conv3d(Convolutional):
     """y[n, o, i, j, k] = b[o] + Σ x[n, c, …]·w[o, c, …] over a window of three axes.

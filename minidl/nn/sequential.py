@@ -122,7 +122,9 @@ def _steps(modules: list[Module]) -> list[Callable[[Any], Any]]:
         while end + 1 < len(steps) and _takes_the_largest(steps[end + 1]):
             steps[end], steps[end + 1] = steps[end + 1], steps[end]
             end += 1
-        if end > 0 and _can_end_in_relu(steps[end - 1]):
+        if end > 1 and _by_twos(steps[end - 1]) and _has(steps[end - 2], "forward_pool_relu"):
+            steps[end - 2 : end + 1] = [steps[end - 2].forward_pool_relu]
+        elif end > 0 and _has(steps[end - 1], "forward_relu"):
             steps[end - 1 : end + 1] = [steps[end - 1].forward_relu]
     return steps
 
@@ -131,10 +133,19 @@ def _takes_the_largest(step: Any) -> bool:
     return type(step) is MaxPool2d and not step.return_indices and _plain(step)
 
 
-def _can_end_in_relu(layer: Module) -> bool:
-    """Whether the class itself has a `forward_relu`, which goes with its own `forward`."""
-    with_indices = getattr(layer, "return_indices", False)
-    return "forward_relu" in vars(type(layer)) and not with_indices and _plain(layer)
+def _by_twos(step: Any) -> bool:
+    """Whether it takes the largest of squares of two by two, side by side."""
+    if not _takes_the_largest(step):
+        return False
+    geometry = step.kernel_size, step.stride, step.padding, step.dilation, step.ceil_mode
+    return geometry == (2, 2, 0, 1, False)
+
+
+def _has(step: Any, way: str) -> bool:
+    """Whether the class itself has this way to run, which goes with its own `forward`."""
+    if way not in vars(type(step)) or not _plain(step):
+        return False
+    return type(step) is not MaxPool2d or not step.return_indices
 
 
 def _plain(module: Module) -> bool:

@@ -47,7 +47,14 @@ NOT_DRAWN: dict[str, str] = {
         _SETS,
     ),
     **dict.fromkeys(
-        ("conv2d_relu", "linear_relu", "max_pool2d_relu", "batch_norm_inference"), _FUSED
+        (
+            "conv2d_relu",
+            "conv2d_pool_relu",
+            "linear_relu",
+            "max_pool2d_relu",
+            "batch_norm_inference",
+        ),
+        _FUSED,
     ),
     **dict.fromkeys(
         ("astype", "to_device", "broadcast_to", "flatten", "unflatten"),

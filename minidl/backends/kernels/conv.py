@@ -11,8 +11,9 @@ import numpy as np
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.compile import plain
 from minidl.backends.kernels.conv_weights import weight_gradient
-from minidl.backends.kernels.convolve import convolve, convolve_back
+from minidl.backends.kernels.convolve import convolve, convolve_and_pool, convolve_back
 from minidl.backends.kernels.correlate import EVERYWHERE
+from minidl.backends.kernels.pool_by_twos import largest_by_twos_back
 from minidl.backends.window import Convolution, convolution
 
 
@@ -40,6 +41,34 @@ def conv2d_relu(
 ) -> Any:
     """max(y, 0) while y is written; only where it is positive does dy pass."""
     return _convolved(x, weight, bias, 0.0, stride, padding, dilation, groups)
+
+
+def conv2d_pool_relu(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """Of y, only the largest of each square of two by two, at least 0, and which it was."""
+    at = _suited(x, weight, bias, stride, padding, dilation, groups)
+    if at is None or min(at.output) < 2:
+        return NotImplemented
+    outputs = weight.shape[0]
+    y = np.empty((x.shape[0], outputs, *(n // 2 for n in at.output)), np.float32)
+    taken = np.empty(y.shape, np.uint8)
+    bias = np.zeros(outputs, np.float32) if bias is None else plain(bias)
+    convolve_and_pool(plain(x), plain(weight), bias, y, taken, at)
+
+    def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
+        whole = np.empty((len(x), outputs, *at.output), np.float32)
+        planes = (array.reshape(-1, *array.shape[2:]) for array in (plain(dy), taken, whole))
+        largest_by_twos_back(*planes)
+        return _gradients(wanted, x, weight, whole, EVERYWHERE, at)
+
+    return y, Joint(gradients)
 
 
 def _convolved(

@@ -14,9 +14,10 @@ from minidl.backends.kernels import conv_classes, conv_plan, conv_winograd
 from minidl.backends.kernels.conv_classes import Classes
 from minidl.backends.kernels.conv_plan import Plan
 from minidl.backends.kernels.conv_winograd import Winograd
-from minidl.backends.kernels.correlate import EVERYWHERE, correlate
+from minidl.backends.kernels.correlate import EVERYWHERE, NOT_POOLED, correlate
 from minidl.backends.kernels.correlate_classes import correlate_classes
 from minidl.backends.kernels.correlate_winograd import correlate_winograd
+from minidl.backends.kernels.pool_by_twos import largest_by_twos
 from minidl.backends.window import Convolution
 
 Ways = tuple[Winograd | None, Plan | Classes]  # if the first fails, the second does not
@@ -32,6 +33,30 @@ def convolve(
 ) -> None:
     """y = max(Σ x·w + b, least)."""
     _run(_forward(at, x.shape[1], y.shape[1]), x, weight, bias, y, least, EVERYWHERE)
+
+
+def convolve_and_pool(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    y: np.ndarray,
+    taken: np.ndarray,
+    at: Convolution,
+) -> None:
+    """y = the largest of each square of two by two of Σ x·w + b, at least 0, and its place.
+
+    Where sums lie in rows, they are pooled before they are written.
+    """
+    squares, plan = _forward(at, x.shape[1], y.shape[1])
+    if squares and correlate_winograd(x, weight, bias, y, 0.0, squares, EVERYWHERE, taken):
+        return
+    if not squares and type(plan) is Plan and (plan.block % 2 == 0 or plan.block == at.output[0]):
+        correlate(x, weight, bias, y, 0.0, plan, EVERYWHERE, taken)
+        return
+    whole = np.empty((*y.shape[:2], *at.output), np.float32)
+    _run((None, plan), x, weight, bias, whole, -np.inf, EVERYWHERE)
+    planes = (array.reshape(-1, *array.shape[2:]) for array in (whole, y, taken))
+    largest_by_twos(*planes, relu=True)
 
 
 def convolve_back(
@@ -56,7 +81,7 @@ def _run(
     passes: np.ndarray,
 ) -> None:
     squares, plan = ways
-    if squares and correlate_winograd(x, weight, bias, y, least, squares, passes):
+    if squares and correlate_winograd(x, weight, bias, y, least, squares, passes, NOT_POOLED):
         return
     by = correlate_classes if type(plan) is Classes else correlate
     by(x, weight, bias, y, least, plan, passes)

@@ -10,6 +10,7 @@ from numba import carray, prange
 from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.kernels.conv_plan import Plan
+from minidl.backends.kernels.pool_by_twos import pool_rows
 from minidl.backends.kernels.tile import LONG, ROWS, SPEED, code, tile, tiles
 from minidl.backends.kernels.vectors import (
     LANES,
@@ -23,6 +24,7 @@ from minidl.backends.kernels.vectors import (
 from minidl.backends.kernels.workspace import scratch
 
 EVERYWHERE = np.empty((0, 0, 0, 0), np.float32)  # for `passes`, where nothing is held back
+NOT_POOLED = np.empty((0, 0, 0, 0), np.uint8)  # for `taken`, where y is not pooled
 
 
 def correlate(
@@ -33,30 +35,35 @@ def correlate(
     least: float,
     plan: Plan,
     passes: np.ndarray = EVERYWHERE,
+    taken: np.ndarray = NOT_POOLED,
 ) -> None:
-    """y = Σ x·w + b as the plan says, of x where `passes` is positive."""
+    """y = Σ x·w + b as the plan says, of x where `passes` is positive.
+
+    With `taken`, only the largest of each square of two by two, at least 0, and its place.
+    """
     units = x.shape[0] * plan.groups
     pieces = threads.pieces(units * plan.products / SPEED)
     splits = 1 if units % pieces == 0 else pieces
-    space = scratch(pieces, plan.space + ROWS * (plan.run + LANES))
-    _correlate(code(), x, passes, weight, bias, y, np.float32(least), plan, splits, space, pieces)
+    space = scratch(pieces, plan.space + ROWS * (plan.run + LANES) + LANES)
+    least = np.float32(least)
+    _correlate(code(), x, passes, weight, bias, y, taken, least, plan, splits, space, pieces)
 
 
 @parallel
-def _correlate(code, x, passes, weight, bias, y, least, plan, splits, scratch, pieces):
+def _correlate(code, x, passes, weight, bias, y, taken, least, plan, splits, scratch, pieces):
     """Every picture and group, its outputs in `splits` parts."""
     for piece in prange(pieces):
         start, stop = share(x.shape[0] * plan.groups * splits, piece, pieces)
         for unit in range(start, stop):
             panels = share(plan.rows.size // ROWS, unit % splits, splits)
             _correlate_part(
-                code, x, passes, weight, bias, y, least, plan, scratch[piece], unit // splits,
-                panels,
+                code, x, passes, weight, bias, y, taken, least, plan, scratch[piece],
+                unit // splits, panels,
             )  # fmt: skip
 
 
 @inner
-def _correlate_part(code, x, passes, weight, bias, y, least, plan, scratch, unit, panels):
+def _correlate_part(code, x, passes, weight, bias, y, taken, least, plan, scratch, unit, panels):
     """Some panels of outputs of one group of one picture.
 
     Where the planes are large, a few rows of them go through all panels before the next rows do.
@@ -80,7 +87,12 @@ def _correlate_part(code, x, passes, weight, bias, y, least, plan, scratch, unit
                 for i in range(min(ROWS, plan.outputs - panel * ROWS)):
                     channel = group * plan.outputs + panel * ROWS + i
                     found, plane = pointer(sums, i * (plan.run + LANES)), y[n, channel]
-                    if plan.step_y == plan.step_x == 1:
+                    if taken.size:
+                        put_pooled(
+                            found, plan.plane_columns, 2 * plan.plane_columns, y, taken,
+                            n * y.shape[1] + channel, first // 2, last // 2, bias[channel],
+                        )  # fmt: skip
+                    elif plan.step_y == plan.step_x == 1:
                         begin = first * width
                         _put(
                             found, plan.plane_columns, pointer(plane, begin), width, last - first,
@@ -219,6 +231,18 @@ def _put(sums, row_length, y, width, height, room, bias, least):
         for j in range(width):
             value = found[j] + bias
             row[j] = least if value < least else value
+
+
+@inner
+def put_pooled(sums, down, line, y, taken, plane, first, last, bias):
+    """Pairs of rows of sums, pooled, into some rows of a plane of y, with their places."""
+    height, width = y.shape[2:]
+    last, begin = min(last, height), (plane * height + first) * width
+    count = last - first
+    pool_rows(
+        sums, down, line, count * line + down + 2 * LANES, pointer(y, begin), pointer(taken, begin),
+        width, count, count * width, bias, True,
+    )  # fmt: skip
 
 
 @inner

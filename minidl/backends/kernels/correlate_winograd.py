@@ -10,7 +10,7 @@ from numba import carray, prange
 from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.kernels.conv_winograd import PRODUCTS, Winograd
-from minidl.backends.kernels.correlate import lay_out
+from minidl.backends.kernels.correlate import lay_out, put_pooled
 from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, tiles, turn
 from minidl.backends.kernels.vectors import LANES, moved, pointer, transpose, write
 from minidl.backends.kernels.winograd import finish_squares, see_squares, transform_windows
@@ -29,8 +29,11 @@ def correlate_winograd(
     least: float,
     plan: Winograd,
     passes: np.ndarray,
+    taken: np.ndarray,
 ) -> bool:
     """y = max(Σ x·w + b, least) as the plan says, of x where `passes` is positive.
+
+    With `taken`, only the largest of each square, at least 0, and its place.
 
     Whether that is right: among numbers that are not finite, or nearly so, the sums may be NaN
     where other ways of adding give an infinity or a number.
@@ -43,9 +46,9 @@ def correlate_winograd(
     pieces = threads.pieces(units * plan.products / SPEED)
     splits = 1 if units % pieces == 0 else pieces
     finite = np.zeros((pieces, LANES), np.float32)
-    sums = PRODUCTS * (plan.pitch + _PANEL) + ROWS * 4 * plan.run + LANES
+    sums = PRODUCTS * (plan.pitch + _PANEL) + ROWS * 4 * plan.run + 2 * LANES
     space, least = scratch(pieces, plan.space + sums), np.float32(least)
-    _correlate(code(), x, passes, u, bias, y, least, plan, splits, finite, space, pieces)
+    _correlate(code(), x, passes, u, bias, y, taken, least, plan, splits, finite, space, pieces)
     return not finite.any()
 
 
@@ -66,20 +69,22 @@ def _transform(code, weight, windows, u, turned, pieces):
 
 
 @parallel
-def _correlate(code, x, passes, u, bias, y, least, plan, splits, finite, scratch, pieces):
+def _correlate(code, x, passes, u, bias, y, taken, least, plan, splits, finite, scratch, pieces):
     """Every picture and group, its rows of squares in `splits` parts."""
     for piece in prange(pieces):
         start, stop = share(x.shape[0] * plan.groups * splits, piece, pieces)
         for unit in range(start, stop):
             squares = share((plan.rows + 1) // 2, unit % splits, splits)
             _correlate_part(
-                code, x, passes, u, bias, y, least, plan, unit // splits, squares, finite[piece],
-                scratch[piece],
+                code, x, passes, u, bias, y, taken, least, plan, unit // splits, squares,
+                finite[piece], scratch[piece],
             )  # fmt: skip
 
 
 @inner
-def _correlate_part(code, x, passes, u, bias, y, least, plan, unit, squares, finite, scratch):
+def _correlate_part(
+    code, x, passes, u, bias, y, taken, least, plan, unit, squares, finite, scratch
+):
     """Some rows of squares of one group of one picture."""
     lay_out(x, passes, unit * plan.channels * plan.height * plan.width, plan, scratch)
     group, line, plane = unit % plan.groups, plan.plane_columns, plan.rows * plan.columns
@@ -95,11 +100,15 @@ def _correlate_part(code, x, passes, u, bias, y, least, plan, unit, squares, fin
             _sum_panel(code, u, v, plan, group, panel, outputs, vectors, m, pairs, finite)
             for i in range(outputs):
                 output = panel * ROWS + i
+                own = bias[group * plan.outputs + output]
+                if taken.size:
+                    put_pooled(
+                        pointer(pairs[i], 0), 2 * plan.run, line, y, taken,
+                        unit * plan.outputs + output, first, last, own,
+                    )  # fmt: skip
+                    continue
                 target = pointer(y, (unit * plan.outputs + output) * plane + begin)
-                _put(
-                    pairs[i], line, target, plan.columns, end - begin,
-                    bias[group * plan.outputs + output], least,
-                )  # fmt: skip
+                _put(pairs[i], line, target, plan.columns, end - begin, own, least)
 
 
 @inner

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import carray, prange, types
 from numba.extending import intrinsic
 
 from minidl.backends import threads
@@ -27,6 +27,7 @@ from minidl.backends.kernels.vectors import (
     moved,
     pointer,
     shuffle,
+    spread,
     store,
 )
 
@@ -37,6 +38,7 @@ _ZEROS = ir.Constant(VECTOR, [0.0] * LANES)
 _bytes = types.CPointer(types.uint8)
 
 NONE = np.uint8(255)  # in `taken`: no place of the window
+_NO_BIAS = np.float32(-0.0)  # added to a number, it changes not even the sign of a zero
 
 
 def largest_by_twos(x: np.ndarray, y: np.ndarray, taken: np.ndarray, relu: bool) -> None:
@@ -53,16 +55,18 @@ def largest_by_twos_back(dy: np.ndarray, taken: np.ndarray, dx: np.ndarray) -> N
 
 
 @intrinsic
-def _largest_of_four(_: Any, top: Any, bottom: Any, y: Any, taken: Any, relu: Any) -> Any:
+def _largest_of_four(
+    _: Any, top: Any, bottom: Any, y: Any, taken: Any, bias: Any, relu: Any
+) -> Any:
     """For a vector of squares, the largest number and its place; a NaN is larger than anything."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        top, bottom, y, taken, relu = arguments
-        best = place = None
+        top, bottom, y, taken, bias, relu = arguments
+        best, place, bias = None, None, spread(builder, bias)
         for row in (top, bottom):
             halves = load(builder, row), load(builder, builder.gep(row, [INT(LANES)]))
             for chosen in (EVEN, ODD):
-                number = shuffle(builder, *halves, chosen)
+                number = builder.fadd(shuffle(builder, *halves, chosen), bias)
                 if best is None:
                     best, place, count = number, ir.Constant(_BYTES, [0] * LANES), 0
                     continue
@@ -79,7 +83,7 @@ def _largest_of_four(_: Any, top: Any, bottom: Any, y: Any, taken: Any, relu: An
         builder.store(place, builder.bitcast(taken, _BYTES.as_pointer())).align = 1
         return context.get_dummy_value()
 
-    return types.void(floats, floats, floats, _bytes, types.boolean), generate
+    return types.void(floats, floats, floats, _bytes, types.float32, types.boolean), generate
 
 
 @intrinsic
@@ -112,35 +116,52 @@ def _spread_row(_: Any, dy: Any, taken: Any, first: Any, row: Any) -> Any:
 @parallel
 def _largest(x, y, taken, relu, pieces):
     """The planes of each piece."""
+    _, height, width = y.shape
+    line = x.shape[2]
     for piece in prange(pieces):
         start, stop = share(y.shape[0], piece, pieces)
         for p in range(start, stop):
-            _largest_in_plane(x, y, taken, relu, p, stop)
+            begin, at = p * x.shape[1] * line, p * height * width
+            pool_rows(
+                pointer(x, begin), line, 2 * line, x.size - begin, pointer(y, at),
+                pointer(taken, at), width, height, stop * height * width - at, _NO_BIAS, relu,
+            )  # fmt: skip
 
 
 @inner
-def _largest_in_plane(x, y, taken, relu, p, stop):
-    """One plane, of a piece that ends before plane `stop`."""
-    _, height, width = y.shape
-    line = x.shape[2]
+def pool_rows(
+    source, down, line, readable, y, taken, width, height, room, bias, relu
+):  # fmt: skip
+    """Rows of y, each from two rows that lie so far `down` from each other; pairs a `line` apart.
+
+    readable    how many numbers there are from the source on
+    room        how many there are in y; only later rows of it may hold what is too much
+    """
+    whole = (width + LANES - 1) // LANES * LANES
     for i in range(height):
-        at, seen = (p * height + i) * width, (p * x.shape[1] + 2 * i) * line
-        whole = (width + LANES - 1) // LANES * LANES
-        if at + whole <= stop * height * width and seen + line + 2 * whole <= x.size:
+        top, row, places = moved(source, i * line), moved(y, i * width), moved(taken, i * width)
+        if i * width + whole <= room and i * line + down + 2 * whole <= readable:
             for j in range(0, width, LANES):
-                top = pointer(x, seen + 2 * j)
-                to, place = pointer(y, at + j), pointer(taken, at + j)
-                _largest_of_four(top, moved(top, line), to, place, relu)
+                above = moved(top, 2 * j)
+                to, place = moved(row, j), moved(places, j)
+                _largest_of_four(above, moved(above, down), to, place, bias, relu)
         else:
-            for j in range(width):
-                best, place = x[p, 2 * i, 2 * j], np.uint8(0)
-                for tap in range(1, 4):
-                    number = x[p, 2 * i + tap // 2, 2 * j + tap % 2]
-                    if number > best or number != number:
-                        best, place = number, np.uint8(tap)
-                if relu and not best > 0:
-                    best, place = best if best != best else x.dtype.type(0), NONE
-                y[p, i, j], taken[p, i, j] = best, place
+            _pool_row(carray(top, down + 2 * width), down, carray(row, width), places, bias, relu)
+
+
+@inner
+def _pool_row(x, down, y, taken, bias, relu):
+    """One row, number by number."""
+    taken = carray(taken, y.size)
+    for j in range(y.size):
+        best, place = x[2 * j] + bias, np.uint8(0)
+        for tap in range(1, 4):
+            number = x[tap // 2 * down + 2 * j + tap % 2] + bias
+            if number > best or number != number:
+                best, place = number, np.uint8(tap)
+        if relu and not best > 0:
+            best, place = best if best != best else np.float32(0), NONE
+        y[j], taken[j] = best, place
 
 
 @parallel
