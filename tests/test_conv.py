@@ -142,6 +142,8 @@ def convolutions(draw):
     pairs = [draw(st.tuples(numbers, numbers)) for numbers in (
         st.integers(1, 4), st.integers(1, 4), st.integers(0, 4), st.integers(1, 3)
     )]  # fmt: skip
+    if draw(st.booleans()):  # else it is seldom that squares can be taken
+        pairs[0], pairs[1], pairs[3] = (3, 3), (1, 1), (1, 1)
     (window, stride, padding, dilation), picture = pairs, []
     for k, p, d in zip(window, padding, dilation, strict=True):
         least = max(d * (k - 1) + 1 - 2 * p, 1)
@@ -199,18 +201,15 @@ LARGE = {
     "a window larger than the picture": ((2, 3, 5, 4), (8, 3, 9, 11), {"padding": (5, 6)}),
     "a wide stride": ((2, 3, 41, 43), (8, 3, 2, 2), {"stride": 7}),
     "a long way between places": ((1, 2, 40, 90), (3, 2, 3, 3), {"dilation": (15, 40)}),
+    "squares in two blocks": ((2, 70, 41, 40), (9, 70, 3, 3), {}),
+    "squares in groups, with more padding": (
+        (3, 36, 17, 30),
+        (40, 18, 3, 3),
+        {"groups": 2, "padding": 2},
+    ),
     "far more padding than picture": ((1, 2, 3, 3), (8, 2, 2, 2), {"padding": 20, "stride": 3}),
 }
 each_large = pytest.mark.parametrize("case", LARGE)
-
-
-@pytest.mark.parametrize("pieces", [1, 3])
-@each_way
-@each_large
-def test_kernels_compute_what_the_bodies_do_on_large_pictures(case, way, pieces):
-    x, weight, settings = LARGE[case]
-    with split_into(pieces), computed_by(way):
-        assert_is_right(inputs(x, weight), settings)
 
 
 def test_the_kernels_are_what_runs():
@@ -241,7 +240,17 @@ SMALL = {
 }
 each_small = pytest.mark.parametrize("case", SMALL)
 SIZES = {**SMALL, **{f"large: {case}": value for case, value in LARGE.items()}}
+each_size = pytest.mark.parametrize("case", SIZES)
 WISHES = ["x", "w", "b", "xw", "xb", "wb", "xwb"]
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+@each_way
+@each_size
+def test_kernels_compute_what_the_bodies_do_in_each_way(case, way, pieces):
+    x, weight, settings = SIZES[case]
+    with split_into(pieces), computed_by(way):
+        assert_is_right(inputs(x, weight), settings)
 
 
 @pytest.mark.parametrize("wanted", WISHES)
@@ -563,7 +572,7 @@ def test_nothing_passes_where_the_value_is_0(case, kernels):
 
 
 @each_operation
-@pytest.mark.parametrize("case", SIZES)
+@each_size
 def test_any_number_of_threads_computes_the_same(case, name):
     """Every number of y and dx is computed by one thread; dw and db are summed in another order."""
     x, weight, settings = SIZES[case]
