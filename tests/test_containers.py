@@ -4,10 +4,13 @@ import copy
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minidl
 from minidl import nn
-from minidl.errors import ArgumentError, BoundsError, DTypeError, MinidlError
+from minidl.errors import ArgumentError, BoundsError, DTypeError, MinidlError, ShapeError
+from tests.helpers import assert_close
 from tests.oracle import torch
 
 
@@ -175,3 +178,47 @@ WRONG = {
 def test_misuse_is_explained(misuse, kind, message):
     with pytest.raises(kind, match=message):
         misuse()
+
+
+# What runs as one operation.
+
+LAYERS = {
+    "convolution": lambda: nn.Conv2d(2, 2, 3, padding=1),
+    "points": lambda: nn.Conv2d(2, 2, 1),
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "squares": lambda: nn.MaxPool2d(2),
+    "squares as pairs": lambda: nn.MaxPool2d((2, 2), stride=[2, 2]),
+    "squares at the edge": lambda: nn.MaxPool2d(2, ceil_mode=True),
+    "overlapping": lambda: nn.MaxPool2d(3, 1, 1),
+    "means": lambda: nn.AvgPool2d(2, ceil_mode=True),
+}
+
+
+@given(names=st.lists(st.sampled_from(list(LAYERS)), min_size=1, max_size=7), data=st.data())
+def test_modules_that_run_together_give_what_they_give_alone(names, data):
+    minidl.manual_seed(0)
+    model = nn.Sequential(*(LAYERS[name]() for name in names))
+    hooked = data.draw(st.sampled_from([None, *range(len(names))]))
+    if hooked is not None:
+        model[hooked].register_forward_hook(lambda *_: None)
+    x = np.random.default_rng(0).normal(size=(2, 2, 11, 13)).astype("float32")
+    x = minidl.asarray(x, requires_grad=True)
+
+    def outcome(forward):
+        try:
+            y = forward(x)
+        except ShapeError:
+            return None
+        leaves = [x, *model.parameters()]
+        return [y, *minidl.gradients((y * y).sum(), leaves)]
+
+    def one_by_one(x):
+        for module in model:
+            x = module(x)
+        return x
+
+    together, alone = outcome(model), outcome(one_by_one)
+    assert (together is None) == (alone is None)
+    for one, other in zip(together or [], alone or [], strict=True):
+        assert_close(one.detach(), other.detach(), 1e-6)

@@ -135,10 +135,13 @@ def _takes_the_largest(step: Any) -> bool:
 
 def _by_twos(step: Any) -> bool:
     """Whether it takes the largest of squares of two by two, side by side."""
-    if not _takes_the_largest(step):
-        return False
-    geometry = step.kernel_size, step.stride, step.padding, step.dilation, step.ceil_mode
-    return geometry == (2, 2, 0, 1, False)
+    return (
+        _takes_the_largest(step)
+        and all(side in (2, (2, 2), [2, 2]) for side in (step.kernel_size, step.stride))
+        and step.padding in (0, (0, 0), [0, 0])
+        and step.dilation in (1, (1, 1), [1, 1])
+        and not step.ceil_mode
+    )
 
 
 def _has(step: Any, way: str) -> bool:
