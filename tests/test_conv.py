@@ -386,6 +386,7 @@ import minidl
 from minidl.backends import threads
 from minidl.backends.kernels import convolve
 from minidl.backends.kernels.conv import conv2d, conv2d_pool_relu, conv2d_relu
+from minidl.backends.kernels.pool import max_pool2d, max_pool2d_relu
 
 threads._WORTH = 1
 library, kept = ctypes.CDLL(None), []
@@ -424,6 +425,10 @@ for pieces, worth, by_squares in [(n, *way) for n in (1, 3)
             dy = at_the_end(np.ones_like(y))
             for wanted in ((True, False, False), (False, True, True)):
                 pullback(wanted)(dy)
+        for pool in (max_pool2d, max_pool2d_relu):
+            if min(x[2:]) > 1:
+                y, pullback = pool(arrays[0], 2)
+                pullback(at_the_end(np.ones_like(y)))
 print("untouched")
 """
 

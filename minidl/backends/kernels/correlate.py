@@ -240,8 +240,8 @@ def put_pooled(sums, down, line, y, taken, plane, first, last, bias):
     last, begin = min(last, height), (plane * height + first) * width
     count = last - first
     pool_rows(
-        sums, down, line, count * line + down + 2 * LANES, pointer(y, begin), pointer(taken, begin),
-        width, count, count * width, bias, True,
+        sums, down, line, pointer(y, begin), pointer(taken, begin), width, count, count * width,
+        bias, True,
     )  # fmt: skip
 
 

@@ -123,24 +123,22 @@ def _largest(x, y, taken, relu, pieces):
         for p in range(start, stop):
             begin, at = p * x.shape[1] * line, p * height * width
             pool_rows(
-                pointer(x, begin), line, 2 * line, x.size - begin, pointer(y, at),
-                pointer(taken, at), width, height, stop * height * width - at, _NO_BIAS, relu,
+                pointer(x, begin), line, 2 * line, pointer(y, at), pointer(taken, at), width,
+                height, stop * height * width - at, _NO_BIAS, relu,
             )  # fmt: skip
 
 
 @inner
-def pool_rows(
-    source, down, line, readable, y, taken, width, height, room, bias, relu
-):  # fmt: skip
+def pool_rows(source, down, line, y, taken, width, height, room, bias, relu):
     """Rows of y, each from two rows that lie so far `down` from each other; pairs a `line` apart.
 
-    readable    how many numbers there are from the source on
-    room        how many there are in y; only later rows of it may hold what is too much
+    They are written in whole vectors as long as what is too much lies in the `room` numbers that y
+    has; so what is read too much lies in the pairs of later rows.
     """
     whole = (width + LANES - 1) // LANES * LANES
     for i in range(height):
         top, row, places = moved(source, i * line), moved(y, i * width), moved(taken, i * width)
-        if i * width + whole <= room and i * line + down + 2 * whole <= readable:
+        if i * width + whole <= room:
             for j in range(0, width, LANES):
                 above = moved(top, 2 * j)
                 to, place = moved(row, j), moved(places, j)
