@@ -22,6 +22,7 @@ from minidl.backends.kernels.workspace import scratch
 _SMALL = 2**18  # products of two numbers; for more, OpenBLAS wakes its threads
 _FEW = 8192  # numbers that NumPy adds up in less time than a kernel is called in
 _DEPTH = 1024  # of a slice
+_TURN = 20  # products that take as long as to turn a number into a slice
 _LANES = np.arange(_DEPTH, dtype=np.int64) * COLUMNS  # where its rows begin
 
 
@@ -34,10 +35,12 @@ def product(
     """max(a·b + bias, least) for matrices (m, k) and (k, n)."""
     (m, k), n = a.shape, b.shape[1]
     if m * n * k <= _SMALL or m < ROWS or a.dtype != np.float32:
-        return _small_product(a, b, bias, least)
+        return _finished(a.dot(b), bias, least)
+    turned = not b.flags.c_contiguous
+    if turned and a.flags.c_contiguous and _cost(n, m) < _cost(m, n):
+        return _finished(np.ascontiguousarray(product(b.T, a.T).T), bias, least)
     pieces = threads.pieces(m * n * k / SPEED)
     parts = 1 if -(-n // COLUMNS) % pieces == 0 else pieces
-    turned = not b.flags.c_contiguous
     b = plain(b.T if turned else b)
     a, row_length = (plain(a), k) if a.flags.c_contiguous else _turned(a)
     bias = np.zeros(0 if least == -np.inf else n, np.float32) if bias is None else plain(bias)
@@ -48,10 +51,12 @@ def product(
     return out
 
 
-def _small_product(
-    a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, least: float
-) -> np.ndarray:
-    out = a.dot(b)
+def _cost(m: int, n: int) -> int:
+    """The time for so many rows and columns, in products: of whole tiles, and to turn columns."""
+    return -(-m // ROWS) * ROWS * -(-n // LANES) * LANES + _TURN * n
+
+
+def _finished(out: np.ndarray, bias: np.ndarray | None, least: float) -> np.ndarray:
     if bias is not None:
         out += bias
     if least != -np.inf:
