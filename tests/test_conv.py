@@ -374,7 +374,7 @@ KERNEL_MODULES = [
     f"minidl.backends.kernels.{name}"
     for name in (
         *("correlate", "correlate_classes", "correlate_winograd"),
-        *("conv_weights", "conv_few_weights", "matrix"),
+        *("conv_weights", "conv_few_weights", "conv_pooled_weights", "matrix"),
     )
 ]
 
@@ -501,7 +501,43 @@ def test_pooling_in_the_same_pass_changes_no_bit(case, lay, biased, bad, pieces,
         needed = outcome(arrays, settings, dy, operation=pooled_apart)
         with filled_workspaces(np.nan):
             found = outcome(arrays, settings, dy, operation=minidl.conv2d_pool_relu)
+            alone = outcome(arrays, settings, dy, wanted="wb", operation=minidl.conv2d_pool_relu)
     assert_equal(found, needed)
+    assert_equal(alone[:1], needed[:1])
+    assert_all_close(alone[1:], needed[2:], 1e-5)  # few weights are summed in another order
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize(
+    ("x", "weight", "settings"),
+    [
+        ((5, 1, 28, 28), (32, 1, 3, 3), {}),
+        ((2, 3, 45, 40), (7, 3, 2, 2), {"padding": 1}),
+        ((3, 1, 30, 33), (9, 1, 3, 5), {"stride": (2, 1), "dilation": 2}),
+        ((1, 14, 5, 9), (1, 14, 1, 1), {}),
+        ((3, 1, 20, 23), (5, 1, 2, 3), {}),  # few enough for vectors of eight too
+    ],
+)
+def test_few_weights_of_pooled_pictures(x, weight, settings, pieces):
+    arrays = [array.astype("float32") for array in inputs(x, weight)]
+    exact = outcome(arrays, settings, dtype="float64", kernels="reference", operation=pooled_apart)
+    with split_into(pieces):
+        for content in (0.0, np.nan):
+            with filled_workspaces(content):
+                found = outcome(arrays, settings, wanted="wb", operation=minidl.conv2d_pool_relu)
+            needed = [exact[i].astype("float32") for i in (0, 2, 3)]
+            assert_all_close(found, needed, 2e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_bad_number_where_nothing_was_taken_is_seen(bad):
+    arrays = [array.astype("float32") for array in inputs((2, 1, 9, 9), (5, 1, 3, 3))]
+    arrays[0][0, 0, 4, 4] = bad
+    with np.errstate(invalid="ignore"):
+        needed = outcome(arrays, {}, wanted="wb", kernels="reference", operation=pooled_apart)
+        found = outcome(arrays, {}, wanted="wb", operation=minidl.conv2d_pool_relu)
+    assert np.isnan(needed[1]).any()
+    assert_all_close(found, needed, 1e-5)
 
 
 @pytest.mark.parametrize("pieces", [1, 3])

@@ -10,6 +10,7 @@ import numpy as np
 
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.compile import plain
+from minidl.backends.kernels.conv_pooled_weights import is_worth_it, pooled_weight_gradient
 from minidl.backends.kernels.conv_weights import weight_gradient
 from minidl.backends.kernels.convolve import convolve, convolve_and_pool, convolve_back
 from minidl.backends.kernels.correlate import EVERYWHERE
@@ -63,8 +64,11 @@ def conv2d_pool_relu(
     convolve_and_pool(plain(x), plain(weight), bias, y, taken, at)
 
     def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
+        dy = plain(dy)
+        if not wanted[0] and is_worth_it(at, x.shape[1]) and np.isfinite(np.add.reduce(x, None)):
+            return None, *pooled_weight_gradient(plain(x), dy, taken, at)
         whole = np.empty((len(x), outputs, *at.output), np.float32)
-        planes = (array.reshape(-1, *array.shape[2:]) for array in (plain(dy), taken, whole))
+        planes = (array.reshape(-1, *array.shape[2:]) for array in (dy, taken, whole))
         largest_by_twos_back(*planes)
         return _gradients(wanted, x, weight, whole, EVERYWHERE, at)
 
