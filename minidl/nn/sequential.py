@@ -130,7 +130,7 @@ def _steps(modules: list[Module]) -> list[Callable[[Any], Any]]:
 
 
 def _takes_the_largest(step: Any) -> bool:
-    return type(step) is MaxPool2d and not step.return_indices and _plain(step)
+    return type(step) is MaxPool2d and _has(step, "forward_relu")
 
 
 def _by_twos(step: Any) -> bool:
@@ -146,9 +146,8 @@ def _by_twos(step: Any) -> bool:
 
 def _has(step: Any, way: str) -> bool:
     """Whether the class itself has this way to run, which goes with its own `forward`."""
-    if way not in vars(type(step)) or not _plain(step):
-        return False
-    return type(step) is not MaxPool2d or not step.return_indices
+    one_output = not getattr(step, "return_indices", False)
+    return one_output and way in vars(type(step)) and _plain(step)
 
 
 def _plain(module: Module) -> bool:

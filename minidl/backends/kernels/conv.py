@@ -12,7 +12,12 @@ from minidl.backends.joint import Joint
 from minidl.backends.kernels.compile import plain
 from minidl.backends.kernels.conv_pooled_weights import is_worth_it, pooled_weight_gradient
 from minidl.backends.kernels.conv_weights import weight_gradient
-from minidl.backends.kernels.convolve import convolve, convolve_and_pool, convolve_back
+from minidl.backends.kernels.convolve import (
+    bias_or_zeros,
+    convolve,
+    convolve_and_pool,
+    convolve_back,
+)
 from minidl.backends.kernels.correlate import EVERYWHERE
 from minidl.backends.kernels.pool_by_twos import largest_by_twos_back
 from minidl.backends.window import Convolution, convolution
@@ -60,16 +65,14 @@ def conv2d_pool_relu(
     outputs = weight.shape[0]
     y = np.empty((x.shape[0], outputs, *(n // 2 for n in at.output)), np.float32)
     taken = np.empty(y.shape, np.uint8)
-    bias = np.zeros(outputs, np.float32) if bias is None else plain(bias)
-    convolve_and_pool(plain(x), plain(weight), bias, y, taken, at)
+    convolve_and_pool(plain(x), plain(weight), bias_or_zeros(bias, outputs), y, taken, at)
 
     def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
         dy = plain(dy)
         if not wanted[0] and is_worth_it(at, x.shape[1]) and np.isfinite(np.add.reduce(x, None)):
             return None, *pooled_weight_gradient(plain(x), dy, taken, at)
         whole = np.empty((len(x), outputs, *at.output), np.float32)
-        planes = (array.reshape(-1, *array.shape[2:]) for array in (dy, taken, whole))
-        largest_by_twos_back(*planes)
+        largest_by_twos_back(dy, taken, whole)
         return _gradients(wanted, x, weight, whole, EVERYWHERE, at)
 
     return y, Joint(gradients)
@@ -106,8 +109,7 @@ def _forward(
 ) -> np.ndarray:
     outputs = weight.shape[0]
     y = np.empty((x.shape[0], outputs, *at.output), np.float32)
-    bias = np.zeros(outputs, np.float32) if bias is None else plain(bias)
-    convolve(plain(x), plain(weight), bias, y, at, least)
+    convolve(plain(x), plain(weight), bias_or_zeros(bias, outputs), y, at, least)
     return y
 
 

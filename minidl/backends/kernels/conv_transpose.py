@@ -7,7 +7,7 @@ import numpy as np
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.compile import plain
 from minidl.backends.kernels.conv_weights import weight_gradient
-from minidl.backends.kernels.convolve import convolve, convolve_back
+from minidl.backends.kernels.convolve import bias_or_zeros, convolve, convolve_back
 from minidl.backends.kernels.correlate import EVERYWHERE
 from minidl.backends.window import transposed
 
@@ -34,9 +34,8 @@ def conv_transpose2d(
     if bias is not None and bias.shape != (outputs,):
         return NotImplemented
     x, weight = plain(x), plain(weight)
-    begun = np.zeros(outputs, np.float32) if bias is None else plain(bias)
     y = np.empty((len(x), outputs, *at.picture), np.float32)
-    convolve_back(x, weight, begun, y, at)
+    convolve_back(x, weight, bias_or_zeros(bias, outputs), y, at)
 
     def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
         dx = dw = db = None

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from minidl.backends.kernels import conv_classes, conv_plan, conv_winograd
+from minidl.backends.kernels.compile import plain
 from minidl.backends.kernels.conv_classes import Classes
 from minidl.backends.kernels.conv_plan import Plan
 from minidl.backends.kernels.conv_winograd import Winograd
@@ -55,8 +56,7 @@ def convolve_and_pool(
         return
     whole = np.empty((*y.shape[:2], *at.output), np.float32)
     _run((None, plan), x, weight, bias, whole, -np.inf, EVERYWHERE)
-    planes = (array.reshape(-1, *array.shape[2:]) for array in (whole, y, taken))
-    largest_by_twos(*planes, relu=True)
+    largest_by_twos(whole, y, taken, relu=True)
 
 
 def convolve_back(
@@ -69,6 +69,11 @@ def convolve_back(
 ) -> None:
     """dx = Σ dy·w + b, of dy where `passes` is positive."""
     _run(_backward(at, dx.shape[1], dy.shape[1]), dy, weight, bias, dx, -np.inf, passes)
+
+
+def bias_or_zeros(bias: np.ndarray | None, outputs: int) -> np.ndarray:
+    """The bias of each output, as kernels take it."""
+    return np.zeros(outputs, np.float32) if bias is None else plain(bias)
 
 
 def _run(

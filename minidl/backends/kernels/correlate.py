@@ -94,9 +94,10 @@ def _correlate_part(code, x, passes, weight, bias, y, taken, least, plan, scratc
                         )  # fmt: skip
                     elif plan.step_y == plan.step_x == 1:
                         begin = first * width
-                        _put(
-                            found, plan.plane_columns, pointer(plane, begin), width, last - first,
-                            plane.size - begin, bias[channel], least,
+                        put_rows(
+                            found, plan.plane_columns, 2 * plan.plane_columns,
+                            pointer(plane, begin), width, last - first, plane.size - begin,
+                            bias[channel], least,
                         )  # fmt: skip
                     else:
                         _put_apart(
@@ -216,18 +217,21 @@ def copy_where_passed(x, passes, source, count, target, begin):
 
 
 @inner
-def _put(sums, row_length, y, width, height, room, bias, least):
+def put_rows(sums, down, line, y, width, height, room, bias, least):
     """Rows of sums, finished, into the rows of y, which has `room` numbers from there on.
 
-    A row is written in whole vectors; what is too much lies in rows that are written later.
+    The rows of a pair lie so far `down` from each other, and pairs a `line` apart.  A row is
+    written in whole vectors; what is too much lies in rows that are written later.
     """
     whole = (width + LANES - 1) // LANES * LANES
     safe = min(height, max(0, (room - whole) // width + 1))
     for i in range(safe):
+        found = moved(sums, i // 2 * line + i % 2 * down)
         for j in range(0, whole, LANES):
-            write(moved(sums, i * row_length + j), moved(y, i * width + j), bias, least)
+            write(moved(found, j), moved(y, i * width + j), bias, least)
     for i in range(safe, height):
-        found, row = carray(moved(sums, i * row_length), width), carray(moved(y, i * width), width)
+        found = carray(moved(sums, i // 2 * line + i % 2 * down), width)
+        row = carray(moved(y, i * width), width)
         for j in range(width):
             value = found[j] + bias
             row[j] = least if value < least else value

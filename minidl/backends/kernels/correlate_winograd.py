@@ -5,14 +5,14 @@ before and after the products is summed in vectors.
 """
 
 import numpy as np
-from numba import carray, prange
+from numba import prange
 
 from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, share
 from minidl.backends.kernels.conv_winograd import PRODUCTS, Winograd
-from minidl.backends.kernels.correlate import lay_out, put_pooled
+from minidl.backends.kernels.correlate import lay_out, put_pooled, put_rows
 from minidl.backends.kernels.tile import COLUMNS, ROWS, SPEED, code, tile, tiles, turn
-from minidl.backends.kernels.vectors import LANES, moved, pointer, transpose, write
+from minidl.backends.kernels.vectors import LANES, moved, pointer, transpose
 from minidl.backends.kernels.winograd import finish_squares, see_squares, transform_windows
 from minidl.backends.kernels.workspace import scratch
 
@@ -108,7 +108,10 @@ def _correlate_part(
                     )  # fmt: skip
                     continue
                 target = pointer(y, (unit * plan.outputs + output) * plane + begin)
-                _put(pairs[i], line, target, plan.columns, end - begin, own, least)
+                put_rows(
+                    pointer(pairs[i], 0), 2 * plan.run, line, target, plan.columns,
+                    (end - begin) // plan.columns, end - begin, own, least,
+                )  # fmt: skip
 
 
 @inner
@@ -159,23 +162,3 @@ def _sum_panel(code, u, v, plan, group, panel, outputs, vectors, m, pairs, finit
                     pointer(pairs[i, 0], 2 * j * LANES), pointer(pairs[i, 1], 2 * j * LANES),
                     pointer(finite, 0),
                 )  # fmt: skip
-
-
-@inner
-def _put(pairs, line, y, width, room, bias, least):
-    """Rows of outputs, finished, into the rows of y, which has `room` numbers from there on.
-
-    Upper and lower rows take turns.  A row is written in whole vectors; what is too much lies in
-    rows that are written later.
-    """
-    whole = (width + LANES - 1) // LANES * LANES
-    for i in range(room // width):
-        found, row = pointer(pairs[i % 2], i // 2 * line), moved(y, i * width)
-        if i * width + whole <= room:
-            for j in range(0, whole, LANES):
-                write(moved(found, j), moved(row, j), bias, least)
-        else:
-            sums, row = carray(found, width), carray(row, width)
-            for j in range(width):
-                value = sums[j] + bias
-                row[j] = least if value < least else value

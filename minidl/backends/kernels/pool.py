@@ -8,7 +8,12 @@ from numba import njit, prange
 
 from minidl.backends import threads
 from minidl.backends.kernels.compile import inner, parallel, plain, share
-from minidl.backends.kernels.pool_by_twos import NONE, largest_by_twos, largest_by_twos_back
+from minidl.backends.kernels.pool_by_twos import (
+    NONE,
+    in_planes,
+    largest_by_twos,
+    largest_by_twos_back,
+)
 from minidl.backends.pooling import Windows, adaptive, divisors, windows
 from minidl.backends.window import remembered
 
@@ -58,23 +63,22 @@ def max_pool2d_relu(
 
 def _max_by_twos(x: np.ndarray, *, relu: bool) -> Any:
     """The largest x of each square of two by two, which of its places it is, and the pullback."""
-    shape, planes = x.shape, _planes(x)
-    n, height, width = planes.shape
-    y = np.empty((n, height // 2, width // 2), x.dtype)
+    shape = x.shape
+    y = np.empty((*shape[:-2], shape[-2] // 2, shape[-1] // 2), x.dtype)
     taken = np.empty(y.shape, np.uint8)
-    largest_by_twos(planes, y, taken, relu)
+    largest_by_twos(x, y, taken, relu)
 
     def dx(dy: np.ndarray, *_: Any) -> np.ndarray:
-        gradient = np.empty((n, height, width), dy.dtype)
-        largest_by_twos_back(_planes(dy), taken, gradient)
-        return gradient.reshape(shape)
+        gradient = np.empty(shape, dy.dtype)
+        largest_by_twos_back(dy, taken, gradient)
+        return gradient
 
-    return y.reshape(*shape[:-2], *y.shape[1:]), taken, dx
+    return y, taken, dx
 
 
 def _max_of_any(x: np.ndarray, rows: Windows, columns: Windows) -> Any:
     """The largest x of each window, which of its places it is, and the pullback."""
-    shape, planes = x.shape, _planes(x)
+    shape, planes = x.shape, in_planes(x)
     y = np.empty((len(planes), rows.count, columns.count), x.dtype)
     taken = np.empty(y.shape, np.uint8)
     work = threads.pieces(x.size * 0.8 + y.size * rows.size * columns.size * 0.3)
@@ -83,7 +87,7 @@ def _max_of_any(x: np.ndarray, rows: Windows, columns: Windows) -> Any:
     def dx(dy: np.ndarray, *_: Any) -> np.ndarray:
         gradient = np.empty((len(taken), *shape[-2:]), dy.dtype)
         work = threads.pieces(gradient.size * 0.2 + dy.size)
-        _max_back(_planes(dy), taken, gradient, rows, columns, _offsets(rows, columns), work)
+        _max_back(in_planes(dy), taken, gradient, rows, columns, _offsets(rows, columns), work)
         return gradient.reshape(shape)
 
     return y.reshape(*shape[:-2], *y.shape[1:]), taken, dx
@@ -123,7 +127,7 @@ def _average(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, counts: np.nd
     """Σ x over the windows, each where one of `rows` crosses one of `columns`, by its count."""
     if x.dtype.char not in "fd" or not x.size:
         return NotImplemented
-    shape, planes = x.shape, _planes(x)
+    shape, planes = x.shape, in_planes(x)
     n, height, width = planes.shape
     summed = (rows[:, 1] - rows[:, 0]).sum() * width  # in each plane
     work = threads.pieces(n * (summed * 0.2 + counts.size * 3))
@@ -132,7 +136,7 @@ def _average(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, counts: np.nd
 
     def dx(dy: np.ndarray) -> np.ndarray:
         gradient = np.empty((n, height, width), dy.dtype)
-        _mean_back(_planes(dy), gradient, rows, columns, counts, work)
+        _mean_back(in_planes(dy), gradient, rows, columns, counts, work)
         return gradient.reshape(shape)
 
     return y.reshape(*shape[:-2], *counts.shape), dx
@@ -152,11 +156,6 @@ def _average_of_all(x: np.ndarray) -> Any:
         return gradient.reshape(shape)
 
     return y.reshape(*shape[:-2], 1, 1), dx
-
-
-def _planes(x: np.ndarray) -> np.ndarray:
-    """All planes (H, W) of a batch one after the other, in contiguous memory."""
-    return plain(x).reshape(-1, *x.shape[-2:])
 
 
 def _by_twos(x: np.ndarray, rows: Windows, columns: Windows) -> bool:

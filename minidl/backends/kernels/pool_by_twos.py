@@ -14,7 +14,7 @@ from numba import carray, prange, types
 from numba.extending import intrinsic
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import inner, parallel, share
+from minidl.backends.kernels.compile import inner, parallel, plain, share
 from minidl.backends.kernels.vectors import (
     EVEN,
     INT,
@@ -42,16 +42,21 @@ _NO_BIAS = np.float32(-0.0)  # added to a number, it changes not even the sign o
 
 
 def largest_by_twos(x: np.ndarray, y: np.ndarray, taken: np.ndarray, relu: bool) -> None:
-    """y, the largest of each square of the planes x (n, H, W), and which of its four it is.
+    """y, the largest of each square of the pictures x (…, H, W), and which of its four it is.
 
     With relu y is at least 0, and only what is positive was taken.
     """
-    _largest(x, y, taken, relu, threads.pieces(x.size * 0.4))
+    _largest(in_planes(x), in_planes(y), in_planes(taken), relu, threads.pieces(x.size * 0.4))
 
 
 def largest_by_twos_back(dy: np.ndarray, taken: np.ndarray, dx: np.ndarray) -> None:
     """dx: dy at the place of each square that was taken, and 0 elsewhere."""
-    _back(dy, taken, dx, threads.pieces(dx.size * 0.4))
+    _back(in_planes(dy), in_planes(taken), in_planes(dx), threads.pieces(dx.size * 0.4))
+
+
+def in_planes(x: np.ndarray) -> np.ndarray:
+    """All planes (H, W) of a batch one after the other, in contiguous memory."""
+    return plain(x).reshape(-1, *x.shape[-2:])
 
 
 @intrinsic
