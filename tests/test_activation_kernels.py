@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl.backends import cpu
-from minidl.backends.kernels import activation
+from minidl.backends.kernels import elementwise
 from minidl.errors import BoundsError
 
 rng = np.random.default_rng(0)
@@ -56,7 +56,7 @@ def of_any_size():
     """Here kernels do small arrays, too, that they would leave to the bodies."""
     with pytest.MonkeyPatch.context() as patch:
         for count in ("ONE", "TWO", "MANY"):
-            patch.setattr(activation, f"_FEWEST_FOR_{count}", 1)
+            patch.setattr(elementwise, f"_FEWEST_FOR_{count}", 1)
         yield
 
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl.backends import threads
-from minidl.backends.kernels import conv, convolve, workspace
+from minidl.backends.kernels.conv import conv2d, select
+from minidl.backends.kernels.runtime import workspace
 from minidl.errors import ArgumentError, DTypeError, GradientError, MinidlError, ShapeError
 from tests.helpers import assert_all_close, assert_close
 from tests.oracle import functional, torch
@@ -44,7 +45,7 @@ def split_into(count):
 
 NEVER, ALWAYS = -1, sys.maxsize
 WAYS = {  # how many products classes may take, and whether squares are worth it
-    "cheapest": (convolve._worth, convolve._if_worth),
+    "cheapest": (select._worth, select._if_worth),
     "planes": (lambda plan: NEVER, lambda squares, plan: None),
     "classes": (lambda plan: ALWAYS, lambda squares, plan: None),
     "squares": (lambda plan: NEVER, lambda squares, plan: squares),
@@ -55,18 +56,18 @@ each_way = pytest.mark.parametrize("way", WAYS)
 @contextmanager
 def computed_by(way):
     """Kernels lay zeros around pictures, or put positions into classes, or save products."""
-    convolve._worth, convolve._if_worth = WAYS[way]
+    select._worth, select._if_worth = WAYS[way]
     forget_plans()
     try:
         yield
     finally:
-        convolve._worth, convolve._if_worth = WAYS["cheapest"]
+        select._worth, select._if_worth = WAYS["cheapest"]
         forget_plans()
 
 
 def forget_plans():
-    convolve._forward.cache_clear()
-    convolve._backward.cache_clear()
+    select._forward.cache_clear()
+    select._backward.cache_clear()
 
 
 def random(*shape, seed=0):
@@ -216,7 +217,7 @@ def test_the_kernels_are_what_runs():
     """Else the tests above compare the bodies with themselves."""
     for case in LARGE.values():
         arrays = [array.astype("float32") for array in inputs(*case[:2])]
-        for operation in (conv.conv2d, conv.conv2d_relu):
+        for operation in (conv2d.conv2d, conv2d.conv2d_relu):
             assert operation(*arrays[:2], None, **case[2]) is not NotImplemented
             assert operation(*arrays, **case[2]) is not NotImplemented
 
@@ -373,8 +374,9 @@ def filled_workspaces(content):
 KERNEL_MODULES = [
     f"minidl.backends.kernels.{name}"
     for name in (
-        *("correlate", "correlate_classes", "correlate_winograd"),
-        *("conv_weights", "conv_few_weights", "conv_pooled_weights", "matrix"),
+        *("conv.implicit_gemm", "conv.padding_free", "conv.winograd"),
+        *("conv.weight_gradient", "conv.weight_gradient_dot", "conv.weight_gradient_pooled"),
+        "gemm",
     )
 ]
 
@@ -384,9 +386,9 @@ import ctypes, mmap
 import numpy as np
 import minidl
 from minidl.backends import threads
-from minidl.backends.kernels import convolve
-from minidl.backends.kernels.conv import conv2d, conv2d_pool_relu, conv2d_relu
-from minidl.backends.kernels.pool import max_pool2d, max_pool2d_relu
+from minidl.backends.kernels.conv import select
+from minidl.backends.kernels.conv.conv2d import conv2d, conv2d_pool_relu, conv2d_relu
+from minidl.backends.kernels.pool.max_pool import max_pool2d, max_pool2d_relu
 
 threads._WORTH = 1
 library, kept = ctypes.CDLL(None), []
@@ -563,8 +565,8 @@ def test_numbers_that_are_not_finite_are_noticed(monkeypatch):
         found.append(by_squares(*arguments))
         return found[-1]
 
-    by_squares = convolve.correlate_winograd
-    monkeypatch.setattr(convolve, "correlate_winograd", noted)
+    by_squares = select.correlate_winograd
+    monkeypatch.setattr(select, "correlate_winograd", noted)
     squares = [case for case in SIZES.values() if case[1][2:] == (3, 3)]
     squares = [case for case in squares if not {"stride", "dilation"} & set(case[2])]
     with computed_by("squares"):

@@ -6,9 +6,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import minidl
+from minidl.backends.kernels import gemm
 from minidl.backends.kernels import linear as kernels
-from minidl.backends.kernels import matrix, workspace
-from minidl.backends.kernels.tile import COLUMNS, ROWS
+from minidl.backends.kernels.runtime import workspace
+from minidl.backends.kernels.simd.micro_kernel import MR, NR
 from minidl.errors import MinidlError, ShapeError
 from tests.helpers import assert_close
 from tests.oracle import torch
@@ -44,7 +45,7 @@ def needed(a, b, bias=None, least=-np.inf):
 
 
 def assert_product_is_right(a, b, bias=None, least=-np.inf):
-    found = matrix.product(a, b, bias, least)
+    found = gemm.product(a, b, bias, least)
     exact, error = needed(a, b, bias, least)
     assert found.dtype == a.dtype
     assert found.shape == exact.shape
@@ -59,13 +60,13 @@ def around(*edges):
 
 
 def made_by_tiles(m, k, n):
-    return m * k * n > matrix._SMALL and m >= ROWS
+    return m * k * n > gemm._SMALL and m >= MR
 
 
 @given(
-    m=around(ROWS, 16, 64),
+    m=around(MR, 16, 64),
     k=st.one_of(around(16, 64), st.sampled_from([1023, 1024, 1025, 2049])),
-    n=around(16, COLUMNS),
+    n=around(16, NR),
     lay=st.tuples(layouts, layouts),
     biased=st.booleans(),
     least=st.sampled_from([-np.inf, 0.0, 0.5]),
@@ -73,8 +74,8 @@ def made_by_tiles(m, k, n):
 )
 def test_product(m, k, n, lay, biased, least, pieces):
     if not made_by_tiles(m, k, n):
-        k = matrix._SMALL // (max(m, ROWS) * n) + k
-        m = max(m, ROWS)
+        k = gemm._SMALL // (max(m, MR) * n) + k
+        m = max(m, MR)
     assert made_by_tiles(m, k, n)
     assume(m * k * n < 2**25)
     a, b = laid_out(random(m, k), lay[0]), laid_out(random(k, n, seed=1), lay[1])
@@ -83,13 +84,13 @@ def test_product(m, k, n, lay, biased, least, pieces):
 
 
 EDGES = [
-    *((m, 300, 200) for m in (ROWS, ROWS + 1, 2 * ROWS - 1, 2 * ROWS, 2 * ROWS + 1, 3 * ROWS - 1)),
+    *((m, 300, 200) for m in (MR, MR + 1, 2 * MR - 1, 2 * MR, 2 * MR + 1, 3 * MR - 1)),
     *((70, k, 65) for k in (1023, 1024, 1025, 2048, 2049, 3000)),
     *((100, 90, n) for n in (47, 48, 49, 63, 64, 65, 79, 80, 81, 95, 96, 97, 127, 128, 129)),
-    (ROWS, 50_000, 1),
+    (MR, 50_000, 1),
     (3000, 100, 1),
     (3000, 1, 100),
-    (ROWS, 2, 30_000),
+    (MR, 2, 30_000),
     (257, 257, 257),
 ]
 
@@ -122,7 +123,7 @@ def test_small_product(m, k, n, dtype):
 def test_product_of_float64_is_as_exact_as_float64_is():
     a, b = random(150, 130, dtype="float64"), random(130, 140, dtype="float64", seed=1)
     bias = random(140, dtype="float64")
-    np.testing.assert_array_equal(matrix.product(a, b, bias, 0.0), np.maximum(a @ b + bias, 0))
+    np.testing.assert_array_equal(gemm.product(a, b, bias, 0.0), np.maximum(a @ b + bias, 0))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -136,14 +137,14 @@ def test_a_bad_number_stays_in_its_row_and_column(m, k, n, least, bad):
         for row, column in ((m - 1, k - 1), (0, 0), (m // 2, k // 2)):
             spoiled = a.copy(order="K")
             spoiled[row, column] = bad
-            found, clean = (matrix.product(x, b, bias, least) for x in (spoiled, a))
+            found, clean = (gemm.product(x, b, bias, least) for x in (spoiled, a))
             assert_equal([np.delete(found, row, 0)], [np.delete(clean, row, 0)])
             exact = np.maximum(bad * np.sign(b[column]), least)
             np.testing.assert_array_equal(found[row], exact.astype("float32"))
         for row, column in ((k - 1, n - 1), (0, 0), (k // 2, n // 2)):
             spoiled = b.copy(order="K")
             spoiled[row, column] = bad
-            found, clean = (matrix.product(a, x, bias, least) for x in (spoiled, b))
+            found, clean = (gemm.product(a, x, bias, least) for x in (spoiled, b))
             assert_equal([np.delete(found, column, 1)], [np.delete(clean, column, 1)])
             exact = np.maximum(bad * np.sign(a[:, row]), least)
             np.testing.assert_array_equal(found[:, column], exact.astype("float32"))
@@ -157,9 +158,9 @@ def test_what_lies_in_the_workspace_does_not_show(m, k, n, pieces):
         for y in (b, np.asfortranarray(b)):
             found = []
             for content in (0, np.nan, np.inf):
-                workspace.scratch(3, 2 * matrix._DEPTH * COLUMNS)[:] = content
+                workspace.scratch(3, 2 * gemm._DEPTH * NR)[:] = content
                 with split_into(pieces):
-                    found.append(matrix.product(x, y, bias, 0.0))
+                    found.append(gemm.product(x, y, bias, 0.0))
             assert_equal(found[1:], found[:1] * 2)
 
 
@@ -169,14 +170,14 @@ def test_any_number_of_threads_gives_the_same_bits(m, k, n):
     found = []
     for pieces in (1, 2, 3, 3):
         with split_into(pieces):
-            found.append(matrix.product(a, b))
+            found.append(gemm.product(a, b))
     assert_equal(found[1:], found[:1] * 3)
 
 
 def test_product_leaves_its_inputs_alone():
     arrays = [random(70, 90), np.asfortranarray(random(90, 65)), random(65)]
     copies = [x.copy() for x in arrays]
-    matrix.product(*arrays, 0.0)
+    gemm.product(*arrays, 0.0)
     assert_equal(arrays, copies)
 
 
@@ -193,7 +194,7 @@ def layer_inputs(rows, ins, outs, biased=True):
 
 
 @given(
-    rows=st.one_of(st.integers(0, 9), around(ROWS, 64)),
+    rows=st.one_of(st.integers(0, 9), around(MR, 64)),
     ins=st.one_of(st.integers(0, 9), around(16, 64)),
     outs=st.one_of(st.integers(0, 9), around(16, 64)),
     lay=st.tuples(layouts, layouts, layouts),
@@ -326,7 +327,7 @@ def test_the_kernels_are_what_runs():
 @pytest.mark.parametrize("shape", [(1, 9000), (9000, 1), (1024, 10), (300, 129)])
 def test_rows_are_added_as_numpy_adds_them(shape):
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
-    np.testing.assert_allclose(matrix.sum_rows(x), x.sum(axis=0, dtype="float64"), atol=2e-4)
-    np.testing.assert_array_equal(matrix.sum_rows(x[:, ::-1]), matrix.sum_rows(x)[::-1])
+    np.testing.assert_allclose(gemm.sum_rows(x), x.sum(axis=0, dtype="float64"), atol=2e-4)
+    np.testing.assert_array_equal(gemm.sum_rows(x[:, ::-1]), gemm.sum_rows(x)[::-1])
     x[-1, 0] = np.nan
-    assert np.isnan(matrix.sum_rows(x)[0])
+    assert np.isnan(gemm.sum_rows(x)[0])

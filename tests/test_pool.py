@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl import nn, ops
-from minidl.backends.kernels import pool as kernels
+from minidl.backends.kernels.pool import max_pool as kernels
 from minidl.errors import ArgumentError, MinidlError, ShapeError
 from tests.helpers import assert_all_close, assert_close
 from tests.oracle import functional, torch

@@ -15,8 +15,10 @@ from numba.core.dispatcher import Dispatcher
 import minidl
 from minidl.backends import threads
 from minidl.backends.joint import Joint
-from minidl.backends.kernels import conv, linear, workspace
-from minidl.backends.kernels.compile import parallel, share
+from minidl.backends.kernels import linear
+from minidl.backends.kernels.conv import conv2d
+from minidl.backends.kernels.runtime import workspace
+from minidl.backends.kernels.runtime.compile import chunk_bounds, parallel
 from minidl.errors import ArgumentError, GradientError
 from tests.test_conv import assert_equal, outcome, split_into
 
@@ -99,7 +101,7 @@ def test_work_is_split_where_it_is_worth_it():
 @pytest.mark.parametrize("n", [0, 1, 2, 5, 6, 7, 100])
 @pytest.mark.parametrize("pieces", [1, 2, 3, 7])
 def test_shares_are_all_of_it_once(n, pieces):
-    ends = [share(n, piece, pieces) for piece in range(pieces)]
+    ends = [chunk_bounds(n, piece, pieces) for piece in range(pieces)]
     assert [i for start, stop in ends for i in range(start, stop)] == list(range(n))
     sizes = [stop - start for start, stop in ends]
     assert max(sizes) - min(sizes) <= 1
@@ -124,7 +126,7 @@ def test_the_number_of_threads_is_used(monkeypatch):
 def _squares(x, y, pieces):
     """y = x², and which piece computed it."""
     for piece in prange(pieces):
-        start, stop = share(x.size, piece, pieces)
+        start, stop = chunk_bounds(x.size, piece, pieces)
         for i in range(start, stop):
             y[i] = x[i] * x[i]
 
@@ -207,8 +209,8 @@ def test_a_workspace_is_used_again_and_grows():
 
 def test_nothing_that_is_returned_lies_in_the_workspace():
     for operation, shapes in [
-        (conv.conv2d, [(2, 3, 9, 9), (9, 3, 3, 3), (9,)]),
-        (conv.conv2d_relu, [(2, 3, 9, 9), (2, 3, 3, 3), (2,)]),
+        (conv2d.conv2d, [(2, 3, 9, 9), (9, 3, 3, 3), (9,)]),
+        (conv2d.conv2d_relu, [(2, 3, 9, 9), (2, 3, 3, 3), (2,)]),
         (linear.linear_relu, [(70, 90), (65, 90), (65,)]),
     ]:
         y, pullback = operation(*(random(*shape) for shape in shapes))
@@ -331,7 +333,7 @@ def leaves(arrays, wanted="xwb"):
 def test_gradients_that_nobody_wants_are_not_computed(wanted, monkeypatch):
     calls = []
     for module, name in [
-        *((conv, "convolve_back"), (conv, "weight_gradient")),
+        *((conv2d, "convolve_back"), (conv2d, "weight_gradient")),
         *((linear, "product"), (linear, "sum_rows"), (linear, "passed")),
     ]:
         monkeypatch.setattr(module, name, noted(calls, name, getattr(module, name)))

@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 from scipy import special
 
-from minidl.backends.kernels import vector_math
+from minidl.backends.kernels.simd import math
 
 # The function in float64, and the largest error in units in the last place.
 FUNCTIONS = {
@@ -24,7 +24,7 @@ FUNCTIONS = {
 @cache
 def looped(name):
     """The function on whole arrays, compiled as the kernels that use it are."""
-    function = getattr(vector_math, name)
+    function = getattr(math, name)
 
     @njit(fastmath={"contract"}, error_model="numpy")
     def loop(x, y):
@@ -83,8 +83,8 @@ def test_loops_are_made_of_vector_instructions(name):
 def test_sums_and_extremes_of_rows(size):
     x = np.random.default_rng(size).standard_normal(size).astype(np.float32)
     y = np.flip(x).copy()
-    assert vector_math.sum32(x) == pytest.approx(x.sum(dtype="float64"), abs=1e-4)
-    assert vector_math.dot32(x, y) == pytest.approx((x * y).sum(dtype="float64"), abs=1e-4)
+    assert math.sum32(x) == pytest.approx(x.sum(dtype="float64"), abs=1e-4)
+    assert math.dot32(x, y) == pytest.approx((x * y).sum(dtype="float64"), abs=1e-4)
     assert largest(x) == x.max()
     assert largest(-abs(x)) == -abs(x).min()
     x[size // 2] = np.inf
@@ -94,4 +94,4 @@ def test_sums_and_extremes_of_rows(size):
 
 @njit
 def largest(x):
-    return vector_math.largest32(x)
+    return math.max32(x)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl import __version__
-from minidl.backends.kernels.compile import cache_folder
+from minidl.backends.kernels.runtime.compile import cache_folder
 from minidl.backends.threads import get_num_threads
 from minidl.data.sources import data_folder
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _facts() -> dict[str, Any]:
-    from minidl.backends.kernels.vectors import LANES
+    from minidl.backends.kernels.simd.intrinsics import LANES
 
     return {
         "minidl": __version__,

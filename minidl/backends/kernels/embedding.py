@@ -6,7 +6,7 @@ import numpy as np
 from numba import prange
 
 from minidl.backends import cpu, threads
-from minidl.backends.kernels.compile import inner, parallel, share
+from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel
 from minidl.backends.rows import RowGradient
 from minidl.errors import BoundsError
 
@@ -39,7 +39,7 @@ def _take_rows(table, rows, values, pieces):
     """values[i] = table[rows[i]];   the first i whose row does not exist, or −1."""
     wrong = np.full(pieces, -1)
     for piece in prange(pieces):
-        start, stop = share(rows.size, piece, pieces)
+        start, stop = chunk_bounds(rows.size, piece, pieces)
         found = _take_rows_piece(table, rows[start:stop], values[start:stop])
         wrong[piece] = found + start if found >= 0 else -1
     for i in wrong:
@@ -68,7 +68,7 @@ def _add_rows(table, rows, values, pieces):
     the rows, so that the sum is the same however many pieces there are.
     """
     for piece in prange(pieces):
-        start, stop = share(table.shape[0], piece, pieces)
+        start, stop = chunk_bounds(table.shape[0], piece, pieces)
         _add_rows_piece(table[start:stop], start, rows, values)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.joint import Joint
-from minidl.backends.kernels.activation import passed
-from minidl.backends.kernels.matrix import product, sum_rows
+from minidl.backends.kernels.elementwise import passed
+from minidl.backends.kernels.gemm import product, sum_rows
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> Any:

@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import parallel, share
-from minidl.backends.kernels.vector_math import exponentials32
+from minidl.backends.kernels.runtime.compile import chunk_bounds, parallel
+from minidl.backends.kernels.simd.math import exp_shifted32
 from minidl.backends.window import is_number
 from minidl.errors import BoundsError
 
@@ -63,7 +63,7 @@ def _forward(logits, target, ignored, probabilities, pieces):
     n, classes = logits.shape
     losses = np.empty(n)
     for piece in prange(pieces):
-        start, stop = share(n, piece, pieces)
+        start, stop = chunk_bounds(n, piece, pieces)
         for i in range(start, stop):
             exists = 0 <= target[i] < classes
             chosen = target[i] if exists else 0
@@ -82,10 +82,10 @@ def _forward(logits, target, ignored, probabilities, pieces):
 @njit(inline="always")
 def _row(logits, chosen, probabilities):
     """The loss of one row, and its probabilities."""
-    largest, total = exponentials32(logits, probabilities)
-    share = np.float32(1) / total
+    largest, total = exp_shifted32(logits, probabilities)
+    chunk_bounds = np.float32(1) / total
     for j in range(probabilities.size):
-        probabilities[j] *= share
+        probabilities[j] *= chunk_bounds
     return np.log(total) - (logits[chosen] - largest)
 
 
@@ -93,7 +93,7 @@ def _row(logits, chosen, probabilities):
 def _backward(probabilities, target, ignored, scale, gradient, pieces):
     """gradient = scale·(probabilities − one-hot), and 0 in rows that do not count."""
     for piece in prange(pieces):
-        start, stop = share(target.size, piece, pieces)
+        start, stop = chunk_bounds(target.size, piece, pieces)
         for i in range(start, stop):
             if target[i] == ignored:
                 gradient[i] = 0

@@ -15,8 +15,14 @@ import numpy as np
 from numba import carray, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import compiled, inner, parallel, plain, share
-from minidl.backends.kernels.vectors import at_address
+from minidl.backends.kernels.runtime.compile import (
+    as_contiguous,
+    chunk_bounds,
+    compiled,
+    inner,
+    parallel,
+)
+from minidl.backends.kernels.simd.intrinsics import pointer_from_address
 from minidl.errors import ArgumentError
 
 # Nanoseconds that an element takes one thread, out of the caches.
@@ -55,7 +61,7 @@ class Step:
             )
         if not flags.c_contiguous or dtype.char not in "fd" or gradient.dtype != dtype:
             return False
-        arrays = [plain(gradient), value, *[state[name] for name in self._state]]
+        arrays = [as_contiguous(gradient), value, *[state[name] for name in self._state]]
         self._rows.append(arrays if value.ndim == 1 else [x.ravel() for x in arrays])
         self._size += value.size
         return True
@@ -92,8 +98,8 @@ def _note(table, row, before, arrays):
 def _part(table, row, column, piece, pieces, like):
     """The elements of an array that belong to a piece of all elements; they are like another's."""
     before, size = table[row, -2], table[row, -1]
-    start, stop = share(table[-1, -2] + table[-1, -1], piece, pieces)
-    whole = carray(at_address(table[row, column], like), size)
+    start, stop = chunk_bounds(table[-1, -2] + table[-1, -1], piece, pieces)
+    whole = carray(pointer_from_address(table[row, column], like), size)
     return whole[min(max(start - before, 0), size) : min(max(stop - before, 0), size)]
 
 
@@ -127,9 +133,9 @@ def _by_moments(
 def sgd(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
     """One step of gradient descent, with momentum or without."""
     momentum, nesterov = settings["momentum"], settings["nesterov"]
-    share = 1 if step == 1 else 1 - settings["dampening"]
+    chunk_bounds = 1 if step == 1 else 1 - settings["dampening"]
     decay, sign = settings["weight_decay"], _sign(settings)
-    numbers = np.array([settings["lr"], decay, sign, momentum, share], dtype)
+    numbers = np.array([settings["lr"], decay, sign, momentum, chunk_bounds], dtype)
     if not momentum:
         return Step(_descend, _descend_over_all, _SGD_TIME, (), numbers)
     state = ("momentum_buffer",)
@@ -198,10 +204,10 @@ def _descend_over_all(table, numbers, pieces):
 def _follow(gradient, value, velocity, numbers, nesterov):
     """v ← μ·v + share·g;   θ ← θ − lr·v, or θ − lr·(g + μ·v) with nesterov."""
     lr, decay, sign = numbers[0], numbers[1], numbers[2]
-    momentum, share = numbers[3], numbers[4]
+    momentum, chunk_bounds = numbers[3], numbers[4]
     for i in range(value.size):
         g = sign * gradient[i] + decay * value[i]
-        v = momentum * velocity[i] + share * g
+        v = momentum * velocity[i] + chunk_bounds * g
         velocity[i] = v
         value[i] -= lr * (g + momentum * v if nesterov else v)
 

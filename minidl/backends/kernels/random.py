@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import inner, parallel, plain, share
+from minidl.backends.kernels.runtime.compile import as_contiguous, chunk_bounds, inner, parallel
 from minidl.backends.philox import KEY_STEPS, LOW, MULTIPLIERS
 
 _U = np.uint64
@@ -47,7 +47,7 @@ def dropout(x: np.ndarray, p: float = 0.5, *, key: tuple[int, int]) -> Any:
 
     def dx(dy: np.ndarray) -> np.ndarray:
         result = np.empty(dropped.shape, dy.dtype)
-        flat = dropped.reshape(-1), plain(dy).reshape(-1), result.reshape(-1)
+        flat = dropped.reshape(-1), as_contiguous(dy).reshape(-1), result.reshape(-1)
         _dropout_back(*flat, kind(1 - p), threads.pieces(0.3 * result.size))
         return result
 
@@ -63,7 +63,7 @@ def _suits(x: np.ndarray, key: tuple[int, int], fewest: int) -> bool:
 @njit(inline="always")
 def _even_share(n: Any, piece: Any, pieces: Any) -> Any:
     """Where a piece of 0 … n begins and ends, if all but the last are to end on an even number."""
-    start, stop = share((n + 1) // 2, piece, pieces)
+    start, stop = chunk_bounds((n + 1) // 2, piece, pieces)
     return 2 * start, min(2 * stop, n)
 
 
@@ -130,7 +130,7 @@ def _drop(u, x, y, dropped, p, kept):
 @parallel
 def _dropout_back(dropped, dy, dx, kept, pieces):
     for piece in prange(pieces):
-        start, stop = share(dx.size, piece, pieces)
+        start, stop = chunk_bounds(dx.size, piece, pieces)
         _drop_back(dropped[start:stop], dy[start:stop], dx[start:stop], kept)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import inner, parallel, plain, share
-from minidl.backends.kernels.vector_math import dot32, exp32, exponentials32, log32, sum32
+from minidl.backends.kernels.runtime.compile import as_contiguous, chunk_bounds, inner, parallel
+from minidl.backends.kernels.simd.math import dot32, exp32, exp_shifted32, log32, sum32
 
 _F = np.float32
 _COLUMNS = 256  # that are done side by side, where the axis is not the last one
@@ -39,7 +39,7 @@ def _along(x: np.ndarray, axis: int, logarithmic: bool) -> Any:
 
     def dx(dy: np.ndarray) -> np.ndarray:
         result = np.empty(y.shape, _F)
-        dy = plain(dy)
+        dy = as_contiguous(dy)
         pieces = threads.pieces(0.8 * y.size)
         backward(y.reshape(shape), dy.reshape(shape), result.reshape(shape), logarithmic, pieces)
         return result
@@ -53,14 +53,14 @@ def _along(x: np.ndarray, axis: int, logarithmic: bool) -> Any:
 @parallel
 def _rows(x, y, logarithmic, pieces):
     for piece in prange(pieces):
-        start, stop = share(x.shape[0], piece, pieces)
+        start, stop = chunk_bounds(x.shape[0], piece, pieces)
         for i in range(start, stop):
             _row(x[i], y[i], logarithmic)
 
 
 @njit(inline="always")
 def _row(x, y, logarithmic):
-    largest, total = exponentials32(x, y)
+    largest, total = exp_shifted32(x, y)
     if logarithmic:
         logarithm = np.log(total)
         for j in range(x.size):
@@ -74,7 +74,7 @@ def _row(x, y, logarithmic):
 @parallel
 def _rows_back(y, dy, dx, logarithmic, pieces):
     for piece in prange(pieces):
-        start, stop = share(y.shape[0], piece, pieces)
+        start, stop = chunk_bounds(y.shape[0], piece, pieces)
         for i in range(start, stop):
             _row_back(y[i], dy[i], dx[i], logarithmic)
 
@@ -98,7 +98,7 @@ def _row_back(y, dy, dx, logarithmic):
 def _columns(x, y, logarithmic, pieces):
     blocks = (x.shape[2] - 1) // _COLUMNS + 1
     for piece in prange(pieces):
-        start, stop = share(x.shape[0] * blocks, piece, pieces)
+        start, stop = chunk_bounds(x.shape[0] * blocks, piece, pieces)
         for i in range(start, stop):
             outer, first = i // blocks, i % blocks * _COLUMNS
             _block(x[outer], y[outer], slice(first, first + _COLUMNS), logarithmic)
@@ -134,7 +134,7 @@ def _block(x, y, columns, logarithmic):
 def _columns_back(y, dy, dx, logarithmic, pieces):
     blocks = (y.shape[2] - 1) // _COLUMNS + 1
     for piece in prange(pieces):
-        start, stop = share(y.shape[0] * blocks, piece, pieces)
+        start, stop = chunk_bounds(y.shape[0] * blocks, piece, pieces)
         for i in range(start, stop):
             outer, first = i // blocks, i % blocks * _COLUMNS
             columns = slice(first, first + _COLUMNS)

@@ -10,15 +10,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from minidl.backends.kernels import conv_classes, conv_plan, conv_winograd
-from minidl.backends.kernels.compile import plain
-from minidl.backends.kernels.conv_classes import Classes
-from minidl.backends.kernels.conv_plan import Plan
-from minidl.backends.kernels.conv_winograd import Winograd
-from minidl.backends.kernels.correlate import EVERYWHERE, NOT_POOLED, correlate
-from minidl.backends.kernels.correlate_classes import correlate_classes
-from minidl.backends.kernels.correlate_winograd import correlate_winograd
-from minidl.backends.kernels.pool_by_twos import largest_by_twos
+from minidl.backends.kernels.conv import implicit_gemm_plan, padding_free_plan, winograd_plan
+from minidl.backends.kernels.conv.implicit_gemm import NO_ARGMAX, NO_MASK, correlate
+from minidl.backends.kernels.conv.implicit_gemm_plan import Plan
+from minidl.backends.kernels.conv.padding_free import correlate_classes
+from minidl.backends.kernels.conv.padding_free_plan import Classes
+from minidl.backends.kernels.conv.winograd import correlate_winograd
+from minidl.backends.kernels.conv.winograd_plan import Winograd
+from minidl.backends.kernels.pool.max_pool_2x2 import largest_by_twos
+from minidl.backends.kernels.runtime.compile import as_contiguous
 from minidl.backends.window import Convolution
 
 Ways = tuple[Winograd | None, Plan | Classes]  # if the first fails, the second does not
@@ -33,7 +33,7 @@ def convolve(
     least: float = -np.inf,
 ) -> None:
     """y = max(Σ x·w + b, least)."""
-    _run(_forward(at, x.shape[1], y.shape[1]), x, weight, bias, y, least, EVERYWHERE)
+    _run(_forward(at, x.shape[1], y.shape[1]), x, weight, bias, y, least, NO_MASK)
 
 
 def convolve_and_pool(
@@ -49,13 +49,13 @@ def convolve_and_pool(
     Where sums lie in rows, they are pooled before they are written.
     """
     squares, plan = _forward(at, x.shape[1], y.shape[1])
-    if squares and correlate_winograd(x, weight, bias, y, 0.0, squares, EVERYWHERE, taken):
+    if squares and correlate_winograd(x, weight, bias, y, 0.0, squares, NO_MASK, taken):
         return
     if not squares and type(plan) is Plan and (plan.block % 2 == 0 or plan.block == at.output[0]):
-        correlate(x, weight, bias, y, 0.0, plan, EVERYWHERE, taken)
+        correlate(x, weight, bias, y, 0.0, plan, NO_MASK, taken)
         return
     whole = np.empty((*y.shape[:2], *at.output), np.float32)
-    _run((None, plan), x, weight, bias, whole, -np.inf, EVERYWHERE)
+    _run((None, plan), x, weight, bias, whole, -np.inf, NO_MASK)
     largest_by_twos(whole, y, taken, relu=True)
 
 
@@ -65,7 +65,7 @@ def convolve_back(
     bias: np.ndarray,
     dx: np.ndarray,
     at: Convolution,
-    passes: np.ndarray = EVERYWHERE,
+    passes: np.ndarray = NO_MASK,
 ) -> None:
     """dx = Σ dy·w + b, of dy where `passes` is positive."""
     _run(_backward(at, dx.shape[1], dy.shape[1]), dy, weight, bias, dx, -np.inf, passes)
@@ -73,7 +73,7 @@ def convolve_back(
 
 def bias_or_zeros(bias: np.ndarray | None, outputs: int) -> np.ndarray:
     """The bias of each output, as kernels take it."""
-    return np.zeros(outputs, np.float32) if bias is None else plain(bias)
+    return np.zeros(outputs, np.float32) if bias is None else as_contiguous(bias)
 
 
 def _run(
@@ -86,7 +86,7 @@ def _run(
     passes: np.ndarray,
 ) -> None:
     squares, plan = ways
-    if squares and correlate_winograd(x, weight, bias, y, least, squares, passes, NOT_POOLED):
+    if squares and correlate_winograd(x, weight, bias, y, least, squares, passes, NO_ARGMAX):
         return
     by = correlate_classes if type(plan) is Classes else correlate
     by(x, weight, bias, y, least, plan, passes)
@@ -94,16 +94,16 @@ def _run(
 
 @lru_cache(maxsize=256)
 def _forward(at: Convolution, channels: int, outputs: int) -> Ways:
-    plan = conv_plan.forward(at, channels, outputs)
-    plan = conv_classes.forward(at, channels, outputs, _worth(plan)) or plan
-    return _if_worth(conv_winograd.forward(at, channels, outputs), plan), plan
+    plan = implicit_gemm_plan.forward(at, channels, outputs)
+    plan = padding_free_plan.forward(at, channels, outputs, _worth(plan)) or plan
+    return _if_worth(winograd_plan.forward(at, channels, outputs), plan), plan
 
 
 @lru_cache(maxsize=256)
 def _backward(at: Convolution, channels: int, outputs: int) -> Ways:
-    plan = conv_plan.backward(at, channels, outputs)
-    plan = conv_classes.backward(at, channels, outputs, _worth(plan)) or plan
-    return _if_worth(conv_winograd.backward(at, channels, outputs), plan), plan
+    plan = implicit_gemm_plan.backward(at, channels, outputs)
+    plan = padding_free_plan.backward(at, channels, outputs, _worth(plan)) or plan
+    return _if_worth(winograd_plan.backward(at, channels, outputs), plan), plan
 
 
 def _worth(plan: Plan) -> int:

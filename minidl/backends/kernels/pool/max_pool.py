@@ -7,13 +7,13 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import inner, parallel, plain, share
-from minidl.backends.kernels.pool_by_twos import (
-    NONE,
+from minidl.backends.kernels.pool.max_pool_2x2 import (
+    NO_ARGMAX_TAP,
     in_planes,
     largest_by_twos,
     largest_by_twos_back,
 )
+from minidl.backends.kernels.runtime.compile import as_contiguous, chunk_bounds, inner, parallel
 from minidl.backends.pooling import Windows, adaptive, divisors, windows
 from minidl.backends.window import remembered
 
@@ -146,7 +146,7 @@ def _average_of_all(x: np.ndarray) -> Any:
     """Σ x over each plane, by their size."""
     if x.dtype.char not in "fd" or not x.size:
         return NotImplemented
-    shape, lines = x.shape, plain(x).reshape(-1, x.shape[-2] * x.shape[-1])
+    shape, lines = x.shape, as_contiguous(x).reshape(-1, x.shape[-2] * x.shape[-1])
     y, work = np.empty(len(lines), x.dtype), threads.pieces(x.size * 0.2)
     _mean_of_all(lines, y, work)
 
@@ -204,7 +204,7 @@ def _indices(taken: np.ndarray, rows: Windows, columns: Windows) -> np.ndarray:
 def _max(x, y, taken, rows, columns, phases, offsets, first, pieces):
     """The largest of each window, and which of its places it is."""
     for piece in prange(pieces):
-        start, stop = share(x.shape[0], piece, pieces)
+        start, stop = chunk_bounds(x.shape[0], piece, pieces)
         part = x[start:stop], y[start:stop], taken[start:stop]
         _max_piece(*part, rows, columns, phases, offsets, first)
 
@@ -229,14 +229,16 @@ def _max_piece(x, y, taken, rows, columns, phases, offsets, first):
             phase = down % rows.stride * columns.stride
             _deal(x[p, r], dealt[phase * height + down // rows.stride :], height, columns)
         _fill(best, lowest)
-        _fill(tap, NONE)
+        _fill(tap, NO_ARGMAX_TAP)
         for place in range(offsets.size):
             _challenge(flat[offsets[place] :], np.uint8(place), best, tap)
         for i in range(rows.count):
             for j in range(columns.count):
                 place = tap[i * width + j]
                 y[p, i, j] = best[i * width + j]
-                taken[p, i, j] = first[i, j] if place == NONE else place  # every place holds −∞
+                taken[p, i, j] = (
+                    first[i, j] if place == NO_ARGMAX_TAP else place
+                )  # every place holds −∞
 
 
 @njit
@@ -270,7 +272,7 @@ def _challenge(seen, place, best, tap):
 def _max_back(dy, taken, dx, rows, columns, offsets, pieces):
     """dx = the sum of dy over the windows that took it."""
     for piece in prange(pieces):
-        start, stop = share(dy.shape[0], piece, pieces)
+        start, stop = chunk_bounds(dy.shape[0], piece, pieces)
         _max_back_piece(dy[start:stop], taken[start:stop], dx[start:stop], rows, columns, offsets)
 
 
@@ -290,7 +292,7 @@ def _max_back_piece(dy, taken, dx, rows, columns, offsets):
 def _mean(x, y, rows, columns, divisors, pieces):
     """The sum over each window by its divisor."""
     for piece in prange(pieces):
-        start, stop = share(x.shape[0], piece, pieces)
+        start, stop = chunk_bounds(x.shape[0], piece, pieces)
         _mean_piece(x[start:stop], y[start:stop], rows, columns, divisors)
 
 
@@ -315,7 +317,7 @@ def _mean_piece(x, y, rows, columns, divisors):
 def _mean_back(dy, dx, rows, columns, divisors, pieces):
     """dx = the sum of dy / divisor over the windows that x is in."""
     for piece in prange(pieces):
-        start, stop = share(dx.shape[0], piece, pieces)
+        start, stop = chunk_bounds(dx.shape[0], piece, pieces)
         _mean_back_piece(dy[start:stop], dx[start:stop], rows, columns, divisors)
 
 
@@ -345,7 +347,7 @@ def _add(target, values):
 def _mean_of_all(x, y, pieces):
     """y = Σ x / n along the rows of x."""
     for piece in prange(pieces):
-        start, stop = share(y.size, piece, pieces)
+        start, stop = chunk_bounds(y.size, piece, pieces)
         for p in range(start, stop):
             y[p] = _sum(x[p]) / x.dtype.type(x.shape[1])
 
@@ -363,6 +365,6 @@ def _sum(x):
 def _mean_of_all_back(dy, dx, pieces):
     """dx = dy / n along the rows of dx."""
     for piece in prange(pieces):
-        start, stop = share(dy.size, piece, pieces)
+        start, stop = chunk_bounds(dy.size, piece, pieces)
         for p in range(start, stop):
             dx[p] = dy[p] / dx.dtype.type(dx.shape[1])

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.joint import Joint
-from minidl.backends.kernels.compile import plain
-from minidl.backends.kernels.conv_weights import weight_gradient
-from minidl.backends.kernels.convolve import bias_or_zeros, convolve, convolve_back
-from minidl.backends.kernels.correlate import EVERYWHERE
+from minidl.backends.kernels.conv.implicit_gemm import NO_MASK
+from minidl.backends.kernels.conv.select import bias_or_zeros, convolve, convolve_back
+from minidl.backends.kernels.conv.weight_gradient import weight_gradient
+from minidl.backends.kernels.runtime.compile import as_contiguous
 from minidl.backends.window import transposed
 
 
@@ -33,18 +33,18 @@ def conv_transpose2d(
     channels, outputs = weight.shape[0], weight.shape[1] * groups
     if bias is not None and bias.shape != (outputs,):
         return NotImplemented
-    x, weight = plain(x), plain(weight)
+    x, weight = as_contiguous(x), as_contiguous(weight)
     y = np.empty((len(x), outputs, *at.picture), np.float32)
     convolve_back(x, weight, bias_or_zeros(bias, outputs), y, at)
 
     def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
         dx = dw = db = None
-        dy = plain(dy)
+        dy = as_contiguous(dy)
         if wanted[0]:
             dx, zeros = np.empty(x.shape, np.float32), np.zeros(channels, np.float32)
             convolve(dy, weight, zeros, dx, at)
         if wanted[1]:
-            dw, _ = weight_gradient(dy, x, EVERYWHERE, at)
+            dw, _ = weight_gradient(dy, x, NO_MASK, at)
         if wanted[2]:
             db = np.add.reduce(dy, axis=(0, 2, 3))
         return dx, dw, db

@@ -14,20 +14,20 @@ from numba import carray, prange, types
 from numba.extending import intrinsic
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import inner, parallel, plain, share
-from minidl.backends.kernels.vectors import (
-    EVEN,
+from minidl.backends.kernels.runtime.compile import as_contiguous, chunk_bounds, inner, parallel
+from minidl.backends.kernels.simd.intrinsics import (
+    EVEN_LANES,
     INT,
+    INTERLEAVED,
     LANES,
-    MIXED,
-    ODD,
+    ODD_LANES,
     VECTOR,
-    floats,
+    advance,
+    broadcast,
+    float_pointer,
     load,
-    moved,
     pointer,
     shuffle,
-    spread,
     store,
 )
 
@@ -37,7 +37,7 @@ _MASK = ir.VectorType(_LANE, LANES)
 _ZEROS = ir.Constant(VECTOR, [0.0] * LANES)
 _bytes = types.CPointer(types.uint8)
 
-NONE = np.uint8(255)  # in `taken`: no place of the window
+NO_ARGMAX_TAP = np.uint8(255)  # in `taken`: no place of the window
 _NO_BIAS = np.float32(-0.0)  # added to a number, it changes not even the sign of a zero
 
 
@@ -56,7 +56,7 @@ def largest_by_twos_back(dy: np.ndarray, taken: np.ndarray, dx: np.ndarray) -> N
 
 def in_planes(x: np.ndarray) -> np.ndarray:
     """All planes (H, W) of a batch one after the other, in contiguous memory."""
-    return plain(x).reshape(-1, *x.shape[-2:])
+    return as_contiguous(x).reshape(-1, *x.shape[-2:])
 
 
 @intrinsic
@@ -67,10 +67,10 @@ def _largest_of_four(
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         top, bottom, y, taken, bias, relu = arguments
-        best, place, bias = None, None, spread(builder, bias)
+        best, place, bias = None, None, broadcast(builder, bias)
         for row in (top, bottom):
             halves = load(builder, row), load(builder, builder.gep(row, [INT(LANES)]))
-            for chosen in (EVEN, ODD):
+            for chosen in (EVEN_LANES, ODD_LANES):
                 number = builder.fadd(shuffle(builder, *halves, chosen), bias)
                 if best is None:
                     best, place, count = number, ir.Constant(_BYTES, [0] * LANES), 0
@@ -80,7 +80,7 @@ def _largest_of_four(
                 better = builder.or_(larger, builder.fcmp_unordered("uno", number, number))
                 best = builder.select(better, number, best)
                 place = builder.select(better, ir.Constant(_BYTES, [count] * LANES), place)
-        nowhere = ir.Constant(_BYTES, [int(NONE)] * LANES)
+        nowhere = ir.Constant(_BYTES, [int(NO_ARGMAX_TAP)] * LANES)
         taking = builder.select(builder.fcmp_ordered(">", best, _ZEROS), place, nowhere)
         rectified = builder.select(builder.fcmp_ordered("<=", best, _ZEROS), _ZEROS, best)
         best, place = builder.select(relu, rectified, best), builder.select(relu, taking, place)
@@ -88,7 +88,9 @@ def _largest_of_four(
         builder.store(place, builder.bitcast(taken, _BYTES.as_pointer())).align = 1
         return context.get_dummy_value()
 
-    return types.void(floats, floats, floats, _bytes, types.float32, types.boolean), generate
+    return types.void(
+        float_pointer, float_pointer, float_pointer, _bytes, types.float32, types.boolean
+    ), generate
 
 
 @intrinsic
@@ -110,12 +112,12 @@ def _spread_row(_: Any, dy: Any, taken: Any, first: Any, row: Any) -> Any:
             wanted = builder.shuffle_vector(wanted, wanted, ir.Constant(_MASK, [0] * LANES))
             here = builder.icmp_unsigned("==", places, wanted)
             halves.append(builder.select(here, dy, _ZEROS))
-        store(builder, shuffle(builder, *halves, MIXED[:LANES]), row)
+        store(builder, shuffle(builder, *halves, INTERLEAVED[:LANES]), row)
         rest = builder.gep(row, [INT(LANES)])
-        store(builder, shuffle(builder, *halves, MIXED[LANES:]), rest)
+        store(builder, shuffle(builder, *halves, INTERLEAVED[LANES:]), rest)
         return context.get_dummy_value()
 
-    return types.void(floats, _bytes, types.int64, floats), generate
+    return types.void(float_pointer, _bytes, types.int64, float_pointer), generate
 
 
 @parallel
@@ -124,7 +126,7 @@ def _largest(x, y, taken, relu, pieces):
     _, height, width = y.shape
     line = x.shape[2]
     for piece in prange(pieces):
-        start, stop = share(y.shape[0], piece, pieces)
+        start, stop = chunk_bounds(y.shape[0], piece, pieces)
         for p in range(start, stop):
             begin, at = p * x.shape[1] * line, p * height * width
             pool_rows(
@@ -142,12 +144,16 @@ def pool_rows(source, down, line, y, taken, width, height, room, bias, relu):
     """
     whole = (width + LANES - 1) // LANES * LANES
     for i in range(height):
-        top, row, places = moved(source, i * line), moved(y, i * width), moved(taken, i * width)
+        top, row, places = (
+            advance(source, i * line),
+            advance(y, i * width),
+            advance(taken, i * width),
+        )
         if i * width + whole <= room:
             for j in range(0, width, LANES):
-                above = moved(top, 2 * j)
-                to, place = moved(row, j), moved(places, j)
-                _largest_of_four(above, moved(above, down), to, place, bias, relu)
+                above = advance(top, 2 * j)
+                to, place = advance(row, j), advance(places, j)
+                _largest_of_four(above, advance(above, down), to, place, bias, relu)
         else:
             _pool_row(carray(top, down + 2 * width), down, carray(row, width), places, bias, relu)
 
@@ -163,7 +169,7 @@ def _pool_row(x, down, y, taken, bias, relu):
             if number > best or number != number:
                 best, place = number, np.uint8(tap)
         if relu and not best > 0:
-            best, place = best if best != best else np.float32(0), NONE
+            best, place = best if best != best else np.float32(0), NO_ARGMAX_TAP
         y[j], taken[j] = best, place
 
 
@@ -171,7 +177,7 @@ def _pool_row(x, down, y, taken, bias, relu):
 def _back(dy, taken, dx, pieces):
     """The planes of each piece."""
     for piece in prange(pieces):
-        start, stop = share(dy.shape[0], piece, pieces)
+        start, stop = chunk_bounds(dy.shape[0], piece, pieces)
         for p in range(start, stop):
             _back_in_plane(dy, taken, dx, p, stop)
 
@@ -196,6 +202,6 @@ def _back_in_plane(dy, taken, dx, p, stop):
             dx[p, 2 * i : 2 * i + 2] = 0
             for j in range(width):
                 tap = taken[p, i, j]
-                if tap != NONE:
+                if tap != NO_ARGMAX_TAP:
                     dx[p, 2 * i + tap // 2, 2 * j + tap % 2] = dy[p, i, j]
     dx[p, 2 * height :] = 0

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.joint import Joint
-from minidl.backends.kernels.compile import plain
-from minidl.backends.kernels.conv_pooled_weights import is_worth_it, pooled_weight_gradient
-from minidl.backends.kernels.conv_weights import weight_gradient
-from minidl.backends.kernels.convolve import (
+from minidl.backends.kernels.conv.implicit_gemm import NO_MASK
+from minidl.backends.kernels.conv.select import (
     bias_or_zeros,
     convolve,
     convolve_and_pool,
     convolve_back,
 )
-from minidl.backends.kernels.correlate import EVERYWHERE
-from minidl.backends.kernels.pool_by_twos import largest_by_twos_back
+from minidl.backends.kernels.conv.weight_gradient import weight_gradient
+from minidl.backends.kernels.conv.weight_gradient_pooled import is_worth_it, pooled_weight_gradient
+from minidl.backends.kernels.pool.max_pool_2x2 import largest_by_twos_back
+from minidl.backends.kernels.runtime.compile import as_contiguous
 from minidl.backends.window import Convolution, convolution
 
 
@@ -65,15 +65,17 @@ def conv2d_pool_relu(
     outputs = weight.shape[0]
     y = np.empty((x.shape[0], outputs, *(n // 2 for n in at.output)), np.float32)
     taken = np.empty(y.shape, np.uint8)
-    convolve_and_pool(plain(x), plain(weight), bias_or_zeros(bias, outputs), y, taken, at)
+    convolve_and_pool(
+        as_contiguous(x), as_contiguous(weight), bias_or_zeros(bias, outputs), y, taken, at
+    )
 
     def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
-        dy = plain(dy)
+        dy = as_contiguous(dy)
         if not wanted[0] and is_worth_it(at, x.shape[1]) and np.isfinite(np.add.reduce(x, None)):
-            return None, *pooled_weight_gradient(plain(x), dy, taken, at)
+            return None, *pooled_weight_gradient(as_contiguous(x), dy, taken, at)
         whole = np.empty((len(x), outputs, *at.output), np.float32)
         largest_by_twos_back(dy, taken, whole)
-        return _gradients(wanted, x, weight, whole, EVERYWHERE, at)
+        return _gradients(wanted, x, weight, whole, NO_MASK, at)
 
     return y, Joint(gradients)
 
@@ -86,7 +88,7 @@ def _convolved(
     if at is None:
         return NotImplemented
     y = _forward(x, weight, bias, at, least)
-    passes = EVERYWHERE if least == -np.inf else y
+    passes = NO_MASK if least == -np.inf else y
     return y, Joint(lambda wanted, dy: _gradients(wanted, x, weight, dy, passes, at))
 
 
@@ -109,7 +111,7 @@ def _forward(
 ) -> np.ndarray:
     outputs = weight.shape[0]
     y = np.empty((x.shape[0], outputs, *at.output), np.float32)
-    convolve(plain(x), plain(weight), bias_or_zeros(bias, outputs), y, at, least)
+    convolve(as_contiguous(x), as_contiguous(weight), bias_or_zeros(bias, outputs), y, at, least)
     return y
 
 
@@ -123,7 +125,7 @@ def _gradients(
 ) -> tuple[np.ndarray | None, ...]:
     """dx, dw and db, as far as they are wanted, of dy where y is positive."""
     dx = dw = db = None
-    x, dy, weight = map(plain, (x, dy, weight))
+    x, dy, weight = map(as_contiguous, (x, dy, weight))
     if wanted[0]:
         dx = np.empty(x.shape, np.float32)
         zeros = np.zeros(x.shape[1], np.float32)

@@ -26,44 +26,56 @@ from llvmlite import ir
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
-from minidl.backends.kernels.compile import compiled_once
-from minidl.backends.kernels.vectors import (
+from minidl.backends.kernels.runtime.compile import compile_to_address
+from minidl.backends.kernels.simd.intrinsics import (
+    HAS_32_REGISTERS,
     INT,
     LANES,
-    MANY,
     VECTOR,
-    after,
-    floats,
-    ints,
+    advance,
+    broadcast,
+    float_pointer,
+    int_pointer,
     load,
-    moved,
     multiply_add,
-    spread,
+    order_after,
     store,
-    transpose,
+    transpose_square,
 )
 
 # A tile of 8 × 3 vectors takes 24 registers of 32, one of 6 × 2 takes 12 of 16.
-ROWS, VECTORS = (8, 3) if MANY else (6, 2)
-COLUMNS = VECTORS * LANES
-LONG = 8  # vectors of a single row: enough sums for none to wait for the one before it
-DOTS = (8, 3) if MANY else (4, 2)  # rows and columns of a tile of dot products
-LONE_DOTS = (1, 9)  # the same for a single row
-SPEED = 50  # products that a core adds up in a nanosecond, roughly
+MR, NR_VECTORS = (8, 3) if HAS_32_REGISTERS else (6, 2)
+NR = NR_VECTORS * LANES
+SINGLE_ROW_VECTORS = (
+    8  # vectors of a single row: enough sums for none to wait for the one before it
+)
+DOT_TILE = (8, 3) if HAS_32_REGISTERS else (4, 2)  # rows and columns of a tile of dot products
+DOT_TILE_SINGLE = (1, 9)  # the same for a single row
+MULTIPLY_ADDS_PER_NS = 50  # products that a core adds up in a nanosecond, roughly
 
 # depth, a, rows, depth_a, b, depth_b, out, stride, add
-_LOOP = (types.int64, floats, ints, ints, floats, ints, floats, types.int64, types.int64)
+_LOOP = (
+    types.int64,
+    float_pointer,
+    int_pointer,
+    int_pointer,
+    float_pointer,
+    int_pointer,
+    float_pointer,
+    types.int64,
+    types.int64,
+)
 
 
-def whole_tiles(count: int) -> np.ndarray:
+def pad_to_tiles(count: int) -> np.ndarray:
     """0 … count − 1, and the last one again until the number of them is a multiple of ROWS."""
-    return np.minimum(np.arange(-(-count // ROWS) * ROWS, dtype=np.int64), count - 1)
+    return np.minimum(np.arange(-(-count // MR) * MR, dtype=np.int64), count - 1)
 
 
 @njit(inline="always")
-def tiles(vectors):
+def tile_count(vectors):
     """How many tiles are needed for so many vectors; each gets its `share` of them."""
-    return (vectors + VECTORS - 1) // VECTORS
+    return (vectors + NR_VECTORS - 1) // NR_VECTORS
 
 
 def _tile(rows_: int, vectors: int) -> Any:
@@ -98,10 +110,10 @@ def _tile(rows_: int, vectors: int) -> Any:
             vector = [load(builder, builder.gep(right, [INT(v * LANES)])) for v in range(vectors)]
             grown = {}
             for i in range(rows_):
-                factor = spread(builder, builder.load(builder.gep(left, [rows[i]])))
+                factor = broadcast(builder, builder.load(builder.gep(left, [rows[i]])))
                 for v in range(vectors):
                     grown[i, v] = builder.call(fused, [factor, vector[v], sums[i, v]])
-                left = after(builder, left, [grown[i, v] for v in range(vectors)])
+                left = order_after(builder, left, [grown[i, v] for v in range(vectors)])
             following = builder.add(k, INT(1))
             for block, start in ((before, None), (fetch, begun)):
                 k.add_incoming(INT(0), block)
@@ -123,9 +135,9 @@ def _tile(rows_: int, vectors: int) -> Any:
     return loop
 
 
-_one, _two = _tile(ROWS, 1), _tile(ROWS, 2)
-_three = _tile(ROWS, 3) if VECTORS == 3 else _two
-_single = _tile(1, LONG)
+_one, _two = _tile(MR, 1), _tile(MR, 2)
+_three = _tile(MR, 3) if NR_VECTORS == 3 else _two
+_single = _tile(1, SINGLE_ROW_VECTORS)
 
 
 def _any_tile(vectors, depth, a, rows, depth_a, b, depth_b, out, stride, add):
@@ -185,12 +197,14 @@ def _dots(rows: int, columns: int) -> Any:
                 store(builder, found[place], targets[place])
             return context.get_dummy_value()
 
-        return types.void(types.int64, floats, types.int64, floats, ints, floats), generate
+        return types.void(
+            types.int64, float_pointer, types.int64, float_pointer, int_pointer, float_pointer
+        ), generate
 
     return loop
 
 
-_many_dots, _lone_dots = _dots(*DOTS), _dots(*LONE_DOTS)
+_many_dots, _lone_dots = _dots(*DOT_TILE), _dots(*DOT_TILE_SINGLE)
 
 
 def _any_dots(lone, count, a, stride, b, begins, sums):
@@ -207,9 +221,9 @@ def _turn(source, stride, height, width, target, target_stride):
         high = min(height - i, LANES)
         for k in range(0, width, LANES):
             wide = min(width - k, LANES)
-            corner, place = moved(source, i * stride + k), moved(target, k * target_stride + i)
+            corner, place = advance(source, i * stride + k), advance(target, k * target_stride + i)
             if high == wide == LANES:
-                transpose(corner, stride, place, target_stride)
+                transpose_square(corner, stride, place, target_stride)
                 continue
             rest = carray(corner, high * stride)
             rest_target = carray(place, wide * target_stride)
@@ -220,32 +234,36 @@ def _turn(source, stride, height, width, target, target_stride):
 
 
 _TILE = types.void(types.int64, *_LOOP)
-_DOTS = types.void(types.int64, types.int64, floats, types.int64, floats, ints, floats)
-_TURN = types.void(floats, types.int64, types.int64, types.int64, floats, types.int64)
+_DOTS = types.void(
+    types.int64, types.int64, float_pointer, types.int64, float_pointer, int_pointer, float_pointer
+)
+_TURN = types.void(float_pointer, types.int64, types.int64, types.int64, float_pointer, types.int64)
 
 
-class Code(NamedTuple):
+class MachineCode(NamedTuple):
     """Where the machine code lies that kernels call."""
 
-    tile: int
-    turn: int
-    dots: int
+    micro_kernel: int
+    transpose_panel: int
+    dot_tile: int
 
 
 @cache
-def code() -> Code:
+def machine_code() -> MachineCode:
     """The machine code, compiled when it is first asked for."""
-    dots = compiled_once(_any_dots, _DOTS)
-    return Code(compiled_once(_any_tile, _TILE), compiled_once(_turn, _TURN), dots)
+    dot_tile = compile_to_address(_any_dots, _DOTS)
+    return MachineCode(
+        compile_to_address(_any_tile, _TILE), compile_to_address(_turn, _TURN), dot_tile
+    )
 
 
 def _calling(name: str) -> Any:
     """How an intrinsic calls the machine code of this name, which its first argument holds."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        code, *rest = arguments
+        machine_code, *rest = arguments
         kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in rest])
-        address = builder.extract_value(code, Code._fields.index(name))
+        address = builder.extract_value(machine_code, MachineCode._fields.index(name))
         builder.call(builder.inttoptr(address, kind.as_pointer()), rest)
         return context.get_dummy_value()
 
@@ -253,30 +271,30 @@ def _calling(name: str) -> Any:
 
 
 @intrinsic
-def tile(_: Any, code: Any, vectors: Any, depth: Any, a: Any, rows: Any, depth_a: Any, b: Any,
+def micro_kernel(_: Any, machine_code: Any, vectors: Any, depth: Any, a: Any, rows: Any, depth_a: Any, b: Any,
          depth_b: Any, out: Any, stride: Any, add: Any) -> Any:  # fmt: skip
     """A tile of ROWS × vectors·LANES sums over `depth`; with `add`, added to what `out` holds.
 
     With vectors = 0 it is a single row of LONG vectors.  The rows of `out` lie `stride` apart.
     """
-    return types.void(code, *_TILE.args), _calling("tile")
+    return types.void(machine_code, *_TILE.args), _calling("micro_kernel")
 
 
 @intrinsic
-def turn(_: Any, code: Any, source: Any, stride: Any, height: Any, width: Any, target: Any,
+def transpose_panel(_: Any, machine_code: Any, source: Any, stride: Any, height: Any, width: Any, target: Any,
          target_stride: Any) -> Any:  # fmt: skip
     """target[k, i] = source[i, k] for a matrix height × width, whose rows lie `stride` apart.
 
     The lanes behind the height, until a vector is full, become 0.
     """
-    return types.void(code, *_TURN.args), _calling("turn")
+    return types.void(machine_code, *_TURN.args), _calling("transpose_panel")
 
 
 @intrinsic
-def dots(_: Any, code: Any, lone: Any, count: Any, a: Any, stride: Any, b: Any, begins: Any,
+def dot_tile(_: Any, machine_code: Any, lone: Any, count: Any, a: Any, stride: Any, b: Any, begins: Any,
          sums: Any) -> Any:  # fmt: skip
     """sums[i, j] += a[i·stride + …]·b[begins[j] + …] over `count` vectors, lane by lane.
 
     For DOTS rows and columns, or LONE_DOTS; each sum is a vector.
     """
-    return types.void(code, *_DOTS.args), _calling("dots")
+    return types.void(machine_code, *_DOTS.args), _calling("dot_tile")

@@ -16,8 +16,8 @@ from numba import prange
 from numba.extending import register_jitable
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import parallel, plain, share
-from minidl.backends.kernels.vector_math import (
+from minidl.backends.kernels.runtime.compile import as_contiguous, chunk_bounds, parallel
+from minidl.backends.kernels.simd.math import (
     erf32,
     exp32,
     expm1_32,
@@ -53,7 +53,7 @@ class _Pass:
         """formula(xᵢ, *settings) for all i."""
         result = np.empty(x.shape, _F)
         pieces = threads.pieces(x.size * self._nanoseconds)
-        self._of_one(plain(x).reshape(-1), result.reshape(-1), settings, pieces)
+        self._of_one(as_contiguous(x).reshape(-1), result.reshape(-1), settings, pieces)
         return result
 
     def back(self, saved: np.ndarray, dy: np.ndarray, *settings: Any) -> np.ndarray:
@@ -65,8 +65,8 @@ class _Pass:
             return self(saved, dy[(0,) * dy.ndim], *settings)
         result = np.empty(saved.shape, _F)
         pieces = threads.pieces(saved.size * self._nanoseconds)
-        flat = plain(dy).reshape(-1)
-        self._of_two(plain(saved).reshape(-1), flat, result.reshape(-1), settings, pieces)
+        flat = as_contiguous(dy).reshape(-1)
+        self._of_two(as_contiguous(saved).reshape(-1), flat, result.reshape(-1), settings, pieces)
         return result
 
 
@@ -78,7 +78,7 @@ class _Pass:
 def _loop_over_one(formula: Callable[..., Any]) -> Any:
     def loop(x, y, settings, pieces):
         for piece in prange(pieces):
-            start, stop = share(x.size, piece, pieces)
+            start, stop = chunk_bounds(x.size, piece, pieces)
             part, result = x[start:stop], y[start:stop]
             for i in range(part.size):
                 result[i] = formula(part[i], *settings)
@@ -90,7 +90,7 @@ def _loop_over_one(formula: Callable[..., Any]) -> Any:
 def _loop_over_two(formula: Callable[..., Any]) -> Any:
     def loop(x, dy, dx, settings, pieces):
         for piece in prange(pieces):
-            start, stop = share(x.size, piece, pieces)
+            start, stop = chunk_bounds(x.size, piece, pieces)
             part, gradient, result = x[start:stop], dy[start:stop], dx[start:stop]
             for i in range(part.size):
                 result[i] = formula(part[i], gradient[i], *settings)
@@ -315,14 +315,19 @@ def relu(x: np.ndarray) -> Any:
     if not _suits(x, _FEWEST_FOR_TWO):
         return NotImplemented
     y, positive = np.empty(x.shape, _F), np.empty(x.shape, np.bool_)
-    _relu(plain(x).reshape(-1), y.reshape(-1), positive.reshape(-1), threads.pieces(0.25 * x.size))
+    _relu(
+        as_contiguous(x).reshape(-1),
+        y.reshape(-1),
+        positive.reshape(-1),
+        threads.pieces(0.25 * x.size),
+    )
     return y, lambda dy: _relu_gradient.back(positive, dy)
 
 
 @parallel
 def _relu(x, y, positive, pieces):
     for piece in prange(pieces):
-        start, stop = share(x.size, piece, pieces)
+        start, stop = chunk_bounds(x.size, piece, pieces)
         part, result, mask = x[start:stop], y[start:stop], positive[start:stop]
         for i in range(part.size):
             mask[i] = part[i] > _ZERO

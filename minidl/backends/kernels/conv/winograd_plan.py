@@ -22,9 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.backends.kernels.conv_plan import visible
-from minidl.backends.kernels.tile import LONG, whole_tiles
-from minidl.backends.kernels.vectors import LANES
+from minidl.backends.kernels.conv.implicit_gemm_plan import visible
+from minidl.backends.kernels.simd.intrinsics import LANES
+from minidl.backends.kernels.simd.micro_kernel import SINGLE_ROW_VECTORS, pad_to_tiles
 from minidl.backends.window import Convolution
 
 PRODUCTS = 16  # for each square
@@ -115,7 +115,7 @@ def _plan(
         1,
         *plane,
         np.array(phases, np.int64),
-        channels * 2 * plane[0] * plane[1] + LONG * LANES,
+        channels * 2 * plane[0] * plane[1] + SINGLE_ROW_VECTORS * LANES,
         outputs,
         *output,
         block,
@@ -124,7 +124,7 @@ def _plan(
         PRODUCTS * squares(block) * channels * outputs,
         outputs * channels,
         np.array([4 * i + j for i in order for j in order], np.int64),
-        whole_tiles(outputs) * steps[0],
+        pad_to_tiles(outputs) * steps[0],
         np.arange(channels, dtype=np.int64) * steps[1],
         np.arange(channels, dtype=np.int64) * run(block),
     )

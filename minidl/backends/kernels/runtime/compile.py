@@ -44,7 +44,7 @@ def inner(function: Callable[..., Any]) -> Any:
     return njit(**_SETTINGS, no_cpython_wrapper=True)(function)
 
 
-def compiled_once(function: Callable[..., Any], signature: Any) -> int:
+def compile_to_address(function: Callable[..., Any], signature: Any) -> int:
     """Compile a function of addresses and integers, for kernels to call; where its code lies."""
     code = _compile(function, cache_folder(), cfunc(signature, cache=True))
     _alive.append(code)
@@ -85,7 +85,7 @@ class parallel:  # noqa: N801 - a decorator
             self._pool.release()
 
 
-def plain(x: np.ndarray) -> np.ndarray:
+def as_contiguous(x: np.ndarray) -> np.ndarray:
     """The array as kernels were compiled for, contiguous and writeable; a copy if it is not.
 
     For any other layout Numba would compile them anew, which takes seconds.
@@ -94,7 +94,7 @@ def plain(x: np.ndarray) -> np.ndarray:
 
 
 @njit(inline="always")
-def share(n: Any, piece: Any, pieces: Any) -> Any:
+def chunk_bounds(n: Any, piece: Any, pieces: Any) -> Any:
     """Where a piece of 0 … n begins and ends."""
     return n * piece // pieces, n * (piece + 1) // pieces
 

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.backends.kernels.tile import tiles
-from minidl.backends.kernels.vectors import LANES
+from minidl.backends.kernels.simd.intrinsics import LANES
+from minidl.backends.kernels.simd.micro_kernel import tile_count
 from minidl.backends.window import Convolution
 
 # Of one position on an axis: where it begins, and what it sees: (place of the window, how far).
@@ -113,7 +113,7 @@ def _classes(
 ) -> Classes | None:
     """The tables, from what positions see of a plane on its two axes; None if not worth it."""
     vectors = -(-outputs // LANES)
-    blocks = tiles(vectors)
+    blocks = tile_count(vectors)
     width = -(-vectors // blocks)
     products = vectors * LANES * summed * math.prod(sum(len(s) for _, s in axis) for axis in sights)
     if products > worth:

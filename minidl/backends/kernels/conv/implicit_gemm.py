@@ -8,23 +8,30 @@ import numpy as np
 from numba import carray, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import inner, parallel, share
-from minidl.backends.kernels.conv_plan import Plan
-from minidl.backends.kernels.pool_by_twos import pool_rows
-from minidl.backends.kernels.tile import LONG, ROWS, SPEED, code, tile, tiles
-from minidl.backends.kernels.vectors import (
+from minidl.backends.kernels.conv.implicit_gemm_plan import Plan
+from minidl.backends.kernels.pool.max_pool_2x2 import pool_rows
+from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel
+from minidl.backends.kernels.runtime.workspace import scratch
+from minidl.backends.kernels.simd.intrinsics import (
     LANES,
-    clear,
-    copy,
-    copy_passed,
-    moved,
+    advance,
+    copy_vector,
+    copy_vector_masked,
     pointer,
-    write,
+    store_bias_clamp,
+    zero_vector,
 )
-from minidl.backends.kernels.workspace import scratch
+from minidl.backends.kernels.simd.micro_kernel import (
+    MR,
+    MULTIPLY_ADDS_PER_NS,
+    SINGLE_ROW_VECTORS,
+    machine_code,
+    micro_kernel,
+    tile_count,
+)
 
-EVERYWHERE = np.empty((0, 0, 0, 0), np.float32)  # for `passes`, where nothing is held back
-NOT_POOLED = np.empty((0, 0, 0, 0), np.uint8)  # for `taken`, where y is not pooled
+NO_MASK = np.empty((0, 0, 0, 0), np.float32)  # for `passes`, where nothing is held back
+NO_ARGMAX = np.empty((0, 0, 0, 0), np.uint8)  # for `taken`, where y is not pooled
 
 
 def correlate(
@@ -34,36 +41,42 @@ def correlate(
     y: np.ndarray,
     least: float,
     plan: Plan,
-    passes: np.ndarray = EVERYWHERE,
-    taken: np.ndarray = NOT_POOLED,
+    passes: np.ndarray = NO_MASK,
+    taken: np.ndarray = NO_ARGMAX,
 ) -> None:
     """y = Σ x·w + b as the plan says, of x where `passes` is positive.
 
     With `taken`, only the largest of each square of two by two, at least 0, and its place.
     """
     units = x.shape[0] * plan.groups
-    pieces = threads.pieces(units * plan.products / SPEED)
+    pieces = threads.pieces(units * plan.products / MULTIPLY_ADDS_PER_NS)
     splits = 1 if units % pieces == 0 else pieces
-    space = scratch(pieces, plan.space + ROWS * (plan.run + LANES) + LANES)
+    space = scratch(pieces, plan.space + MR * (plan.run + LANES) + LANES)
     least = np.float32(least)
-    _correlate(code(), x, passes, weight, bias, y, taken, least, plan, splits, space, pieces)
+    _correlate(
+        machine_code(), x, passes, weight, bias, y, taken, least, plan, splits, space, pieces
+    )
 
 
 @parallel
-def _correlate(code, x, passes, weight, bias, y, taken, least, plan, splits, scratch, pieces):
+def _correlate(
+    machine_code, x, passes, weight, bias, y, taken, least, plan, splits, scratch, pieces
+):
     """Every picture and group, its outputs in `splits` parts."""
     for piece in prange(pieces):
-        start, stop = share(x.shape[0] * plan.groups * splits, piece, pieces)
+        start, stop = chunk_bounds(x.shape[0] * plan.groups * splits, piece, pieces)
         for unit in range(start, stop):
-            panels = share(plan.rows.size // ROWS, unit % splits, splits)
+            panels = chunk_bounds(plan.rows.size // MR, unit % splits, splits)
             _correlate_part(
-                code, x, passes, weight, bias, y, taken, least, plan, scratch[piece],
+                machine_code, x, passes, weight, bias, y, taken, least, plan, scratch[piece],
                 unit // splits, panels,
             )  # fmt: skip
 
 
 @inner
-def _correlate_part(code, x, passes, weight, bias, y, taken, least, plan, scratch, unit, panels):
+def _correlate_part(
+    machine_code, x, passes, weight, bias, y, taken, least, plan, scratch, unit, panels
+):
     """Some panels of outputs of one group of one picture.
 
     Where the planes are large, a few rows of them go through all panels before the next rows do.
@@ -83,9 +96,9 @@ def _correlate_part(code, x, passes, weight, bias, y, taken, least, plan, scratc
         for first in range(0, height, plan.block):
             last = min(first + plan.block, height)
             for panel in range(panels[0], panels[1]):
-                _sum_panel(code, planes, weights, plan, target, first, last, panel, sums)
-                for i in range(min(ROWS, plan.outputs - panel * ROWS)):
-                    channel = group * plan.outputs + panel * ROWS + i
+                _sum_panel(machine_code, planes, weights, plan, target, first, last, panel, sums)
+                for i in range(min(MR, plan.outputs - panel * MR)):
+                    channel = group * plan.outputs + panel * MR + i
                     found, plane = pointer(sums, i * (plan.run + LANES)), y[n, channel]
                     if taken.size:
                         put_pooled(
@@ -108,10 +121,10 @@ def _correlate_part(code, x, passes, weight, bias, y, taken, least, plan, scratc
 
 
 @inner
-def _sum_panel(code, planes, weights, plan, target, first, last, panel, sums):
+def _sum_panel(machine_code, planes, weights, plan, target, first, last, panel, sums):
     """The sums of some rows of a panel of outputs."""
     begin, depth, _, width = plan.targets[target, :4]
-    rows, stride = pointer(plan.rows, panel * ROWS), plan.run + LANES
+    rows, stride = pointer(plan.rows, panel * MR), plan.run + LANES
     depth_a, depth_b = pointer(plan.depth_a, begin), pointer(plan.depth_b, begin)
     run = (last - first - 1) * plan.plane_columns + width
     if depth == 0:
@@ -119,16 +132,30 @@ def _sum_panel(code, planes, weights, plan, target, first, last, panel, sums):
         return
     vectors = (run + LANES - 1) // LANES
     if plan.outputs == 1:
-        for j in range(0, run, LONG * LANES):
-            seen = moved(planes, first * plan.plane_columns + j)
-            tile(code, 0, depth, weights, rows, depth_a, seen, depth_b, pointer(sums, j), stride, 0)
+        for j in range(0, run, SINGLE_ROW_VECTORS * LANES):
+            seen = advance(planes, first * plan.plane_columns + j)
+            micro_kernel(
+                machine_code,
+                0,
+                depth,
+                weights,
+                rows,
+                depth_a,
+                seen,
+                depth_b,
+                pointer(sums, j),
+                stride,
+                0,
+            )
         return
-    count = tiles(vectors)
+    count = tile_count(vectors)
     for part in range(count):
-        begin, end = share(vectors, part, count)
-        seen = moved(planes, first * plan.plane_columns + begin * LANES)
+        begin, end = chunk_bounds(vectors, part, count)
+        seen = advance(planes, first * plan.plane_columns + begin * LANES)
         width, out = end - begin, pointer(sums, begin * LANES)
-        tile(code, width, depth, weights, rows, depth_a, seen, depth_b, out, stride, 0)
+        micro_kernel(
+            machine_code, width, depth, weights, rows, depth_a, seen, depth_b, out, stride, 0
+        )
 
 
 @inner
@@ -158,14 +185,14 @@ def lay_out(x, passes, begin, plan, planes):
                         row[j] = seen[(j - left) * plan.stride_x]
             _clear(pointer(planes, plane + bottom * columns), (rows - bottom) * columns)
             plane += rows * columns
-    _clear(pointer(planes, plane), LONG * LANES)  # on the right of the last row
+    _clear(pointer(planes, plane), SINGLE_ROW_VECTORS * LANES)  # on the right of the last row
 
 
 @inner
 def _clear(target, count):
     """At least so many zeros: whole vectors."""
     for j in range(0, count, LANES):
-        clear(moved(target, j))
+        zero_vector(advance(target, j))
 
 
 @inner
@@ -181,18 +208,20 @@ def copy_rows(x, passes, source, line, target, columns, left, end, height):
     if source + (height - 1) * line + whole > x.size:
         safe = max(0, (x.size - source - whole) // line + 1)
     for j in range(0, left, LANES):
-        clear(moved(target, j))
+        zero_vector(advance(target, j))
     for i in range(safe):
-        row, here = moved(target, i * columns), i * line
+        row, here = advance(target, i * columns), i * line
         for j in range(0, width, LANES):
             if passes.size:
-                copy_passed(moved(given, here + j), moved(passing, here + j), moved(row, left + j))
+                copy_vector_masked(
+                    advance(given, here + j), advance(passing, here + j), advance(row, left + j)
+                )
             else:
-                copy(moved(given, here + j), moved(row, left + j))
+                copy_vector(advance(given, here + j), advance(row, left + j))
         for j in range(end, columns + left, LANES):  # and those on the left of the next row
-            clear(moved(row, j))
+            zero_vector(advance(row, j))
     for i in range(safe, height):
-        row = carray(moved(target, i * columns), columns)
+        row = carray(advance(target, i * columns), columns)
         row[:left], row[end:] = 0, 0
         for j in range(width):
             number = x.flat[source + i * line + j]
@@ -210,7 +239,7 @@ def copy_where_passed(x, passes, source, count, target, begin):
     whole = min(count, max(0, x.size - source) // LANES * LANES)
     given, passing, copied = pointer(x, source), pointer(passes, source), pointer(target, begin)
     for j in range(0, whole, LANES):
-        copy_passed(moved(given, j), moved(passing, j), moved(copied, j))
+        copy_vector_masked(advance(given, j), advance(passing, j), advance(copied, j))
     for j in range(whole, count):
         number = x.flat[source + j]
         target[begin + j] = number if passes.flat[source + j] > 0 else np.float32(0)
@@ -226,12 +255,12 @@ def put_rows(sums, down, line, y, width, height, room, bias, least):
     whole = (width + LANES - 1) // LANES * LANES
     safe = min(height, max(0, (room - whole) // width + 1))
     for i in range(safe):
-        found = moved(sums, i // 2 * line + i % 2 * down)
+        found = advance(sums, i // 2 * line + i % 2 * down)
         for j in range(0, whole, LANES):
-            write(moved(found, j), moved(y, i * width + j), bias, least)
+            store_bias_clamp(advance(found, j), advance(y, i * width + j), bias, least)
     for i in range(safe, height):
-        found = carray(moved(sums, i // 2 * line + i % 2 * down), width)
-        row = carray(moved(y, i * width), width)
+        found = carray(advance(sums, i // 2 * line + i % 2 * down), width)
+        row = carray(advance(y, i * width), width)
         for j in range(width):
             value = found[j] + bias
             row[j] = least if value < least else value
@@ -253,7 +282,7 @@ def put_pooled(sums, down, line, y, taken, plane, first, last, bias):
 def _put_apart(sums, row_length, y, width, height, row, step_y, column, step_x, bias, least):
     """Rows of sums, finished, into every so-manieth row and column of y."""
     for i in range(height):
-        found = carray(moved(sums, i * row_length), width)
+        found = carray(advance(sums, i * row_length), width)
         for j in range(width):
             value = found[j] + bias
             y[row + i * step_y, column + j * step_x] = least if value < least else value

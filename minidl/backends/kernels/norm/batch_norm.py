@@ -12,8 +12,15 @@ import numpy as np
 from numba import prange
 
 from minidl.backends import cpu, threads
-from minidl.backends.kernels.compile import parallel, plain, share
-from minidl.backends.kernels.norm import BACKWARD, FEW, FORWARD, inline, is_positive, of_channels
+from minidl.backends.kernels.norm.layer_norm import (
+    BACKWARD,
+    FEW,
+    FORWARD,
+    inline,
+    is_positive,
+    of_channels,
+)
+from minidl.backends.kernels.runtime.compile import as_contiguous, chunk_bounds, parallel
 
 _COLUMNS = 1024  # so many columns of a few vectors fit into the first-level cache
 
@@ -58,7 +65,7 @@ def _batch(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> A
     mean and var are None, they are those of x.
     """
     shape, known = x.shape, mean is not None
-    x = plain(x).reshape(shape[0], -1)
+    x = as_contiguous(x).reshape(shape[0], -1)
     table = np.empty((5, shape[1]))
     if known:
         table[0], table[1] = mean, var
@@ -70,7 +77,7 @@ def _batch(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> A
 
     def pullback(dy: np.ndarray) -> tuple:
         dx, found = np.empty(shape, x.dtype), np.empty((2, shape[1]))
-        dy = plain(dy).reshape(x.shape)
+        dy = as_contiguous(dy).reshape(x.shape)
         room = _room(x, shape[1], threads.pieces(x.size * BACKWARD))
         _batch_backward(dy, x, dx.reshape(x.shape), table, found, known, *room)
         return dx, *found
@@ -107,7 +114,7 @@ def _batch_forward(x, y, table, eps, known, rows, sums, vectors, pieces):
     step = sums.shape[2] // length
     for piece in prange(pieces):
         shift, slope, offset = vectors[piece, 0], vectors[piece, 1], vectors[piece, 2]
-        start, stop = share(mean.size, piece, pieces)
+        start, stop = chunk_bounds(mean.size, piece, pieces)
         for channel in range(start, stop, step):
             channels = min(step, stop - channel)
             if not known:
@@ -166,7 +173,7 @@ def _batch_backward(dy, x, dx, table, found, known, rows, sums, vectors, pieces)
     for piece in prange(pieces):
         shift, slope, slant = vectors[piece, 0], vectors[piece, 1], vectors[piece, 2]
         offset = vectors[piece, 3]
-        start, stop = share(mean.size, piece, pieces)
+        start, stop = chunk_bounds(mean.size, piece, pieces)
         for channel in range(start, stop, step):
             channels = min(step, stop - channel)
             _sum_products(dy, x, channel, channels, rows, length, sums[piece], vectors[piece], mean)

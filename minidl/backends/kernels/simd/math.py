@@ -253,7 +253,7 @@ def dot32(x: Any, y: Any) -> Any:
 
 
 @njit(inline="always")
-def largest32(x: Any) -> Any:
+def max32(x: Any) -> Any:
     """The largest element; NaN, or the largest of the others, if there is a NaN.
 
     Floats are compared as integers, which LLVM does several at a time: with the bits of negative
@@ -273,12 +273,12 @@ def _ordered(bits: Any) -> Any:
 
 
 @njit(inline="always")
-def exponentials32(x: Any, y: Any) -> Any:
+def exp_shifted32(x: Any, y: Any) -> Any:
     """y = exp(x − max x); the largest x, and Σ y.
 
     NaN or +∞ among the x, or nothing but −∞, makes the sum NaN.
     """
-    largest = largest32(x)
+    largest = max32(x)
     for i in range(x.size):
         y[i] = exp32(x[i] - largest)
     return largest, sum32(y)

@@ -11,14 +11,20 @@ import numpy as np
 from numba import prange
 
 from minidl.backends import threads
-from minidl.backends.kernels import conv_plan
-from minidl.backends.kernels.compile import inner, parallel, share
-from minidl.backends.kernels.conv_plan import Plan
-from minidl.backends.kernels.correlate import EVERYWHERE, copy_rows, lay_out
-from minidl.backends.kernels.tile import DOTS, LONE_DOTS, SPEED, code, dots
-from minidl.backends.kernels.vector_math import dot32, sum32
-from minidl.backends.kernels.vectors import LANES, moved, pointer
-from minidl.backends.kernels.workspace import scratch
+from minidl.backends.kernels.conv import implicit_gemm_plan
+from minidl.backends.kernels.conv.implicit_gemm import NO_MASK, copy_rows, lay_out
+from minidl.backends.kernels.conv.implicit_gemm_plan import Plan
+from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel
+from minidl.backends.kernels.runtime.workspace import scratch
+from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
+from minidl.backends.kernels.simd.math import dot32, sum32
+from minidl.backends.kernels.simd.micro_kernel import (
+    DOT_TILE,
+    DOT_TILE_SINGLE,
+    MULTIPLY_ADDS_PER_NS,
+    dot_tile,
+    machine_code,
+)
 from minidl.backends.window import Convolution
 
 _FEW = 40  # weights of an output
@@ -36,36 +42,38 @@ def few_weights(
     """dw (outputs, weights) and db (outputs,), of dy where y is positive."""
     outputs, depth = dy.shape[1], plan.depth_a.size
     run = -(-dy.shape[2] * plan.plane_columns // LANES) * LANES
-    pieces = min(threads.pieces(dy.size * depth / SPEED), len(dy) * plan.groups)
-    lone = 2 * plan.outputs <= DOTS[0]
-    rows, columns = LONE_DOTS if lone else DOTS
+    pieces = min(threads.pieces(dy.size * depth / MULTIPLY_ADDS_PER_NS), len(dy) * plan.groups)
+    lone = 2 * plan.outputs <= DOT_TILE[0]
+    rows, columns = DOT_TILE_SINGLE if lone else DOT_TILE
     lines, blocks = -(-plan.outputs // rows), -(-depth // columns)
     shape = (pieces, plan.groups, lines, blocks, rows, columns, LANES)
     sums, totals = np.zeros(shape, np.float32), np.zeros((pieces, outputs), np.float32)
     dw = np.empty((outputs, depth), np.float32)
     space = scratch(pieces, plan.space + rows * run + LANES)
     begins = _begins(at, x.shape[1], outputs, columns)
-    _few_weights(code(), x, dy, y, plan, begins, run, lone, space, sums, totals, dw, pieces)
+    _few_weights(machine_code(), x, dy, y, plan, begins, run, lone, space, sums, totals, dw, pieces)
     return dw, totals[0]
 
 
 @lru_cache(maxsize=256)
 def _begins(at: Convolution, channels: int, outputs: int, columns: int) -> np.ndarray:
     """Where what each place of the window sees begins; the last again to fill a tile."""
-    places = conv_plan.forward(at, channels, outputs).depth_b
+    places = implicit_gemm_plan.forward(at, channels, outputs).depth_b
     return places[np.minimum(np.arange(-(-places.size // columns) * columns), places.size - 1)]
 
 
 @parallel
-def _few_weights(code, x, dy, y, plan, begins, run, lone, scratch, sums, totals, dw, pieces):
+def _few_weights(
+    machine_code, x, dy, y, plan, begins, run, lone, scratch, sums, totals, dw, pieces
+):
     """The sums over the pictures and groups of each piece, and then over pieces and lanes."""
     for piece in prange(pieces):
-        start, stop = share(x.shape[0] * plan.groups, piece, pieces)
+        start, stop = chunk_bounds(x.shape[0] * plan.groups, piece, pieces)
         for unit in range(start, stop):
             group = unit % plan.groups
             first = group * plan.outputs
             _add_picture(
-                code, x, dy, y, unit, plan, begins, run, lone, scratch[piece],
+                machine_code, x, dy, y, unit, plan, begins, run, lone, scratch[piece],
                 sums[piece, group], totals[piece, first : first + plan.outputs],
             )  # fmt: skip
     for piece in range(1, pieces):
@@ -84,14 +92,14 @@ def _few_weights(code, x, dy, y, plan, begins, run, lone, scratch, sums, totals,
 
 
 @inner
-def _add_picture(code, x, dy, y, unit, plan, begins, run, lone, scratch, sums, totals):
+def _add_picture(machine_code, x, dy, y, unit, plan, begins, run, lone, scratch, sums, totals):
     """What one group of one picture contributes."""
     begin = unit * plan.channels * plan.height * plan.width
     planes = pointer(scratch, 0)
     if plan.as_it_is and begin + plan.space <= x.size:
         planes = pointer(x, begin)
     else:
-        lay_out(x, EVERYWHERE, begin, plan, scratch)
+        lay_out(x, NO_MASK, begin, plan, scratch)
     lines, blocks, rows, columns = sums.shape[:4]
     spread = scratch[plan.space :]
     for line in range(lines):
@@ -103,8 +111,8 @@ def _add_picture(code, x, dy, y, unit, plan, begins, run, lone, scratch, sums, t
         for start in range(0, run, _NEAR * LANES):
             count = min(_NEAR, (run - start) // LANES)
             for block in range(blocks):
-                dots(
-                    code, lone, count, pointer(spread, start), run, moved(planes, start),
+                dot_tile(
+                    machine_code, lone, count, pointer(spread, start), run, advance(planes, start),
                     pointer(begins, block * columns), pointer(sums[line, block], 0),
                 )  # fmt: skip
 
@@ -130,7 +138,7 @@ def _sum_again(x, dy, y, plan, run, scratch, dw):
     row = scratch[plan.space : plan.space + run + LANES]
     height, width = dy.shape[2:]
     for unit in range(x.shape[0] * plan.groups):
-        lay_out(x, EVERYWHERE, unit * plan.channels * plan.height * plan.width, plan, scratch)
+        lay_out(x, NO_MASK, unit * plan.channels * plan.height * plan.width, plan, scratch)
         for i in range(plan.outputs):
             o = unit % plan.groups * plan.outputs + i
             _spread(dy, y, unit * plan.outputs + i, plan, row)

@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.backends.kernels.tile import COLUMNS, LONG, whole_tiles
-from minidl.backends.kernels.vectors import LANES
+from minidl.backends.kernels.simd.intrinsics import LANES
+from minidl.backends.kernels.simd.micro_kernel import NR, SINGLE_ROW_VECTORS, pad_to_tiles
 from minidl.backends.window import Convolution
 
 _CACHED = 131_072  # numbers that the second cache holds, with something to spare
@@ -121,7 +121,7 @@ def forward(at: Convolution, channels: int, outputs: int) -> Plan:
         *at.stride,
         *plane,
         np.array(shown, np.int64),
-        channels * plane_size + LONG * LANES,
+        channels * plane_size + SINGLE_ROW_VECTORS * LANES,
         at.padding == (0, 0) and at.stride == (1, 1),
         outputs,
         np.array([[0, depth, *at.output, 0, 0]], np.int64),
@@ -130,7 +130,7 @@ def forward(at: Convolution, channels: int, outputs: int) -> Plan:
         *_block(channels, at.output[0], plane[1], at.output[1]),
         outputs * depth * at.output[0] * plane[1],
         outputs * depth,
-        whole_tiles(outputs) * depth,
+        pad_to_tiles(outputs) * depth,
         np.arange(depth, dtype=np.int64),
         np.add.outer(np.arange(channels, dtype=np.int64) * plane_size, seen).ravel(),
     )
@@ -177,7 +177,7 @@ def backward(at: Convolution, channels: int, outputs: int) -> Plan:
         1,
         *plane,
         np.array([shown], np.int64),
-        outputs * plane[0] * plane[1] + LONG * LANES,
+        outputs * plane[0] * plane[1] + SINGLE_ROW_VECTORS * LANES,
         first == [0, 0] and plane == at.output,
         channels,
         np.array(targets, np.int64),
@@ -185,7 +185,7 @@ def backward(at: Convolution, channels: int, outputs: int) -> Plan:
         *_block(outputs, targets[0][2], plane[1], targets[0][3]),
         channels * len(depth_a) * targets[0][2] * plane[1],
         outputs * channels * kh * kw,
-        whole_tiles(channels) * (kh * kw),
+        pad_to_tiles(channels) * (kh * kw),
         np.array(depth_a, np.int64),
         np.array(depth_b, np.int64),
     )
@@ -209,7 +209,7 @@ def positions(at: Convolution, channels: int, outputs: int, chunk: int) -> Posit
     begins = np.arange(pictures, dtype=np.int64) * (channels * plan.height * plan.width)
     return Positions(
         pictures,
-        plan.depth_b[whole_tiles(plan.depth_b.size)],
+        plan.depth_b[pad_to_tiles(plan.depth_b.size)],
         np.add.outer(begins, np.add.outer(rows * plan.plane_columns, columns)).ravel(),
-        np.arange(chunk, dtype=np.int64) * COLUMNS,
+        np.arange(chunk, dtype=np.int64) * NR,
     )

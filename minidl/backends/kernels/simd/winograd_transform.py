@@ -7,14 +7,14 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from minidl.backends.kernels.vectors import (
-    EVEN,
+from minidl.backends.kernels.simd.intrinsics import (
+    EVEN_LANES,
     INT,
+    INTERLEAVED,
     LANES,
-    MIXED,
-    ODD,
+    ODD_LANES,
     VECTOR,
-    floats,
+    float_pointer,
     load,
     multiply_add,
     shuffle,
@@ -40,7 +40,7 @@ def transform_windows(_: Any, weights: Any, u: Any, pitch: Any) -> Any:
         _store_all(builder, zip(*columns, strict=True), u, pitch)
         return context.get_dummy_value()
 
-    return types.void(floats, floats, types.int64), generate
+    return types.void(float_pointer, float_pointer, types.int64), generate
 
 
 @intrinsic
@@ -59,13 +59,13 @@ def see_squares(_: Any, planes: Any, line: Any, plane: Any, v: Any, pitch: Any) 
             d = []
             for begin in (0, 2):
                 both = [load(builder, builder.gep(row, [INT(begin + n)])) for n in (0, LANES)]
-                d += [shuffle(builder, *both, EVEN), shuffle(builder, *both, ODD)]
+                d += [shuffle(builder, *both, EVEN_LANES), shuffle(builder, *both, ODD_LANES)]
             rows.append(transformed(builder, d))
         columns = [transformed(builder, list(column)) for column in zip(*rows, strict=True)]
         _store_all(builder, zip(*columns, strict=True), v, pitch)
         return context.get_dummy_value()
 
-    return types.void(floats, types.int64, types.int64, floats, types.int64), generate
+    return types.void(float_pointer, types.int64, types.int64, float_pointer, types.int64), generate
 
 
 @intrinsic
@@ -85,13 +85,15 @@ def finish_squares(_: Any, m: Any, pitch: Any, upper: Any, lower: Any, finite: A
             pair = summed(builder, list(row))
             for number in pair:
                 seen = builder.call(multiply_add(builder.module), [number, zero, seen])
-            store(builder, shuffle(builder, *pair, MIXED[:LANES]), target)
+            store(builder, shuffle(builder, *pair, INTERLEAVED[:LANES]), target)
             rest = builder.gep(target, [INT(LANES)])
-            store(builder, shuffle(builder, *pair, MIXED[LANES:]), rest)
+            store(builder, shuffle(builder, *pair, INTERLEAVED[LANES:]), rest)
         store(builder, seen, finite)
         return context.get_dummy_value()
 
-    return types.void(floats, types.int64, floats, floats, floats), generate
+    return types.void(
+        float_pointer, types.int64, float_pointer, float_pointer, float_pointer
+    ), generate
 
 
 def _store_all(builder: Any, rows: Iterable[Iterable[Any]], target: Any, pitch: Any) -> None:

@@ -13,16 +13,16 @@ from numba import types
 from numba.extending import intrinsic
 
 _features = llvm.get_host_cpu_features()
-WIDE = bool(_features.get("avx512f"))
-LANES = 16 if WIDE else 8 if _features.get("avx") else 4  # float32 in a vector
-MANY = WIDE or bool(_features.get("neon"))  # registers: 32, else 16
+HAS_AVX512 = bool(_features.get("avx512f"))
+LANES = 16 if HAS_AVX512 else 8 if _features.get("avx") else 4  # float32 in a vector
+HAS_32_REGISTERS = HAS_AVX512 or bool(_features.get("neon"))  # registers: 32, else 16
 
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
 # Which numbers of two vectors together: every other one; or one of the first, one of the second.
-EVEN, ODD = range(0, 2 * LANES, 2), range(1, 2 * LANES, 2)
-MIXED = [lane // 2 + lane % 2 * LANES for lane in range(2 * LANES)]
-floats, ints = types.CPointer(types.float32), types.CPointer(types.int64)
+EVEN_LANES, ODD_LANES = range(0, 2 * LANES, 2), range(1, 2 * LANES, 2)
+INTERLEAVED = [lane // 2 + lane % 2 * LANES for lane in range(2 * LANES)]
+float_pointer, int_pointer = types.CPointer(types.float32), types.CPointer(types.int64)
 
 
 @intrinsic
@@ -37,7 +37,7 @@ def pointer(_: Any, array: Any, offset: Any) -> Any:
 
 
 @intrinsic
-def at_address(_: Any, address: Any, like: Any) -> Any:
+def pointer_from_address(_: Any, address: Any, like: Any) -> Any:
     """A whole number as an address, of what another array holds too."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -47,7 +47,7 @@ def at_address(_: Any, address: Any, like: Any) -> Any:
 
 
 @intrinsic
-def moved(_: Any, address: Any, count: Any) -> Any:
+def advance(_: Any, address: Any, count: Any) -> Any:
     """An address, so many numbers further on."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -75,7 +75,7 @@ def multiply_add(module: Any) -> Any:
     return known or ir.Function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), name)
 
 
-def after(builder: Any, address: Any, vectors: list[Any]) -> Any:
+def order_after(builder: Any, address: Any, vectors: list[Any]) -> Any:
     """The address, which the compiler believes to be known only when these vectors are.
 
     So what is loaded from there is not loaded before.  It is an instruction without code, which
@@ -86,7 +86,7 @@ def after(builder: Any, address: Any, vectors: list[Any]) -> Any:
     return builder.asm(kind, "", f"=r,0,{takes}", [address, *vectors], side_effect=False)
 
 
-def spread(builder: Any, number: Any) -> Any:
+def broadcast(builder: Any, number: Any) -> Any:
     """A vector that holds a number in every lane."""
     undefined = ir.Constant(VECTOR, ir.Undefined)
     vector = builder.insert_element(undefined, number, ir.IntType(32)(0))
@@ -95,33 +95,33 @@ def spread(builder: Any, number: Any) -> Any:
 
 
 @intrinsic
-def write(_: Any, source: Any, target: Any, bias: Any, least: Any) -> Any:
+def store_bias_clamp(_: Any, source: Any, target: Any, bias: Any, least: Any) -> Any:
     """A vector from one address to another, plus a bias, and not below the least (NaN stays)."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         source, target, bias, least = arguments
-        vector = builder.fadd(load(builder, source), spread(builder, bias))
-        least = spread(builder, least)
+        vector = builder.fadd(load(builder, source), broadcast(builder, bias))
+        least = broadcast(builder, least)
         below = builder.fcmp_ordered("<", vector, least)
         store(builder, builder.select(below, least, vector), target)
         return context.get_dummy_value()
 
-    return types.void(floats, floats, types.float32, types.float32), generate
+    return types.void(float_pointer, float_pointer, types.float32, types.float32), generate
 
 
 @intrinsic
-def copy(_: Any, source: Any, target: Any) -> Any:
+def copy_vector(_: Any, source: Any, target: Any) -> Any:
     """A vector from one address to another."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         store(builder, load(builder, arguments[0]), arguments[1])
         return context.get_dummy_value()
 
-    return types.void(floats, floats), generate
+    return types.void(float_pointer, float_pointer), generate
 
 
 @intrinsic
-def copy_passed(_: Any, source: Any, y: Any, target: Any) -> Any:
+def copy_vector_masked(_: Any, source: Any, y: Any, target: Any) -> Any:
     """A vector from one address to another where y is positive, and zeros elsewhere."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -131,22 +131,22 @@ def copy_passed(_: Any, source: Any, y: Any, target: Any) -> Any:
         store(builder, builder.select(positive, load(builder, source), zeros), target)
         return context.get_dummy_value()
 
-    return types.void(floats, floats, floats), generate
+    return types.void(float_pointer, float_pointer, float_pointer), generate
 
 
 @intrinsic
-def clear(_: Any, target: Any) -> Any:
+def zero_vector(_: Any, target: Any) -> Any:
     """A vector of zeros at an address."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         store(builder, ir.Constant(VECTOR, [0.0] * LANES), arguments[0])
         return context.get_dummy_value()
 
-    return types.void(floats), generate
+    return types.void(float_pointer), generate
 
 
 @intrinsic
-def transpose(_: Any, source: Any, stride: Any, target: Any, target_stride: Any) -> Any:
+def transpose_square(_: Any, source: Any, stride: Any, target: Any, target_stride: Any) -> Any:
     """A square of LANES × LANES numbers, rows to columns; the rows lie so far apart."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -155,11 +155,11 @@ def transpose(_: Any, source: Any, stride: Any, target: Any, target_stride: Any)
         _transpose(builder, rows, target, target_stride)
         return context.get_dummy_value()
 
-    return types.void(floats, types.int64, floats, types.int64), generate
+    return types.void(float_pointer, types.int64, float_pointer, types.int64), generate
 
 
 @intrinsic
-def turn_rows(_: Any, source: Any, rows: Any, stride: Any, target: Any) -> Any:
+def gather_transpose(_: Any, source: Any, rows: Any, stride: Any, target: Any) -> Any:
     """The same for rows that a table names, into a contiguous square."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -169,7 +169,7 @@ def turn_rows(_: Any, source: Any, rows: Any, stride: Any, target: Any) -> Any:
         _transpose(builder, rows, target, INT(LANES))
         return context.get_dummy_value()
 
-    return types.void(floats, ints, types.int64, floats), generate
+    return types.void(float_pointer, int_pointer, types.int64, float_pointer), generate
 
 
 def _transpose(builder: Any, addresses: list[Any], target: Any, target_stride: Any) -> None:

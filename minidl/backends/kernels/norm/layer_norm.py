@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit, prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.compile import parallel, plain, share
+from minidl.backends.kernels.runtime.compile import as_contiguous, chunk_bounds, parallel
 
 FEW = 32  # so many numbers lose little when they are added up in float32
 FORWARD, BACKWARD = 0.9, 1.2  # nanoseconds an element
@@ -76,7 +76,7 @@ def _rows(
     own    the shape of weight and bias; an element of theirs is for sample / size many of x
     """
     shape, wide = x.shape, (groups, sample // groups)
-    x = plain(x).reshape(-1, wide[1])
+    x = as_contiguous(x).reshape(-1, wide[1])
     weight = np.ones(wide, x.dtype) if weight is None else _repeated(weight, wide)
     bias = np.zeros(wide, x.dtype) if bias is None else _repeated(bias, wide)
     y, mean, inverse = np.empty(shape, x.dtype), np.empty(len(x)), np.empty(len(x))
@@ -87,7 +87,7 @@ def _rows(
         pieces = threads.pieces(x.size * BACKWARD)
         dx = np.empty(shape, x.dtype)
         found, some = np.zeros((pieces, 2, *wide)), np.zeros((pieces, 2, wide[1]), x.dtype)
-        dy, out = plain(dy).reshape(x.shape), dx.reshape(x.shape)
+        dy, out = as_contiguous(dy).reshape(x.shape), dx.reshape(x.shape)
         _rows_backward(dy, x, mean, inverse, weight, out, found, some, pieces)
         return dx, *found.sum(axis=0).reshape(2, *own, -1).sum(axis=-1)
 
@@ -105,7 +105,7 @@ def _rows_forward(x, weight, bias, eps, mean, inverse, y, pieces):
     groups = weight.shape[0]
     samples = x.shape[0] // groups
     for piece in prange(pieces):
-        start, stop = share(x.shape[0], piece, pieces)
+        start, stop = chunk_bounds(x.shape[0], piece, pieces)
         for position in range(start, stop):
             group, i = position // samples, position % samples * groups + position // samples
             mean[i], inverse[i] = _row_forward(x[i], weight[group], bias[group], eps, y[i])
@@ -131,7 +131,7 @@ def _rows_backward(dy, x, mean, inverse, weight, dx, found, some, pieces):
     samples = x.shape[0] // groups
     for piece in prange(pieces):
         products, sums = some[piece, 0], some[piece, 1]
-        start, stop = share(x.shape[0], piece, pieces)
+        start, stop = chunk_bounds(x.shape[0], piece, pieces)
         for position in range(start, stop):
             group, i = position // samples, position % samples * groups + position // samples
             _row_backward(dy[i], x[i], mean[i], inverse[i], weight[group], dx[i], products, sums)

@@ -13,25 +13,25 @@ from numba import prange, types
 from numba.extending import intrinsic
 
 from minidl.backends import threads
-from minidl.backends.kernels import conv_plan
-from minidl.backends.kernels.compile import inner, parallel, share
-from minidl.backends.kernels.correlate import EVERYWHERE, lay_out
-from minidl.backends.kernels.pool_by_twos import NONE
-from minidl.backends.kernels.vectors import (
+from minidl.backends.kernels.conv import implicit_gemm_plan
+from minidl.backends.kernels.conv.implicit_gemm import NO_MASK, lay_out
+from minidl.backends.kernels.pool.max_pool_2x2 import NO_ARGMAX_TAP
+from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel
+from minidl.backends.kernels.runtime.workspace import scratch
+from minidl.backends.kernels.simd.intrinsics import (
     INT,
     LANES,
     VECTOR,
-    floats,
-    ints,
+    advance,
+    broadcast,
+    float_pointer,
+    gather_transpose,
+    int_pointer,
     load,
-    moved,
     multiply_add,
     pointer,
-    spread,
     store,
-    turn_rows,
 )
-from minidl.backends.kernels.workspace import scratch
 from minidl.backends.window import Convolution
 
 _TOGETHER = 4  # outputs whose sums grow at once, so that none waits for the one before
@@ -51,7 +51,7 @@ def pooled_weight_gradient(
     The pictures x are finite: a NaN where nothing was taken would not be seen.
     """
     outputs, height, width = dy.shape[1:]
-    plan = conv_plan.forward(at, x.shape[1], outputs)
+    plan = implicit_gemm_plan.forward(at, x.shape[1], outputs)
     depth = plan.depth_b.size
     places = np.append(plan.depth_b, [plan.depth_b[-1]] * (LANES - depth))
     pieces = min(threads.pieces(dy.size * _TIME), len(x))
@@ -71,7 +71,7 @@ def pooled_weight_gradient(
 def _pooled_weights(x, dy, taken, plan, places, squares, line, begins, sums, scratch, pieces):
     """The sums over the pictures of each piece."""
     for piece in prange(pieces):
-        start, stop = share(x.shape[0], piece, pieces)
+        start, stop = chunk_bounds(x.shape[0], piece, pieces)
         for n in range(start, stop):
             _add_picture(
                 x, dy[n], taken[n], n, plan, places, squares, line, begins[piece], sums[piece],
@@ -83,7 +83,7 @@ def _pooled_weights(x, dy, taken, plan, places, squares, line, begins, sums, scr
 def _add_picture(x, dy, taken, n, plan, places, squares, line, begins, sums, scratch):
     """What one picture contributes: its own sums first, which keeps them exact."""
     (outputs, height, width), rows = dy.shape, sums.shape[0]
-    lay_out(x, EVERYWHERE, n * plan.channels * plan.height * plan.width, plan, scratch)
+    lay_out(x, NO_MASK, n * plan.channels * plan.height * plan.width, plan, scratch)
     seen = scratch[plan.space : plan.space + 2 * line * LANES]
     own = scratch[plan.space + seen.size : plan.space + seen.size + rows * LANES]
     factors = scratch[plan.space + seen.size + own.size :]
@@ -118,7 +118,7 @@ def _list_taken(dy, taken, squares, line, begins, factors):
         for i in range(plane):
             lower, right = np.int64(place[i]) >> 1 & 1, np.int64(place[i]) & 1
             begin[i] = squares[i] + (lower * line + right) * LANES
-            factor[i] = number[i] if place[i] != NONE else np.float32(0)
+            factor[i] = number[i] if place[i] != NO_ARGMAX_TAP else np.float32(0)
 
 
 @inner
@@ -127,8 +127,8 @@ def _see(planes, columns, places, depth, line, seen):
     for i in range(2):
         for j in range(0, line, LANES):
             square = (i * line + j) * LANES
-            position = moved(planes, i * columns + j)
-            turn_rows(position, pointer(places, 0), 1, pointer(seen, square))
+            position = advance(planes, i * columns + j)
+            gather_transpose(position, pointer(places, 0), 1, pointer(seen, square))
             for lane in range(LANES):
                 seen[square + lane * LANES + depth] = 1
 
@@ -156,7 +156,7 @@ def _add_row(
         builder.position_at_end(body)
         j, grown, found = builder.phi(INT), [builder.phi(VECTOR) for _ in targets], []
         for number, place, total in zip(numbers, places, grown, strict=True):
-            factor = spread(builder, builder.load(builder.gep(number, [j])))
+            factor = broadcast(builder, builder.load(builder.gep(number, [j])))
             begin = builder.load(builder.gep(place, [j]))
             window = load(builder, builder.gep(seen, [begin]))
             found.append(builder.call(multiply_add(builder.module), [factor, window, total]))
@@ -173,4 +173,6 @@ def _add_row(
             store(builder, value, target)
         return context.get_dummy_value()
 
-    return types.void(floats, ints, types.int64, types.int64, floats, floats), generate
+    return types.void(
+        float_pointer, int_pointer, types.int64, types.int64, float_pointer, float_pointer
+    ), generate

@@ -1,0 +1,1 @@
+"""Kernels of convolution: forward, input gradient and weight gradient."""

@@ -1,0 +1,1 @@
+"""How kernels are compiled, cached on disk, run on threads, and given memory."""

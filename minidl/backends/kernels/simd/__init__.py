@@ -1,0 +1,1 @@
+"""Vector instructions: intrinsics, elementary functions, and the GEMM micro-kernel."""
