@@ -18,6 +18,8 @@ Functions that only kernels call:
     @reassociating     sums may be evaluated in any order, so that LLVM vectorises a reduction
     @bare              Numba's defaults
 
+    @intrinsic         a generator of LLVM instructions
+
 and `compile_to_address`, for machine code that kernels call through its address.
 
 **Arithmetic.**  Division follows NumPy's rules (no exception at 0).  A product and a sum may be
@@ -52,9 +54,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numba
+import numba.extending
 import numpy as np
-from numba import carray, cfunc, config, njit, prange
-from numba.extending import register_jitable
 
 from minidl.backends.folders import kept_in
 
@@ -68,11 +70,19 @@ __all__ = [
     "compiled",
     "inlined",
     "inner",
+    "intrinsic",
     "parallel",
     "prange",
     "reassociating",
     "scalar_function",
 ]
+
+# What Numba compiles, Numba types: to Python's type checkers it is Any.
+_njit: Any = numba.njit
+_config: Any = numba.config
+prange: Any = numba.prange
+carray: Any = numba.carray
+intrinsic: Any = numba.extending.intrinsic
 
 _FLAGS = {
     "error_model": "numpy",
@@ -84,20 +94,20 @@ _FLAGS = {
 _IMPLICIT = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
 _ONLY_PRANGE = {"prange": True, **dict.fromkeys(_IMPLICIT, False)}
 
-inlined: Any = njit(inline="always")
-reassociating: Any = njit(fastmath={"reassoc", "contract"}, nogil=True)
-bare: Any = njit
-scalar_function: Any = register_jitable(forceinline=True)
+inlined = _njit(inline="always")
+reassociating = _njit(fastmath={"reassoc", "contract"}, nogil=True)
+bare = _njit
+scalar_function: Any = numba.extending.register_jitable(forceinline=True)
 
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that only other kernels call; its code is cached with theirs."""
-    return njit(**_FLAGS, no_cpython_wrapper=True)(function)
+    return _njit(**_FLAGS, no_cpython_wrapper=True)(function)
 
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a kernel for one thread."""
-    return _cached(cache_folder(), njit(**_FLAGS, cache=True), function)
+    return _cached(cache_folder(), _njit(**_FLAGS, cache=True), function)
 
 
 class parallel:  # noqa: N801 - a decorator
@@ -112,7 +122,7 @@ class parallel:  # noqa: N801 - a decorator
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__doc__ = function.__doc__
         self._alone = compiled(function)
-        decorate = njit(**_FLAGS, cache=True, parallel=_ONLY_PRANGE)
+        decorate = _njit(**_FLAGS, cache=True, parallel=_ONLY_PRANGE)
         self._team = _cached(cache_folder() / "parallel", decorate, function)
 
     def __call__(self, *arguments: Any) -> Any:
@@ -128,7 +138,7 @@ class parallel:  # noqa: N801 - a decorator
 
 def compile_to_address(function: Callable[..., Any], signature: Any) -> int:
     """Compile a function of pointers and integers for kernels to call; the address of its code."""
-    code = _cached(cache_folder(), cfunc(signature, cache=True), function)
+    code = _cached(cache_folder(), numba.cfunc(signature, cache=True), function)
     _alive.append(code)
     return code.address
 
@@ -161,9 +171,9 @@ def _cached(folder: Path, decorate: Callable[..., Any], function: Callable[..., 
     Numba reads the folder from a process-wide setting when it decorates; the setting is changed
     only for that moment.
     """
-    before = config.CACHE_DIR
-    config.CACHE_DIR = str(folder)
+    before = _config.CACHE_DIR
+    _config.CACHE_DIR = str(folder)
     try:
         return decorate(function)
     finally:
-        config.CACHE_DIR = before
+        _config.CACHE_DIR = before
