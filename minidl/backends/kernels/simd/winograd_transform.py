@@ -15,6 +15,8 @@ is the tile of 2 × 2 of the output: 16 products where the definition takes 36.
 
 Each lane of a vector belongs to another filter or tile.  A matrix is applied to the rows first, and
 then to the columns.  The 16 vectors of u, v and u ⊙ v are stored `pitch` elements apart.
+
+Cost: 32 additions for a tile of v, 24 for a tile of y; 35 operations for a filter, once.
 """
 
 from collections.abc import Iterable
@@ -81,10 +83,7 @@ def see_squares(_: Any, planes: Any, line: Any, plane: Any, v: Any, pitch: Any) 
             for start in (0, 2):
                 low = load(builder, builder.gep(row, [INT(start)]))
                 high = load(builder, builder.gep(row, [INT(start + LANES)]))
-                d += [
-                    shuffle(builder, low, high, EVEN_LANES),
-                    shuffle(builder, low, high, ODD_LANES),
-                ]
+                d += [shuffle(builder, low, high, lanes) for lanes in (EVEN_LANES, ODD_LANES)]
             rows.append(apply_b(builder, d))
         columns = [apply_b(builder, list(column)) for column in zip(*rows, strict=True)]
         _store_matrix(builder, zip(*columns, strict=True), v, pitch)
