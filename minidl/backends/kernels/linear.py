@@ -24,7 +24,7 @@ def linear_relu(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = Non
     """max(y, 0) while y is written;   only where it is positive does dy pass."""
     if not _suited(x, weight, bias):
         return NotImplemented
-    y = product(x, weight.T, bias, least=0.0)
+    y = product(x, weight.T, bias, clamp_min=0.0)
 
     def pullback(wanted: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
         dz = passed(dy, y)

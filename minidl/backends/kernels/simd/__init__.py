@@ -1,1 +1,1 @@
-"""Vector instructions: intrinsics, elementary functions, and the GEMM micro-kernel."""
+"""SIMD: vector intrinsics, elementary functions, and the GEMM micro-kernel."""

@@ -1,7 +1,9 @@
-"""Vectors by hand, for loops in which LLVM does not find them by itself.
+"""SIMD intrinsics: vector instructions for loops that LLVM does not vectorise by itself.
 
-An address and a vector are what they are for the processor: nothing is checked.  A function that
-loads or stores takes LANES numbers, whatever lies there.
+A vector holds LANES float32, as many as a register of this processor.  Kernels call the intrinsics;
+the functions with a `builder` generate instructions of LLVM's intermediate representation inside
+an intrinsic.  Addresses are raw: nothing is checked, loads and stores need no alignment, and each
+moves LANES elements.
 """
 
 from collections.abc import Iterable
@@ -10,16 +12,17 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+
+from minidl.backends.kernels.runtime.compile import intrinsic
 
 _features = llvm.get_host_cpu_features()
 HAS_AVX512 = bool(_features.get("avx512f"))
 LANES = 16 if HAS_AVX512 else 8 if _features.get("avx") else 4  # float32 in a vector
-HAS_32_REGISTERS = HAS_AVX512 or bool(_features.get("neon"))  # registers: 32, else 16
+HAS_32_REGISTERS = HAS_AVX512 or bool(_features.get("neon"))  # vector registers: 32, else 16
 
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
-# Which numbers of two vectors together: every other one; or one of the first, one of the second.
+# Lanes of two vectors, numbered through: every second one; or alternately of one and the other.
 EVEN_LANES, ODD_LANES = range(0, 2 * LANES, 2), range(1, 2 * LANES, 2)
 INTERLEAVED = [lane // 2 + lane % 2 * LANES for lane in range(2 * LANES)]
 float_pointer, int_pointer = types.CPointer(types.float32), types.CPointer(types.int64)
@@ -27,7 +30,7 @@ float_pointer, int_pointer = types.CPointer(types.float32), types.CPointer(types
 
 @intrinsic
 def pointer(_: Any, array: Any, offset: Any) -> Any:
-    """The address of array[offset], for a contiguous array seen as flat."""
+    """The address of element `offset` of a contiguous array, flattened."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -38,7 +41,7 @@ def pointer(_: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic
 def pointer_from_address(_: Any, address: Any, like: Any) -> Any:
-    """A whole number as an address, of what another array holds too."""
+    """An integer as the address of elements of the same dtype as those of the array `like`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
@@ -48,7 +51,7 @@ def pointer_from_address(_: Any, address: Any, like: Any) -> Any:
 
 @intrinsic
 def advance(_: Any, address: Any, count: Any) -> Any:
-    """An address, so many numbers further on."""
+    """The address `count` elements further on."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.gep(arguments[0], [arguments[1]])
@@ -64,46 +67,46 @@ def load(builder: Any, address: Any) -> Any:
 
 
 def store(builder: Any, vector: Any, address: Any) -> None:
-    """Put a vector at an address."""
+    """Store a vector at an address."""
     builder.store(vector, builder.bitcast(address, VECTOR.as_pointer())).align = 4
 
 
 def multiply_add(module: Any) -> Any:
-    """a·b + c, rounded once where the processor can."""
+    """The function a·b + c of vectors, fused (rounded once) where the processor can."""
     name = f"llvm.fmuladd.v{LANES}f32"
-    known = module.globals.get(name)
-    return known or ir.Function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), name)
+    declared = module.globals.get(name)
+    return declared or ir.Function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), name)
 
 
 def order_after(builder: Any, address: Any, vectors: list[Any]) -> Any:
-    """The address, which the compiler believes to be known only when these vectors are.
+    """The address, made to depend on these vectors: LLVM schedules no load from it before them.
 
-    So what is loaded from there is not loaded before.  It is an instruction without code, which
-    takes the vectors and gives the address back.
+    It is an inline-assembly instruction without code, which takes the vectors and returns the
+    address.
     """
     kind = ir.FunctionType(address.type, [address.type, *(vector.type for vector in vectors)])
     takes = ",".join("v" if _features.get("sse2") else "w" for _ in vectors)
     return builder.asm(kind, "", f"=r,0,{takes}", [address, *vectors], side_effect=False)
 
 
-def broadcast(builder: Any, number: Any) -> Any:
-    """A vector that holds a number in every lane."""
+def broadcast(builder: Any, scalar: Any) -> Any:
+    """A vector that holds a scalar in every lane."""
     undefined = ir.Constant(VECTOR, ir.Undefined)
-    vector = builder.insert_element(undefined, number, ir.IntType(32)(0))
+    vector = builder.insert_element(undefined, scalar, ir.IntType(32)(0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(vector, undefined, zeros)
 
 
 @intrinsic
-def store_bias_clamp(_: Any, source: Any, target: Any, bias: Any, least: Any) -> Any:
-    """A vector from one address to another, plus a bias, and not below the least (NaN stays)."""
+def store_bias_clamp(_: Any, source: Any, target: Any, bias: Any, clamp_min: Any) -> Any:
+    """Copy a vector, plus a bias, at least clamp_min (NaN stays NaN): the epilogue of a product."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, target, bias, least = arguments
+        source, target, bias, clamp_min = arguments
         vector = builder.fadd(load(builder, source), broadcast(builder, bias))
-        least = broadcast(builder, least)
-        below = builder.fcmp_ordered("<", vector, least)
-        store(builder, builder.select(below, least, vector), target)
+        clamp_min = broadcast(builder, clamp_min)
+        below = builder.fcmp_ordered("<", vector, clamp_min)
+        store(builder, builder.select(below, clamp_min, vector), target)
         return context.get_dummy_value()
 
     return types.void(float_pointer, float_pointer, types.float32, types.float32), generate
@@ -111,7 +114,7 @@ def store_bias_clamp(_: Any, source: Any, target: Any, bias: Any, least: Any) ->
 
 @intrinsic
 def copy_vector(_: Any, source: Any, target: Any) -> Any:
-    """A vector from one address to another."""
+    """Copy a vector from one address to another."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         store(builder, load(builder, arguments[0]), arguments[1])
@@ -122,7 +125,7 @@ def copy_vector(_: Any, source: Any, target: Any) -> Any:
 
 @intrinsic
 def copy_vector_masked(_: Any, source: Any, y: Any, target: Any) -> Any:
-    """A vector from one address to another where y is positive, and zeros elsewhere."""
+    """Copy the lanes of a vector where y is positive, and zeros elsewhere: a ReLU's gradient."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         source, y, target = arguments
@@ -136,7 +139,7 @@ def copy_vector_masked(_: Any, source: Any, y: Any, target: Any) -> Any:
 
 @intrinsic
 def zero_vector(_: Any, target: Any) -> Any:
-    """A vector of zeros at an address."""
+    """Store a vector of zeros."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         store(builder, ir.Constant(VECTOR, [0.0] * LANES), arguments[0])
@@ -147,7 +150,7 @@ def zero_vector(_: Any, target: Any) -> Any:
 
 @intrinsic
 def transpose_square(_: Any, source: Any, stride: Any, target: Any, target_stride: Any) -> Any:
-    """A square of LANES × LANES numbers, rows to columns; the rows lie so far apart."""
+    """Transpose a square of LANES × LANES elements; `stride`s are the distances of its rows."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         source, stride, target, target_stride = arguments
@@ -160,12 +163,12 @@ def transpose_square(_: Any, source: Any, stride: Any, target: Any, target_strid
 
 @intrinsic
 def gather_transpose(_: Any, source: Any, rows: Any, stride: Any, target: Any) -> Any:
-    """The same for rows that a table names, into a contiguous square."""
+    """Gather LANES rows by a table of indices, and transpose them into a contiguous square."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         source, table, stride, target = arguments
-        chosen = [builder.load(builder.gep(table, [INT(i)])) for i in range(LANES)]
-        rows = [builder.gep(source, [builder.mul(stride, row)]) for row in chosen]
+        indices = [builder.load(builder.gep(table, [INT(i)])) for i in range(LANES)]
+        rows = [builder.gep(source, [builder.mul(stride, index)]) for index in indices]
         _transpose(builder, rows, target, INT(LANES))
         return context.get_dummy_value()
 
@@ -173,10 +176,11 @@ def gather_transpose(_: Any, source: Any, rows: Any, stride: Any, target: Any) -
 
 
 def _transpose(builder: Any, addresses: list[Any], target: Any, target_stride: Any) -> None:
-    """Rows at these addresses, as columns of the target.
+    """Store the rows at these addresses as columns of the target.
 
-    Blocks of half the size change places, then blocks of a quarter inside these, and so on
-    (J. O. Eklundh 1972).
+    Off-diagonal blocks of half the size are exchanged, then those of a quarter inside these, and so
+    on: log₂ LANES passes of shuffles (J. Eklundh, A fast computer method for matrix transposing,
+    1972).
     """
     rows = [load(builder, address) for address in addresses]
     half = LANES // 2
@@ -194,6 +198,6 @@ def _transpose(builder: Any, addresses: list[Any], target: Any, target_stride: A
 
 
 def shuffle(builder: Any, a: Any, b: Any, lanes: Iterable[int]) -> Any:
-    """Lanes of a (0 … LANES − 1) and of b (after those)."""
+    """A vector of lanes of a (numbers 0 … LANES − 1) and of b (LANES … 2·LANES − 1)."""
     mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(lanes))
     return builder.shuffle_vector(a, b, mask)

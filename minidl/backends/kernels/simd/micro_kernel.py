@@ -1,32 +1,50 @@
-"""The one loop in which all products of matrices and convolutions spend their time.
+"""The GEMM micro-kernel: the loop under every matrix product and every convolution.
+
+It computes one tile of C = A·B, MR rows by NR columns, as a sum of outer products:
+
+    for k in range(depth):
+        C[0:MR, 0:NR] += A[0:MR, k] · B[k, 0:NR]
+
+The accumulators, all of the tile, stay in vector registers while k runs.  A step loads NR / LANES
+vectors of B, and multiplies each of them by each of MR elements of A: MR·NR multiply-adds for
+MR + NR loaded elements, which is what keeps the multipliers busy.  The loops around this one, which
+block the matrices and pack panels that fit into the caches, are the callers'.
+
+    K. Goto, R. van de Geijn.  Anatomy of high-performance matrix multiplication.  ACM Transactions
+    on Mathematical Software 34(3), 2008.
+    F. Van Zee, R. van de Geijn.  BLIS: A framework for rapidly instantiating BLAS functionality.
+    ACM Transactions on Mathematical Software 41(3), 2015.
+
+**Offset tables.**  BLIS packs both factors.  Here they are addressed through tables of offsets,
 
     out[i, j] = Σₖ a[rows[i] + depth_a[k]] · b[depth_b[k] + j]
 
-for ROWS values of i, and as many consecutive j as a few vectors hold.  All sums of this tile stay
-in registers while k runs: for each k a few vectors of b are loaded, and each of ROWS numbers of a
-is multiplied with all of them.  So one load serves several multiplications, which is what a
-processor needs to be kept busy (K. Goto, R. van de Geijn 2008).
+and only b has to be contiguous, along j.  A packed panel is the table 0, NR, 2·NR, …; a matrix that
+is left where it is has its row stride in the table; and the receptive fields of a convolution, the
+columns of its im2col matrix, are a table of offsets into the image: an implicit GEMM, whose im2col
+matrix is never stored.
 
-Where the factors lie is told by tables of offsets.  So nothing has to be copied into shape first: a
-transposed matrix, or the pictures that a window sees, are only other tables.
-
-LLVM does not find this form by itself, so its instructions are written out here, and their order is
-fixed: for some processors it would load the factors of many rows ahead, and for want of registers
-keep the sums in memory, which took five times as long.
-
-They are compiled once, and called through their address: a kernel that had them inside would take
-Numba seconds more.
+**Instructions.**  LLVM does not arrive at this form from a loop over scalars, so its instructions
+are generated here.  Their order is fixed, too (`order_after`): for some processors LLVM would load
+the elements of A for many rows ahead and, out of registers, spill the accumulators to memory, which
+took five times as long.  The code is compiled once and called through its address: inlined, it
+would cost seconds of Numba's time in each kernel.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
-from numba.extending import intrinsic
+from numba import types
 
-from minidl.backends.kernels.runtime.compile import compile_to_address
+from minidl.backends.kernels.runtime.compile import (
+    carray,
+    compile_to_address,
+    inlined,
+    intrinsic,
+)
 from minidl.backends.kernels.simd.intrinsics import (
     HAS_32_REGISTERS,
     INT,
@@ -43,205 +61,225 @@ from minidl.backends.kernels.simd.intrinsics import (
     transpose_square,
 )
 
-# A tile of 8 × 3 vectors takes 24 registers of 32, one of 6 × 2 takes 12 of 16.
+# The register tile: 8 × 3 vectors take 24 registers of 32, 6 × 2 take 12 of 16.  The others hold
+# the vectors of b and the element of a.
 MR, NR_VECTORS = (8, 3) if HAS_32_REGISTERS else (6, 2)
 NR = NR_VECTORS * LANES
-SINGLE_ROW_VECTORS = (
-    8  # vectors of a single row: enough sums for none to wait for the one before it
-)
-DOT_TILE = (8, 3) if HAS_32_REGISTERS else (4, 2)  # rows and columns of a tile of dot products
+# A single row needs more vectors: enough for no multiply-add to wait for the one before it.
+SINGLE_ROW_VECTORS = 8
+# Rows and columns of a tile of dot products, each of which is accumulated in a vector.
+DOT_TILE = (8, 3) if HAS_32_REGISTERS else (4, 2)
 DOT_TILE_SINGLE = (1, 9)  # the same for a single row
-MULTIPLY_ADDS_PER_NS = 50  # products that a core adds up in a nanosecond, roughly
+MULTIPLY_ADDS_PER_NS = 50  # of one core, roughly
 
-# depth, a, rows, depth_a, b, depth_b, out, stride, add
-_LOOP = (
-    types.int64,
-    float_pointer,
-    int_pointer,
-    int_pointer,
-    float_pointer,
-    int_pointer,
-    float_pointer,
-    types.int64,
-    types.int64,
-)
+_ZERO_VECTOR = ir.Constant(VECTOR, [0.0] * LANES)
 
 
 def pad_to_tiles(count: int) -> np.ndarray:
-    """0 … count − 1, and the last one again until the number of them is a multiple of ROWS."""
+    """0 … count − 1, padded to full tiles: the last index repeats up to a multiple of MR."""
     return np.minimum(np.arange(-(-count // MR) * MR, dtype=np.int64), count - 1)
 
 
-@njit(inline="always")
+@inlined
 def tile_count(vectors):
-    """How many tiles are needed for so many vectors; each gets its `share` of them."""
+    """How many tiles cover this many vectors; `chunk_bounds` gives the vectors of each."""
     return (vectors + NR_VECTORS - 1) // NR_VECTORS
 
 
-def _tile(rows_: int, vectors: int) -> Any:
-    """The loop for a number of rows and of vectors, as an intrinsic of Numba."""
-    places = [(i, v) for i in range(rows_) for v in range(vectors)]
+# Generating the loops.  Accumulators are a dict: position in the tile → vector.
 
-    @intrinsic
-    def loop(_: Any, depth: Any, a: Any, rows: Any, depth_a: Any, b: Any, depth_b: Any, out: Any,
-             stride: Any, add: Any) -> Any:  # fmt: skip
-        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            depth, a, rows, depth_a, b, depth_b, out, stride, add = arguments
-            fused = multiply_add(builder.module)
-            function = builder.function
-            rows = [builder.load(builder.gep(rows, [INT(i)])) for i in range(rows_)]
-            targets = {
-                (i, v): builder.gep(out, [builder.add(builder.mul(stride, INT(i)), INT(v * LANES))])
-                for i, v in places
-            }
-            before = builder.block
-            fetch, body, end = map(function.append_basic_block, ("fetch", "body", "end"))
-            builder.cbranch(builder.icmp_signed("!=", add, INT(0)), fetch, body)
-
-            builder.position_at_end(fetch)  # begin with what is there
-            begun = {place: load(builder, targets[place]) for place in places}
-            builder.branch(body)
-
-            builder.position_at_end(body)
-            k = builder.phi(INT)
-            sums = {place: builder.phi(VECTOR) for place in places}
-            right = builder.gep(b, [builder.load(builder.gep(depth_b, [k]))])
-            left = builder.gep(a, [builder.load(builder.gep(depth_a, [k]))])
-            vector = [load(builder, builder.gep(right, [INT(v * LANES)])) for v in range(vectors)]
-            grown = {}
-            for i in range(rows_):
-                factor = broadcast(builder, builder.load(builder.gep(left, [rows[i]])))
-                for v in range(vectors):
-                    grown[i, v] = builder.call(fused, [factor, vector[v], sums[i, v]])
-                left = order_after(builder, left, [grown[i, v] for v in range(vectors)])
-            following = builder.add(k, INT(1))
-            for block, start in ((before, None), (fetch, begun)):
-                k.add_incoming(INT(0), block)
-                for place in places:
-                    zero = ir.Constant(VECTOR, [0.0] * LANES)
-                    sums[place].add_incoming(start[place] if start else zero, block)
-            k.add_incoming(following, body)
-            for place in places:
-                sums[place].add_incoming(grown[place], body)
-            builder.cbranch(builder.icmp_signed("<", following, depth), body, end)
-
-            builder.position_at_end(end)
-            for place in places:
-                store(builder, grown[place], targets[place])
-            return context.get_dummy_value()
-
-        return types.void(*_LOOP), generate
-
-    return loop
+Accumulators = dict[tuple[int, int], Any]
 
 
-_one, _two = _tile(MR, 1), _tile(MR, 2)
-_three = _tile(MR, 3) if NR_VECTORS == 3 else _two
-_single = _tile(1, SINGLE_ROW_VECTORS)
+def _positions(rows: int, columns: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(rows) for j in range(columns)]
 
 
-def _any_tile(vectors, depth, a, rows, depth_a, b, depth_b, out, stride, add):
-    """The loop for this number of vectors; a single row of them for 0."""
-    if vectors == 3:
-        _three(depth, a, rows, depth_a, b, depth_b, out, stride, add)
-    elif vectors == 2:
-        _two(depth, a, rows, depth_a, b, depth_b, out, stride, add)
-    elif vectors == 1:
-        _one(depth, a, rows, depth_a, b, depth_b, out, stride, add)
-    else:
-        _single(depth, a, rows, depth_a, b, depth_b, out, stride, add)
+def _loop(
+    builder: Any,
+    body: Any,
+    count: Any,
+    entries: list[tuple[Any, Accumulators]],
+    update: Callable[[Any, Accumulators], Accumulators],
+) -> Accumulators:
+    """The accumulators after `for k in range(count)`, which has at least one step.
+
+    body      the block of the loop
+    entries   the blocks that branch to it, each with the accumulators to start from
+    update    generates one step: from k and the accumulators, the new accumulators
+    """
+    end = builder.function.append_basic_block("end")
+    builder.position_at_end(body)
+    k = builder.phi(INT)
+    accumulators = {position: builder.phi(VECTOR) for position in entries[0][1]}
+    for block, start in entries:
+        k.add_incoming(INT(0), block)
+        for position, accumulator in accumulators.items():
+            accumulator.add_incoming(start[position], block)
+    updated = update(k, accumulators)
+    following = builder.add(k, INT(1))
+    k.add_incoming(following, body)
+    for position, accumulator in accumulators.items():
+        accumulator.add_incoming(updated[position], body)
+    builder.cbranch(builder.icmp_signed("<", following, count), body, end)
+    builder.position_at_end(end)
+    return updated
 
 
-def _dots(rows: int, columns: int) -> Any:
-    """sums[i, j] += aᵢ·bⱼ, lane by lane, for vectors of a and b that lie one after the other."""
-    places = [(i, j) for i in range(rows) for j in range(columns)]
+def _register_tile(mr: int, vectors: int) -> Any:
+    """The micro-kernel for a tile of mr rows and this many vectors."""
+    tile = _positions(mr, vectors)
 
-    @intrinsic
-    def loop(_: Any, count: Any, a: Any, stride: Any, b: Any, begins: Any, sums: Any) -> Any:
-        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            count, a, stride, b, begins, sums = arguments
-            fused = multiply_add(builder.module)
-            lefts = [builder.gep(a, [builder.mul(stride, INT(i))]) for i in range(rows)]
-            rights = [
-                builder.gep(b, [builder.load(builder.gep(begins, [INT(j)]))])
-                for j in range(columns)
+    def generate(_context, builder, _signature, arguments):
+        depth, a, rows, depth_a, b, depth_b, out, row_stride, add = arguments
+        fused = multiply_add(builder.module)
+        rows = [builder.load(builder.gep(rows, [INT(i)])) for i in range(mr)]
+        targets = {
+            (i, v): builder.gep(out, [builder.add(builder.mul(row_stride, INT(i)), INT(v * LANES))])
+            for i, v in tile
+        }
+
+        def outer_product(k, accumulators):
+            b_row = builder.gep(b, [builder.load(builder.gep(depth_b, [k]))])
+            a_column = builder.gep(a, [builder.load(builder.gep(depth_a, [k]))])
+            b_vectors = [
+                load(builder, builder.gep(b_row, [INT(v * LANES)])) for v in range(vectors)
             ]
-            targets = {
-                (i, j): builder.gep(sums, [INT((i * columns + j) * LANES)]) for i, j in places
-            }
-            before, function = builder.block, builder.function
-            body, end = map(function.append_basic_block, ("body", "end"))
-            begun = {place: load(builder, targets[place]) for place in places}
-            builder.branch(body)
+            updated = {}
+            for i in range(mr):
+                factor = broadcast(builder, builder.load(builder.gep(a_column, [rows[i]])))
+                for v in range(vectors):
+                    summands = [factor, b_vectors[v], accumulators[i, v]]
+                    updated[i, v] = builder.call(fused, summands)
+                a_column = order_after(builder, a_column, [updated[i, v] for v in range(vectors)])
+            return updated
 
-            builder.position_at_end(body)
-            k = builder.phi(INT)
-            grown = {place: builder.phi(VECTOR) for place in places}
-            for place in places:
-                grown[place].add_incoming(begun[place], before)
-            found, offset = {}, builder.mul(k, INT(LANES))
-            right = [load(builder, builder.gep(address, [offset])) for address in rights]
+        start = builder.block
+        resume, body = map(builder.function.append_basic_block, ("resume", "body"))
+        builder.cbranch(builder.icmp_signed("!=", add, INT(0)), resume, body)
+        builder.position_at_end(resume)
+        resumed = {position: load(builder, targets[position]) for position in tile}
+        builder.branch(body)
+        entries = [(start, dict.fromkeys(tile, _ZERO_VECTOR)), (resume, resumed)]
+        for position, total in _loop(builder, body, depth, entries, outer_product).items():
+            store(builder, total, targets[position])
+
+    @intrinsic
+    def kernel(_, depth, a, rows, depth_a, b, depth_b, out, row_stride, add):
+        return types.void(*_TILE_ARGUMENTS), _returning_nothing(generate)
+
+    return kernel
+
+
+def _dot_products(rows: int, columns: int) -> Any:
+    """sums[i, j] += aᵢ·bⱼ, lane by lane, for contiguous vectors of a and b."""
+    tile = _positions(rows, columns)
+
+    def generate(_context, builder, _signature, arguments):
+        count, a, row_stride, b, offsets, sums = arguments
+        fused = multiply_add(builder.module)
+        a_rows = [builder.gep(a, [builder.mul(row_stride, INT(i))]) for i in range(rows)]
+        b_rows = [
+            builder.gep(b, [builder.load(builder.gep(offsets, [INT(j)]))]) for j in range(columns)
+        ]
+        targets = {(i, j): builder.gep(sums, [INT((i * columns + j) * LANES)]) for i, j in tile}
+
+        def products(k, accumulators):
+            updated, offset = {}, builder.mul(k, INT(LANES))
+            b_vectors = [load(builder, builder.gep(row, [offset])) for row in b_rows]
             for i in range(rows):
-                left = load(builder, builder.gep(lefts[i], [offset]))
+                a_vector = load(builder, builder.gep(a_rows[i], [offset]))
                 for j in range(columns):
-                    found[i, j] = builder.call(fused, [left, right[j], grown[i, j]])
-            following = builder.add(k, INT(1))
-            k.add_incoming(INT(0), before)
-            k.add_incoming(following, body)
-            for place in places:
-                grown[place].add_incoming(found[place], body)
-            builder.cbranch(builder.icmp_signed("<", following, count), body, end)
+                    summands = [a_vector, b_vectors[j], accumulators[i, j]]
+                    updated[i, j] = builder.call(fused, summands)
+            return updated
 
-            builder.position_at_end(end)
-            for place in places:
-                store(builder, found[place], targets[place])
-            return context.get_dummy_value()
+        start = builder.block
+        resumed = {position: load(builder, targets[position]) for position in tile}
+        body = builder.function.append_basic_block("body")
+        builder.branch(body)
+        for position, total in _loop(builder, body, count, [(start, resumed)], products).items():
+            store(builder, total, targets[position])
 
-        return types.void(
-            types.int64, float_pointer, types.int64, float_pointer, int_pointer, float_pointer
-        ), generate
+    @intrinsic
+    def kernel(_, count, a, row_stride, b, offsets, sums):
+        return types.void(*_DOT_ARGUMENTS), _returning_nothing(generate)
 
-    return loop
+    return kernel
 
 
-_many_dots, _lone_dots = _dots(*DOT_TILE), _dots(*DOT_TILE_SINGLE)
+def _returning_nothing(generate: Callable[..., None]) -> Callable[..., Any]:
+    """The generator of an intrinsic that returns void."""
+
+    def generate_void(context, *rest: Any):
+        generate(context, *rest)
+        return context.get_dummy_value()
+
+    return generate_void
 
 
-def _any_dots(lone, count, a, stride, b, begins, sums):
-    """The loop for a single row, or for several."""
-    if lone:
-        _lone_dots(count, a, stride, b, begins, sums)
-    else:
-        _many_dots(count, a, stride, b, begins, sums)
-
-
-def _turn(source, stride, height, width, target, target_stride):
-    """target[k, i] = source[i, k]; 0 in the lanes behind the height, until a vector is full."""
-    for i in range(0, height, LANES):
-        high = min(height - i, LANES)
-        for k in range(0, width, LANES):
-            wide = min(width - k, LANES)
-            corner, place = advance(source, i * stride + k), advance(target, k * target_stride + i)
-            if high == wide == LANES:
-                transpose_square(corner, stride, place, target_stride)
-                continue
-            rest = carray(corner, high * stride)
-            rest_target = carray(place, wide * target_stride)
-            for column in range(wide):
-                for row in range(LANES):
-                    number = rest[row * stride + column] if row < high else np.float32(0)
-                    rest_target[column * target_stride + row] = number
-
-
-_TILE = types.void(types.int64, *_LOOP)
-_DOTS = types.void(
-    types.int64, types.int64, float_pointer, types.int64, float_pointer, int_pointer, float_pointer
+# depth, a, rows, depth_a, b, depth_b, out, row_stride, add
+_TILE_ARGUMENTS = (
+    *(types.int64, float_pointer, int_pointer, int_pointer, float_pointer, int_pointer),
+    *(float_pointer, types.int64, types.int64),
 )
-_TURN = types.void(float_pointer, types.int64, types.int64, types.int64, float_pointer, types.int64)
+# count, a, row_stride, b, offsets, sums
+_DOT_ARGUMENTS = (
+    *(types.int64, float_pointer, types.int64, float_pointer, int_pointer, float_pointer),
+)
+# source, row_stride, height, width, target, target_stride
+_TRANSPOSE_ARGUMENTS = (
+    *(float_pointer, types.int64, types.int64, types.int64, float_pointer, types.int64),
+)
+
+
+# The functions that are compiled to machine code.
+
+_one_vector, _two_vectors = _register_tile(MR, 1), _register_tile(MR, 2)
+_three_vectors = _register_tile(MR, 3) if NR_VECTORS == 3 else _two_vectors
+_single_row = _register_tile(1, SINGLE_ROW_VECTORS)
+_dot_tile, _dot_single_row = _dot_products(*DOT_TILE), _dot_products(*DOT_TILE_SINGLE)
+
+
+def _micro_kernel(vectors, depth, a, rows, depth_a, b, depth_b, out, row_stride, add):
+    if vectors == 3:
+        _three_vectors(depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
+    elif vectors == 2:
+        _two_vectors(depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
+    elif vectors == 1:
+        _one_vector(depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
+    else:
+        _single_row(depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
+
+
+def _dot_kernel(single, count, a, row_stride, b, offsets, sums):
+    if single:
+        _dot_single_row(count, a, row_stride, b, offsets, sums)
+    else:
+        _dot_tile(count, a, row_stride, b, offsets, sums)
+
+
+def _transpose_panel(source, row_stride, height, width, target, target_stride):
+    """Square by square in vector registers; squares at the edges, element by element."""
+    for i in range(0, height, LANES):
+        rows = min(height - i, LANES)
+        for k in range(0, width, LANES):
+            columns = min(width - k, LANES)
+            square = advance(source, i * row_stride + k)
+            transposed = advance(target, k * target_stride + i)
+            if rows == columns == LANES:
+                transpose_square(square, row_stride, transposed, target_stride)
+                continue
+            x = carray(square, rows * row_stride)
+            y = carray(transposed, columns * target_stride)
+            for column in range(columns):
+                for row in range(LANES):
+                    value = x[row * row_stride + column] if row < rows else np.float32(0)
+                    y[column * target_stride + row] = value
 
 
 class MachineCode(NamedTuple):
-    """Where the machine code lies that kernels call."""
+    """The addresses of the machine code that kernels call."""
 
     micro_kernel: int
     transpose_panel: int
@@ -250,51 +288,56 @@ class MachineCode(NamedTuple):
 
 @cache
 def machine_code() -> MachineCode:
-    """The machine code, compiled when it is first asked for."""
-    dot_tile = compile_to_address(_any_dots, _DOTS)
+    """The machine code, compiled when it is first needed."""
     return MachineCode(
-        compile_to_address(_any_tile, _TILE), compile_to_address(_turn, _TURN), dot_tile
+        micro_kernel=compile_to_address(_micro_kernel, types.void(types.int64, *_TILE_ARGUMENTS)),
+        transpose_panel=compile_to_address(_transpose_panel, types.void(*_TRANSPOSE_ARGUMENTS)),
+        dot_tile=compile_to_address(_dot_kernel, types.void(types.int64, *_DOT_ARGUMENTS)),
     )
 
 
-def _calling(name: str) -> Any:
-    """How an intrinsic calls the machine code of this name, which its first argument holds."""
+# What kernels call, with the machine code as the first argument.
 
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+
+def _calling(name: str) -> Any:
+    """The generator of an intrinsic that calls the machine code of this name."""
+
+    def generate(_context, builder, _signature, arguments):
         machine_code, *rest = arguments
         kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in rest])
         address = builder.extract_value(machine_code, MachineCode._fields.index(name))
         builder.call(builder.inttoptr(address, kind.as_pointer()), rest)
-        return context.get_dummy_value()
 
-    return generate
-
-
-@intrinsic
-def micro_kernel(_: Any, machine_code: Any, vectors: Any, depth: Any, a: Any, rows: Any, depth_a: Any, b: Any,
-         depth_b: Any, out: Any, stride: Any, add: Any) -> Any:  # fmt: skip
-    """A tile of ROWS × vectors·LANES sums over `depth`; with `add`, added to what `out` holds.
-
-    With vectors = 0 it is a single row of LONG vectors.  The rows of `out` lie `stride` apart.
-    """
-    return types.void(machine_code, *_TILE.args), _calling("micro_kernel")
+    return _returning_nothing(generate)
 
 
 @intrinsic
-def transpose_panel(_: Any, machine_code: Any, source: Any, stride: Any, height: Any, width: Any, target: Any,
-         target_stride: Any) -> Any:  # fmt: skip
-    """target[k, i] = source[i, k] for a matrix height × width, whose rows lie `stride` apart.
+def micro_kernel(
+    _, machine_code, vectors, depth, a, rows, depth_a, b, depth_b, out, row_stride, add
+):
+    """out[i, j] = Σₖ a[rows[i] + depth_a[k]] · b[depth_b[k] + j], plus out[i, j] with `add`.
 
-    The lanes behind the height, until a vector is full, become 0.
+    A tile of MR rows × vectors·LANES columns.  vectors = 0 means a single row of
+    SINGLE_ROW_VECTORS vectors.  The depth is at least 1.
     """
-    return types.void(machine_code, *_TURN.args), _calling("transpose_panel")
+    arguments = (types.int64, *_TILE_ARGUMENTS)
+    return types.void(machine_code, *arguments), _calling("micro_kernel")
 
 
 @intrinsic
-def dot_tile(_: Any, machine_code: Any, lone: Any, count: Any, a: Any, stride: Any, b: Any, begins: Any,
-         sums: Any) -> Any:  # fmt: skip
-    """sums[i, j] += a[i·stride + …]·b[begins[j] + …] over `count` vectors, lane by lane.
+def transpose_panel(_, machine_code, source, row_stride, height, width, target, target_stride):
+    """target[k, i] = source[i, k] for a matrix height × width.
 
-    For DOTS rows and columns, or LONE_DOTS; each sum is a vector.
+    Rows of the target are padded with zeros to full vectors.
     """
-    return types.void(machine_code, *_DOTS.args), _calling("dot_tile")
+    return types.void(machine_code, *_TRANSPOSE_ARGUMENTS), _calling("transpose_panel")
+
+
+@intrinsic
+def dot_tile(_, machine_code, single, count, a, row_stride, b, offsets, sums):
+    """sums[i, j] += a[i·row_stride + k] · b[offsets[j] + k] over `count` vectors, lane by lane.
+
+    For a tile of DOT_TILE rows and columns, or DOT_TILE_SINGLE if it is a single row; each sum is
+    a vector.
+    """
+    return types.void(machine_code, types.int64, *_DOT_ARGUMENTS), _calling("dot_tile")
