@@ -1,1 +1,1 @@
-"""How kernels are compiled, cached on disk, run on threads, and given memory."""
+"""How kernels are compiled, cached and run on threads; their guard and their workspace."""

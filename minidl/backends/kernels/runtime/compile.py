@@ -1,8 +1,50 @@
-"""Compiling kernels: when they are first called, and then kept on disk.
+"""How kernels are compiled, cached and run on threads.
 
-The machine code lies in the user's cache folder (`$MINIDL_CACHE`, or else `minidl` in
-`$XDG_CACHE_HOME` or `~/.cache`), not beside the source: an installation may be read-only, and
-uninstalling it should leave nothing behind.
+A kernel is a Python function of arrays and scalars that Numba compiles to machine code when it is
+first called, once for each combination of argument types.  The decorators here say how; kernels
+take everything of Numba's from this file.
+
+Entry points, which Python calls:
+
+    @compiled          one thread
+    @parallel          a loop over chunks of the work, on one thread or on several
+
+Functions that only kernels call:
+
+    @inner             compiled by itself; LLVM inlines it where that pays
+    @inlined           copied into its caller before types are inferred; floating-point flags are
+                       the caller's
+    @scalar_function   a formula of scalars, always inlined by LLVM
+    @reassociating     sums may be evaluated in any order, so that LLVM vectorises a reduction
+    @bare              Numba's defaults
+
+and `compile_to_address`, for machine code that kernels call through its address.
+
+**Arithmetic.**  Division follows NumPy's rules (no exception at 0).  A product and a sum may be
+contracted to one fused multiply-add, which rounds once.  Nothing else may change the order or the
+rounding of operations, except in `reassociating`.
+
+**The cache.**  The machine code of entry points is stored in the user's cache folder
+(`$MINIDL_CACHE`, or else `minidl` in `$XDG_CACHE_HOME` or `~/.cache`), not beside the source: an
+installation may be read-only, and uninstalling it should leave nothing behind.  Entry points of
+another process find it there: loading takes milliseconds where compiling takes seconds.
+
+**Threads.**  minidl splits work in one place, `minidl.backends.threads`: it gives the number of
+chunks for an amount of work.  A parallel kernel loops over the chunks with `prange`, and
+`chunk_bounds` gives the range of each:
+
+    @parallel
+    def _twice(x, y, chunks):
+        for chunk in prange(chunks):
+            start, stop = chunk_bounds(x.size, chunk, chunks)
+            for i in range(start, stop):
+                y[i] = 2 * x[i]
+
+    _twice(x, y, threads.pieces(0.2 * x.size))
+
+The chunks run on Numba's pool of threads, which is not re-entrant: one Python thread uses it at a
+time.  Another one that arrives meanwhile runs its chunks one after the other; the result is the
+same.  Kernels release the interpreter lock.
 """
 
 from collections.abc import Callable
@@ -11,59 +53,58 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from numba import cfunc, config, njit
+from numba import carray, cfunc, config, njit, prange
+from numba.extending import register_jitable
 
 from minidl.backends.folders import kept_in
 
-_SETTINGS = {
+__all__ = [
+    "as_contiguous",
+    "bare",
+    "cache_folder",
+    "carray",
+    "chunk_bounds",
+    "compile_to_address",
+    "compiled",
+    "inlined",
+    "inner",
+    "parallel",
+    "prange",
+    "reassociating",
+    "scalar_function",
+]
+
+_FLAGS = {
     "error_model": "numpy",
     "fastmath": {"contract"},
     "nogil": True,
-    "no_cfunc_wrapper": True,  # nobody calls them from C
+    "no_cfunc_wrapper": True,  # nobody calls kernels from C
 }
-# Of what Numba could make parallel, only the loops that say so.
+# Of all that Numba could make parallel, only loops over prange.
 _IMPLICIT = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
 _ONLY_PRANGE = {"prange": True, **dict.fromkeys(_IMPLICIT, False)}
 
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept."""
-    return kept_in("MINIDL_CACHE")
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a loop with NumPy's rules for division, without the interpreter lock.
-
-    A product and a sum may become one instruction, which rounds once ("contract").
-    """
-    return _compile(function, cache_folder(), njit(**_SETTINGS, cache=True))
+inlined: Any = njit(inline="always")
+reassociating: Any = njit(fastmath={"reassoc", "contract"}, nogil=True)
+bare: Any = njit
+scalar_function: Any = register_jitable(forceinline=True)
 
 
 def inner(function: Callable[..., Any]) -> Any:
-    """Compile a loop that only other kernels call, which keep its code with theirs."""
-    return njit(**_SETTINGS, no_cpython_wrapper=True)(function)
+    """Compile a function that only other kernels call; its code is cached with theirs."""
+    return njit(**_FLAGS, no_cpython_wrapper=True)(function)
 
 
-def compile_to_address(function: Callable[..., Any], signature: Any) -> int:
-    """Compile a function of addresses and integers, for kernels to call; where its code lies."""
-    code = _compile(function, cache_folder(), cfunc(signature, cache=True))
-    _alive.append(code)
-    return code.address
-
-
-_alive: list[Any] = []  # machine code is freed with the object that holds it
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a kernel for one thread."""
+    return _cached(cache_folder(), njit(**_FLAGS, cache=True), function)
 
 
 class parallel:  # noqa: N801 - a decorator
-    """Compile a loop over pieces twice, each when it is first needed: for one thread, for several.
+    """Compile a loop over chunks twice, each version when it is first needed.
 
-        @parallel
-        def _twice(x, y, pieces):
-            for piece in prange(pieces):
-                ...  # the part of x and y that share(x.size, piece, pieces) tells
-
-    It is called with the number of pieces that `threads.pieces` gives.  A second Python thread that
-    comes while the pool is busy does its pieces one after the other: the result is the same.
+    One version runs on a single thread, the other on the pool of threads.  The last argument of
+    the kernel is the number of chunks.
     """
 
     _pool = Lock()
@@ -71,13 +112,13 @@ class parallel:  # noqa: N801 - a decorator
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__doc__ = function.__doc__
         self._alone = compiled(function)
-        together = njit(**_SETTINGS, cache=True, parallel=_ONLY_PRANGE)
-        self._team = _compile(function, cache_folder() / "parallel", together)
+        decorate = njit(**_FLAGS, cache=True, parallel=_ONLY_PRANGE)
+        self._team = _cached(cache_folder() / "parallel", decorate, function)
 
     def __call__(self, *arguments: Any) -> Any:
-        """Run; the last argument is the number of pieces."""
-        pieces = arguments[-1]
-        if pieces == 1 or not self._pool.acquire(blocking=False):
+        """Run all chunks: on the pool if there are several, and the pool is free."""
+        chunks = arguments[-1]
+        if chunks == 1 or not self._pool.acquire(blocking=False):
             return self._alone(*arguments)
         try:
             return self._team(*arguments)
@@ -85,25 +126,40 @@ class parallel:  # noqa: N801 - a decorator
             self._pool.release()
 
 
-def as_contiguous(x: np.ndarray) -> np.ndarray:
-    """The array as kernels were compiled for, contiguous and writeable; a copy if it is not.
+def compile_to_address(function: Callable[..., Any], signature: Any) -> int:
+    """Compile a function of pointers and integers for kernels to call; the address of its code."""
+    code = _cached(cache_folder(), cfunc(signature, cache=True), function)
+    _alive.append(code)
+    return code.address
 
-    For any other layout Numba would compile them anew, which takes seconds.
+
+_alive: list[Any] = []  # machine code is freed with the object that owns it
+
+
+@inlined
+def chunk_bounds(n: Any, chunk: Any, chunks: Any) -> Any:
+    """Where a chunk of 0 … n − 1 starts and stops; chunks differ in size by at most 1."""
+    return n * chunk // chunks, n * (chunk + 1) // chunks
+
+
+def as_contiguous(x: np.ndarray) -> np.ndarray:
+    """The array in the layout that kernels are compiled for, C-contiguous and writeable.
+
+    It is copied if its layout is another one, for which Numba would compile the kernel anew.
     """
     return x if x.flags.carray else np.array(x, order="C")
 
 
-@njit(inline="always")
-def chunk_bounds(n: Any, piece: Any, pieces: Any) -> Any:
-    """Where a piece of 0 … n begins and ends."""
-    return n * piece // pieces, n * (piece + 1) // pieces
+def cache_folder() -> Path:
+    """The folder that compiled kernels are stored in."""
+    return kept_in("MINIDL_CACHE")
 
 
-def _compile(function: Callable[..., Any], folder: Path, decorate: Callable[..., Any]) -> Any:
-    """Give the function to Numba, its code to be kept in a folder.
+def _cached(folder: Path, decorate: Callable[..., Any], function: Callable[..., Any]) -> Any:
+    """Decorate a function so that its machine code is cached in a folder.
 
-    Where, Numba decides when it decorates, by a setting of the whole process, which is changed only
-    for that moment.
+    Numba reads the folder from a process-wide setting when it decorates; the setting is changed
+    only for that moment.
     """
     before = config.CACHE_DIR
     config.CACHE_DIR = str(folder)

@@ -1,21 +1,21 @@
-"""Memory that kernels use while they run, and use again the next time.
+"""Workspace: memory that kernels use while they run, reused by the next call.
 
-Fresh memory is given out by the system page by page, each of which costs as much as some thousand
-products.  What a kernel needs for itself is therefore kept, for each Python thread the largest that
-was asked for.  Nothing in it outlives the call.
+Fresh memory comes from the system page by page, and each page costs as much as some thousand
+multiply-adds.  So each Python thread keeps the largest workspace it has needed.  Its content does
+not outlive the call.
 """
 
 from threading import local
 
 import numpy as np
 
-_kept = local()
+_cached = local()
 
 
-def scratch(pieces: int, size: int) -> np.ndarray:
-    """A float32 array (pieces, size) with anything in it."""
-    needed = pieces * size
-    array = getattr(_kept, "array", None)
+def scratch(chunks: int, size: int) -> np.ndarray:
+    """An uninitialised float32 array (chunks, size): a row for each chunk of the work."""
+    needed = chunks * size
+    array = getattr(_cached, "array", None)
     if array is None or array.size < needed:
-        array = _kept.array = np.empty(needed, np.float32)
-    return array[:needed].reshape(pieces, size)
+        array = _cached.array = np.empty(needed, np.float32)
+    return array[:needed].reshape(chunks, size)
