@@ -45,7 +45,7 @@ def split_into(count):
 
 NEVER, ALWAYS = -1, sys.maxsize
 WAYS = {  # how many products classes may take, and whether squares are worth it
-    "cheapest": (select._worth, select._if_worth),
+    "cheapest": (select._padding_free_limit, select._if_faster),
     "planes": (lambda plan: NEVER, lambda squares, plan: None),
     "classes": (lambda plan: ALWAYS, lambda squares, plan: None),
     "squares": (lambda plan: NEVER, lambda squares, plan: squares),
@@ -56,18 +56,18 @@ each_way = pytest.mark.parametrize("way", WAYS)
 @contextmanager
 def computed_by(way):
     """Kernels lay zeros around pictures, or put positions into classes, or save products."""
-    select._worth, select._if_worth = WAYS[way]
+    select._padding_free_limit, select._if_faster = WAYS[way]
     forget_plans()
     try:
         yield
     finally:
-        select._worth, select._if_worth = WAYS["cheapest"]
+        select._padding_free_limit, select._if_faster = WAYS["cheapest"]
         forget_plans()
 
 
 def forget_plans():
-    select._forward.cache_clear()
-    select._backward.cache_clear()
+    select.forward.cache_clear()
+    select.backward.cache_clear()
 
 
 def random(*shape, seed=0):
@@ -412,10 +412,10 @@ tiny = [((n, c, h, w), (o, c, 1, 1), {})
 for pieces, worth, by_squares in [(n, *way) for n in (1, 3)
                                   for way in ((-1, False), (1 << 60, False), (-1, True))]:
     minidl.set_num_threads(pieces)
-    convolve._worth = lambda plan: worth
-    convolve._if_worth = lambda squares, plan: squares if by_squares else None
-    convolve._forward.cache_clear()
-    convolve._backward.cache_clear()
+    select._padding_free_limit = lambda gemm: worth
+    select._if_faster = lambda plan, exact: plan if by_squares else None
+    select.forward.cache_clear()
+    select.backward.cache_clear()
     for x, weight, settings in [*sizes, *tiny]:
         arrays = [at_the_end(rng.normal(size=shape).astype("float32"))
                   for shape in (x, weight, weight[:1])]
@@ -565,8 +565,8 @@ def test_numbers_that_are_not_finite_are_noticed(monkeypatch):
         found.append(by_squares(*arguments))
         return found[-1]
 
-    by_squares = select.correlate_winograd
-    monkeypatch.setattr(select, "correlate_winograd", noted)
+    by_squares = conv2d.winograd
+    monkeypatch.setattr(conv2d, "winograd", noted)
     squares = [case for case in SIZES.values() if case[1][2:] == (3, 3)]
     squares = [case for case in squares if not {"stride", "dilation"} & set(case[2])]
     with computed_by("squares"):

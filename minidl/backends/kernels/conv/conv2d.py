@@ -1,26 +1,46 @@
-"""Convolution, and both of its gradients, without a matrix of all windows.
+"""2-D convolution and its transpose, with their gradients, for float32 images (N, C, H, W).
 
-The plans say where everything lies; `convolve` computes y and dx, `conv_weights` dw and db, both
-tile by tile.
+    y[n, o, i, j] = b[o] + Σ w[o, c, a, b'] · x[n, c, i·s + a·d − p, j·s + b'·d − p]
+
+Three things are computed, each by the algorithm that `select.py` finds the fastest:
+
+forward            y from x            implicit GEMM, padding-free or Winograd
+input gradient     dx from dy          the same three
+weight gradient    dw and db           from x and dy
+
+A transposed convolution is the second as an operation of its own.  A ReLU, or 2 × 2 max pooling and
+a ReLU, are an epilogue of the first; in backward, y > 0 is then a mask through which dy is read.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from minidl.backends.joint import Joint
-from minidl.backends.kernels.conv.implicit_gemm import NO_MASK
-from minidl.backends.kernels.conv.select import (
-    bias_or_zeros,
-    convolve,
-    convolve_and_pool,
-    convolve_back,
+from minidl.backends.kernels.conv import select
+from minidl.backends.kernels.conv.implicit_gemm import implicit_gemm
+from minidl.backends.kernels.conv.pack import (
+    NO_ARGMAX,
+    NO_CLAMP,
+    NO_MASK,
+    GradientOperands,
+    Operands,
 )
+from minidl.backends.kernels.conv.padding_free import PaddingFreePlan, padding_free
+from minidl.backends.kernels.conv.select import Algorithms
 from minidl.backends.kernels.conv.weight_gradient import weight_gradient
-from minidl.backends.kernels.conv.weight_gradient_pooled import is_worth_it, pooled_weight_gradient
-from minidl.backends.kernels.pool.max_pool_2x2 import largest_by_twos_back
+from minidl.backends.kernels.conv.weight_gradient_dot import DotPlan, weight_gradient_dot
+from minidl.backends.kernels.conv.weight_gradient_pooled import weight_gradient_pooled
+from minidl.backends.kernels.conv.winograd import winograd
+from minidl.backends.kernels.pool.max_pool_2x2 import max_pool_2x2, max_pool_2x2_backward
 from minidl.backends.kernels.runtime.compile import as_contiguous
-from minidl.backends.window import Convolution, convolution
+from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.window import Convolution, convolution, transposed
+
+Epilogue = Literal["none", "relu", "pool_relu"]
+Gradients = tuple[np.ndarray | None, ...]
+
+_ZERO = np.float32(0)
 
 
 def conv2d(
@@ -32,8 +52,8 @@ def conv2d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
-    """y = Σ x·w + b, and its pullbacks, for float32 pictures (N, C, H, W)."""
-    return _convolved(x, weight, bias, -np.inf, stride, padding, dilation, groups)
+    """y = Σ w·x + b."""
+    return _convolution("none", x, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d_relu(
@@ -45,8 +65,8 @@ def conv2d_relu(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
-    """max(y, 0) while y is written; only where it is positive does dy pass."""
-    return _convolved(x, weight, bias, 0.0, stride, padding, dilation, groups)
+    """y = max(Σ w·x + b, 0)."""
+    return _convolution("relu", x, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d_pool_relu(
@@ -58,78 +78,178 @@ def conv2d_pool_relu(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
-    """Of y, only the largest of each square of two by two, at least 0, and which it was."""
-    at = _suited(x, weight, bias, stride, padding, dilation, groups)
-    if at is None or min(at.output) < 2:
-        return NotImplemented
-    outputs = weight.shape[0]
-    y = np.empty((x.shape[0], outputs, *(n // 2 for n in at.output)), np.float32)
-    taken = np.empty(y.shape, np.uint8)
-    convolve_and_pool(
-        as_contiguous(x), as_contiguous(weight), bias_or_zeros(bias, outputs), y, taken, at
-    )
+    """y = max(maximum of each 2 × 2 window of Σ w·x + b, 0)."""
+    return _convolution("pool_relu", x, weight, bias, stride, padding, dilation, groups)
 
-    def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
+
+def _convolution(
+    epilogue: Epilogue, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, *settings: Any
+) -> Any:
+    """y with an epilogue, and the pullback."""
+    at = _geometry(convolution, "conv2d", x, weight, bias, settings)
+    pooled = epilogue == "pool_relu"
+    if at is None or pooled and min(at.output) < 2:
+        return NotImplemented
+    height, width = at.output
+    shape = (height // 2, width // 2) if pooled else (height, width)
+    y = np.empty((len(x), len(weight), *shape), np.float32)
+    argmax = np.empty(y.shape, np.uint8) if pooled else NO_ARGMAX
+    clamp_min = NO_CLAMP if epilogue == "none" else _ZERO
+    _forward(at, as_contiguous(x), as_contiguous(weight), bias, y, argmax, clamp_min)
+    if pooled:
+        return y, Joint(lambda wanted, dy: _pooled_gradients(wanted, at, x, weight, dy, argmax))
+    relu_mask = y if epilogue == "relu" else NO_MASK
+    return y, Joint(lambda wanted, dy: _gradients(wanted, at, x, weight, dy, relu_mask))
+
+
+def conv_transpose2d(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """y = the input gradient of a convolution for dy = x, plus b."""
+    settings = stride, padding, output_padding, groups, dilation
+    at = _geometry(transposed, "conv_transpose2d", x, weight, bias, settings)
+    if at is None:
+        return NotImplemented
+    x, weight = as_contiguous(x), as_contiguous(weight)
+    y = np.empty((len(x), weight.shape[1] * at.groups, *at.picture), np.float32)
+    _backward(at, x, weight, bias, y, NO_MASK)
+
+    def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> Gradients:
+        dx = dw = db = None
         dy = as_contiguous(dy)
-        if not wanted[0] and is_worth_it(at, x.shape[1]) and np.isfinite(np.add.reduce(x, None)):
-            return None, *pooled_weight_gradient(as_contiguous(x), dy, taken, at)
-        whole = np.empty((len(x), outputs, *at.output), np.float32)
-        largest_by_twos_back(dy, taken, whole)
-        return _gradients(wanted, x, weight, whole, NO_MASK, at)
+        if wanted[0]:
+            dx = np.empty(x.shape, np.float32)
+            _forward(at, dy, weight, None, dx, NO_ARGMAX, NO_CLAMP)
+        if wanted[1]:
+            dw, _ = _weight_gradient(at, GradientOperands(dy, x, NO_MASK, NO_ARGMAX))
+        if wanted[2]:
+            db = np.add.reduce(dy, axis=(0, 2, 3))
+        return dx, dw, db
 
     return y, Joint(gradients)
 
 
-def _convolved(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, least: float, *settings: Any
-) -> Any:
-    """max(y, least) and its pullback: dy passes everywhere, or where y is positive if least = 0."""
-    at = _suited(x, weight, bias, *settings)
-    if at is None:
-        return NotImplemented
-    y = _forward(x, weight, bias, at, least)
-    passes = NO_MASK if least == -np.inf else y
-    return y, Joint(lambda wanted, dy: _gradients(wanted, x, weight, dy, passes, at))
-
-
-def _suited(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, *settings: Any
+def _geometry(
+    kind: Any,
+    name: str,
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    settings: tuple[Any, ...],
 ) -> Convolution | None:
-    """Where the windows lie; None if the kernels are not made for these arrays."""
-    given = (x, weight) if bias is None else (x, weight, bias)
-    if any(type(array) is not np.ndarray or array.dtype != np.float32 for array in given):
-        return None
-    if x.ndim != 4 or weight.ndim != 4 or bias is not None and bias.shape != weight.shape[:1]:
+    """The geometry of a `convolution` or of one `transposed`; None if the kernels do not suit."""
+    if not are_arrays("f", x, weight, bias) or not x.ndim == weight.ndim == 4:
         return None
     if not x.size or not weight.size:
         return None
-    return convolution("conv2d", x.shape, weight.shape, *settings)
-
-
-def _forward(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, at: Convolution, least: float
-) -> np.ndarray:
-    outputs = weight.shape[0]
-    y = np.empty((x.shape[0], outputs, *at.output), np.float32)
-    convolve(as_contiguous(x), as_contiguous(weight), bias_or_zeros(bias, outputs), y, at, least)
-    return y
+    at = kind(name, x.shape, weight.shape, *settings)
+    outputs = weight.shape[0] if kind is convolution else weight.shape[1] * at.groups
+    return at if bias is None or bias.shape == (outputs,) else None
 
 
 def _gradients(
     wanted: tuple[bool, ...],
+    at: Convolution,
     x: np.ndarray,
     weight: np.ndarray,
     dy: np.ndarray,
-    y: np.ndarray,
-    at: Convolution,
-) -> tuple[np.ndarray | None, ...]:
-    """dx, dw and db, as far as they are wanted, of dy where y is positive."""
+    relu_mask: np.ndarray,
+) -> Gradients:
+    """dx, dw and db, as far as they are wanted, of dy through a mask."""
     dx = dw = db = None
-    x, dy, weight = map(as_contiguous, (x, dy, weight))
+    dy = as_contiguous(dy)
     if wanted[0]:
         dx = np.empty(x.shape, np.float32)
-        zeros = np.zeros(x.shape[1], np.float32)
-        convolve_back(dy, weight, zeros, dx, at, y)
+        _backward(at, dy, as_contiguous(weight), None, dx, relu_mask)
     if wanted[1] or wanted[2]:
-        dw, db = weight_gradient(x, dy, y, at)
+        operands = GradientOperands(as_contiguous(x), dy, relu_mask, NO_ARGMAX)
+        dw, db = _weight_gradient(at, operands)
     return dx, dw, db
+
+
+def _pooled_gradients(
+    wanted: tuple[bool, ...],
+    at: Convolution,
+    x: np.ndarray,
+    weight: np.ndarray,
+    dy: np.ndarray,
+    argmax: np.ndarray,
+) -> Gradients:
+    """The same, of dy at the argmax of each pooling window."""
+    outputs = len(weight)
+    plan = None if wanted[0] else select.pooled_weights(at, x.shape[1], outputs)
+    if plan is not None and np.isfinite(np.add.reduce(x, None)):
+        operands = GradientOperands(as_contiguous(x), as_contiguous(dy), NO_MASK, argmax)
+        dw, db = weight_gradient_pooled(operands, plan)
+        return None, dw.reshape(weight.shape), db
+    full_dy = np.empty((len(x), outputs, *at.output), np.float32)
+    max_pool_2x2_backward(as_contiguous(dy), argmax, full_dy)
+    return _gradients(wanted, at, x, weight, full_dy, NO_MASK)
+
+
+def _forward(
+    at: Convolution,
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    y: np.ndarray,
+    argmax: np.ndarray,
+    clamp_min: np.float32,
+) -> None:
+    """y from x."""
+    algorithms = select.forward(at, x.shape[1], y.shape[1])
+    bias = _bias(bias, y)
+    _convolve(Operands(x, NO_MASK, weight, bias, y, argmax, clamp_min), algorithms, at)
+
+
+def _backward(
+    at: Convolution,
+    dy: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    dx: np.ndarray,
+    relu_mask: np.ndarray,
+) -> None:
+    """dx from dy."""
+    algorithms = select.backward(at, dx.shape[1], dy.shape[1])
+    bias = _bias(bias, dx)
+    _convolve(Operands(dy, relu_mask, weight, bias, dx, NO_ARGMAX, NO_CLAMP), algorithms, at)
+
+
+def _bias(bias: np.ndarray | None, y: np.ndarray) -> np.ndarray:
+    return np.zeros(y.shape[1], np.float32) if bias is None else as_contiguous(bias)
+
+
+def _convolve(operands: Operands, algorithms: Algorithms, at: Convolution) -> None:
+    """Run the fastest algorithm; Winograd's, where it refuses, is replaced by an exact one."""
+    if algorithms.winograd is not None and winograd(operands, algorithms.winograd):
+        return
+    exact, pooled = algorithms.exact, operands
+    pools_later = operands.argmax.size and not algorithms.pools
+    if pools_later:
+        y = np.empty((*operands.y.shape[:2], *at.output), np.float32)
+        operands = operands._replace(y=y, argmax=NO_ARGMAX, clamp_min=NO_CLAMP)
+    if isinstance(exact, PaddingFreePlan):
+        padding_free(operands, exact)
+    else:
+        implicit_gemm(operands, exact)
+    if pools_later:
+        max_pool_2x2(operands.y, pooled.y, pooled.argmax, relu=True)
+
+
+def _weight_gradient(at: Convolution, operands: GradientOperands) -> tuple[np.ndarray, np.ndarray]:
+    """dw and db from x and dy."""
+    channels, outputs = operands.x.shape[1], operands.dy.shape[1]
+    plan = select.weights(at, channels, outputs)
+    if isinstance(plan, DotPlan):
+        dw, db = weight_gradient_dot(operands, plan)
+    else:
+        dw, db = weight_gradient(operands, plan)
+    return dw.reshape(outputs, channels // at.groups, *at.window), db

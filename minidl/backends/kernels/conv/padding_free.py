@@ -1,158 +1,265 @@
-"""y and dx of a convolution, class by class, with no zero multiplied.
+"""Padding-free convolution: a GEMM for each region of the output, forward and backward.
 
-The rows of a tile are positions of one class, of several pictures, and its lanes are outputs.  So
-the sums lie as a matrix [position, output], and are turned while they are written.
+At the edges of an image, windows reach into the padding.  The implicit GEMM multiplies by the zeros
+there.  Here the output positions are partitioned into regions by the taps that are inside the image
+(the interior; each edge, or several strips of it; each corner): the windows of a region have the
+same taps, at the same offsets from where each of them begins.  So a region is an ordinary GEMM,
+
+    y[position, output] = Σₖ x[begin[position] + depth_a[k]] · w[depth_b[k], output]
+
+where k runs over the channels and the taps of the region: an indirect convolution (M. Dukhan 2019,
+arXiv:1907.02129) without its zero buffer.  Stride and dilation only change the tables.  So does the
+direction: for the input gradient, the positions are those of dx, which some taps reach, each from
+an offset of its own in dy.
+
+The rows of a tile are positions of one region, of several images, and its lanes are outputs; the
+accumulators are transposed while they are written.  An image takes as many multiply-adds as there
+are pairs of an output position and a tap inside the image, times C·O.  For small images with many
+channels these are far fewer: a 3×3 window on 7×7 images with padding 1 meets 361 of 441 taps.
 """
 
+import math
+from collections.abc import Callable
+from itertools import product
+from typing import Any, NamedTuple
+
 import numpy as np
-from numba import prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.conv.implicit_gemm import copy_where_passed
-from minidl.backends.kernels.conv.padding_free_plan import Classes
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel
+from minidl.backends.kernels.conv.pack import Operands, copy_masked, store_transposed
+from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.workspace import scratch
-from minidl.backends.kernels.simd.intrinsics import (
-    LANES,
-    gather_transpose,
-    pointer,
-    store_bias_clamp,
-)
+from minidl.backends.kernels.simd.intrinsics import LANES, pointer
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
     machine_code,
     micro_kernel,
+    tile_count,
     transpose_panel,
 )
+from minidl.backends.window import Convolution
 
-_TOGETHER = 1024  # positions of several pictures, so that each class fills its tiles
-_NEAR = 6144  # weights that stay in the nearest cache beside what they are multiplied with
+_POSITIONS = 1024  # of several images together, so that each region fills its tiles
+_L1_WEIGHTS = 6144  # that stay in the first-level cache beside what they are multiplied by
 _SQUARE = LANES * LANES
 
+# The receptive field of one position on an axis: where it begins, and its taps inside the image,
+# each with its offset from there.
+Field = tuple[int, tuple[tuple[int, int], ...]]
 
-def correlate_classes(
-    x: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    y: np.ndarray,
-    least: float,
-    plan: Classes,
-    passes: np.ndarray,
-) -> None:
-    """y = max(Σ x·w + b, least) as the plan says, of x where `passes` is positive."""
-    pictures, positions, pitch = len(x), plan.begins.size, plan.width * LANES
-    pieces = threads.pieces(pictures * plan.groups * plan.products / MULTIPLY_ADDS_PER_NS)
-    each = plan.groups * plan.blocks
-    batch = max(1, min(pictures * each // pieces, pictures, _TOGETHER // positions))
-    units = -(-pictures // batch) * each
-    pieces = min(pieces, units)
+
+class PaddingFreePlan(NamedTuple):
+    """The tables of a convolution by regions; sizes are those of one group of one image."""
+
+    groups: int
+    image_size: int  # elements of an image that are read
+    outputs: int
+    multiply_adds: int
+    # The regions, and their positions one after the other.
+    depths: np.ndarray  # (n, 2): the first k of a region, and how many it has
+    bounds: np.ndarray  # (n + 1): where the positions of each region begin, and where the last end
+    begins: np.ndarray  # where the receptive field of a position begins
+    positions: np.ndarray  # its index in y
+    depth_a: np.ndarray  # offset of element k of a receptive field
+    depth_b: np.ndarray  # offset of the weights that it is multiplied by
+    # The packed weights: for each block of outputs a matrix [(channel, tap), output].
+    blocks: int
+    width: int  # vectors of outputs in a block
+    weight_rows: int  # of a matrix
+    parts: int  # parts of it, one below the other, that are apart in w
+    part_stride: int
+    output_stride: int
+    group_stride: int
+
+
+def forward(at: Convolution, channels: int, outputs: int, limit: int) -> PaddingFreePlan | None:
+    """y, of all channels and outputs of all groups; None if it takes more than `limit` products."""
+    channels, outputs = channels // at.groups, outputs // at.groups
+    depth = channels * at.window[0] * at.window[1]
+    fields = _fields(at, _forward_axis)
+    weights = {"weight_rows": depth, "parts": 1, "part_stride": 0, "output_stride": depth}
+    return _plan(at, fields, at.picture, channels, outputs, weights, limit)
+
+
+def backward(at: Convolution, channels: int, outputs: int, limit: int) -> PaddingFreePlan | None:
+    """dx: the outputs are summed over, the channels are computed; or None."""
+    channels, outputs = channels // at.groups, outputs // at.groups
+    taps = at.window[0] * at.window[1]
+    fields = _fields(at, _backward_axis)
+    weights = {"weight_rows": outputs * taps, "parts": outputs, "part_stride": channels * taps}
+    weights["output_stride"] = taps
+    return _plan(at, fields, at.output, outputs, channels, weights, limit)
+
+
+def _fields(at: Convolution, axis: Callable[..., list[Field]]) -> tuple[list[Field], ...]:
+    """The receptive fields on both axes."""
+    each = at.picture, at.window, at.stride, at.padding, at.dilation, at.output
+    return tuple(axis(*numbers) for numbers in zip(*each, strict=True))
+
+
+def _forward_axis(
+    image: int, window: int, stride: int, padding: int, dilation: int, output: int
+) -> list[Field]:
+    """Output i begins at i·s, and has tap a at offset a·d − p."""
+    taps = [(a, a * dilation - padding) for a in range(window)]
+    return [
+        (begin, tuple((a, offset) for a, offset in taps if 0 <= begin + offset < image))
+        for begin in range(0, output * stride, stride)
+    ]
+
+
+def _backward_axis(
+    image: int, window: int, stride: int, padding: int, dilation: int, output: int
+) -> list[Field]:
+    """Position s·t + r of dx begins at t of dy, and tap a reaches it from (r + p − a·d)/s."""
+    fields = []
+    for t, r in (divmod(i, stride) for i in range(image)):
+        shifts = [(a, divmod(r + padding - a * dilation, stride)) for a in range(window)]
+        taps = [(a, offset) for a, (offset, rest) in shifts if rest == 0]
+        fields.append((t, tuple((a, offset) for a, offset in taps if 0 <= t + offset < output)))
+    return fields
+
+
+def _plan(
+    at: Convolution,
+    fields: tuple[list[Field], ...],
+    image: tuple[int, ...],
+    summed: int,
+    outputs: int,
+    weights: dict[str, int],
+    limit: int,
+) -> PaddingFreePlan | None:
+    """The tables, from the receptive fields in an image of `summed` channels on its two axes."""
+    vectors = -(-outputs // LANES)
+    blocks = tile_count(vectors)
+    width = -(-vectors // blocks)
+    pairs = math.prod(sum(len(taps) for _, taps in axis) for axis in fields)  # (position, tap)
+    multiply_adds = vectors * LANES * summed * pairs
+    if multiply_adds > limit:
+        return None
+    regions: dict[Any, list[tuple[int, int]]] = {}
+    for position, ((top, rows), (left, columns)) in enumerate(product(*fields)):
+        regions.setdefault((rows, columns), []).append((position, top * image[1] + left))
+    channel = np.arange(summed, dtype=np.int64)
+    depths: list[tuple[int, int]] = []
+    depth_a: list[int] = []
+    depth_b: list[int] = []
+    for rows, columns in regions:
+        taps = list(product(rows, columns))
+        offsets = [i * image[1] + j for (_, i), (_, j) in taps]
+        indices = [a * at.window[1] + b for (a, _), (b, _) in taps]
+        depths.append((len(depth_a), summed * len(taps)))
+        depth_a.extend(np.add.outer(channel * image[0] * image[1], offsets).ravel())
+        row = np.add.outer(channel * at.window[0] * at.window[1], indices)
+        depth_b.extend((row * width * LANES).ravel())
+    ordered = np.array([member for members in regions.values() for member in members], np.int64)
+    return PaddingFreePlan(
+        at.groups,
+        summed * image[0] * image[1],
+        outputs,
+        multiply_adds,
+        np.array(depths, np.int64),
+        np.cumsum([0, *map(len, regions.values())], dtype=np.int64),
+        np.ascontiguousarray(ordered[:, 1]),
+        np.ascontiguousarray(ordered[:, 0]),
+        np.array(depth_a, np.int64),
+        np.array(depth_b, np.int64),
+        blocks,
+        width,
+        group_stride=outputs * summed * at.window[0] * at.window[1],
+        **weights,
+    )
+
+
+def padding_free(operands: Operands, plan: PaddingFreePlan) -> None:
+    """y = max(Σ x·w + b, clamp_min)."""
+    images, positions, stride = len(operands.x), plan.begins.size, plan.width * LANES
+    chunks = threads.pieces(images * plan.groups * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
+    matrices = plan.groups * plan.blocks
+    batch = max(1, min(images * matrices // chunks, images, _POSITIONS // positions))
+    units = -(-images // batch) * matrices
+    chunks = min(chunks, units)
     rows = batch * positions + len(plan.depths) * MR
-    masked = batch * plan.summed + LANES if passes.size else 0
-    packed = np.empty((plan.groups, plan.blocks, plan.weights * pitch), np.float32)
-    tables = np.empty((pieces, rows + batch * positions), np.int64)
-    space = scratch(pieces, _SQUARE + rows * pitch + masked)
-    _correlate(
-        machine_code(), x, passes, weight, packed, bias, y, np.float32(least), plan, batch, units, tables,
-        space, pieces,
-    )  # fmt: skip
+    masked = batch * plan.image_size + LANES if operands.relu_mask.size else 0
+    weights = np.empty((plan.groups, plan.blocks, plan.weight_rows * stride), np.float32)
+    tables = np.empty((chunks, rows + batch * positions), np.int64)
+    workspace = scratch(chunks, _SQUARE + rows * stride + masked)
+    _batches(machine_code(), operands, plan, weights, batch, units, tables, workspace, chunks)
 
 
 @parallel
-def _correlate(
-    machine_code,
-    x,
-    passes,
-    weight,
-    packed,
-    bias,
-    y,
-    least,
-    plan,
-    batch,
-    units,
-    tables,
-    scratch,
-    pieces,
-):
-    """Every block of outputs of every group, a batch of pictures at a time."""
-    _pack(machine_code, weight, plan, packed)
-    for piece in prange(pieces):
-        start, stop = chunk_bounds(units, piece, pieces)
+def _batches(machine_code, operands, plan, weights, batch, units, tables, workspace, chunks):
+    """Each block of outputs of each group of a batch of images is a unit of work."""
+    _pack_weights(machine_code, operands.weight, plan, weights)
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(units, chunk, chunks)
         for unit in range(start, stop):
-            group, block = unit // plan.blocks % plan.groups, unit % plan.blocks
-            first = unit // (plan.blocks * plan.groups) * batch
-            _correlate_unit(
-                machine_code, x, passes, packed[group, block], bias, y, least, plan, group, block,
-                first, min(batch, x.shape[0] - first), tables[piece], scratch[piece],
-            )  # fmt: skip
+            _batch(
+                machine_code, operands, plan, weights, unit, batch, tables[chunk], workspace[chunk]
+            )
 
 
 @inner
-def _pack(machine_code, weight, plan, packed):
-    """The weights as matrices [place, output], one for each block of outputs."""
-    pitch, height = plan.width * LANES, plan.weights // plan.parts
+def _pack_weights(machine_code, weight, plan, weights):
+    """The weights transposed, in matrices [(channel, tap), output]."""
+    stride, height = plan.width * LANES, plan.weight_rows // plan.parts
     for group in range(plan.groups):
         for block in range(plan.blocks):
-            outputs = min(pitch, plan.outputs - block * pitch)
-            begin = group * plan.weight_group + block * pitch * plan.step
+            outputs = min(stride, plan.outputs - block * stride)
+            begin = group * plan.group_stride + block * stride * plan.output_stride
             for part in range(plan.parts):
                 transpose_panel(
-                    machine_code, pointer(weight, begin + part * plan.part), plan.step, outputs, height,
-                    pointer(packed[group, block], part * height * pitch), pitch,
+                    machine_code, pointer(weight, begin + part * plan.part_stride),
+                    plan.output_stride, outputs, height,
+                    pointer(weights[group, block], part * height * stride), stride,
                 )  # fmt: skip
 
 
 @inner
-def _correlate_unit(
-    machine_code,
-    x,
-    passes,
-    weights,
-    bias,
-    y,
-    least,
-    plan,
-    group,
-    block,
-    first,
-    pictures,
-    tables,
-    scratch,
-):
-    """A block of outputs of one group of some pictures."""
-    pitch, positions = plan.width * LANES, plan.begins.size
-    begin, size = (first * plan.groups + group) * plan.summed, plan.groups * plan.summed
-    seen, square, sums = pointer(x, begin), scratch, scratch[_SQUARE:]
-    if passes.size:
-        masked = scratch[scratch.size - pictures * plan.summed - LANES :]
-        for n in range(pictures):
-            copy_where_passed(x, passes, begin + n * size, plan.summed, masked, n * plan.summed)
-        seen, size = pointer(masked, 0), plan.summed
-    places, rows = tables[: pictures * positions], tables[pictures * positions :]
+def _batch(machine_code, operands, plan, weights, unit, batch, tables, workspace):
+    """A block of outputs of one group of some images."""
+    x, relu_mask, stride = operands.x, operands.relu_mask, plan.width * LANES
+    positions, matrices = plan.begins.size, plan.groups * plan.blocks
+    group, block, first = unit // plan.blocks % plan.groups, unit % plan.blocks, unit // matrices
+    first *= batch
+    images = min(batch, x.shape[0] - first)
+    begin, distance = (first * plan.groups + group) * plan.image_size, plan.groups * plan.image_size
+    values, square, accumulators = pointer(x, begin), workspace, workspace[_SQUARE:]
+    if relu_mask.size:
+        masked, size = (
+            workspace[workspace.size - images * plan.image_size - LANES :],
+            plan.image_size,
+        )
+        for n in range(images):
+            copy_masked(x, relu_mask, begin + n * distance, size, masked, n * size)
+        values, distance = pointer(masked, 0), size
+    row_of, rows = tables[: images * positions], tables[images * positions :]
     top = 0
-    for index in range(plan.depths.shape[0]):
-        bottom = _list_rows(plan, index, pictures, size, top, rows, places)
-        _sum_class(machine_code, seen, weights, plan, index, block, rows, top, bottom, sums)
+    for region in range(plan.depths.shape[0]):
+        bottom = _list_rows(plan, region, images, distance, top, rows, row_of)
+        _multiply(
+            machine_code, values, weights[group, block], plan, region, block, rows, top, bottom,
+            accumulators,
+        )  # fmt: skip
         top = bottom
-    output = group * plan.outputs + block * pitch
-    outputs = min(pitch, plan.outputs - block * pitch)
-    for n in range(pictures):
-        target = ((first + n) * y.shape[1] + output) * positions
-        where = places[n * positions : (n + 1) * positions]
-        _put(sums, where, pitch, y, target, bias[output : output + outputs], least, square)
+    output, count = block * stride, min(stride, plan.outputs - block * stride)
+    for n in range(images):
+        index = ((first + n) * plan.groups + group) * plan.outputs + output
+        own = row_of[n * positions : (n + 1) * positions]
+        store_transposed(accumulators, own, stride, operands, index, count, square)
 
 
 @inner
-def _list_rows(plan, index, pictures, size, row, rows, places):
-    """Where the positions of a class begin in all pictures, and in which rows their sums will be.
+def _list_rows(plan, region, images, distance, row, rows, row_of):
+    """rows: the offset of each receptive field of a region, padded to full tiles.
 
-    The last is named again until a tile is full; the row after it is returned.
+    row_of: the row of each position of each image.  The first row after the region is returned.
     """
-    for n in range(pictures):
-        for i in range(plan.ends[index], plan.ends[index + 1]):
-            rows[row] = n * size + plan.begins[i]
-            places[n * plan.begins.size + plan.positions[i]] = row
+    for n in range(images):
+        for i in range(plan.bounds[region], plan.bounds[region + 1]):
+            rows[row] = n * distance + plan.begins[i]
+            row_of[n * plan.begins.size + plan.positions[i]] = row
             row += 1
     while row % MR:
         rows[row] = rows[row - 1]
@@ -161,40 +268,22 @@ def _list_rows(plan, index, pictures, size, row, rows, places):
 
 
 @inner
-def _sum_class(machine_code, seen, weights, plan, index, block, rows, top, bottom, sums):
-    """The sums of the positions of a class, as many weights at a time as stay near."""
-    first, depth = plan.depths[index]
-    pitch = plan.width * LANES
-    outputs = min(pitch, plan.outputs - block * pitch)
+def _multiply(
+    machine_code, values, weights, plan, region, block, rows, top, bottom, accumulators
+):  # fmt: skip
+    """The accumulators of a region, by as many weights at a time as stay in the cache."""
+    first, depth = plan.depths[region]
+    stride = plan.width * LANES
+    outputs = min(stride, plan.outputs - block * stride)
     vectors = (outputs + LANES - 1) // LANES
     if depth == 0:
-        sums[top * pitch : bottom * pitch] = 0
-    for k in range(first, first + depth, _NEAR // pitch):
-        some = min(_NEAR // pitch, first + depth - k)
+        accumulators[top * stride : bottom * stride] = 0
+    for k in range(first, first + depth, _L1_WEIGHTS // stride):
+        count = min(_L1_WEIGHTS // stride, first + depth - k)
         depth_a, depth_b = pointer(plan.depth_a, k), pointer(plan.depth_b, k)
         for row in range(top, bottom, MR):
             micro_kernel(
-                machine_code, vectors, some, seen, pointer(rows, row), depth_a, pointer(weights, 0),
-                depth_b, pointer(sums, row * pitch), pitch, k > first,
+                machine_code, vectors, count, values, pointer(rows, row), depth_a,
+                pointer(weights, 0), depth_b, pointer(accumulators, row * stride), stride,
+                k > first,
             )  # fmt: skip
-
-
-@inner
-def _put(sums, places, pitch, y, target, bias, least, square):
-    """y[output, position] = max(sums[position, output] + bias, least), LANES² at a time."""
-    positions, outputs = places.size, bias.size
-    if positions < LANES:
-        for o in range(outputs):
-            for i in range(positions):
-                value = sums[places[i] * pitch + o] + bias[o]
-                y.flat[target + o * positions + i] = least if value < least else value
-        return
-    for begin in range(0, positions, LANES):
-        i = min(begin, positions - LANES)  # the last vector overlaps the one before
-        for first in range(0, outputs, LANES):
-            gather_transpose(pointer(sums, first), pointer(places, i), pitch, pointer(square, 0))
-            for o in range(first, min(first + LANES, outputs)):
-                store_bias_clamp(
-                    pointer(square, (o - first) * LANES), pointer(y, target + o * positions + i),
-                    bias[o], least,
-                )  # fmt: skip

@@ -1,130 +1,114 @@
-"""The two directions of a convolution, each by the cheapest of three ways.
+"""Which algorithm a convolution uses: the one cost model.
 
-One lays zeros around the picture and multiplies with them; its lanes are positions (`correlate`).
-The second multiplies with none; its lanes are outputs (`correlate_classes`).  The third is for
-windows of three by three alone, and saves products by sums (`correlate_winograd`).  Which is
-cheapest, the number of products tells.
+y and dx, which are both convolutions:
+
+implicit GEMM     multiplies by the zeros of the padding; its lanes are positions.  It can do all.
+padding-free      multiplies by none; its lanes are outputs.  It pays where much of the image is at
+                  the edge, and where rows are too short to fill vectors of positions.
+Winograd          for 3×3 windows of stride 1: 4/9 of the products, and transforms before and after
+                  them.  It pays where many channels and outputs share these.
+
+The cost is the number of multiply-adds, those that fill up tiles included, times a factor measured
+for what the algorithm does besides.
+
+dw and db:
+
+GEMM              dw = patches · dyᵀ, with dy transposed into panels.
+dot products      where that transposition would not pay: few weights for each output, or few
+                  outputs.
+pooled            behind 2 × 2 pooling, only the positions with a gradient are multiplied, one in
+                  four; for so few weights that those of an output fit into a vector.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
-import numpy as np
-
-from minidl.backends.kernels.conv import implicit_gemm_plan, padding_free_plan, winograd_plan
-from minidl.backends.kernels.conv.implicit_gemm import NO_ARGMAX, NO_MASK, correlate
-from minidl.backends.kernels.conv.implicit_gemm_plan import Plan
-from minidl.backends.kernels.conv.padding_free import correlate_classes
-from minidl.backends.kernels.conv.padding_free_plan import Classes
-from minidl.backends.kernels.conv.winograd import correlate_winograd
-from minidl.backends.kernels.conv.winograd_plan import Winograd
-from minidl.backends.kernels.pool.max_pool_2x2 import largest_by_twos
-from minidl.backends.kernels.runtime.compile import as_contiguous
+from minidl.backends.kernels.conv import (
+    implicit_gemm_plan,
+    padding_free,
+    weight_gradient,
+    weight_gradient_dot,
+    weight_gradient_pooled,
+    winograd,
+)
+from minidl.backends.kernels.conv.implicit_gemm_plan import GemmPlan
+from minidl.backends.kernels.conv.padding_free import PaddingFreePlan
+from minidl.backends.kernels.conv.weight_gradient import WeightPlan
+from minidl.backends.kernels.conv.weight_gradient_dot import DotPlan
+from minidl.backends.kernels.conv.weight_gradient_pooled import PooledPlan
+from minidl.backends.kernels.conv.winograd import WinogradPlan
+from minidl.backends.kernels.simd.intrinsics import LANES
 from minidl.backends.window import Convolution
 
-Ways = tuple[Winograd | None, Plan | Classes]  # if the first fails, the second does not
+# Measured: multiply-adds of one algorithm that take as long as one of another.
+_GEMM_OF_PADDING_FREE = 0.92
+_WINOGRAD_OF_PADDING_FREE = 1.25
+
+_FEW_WEIGHTS = 40  # of an output
 
 
-def convolve(
-    x: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    y: np.ndarray,
-    at: Convolution,
-    least: float = -np.inf,
-) -> None:
-    """y = max(Σ x·w + b, least)."""
-    _run(_forward(at, x.shape[1], y.shape[1]), x, weight, bias, y, least, NO_MASK)
+class Algorithms(NamedTuple):
+    """The plans of y or of dx."""
 
-
-def convolve_and_pool(
-    x: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    y: np.ndarray,
-    taken: np.ndarray,
-    at: Convolution,
-) -> None:
-    """y = the largest of each square of two by two of Σ x·w + b, at least 0, and its place.
-
-    Where sums lie in rows, they are pooled before they are written.
-    """
-    squares, plan = _forward(at, x.shape[1], y.shape[1])
-    if squares and correlate_winograd(x, weight, bias, y, 0.0, squares, NO_MASK, taken):
-        return
-    if not squares and type(plan) is Plan and (plan.block % 2 == 0 or plan.block == at.output[0]):
-        correlate(x, weight, bias, y, 0.0, plan, NO_MASK, taken)
-        return
-    whole = np.empty((*y.shape[:2], *at.output), np.float32)
-    _run((None, plan), x, weight, bias, whole, -np.inf, NO_MASK)
-    largest_by_twos(whole, y, taken, relu=True)
-
-
-def convolve_back(
-    dy: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    dx: np.ndarray,
-    at: Convolution,
-    passes: np.ndarray = NO_MASK,
-) -> None:
-    """dx = Σ dy·w + b, of dy where `passes` is positive."""
-    _run(_backward(at, dx.shape[1], dy.shape[1]), dy, weight, bias, dx, -np.inf, passes)
-
-
-def bias_or_zeros(bias: np.ndarray | None, outputs: int) -> np.ndarray:
-    """The bias of each output, as kernels take it."""
-    return np.zeros(outputs, np.float32) if bias is None else as_contiguous(bias)
-
-
-def _run(
-    ways: Ways,
-    x: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    y: np.ndarray,
-    least: float,
-    passes: np.ndarray,
-) -> None:
-    squares, plan = ways
-    if squares and correlate_winograd(x, weight, bias, y, least, squares, passes, NO_ARGMAX):
-        return
-    by = correlate_classes if type(plan) is Classes else correlate
-    by(x, weight, bias, y, least, plan, passes)
+    winograd: WinogradPlan | None  # if it is the fastest; it refuses values that are not finite
+    exact: GemmPlan | PaddingFreePlan  # the fastest of the others
+    pools: bool  # whether `exact` can pool in its epilogue
 
 
 @lru_cache(maxsize=256)
-def _forward(at: Convolution, channels: int, outputs: int) -> Ways:
-    plan = implicit_gemm_plan.forward(at, channels, outputs)
-    plan = padding_free_plan.forward(at, channels, outputs, _worth(plan)) or plan
-    return _if_worth(winograd_plan.forward(at, channels, outputs), plan), plan
+def forward(at: Convolution, channels: int, outputs: int) -> Algorithms:
+    """The algorithm for y."""
+    gemm = implicit_gemm_plan.forward(at, channels, outputs)
+    exact = padding_free.forward(at, channels, outputs, _padding_free_limit(gemm)) or gemm
+    fast = _if_faster(winograd.forward(at, channels, outputs), exact)
+    block = gemm.tables.block_rows
+    whole_pairs = block % 2 == 0 or block == at.output[0]
+    return Algorithms(fast, exact, exact is gemm and whole_pairs)
 
 
 @lru_cache(maxsize=256)
-def _backward(at: Convolution, channels: int, outputs: int) -> Ways:
-    plan = implicit_gemm_plan.backward(at, channels, outputs)
-    plan = padding_free_plan.backward(at, channels, outputs, _worth(plan)) or plan
-    return _if_worth(winograd_plan.backward(at, channels, outputs), plan), plan
+def backward(at: Convolution, channels: int, outputs: int) -> Algorithms:
+    """The algorithm for dx."""
+    gemm = implicit_gemm_plan.backward(at, channels, outputs)
+    exact = padding_free.backward(at, channels, outputs, _padding_free_limit(gemm)) or gemm
+    fast = _if_faster(winograd.backward(at, channels, outputs), exact)
+    return Algorithms(fast, exact, False)
 
 
-def _worth(plan: Plan) -> int:
-    """How many products the classes may take to be the cheaper way."""
-    return int(0.92 * _products(plan))
+def _padding_free_limit(gemm: GemmPlan) -> int:
+    """How many multiply-adds the padding-free algorithm may take to be faster."""
+    return int(_GEMM_OF_PADDING_FREE * gemm.computed)
 
 
-def _products(plan: Plan) -> float:
-    """How many it takes to lay zeros around the picture."""
-    return plan.products * plan.rows.size / plan.outputs
+def _if_faster(plan: WinogradPlan | None, exact: GemmPlan | PaddingFreePlan) -> WinogradPlan | None:
+    """The plan of Winograd's algorithm, if that is faster than the exact one.
 
-
-def _if_worth(squares: Winograd | None, plan: Plan | Classes) -> Winograd | None:
-    """The third way, if it is the cheaper one.
-
-    What it adds before and after takes its time, the less the more channels and outputs there are;
-    classes take some time to be put together (measured, from 16 to 256 channels).
+    The transform of the input serves all outputs, that of the output all channels (measured, from
+    16 to 256 channels).
     """
-    if squares is None:
+    if plan is None:
         return None
-    cost = squares.products * squares.begins.size / squares.outputs
-    cost *= 1.1 + 12 / squares.outputs + 14 / squares.channels
-    other = 1.25 * plan.products if type(plan) is Classes else _products(plan)
-    return squares if cost < other else None
+    cost = plan.computed * (1.1 + 12 / plan.tables.outputs + 14 / plan.layout.channels)
+    if isinstance(exact, PaddingFreePlan):
+        return plan if cost < _WINOGRAD_OF_PADDING_FREE * exact.multiply_adds else None
+    return plan if cost < exact.computed else None
+
+
+@lru_cache(maxsize=256)
+def weights(at: Convolution, channels: int, outputs: int) -> WeightPlan | DotPlan:
+    """The algorithm for dw and db."""
+    depth = channels // at.groups * at.window[0] * at.window[1]
+    if outputs // at.groups < LANES or depth <= _FEW_WEIGHTS:
+        return weight_gradient_dot.plan(at, channels, outputs)
+    return weight_gradient.plan(at, channels, outputs)
+
+
+@lru_cache(maxsize=256)
+def pooled_weights(at: Convolution, channels: int, outputs: int) -> PooledPlan | None:
+    """The algorithm for dw and db behind 2 × 2 pooling, if it is faster than that for all of dy.
+
+    The weights of an output, and a 1 for its bias, must fit into a vector.
+    """
+    if at.groups == 1 and channels * at.window[0] * at.window[1] < LANES:
+        return weight_gradient_pooled.plan(at, channels, outputs)
+    return None

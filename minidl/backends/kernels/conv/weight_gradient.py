@@ -1,18 +1,30 @@
-"""dw and db of a convolution.
+"""The gradient of the weights, by implicit GEMM.
 
-Here k runs over the positions of dy, the rows of a tile are places of the window in a channel, and
-its lanes are outputs.  For that dy is turned, a chunk of positions at a time.  Where that does not
-pay, `conv_few_weights` takes over.
+    dw[(channel, a, b), output] = Σₖ patches[(channel, a, b), k] · dyᵀ[k, output]        db = Σₖ dyᵀ
+
+where k runs over the positions of dy and over the images.  The rows of a tile are taps in a
+channel, its lanes are outputs.  The patches are offsets into the packed image, as in forward; dy is
+transposed, a block of positions at a time (the KC of K. Goto, R. van de Geijn 2008), and each block
+serves all taps.
+
+An image takes C·KH·KW·O multiply-adds for each position of dy.  Each thread accumulates its own
+images; the partial sums are added in order, so that the result is the same each time.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from numba import prange
 
 from minidl.backends import threads
 from minidl.backends.kernels.conv import implicit_gemm_plan
-from minidl.backends.kernels.conv.implicit_gemm import NO_MASK, copy_where_passed, lay_out
-from minidl.backends.kernels.conv.weight_gradient_dot import few_weights, is_worth_it
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel
+from minidl.backends.kernels.conv.pack import (
+    NO_MASK,
+    GradientOperands,
+    Layout,
+    copy_masked,
+    pack_image,
+)
+from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer, transpose_square
 from minidl.backends.kernels.simd.micro_kernel import (
@@ -21,124 +33,169 @@ from minidl.backends.kernels.simd.micro_kernel import (
     NR,
     machine_code,
     micro_kernel,
+    pad_to_tiles,
     tile_count,
     transpose_panel,
 )
 from minidl.backends.window import Convolution
 
-_CHUNK = 128  # positions of dy that are kept in the nearest cache
+_KC = 128  # positions of dy that stay in the first-level cache
 
 
-def weight_gradient(
-    x: np.ndarray, dy: np.ndarray, y: np.ndarray, at: Convolution
-) -> tuple[np.ndarray, np.ndarray]:
-    """dw and db: for every place of the window Σ seen·dy, and Σ dy."""
-    channels, outputs = x.shape[1], dy.shape[1]
-    plan = implicit_gemm_plan.forward(at, channels, outputs)
-    if is_worth_it(plan):
-        dw, db = few_weights(x, dy, y, at, plan)
-        return dw.reshape(outputs, channels // at.groups, *at.window), db
-    positions = implicit_gemm_plan.positions(at, channels, outputs, _CHUNK)
-    pieces = min(threads.pieces(dy.size * plan.depth_a.size / MULTIPLY_ADDS_PER_NS), len(dy))
-    lanes = -(-plan.outputs // LANES) * LANES
-    sums = np.empty((pieces, at.groups, positions.places.size, lanes), np.float32)
-    totals = np.zeros((pieces, outputs), np.float32)
-    dw = np.empty((at.groups, plan.outputs, plan.depth_a.size), np.float32)
-    space = scratch(pieces, plan.space + 2 * _CHUNK * NR)
-    _weights(machine_code(), x, dy, y, plan, positions, space, sums, totals, dw, pieces)
-    return dw.reshape(outputs, channels // at.groups, *at.window), totals[0]
+class WeightTables(NamedTuple):
+    """What the loops need to know; sizes are those of one group of one image."""
+
+    groups: int
+    outputs: int
+    images: int  # that are taken together, since one has few positions
+    taps: np.ndarray  # offset of each (channel, tap), padded to full tiles
+    patches: np.ndarray  # offset of the patch of position k
+    lanes: np.ndarray  # offset of position k in a transposed block of dy
+
+
+class WeightPlan(NamedTuple):
+    """The gradient of the weights, from images packed as in forward."""
+
+    layout: Layout
+    tables: WeightTables
+    depth: int  # weights of an output
+
+
+def plan(at: Convolution, channels: int, outputs: int) -> WeightPlan:
+    """The tables, for all channels and outputs of all groups."""
+    gemm = implicit_gemm_plan.forward(at, channels, outputs)
+    layout, depth_b = gemm.layout, gemm.tables.depth_b
+    rows, columns = (np.arange(n, dtype=np.int64) for n in at.output)
+    images = max(1, _KC // (rows.size * columns.size)) if layout.in_place else 1
+    offsets = np.arange(images, dtype=np.int64) * (channels * layout.height * layout.width)
+    positions = np.add.outer(rows * layout.columns, columns)
+    tables = WeightTables(
+        at.groups,
+        gemm.tables.outputs,
+        images,
+        depth_b[pad_to_tiles(depth_b.size)],
+        np.add.outer(offsets, positions).ravel(),
+        np.arange(_KC, dtype=np.int64) * NR,
+    )
+    return WeightPlan(layout, tables, depth_b.size)
+
+
+def weight_gradient(operands: GradientOperands, plan: WeightPlan) -> tuple[np.ndarray, np.ndarray]:
+    """dw (groups, outputs, weights) and db."""
+    dy, layout, tables = operands.dy, plan.layout, plan.tables
+    work = dy.size * plan.depth / MULTIPLY_ADDS_PER_NS
+    chunks = min(threads.pieces(work), len(dy))
+    lanes = -(-tables.outputs // LANES) * LANES
+    accumulators = np.empty((chunks, tables.groups, tables.taps.size, lanes), np.float32)
+    db = np.zeros((chunks, dy.shape[1]), np.float32)
+    dw = np.empty((tables.groups, tables.outputs, plan.depth), np.float32)
+    workspace = scratch(chunks, layout.size + 2 * _KC * NR)
+    _sum_chunks(machine_code(), operands, layout, tables, workspace, accumulators, dw, db, chunks)
+    return dw, db[0]
 
 
 @parallel
-def _weights(machine_code, x, dy, y, plan, positions, scratch, sums, totals, dw, pieces):
-    """The sums over the pictures of each piece, and then over the pieces, in order."""
-    for piece in prange(pieces):
-        start, stop = chunk_bounds(x.shape[0], piece, pieces)
-        for first in range(start, stop, positions.pictures):
-            last = min(first + positions.pictures, stop)
-            for group in range(plan.groups):
-                _weights_of_pictures(
-                    machine_code, x, dy, y, first, last, group, plan, positions, scratch[piece],
-                    sums[piece, group], totals[piece], first > start,
+def _sum_chunks(machine_code, operands, layout, tables, workspace, accumulators, dw, db, chunks):
+    """The sums over the images of each chunk, and then over the chunks, in order."""
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(operands.x.shape[0], chunk, chunks)
+        for first in range(start, stop, tables.images):
+            last = min(first + tables.images, stop)
+            for group in range(tables.groups):
+                _add_images(
+                    machine_code, operands, layout, tables, group, first, last, workspace[chunk],
+                    accumulators[chunk, group], db[chunk], first > start,
                 )  # fmt: skip
-    for piece in range(1, pieces):
-        _add(sums[piece], sums[0])
-        for o in range(totals.shape[1]):
-            totals[0, o] += totals[piece, o]
-    for group in range(plan.groups):
-        _put(sums[0, group], dw[group])
+    for chunk in range(1, chunks):
+        _add(accumulators[chunk], accumulators[0])
+        for o in range(db.shape[1]):
+            db[0, o] += db[chunk, o]
+    for group in range(tables.groups):
+        _store_transposed(accumulators[0, group], dw[group])
 
 
 @inner
-def _weights_of_pictures(
-    machine_code, x, dy, y, first, last, group, plan, positions, scratch, sums, totals, add
-):
-    """What one group of some pictures contributes, chunk by chunk of their positions."""
-    planes = pointer(scratch, 0)
-    begin = (first * plan.groups + group) * plan.channels * plan.height * plan.width
-    if plan.as_it_is:
-        planes = pointer(x, begin)
+def _add_images(
+    machine_code, operands, layout, tables, group, first, last, workspace, accumulators, db, add
+):  # fmt: skip
+    """What one group of some images contributes, block by block of their positions."""
+    x, dy = operands.x, operands.dy
+    planes = pointer(workspace, 0)
+    offset = (first * tables.groups + group) * layout.channels * layout.height * layout.width
+    if layout.in_place:
+        planes = pointer(x, offset)
     else:
-        lay_out(x, NO_MASK, begin, plan, scratch)
-    chunk, rows = scratch[plan.space :], scratch[plan.space + _CHUNK * NR :]
-    count, lanes = dy.shape[2] * dy.shape[3], sums.shape[1]
+        pack_image(x, NO_MASK, offset, layout, workspace)
+    block, rows = workspace[layout.size :], workspace[layout.size + _KC * NR :]
+    count, lanes = dy.shape[2] * dy.shape[3], accumulators.shape[1]
     vectors = lanes // LANES
-    blocks = tile_count(vectors)
-    for start in range(0, count, _CHUNK):
-        length = min(_CHUNK, count - start)  # all of them, if there are several pictures
-        seen, depth = pointer(positions.seen, start), length * (last - first)
-        for block in range(blocks):
-            lane, end = chunk_bounds(vectors, block, blocks)
+    panels = tile_count(vectors)
+    for start in range(0, count, _KC):
+        length = min(_KC, count - start)  # all of them, if there are several images
+        depth = length * (last - first)
+        for panel in range(panels):
+            lane, end = chunk_bounds(vectors, panel, panels)
             width, lane = end - lane, lane * LANES
-            output, outputs = group * plan.outputs + lane, min(width * LANES, plan.outputs - lane)
+            output, outputs = (
+                group * tables.outputs + lane,
+                min(width * LANES, tables.outputs - lane),
+            )
             for n in range(first, last):
-                begin = (n * plan.groups * plan.outputs + output) * count + start
-                source, stride = pointer(dy, begin), count
-                if y.size:
-                    for i in range(outputs):
-                        copy_where_passed(dy, y, begin + i * count, length, rows, i * _CHUNK)
-                    source, stride = pointer(rows, 0), _CHUNK
-                target = pointer(chunk, (n - first) * length * NR)
-                transpose_panel(machine_code, source, stride, outputs, length, target, NR)
-            _add_up(chunk, depth, rows[:outputs], totals[output : output + outputs])
-            for place in range(0, positions.places.size, MR):
+                begin = (n * tables.groups * tables.outputs + output) * count + start
+                target = pointer(block, (n - first) * length * NR)
+                _transpose(machine_code, operands, begin, count, outputs, length, rows, target)
+            _add_positions(block, depth, rows[:outputs], db[output : output + outputs])
+            for tap in range(0, tables.taps.size, MR):
                 micro_kernel(
-                    machine_code, width, depth, planes, pointer(positions.places, place), seen,
-                    pointer(chunk, 0), pointer(positions.lanes, 0),
-                    pointer(sums, place * lanes + lane), lanes, add or start > 0,
+                    machine_code, width, depth, planes, pointer(tables.taps, tap),
+                    pointer(tables.patches, start), pointer(block, 0), pointer(tables.lanes, 0),
+                    pointer(accumulators, tap * lanes + lane), lanes, add or start > 0,
                 )  # fmt: skip
 
 
 @inner
-def _add_up(chunk, length, sums, totals):
-    """totals += the sums over the positions of a chunk, each of which has a row of COLUMNS."""
+def _transpose(machine_code, operands, begin, stride, outputs, length, rows, target):
+    """The block of dy that begins there, [output, position], to [position, output]."""
+    dy, relu_mask = operands.dy, operands.relu_mask
+    source = pointer(dy, begin)
+    if relu_mask.size:
+        for i in range(outputs):
+            copy_masked(dy, relu_mask, begin + i * stride, length, rows, i * _KC)
+        source, stride = pointer(rows, 0), _KC
+    transpose_panel(machine_code, source, stride, outputs, length, target, NR)
+
+
+@inner
+def _add_positions(block, length, sums, db):
+    """db += the sums over the positions of a block, each of which has a row of NR."""
     sums[:] = 0
     for k in range(length):
-        row = chunk[k * NR : k * NR + sums.size]
+        row = block[k * NR : k * NR + sums.size]
         for o in range(sums.size):
             sums[o] += row[o]
     for o in range(sums.size):
-        totals[o] += sums[o]
+        db[o] += sums[o]
 
 
 @inner
-def _add(one, other):
-    """other += one."""
-    one, other = one.reshape(one.size), other.reshape(one.size)
-    for i in range(one.size):
-        other[i] += one[i]
+def _add(source, target):
+    """target += source."""
+    source, target = source.reshape(source.size), target.reshape(source.size)
+    for i in range(source.size):
+        target[i] += source[i]
 
 
 @inner
-def _put(sums, dw):
-    """dw[output, place] = sums[place, output], in squares where there is room for them."""
-    outputs, places = dw.shape
+def _store_transposed(accumulators, dw):
+    """dw[output, weight] = accumulators[weight, output], in squares where they fit."""
+    outputs, depth = dw.shape
+    stride = accumulators.shape[1]
     for o in range(0, outputs, LANES):
-        for k in range(0, places, LANES):
-            if o + LANES <= outputs and k + LANES <= places:
-                source, target = k * sums.shape[1] + o, o * places + k
-                transpose_square(pointer(sums, source), sums.shape[1], pointer(dw, target), places)
+        for k in range(0, depth, LANES):
+            if o + LANES <= outputs and k + LANES <= depth:
+                source, target = pointer(accumulators, k * stride + o), pointer(dw, o * depth + k)
+                transpose_square(source, stride, target, depth)
                 continue
             for i in range(o, min(o + LANES, outputs)):
-                for j in range(k, min(k + LANES, places)):
-                    dw[i, j] = sums[j, i]
+                for j in range(k, min(k + LANES, depth)):
+                    dw[i, j] = accumulators[j, i]

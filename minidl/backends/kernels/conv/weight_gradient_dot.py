@@ -1,20 +1,31 @@
-"""dw and db of a convolution with few weights for each output, or with few outputs.
+"""The gradient of the weights by dot products: few weights for each output, or few outputs.
 
-Turning dy, as `conv_weights` does, would not pay.  Here each weight is a dot product: dy is laid
-out in rows as long as those of the planes, with zeros between them, and what a place of the window
-sees is a run through a plane.  Some outputs and some places together share what is loaded.
+Transposing dy, as `weight_gradient.py` does, would take longer than the products.  Here each weight
+is a dot product of two runs through memory,
+
+    dw[output, (channel, a, b)] = Σₖ dy[output, k] · plane[offset(channel, a, b) + k]
+
+where dy is padded with zeros to rows as long as those of the packed image, so that what one tap
+meets is contiguous.  Some outputs and taps together, a tile of dot products, share what is loaded.
+
+An image takes C·KH·KW·O multiply-adds for each position of the padded rows, and O more copies.
 """
 
-from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from minidl.backends import threads
 from minidl.backends.kernels.conv import implicit_gemm_plan
-from minidl.backends.kernels.conv.implicit_gemm import NO_MASK, copy_rows, lay_out
-from minidl.backends.kernels.conv.implicit_gemm_plan import Plan
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel
+from minidl.backends.kernels.conv.pack import (
+    NO_MASK,
+    GradientOperands,
+    Layout,
+    copy_rows,
+    pack_image,
+    packed,
+)
+from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
 from minidl.backends.kernels.simd.math import dot32, sum32
@@ -27,132 +38,152 @@ from minidl.backends.kernels.simd.micro_kernel import (
 )
 from minidl.backends.window import Convolution
 
-_FEW = 40  # weights of an output
-_NEAR = 64  # vectors of each row that stay in the nearest cache while all places use them
+_L1_VECTORS = 64  # of each row, that stay in the first-level cache while all taps use them
 
 
-def is_worth_it(plan: Plan) -> bool:
-    """Whether this is the cheaper way."""
-    return plan.outputs < LANES or plan.depth_a.size <= _FEW
+class DotTables(NamedTuple):
+    """What the loops need to know; sizes are those of one group of one image."""
+
+    groups: int
+    outputs: int
+    depth: int  # weights of an output
+    taps: np.ndarray  # offset of each (channel, tap), padded to full tiles
+    size: int  # elements of a padded feature map of dy, in whole vectors
+    single: bool  # a tile has one row
+    tile_rows: int
+    tile_columns: int
 
 
-def few_weights(
-    x: np.ndarray, dy: np.ndarray, y: np.ndarray, at: Convolution, plan: Plan
-) -> tuple[np.ndarray, np.ndarray]:
-    """dw (outputs, weights) and db (outputs,), of dy where y is positive."""
-    outputs, depth = dy.shape[1], plan.depth_a.size
-    run = -(-dy.shape[2] * plan.plane_columns // LANES) * LANES
-    pieces = min(threads.pieces(dy.size * depth / MULTIPLY_ADDS_PER_NS), len(dy) * plan.groups)
-    lone = 2 * plan.outputs <= DOT_TILE[0]
-    rows, columns = DOT_TILE_SINGLE if lone else DOT_TILE
-    lines, blocks = -(-plan.outputs // rows), -(-depth // columns)
-    shape = (pieces, plan.groups, lines, blocks, rows, columns, LANES)
-    sums, totals = np.zeros(shape, np.float32), np.zeros((pieces, outputs), np.float32)
-    dw = np.empty((outputs, depth), np.float32)
-    space = scratch(pieces, plan.space + rows * run + LANES)
-    begins = _begins(at, x.shape[1], outputs, columns)
-    _few_weights(machine_code(), x, dy, y, plan, begins, run, lone, space, sums, totals, dw, pieces)
-    return dw, totals[0]
+class DotPlan(NamedTuple):
+    """The gradient of the weights by dot products, from images packed as in forward."""
+
+    layout: Layout
+    tables: DotTables
 
 
-@lru_cache(maxsize=256)
-def _begins(at: Convolution, channels: int, outputs: int, columns: int) -> np.ndarray:
-    """Where what each place of the window sees begins; the last again to fill a tile."""
-    places = implicit_gemm_plan.forward(at, channels, outputs).depth_b
-    return places[np.minimum(np.arange(-(-places.size // columns) * columns), places.size - 1)]
+def plan(at: Convolution, channels: int, outputs: int) -> DotPlan:
+    """The tables, for all channels and outputs of all groups."""
+    gemm = implicit_gemm_plan.forward(at, channels, outputs)
+    depth, single = gemm.tables.depth_b.size, 2 * gemm.tables.outputs <= DOT_TILE[0]
+    rows, columns = DOT_TILE_SINGLE if single else DOT_TILE
+    taps = np.minimum(np.arange(-(-depth // columns) * columns), depth - 1)
+    tables = DotTables(
+        at.groups,
+        gemm.tables.outputs,
+        depth,
+        gemm.tables.depth_b[taps],
+        -(-at.output[0] * gemm.layout.columns // LANES) * LANES,
+        single,
+        rows,
+        columns,
+    )
+    return DotPlan(gemm.layout, tables)
+
+
+def weight_gradient_dot(operands: GradientOperands, plan: DotPlan) -> tuple[np.ndarray, np.ndarray]:
+    """dw (outputs, weights) and db."""
+    dy, layout, tables = operands.dy, plan.layout, plan.tables
+    rows, columns = tables.tile_rows, tables.tile_columns
+    work = dy.size * tables.depth / MULTIPLY_ADDS_PER_NS
+    chunks = min(threads.pieces(work), len(dy) * tables.groups)
+    tiles = -(-tables.outputs // rows), tables.taps.size // columns
+    accumulators = np.zeros((chunks, tables.groups, *tiles, rows, columns, LANES), np.float32)
+    db = np.zeros((chunks, dy.shape[1]), np.float32)
+    dw = np.empty((dy.shape[1], tables.depth), np.float32)
+    workspace = scratch(chunks, layout.size + rows * tables.size + LANES)
+    _sum_chunks(machine_code(), operands, layout, tables, workspace, accumulators, dw, db, chunks)
+    return dw, db[0]
 
 
 @parallel
-def _few_weights(
-    machine_code, x, dy, y, plan, begins, run, lone, scratch, sums, totals, dw, pieces
-):
-    """The sums over the pictures and groups of each piece, and then over pieces and lanes."""
-    for piece in prange(pieces):
-        start, stop = chunk_bounds(x.shape[0] * plan.groups, piece, pieces)
+def _sum_chunks(machine_code, operands, layout, tables, workspace, accumulators, dw, db, chunks):
+    """The sums over the images and groups of each chunk, and then over the chunks and lanes."""
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(operands.x.shape[0] * tables.groups, chunk, chunks)
         for unit in range(start, stop):
-            group = unit % plan.groups
-            first = group * plan.outputs
-            _add_picture(
-                machine_code, x, dy, y, unit, plan, begins, run, lone, scratch[piece],
-                sums[piece, group], totals[piece, first : first + plan.outputs],
+            group = unit % tables.groups
+            first = group * tables.outputs
+            _add_image(
+                machine_code, operands, layout, tables, unit, workspace[chunk],
+                accumulators[chunk, group], db[chunk, first : first + tables.outputs],
             )  # fmt: skip
-    for piece in range(1, pieces):
-        for o in range(totals.shape[1]):
-            totals[0, o] += totals[piece, o]
-    rows, columns = sums.shape[4:6]
+    for chunk in range(1, chunks):
+        for o in range(db.shape[1]):
+            db[0, o] += db[chunk, o]
+    rows, columns = tables.tile_rows, tables.tile_columns
     for o in range(dw.shape[0]):
-        group, output = o // plan.outputs, o % plan.outputs
+        group, output = o // tables.outputs, o % tables.outputs
         for k in range(dw.shape[1]):
             total = np.float32(0)
-            for piece in range(pieces):
-                parts = sums[piece, group, output // rows, k // columns, output % rows, k % columns]
-                total += sum32(parts)
+            for chunk in range(chunks):
+                tile = accumulators[chunk, group, output // rows, k // columns]
+                total += sum32(tile[output % rows, k % columns])
             dw[o, k] = total
-    _sum_again(x, dy, y, plan, run, scratch[0], dw)
+    _recompute(operands, layout, tables, workspace[0], dw)
 
 
 @inner
-def _add_picture(machine_code, x, dy, y, unit, plan, begins, run, lone, scratch, sums, totals):
-    """What one group of one picture contributes."""
-    begin = unit * plan.channels * plan.height * plan.width
-    planes = pointer(scratch, 0)
-    if plan.as_it_is and begin + plan.space <= x.size:
-        planes = pointer(x, begin)
-    else:
-        lay_out(x, NO_MASK, begin, plan, scratch)
-    lines, blocks, rows, columns = sums.shape[:4]
-    spread = scratch[plan.space :]
-    for line in range(lines):
-        first = line * rows
-        for i in range(min(rows, plan.outputs - first)):
-            row = spread[i * run : (i + 1) * run + LANES]
-            _spread(dy, y, unit * plan.outputs + first + i, plan, row)
-            totals[first + i] += sum32(row[:run])
-        for start in range(0, run, _NEAR * LANES):
-            count = min(_NEAR, (run - start) // LANES)
-            for block in range(blocks):
+def _add_image(machine_code, operands, layout, tables, unit, workspace, accumulators, db):
+    """What one group of one image contributes."""
+    size = tables.size
+    offset = unit * layout.channels * layout.height * layout.width
+    planes = packed(operands.x, NO_MASK, offset, layout, workspace)
+    padded = workspace[layout.size :]
+    for panel in range(accumulators.shape[0]):
+        first = panel * tables.tile_rows
+        for i in range(min(tables.tile_rows, tables.outputs - first)):
+            row = padded[i * size : (i + 1) * size + LANES]
+            _pad(operands, layout.columns, unit * tables.outputs + first + i, row)
+            db[first + i] += sum32(row[:size])
+        for start in range(0, size, _L1_VECTORS * LANES):
+            count = min(_L1_VECTORS, (size - start) // LANES)
+            for tile in range(accumulators.shape[1]):
                 dot_tile(
-                    machine_code, lone, count, pointer(spread, start), run, advance(planes, start),
-                    pointer(begins, block * columns), pointer(sums[line, block], 0),
+                    machine_code, tables.single, count, pointer(padded, start), size,
+                    advance(planes, start), pointer(tables.taps, tile * tables.tile_columns),
+                    pointer(accumulators[panel, tile], 0),
                 )  # fmt: skip
 
 
 @inner
-def _spread(dy, y, plane, plan, row):
-    """A plane of dy, in rows as long as those of the planes, with zeros between and behind them."""
+def _pad(operands, columns, index, row):
+    """A feature map of dy, in rows as long as those of the planes, with zeros between them."""
+    dy = operands.dy
     height, width = dy.shape[2:]
-    columns = plan.plane_columns
-    copy_rows(dy, y, plane * height * width, width, pointer(row, 0), columns, 0, width, height)
+    source, target = index * height * width, pointer(row, 0)
+    copy_rows(dy, operands.relu_mask, source, width, target, columns, 0, width, height)
     row[height * columns :] = 0
 
 
 @inner
-def _sum_again(x, dy, y, plan, run, scratch, dw):
-    """Sums that are not finite, from nothing but what a place of the window sees.
+def _recompute(operands, layout, tables, workspace, dw):
+    """Sums that are not finite, from what is between the rows of dy left out.
 
-    They may be so only because of what lies between the rows, times 0.
+    They may not be finite only because of what the planes hold there, times 0.
     """
     wrong = ~np.isfinite(dw)
     if not wrong.any():
         return
-    row = scratch[plan.space : plan.space + run + LANES]
-    height, width = dy.shape[2:]
-    for unit in range(x.shape[0] * plan.groups):
-        lay_out(x, NO_MASK, unit * plan.channels * plan.height * plan.width, plan, scratch)
-        for i in range(plan.outputs):
-            o = unit % plan.groups * plan.outputs + i
-            _spread(dy, y, unit * plan.outputs + i, plan, row)
+    outputs = tables.outputs
+    row = workspace[layout.size : layout.size + tables.size + LANES]
+    height, width = operands.dy.shape[2:]
+    for unit in range(operands.x.shape[0] * tables.groups):
+        offset = unit * layout.channels * layout.height * layout.width
+        pack_image(operands.x, NO_MASK, offset, layout, workspace)
+        for i in range(outputs):
+            o = unit % tables.groups * outputs + i
+            _pad(operands, layout.columns, unit * outputs + i, row)
             for k in range(dw.shape[1]):
                 if wrong[o, k]:
-                    before = dw[o, k] if unit >= plan.groups else np.float32(0)
-                    seen = scratch[plan.depth_b[k] :]
-                    dw[o, k] = before + _dot_of_rows(seen, row, plan.plane_columns, height, width)
+                    before = dw[o, k] if unit >= tables.groups else np.float32(0)
+                    values = workspace[tables.taps[k] :]
+                    dw[o, k] = before + _dot_of_rows(values, row, layout.columns, height, width)
 
 
 @inner
-def _dot_of_rows(a, b, length, height, width):
-    """Σ a·b over so many rows, which begin `length` apart."""
+def _dot_of_rows(a, b, stride, height, width):
+    """Σ a·b over rows that are `stride` apart."""
     total = np.float32(0)
-    for begin in range(0, height * length, length):
+    for begin in range(0, height * stride, stride):
         total += dot32(a[begin : begin + width], b[begin : begin + width])
     return total

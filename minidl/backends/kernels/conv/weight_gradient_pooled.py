@@ -1,102 +1,114 @@
-"""dw and db of a convolution that was pooled by squares, with few weights for each output.
+"""The gradient of the weights behind 2 × 2 max pooling, for few weights of each output.
 
-Of the four positions of a square, one got a gradient.  So nothing is spread over the others: for
-each square, what the window saw at the one position is multiplied with the one number.  What it saw
-everywhere in two rows is copied together beforehand, and serves all outputs.  Behind it a 1 is put,
-whose sum is db.
+Of the four positions under a pooling window one has a gradient, at its argmax.  So dy, seen from
+the convolution, is a sparse matrix [output, position], and
+
+    dw[output, (channel, a, b)] = Σⱼ dy[output, j] · patches[position(output, j), (channel, a, b)]
+
+is a sparse matrix times a dense one (SpMM).  For each row of windows the patches of two rows of
+positions are copied together, an im2col (K. Chellapilla et al. 2006) of rows of one vector, which
+serves all outputs.  Behind the elements of a patch is a 1, whose sum is db.
+
+An image takes one multiply-add of a vector for each element of dy, a quarter of what the
+convolution has positions, and writes LANES elements for each position.
 """
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numba import prange, types
-from numba.extending import intrinsic
 
 from minidl.backends import threads
 from minidl.backends.kernels.conv import implicit_gemm_plan
-from minidl.backends.kernels.conv.implicit_gemm import NO_MASK, lay_out
-from minidl.backends.kernels.pool.max_pool_2x2 import NO_ARGMAX_TAP
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel
+from minidl.backends.kernels.conv.pack import NO_MASK, GradientOperands, Layout, pack_image
+from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.workspace import scratch
-from minidl.backends.kernels.simd.intrinsics import (
-    INT,
-    LANES,
-    VECTOR,
-    advance,
-    broadcast,
-    float_pointer,
-    gather_transpose,
-    int_pointer,
-    load,
-    multiply_add,
-    pointer,
-    store,
-)
+from minidl.backends.kernels.simd.intrinsics import LANES, advance, gather_transpose, pointer
+from minidl.backends.kernels.simd.max_pool import NO_ARGMAX_TAP
+from minidl.backends.kernels.simd.sparse_product import SPARSE_ROWS, sparse_times_dense
 from minidl.backends.window import Convolution
 
-_TOGETHER = 4  # outputs whose sums grow at once, so that none waits for the one before
-_TIME = 0.8  # nanoseconds for a square and an output
+_NANOSECONDS = 0.8  # for an element of dy
 
 
-def is_worth_it(at: Convolution, channels: int) -> bool:
-    """Whether the weights of an output, and the 1, fit into a vector."""
-    return at.groups == 1 and channels * at.window[0] * at.window[1] < LANES
+class PooledTables(NamedTuple):
+    """What the loops need to know."""
+
+    depth: int  # weights of an output
+    taps: np.ndarray  # offset of each (channel, tap); the last one again until a vector is full
+    windows: np.ndarray  # offset of the upper left patch of each window of an image
+    row_length: int  # positions of a row, in whole vectors
 
 
-def pooled_weight_gradient(
-    x: np.ndarray, dy: np.ndarray, taken: np.ndarray, at: Convolution
+class PooledPlan(NamedTuple):
+    """The gradient of the weights behind pooling, from images packed as in forward."""
+
+    layout: Layout
+    tables: PooledTables
+
+
+def plan(at: Convolution, channels: int, outputs: int) -> PooledPlan:
+    """The tables of a convolution of one group."""
+    gemm = implicit_gemm_plan.forward(at, channels, outputs)
+    depth = gemm.tables.depth_b.size
+    height, width = (n // 2 for n in at.output)
+    tables = PooledTables(
+        depth,
+        gemm.tables.depth_b[np.minimum(np.arange(LANES), depth - 1)],
+        np.tile(np.arange(width) * 2 * LANES, height),
+        -(-2 * width // LANES) * LANES,
+    )
+    return PooledPlan(gemm.layout, tables)
+
+
+def weight_gradient_pooled(
+    operands: GradientOperands, plan: PooledPlan
 ) -> tuple[np.ndarray, np.ndarray]:
-    """dw and db, of dy at the places that were taken.
+    """dw (outputs, weights) and db.
 
-    The pictures x are finite: a NaN where nothing was taken would not be seen.
+    x must be finite: a NaN under a position without a gradient would not be noticed.
     """
-    outputs, height, width = dy.shape[1:]
-    plan = implicit_gemm_plan.forward(at, x.shape[1], outputs)
-    depth = plan.depth_b.size
-    places = np.append(plan.depth_b, [plan.depth_b[-1]] * (LANES - depth))
-    pieces = min(threads.pieces(dy.size * _TIME), len(x))
-    rows = -(-outputs // _TOGETHER) * _TOGETHER
-    line = -(-2 * width // LANES) * LANES
-    squares = np.tile(np.arange(width) * 2 * LANES, height)
-    space = scratch(pieces, plan.space + (2 * line + rows) * LANES + rows * height * width)
-    begins = np.empty((pieces, rows * height * width), np.int64)
-    sums = np.zeros((pieces, rows, LANES))
-    _pooled_weights(x, dy, taken, plan, places, squares, line, begins, sums, space, pieces)
+    dy, layout, tables = operands.dy, plan.layout, plan.tables
+    outputs, windows = dy.shape[1], tables.windows.size
+    chunks = min(threads.pieces(dy.size * _NANOSECONDS), len(dy))
+    rows = -(-outputs // SPARSE_ROWS) * SPARSE_ROWS
+    workspace = scratch(
+        chunks, layout.size + (2 * tables.row_length + rows) * LANES + rows * windows
+    )
+    offsets = np.empty((chunks, rows * windows), np.int64)
+    sums = np.zeros((chunks, rows, LANES))
+    _sum_chunks(operands, layout, tables, offsets, sums, workspace, chunks)
     total = np.add.reduce(sums, axis=0)[:outputs].astype(np.float32)
-    dw = total[:, :depth].reshape(outputs, x.shape[1], *at.window)
-    return dw, np.ascontiguousarray(total[:, depth])
+    return total[:, : tables.depth], np.ascontiguousarray(total[:, tables.depth])
 
 
 @parallel
-def _pooled_weights(x, dy, taken, plan, places, squares, line, begins, sums, scratch, pieces):
-    """The sums over the pictures of each piece."""
-    for piece in prange(pieces):
-        start, stop = chunk_bounds(x.shape[0], piece, pieces)
+def _sum_chunks(operands, layout, tables, offsets, sums, workspace, chunks):
+    """The sums over the images of each chunk."""
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(operands.x.shape[0], chunk, chunks)
         for n in range(start, stop):
-            _add_picture(
-                x, dy[n], taken[n], n, plan, places, squares, line, begins[piece], sums[piece],
-                scratch[piece],
-            )  # fmt: skip
+            _add_image(operands, layout, tables, n, offsets[chunk], sums[chunk], workspace[chunk])
 
 
 @inner
-def _add_picture(x, dy, taken, n, plan, places, squares, line, begins, sums, scratch):
-    """What one picture contributes: its own sums first, which keeps them exact."""
-    (outputs, height, width), rows = dy.shape, sums.shape[0]
-    lay_out(x, NO_MASK, n * plan.channels * plan.height * plan.width, plan, scratch)
-    seen = scratch[plan.space : plan.space + 2 * line * LANES]
-    own = scratch[plan.space + seen.size : plan.space + seen.size + rows * LANES]
-    factors = scratch[plan.space + seen.size + own.size :]
+def _add_image(operands, layout, tables, n, offsets, sums, workspace):
+    """What one image contributes: summed by itself in float32 first, which keeps it exact."""
+    rows = sums.shape[0]
+    outputs, height, width = operands.dy.shape[1:]
+    image = n * layout.channels * layout.height * layout.width
+    pack_image(operands.x, NO_MASK, image, layout, workspace)
+    end = layout.size + 2 * tables.row_length * LANES
+    patches, own = workspace[layout.size : end], workspace[end : end + rows * LANES]
+    values = workspace[end + rows * LANES :]
     own[:] = 0
-    _list_taken(dy, taken, squares, line, begins, factors)
+    _list_values(operands.dy[n], operands.argmax[n], tables, offsets, values)
     for row in range(height):
-        position = 2 * row * plan.plane_columns
-        _see(pointer(scratch, position), plan.plane_columns, places, plan.depth_b.size, line, seen)
-        for o in range(0, rows, _TOGETHER):
+        _copy_patches(pointer(workspace, 2 * row * layout.columns), layout.columns, tables, patches)
+        for o in range(0, rows, SPARSE_ROWS):
             begin = (o * height + row) * width
-            _add_row(
-                pointer(factors, begin), pointer(begins, begin), height * width, width,
-                pointer(seen, 0), pointer(own, o * LANES),
+            sparse_times_dense(
+                pointer(values, begin), pointer(offsets, begin), height * width, width,
+                pointer(patches, 0), pointer(own, o * LANES),
             )  # fmt: skip
     for o in range(outputs):
         for k in range(LANES):
@@ -104,75 +116,31 @@ def _add_picture(x, dy, taken, n, plan, places, squares, line, begins, sums, scr
 
 
 @inner
-def _list_taken(dy, taken, squares, line, begins, factors):
-    """Of each square, where what was seen at its place begins, and what that is multiplied with.
+def _list_values(dy, argmax, tables, offsets, values):
+    """The sparse matrix: dy of each window, and the offset of the patch at its argmax.
 
-    The bits of a place tell whether it is below, and on the right.
+    The two bits of a tap say whether it is in the lower row, and whether on the right.
     """
-    plane = squares.size
-    begins[dy.size :] = 0
-    factors[dy.size :] = 0
+    windows = tables.windows.size
+    offsets[dy.size :] = 0
+    values[dy.size :] = 0
     for o in range(dy.shape[0]):
-        number, place = dy[o].reshape(-1), taken[o].reshape(-1)
-        begin, factor = begins[o * plane : (o + 1) * plane], factors[o * plane : (o + 1) * plane]
-        for i in range(plane):
-            lower, right = np.int64(place[i]) >> 1 & 1, np.int64(place[i]) & 1
-            begin[i] = squares[i] + (lower * line + right) * LANES
-            factor[i] = number[i] if place[i] != NO_ARGMAX_TAP else np.float32(0)
+        gradients, taps = dy[o].reshape(-1), argmax[o].reshape(-1)
+        begin, end = o * windows, (o + 1) * windows
+        own_offsets, own_values = offsets[begin:end], values[begin:end]
+        for i in range(windows):
+            lower, right = np.int64(taps[i]) >> 1 & 1, np.int64(taps[i]) & 1
+            own_offsets[i] = tables.windows[i] + (lower * tables.row_length + right) * LANES
+            own_values[i] = gradients[i] if taps[i] != NO_ARGMAX_TAP else np.float32(0)
 
 
 @inner
-def _see(planes, columns, places, depth, line, seen):
-    """What the window sees at the positions of two rows, each time with a 1 behind it."""
+def _copy_patches(planes, columns, tables, patches):
+    """The patches at the positions of two rows, each with a 1 behind it."""
     for i in range(2):
-        for j in range(0, line, LANES):
-            square = (i * line + j) * LANES
+        for j in range(0, tables.row_length, LANES):
+            square = (i * tables.row_length + j) * LANES
             position = advance(planes, i * columns + j)
-            gather_transpose(position, pointer(places, 0), 1, pointer(seen, square))
+            gather_transpose(position, pointer(tables.taps, 0), 1, pointer(patches, square))
             for lane in range(LANES):
-                seen[square + lane * LANES + depth] = 1
-
-
-@intrinsic
-def _add_row(
-    _: Any, factors: Any, begins: Any, plane: Any, width: Any, seen: Any, sums: Any
-) -> Any:
-    """Each row of sums += factor · what was seen, over a row of squares.
-
-    For _TOGETHER outputs, whose squares lie a `plane` apart.
-    """
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        factors, begins, plane, width, seen, sums = arguments
-        apart = [builder.mul(plane, INT(i)) for i in range(_TOGETHER)]
-        numbers = [builder.gep(factors, [far]) for far in apart]
-        places = [builder.gep(begins, [far]) for far in apart]
-        targets = [builder.gep(sums, [INT(i * LANES)]) for i in range(_TOGETHER)]
-        begun = [load(builder, target) for target in targets]
-        before = builder.block
-        body, end = map(builder.function.append_basic_block, ("body", "end"))
-        builder.branch(body)
-
-        builder.position_at_end(body)
-        j, grown, found = builder.phi(INT), [builder.phi(VECTOR) for _ in targets], []
-        for number, place, total in zip(numbers, places, grown, strict=True):
-            factor = broadcast(builder, builder.load(builder.gep(number, [j])))
-            begin = builder.load(builder.gep(place, [j]))
-            window = load(builder, builder.gep(seen, [begin]))
-            found.append(builder.call(multiply_add(builder.module), [factor, window, total]))
-        following = builder.add(j, INT(1))
-        j.add_incoming(INT(0), before)
-        j.add_incoming(following, body)
-        for total, start, value in zip(grown, begun, found, strict=True):
-            total.add_incoming(start, before)
-            total.add_incoming(value, body)
-        builder.cbranch(builder.icmp_signed("<", following, width), body, end)
-
-        builder.position_at_end(end)
-        for target, value in zip(targets, found, strict=True):
-            store(builder, value, target)
-        return context.get_dummy_value()
-
-    return types.void(
-        float_pointer, int_pointer, types.int64, types.int64, float_pointer, float_pointer
-    ), generate
+                patches[square + lane * LANES + tables.depth] = 1

@@ -1,16 +1,35 @@
-"""y and dx of a convolution, square by square, with fewer products.
+"""Winograd convolution F(2×2, 3×3), forward and backward.
 
-The lanes of a tile are squares, its rows are outputs, and k runs over the channels.  What is summed
-before and after the products is summed in vectors.
+Two neighbouring outputs of a filter g of three taps need four elements d and, taken directly, six
+products.  S. Winograd (Arithmetic complexity of computations, 1980) needs four, m = u·v:
+
+    u = (g₀, (g₀ + g₁ + g₂)/2, (g₀ − g₁ + g₂)/2, g₂)    v = (d₀ − d₂, d₁ + d₂, d₂ − d₁, d₁ − d₃)
+                                                        y = (m₀ + m₁ + m₂, m₁ − m₂ − m₃)
+
+Nested on both axes that gives a 2×2 tile of outputs from a 4×4 tile of the input, in 16 products
+instead of 36.  The transforms of y are linear, so channels are summed before them: what is left are
+16 GEMMs, U [output, channel] · V [channel, tile]  (A. Lavin, S. Gray.  Fast algorithms for
+convolutional neural networks.  2015, arXiv:1509.09308; `simd/winograd_transform.py` has the
+transforms).
+
+An image takes 4·C·O multiply-adds for each output position instead of 9·C·O, and transforms of 32
+additions for each 4×4 tile and channel of the input, and of 24 for each output tile.
+
+**Packing.**  Even rows are one phase plane, odd rows another, so the tiles of a row of tiles follow
+each other in memory, and rows of tiles follow each other, too; only the tile between two of them is
+computed in vain.
+
+**The input gradient** is a convolution by the filters rotated by 180°.  Rotating g exchanges u₀ and
+u₃ on each axis, so it is the same U in another order.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from numba import prange
 
 from minidl.backends import threads
-from minidl.backends.kernels.conv.implicit_gemm import lay_out, put_pooled, put_rows
-from minidl.backends.kernels.conv.winograd_plan import PRODUCTS, Winograd
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel
+from minidl.backends.kernels.conv.pack import Layout, Operands, layout_of, pack_image, store_rows
+from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer, transpose_square
 from minidl.backends.kernels.simd.micro_kernel import (
@@ -19,161 +38,249 @@ from minidl.backends.kernels.simd.micro_kernel import (
     NR,
     machine_code,
     micro_kernel,
+    pad_to_tiles,
     tile_count,
     transpose_panel,
 )
 from minidl.backends.kernels.simd.winograd_transform import (
-    finish_squares,
-    see_squares,
-    transform_windows,
+    transform_filters,
+    transform_inputs,
+    transform_outputs,
 )
+from minidl.backends.window import Convolution
 
-_WEIGHTS = 9  # of a window
-_TURNED = -(-_WEIGHTS // LANES) * LANES  # rows of a matrix that is turned in whole squares
-_PANEL = MR * NR + LANES  # sums of a panel; an odd number of lines, to spread in the cache
+_PRODUCTS = 16  # for each tile
+_TAPS = 9  # of a filter
+_TRANSPOSED = -(-_TAPS // LANES) * LANES  # rows of a matrix that is transposed in whole squares
+_PANEL = MR * NR + LANES  # accumulators of a panel; an odd number of cache lines, to spread them
+_L2_ELEMENTS = 150_000  # of V that the second-level cache holds
 
 
-def correlate_winograd(
-    x: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    y: np.ndarray,
-    least: float,
-    plan: Winograd,
-    passes: np.ndarray,
-    taken: np.ndarray,
-) -> bool:
-    """y = max(Σ x·w + b, least) as the plan says, of x where `passes` is positive.
+class WinogradTables(NamedTuple):
+    """What the loops need to know; sizes are those of one group of one image."""
 
-    With `taken`, only the largest of each square, at least 0, and its place.
+    groups: int
+    channels: int
+    outputs: int
+    rows: int  # of outputs
+    columns: int
+    block_rows: int  # rows of tiles that are computed at a time
+    block_size: int  # tiles from the first to the last of them, in whole vectors
+    v_stride: int  # between the V of two products
+    # The factors.
+    group_stride: int  # of U
+    order: np.ndarray  # the U that belongs to each V
+    begins: np.ndarray  # offset of the U of each output, padded to full tiles of the GEMM
+    depth_a: np.ndarray  # offset of U of channel k
+    depth_b: np.ndarray  # offset of V of channel k
 
-    Whether that is right: among numbers that are not finite, or nearly so, the sums may be NaN
-    where other ways of adding give an infinity or a number.
-    """
-    windows = weight.size // _WEIGHTS
-    u = np.empty((PRODUCTS, -(-windows // LANES) * LANES + LANES), np.float32)
-    pieces = threads.pieces(windows)
-    _transform(machine_code(), weight, windows, u, scratch(pieces, _TURNED * LANES), pieces)
-    units = x.shape[0] * plan.groups
-    pieces = threads.pieces(units * plan.products / MULTIPLY_ADDS_PER_NS)
-    splits = 1 if units % pieces == 0 else pieces
-    finite = np.zeros((pieces, LANES), np.float32)
-    sums = PRODUCTS * (plan.pitch + _PANEL) + MR * 4 * plan.run + 2 * LANES
-    space, least = scratch(pieces, plan.space + sums), np.float32(least)
-    _correlate(
-        machine_code(), x, passes, u, bias, y, taken, least, plan, splits, finite, space, pieces
+
+class WinogradPlan(NamedTuple):
+    """A convolution of one group of one image."""
+
+    layout: Layout
+    tables: WinogradTables
+    multiply_adds: int
+
+    @property
+    def computed(self) -> float:
+        """The multiply-adds of full tiles of the GEMMs."""
+        return self.multiply_adds * self.tables.begins.size / self.tables.outputs
+
+
+def forward(at: Convolution, channels: int, outputs: int) -> WinogradPlan | None:
+    """y, of all channels and outputs of all groups; None if the window or its steps are others."""
+    channels, outputs = channels // at.groups, outputs // at.groups
+    strides = channels, 1
+    return _plan(at, at.picture, at.padding, at.output, channels, outputs, strides, range(4))
+
+
+def backward(at: Convolution, channels: int, outputs: int) -> WinogradPlan | None:
+    """dx: the outputs are packed, the channels are computed; or None."""
+    channels, outputs = channels // at.groups, outputs // at.groups
+    padding = tuple(2 - p for p in at.padding)
+    rotated = (3, 1, 2, 0)
+    return _plan(at, at.output, padding, at.picture, outputs, channels, (1, channels), rotated)
+
+
+def _plan(
+    at: Convolution,
+    image: tuple[int, ...],
+    padding: tuple[int, ...],
+    output: tuple[int, ...],
+    channels: int,
+    outputs: int,
+    strides: tuple[int, int],
+    order: range | tuple[int, ...],
+) -> WinogradPlan | None:
+    """The tables, where U of output o and channel c is at o·strides[0] + c·strides[1]."""
+    if at.window != (3, 3) or at.stride != (1, 1) or at.dilation != (1, 1) or min(padding) < 0:
+        return None
+    rows, columns = (-(-n // 2) for n in output)  # of tiles
+    row_length = columns + 1
+
+    def size(rows: int) -> int:
+        return -(-((rows - 1) * row_length + columns) // LANES) * LANES
+
+    def computed(block: int) -> int:
+        """The tiles that are computed, by blocks of so many rows of them."""
+        return rows // block * size(block) + (size(rows % block) if rows % block else 0)
+
+    fitting = [
+        n for n in range(1, rows + 1) if n == 1 or _PRODUCTS * channels * size(n) <= _L2_ELEMENTS
+    ]
+    block = min(reversed(fitting), key=computed)
+    origins = [(r - padding[0], -padding[1]) for r in (0, 1)]
+    tables = WinogradTables(
+        at.groups,
+        channels,
+        outputs,
+        output[0],
+        output[1],
+        block,
+        size(block),
+        channels * size(block) + LANES,
+        outputs * channels,
+        np.array([4 * i + j for i in order for j in order], np.int64),
+        pad_to_tiles(outputs) * strides[0],
+        np.arange(channels, dtype=np.int64) * strides[1],
+        np.arange(channels, dtype=np.int64) * size(block),
     )
+    return WinogradPlan(
+        layout_of(channels, image, (2, 1), (rows + 1, 2 * row_length), origins),
+        tables,
+        _PRODUCTS * computed(block) * channels * outputs,
+    )
+
+
+def winograd(operands: Operands, plan: WinogradPlan) -> bool:
+    """y = max(Σ x·w + b, clamp_min), pooled if there is an argmax.
+
+    Returns whether y is right: among elements that are not finite, or nearly so, the transforms may
+    give NaN where other algorithms give an infinity or a number.
+    """
+    filters = operands.weight.size // _TAPS
+    u = np.empty((_PRODUCTS, -(-filters // LANES) * LANES + LANES), np.float32)
+    chunks = threads.pieces(filters)
+    transposed = scratch(chunks, _TRANSPOSED * LANES)
+    _transform_filters(machine_code(), operands.weight, filters, u, transposed, chunks)
+    layout, tables = plan.layout, plan.tables
+    units = len(operands.x) * tables.groups
+    chunks = threads.pieces(units * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
+    splits = 1 if units % chunks == 0 else chunks
+    finite = np.zeros((chunks, LANES), np.float32)
+    tiles = _PRODUCTS * (tables.v_stride + _PANEL) + MR * 4 * tables.block_size + 2 * LANES
+    workspace = scratch(chunks, layout.size + tiles)
+    _images(machine_code(), operands, u, layout, tables, splits, finite, workspace, chunks)
     return not finite.any()
 
 
 @parallel
-def _transform(machine_code, weight, windows, u, turned, pieces):
-    """u[product, window] of every window, LANES of them at a time."""
-    for piece in prange(pieces):
-        start, stop = chunk_bounds(u.shape[1] // LANES - 1, piece, pieces)
-        rows = pointer(turned[piece], 0)
+def _transform_filters(machine_code, weight, filters, u, transposed, chunks):
+    """u[product, filter] of every filter, LANES of them at a time."""
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(u.shape[1] // LANES - 1, chunk, chunks)
+        taps = pointer(transposed[chunk], 0)
         for first in range(start * LANES, stop * LANES, LANES):
-            source, some = pointer(weight, first * _WEIGHTS), min(LANES, windows - first)
-            if (first + LANES - 1) * _WEIGHTS + _TURNED <= weight.size:
-                for i in range(0, _WEIGHTS, LANES):
-                    transpose_square(advance(source, i), _WEIGHTS, advance(rows, i * LANES), LANES)
+            source, count = pointer(weight, first * _TAPS), min(LANES, filters - first)
+            if (first + LANES - 1) * _TAPS + _TRANSPOSED <= weight.size:
+                for i in range(0, _TAPS, LANES):
+                    transpose_square(advance(source, i), _TAPS, advance(taps, i * LANES), LANES)
             else:
-                transpose_panel(machine_code, source, _WEIGHTS, some, _WEIGHTS, rows, LANES)
-            transform_windows(rows, pointer(u, first), u.shape[1])
+                transpose_panel(machine_code, source, _TAPS, count, _TAPS, taps, LANES)
+            transform_filters(taps, pointer(u, first), u.shape[1])
 
 
 @parallel
-def _correlate(
-    machine_code, x, passes, u, bias, y, taken, least, plan, splits, finite, scratch, pieces
-):
-    """Every picture and group, its rows of squares in `splits` parts."""
-    for piece in prange(pieces):
-        start, stop = chunk_bounds(x.shape[0] * plan.groups * splits, piece, pieces)
-        for unit in range(start, stop):
-            squares = chunk_bounds((plan.rows + 1) // 2, unit % splits, splits)
-            _correlate_part(
-                machine_code, x, passes, u, bias, y, taken, least, plan, unit // splits, squares,
-                finite[piece], scratch[piece],
-            )  # fmt: skip
+def _images(machine_code, operands, u, layout, tables, splits, finite, workspace, chunks):
+    """Each group of each image is a unit of work; its rows of tiles may be split, too."""
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(operands.x.shape[0] * tables.groups * splits, chunk, chunks)
+        for i in range(start, stop):
+            rows = chunk_bounds((tables.rows + 1) // 2, i % splits, splits)
+            _image(
+                machine_code,
+                operands,
+                u,
+                layout,
+                tables,
+                i // splits,
+                rows,
+                finite[chunk],
+                workspace[chunk],
+            )
 
 
 @inner
-def _correlate_part(
-    machine_code, x, passes, u, bias, y, taken, least, plan, unit, squares, finite, scratch
-):
-    """Some rows of squares of one group of one picture."""
-    lay_out(x, passes, unit * plan.channels * plan.height * plan.width, plan, scratch)
-    group, line, plane = unit % plan.groups, plan.plane_columns, plan.rows * plan.columns
-    v, m, pairs = _parts(scratch[plan.space :], plan)
-    for first in range(squares[0], squares[1], plan.block):
-        last = min(first + plan.block, squares[1])
-        run = (last - first - 1) * (line // 2) + (plan.columns + 1) // 2
-        vectors = (run + LANES - 1) // LANES
-        begin, end = 2 * first * plan.columns, min(2 * last, plan.rows) * plan.columns
-        _see(pointer(scratch, first * line), plan, vectors, v)
-        for panel in range(plan.begins.size // MR):
-            outputs = min(MR, plan.outputs - panel * MR)
-            _sum_panel(machine_code, u, v, plan, group, panel, outputs, vectors, m, pairs, finite)
+def _image(machine_code, operands, u, layout, tables, unit, tile_rows, finite, workspace):
+    """Some rows of tiles of one group of one image, a block of them at a time."""
+    offset = unit * layout.channels * layout.height * layout.width
+    pack_image(operands.x, operands.relu_mask, offset, layout, workspace)
+    row_length = layout.columns // 2
+    v, m, pairs = _parts(workspace[layout.size :], tables)
+    for first in range(tile_rows[0], tile_rows[1], tables.block_rows):
+        last = min(first + tables.block_rows, tile_rows[1])
+        tiles = (last - first - 1) * row_length + (tables.columns + 1) // 2
+        vectors = (tiles + LANES - 1) // LANES
+        _transform_block(pointer(workspace, first * layout.columns), layout, tables, vectors, v)
+        top, bottom = 2 * first, min(2 * last, tables.rows)
+        for panel in range(tables.begins.size // MR):
+            outputs = min(MR, tables.outputs - panel * MR)
+            _multiply(
+                machine_code, u, v, tables, unit % tables.groups, panel, outputs, vectors, m, pairs,
+                finite,
+            )  # fmt: skip
             for i in range(outputs):
-                output = panel * MR + i
-                own = bias[group * plan.outputs + output]
-                if taken.size:
-                    put_pooled(
-                        pointer(pairs[i], 0), 2 * plan.run, line, y, taken,
-                        unit * plan.outputs + output, first, last, own,
-                    )  # fmt: skip
-                    continue
-                target = pointer(y, (unit * plan.outputs + output) * plane + begin)
-                put_rows(
-                    pointer(pairs[i], 0), 2 * plan.run, line, target, plan.columns,
-                    (end - begin) // plan.columns, end - begin, own, least,
+                store_rows(
+                    pointer(pairs[i], 0), 2 * tables.block_size, layout.columns, operands,
+                    unit * tables.outputs + panel * MR + i, top, bottom, bottom,
                 )  # fmt: skip
 
 
 @inner
-def _parts(scratch, plan):
-    """Memory for v and m, and for the upper and lower rows of the squares of some outputs."""
-    m = PRODUCTS * plan.pitch
-    pairs = m + PRODUCTS * _PANEL
+def _parts(workspace, tables):
+    """Memory for V, for M, and for the upper and lower rows of the tiles of MR outputs."""
+    m = _PRODUCTS * tables.v_stride
+    pairs = m + _PRODUCTS * _PANEL
     return (
-        scratch[:m].reshape(PRODUCTS, plan.pitch),
-        scratch[m:pairs].reshape(PRODUCTS, _PANEL),
-        scratch[pairs : pairs + MR * 4 * plan.run].reshape(MR, 2, 2 * plan.run),
+        workspace[:m].reshape(_PRODUCTS, tables.v_stride),
+        workspace[m:pairs].reshape(_PRODUCTS, _PANEL),
+        workspace[pairs : pairs + MR * 4 * tables.block_size].reshape(MR, 2, 2 * tables.block_size),
     )
 
 
 @inner
-def _see(planes, plan, vectors, v):
-    """v[product, channel, square] of so many squares."""
-    plane = plan.plane_rows * plan.plane_columns
-    for c in range(plan.channels):
+def _transform_block(planes, layout, tables, vectors, v):
+    """v[product, channel, tile] of some vectors of tiles."""
+    plane = layout.rows * layout.columns
+    for c in range(tables.channels):
         for j in range(vectors):
-            see_squares(
-                advance(planes, 2 * c * plane + 2 * j * LANES), plan.plane_columns, plane,
-                pointer(v, c * plan.run + j * LANES), plan.pitch,
+            transform_inputs(
+                advance(planes, 2 * c * plane + 2 * j * LANES), layout.columns, plane,
+                pointer(v, c * tables.block_size + j * LANES), tables.v_stride,
             )  # fmt: skip
 
 
 @inner
-def _sum_panel(machine_code, u, v, plan, group, panel, outputs, vectors, m, pairs, finite):
-    """The upper and the lower rows of the squares of some outputs.
+def _multiply(machine_code, u, v, tables, group, panel, outputs, vectors, m, pairs, finite):
+    """M = U·V and its transforms: the upper and the lower rows of the tiles of some outputs.
 
-    As many squares at a time as a tile has, so that their sixteen products stay in the nearest
-    cache until they are added.
+    One tile of the GEMM at a time, so that its sixteen products are still in the first-level cache
+    when they are transformed.
     """
-    begins, count = pointer(plan.begins, panel * MR), tile_count(vectors)
-    depth_a, depth_b = pointer(plan.depth_a, 0), pointer(plan.depth_b, 0)
+    begins, count = pointer(tables.begins, panel * MR), tile_count(vectors)
+    depth_a, depth_b = pointer(tables.depth_a, 0), pointer(tables.depth_b, 0)
     for part in range(count):
         first, last = chunk_bounds(vectors, part, count)
-        for product in range(PRODUCTS):
+        for product in range(_PRODUCTS):
             micro_kernel(
-                machine_code, last - first, plan.channels,
-                pointer(u[plan.order[product]], group * plan.weight_group), begins, depth_a,
+                machine_code, last - first, tables.channels,
+                pointer(u[tables.order[product]], group * tables.group_stride), begins, depth_a,
                 pointer(v[product], first * LANES), depth_b, pointer(m[product], 0), NR, 0,
             )  # fmt: skip
         for i in range(outputs):
             for j in range(first, last):
-                finish_squares(
+                transform_outputs(
                     pointer(m, i * NR + (j - first) * LANES), _PANEL,
                     pointer(pairs[i, 0], 2 * j * LANES), pointer(pairs[i, 1], 2 * j * LANES),
                     pointer(finite, 0),

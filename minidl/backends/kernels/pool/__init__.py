@@ -1,1 +1,1 @@
-"""Kernels of pooling."""
+"""Pooling kernels."""

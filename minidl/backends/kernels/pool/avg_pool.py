@@ -1,0 +1,169 @@
+"""Average pooling, with windows of one size or adaptive ones.
+
+The window is separable: the rows of a window are added to one line, whose elements serve all
+windows side by side, so that an element of y takes KW additions and a share of KH.  The mean of a
+whole image, global average pooling (M. Lin et al. 2013, arXiv:1312.4400), is a sum of its own.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from minidl.backends import threads
+from minidl.backends.kernels.pool.max_pool_2x2 import feature_maps
+from minidl.backends.kernels.runtime.compile import (
+    as_contiguous,
+    bare,
+    chunk_bounds,
+    inner,
+    parallel,
+    prange,
+    reassociating,
+)
+from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.pooling import Windows, adaptive, divisors, windows
+from minidl.backends.window import remembered
+
+
+def avg_pool2d(
+    x: np.ndarray,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """y = Σ x / n over each window;   dx = Σ dy / n over the windows that x is in."""
+    rows, columns = windows("avg_pool2d", x.shape, kernel_size, stride, padding, 1, ceil_mode)
+    return _average(x, *_spans_and_divisors(rows, columns, count_include_pad, divisor_override))
+
+
+def adaptive_avg_pool2d(x: np.ndarray, output_size: Any) -> Any:
+    """y = the mean of each window;   dx = Σ dy / n over the windows that x is in."""
+    rows, columns = map(np.array, adaptive("adaptive_avg_pool2d", x.shape, output_size))
+    if len(rows) == len(columns) == 1:
+        return _global_average(x)
+    n = (rows[:, 1:] - rows[:, :1]) * (columns[:, 1] - columns[:, 0])
+    return _average(x, rows, columns, n)
+
+
+@remembered
+def _spans_and_divisors(
+    rows: Windows, columns: Windows, count_padding: bool, override: int | None
+) -> Any:
+    """Where windows begin and end along the height and the width, and the n of each window."""
+    n = divisors(rows, columns, count_padding, override)
+    return np.array(rows.spans()), np.array(columns.spans()), np.array(n)
+
+
+def _average(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, divisors: np.ndarray) -> Any:
+    """y and the pullback of windows (i, j): rows[i] × columns[j], divided by divisors[i, j]."""
+    if not are_arrays("fd", x) or not x.size:
+        return NotImplemented
+    shape, maps = x.shape, feature_maps(x)
+    n, height, width = maps.shape
+    additions = (rows[:, 1] - rows[:, 0]).sum() * width  # for each feature map
+    work = threads.pieces(n * (additions * 0.2 + divisors.size * 3))
+    y = np.empty((n, *divisors.shape), x.dtype)
+    _forward(maps, y, rows, columns, divisors, work)
+
+    def pullback(dy: np.ndarray) -> np.ndarray:
+        dx = np.empty((n, height, width), dy.dtype)
+        _backward(feature_maps(dy), dx, rows, columns, divisors, work)
+        return dx.reshape(shape)
+
+    return y.reshape(*shape[:-2], *divisors.shape), pullback
+
+
+def _global_average(x: np.ndarray) -> Any:
+    """y, the mean of each feature map, and the pullback."""
+    if not are_arrays("fd", x) or not x.size:
+        return NotImplemented
+    shape, maps = x.shape, as_contiguous(x).reshape(-1, x.shape[-2] * x.shape[-1])
+    y, work = np.empty(len(maps), x.dtype), threads.pieces(x.size * 0.2)
+    _global_forward(maps, y, work)
+
+    def pullback(dy: np.ndarray) -> np.ndarray:
+        dx = np.empty((dy.size, shape[-2] * shape[-1]), dy.dtype)
+        _global_backward(dy.reshape(-1), dx, work)
+        return dx.reshape(shape)
+
+    return y.reshape(*shape[:-2], 1, 1), pullback
+
+
+@parallel
+def _forward(x, y, rows, columns, divisors, chunks):
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(x.shape[0], chunk, chunks)
+        _average_maps(x[start:stop], y[start:stop], rows, columns, divisors)
+
+
+@inner
+def _average_maps(x, y, rows, columns, divisors):
+    """First the rows of a window are added to one line, then the elements of the line."""
+    zero = x.dtype.type(0)
+    line = np.empty(x.shape[2], x.dtype)
+    for n in range(x.shape[0]):
+        for i in range(rows.shape[0]):
+            line[:] = zero
+            for r in range(rows[i, 0], rows[i, 1]):
+                _add(line, x[n, r])
+            for j in range(columns.shape[0]):
+                total = zero
+                for c in range(columns[j, 0], columns[j, 1]):
+                    total += line[c]
+                y[n, i, j] = total / x.dtype.type(divisors[i, j])
+
+
+@parallel
+def _backward(dy, dx, rows, columns, divisors, chunks):
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(dx.shape[0], chunk, chunks)
+        _spread_maps(dy[start:stop], dx[start:stop], rows, columns, divisors)
+
+
+@inner
+def _spread_maps(dy, dx, rows, columns, divisors):
+    """dy / n of the windows side by side is added to one line, and the line to all their rows."""
+    line = np.empty(dx.shape[2], dx.dtype)
+    for n in range(dx.shape[0]):
+        dx[n] = 0
+        for i in range(rows.shape[0]):
+            line[:] = 0
+            for j in range(columns.shape[0]):
+                part = dy[n, i, j] / dx.dtype.type(divisors[i, j])
+                for c in range(columns[j, 0], columns[j, 1]):
+                    line[c] += part
+            for r in range(rows[i, 0], rows[i, 1]):
+                _add(dx[n, r], line)
+
+
+@bare
+def _add(target, values):
+    for i in range(target.size):
+        target[i] += values[i]
+
+
+@parallel
+def _global_forward(x, y, chunks):
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(y.size, chunk, chunks)
+        for n in range(start, stop):
+            y[n] = _sum(x[n]) / x.dtype.type(x.shape[1])
+
+
+@reassociating
+def _sum(x):
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i]
+    return total
+
+
+@parallel
+def _global_backward(dy, dx, chunks):
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(dy.size, chunk, chunks)
+        for n in range(start, stop):
+            dx[n] = dy[n] / dx.dtype.type(dx.shape[1])
