@@ -1,4 +1,4 @@
-"""Finding the operation that made a NaN or an infinity, and the line of the program."""
+"""Anomaly detection: the operation that produced a NaN or an infinity, and the line of code."""
 
 import os
 import sys
@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd.mode import Watcher, _Change, watched_by
+from minidl.autograd.mode import ModeChange, Observer, observed_by
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
 from minidl.backends.rows import RowGradient
 from minidl.errors import AnomalyError, describe
 
 
-def detect_anomaly() -> _Change:
+def detect_anomaly() -> ModeChange:
     """Raise AnomalyError where an operation or a pullback makes a NaN or an infinity.
 
     A `with` block, or a decorator.  The error names the operation, what it was given and whether
@@ -31,7 +31,7 @@ def detect_anomaly() -> _Change:
         ...
     minidl.errors.AnomalyError: divide(...) made NaN in its result ...; every input was finite; ...
     """
-    return watched_by(_DETECTOR)
+    return observed_by(_DETECTOR)
 
 
 class _Recorded:
@@ -42,7 +42,7 @@ class _Recorded:
         self.inputs, self.line = inputs, line
 
 
-class _Detector(Watcher):
+class _Detector(Observer):
     """Looks at every result."""
 
     def ran(self, operation: Any, inputs: Any, outputs: list[Any], node: Any) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from minidl.autograd import engine
+from minidl.autograd import namespace
 from minidl.autograd.functional import check_function
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, explain
@@ -68,7 +68,9 @@ def _taker(given: Any, axis: Any, where: str, counts: dict[str, int]) -> Callabl
         ]
         return lambda i: tuple(take(i) for take in parts)
     try:
-        slices = engine.differentiable.unstack(engine.differentiable.asarray(given), axis=axis)
+        slices = namespace.differentiable.unstack(
+            namespace.differentiable.asarray(given), axis=axis
+        )
     except MinidlError as error:
         raise explain(f"vmap: argument {where}", [], error) from error
     counts[where] = len(slices)
@@ -93,7 +95,7 @@ def _stacked(results: Sequence[Any], axis: Any, where: str) -> Any:
                 f"{describe(y)}"
             )
     try:
-        return engine.differentiable.stack(results, axis=axis)
+        return namespace.differentiable.stack(results, axis=axis)
     except MinidlError as error:
         raise explain(f"vmap: out_axes of f(…){where}", [], error) from error
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from minidl.autograd import engine
-from minidl.autograd.graph import Leaf
+from minidl.autograd import engine, namespace
+from minidl.autograd.graph import Leaf, reachable
 from minidl.autograd.mode import current, enable_grad, higher_order
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor, seed_of
@@ -140,7 +140,7 @@ class Run:
         ends = [y.edge[0] for y in self.outputs if y.edge is not None]
         own = {x.edge[0] for x in self.arguments}
         self.outside = current.get().record and any(
-            type(source) is Leaf and source not in own for source in engine.reachable(ends)
+            type(source) is Leaf and source not in own for source in reachable(ends)
         )
         self.structure = value
         shown = self.outputs if self.outside else [y.detach() for y in self.outputs]
@@ -159,7 +159,7 @@ class Run:
 
 def as_tensors(found: Sequence[Any], like: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Gradients as tensors; zeros for those that are None."""
-    zeros = engine.differentiable.zeros_like
+    zeros = namespace.differentiable.zeros_like
     dense = [g.dense() if isinstance(g, RowGradient) else g for g in found]
     return tuple(
         zeros(x) if g is None else g if isinstance(g, Tensor) else Tensor(g)
@@ -276,7 +276,7 @@ def single_number(name: str, run: Run) -> Tensor:
 def _fresh(name: str, position: int, x: Any) -> Tensor:
     """A tensor of its own for an argument, so that its gradient is that of the function alone."""
     try:
-        x = engine.differentiable.asarray(x)
+        x = namespace.differentiable.asarray(x)
     except MinidlError as error:
         raise explain(f"{name}: argument {position}", [], error) from error
     if x.dtype.kind not in "fc":

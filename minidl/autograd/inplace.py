@@ -67,7 +67,7 @@ def refuse_superseded(array: Any, name: str) -> None:
 
 def check_unwritten(node: Node) -> None:
     """Raise if an array that `node` saved has been written since it was recorded."""
-    for array in _arrays_in((node.pullback, node.kept)):
+    for array in _arrays_in((node.pullback, node.saved)):
         if last_write(array) > node.order:
             raise GradientError(
                 f"{node.name} saved an array of shape {tuple(array.shape)} for its gradient, which "

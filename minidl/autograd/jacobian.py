@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minidl.autograd import engine
+from minidl.autograd import engine, namespace
 from minidl.autograd.functional import Chosen, Run, as_tensors, check_function, single_number
 from minidl.autograd.mode import current, higher_order
 from minidl.autograd.tensor import Tensor, seed_of
@@ -36,7 +36,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     along = _directions("jvp", "tangents", tangents, run.arguments)
     outputs = [y for y in run.outputs if y.edge is not None]
     with higher_order():
-        seeds = [engine.differentiable.zeros_like(y).requires_grad_() for y in outputs]
+        seeds = [namespace.differentiable.zeros_like(y).requires_grad_() for y in outputs]
     roots = [(y, seed_of(y, seed, True, "jvp")) for y, seed in zip(outputs, seeds, strict=True)]
     pulled = _recorded(run, roots)
     carried = iter(_against("jvp", run, pulled, along, seeds))
@@ -112,7 +112,7 @@ def _matrices(run: Run, y: Tensor) -> tuple[Tensor, ...]:
             f"jacobian: needs a function that gives real numbers; got {describe(y)}; take those of "
             "its real and its imaginary part"
         )
-    xp = engine.differentiable
+    xp = namespace.differentiable
     rows: list[tuple[Tensor, ...]] = []
     if y.edge is not None:
         for i in range(y.size):

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from minidl.autograd import engine, inplace
+from minidl.autograd import engine, inplace, namespace
 from minidl.autograd.graph import Edge, Leaf
 from minidl.backends import backend_of
 from minidl.errors import (
@@ -162,7 +162,9 @@ class Tensor:
         if self.edge is None:
             raise GradientError("register_hook: a constant has no gradient")
         source, index = self.edge
-        conj = engine.differentiable.conj if self.dtype.kind == "c" else lambda gradient: gradient
+        conj = (
+            namespace.differentiable.conj if self.dtype.kind == "c" else lambda gradient: gradient
+        )
 
         def on_array(gradient: Any) -> Any:
             recorded = isinstance(gradient, Tensor)
@@ -215,7 +217,7 @@ class Tensor:
         return self.data.__dlpack_device__()
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
-        return engine.differentiable
+        return namespace.differentiable
 
     def __bool__(self) -> bool:
         if self.size != 1:
@@ -306,5 +308,5 @@ def seed_of(y: Tensor, gradient: Any, create_graph: bool, name: str) -> Any:
             f"got {gradient.dtype} {gradient.shape}"
         )
     if y.dtype.kind == "c":
-        gradient = engine.differentiable.conj(gradient)  # as it travels; see the engine
+        gradient = namespace.differentiable.conj(gradient)  # as it travels; see the engine
     return gradient if create_graph else gradient.data
