@@ -138,8 +138,8 @@ def common_backend(signature: Signature, values: Sequence[Any]) -> Any:
             backends.setdefault(backend.name, position)
         elif not _is_scalar(x) and (x is not None or position < signature.required):
             raise DTypeError(
-                f"{signature.name}: input {position} is {describe(x)}; needs a tensor, an array or a "
-                "number; minidl.asarray makes a tensor of nested lists"
+                f"{signature.name}: input {position} is {describe(x)}; needs a tensor, an array or "
+                "a number; minidl.asarray makes a tensor of nested lists"
             )
     if len(backends) > 1:
         devices = " and ".join(f"input {i} is on {device!r}" for device, i in backends.items())

@@ -113,7 +113,7 @@ class _CheckpointNode(Node):
     __slots__ = ()
 
     def __init__(self, call: _Call) -> None:
-        saved = ((call,), {}) if call.mode.save_inputs else None
+        saved: Any = ((call,), {}) if call.mode.save_inputs else None
         super().__init__(_OPERATION, call, list(call.edges), call.outputs, saved)
 
     def pull(

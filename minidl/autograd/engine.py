@@ -70,7 +70,7 @@ def _walk(
     """
     accumulated: dict[Any, list[Any]] = {}  # of each source, one sum for each of its outputs
     buffers: set[Edge] = set()  # where the sum is an array allocated here: it may be added to
-    ready: list[tuple[int, Node]] = []  # a heap: the latest recorded node is the first
+    ready: list[tuple[int, Any]] = []  # a heap: the latest recorded node is the first
 
     def deliver(edge: Edge, gradient: Any) -> None:
         source, index = edge
@@ -125,7 +125,7 @@ def _walk(
 
 
 def _pull(
-    node: Node, dys: list[Any], create_graph: bool, needed: set[Source] | None
+    node: Any, dys: list[Any], create_graph: bool, needed: set[Source] | None
 ) -> Iterable[tuple[Edge, Any]]:
     """Call the node's pullback: the gradient of each input, with the edge that it flows along."""
     if type(node) is not Node:  # a checkpoint: the walk goes on in the graph that it records now

@@ -196,7 +196,7 @@ class Chosen:
     ) -> None:
         self.f, self.args, self.kwargs = f, args, kwargs
         self.several = isinstance(argnums, Sequence)
-        given = tuple(argnums) if self.several else (argnums,)
+        given = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
         n = len(args)
         fits = all(type(i) is int and -n <= i < n for i in given)
         self.positions = [i % n for i in given] if fits else []

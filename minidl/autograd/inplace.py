@@ -12,6 +12,7 @@ tensor shows, and using one is an error.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -36,11 +37,14 @@ def mark_written(*arrays: Any) -> None:
     latest_write = tick()
     for buffer in map(buffer_of, arrays):
         key = id(buffer)
-        if key in _last_write:
-            mark = _last_write[key][0]
-        else:
-            mark = ref(buffer, lambda _, key=key: _last_write.pop(key, None))
+        known = _last_write.get(key)
+        mark = known[0] if known else ref(buffer, partial(_forget, key))
         _last_write[key] = mark, latest_write
+
+
+def _forget(key: int, _: ref) -> None:
+    """Drop the entry of a buffer that has been freed."""
+    _last_write.pop(key, None)
 
 
 def last_write(array: Any) -> int:

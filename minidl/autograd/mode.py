@@ -30,7 +30,8 @@ class Mode(NamedTuple):
     replaying: bool = False  # an earlier computation is repeated, on its inputs as they were then
 
 
-current: ContextVar[Mode] = ContextVar("minidl mode", default=Mode())
+_DEFAULT = Mode()
+current: ContextVar[Mode] = ContextVar("minidl mode", default=_DEFAULT)
 
 
 class ModeChange(ContextDecorator):
@@ -41,6 +42,7 @@ class ModeChange(ContextDecorator):
         self._tokens: list[Any] = []
 
     def __call__(self, function: Function) -> Function:
+        """Decorate a function, which then runs under these settings."""
         if not callable(function):
             raise DTypeError(f"a decorator needs a function; got {describe(function)}")
         return super().__call__(function)

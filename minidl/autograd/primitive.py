@@ -127,9 +127,11 @@ def composite(
     """
     _check_positions("composite", constants=constants)
     _check_outputs("composite", outputs)
-    if body is None:
-        return lambda body: composite(body, constants=constants, outputs=outputs)
-    return _operation(body, None, (), constants, True, outputs, composed=True)
+
+    def decorate(body: Callable[..., Any]) -> Any:
+        return _operation(body, None, (), constants, True, outputs, composed=True)
+
+    return decorate if body is None else decorate(body)
 
 
 def _operation(
@@ -164,7 +166,7 @@ def _operation(
                     result = kernel(*arrays, **settings)
             if result is NotImplemented:
                 if composed:
-                    return _compose(body, inputs, settings, constants, outputs)
+                    return _compose(name, body, inputs, settings, constants, outputs)
                 result = body(backend, *arrays, **settings)
         except (MinidlError, *EXPLAINED) as error:
             signature.check(inputs, settings)
@@ -172,15 +174,18 @@ def _operation(
             raise explain(name, inputs, error) from error
         if are_complex and not of_complex:
             _refuse_complex(name, mode, inputs, edges, result)
-        return _record(mode, dispatch, backend, inputs, edges, settings, result, constants, outputs)
+        return _record(
+            mode, operation, backend, inputs, edges, settings, result, constants, outputs
+        )
 
-    dispatch.__name__ = name
-    dispatch.body, dispatch.outputs = body, outputs
-    dispatch.__signature__ = signature.public
-    return dispatch
+    operation: Any = dispatch
+    operation.__name__, operation.__signature__ = name, signature.public
+    operation.body, operation.outputs = body, outputs
+    return operation
 
 
 def _compose(
+    name: str,
     body: Callable[..., Any],
     inputs: Sequence[Any],
     settings: dict[str, Any],
@@ -191,7 +196,7 @@ def _compose(
     tensors = [Tensor(x) if type(x) in by_type else x for x in inputs]
     value = body(namespace.differentiable, *tensors, **settings)
     if outputs is not None:
-        _verify_outputs(body.__name__, value, outputs)
+        _verify_outputs(name, value, outputs)
     if not constants:
         return value
     return tuple(x.detach() if i in constants else x for i, x in enumerate(value))

@@ -4,13 +4,13 @@ The arithmetic of tensors, and their methods, come from `minidl.ops`.
 """
 
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
 
 from minidl.autograd import engine, inplace, namespace
 from minidl.autograd.graph import Edge, Leaf
+from minidl.autograd.tensor_methods import TensorMethods
 from minidl.backends import backend_of
 from minidl.errors import (
     EXPLAINED,
@@ -25,7 +25,7 @@ from minidl.errors import (
 )
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An n-dimensional array that can be differentiated.
 
     Make one with `minidl.tensor` (which copies), `minidl.asarray` (which shares memory), or any
@@ -47,8 +47,8 @@ class Tensor:
     __hash__ = object.__hash__  # by identity, although == compares the elements
 
     def __init__(self, data: Any, edge: Edge | None = None) -> None:
-        self.data = data
-        self.edge = edge
+        self.data: Any = data
+        self.edge: Any = edge
 
     # What it is.
 
@@ -210,14 +210,8 @@ class Tensor:
         check_flags(copy=copy is not None and copy)
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options: Any) -> Any:
-        return self.data.__dlpack__(**options)
-
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.data.__dlpack_device__()
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
-        return namespace.differentiable
 
     def __bool__(self) -> bool:
         if self.size != 1:

@@ -24,7 +24,7 @@ class Windows(NamedTuple):
     stride: int
     padding: int
     dilation: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides that of tuples
 
     @property
     def overhang(self) -> int:
