@@ -14,7 +14,6 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-
 P = ParamSpec("P")
 Result = TypeVar("Result")
 

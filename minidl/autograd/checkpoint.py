@@ -66,7 +66,7 @@ def once(function: Callable[..., Any], *args: Any) -> Any:
 
 
 class _Call:
-    """A call that can be repeated."""
+    """A call that can be replayed."""
 
     def __init__(
         self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], mode: Mode
@@ -77,11 +77,11 @@ class _Call:
         self.kwargs = {name: _snapshot(x) for name, x in kwargs.items()}
         self.results: list[Any] = []  # of what happens only once: see `once`
         self.start = tick()
-        self.edges: dict[Edge, None] = {}  # what it depends on
+        self.edges: dict[Edge, None] = {}  # on which it depends
         self.outputs: list[tuple[tuple[int, ...], Any]] = []
 
     def outputs_in(self, value: Any) -> list[Tensor]:
-        """The tensors that f gave."""
+        """The tensors in the result of f."""
         if isinstance(value, Tensor):
             return [value]
         if type(value) not in (tuple, list):
