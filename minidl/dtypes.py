@@ -1,13 +1,13 @@
-"""Element types, and the one table that says which of them an operation computes in.
+"""Data types, and the type promotion table: in which dtype an operation computes.
 
-The dtypes are NumPy's (every array library that minidl runs on shares them).  The table:
+The dtypes are NumPy's, which every array library that minidl runs on shares.  The table:
 
     same kind                the larger of the two, as in the array API standard
     bool, with anything      the other one
     integer, with float      the float's dtype, however small (int64 and float32 give float32)
     float, with complex      the complex dtype that holds both
     uint64, with signed      an error: no integer holds both
-    Python or NumPy scalar   takes the array's dtype, unless its kind is higher; then the default
+    Python or NumPy scalar   adopts the array's dtype, unless its kind is higher; then the default
                              dtype of that kind: int64, float32, complex64
 """
 
@@ -26,13 +26,14 @@ complex64, complex128 = np.dtype("complex64"), np.dtype("complex128")
 
 default_float = float32
 _KIND = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}
+_SCALARS: tuple[type, ...] = (bool, int, float, complex)
 _DEFAULT = (bool_, int64, default_float, complex64)
 
 
 class Rule(NamedTuple):
-    """What an operation asks of the dtypes of its inputs, before its body runs."""
+    """What an operation requires of the dtypes of its inputs, before its body runs."""
 
-    lowest: int  # inputs of a lower kind are refused, or lifted
+    lowest: int  # inputs of a lower kind are refused, or promoted
     lifts: bool  # inputs below `lowest` become its default dtype
     needs: str
     highest: int = 3  # inputs of a higher kind are refused
@@ -50,7 +51,7 @@ ORDERED = Rule(0, False, _REALS, 2)  # less, greater, …
 def dtype_of(value: Any, name: str = "dtype") -> np.dtype:
     """`value` ("float32", numpy.float32, float, …) as one of the dtypes above."""
     try:
-        if value is None:  # of which NumPy makes float64
+        if value is None:  # which NumPy reads as float64
             raise TypeError
         dtype = np.dtype(value)
     except TypeError:
@@ -77,7 +78,7 @@ def promote(first: np.dtype, second: np.dtype) -> np.dtype:
 @cache
 def promote_weak(dtype: np.dtype | None, scalar: type) -> np.dtype:
     """The dtype of the table above for arrays of `dtype` (None: no array) with a Python scalar."""
-    kind = (bool, int, float, complex).index(scalar)
+    kind = _SCALARS.index(scalar)
     if dtype is None:
         return _DEFAULT[kind]
     if kind > _KIND[dtype.kind]:
@@ -87,7 +88,7 @@ def promote_weak(dtype: np.dtype | None, scalar: type) -> np.dtype:
 
 @cache
 def satisfy(rule: Rule, dtype: np.dtype) -> np.dtype:
-    """`dtype` if `rule` allows it, the dtype it is lifted to, or an error."""
+    """`dtype` if `rule` allows it, or the dtype that it is promoted to, or an error."""
     if rule.lowest <= _KIND[dtype.kind] <= rule.highest:
         return dtype
     if rule.lifts and _KIND[dtype.kind] < rule.lowest:
@@ -101,8 +102,8 @@ def result_type(*values: Any) -> np.dtype:
     >>> minidl.result_type("int64", "float32"), minidl.result_type(minidl.ones(2), 2)
     (dtype('float32'), dtype('float32'))
     """
-    scalars = [type(v) for v in values if type(v) in (bool, int, float, complex)]
-    dtype = None
+    scalars: list[Any] = [type(v) for v in values if type(v) in _SCALARS]
+    dtype: np.dtype | None = None
     for value in values:
         if type(value) not in scalars:
             own = dtype_of(getattr(value, "dtype", value), "result_type")
@@ -115,5 +116,5 @@ def result_type(*values: Any) -> np.dtype:
 
 
 def is_float(dtype: np.dtype) -> bool:
-    """Whether `dtype` is real floating point: what parameters are of."""
+    """Whether `dtype` is real floating point, as parameters are."""
     return dtype.kind == "f"

@@ -1,8 +1,8 @@
-"""The errors of minidl.
+"""Exceptions, and the functions that word their messages.
 
-Each names the operation, says what it was given and what it needs, and, where that helps,
-how to mend it.  Each is also the built-in exception that a Python or NumPy user would expect,
-so `except ValueError` catches a wrong shape.
+A message names the operation, says what it got and what it needs, and, where that helps, how to fix
+it.  Each exception is also the built-in one that a Python or NumPy user would expect, so that
+`except ValueError` catches a wrong shape.
 """
 
 import inspect
@@ -10,9 +10,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 
 class MinidlError(Exception):
@@ -24,19 +27,19 @@ class ShapeError(MinidlError, ValueError):
 
 
 class ArgumentError(MinidlError, ValueError):
-    """A setting outside what the operation is defined for."""
+    """A setting for which the operation is not defined."""
 
 
 class DTypeError(MinidlError, TypeError):
-    """A dtype, or a kind of value, that the operation is not defined for."""
+    """A dtype, or a kind of value, for which the operation is not defined."""
 
 
 class BoundsError(MinidlError, IndexError):
-    """An index outside the axis that it points into."""
+    """An index out of range for its axis."""
 
 
 class AxisError(ShapeError, BoundsError):
-    """An axis that the tensor does not have; NumPy's is a ValueError and an IndexError as well."""
+    """An axis that the tensor does not have; a ValueError and an IndexError, as NumPy's is."""
 
 
 class DeviceError(MinidlError, RuntimeError):
@@ -44,23 +47,23 @@ class DeviceError(MinidlError, RuntimeError):
 
 
 class GradientError(MinidlError, RuntimeError):
-    """A derivative that cannot be given, or would be wrong."""
+    """A derivative that cannot be computed, or would be wrong."""
 
 
 class InterchangeError(MinidlError, BufferError):
-    """Memory that one library cannot give to another, or not without a copy."""
+    """Memory that cannot be shared with another library, or not without a copy."""
 
 
 class ProtocolError(DTypeError, AttributeError):
-    """A value without the methods by which libraries exchange arrays."""
+    """A value that lacks the protocol by which libraries exchange arrays."""
 
 
 class AnomalyError(MinidlError, FloatingPointError):
-    """A NaN or an infinity that an operation or its pullback made, under `detect_anomaly`."""
+    """A NaN or an infinity that an operation or a pullback produced, under `detect_anomaly`."""
 
 
 def describe(value: Any) -> str:
-    """A few words about an argument for an error message: `float32 (3, 4)`, `2.0`, `str 'a'`."""
+    """An argument in an error message: `float32 (3, 4)`, `2.0`, `str 'a'`."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype} {tuple(value.shape)}"
     if isinstance(value, bool | int | float | complex | None):
@@ -68,12 +71,12 @@ def describe(value: Any) -> str:
     return f"{type(value).__name__} {value!r:.60}"
 
 
-# What array libraries raise, and what Python does when a number stands where an array should.
+# What array libraries raise, and Python where a number was passed instead of an array.
 EXPLAINED = ValueError, TypeError, IndexError, OverflowError, AttributeError
 
 
 def explain(name: str, inputs: Iterable[Any], error: Exception) -> MinidlError:
-    """The error to raise for what happened inside `name`: one of minidl's own, which names it."""
+    """The error of minidl to raise instead of one that occurred inside the operation `name`."""
     if isinstance(error, MinidlError):
         return error if str(error).startswith(name) else type(error)(f"{name}: {error}")
     message = str(error)
@@ -95,12 +98,12 @@ def explain(name: str, inputs: Iterable[Any], error: Exception) -> MinidlError:
     return kind(f"{name}({', '.join(map(describe, inputs))}): {cause}")
 
 
-def named(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose errors name it, as those of operations do, whatever it calls."""
+def named(function: Callable[P, Result]) -> Callable[P, Result]:
+    """Decorate a function so that its errors name it, as those of operations do."""
     signature, name = inspect.signature(function), function.__name__.strip("_")
 
     @wraps(function)
-    def checked(*args: Any, **kwargs: Any) -> Any:
+    def checked(*args: P.args, **kwargs: P.kwargs) -> Result:
         try:
             return function(*args, **kwargs)
         except (MinidlError, *EXPLAINED) as error:
@@ -111,20 +114,20 @@ def named(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_flags(prefix: str = "", /, **flags: Any) -> None:
-    """Raise ArgumentError for a flag that is neither True nor False."""
+    """Raise ArgumentError unless each flag is True or False."""
     for name, value in flags.items():
         if not isinstance(value, bool | np.bool_):
             raise ArgumentError(f"{prefix}{name} is True or False; got {describe(value)}")
 
 
 def check_kind(name: str, what: str, value: Any, kind: type) -> None:
-    """Raise DTypeError for an argument that is no instance of a class."""
+    """Raise DTypeError unless the argument is an instance of a class."""
     if not isinstance(value, kind):
         raise DTypeError(f"{name}: {what} is a {kind.__name__}; got {describe(value)}")
 
 
 def iter_of(name: str, needs: str, value: Any) -> Iterator[Any]:
-    """The iterator of an iterable; DTypeError for what is none."""
+    """The iterator of an iterable; DTypeError for any other value."""
     try:
         return iter(value)
     except TypeError:
@@ -132,12 +135,12 @@ def iter_of(name: str, needs: str, value: Any) -> Iterator[Any]:
 
 
 def listed(name: str, needs: str, value: Any) -> list[Any]:
-    """What an iterable gives, as a list; DTypeError for what is none."""
+    """The items of an iterable as a list; DTypeError for any other value."""
     return list(iter_of(name, needs, value))
 
 
 def path_of(name: str, path: Any) -> Path:
-    """A path; DTypeError for what is none."""
+    """A path; DTypeError for any other value."""
     if not isinstance(path, str | os.PathLike):
         raise DTypeError(f"{name}: a path is a str or a Path; got {describe(path)}")
     return Path(path)

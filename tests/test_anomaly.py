@@ -121,10 +121,10 @@ def test_it_ends_with_its_block_and_nests():
     x = leaf(0.0)
     for _ in range(2):
         with minidl.detect_anomaly(), minidl.detect_anomaly():
-            assert len(current.get().watch) == 1
+            assert len(current.get().observers) == 1
             with minidl.no_grad(), pytest.raises(AnomalyError):
                 minidl.log(x)
-        assert not current.get().watch
+        assert not current.get().observers
         minidl.log(x).sum().backward()
 
 

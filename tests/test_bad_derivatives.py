@@ -156,7 +156,7 @@ def test_pullbacks_are_as_many_as_arrays():
 @pytest.mark.parametrize("wrong", [3, "text", THING], ids=repr)
 def test_rules_and_positions_of_operations_are_checked(wrong):
     refused("primitive", lambda: minidl.primitive(wrong))
-    refused("primitive: apart", lambda: minidl.primitive(apart=wrong))
+    refused("primitive: keep_dtype", lambda: minidl.primitive(keep_dtype=wrong))
     refused("primitive: constants", lambda: minidl.primitive(constants=wrong))
     refused("composite: constants", lambda: minidl.composite(constants=wrong))
     refused("a body", lambda: minidl.primitive()(wrong))

@@ -45,9 +45,16 @@ def module_name(path):
 MODULES = {module_name(path): path for path in FILES}
 
 
+def is_for_types_only(block):
+    """Whether a block is read by type checkers, and never runs."""
+    return getattr(block.test, "id", "") == "TYPE_CHECKING"
+
+
 def imports(path):
     """The modules that a file imports, of minidl's own the file that it really means."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    tree.body = [n for n in tree.body if not (isinstance(n, ast.If) and is_for_types_only(n))]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

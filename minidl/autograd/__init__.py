@@ -1,1 +1,1 @@
-"""Tensors, operations, and the engine that differentiates them."""
+"""Automatic differentiation: tensors, operations, and the engine that differentiates them."""

@@ -1,4 +1,4 @@
-"""Finding the operation that made a NaN or an infinity, and the line of the program."""
+"""Anomaly detection: the operation that produced a NaN or an infinity, and the line of code."""
 
 import os
 import sys
@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd.mode import Watcher, _Change, watched_by
+from minidl.autograd.mode import ModeChange, Observer, observed_by
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
 from minidl.backends.rows import RowGradient
 from minidl.errors import AnomalyError, describe
 
 
-def detect_anomaly() -> _Change:
-    """Raise AnomalyError where an operation or a pullback makes a NaN or an infinity.
+def detect_anomaly() -> ModeChange:
+    """Raise AnomalyError where an operation or a pullback produces a NaN or an infinity.
 
-    A `with` block, or a decorator.  The error names the operation, what it was given and whether
-    that was finite, and the file and line that called it; in backward also the line that recorded
-    the operation, if that ran in such a block too.  A NaN is an error wherever it comes out; an
-    infinity only where none went in, for a mask of −∞ is no accident.
+    A `with` block, or a decorator.  The error names the operation, its inputs and whether they were
+    finite, and the file and line of the call; in backward also the line that recorded the
+    operation, if that ran in such a block too.  A NaN in a result is always an error; an infinity
+    only if no input had one, for a mask of −∞ is intended.
 
-    Every array is looked at: for finding an error, not for training.
+    Every array is checked: for debugging, not for training.
 
     >>> x = minidl.tensor([0.0, 1.0])
     >>> with minidl.detect_anomaly():
@@ -31,44 +31,44 @@ def detect_anomaly() -> _Change:
         ...
     minidl.errors.AnomalyError: divide(...) made NaN in its result ...; every input was finite; ...
     """
-    return watched_by(_DETECTOR)
+    return observed_by(_DETECTOR)
 
 
 class _Recorded:
-    """An operation, and the call of it that a node comes from."""
+    """An operation, and the call of it that recorded a node."""
 
     def __init__(self, operation: Any, inputs: str, line: str) -> None:
         self.body, self.__name__ = operation.body, operation.__name__
         self.inputs, self.line = inputs, line
 
 
-class _Detector(Watcher):
-    """Looks at every result."""
+class _Detector(Observer):
+    """Checks every result."""
 
     def ran(self, operation: Any, inputs: Any, outputs: list[Any], node: Any) -> None:
-        """Look at the outputs, and let the node remember the call."""
+        """Check the outputs, and store the call in the node."""
         line = _line_outside()
         given = ", ".join(map(describe, inputs))
-        for i, made in enumerate(outputs):
-            wrong = _made(made, inputs)
+        for i, result in enumerate(outputs):
+            wrong = _produced(result, inputs)
             if wrong:
                 which = f"output {i}, " if len(outputs) > 1 else ""
                 raise AnomalyError(
                     f"{operation.__name__}({given}) made {wrong} in its result ({which}"
-                    f"{describe(made)}); {_state('input', inputs)}; called at {line}"
+                    f"{describe(result)}); {_state('input', inputs)}; called at {line}"
                 )
         if node is not None:
             node.operation = _Recorded(operation, given, line)
 
     def pulled(self, node: Any, dys: list[Any], edge: Any, gradient: Any) -> None:
-        """Look at the gradient of an input."""
-        wrong = _made(gradient, dys)
+        """Check the gradient of an input."""
+        wrong = _produced(gradient, dys)
         if not wrong:
             return
         recorded = node.operation
-        known = isinstance(recorded, _Recorded)
-        call = f"{node.name}({recorded.inputs})" if known else node.name
-        forward = recorded.line if known else "a line outside detect_anomaly"
+        observed = isinstance(recorded, _Recorded)
+        call = f"{node.name}({recorded.inputs})" if observed else node.name
+        forward = recorded.line if observed else "a line outside detect_anomaly"
         shape, dtype = edge[0].outputs[edge[1]]
         raise AnomalyError(
             f"the pullback of {call} made {wrong} in the gradient of its input {dtype} {shape}; "
@@ -81,15 +81,15 @@ _DETECTOR = _Detector()
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
-def _made(result: Any, inputs: Any) -> str:
-    """What is not finite in a result and was not passed on: "NaN", "Inf" or nothing."""
-    found = _not_finite(result)
-    passed_on = found == "Inf" and any("Inf" in _not_finite(x) for x in inputs)
-    return "" if passed_on else found
+def _produced(result: Any, inputs: Any) -> str:
+    """The non-finite values in a result that are not propagated: "NaN", "Inf" or ""."""
+    wrong = _not_finite(result)
+    propagated = wrong == "Inf" and any("Inf" in _not_finite(x) for x in inputs)
+    return "" if propagated else wrong
 
 
 def _not_finite(x: Any) -> str:
-    """Which of NaN and infinity are in an array, a tensor or a number."""
+    """Which of NaN and infinity an array, a tensor or a number contains."""
     x = x.rows if isinstance(x, RowGradient) else x.data if isinstance(x, Tensor) else x
     backend = backend_of(x)
     if backend is None:
@@ -103,13 +103,13 @@ def _not_finite(x: Any) -> str:
 
 
 def _state(what: str, values: Any) -> str:
-    """Whether the values were finite, and which were not."""
+    """Whether the values were finite, or which were not."""
     wrong = [f"{what} {i} held {held}" for i, x in enumerate(values) if (held := _not_finite(x))]
     return " and ".join(wrong) + " already" if wrong else f"every {what} was finite"
 
 
 def _line_outside() -> str:
-    """The file and line of the innermost call that stands outside minidl."""
+    """The file and line of the innermost call outside minidl."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back

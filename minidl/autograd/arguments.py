@@ -1,7 +1,7 @@
-"""What an operation is given: which arguments are arrays, where these live, and in which dtype.
+"""The arguments of an operation: which are arrays, where these are stored, in which dtype.
 
-Before a body runs, its arrays lie on one backend and have one dtype, that of the promotion table.
-Where that is so already, as in training, finding it out is all that happens.
+Before a body runs, its arrays are on one backend and have one dtype, that of the promotion table.
+Where this is so already, as in training, checking it is all that happens.
 """
 
 import inspect
@@ -20,8 +20,8 @@ from minidl.dtypes import Rule
 from minidl.errors import ArgumentError, DeviceError, DTypeError, describe
 
 
-class Arguments:
-    """Which arguments of a body are arrays, and which are settings."""
+class Signature:
+    """The parameters of a body: arrays, which are positional-only, and settings."""
 
     def __init__(self, body: Callable[..., Any]) -> None:
         if not callable(body) or not (parameters := [*inspect.signature(body).parameters.values()]):
@@ -29,121 +29,121 @@ class Arguments:
                 f"an operation is made of a body, a function f(xp, x, /, …); got {describe(body)}"
             )
         parameters = parameters[1:]  # all but the namespace
-        self.body = body
         self.name = body.__name__.lstrip("_")
-        self.signature = inspect.Signature(parameters)
+        self.public = inspect.Signature(parameters)
         arrays = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.count = -1 if self.variadic else len(arrays)
-        self.needed = sum(p.default is p.empty for p in arrays)
-        self.names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        self.required = sum(p.default is p.empty for p in arrays)
+        self.setting_names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
 
-    def __call__(self, given: tuple, settings: dict) -> tuple[tuple, dict]:
-        """The arrays, None for those left out, and the settings by name."""
+    def split(self, given: tuple, settings: dict) -> tuple[tuple, dict]:
+        """The arrays, None for omitted ones, and the settings by name."""
         if self.variadic:
             return given, settings
         beyond = given[self.count :]
-        names = self.names[: len(beyond)]
-        fits = self.needed <= len(given) and len(beyond) == len(names)
+        names = self.setting_names[: len(beyond)]
+        fits = self.required <= len(given) and len(beyond) == len(names)
         if not fits or not settings.keys().isdisjoint(names):
             self.check(given, settings)
         arrays = given[: self.count] + (None,) * (self.count - len(given))
         return arrays, {**dict(zip(names, beyond, strict=True)), **settings}
 
     def check(self, given: tuple, settings: dict) -> None:
-        """Raise if an argument is missing, unknown, or there twice."""
+        """Raise if an argument is missing, unknown or given twice."""
         try:
-            self.signature.bind(*given, **settings)
+            self.public.bind(*given, **settings)
         except TypeError as error:
-            raise TypeError(f"{self.name}{self.signature}: {error}") from None
-
-    def dress(self, operation: Any) -> Any:
-        """Give the operation its body, and the signature that its users see."""
-        operation.body = self.body
-        operation.__name__ = self.name
-        operation.__signature__ = self.signature
-        return operation
+            raise TypeError(f"{self.name}{self.public}: {error}") from None
 
 
-_WEAK = {float, int, bool, type(None)}  # these take the dtype of a float array as they are
+_WEAK = {float, int, bool, type(None)}  # scalars that adopt the dtype of a float array
 
 
 def gather(
-    split: Arguments, inputs: Sequence[Any], rule: Rule | None, apart: Sequence[int], asks: bool
+    signature: Signature,
+    inputs: Sequence[Any],
+    rule: Rule | None,
+    keep_dtype: Sequence[int],
+    check_dtypes: bool,
 ) -> tuple[list[Any], list[Edge | None], Any, bool]:
-    """The arrays of the inputs, their edges, the backend they live on, and if any are complex.
+    """The arrays of the inputs, their edges, their backend, and whether any of them is complex.
 
-    asks    whether dtypes are looked at, to be joined as the rule says or to find complex ones
+    Without `check_dtypes`, arrays on one backend are taken as they are, complex ones unnoticed.
     """
-    arrays, edges = [], []
-    backend = dtype = None
+    arrays: list[Any] = []
+    edges: list[Edge | None] = []
+    backend: Any = None
+    dtype: Any = None
     are_complex = False
     ready = True  # nothing to convert: one backend, one dtype, which the rule allows
     for x in inputs:
         edge = None
         if isinstance(x, Tensor):
             edge, x = x.edge, x.data
-        found = by_type.get(type(x))
-        if found is None:
-            ready = ready and type(x) in _WEAK and (x is not None or len(arrays) >= split.needed)
+        owner = by_type.get(type(x))
+        if owner is None:
+            ready = (
+                ready and type(x) in _WEAK and (x is not None or len(arrays) >= signature.required)
+            )
         elif backend is None:
-            backend, dtype = found, x.dtype
-        elif found is not backend or (asks and x.dtype is not dtype):
+            backend, dtype = owner, x.dtype
+        elif owner is not backend or (check_dtypes and x.dtype is not dtype):
             ready = False
         arrays.append(x)
         edges.append(edge)
-    if inplace.superseded and not current.get().again:
+    if inplace.superseded and not current.get().replaying:
         for x in inputs:
             if isinstance(x, Tensor):
-                inplace.refuse_superseded(x.data, split.name)
-    if not ready or backend is None or asks and dtype.kind != "f":
-        arrays, backend, are_complex = _convert(split, arrays, rule, apart)
+                inplace.refuse_superseded(x.data, signature.name)
+    if not ready or backend is None or check_dtypes and dtype.kind != "f":
+        arrays, backend, are_complex = _convert(signature, arrays, rule, keep_dtype)
     return arrays, edges, backend, are_complex
 
 
 def _convert(
-    split: Arguments, values: list[Any], rule: Rule | None, apart: Sequence[int]
+    signature: Signature, values: list[Any], rule: Rule | None, keep_dtype: Sequence[int]
 ) -> tuple[list[Any], Any, bool]:
-    """The values on one backend, in the dtype of the promotion table and the rule; if complex."""
+    """The values as arrays of the promoted dtype, their backend, and whether that is complex."""
     values = [x.item() if isinstance(x, np.generic) else x for x in values]
-    name, backend = split.name, one_backend(split, values)
-    joined = [x for i, x in enumerate(values) if i not in apart and x is not None]
-    if rule is None or not joined:
+    name, backend = signature.name, common_backend(signature, values)
+    promoted = [x for i, x in enumerate(values) if i not in keep_dtype and x is not None]
+    if rule is None or not promoted:
         arrays = [backend.asarray(x) if _is_scalar(x) else x for x in values]
         return arrays, backend, any(x is not None and x.dtype.kind == "c" for x in arrays)
     try:
-        dtype = dtypes.satisfy(rule, dtypes.result_type(*joined))
+        dtype = dtypes.satisfy(rule, dtypes.result_type(*promoted))
     except DTypeError as error:
         raise DTypeError(f"{name}({', '.join(map(describe, values))}): {error}") from None
-    arrays_too = any(not _is_scalar(x) for x in joined)
+    has_arrays = any(not _is_scalar(x) for x in promoted)
 
     def convert(x: Any) -> Any:
         if _is_scalar(x):
-            return _weak(name, x, dtype) if arrays_too else backend.asarray(x, dtype=dtype)
+            return _weak(name, x, dtype) if has_arrays else backend.asarray(x, dtype=dtype)
         return x if x.dtype == dtype else backend.astype(x, dtype)
 
     arrays = [
-        x if x is None or i in apart and not _is_scalar(x) else convert(x)
+        x if x is None or i in keep_dtype and not _is_scalar(x) else convert(x)
         for i, x in enumerate(values)
     ]
     return arrays, backend, dtype.kind == "c"
 
 
-def one_backend(split: Arguments, values: list[Any]) -> Any:
-    """The backend that all arrays among the values live on; the CPU if there are none."""
-    backends = {}
+def common_backend(signature: Signature, values: Sequence[Any]) -> Any:
+    """The backend of all arrays among the values; the CPU if there are none."""
+    backends: dict[str, int] = {}
     for position, x in enumerate(values):
         backend = backend_of(x)
         if backend is not None:
             backends.setdefault(backend.name, position)
-        elif not _is_scalar(x) and (x is not None or position < split.needed):
+        elif not _is_scalar(x) and (x is not None or position < signature.required):
             raise DTypeError(
-                f"{split.name}: input {position} is {describe(x)}; needs a tensor, an array or a "
-                "number; minidl.asarray makes a tensor of nested lists"
+                f"{signature.name}: input {position} is {describe(x)}; needs a tensor, an array or "
+                "a number; minidl.asarray makes a tensor of nested lists"
             )
     if len(backends) > 1:
-        places = " and ".join(f"input {i} is on {device!r}" for device, i in backends.items())
-        raise DeviceError(f"{split.name}: {places}; move one with to_device")
+        devices = " and ".join(f"input {i} is on {device!r}" for device, i in backends.items())
+        raise DeviceError(f"{signature.name}: {devices}; move one with to_device")
     return backend_of(values[next(iter(backends.values()))]) if backends else cpu
 
 
@@ -152,7 +152,7 @@ def _is_scalar(x: Any) -> bool:
 
 
 def _weak(name: str, scalar: Any, dtype: np.dtype) -> Any:
-    """A Python scalar that will take an array's dtype, if it can."""
+    """A Python scalar that adopts an array's dtype, if it can."""
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= scalar <= np.iinfo(dtype).max:
         raise DTypeError(f"{name}: {scalar} does not fit into {dtype}; astype the array first")
     return scalar

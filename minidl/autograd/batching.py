@@ -1,32 +1,32 @@
-"""Functions of one example as functions of a batch of them."""
+"""Vectorizing map: a function of one example becomes a function of a batch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from minidl.autograd import engine
+from minidl.autograd import namespace
 from minidl.autograd.functional import check_function
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, explain
 
 
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
-    """A function of batches: f of each of their slices, and its results stacked.
+    """A function of batches: f of each of their slices, with the results stacked.
 
-    f is called once for each slice, so that anything may happen in it, and a batch of n takes n
-    times as long as one example: write f with operations on whole batches where speed matters.
-    Random numbers are others for each slice.  `vmap(grad(f))` gives a gradient for each example,
-    which the gradient of a mean over the batch does not show.
+    f is called once for each slice.  So it may contain any Python code, but a batch of n takes n
+    times as long as one example: where speed matters, write f with operations on whole batches.
+    Random numbers differ between slices.  `vmap(grad(f))` gives per-example gradients, which the
+    gradient of a mean over the batch does not.
 
-    in_axes     which axis of the arguments counts the slices: a number, or a tuple with one for
-                each of them; None for an argument that all slices get as it is.  Where an argument
-                is a tuple of tensors, what is said of it holds for all, or is a tuple of its own
-    out_axes    which axis of the results is to count them: a number, or a tuple as f gives
+    in_axes     the batch axis of the arguments: an integer, or a tuple with one for each of them;
+                None for an argument that every slice shares.  For an argument that is a tuple of
+                tensors: one for all of them, or a tuple in its turn
+    out_axes    the batch axis of the results: an integer, or a tuple for an f that returns one
 
-    f gives a tensor, or nested tuples of tensors, of one shape in all calls.  Keyword arguments
-    are passed on as they are.
+    f returns a tensor, or nested tuples of tensors, of the same shapes in all calls.  Keyword
+    arguments are passed unchanged.
 
-    Raises AxisError for an axis that an argument does not have, ShapeError where numbers of slices
-    or shapes of results differ, or there are no slices.
+    Raises AxisError for an axis that an argument does not have, ShapeError if batch sizes or the
+    shapes of results differ, or a batch is empty.
 
     >>> loss = lambda w, x, y: (w @ x - y) ** 2
     >>> w, x, y = minidl.tensor([1.0, 2.0]), minidl.tensor([[1.0, 0.0], [0.0, 3.0]]), minidl.ones(2)
@@ -40,12 +40,12 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
 
     def of_batches(*args: Any, **kwargs: Any) -> Any:
         counts: dict[str, int] = {}
-        take = _taker(args, in_axes, "", counts)
+        take = _slicer(args, in_axes, "", counts)
         if not counts or len(set(counts.values())) > 1 or 0 in counts.values():
-            found = ", ".join(f"{count} of argument {where}" for where, count in counts.items())
+            sizes = ", ".join(f"{count} of argument {where}" for where, count in counts.items())
             raise ShapeError(
                 "vmap: needs as many slices of each argument, and one at least; got "
-                f"{found or f'in_axes={in_axes!r:.60}'}"
+                f"{sizes or f'in_axes={in_axes!r:.60}'}"
             )
         results = [f(*take(i), **kwargs) for i in range(next(iter(counts.values())))]
         return _stacked(results, out_axes, "")
@@ -53,22 +53,24 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     return of_batches
 
 
-def _taker(given: Any, axis: Any, where: str, counts: dict[str, int]) -> Callable[[int], Any]:
-    """A function that gives slice i of a tensor, or of those in tuples.
+def _slicer(given: Any, axis: Any, where: str, counts: dict[str, int]) -> Callable[[int], Any]:
+    """A function that returns slice i of a tensor, or of each tensor in a tuple.
 
-    where     the position of the argument: "0", or "0[1]" of one inside
-    counts    gets how many slices there are of each tensor
+    where     the position of the argument: "0", or "0[1]" for one inside a tuple
+    counts    is filled with the batch size of each tensor
     """
     if axis is None:
         return lambda i: given
     if type(given) is tuple:
         parts = [
-            _taker(part, part_axis, f"{where}[{k}]" if where else str(k), counts)
+            _slicer(part, part_axis, f"{where}[{k}]" if where else str(k), counts)
             for k, (part, part_axis) in enumerate(_each("in_axes", axis, given))
         ]
         return lambda i: tuple(take(i) for take in parts)
     try:
-        slices = engine.differentiable.unstack(engine.differentiable.asarray(given), axis=axis)
+        slices = namespace.differentiable.unstack(
+            namespace.differentiable.asarray(given), axis=axis
+        )
     except MinidlError as error:
         raise explain(f"vmap: argument {where}", [], error) from error
     counts[where] = len(slices)
@@ -76,7 +78,7 @@ def _taker(given: Any, axis: Any, where: str, counts: dict[str, int]) -> Callabl
 
 
 def _stacked(results: Sequence[Any], axis: Any, where: str) -> Any:
-    """The results of all calls as one, nested as each of them is."""
+    """The results of all calls stacked, nested like each of them."""
     first = results[0]
     if type(first) is tuple:
         if any(type(y) is not tuple or len(y) != len(first) for y in results):
@@ -93,7 +95,7 @@ def _stacked(results: Sequence[Any], axis: Any, where: str) -> Any:
                 f"{describe(y)}"
             )
     try:
-        return engine.differentiable.stack(results, axis=axis)
+        return namespace.differentiable.stack(results, axis=axis)
     except MinidlError as error:
         raise explain(f"vmap: out_axes of f(…){where}", [], error) from error
 

@@ -1,8 +1,9 @@
-"""Recomputation: what a function computes on its way is not kept for backward, but computed again.
+"""Recomputation: intermediate results are not saved for backward, but computed again.
 
-The graph gets one node for the whole call.  When its turn comes in backward, the function runs
-again and is recorded this time, and the walk goes on through that record.  What must not happen
-twice (taking random numbers, tracking the statistics of a batch) goes through `once`.
+Gradient checkpointing trades time for memory.  The graph gets one node for the whole call.  When
+backward visits it, the function runs again, recorded this time, and the walk goes on in that
+record.  What must not happen twice (drawing random numbers, updating batch statistics) goes through
+`once`.  T. Chen, B. Xu, C. Zhang, C. Guestrin 2016, arXiv:1604.06174.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,26 +12,26 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
-from minidl.autograd import engine, inplace
-from minidl.autograd.graph import Edge, Node, tick
-from minidl.autograd.mode import Mode, Watcher, as_in, current, watched_by
+from minidl.autograd import inplace
+from minidl.autograd.graph import Edge, Node, Source, paths_to, reachable, tick
+from minidl.autograd.mode import Mode, Observer, current, observed_by, replaying_in
 from minidl.autograd.tensor import Tensor
 from minidl.errors import DTypeError, GradientError, describe
 
 
 def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """f(*args, **kwargs), which keeps nothing for backward but its arguments, and then runs again.
+    """f(*args, **kwargs), which saves only its arguments for backward, and then runs again.
 
     First derivatives are those of f(*args, **kwargs) to the bit, higher ones up to rounding.
     f gives a tensor, or a tuple or list of tensors and other values.  It does the same each time:
-    random numbers come from minidl's generators, which hand out the same ones again.  If it did
+    random numbers come from minidl's generators, which draw the same ones again.  If it did
     something else, or if what it reads was written in between, backward raises GradientError.
 
     Chen, Xu, Zhang, Guestrin 2016.
 
     >>> x = minidl.tensor([0.5, 1.0], requires_grad=True)
     >>> def block(x):
-    ...     for _ in range(10):  # the tensors between are freed, and made again in backward
+    ...     for _ in range(10):  # intermediate tensors are freed, and computed again in backward
     ...         x = x * 2
     ...     return x
     >>> minidl.checkpoint(block, x).sum().backward()
@@ -43,8 +44,7 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not mode.record:
         return f(*args, **kwargs)
     call = _Call(f, args, kwargs, mode)
-    tape = _Tape(_tape.get(), call.results)
-    with _using(tape):
+    with _using(_Tape(_tape.get(), call.results)):
         value = f(*args, **kwargs)
     tensors = call.outputs_in(value)
     edges = [y.edge for y in tensors]
@@ -52,27 +52,21 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not call.edges:
         return value
     call.outputs = [(y.shape, y.dtype) for y in tensors]
-    again = engine.Recomputed(call.record)
-    kept = ((again,), {}) if mode.keep_inputs else None
-    node = Node(_OPERATION, again, list(call.edges), call.outputs, kept)
+    node = _CheckpointNode(call)
     shown = iter([Tensor(y.data, (node, i)) if y.edge else y for i, y in enumerate(tensors)])
     if isinstance(value, Tensor):
         return next(shown)
     return type(value)([next(shown) if isinstance(y, Tensor) else y for y in value])
 
 
-# What a node of the graph needs to know of the operation; its pullback is the same on Tensors.
-_OPERATION = SimpleNamespace(__name__="checkpoint", body=lambda xp, again: (None, again))
-
-
 def once(function: Callable[..., Any], *args: Any) -> Any:
-    """function(*args), or, when a checkpointed call runs again, what this gave the first time."""
+    """function(*args), or, when a checkpointed call is replayed, its result of the first run."""
     tape = _tape.get()
     return function(*args) if tape is None else tape(function, *args)
 
 
 class _Call:
-    """A call that can be repeated."""
+    """A call that can be replayed."""
 
     def __init__(
         self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], mode: Mode
@@ -81,13 +75,13 @@ class _Call:
         # Snapshots: a later write may give an argument another array and edge.
         self.args = [_snapshot(x) for x in args]
         self.kwargs = {name: _snapshot(x) for name, x in kwargs.items()}
-        self.results: list[Any] = []  # of what happens only once
+        self.results: list[Any] = []  # of what happens only once: see `once`
         self.start = tick()
-        self.edges: dict[Edge, None] = {}  # what it depends on
+        self.edges: dict[Edge, None] = {}  # on which it depends
         self.outputs: list[tuple[tuple[int, ...], Any]] = []
 
     def outputs_in(self, value: Any) -> list[Tensor]:
-        """The tensors that f gave."""
+        """The tensors in the result of f."""
         if isinstance(value, Tensor):
             return [value]
         if type(value) not in (tuple, list):
@@ -96,11 +90,11 @@ class _Call:
             )
         return [y for y in value if isinstance(y, Tensor)]
 
-    def record(self) -> list[Edge | None]:
+    def replay(self) -> list[Edge | None]:
         """Run again, recorded: the edges of the outputs."""
         start = tick()
         tape = _Replay(self.results)
-        with as_in(self.mode), watched_by(_Unwritten(self.start, start)), _using(tape):
+        with replaying_in(self.mode), observed_by(_Unwritten(self.start, start)), _using(tape):
             tensors = self.outputs_in(self.f(*self.args, **self.kwargs))
         edges = [y.edge for y in tensors]
         same = (
@@ -113,21 +107,49 @@ class _Call:
         return edges
 
 
+class _CheckpointNode(Node):
+    """The node of a whole call, whose graph is recorded only when backward visits it."""
+
+    __slots__ = ()
+
+    def __init__(self, call: _Call) -> None:
+        saved: Any = ((call,), {}) if call.mode.save_inputs else None
+        super().__init__(_OPERATION, call, list(call.edges), call.outputs, saved)
+
+    def pull(
+        self, dys: list[Any], create_graph: bool, needed: set[Source] | None
+    ) -> Iterator[tuple[Edge, Any]]:
+        """Hand the gradients of the outputs on to the graph of the replayed call."""
+        self.check_alive()
+        if create_graph:
+            self.saved_for_higher_order()
+        edges = self.pullback.replay()
+        if needed is not None:
+            sources = [edge[0] for edge in edges if edge is not None]
+            needed |= paths_to(needed, sources, after=self.order)
+        for edge, dy in zip(edges, dys, strict=True):
+            if edge is not None and dy is not None:
+                yield edge, dy
+
+
+_OPERATION = SimpleNamespace(__name__="checkpoint")
+
+
 class _Tape:
-    """Keeps the results of what happens only once, in their order."""
+    """Saves the results of what happens only once, in their order."""
 
     def __init__(self, outer: "_Tape | _Replay | None", results: list[Any]) -> None:
         self.outer, self.results = outer, results
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
-        with _using(self.outer):  # of a call that this one is a part of
+        with _using(self.outer):  # the tape of an enclosing checkpointed call
             result = once(function, *args)
         self.results.append(result)
         return result
 
 
 class _Replay:
-    """Gives the results that a tape kept."""
+    """Returns the results that a tape saved."""
 
     def __init__(self, results: list[Any]) -> None:
         self.results, self.used = results, 0
@@ -144,7 +166,7 @@ _tape: ContextVar[_Tape | _Replay | None] = ContextVar("minidl checkpoint", defa
 
 @contextmanager
 def _using(tape: _Tape | _Replay | None) -> Iterator[None]:
-    """What happens once goes through this tape, inside the context."""
+    """Inside this context, `once` goes through this tape."""
     token = _tape.set(tape)
     try:
         yield
@@ -152,14 +174,14 @@ def _using(tape: _Tape | _Replay | None) -> Iterator[None]:
         _tape.reset(token)
 
 
-class _Unwritten(Watcher):
-    """Refuses what was written after the first run had begun, and before the second did."""
+class _Unwritten(Observer):
+    """Refuses arrays that were written after the first run began, and before the second did."""
 
     def __init__(self, first: int, second: int) -> None:
         self.first, self.second = first, second
 
     def ran(self, operation: Any, inputs: Any, outputs: list[Any], node: Any) -> None:
-        """Look at the inputs; writes of the second run itself are as they were in the first."""
+        """Check the inputs; writes by the second run itself repeat those of the first."""
         if inplace.latest_write < self.first:
             return
         for x in inputs:
@@ -177,8 +199,8 @@ def _snapshot(x: Any) -> Any:
 
 
 def _edges_before(start: int, edges: list[Edge | None]) -> dict[Edge, None]:
-    """What these edges lead to among what was there at `start`; a dict, for its order."""
-    since = engine.reachable([edge[0] for edge in edges if edge], start)
+    """What these edges depend on that was there at `start`; a dict, for its order."""
+    since = reachable([edge[0] for edge in edges if edge], start)
     behind = [edge for source in since for edge in getattr(source, "edges", ())]
     return {edge: None for edge in (*edges, *behind) if edge and edge[0].order < start}
 

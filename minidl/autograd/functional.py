@@ -1,10 +1,10 @@
-"""Derivatives as functions of functions, and of tensors."""
+"""Function transforms: gradients and vector-Jacobian products of functions and of tensors."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from minidl.autograd import engine
-from minidl.autograd.graph import Leaf
+from minidl.autograd import engine, namespace
+from minidl.autograd.graph import Leaf, reachable
 from minidl.autograd.mode import current, enable_grad, higher_order
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor, seed_of
@@ -34,8 +34,8 @@ def gradients(
 ) -> tuple[Tensor | RowGradient | None, ...]:
     """Σ dL/d(output) · d(output)/d(input) for each input, any tensor of the graph.
 
-    Nothing is added to a leaf's `grad`.  Outputs are single numbers, or come with their gradients.
-    An input that no output depends on is an error, or gives None with `allow_unused`.
+    No leaf's `grad` changes.  Outputs are single numbers, unless `output_gradients` are given.  An
+    input on which no output depends is an error; with `allow_unused`, its gradient is None.
 
     >>> x = minidl.tensor([1.0, 2.0], requires_grad=True)
     >>> y = x**2
@@ -60,23 +60,23 @@ def gradients(
     for position, x in enumerate(inputs):
         if x.edge is None:
             raise GradientError(f"gradients: input {position} does not require gradients")
-    found = engine.gradients(
+    results = engine.gradients(
         roots,
         [x.edge for x in inputs],
         create_graph=create_graph,
         retain_graph=create_graph if retain_graph is None else retain_graph,
     )
-    missing = [i for i, g in enumerate(found) if g is None]
+    missing = [i for i, g in enumerate(results) if g is None]
     if missing and not allow_unused:
         raise GradientError(
             f"gradients: the outputs do not depend on inputs {missing}; allow_unused=True gives "
             "None for them"
         )
-    return tuple(Tensor(g) if backend_of(g) else g for g in found)
+    return tuple(Tensor(g) if backend_of(g) else g for g in results)
 
 
 def _tensors(what: str, given: Any) -> list[Tensor]:
-    """The tensors in a list, once it is seen to be one."""
+    """The given list, after checking that it consists of tensors."""
     tensors = listed("gradients", f"a list of tensors as {what}", given)
     for x in tensors:
         check_kind("gradients", f"each of the {what}", x, Tensor)
@@ -84,23 +84,23 @@ def _tensors(what: str, given: Any) -> list[Tensor]:
 
 
 def check_function(name: str, f: Any) -> None:
-    """Raise DTypeError for what cannot be called."""
+    """Raise DTypeError unless f is callable."""
     if not callable(f):
         raise DTypeError(f"{name}: needs a function; got {describe(f)}")
 
 
 @primitive(None, of_complex=True)
 def _argument(xp: Any, x: Any, /) -> Any:
-    """x itself, as a node of its own: what a function does with it is told apart from the rest."""
+    """x itself, as a node of its own, which separates its use in one function from any other."""
     return x, lambda dy: dy
 
 
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[Tensor, ...]]]:
-    """Give f(*primals), and its pullback: from the gradient of the value to those of the primals.
+    """f(*primals) and its pullback, which maps the gradient of the value to those of the primals.
 
-    The pullback may be called any number of times.  If f returns a tuple, it takes one gradient for
-    each tensor in it.  Its results can be differentiated again if something outside can be: the
-    primals, when they require gradients themselves, or tensors that f uses besides them.
+    The vector-Jacobian product.  The pullback may be called any number of times.  If f returns a
+    tuple, it takes one gradient for each tensor in it.  Its results can be differentiated again if
+    the primals require gradients themselves, or other tensors that f uses.
 
     >>> a, b = minidl.tensor([1.0, 2.0]), minidl.tensor([3.0, 4.0])
     >>> y, pullback = minidl.vjp(lambda a, b: a * b, a, b)
@@ -123,12 +123,12 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[
 
 
 class Run:
-    """A run of f on arguments of its own, recorded so that it can be differentiated.
+    """A call of f on fresh arguments, recorded so that it can be differentiated.
 
-    arguments   what f got
-    outputs     the tensors that it gave, in their order, however nested
-    outside     whether gradients lead on, to the primals or to what f uses besides them
-    value       what f gave, as the caller sees it
+    arguments   the tensors that f got
+    outputs     the tensors that it returned, in order, however nested
+    outside     whether gradients flow on to the primals, or to other tensors that f uses
+    value       the result of f, as the caller sees it
     """
 
     def __init__(self, name: str, f: Callable[..., Any], primals: Sequence[Any]) -> None:
@@ -140,27 +140,27 @@ class Run:
         ends = [y.edge[0] for y in self.outputs if y.edge is not None]
         own = {x.edge[0] for x in self.arguments}
         self.outside = current.get().record and any(
-            type(source) is Leaf and source not in own for source in engine.reachable(ends)
+            type(source) is Leaf and source not in own for source in reachable(ends)
         )
         self.structure = value
         shown = self.outputs if self.outside else [y.detach() for y in self.outputs]
         self.value = self.like_value(shown)
 
     def like_value(self, items: Sequence[Any]) -> Any:
-        """One item for each output, nested as f's tuples are."""
+        """One item for each output, nested like the result of f."""
         return _nested(self.structure, iter(items))
 
     def gradients(self, roots: list[engine.Root]) -> tuple[Tensor, ...]:
-        """The gradients of the arguments; zeros where nothing depends on one."""
-        wanted = [x.edge for x in self.arguments]
-        found = engine.gradients(roots, wanted, create_graph=self.outside, retain_graph=True)
-        return as_tensors(found, self.arguments)
+        """The gradients of the arguments; zeros for one on which nothing depends."""
+        targets = [x.edge for x in self.arguments]
+        dxs = engine.gradients(roots, targets, create_graph=self.outside, retain_graph=True)
+        return as_tensors(dxs, self.arguments)
 
 
-def as_tensors(found: Sequence[Any], like: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def as_tensors(gradients: Sequence[Any], like: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Gradients as tensors; zeros for those that are None."""
-    zeros = engine.differentiable.zeros_like
-    dense = [g.dense() if isinstance(g, RowGradient) else g for g in found]
+    zeros = namespace.differentiable.zeros_like
+    dense = [g.dense() if isinstance(g, RowGradient) else g for g in gradients]
     return tuple(
         zeros(x) if g is None else g if isinstance(g, Tensor) else Tensor(g)
         for g, x in zip(dense, like, strict=True)
@@ -168,7 +168,7 @@ def as_tensors(found: Sequence[Any], like: Sequence[Tensor]) -> tuple[Tensor, ..
 
 
 def _tensors_in(name: str, value: Any) -> Iterator[Tensor]:
-    """The tensors in what f gave, a tensor or nested tuples of tensors."""
+    """The tensors in the result of f, a tensor or nested tuples of tensors."""
     if isinstance(value, Tensor):
         yield value
     elif type(value) is tuple:
@@ -182,21 +182,21 @@ def _tensors_in(name: str, value: Any) -> Iterator[Tensor]:
 
 
 def _nested(structure: Any, items: Iterator[Any]) -> Any:
-    """The items in tuples that are nested as in `structure`."""
+    """The items in tuples nested like `structure`."""
     if type(structure) is tuple:
         return tuple(_nested(part, items) for part in structure)
     return next(items)
 
 
 class Chosen:
-    """f as a function of some of its arguments; the others, and settings, stay as they are."""
+    """f as a function of the arguments at `argnums`; the others are fixed."""
 
     def __init__(
         self, name: str, f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kwargs: Any
     ) -> None:
         self.f, self.args, self.kwargs = f, args, kwargs
         self.several = isinstance(argnums, Sequence)
-        given = tuple(argnums) if self.several else (argnums,)
+        given = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
         n = len(args)
         fits = all(type(i) is int and -n <= i < n for i in given)
         self.positions = [i % n for i in given] if fits else []
@@ -208,24 +208,24 @@ class Chosen:
         self.primals = [args[i] for i in self.positions]
 
     def __call__(self, *chosen: Tensor) -> Any:
-        """Call f with these in their places."""
-        filled = list(self.args)
+        """Call f with these arguments at their positions."""
+        args = list(self.args)
         for position, x in zip(self.positions, chosen, strict=True):
-            filled[position] = x
-        return self.f(*filled, **self.kwargs)
+            args[position] = x
+        return self.f(*args, **self.kwargs)
 
-    def shown(self, found: tuple[Any, ...]) -> Any:
-        """What belongs to the arguments: a tuple if several were asked for."""
-        return found if self.several else found[0]
+    def shown(self, results: tuple[Any, ...]) -> Any:
+        """One result for each argument: a tuple if `argnums` is a sequence."""
+        return results if self.several else results[0]
 
 
 def value_and_grad(
     f: Callable[..., Tensor], argnums: int | Sequence[int] = 0
 ) -> Callable[..., tuple[Tensor, Any]]:
-    """A function that gives f and its gradient with respect to some of its arguments.
+    """A function that returns f and its gradient with respect to some of its arguments.
 
-    f returns a single number.  `argnums` says which arguments: one position, which gives one
-    gradient, or several, which give a tuple.
+    f returns a single number.  `argnums` is the position of an argument, for one gradient, or
+    several positions, for a tuple of gradients.
 
     >>> loss, slope = minidl.value_and_grad(lambda w: (w**2).sum())(minidl.tensor([1.0, 3.0]))
     >>> loss.item(), slope.tolist()
@@ -235,7 +235,7 @@ def value_and_grad(
 
 
 def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """Make the gradient of f a function; that of `grad(f)` is the second derivative.
+    """The gradient of f, as a function; `grad(grad(f))` is the second derivative.
 
     >>> cube = lambda x: x**3
     >>> slope, curvature = minidl.grad(cube), minidl.grad(minidl.grad(cube))
@@ -251,7 +251,7 @@ def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable
 def _with_gradient(
     name: str, f: Callable[..., Tensor], argnums: int | Sequence[int]
 ) -> Callable[..., tuple[Tensor, Any]]:
-    """What `name` gives, or makes its result of: f with its gradient."""
+    """f with its gradient, for the transform of that name."""
     check_function(name, f)
 
     def with_gradient(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
@@ -265,7 +265,7 @@ def _with_gradient(
 
 
 def single_number(name: str, run: Run) -> Tensor:
-    """The output, which is to be one number."""
+    """The output, after checking that it is a single number."""
     y = run.structure
     if type(y) is tuple or y.size != 1:
         given = f"a tuple of {len(y)}" if type(y) is tuple else y.shape
@@ -274,9 +274,9 @@ def single_number(name: str, run: Run) -> Tensor:
 
 
 def _fresh(name: str, position: int, x: Any) -> Tensor:
-    """A tensor of its own for an argument, so that its gradient is that of the function alone."""
+    """A new tensor for an argument, whose gradient is that of the function alone."""
     try:
-        x = engine.differentiable.asarray(x)
+        x = namespace.differentiable.asarray(x)
     except MinidlError as error:
         raise explain(f"{name}: argument {position}", [], error) from error
     if x.dtype.kind not in "fc":

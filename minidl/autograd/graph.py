@@ -1,4 +1,4 @@
-"""The graph that operations leave behind: nodes and edges, no tensors.
+"""The computation graph: nodes and edges, no tensors.
 
     x ──►┐
          multiply ──► sum ──► y         values flow this way
@@ -6,24 +6,27 @@
     Leaf ◄── Node ◄── Node ◄── edge of y         gradients flow back
 
 A tensor holds an *edge*, `(source, index)`: its gradient goes to output `index` of `source`, which
-is the Node of the operation that made it, or the Leaf where the user wants the gradient kept.
-Nobody points the other way, so a graph lives exactly as long as someone holds its end.
+is the Node of the operation that computed it, or the Leaf of a tensor that the user created with
+`requires_grad=True`.  References point backward only, so a graph lives exactly as long as someone
+holds its end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any
+from typing import Any, Union
 
 from minidl.errors import GradientError
 
-# Every node, leaf and in-place write takes the next number: what came later has a larger one.
+# Every node, leaf and in-place write takes the next number, so that a later one has a larger one.
+# A node is numbered after its inputs: descending order is a reverse topological order.
 tick = count(1).__next__
 
-Edge = tuple["Node | Leaf", int]
+Source = Union["Node", "Leaf"]
+Edge = tuple[Source, int]
 
 
 class Leaf:
-    """Where a gradient ends: it stays here as `grad`, the tensor's `.grad`."""
+    """Where a gradient ends: it accumulates here in `grad`, the tensor's `.grad`."""
 
     __slots__ = ("grad", "hooks", "order", "outputs")
 
@@ -35,18 +38,24 @@ class Leaf:
 
 
 class Node:
-    """One recorded operation."""
+    """One recorded operation.
 
-    __slots__ = ("edges", "hooks", "kept", "operation", "order", "outputs", "pullback")
+    pullback    a tuple of functions, one for each input; or one function for all of them
+    edges       one for each input; None for an input that needs no gradient
+    outputs     shape and dtype of each output
+    saved       inputs and settings, if the operation was recorded under `higher_order()`
+    """
+
+    __slots__ = ("edges", "hooks", "operation", "order", "outputs", "pullback", "saved")
 
     def __init__(
-        self, operation: Any, pullback: Any, edges: list[Any], outputs: list[Any], kept: Any
+        self, operation: Any, pullback: Any, edges: list[Any], outputs: list[Any], saved: Any
     ) -> None:
         self.operation = operation
-        self.pullback = pullback  # a tuple, one for each input, or one callable for all of them
-        self.edges: list[Edge | None] = edges  # one for each input; None: wants no gradient
-        self.outputs = outputs  # (shape, dtype) of each
-        self.kept = kept  # inputs and settings, if it was recorded under higher_order()
+        self.pullback = pullback
+        self.edges: list[Edge | None] = edges
+        self.outputs = outputs
+        self.saved = saved
         self.order = tick()
         self.hooks: list[tuple[int, Callable[[Any], Any]]] | None = None
 
@@ -56,14 +65,55 @@ class Node:
         return self.operation.__name__
 
     def check_alive(self) -> None:
-        """Raise if the node has been used and released."""
+        """Raise if backward has used the node and released it."""
         if self.pullback is None:
             raise GradientError(
                 f"{self.name}: this graph has been walked and its memory freed; to walk it twice, "
                 "pass retain_graph=True the first time"
             )
 
+    def saved_for_higher_order(self) -> Any:
+        """The saved inputs and settings; raise if the node was recorded without them."""
+        if self.saved is None:
+            raise GradientError(
+                f"{self.name} was recorded for first derivatives only; to differentiate its "
+                "gradient (create_graph=True), run the forward pass inside "
+                "`with minidl.higher_order():`"
+            )
+        return self.saved
+
     def release(self) -> None:
-        """Let go of everything saved: the node has been used."""
-        self.pullback = self.kept = None
+        """Free everything saved for backward."""
+        self.pullback = self.saved = None
         self.edges = []
+
+
+def run_hooks(source: Source, gradients: list[Any]) -> None:
+    """Show each gradient to its hooks; what a hook returns, unless None, replaces it."""
+    for index, hook in source.hooks or ():
+        if gradients[index] is not None:
+            replaced = hook(gradients[index])
+            gradients[index] = gradients[index] if replaced is None else replaced
+
+
+def reachable(sources: Iterable[Source], after: int = 0) -> set[Source]:
+    """Every node and leaf on which these depend, themselves included, recorded after a tick."""
+    frontier = [source for source in sources if source.order > after]
+    visited = set(frontier)
+    while frontier:
+        for edge in getattr(frontier.pop(), "edges", ()):
+            if edge is not None and edge[0] not in visited and edge[0].order > after:
+                visited.add(edge[0])
+                frontier.append(edge[0])
+    return visited
+
+
+def paths_to(targets: set[Source], sources: Iterable[Source], after: int = 0) -> set[Source]:
+    """The targets, and every node on a path from the sources back to one of them."""
+    on_path = set(targets)
+    nodes = [s for s in reachable(sources, after) if isinstance(s, Node)]
+    for node in sorted(nodes, key=lambda node: node.order):  # inputs before what uses them
+        node.check_alive()
+        if any(edge and edge[0] in on_path for edge in node.edges):
+            on_path.add(node)
+    return on_path

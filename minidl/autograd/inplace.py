@@ -1,17 +1,18 @@
-"""In-place safety: gradients are right, or refused, whatever is written into an array.
+"""In-place safety: whatever is written into an array, gradients are correct, or refused.
 
-Two kinds of writes are told apart.
+There are two kinds of writes.
 
-*A write that records nothing* (constants into a tensor without gradients, an optimiser's step)
-goes into the memory itself.  The buffer remembers the tick of its last write, and before a node
-runs backward, the arrays that its pullback captured are compared with it.
+*A write that is not recorded* (constants into a tensor without gradients, an optimiser's step) goes
+into the memory itself.  The tick of the last write to each buffer is stored, and before a node's
+pullback runs, the arrays that it saved are checked for writes since the node was recorded.
 
-*A write that is itself recorded* gives its tensor a new array and a new edge, so that what others
-captured stays as it was.  The old buffer is superseded: a view of it no longer shows what the
-tensor shows, and using one is an error.
+*A write that is recorded* gives its tensor a new array and a new edge, so that saved arrays stay as
+they were.  The old buffer is superseded: a view of it no longer shows the values of the tensor, and
+using one is an error.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -31,25 +32,28 @@ def buffer_of(array: Any) -> Any:
 
 
 def mark_written(*arrays: Any) -> None:
-    """Remember that the memory of these arrays has been written."""
+    """Store that the memory of these arrays has been written."""
     global latest_write
     latest_write = tick()
     for buffer in map(buffer_of, arrays):
         key = id(buffer)
-        if key in _last_write:
-            mark = _last_write[key][0]
-        else:
-            mark = ref(buffer, lambda _, key=key: _last_write.pop(key, None))
-        _last_write[key] = mark, latest_write
+        entry = _last_write.get(key)
+        buffer_ref = entry[0] if entry else ref(buffer, partial(_forget, key))
+        _last_write[key] = buffer_ref, latest_write
+
+
+def _forget(key: int, _: ref) -> None:
+    """Drop the entry of a buffer that has been freed."""
+    _last_write.pop(key, None)
 
 
 def last_write(array: Any) -> int:
-    """When the memory of `array` was last written; 0: never."""
+    """The tick of the last write to the memory of `array`; 0: never."""
     return _last_write.get(id(buffer_of(array)), (None, 0))[1]
 
 
 def mark_superseded(array: Any) -> None:
-    """Remember that the tensor whose memory this was has moved on."""
+    """Store that the tensor whose memory this was has a new array."""
     buffer = buffer_of(array)
     key = id(buffer)
     superseded[key] = ref(buffer, lambda _: superseded.pop(key, None))
@@ -67,7 +71,7 @@ def refuse_superseded(array: Any, name: str) -> None:
 
 def check_unwritten(node: Node) -> None:
     """Raise if an array that `node` saved has been written since it was recorded."""
-    for array in _arrays_in((node.pullback, node.kept)):
+    for array in _arrays_in((node.pullback, node.saved)):
         if last_write(array) > node.order:
             raise GradientError(
                 f"{node.name} saved an array of shape {tuple(array.shape)} for its gradient, which "
@@ -76,7 +80,7 @@ def check_unwritten(node: Node) -> None:
 
 
 def _arrays_in(value: Any) -> Iterator[Any]:
-    """The arrays that closures, tuples and tensors hold, however deep."""
+    """The arrays in closures, containers and tensors, however deeply nested."""
     if callable(value):
         for cell in getattr(value, "__closure__", None) or ():
             yield from _arrays_in(cell.cell_contents)

@@ -1,9 +1,9 @@
-"""Jacobians and Hessians, and their products with vectors, which do not need the whole matrix."""
+"""Jacobians and Hessians, and matrix-free products of them with vectors."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minidl.autograd import engine
+from minidl.autograd import engine, namespace
 from minidl.autograd.functional import Chosen, Run, as_tensors, check_function, single_number
 from minidl.autograd.mode import current, higher_order
 from minidl.autograd.tensor import Tensor, seed_of
@@ -22,10 +22,11 @@ from minidl.errors import (
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """f(*primals), and its derivative along the tangents, Σ ∂f/∂xᵢ·tᵢ.
 
-    Each tangent has the shape and dtype of its primal.  If f returns a tuple, both are tuples.
-    Both can be differentiated again where the primals or tangents can, or what f uses besides.
+    The Jacobian-vector product.  Each tangent has the shape and dtype of its primal.  If f returns
+    a tuple, both results are tuples.  Both can be differentiated again if the primals, the tangents
+    or other tensors that f uses require gradients.
 
-    A pullback is linear in the gradient u that it gets, and so its own pullback carries tangents
+    A pullback is linear in the gradient u that it takes, and so its own pullback pushes tangents
     forward:  u ↦ Jᵀu  has the pullback  t ↦ Jt.
 
     >>> y, dy = minidl.jvp(lambda x: x**2, [minidl.tensor([1.0, 3.0])], [minidl.tensor([1.0, 0.5])])
@@ -33,26 +34,26 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     ([1.0, 9.0], [2.0, 3.0])
     """
     run = Run("jvp", f, _sequence("jvp", "primals", primals))
-    along = _directions("jvp", "tangents", tangents, run.arguments)
+    directions = _directions("jvp", "tangents", tangents, run.arguments)
     outputs = [y for y in run.outputs if y.edge is not None]
     with higher_order():
-        seeds = [engine.differentiable.zeros_like(y).requires_grad_() for y in outputs]
+        seeds = [namespace.differentiable.zeros_like(y).requires_grad_() for y in outputs]
     roots = [(y, seed_of(y, seed, True, "jvp")) for y, seed in zip(outputs, seeds, strict=True)]
     pulled = _recorded(run, roots)
-    carried = iter(_against("jvp", run, pulled, along, seeds))
-    moved = [None if y.edge is None else next(carried) for y in run.outputs]
-    return run.value, run.like_value(as_tensors(moved, run.outputs))
+    pushed = iter(_against("jvp", run, pulled, directions, seeds))
+    dys = [None if y.edge is None else next(pushed) for y in run.outputs]
+    return run.value, run.like_value(as_tensors(dys, run.outputs))
 
 
 def hvp(
     f: Callable[..., Tensor], primals: Sequence[Any], vectors: Sequence[Any]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """f(*primals), a single number, and the product of its Hessian with the vectors, Σⱼ Hᵢⱼ·vⱼ.
+    """f(*primals), a single number, and its Hessian-vector products, Σⱼ Hᵢⱼ·vⱼ.
 
     Each vector has the shape and dtype of its primal, and so has each product.  It is the gradient
-    of ∇f·v, at twice the cost of ∇f, where H itself would take as many times as there are inputs.
+    of ∇f·v, at twice the cost of ∇f, whereas H itself costs one ∇f for each element of the inputs.
 
-    Pearlmutter 1994.
+    B. Pearlmutter 1994, Fast exact multiplication by the Hessian.
 
     >>> x, v = minidl.tensor([1.0, 2.0]), minidl.tensor([1.0, 0.0])
     >>> y, (product,) = minidl.hvp(lambda x: (x**3).sum(), [x], [v])
@@ -60,18 +61,18 @@ def hvp(
     (9.0, [6.0, 0.0])
     """
     run = Run("hvp", f, _sequence("hvp", "primals", primals))
-    along = _directions("hvp", "vectors", vectors, run.arguments)
+    directions = _directions("hvp", "vectors", vectors, run.arguments)
     y = single_number("hvp", run)
     pulled = _recorded(run, [] if y.edge is None else [(y, seed_of(y, None, True, "hvp"))])
-    found = _against("hvp", run, pulled, along, run.arguments)
-    return run.value, as_tensors(found, run.arguments)
+    products = _against("hvp", run, pulled, directions, run.arguments)
+    return run.value, as_tensors(products, run.arguments)
 
 
 def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function that gives every ∂yᵢ/∂xⱼ, in a tensor of shape (*y.shape, *x.shape).
+    """A function that returns every ∂yᵢ/∂xⱼ, in a tensor of shape (*y.shape, *x.shape).
 
     Results are nested as in torch.func.jacrev: for each output of f, if it returns a tuple, and in
-    that for each argument, if `argnums` are several.  Each element of y is one walk backward.
+    that for each argument, if `argnums` are several.  Each element of y costs one backward.
 
     >>> f = lambda x: minidl.stack([x[0] * x[1], x[0] + x[1]])
     >>> minidl.jacobian(f)(minidl.tensor([2.0, 5.0])).tolist()
@@ -81,10 +82,10 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
 
 
 def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function that gives every ∂²y/∂xᵢ∂xⱼ, of shape (*y.shape, *xᵢ.shape, *xⱼ.shape).
+    """A function that returns every ∂²y/∂xᵢ∂xⱼ, of shape (*y.shape, *xᵢ.shape, *xⱼ.shape).
 
-    The Jacobian of the Jacobian, nested so: with several `argnums`, element [i][j] of the result
-    for an output of f belongs to the arguments i and j.
+    The Jacobian of the Jacobian, and nested accordingly: with several `argnums`, element [i][j] of
+    the result for an output of f belongs to the arguments i and j.
 
     >>> minidl.hessian(lambda x: x[0] ** 2 * x[1])(minidl.tensor([2.0, 5.0])).tolist()
     [[10.0, 4.0], [4.0, 0.0]]
@@ -93,7 +94,7 @@ def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable
 
 
 def _jacobian(name: str, f: Callable[..., Any], argnums: int | Sequence[int]) -> Callable[..., Any]:
-    """The function that `jacobian` gives, and `hessian` is made of."""
+    """The Jacobian of f, for the transform of that name."""
     check_function(name, f)
 
     def of(*args: Any, **kwargs: Any) -> Any:
@@ -112,7 +113,7 @@ def _matrices(run: Run, y: Tensor) -> tuple[Tensor, ...]:
             f"jacobian: needs a function that gives real numbers; got {describe(y)}; take those of "
             "its real and its imaginary part"
         )
-    xp = engine.differentiable
+    xp = namespace.differentiable
     rows: list[tuple[Tensor, ...]] = []
     if y.edge is not None:
         for i in range(y.size):
@@ -131,26 +132,26 @@ def _matrices(run: Run, y: Tensor) -> tuple[Tensor, ...]:
 def _recorded(run: Run, seeds: Any) -> list[Tensor | None]:
     """The gradients of the arguments, from (output, gradient) pairs, as part of the graph."""
     roots = [(y.edge, seed) for y, seed in seeds]
-    wanted = [x.edge for x in run.arguments]
-    return engine.gradients(roots, wanted, create_graph=True, retain_graph=True)
+    targets = [x.edge for x in run.arguments]
+    return engine.gradients(roots, targets, create_graph=True, retain_graph=True)
 
 
 def _against(
     name: str,
     run: Run,
     values: Sequence[Tensor | None],
-    along: Sequence[Tensor],
+    directions: Sequence[Tensor],
     sources: Sequence[Tensor],
 ) -> list[Any]:
-    """The gradients of Σ value·direction at the sources; None where it does not depend on one."""
-    outside = run.outside or (current.get().record and any(t.edge is not None for t in along))
+    """The gradients of Σ value·direction at the sources; None for one it does not depend on."""
+    outside = run.outside or (current.get().record and any(t.edge is not None for t in directions))
     roots = [
         (g.edge, seed_of(g, t, outside, name))
-        for g, t in zip(values, along, strict=True)
+        for g, t in zip(values, directions, strict=True)
         if g is not None and g.edge is not None
     ]
-    wanted = [x.edge for x in sources]
-    return engine.gradients(roots, wanted, create_graph=outside, retain_graph=True)
+    targets = [x.edge for x in sources]
+    return engine.gradients(roots, targets, create_graph=outside, retain_graph=True)
 
 
 def _sequence(name: str, what: str, given: Any) -> Sequence[Any]:
@@ -162,7 +163,7 @@ def _sequence(name: str, what: str, given: Any) -> Sequence[Any]:
 
 
 def _directions(name: str, what: str, given: Any, arguments: Sequence[Tensor]) -> list[Tensor]:
-    """The tangents or vectors as tensors, once each fits its argument."""
+    """The tangents or vectors as tensors, after checking that each fits its argument."""
     given = _sequence(name, what, given)
     if len(given) != len(arguments):
         raise ArgumentError(f"{name}: {len(arguments)} primals, but {len(given)} {what}")

@@ -1,45 +1,48 @@
-"""How operations run: whether they are recorded, what they keep, which kernels, who watches."""
+"""Execution modes: whether operations are recorded, what nodes save, which kernels run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from minidl.errors import ArgumentError, DTypeError, describe
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-class Watcher:
+
+class Observer:
     """Sees what operations and pullbacks compute, and may raise."""
 
     def ran(self, operation: Any, inputs: Sequence[Any], outputs: list[Any], node: Any) -> None:
         """See an operation: its inputs as given, its output arrays, its node or None."""
 
     def pulled(self, node: Any, dys: list[Any], edge: Any, gradient: Any) -> None:
-        """See a pullback: the gradients of the outputs, and that of one input."""
+        """See a pullback: the gradients of the outputs, and the gradient of one input."""
 
 
 class Mode(NamedTuple):
     """The settings in force; every thread starts with these defaults."""
 
-    record: bool = True  # operations on tracked tensors leave a node in the graph
-    keep_inputs: bool = False  # nodes keep their inputs, so that gradients can be recorded too
+    record: bool = True  # operations on tensors that require gradients leave a node in the graph
+    save_inputs: bool = False  # nodes save their inputs, so that gradients can be recorded too
     fast: bool = True  # a backend's kernels run where it has them
-    watch: tuple[Watcher, ...] = ()  # who sees what is computed
-    again: bool = False  # what ran before runs again, on arrays as they were then
+    observers: tuple[Observer, ...] = ()
+    replaying: bool = False  # an earlier computation is repeated, on its inputs as they were then
 
 
 _DEFAULT = Mode()
 current: ContextVar[Mode] = ContextVar("minidl mode", default=_DEFAULT)
 
 
-class _Change(ContextDecorator):
+class ModeChange(ContextDecorator):
     """A `with` block, or a decorator, under which some settings differ."""
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
         self._tokens: list[Any] = []
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: Function) -> Function:
+        """Decorate a function, which then runs under these settings."""
         if not callable(function):
             raise DTypeError(f"a decorator needs a function; got {describe(function)}")
         return super().__call__(function)
@@ -54,29 +57,28 @@ class _Change(ContextDecorator):
         current.reset(self._tokens.pop())
 
 
-class _Watch(_Change):
-    """A block in which one more watches."""
+class _Observed(ModeChange):
+    """A block that one more observer sees."""
 
     def __enter__(self) -> None:
-        mode = current.get()
-        others = [w for w in mode.watch if w is not self._settings["watcher"]]
-        watch = (*others, self._settings["watcher"])
-        self._tokens.append(current.set(mode._replace(watch=watch)))
+        mode, observer = current.get(), self._settings["observer"]
+        others = [other for other in mode.observers if other is not observer]
+        self._tokens.append(current.set(mode._replace(observers=(*others, observer))))
 
 
-def no_grad() -> _Change:
+def no_grad() -> ModeChange:
     """Record nothing: results are constants to every gradient.
 
     >>> w = minidl.tensor(3.0, requires_grad=True)
     >>> with minidl.no_grad():
-    ...     w -= 1  # a step of an optimiser is no part of the graph
+    ...     w -= 1  # a step of an optimiser is not part of the graph
     >>> w.is_leaf, (w * 2).requires_grad, minidl.no_grad()(lambda: w * 2)().requires_grad
     (True, True, False)
     """
-    return _Change(record=False)
+    return ModeChange(record=False)
 
 
-def enable_grad() -> _Change:
+def enable_grad() -> ModeChange:
     """Record again, inside a `no_grad` block.
 
     >>> w = minidl.tensor(3.0, requires_grad=True)
@@ -85,13 +87,13 @@ def enable_grad() -> _Change:
     >>> w.grad.item()
     6.0
     """
-    return _Change(record=True)
+    return ModeChange(record=True)
 
 
-def higher_order() -> _Change:
+def higher_order() -> ModeChange:
     """Record so that the gradients can be differentiated again (`create_graph=True`).
 
-    Nodes keep their inputs, and operations run as their parts rather than as kernels.
+    Nodes save their inputs, and operations run as their parts rather than as kernels.
 
     >>> x = minidl.tensor(2.0, requires_grad=True)
     >>> with minidl.higher_order():
@@ -101,25 +103,25 @@ def higher_order() -> _Change:
     >>> slope.item(), x.grad.item()
     (12.0, 12.0)
     """
-    return _Change(keep_inputs=True)
+    return ModeChange(save_inputs=True)
 
 
-def recording_everything() -> _Change:
-    """What a walk with `create_graph` runs in."""
-    return _Change(record=True, keep_inputs=True, again=True)
+def replaying() -> ModeChange:
+    """What backpropagation with `create_graph` runs in: bodies run again, and are recorded."""
+    return ModeChange(record=True, save_inputs=True, replaying=True)
 
 
-def watched_by(watcher: Watcher) -> _Change:
-    """Let a watcher see operations and pullbacks, besides those that do already."""
-    return _Watch(watcher=watcher)
+def replaying_in(mode: Mode) -> ModeChange:
+    """Repeat a computation as it ran in another mode, recorded; observers stay those of now."""
+    return ModeChange(record=True, save_inputs=mode.save_inputs, fast=mode.fast, replaying=True)
 
 
-def as_in(mode: Mode) -> _Change:
-    """Record, as another mode would; whoever watches goes on."""
-    return _Change(record=True, keep_inputs=mode.keep_inputs, fast=mode.fast, again=True)
+def observed_by(observer: Observer) -> ModeChange:
+    """Show operations and pullbacks to an observer, besides the present ones."""
+    return _Observed(observer=observer)
 
 
-def kernels(which: str) -> _Change:
+def kernels(which: str) -> ModeChange:
     """Choose what runs: "fast", the backend's kernels, or "reference", the operations' bodies.
 
     >>> with minidl.kernels("reference"):
@@ -128,4 +130,4 @@ def kernels(which: str) -> _Change:
     """
     if which not in ("fast", "reference"):
         raise ArgumentError(f'kernels: takes "fast" or "reference"; got {describe(which)}')
-    return _Change(fast=which == "fast")
+    return ModeChange(fast=which == "fast")

@@ -4,7 +4,7 @@
     def multiply(xp, x1, x2, /):
         return x1 * x2, (lambda dz: dz * x2, lambda dz: dz * x1)
 
-The body gets the namespace to compute in, its arrays (before the slash), and its settings (after
+The body takes the namespace to compute in, its arrays (before the slash), and its settings (after
 it).  It returns its value, and the pullback that carries the gradient of the value back to the
 arrays: a tuple with one function for each array, or one function that returns the tuple (for a
 single array: the gradient itself), or None where there is no derivative.
@@ -14,13 +14,13 @@ own functions for `xp`, when a gradient is itself recorded.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, overload
 
 import numpy as np
 
-from minidl.autograd import engine
-from minidl.autograd.arguments import Arguments, gather, one_backend
+from minidl.autograd import namespace
+from minidl.autograd.arguments import Signature, common_backend, gather
 from minidl.autograd.graph import Edge, Node
 from minidl.autograd.mode import Mode, current
 from minidl.autograd.tensor import Tensor
@@ -36,24 +36,50 @@ from minidl.errors import (
     explain,
 )
 
+P = ParamSpec("P")  # the parameters of an operation: those of its body but for the namespace
+Body = Callable[Concatenate[Any, P], Any]
+Outputs = int | type[tuple] | type[list]
 
+
+@overload
+def primitive(body: Body[P], /) -> Callable[P, Tensor]: ...
+@overload
 def primitive(
-    rule: Rule | Callable[..., Any] | None = REAL,
+    rule: Rule | None = ...,
     *,
-    apart: Sequence[int] = (),
+    keep_dtype: Sequence[int] = ...,
+    constants: Sequence[int] = ...,
+    of_complex: bool = ...,
+) -> Callable[[Body[P]], Callable[P, Tensor]]: ...
+@overload
+def primitive(
+    rule: Rule | None = ...,
+    *,
+    keep_dtype: Sequence[int] = ...,
+    constants: Sequence[int] = ...,
+    of_complex: bool = ...,
+    outputs: int | type[tuple],
+) -> Callable[[Body[P]], Callable[P, tuple[Tensor, ...]]]: ...
+def primitive(
+    rule: Any = REAL,
+    *,
+    keep_dtype: Sequence[int] = (),
     constants: Sequence[int] = (),
     of_complex: bool = False,
+    outputs: Outputs | None = None,
 ) -> Any:
-    """Make an operation of a body that gives its value and its pullback.
+    """Make an operation of a body that returns its value and its pullback.
 
-    rule        what is asked of the dtypes of the arrays, which become one before the body runs:
+    rule        the requirement on the dtypes of the arrays, which become one before the body runs:
                 REAL, NUMBER or ANY, or their ORDERED kin, which refuse complex numbers; None
                 leaves them as they are
-    apart       the positions of arrays that keep their own dtype, as indices do
+    keep_dtype  the positions of arrays that keep their own dtype, as indices do
     constants   the positions of outputs that have no derivative
-    of_complex  the pullback is right for complex numbers too, as the engine has them: that of a
+    of_complex  the pullback is right for complex numbers too, in the engine's convention: that of a
                 holomorphic function is the same as for real numbers.  Without it, complex inputs
                 that require gradients are a GradientError
+    outputs     how many values the body returns, where it returns a tuple of them; `tuple` if that
+                depends on its arguments.  It is checked, and type checkers read it
 
     >>> @minidl.primitive
     ... def cube(xp, x, /):
@@ -64,50 +90,34 @@ def primitive(
     ([3.0, 12.0], 12.0)
     """
     if callable(rule):
-        return primitive()(rule)
+        return _operation(rule, REAL, (), (), False, None)
     if rule is not None and not isinstance(rule, Rule):
         raise ArgumentError(f"primitive: a rule is REAL, NUMBER, ANY or None; got {describe(rule)}")
-    _check_positions("primitive", apart=apart, constants=constants)
-
-    def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
-        split = Arguments(body)
-        name = split.name
-        asks = rule is not None or not of_complex  # whether the dtypes matter at all
-
-        @wraps(body)
-        def operation(*inputs: Any, **settings: Any) -> Any:
-            if len(inputs) != split.count:
-                inputs, settings = split(inputs, settings)
-            mode = current.get()
-            arrays, edges, backend, are_complex = gather(split, inputs, rule, apart, asks)
-            run = body
-            if mode.fast and not mode.keep_inputs:
-                run = backend.kernel(name) or body
-            try:
-                result = (
-                    run(backend, *arrays, **settings) if run is body else run(*arrays, **settings)
-                )
-                if result is NotImplemented:
-                    result = body(backend, *arrays, **settings)
-            except (MinidlError, *EXPLAINED) as error:
-                split.check(inputs, settings)
-                raise explain(name, inputs, error) from error
-            if are_complex and not of_complex:
-                _refuse_complex(name, mode, inputs, edges, result)
-            return _record(mode, operation, backend, inputs, edges, settings, result, constants)
-
-        return split.dress(operation)
-
-    return decorate
+    _check_positions("primitive", keep_dtype=keep_dtype, constants=constants)
+    _check_outputs("primitive", outputs)
+    return lambda body: _operation(body, rule, keep_dtype, constants, of_complex, outputs)
 
 
+@overload
+def composite(body: Body[P], /) -> Callable[P, Tensor]: ...
+@overload
+def composite(*, constants: Sequence[int] = ...) -> Callable[[Body[P]], Callable[P, Tensor]]: ...
+@overload
 def composite(
-    body: Callable[..., Any] | None = None, *, constants: Sequence[int] = ()
-) -> Callable[..., Any]:
-    """Make an operation of a body that only gives its value, computed from other operations.
+    *, constants: Sequence[int] = ..., outputs: int | type[tuple]
+) -> Callable[[Body[P]], Callable[P, tuple[Tensor, ...]]]: ...
+@overload
+def composite(
+    *, constants: Sequence[int] = ..., outputs: type[list]
+) -> Callable[[Body[P]], Callable[P, list[Tensor]]]: ...
+def composite(
+    body: Any = None, *, constants: Sequence[int] = (), outputs: Outputs | None = None
+) -> Any:
+    """Make an operation of a body that returns its value alone, computed from other operations.
 
     It is differentiated through its parts, but for the outputs at the positions `constants`.
-    Where a backend has a kernel of its name, first-order work uses that instead.
+    Where a backend has a kernel of its name, first-order work uses that instead.  `outputs` is that
+    of `primitive`, or `list`.
 
     >>> @minidl.composite
     ... def half_norm(xp, x, /):
@@ -116,47 +126,107 @@ def composite(
     [3.0, 4.0]
     """
     _check_positions("composite", constants=constants)
-    if body is None:
-        return partial(composite, constants=constants)
-    split = Arguments(body)
-    name = split.name
+    _check_outputs("composite", outputs)
+
+    def decorate(body: Callable[..., Any]) -> Any:
+        return _operation(body, None, (), constants, True, outputs, composed=True)
+
+    return decorate if body is None else decorate(body)
+
+
+def _operation(
+    body: Callable[..., Any],
+    rule: Rule | None,
+    keep_dtype: Sequence[int],
+    constants: Sequence[int],
+    of_complex: bool,
+    outputs: Outputs | None,
+    composed: bool = False,
+) -> Any:
+    """The public function of a body, which dispatches to a kernel or to the body itself."""
+    signature = Signature(body)
+    name = signature.name
+    check_dtypes = rule is not None or not of_complex
 
     @wraps(body)
-    def operation(*inputs: Any, **settings: Any) -> Any:
-        if len(inputs) != split.count:
-            inputs, settings = split(inputs, settings)
+    def dispatch(*inputs: Any, **settings: Any) -> Any:
+        if len(inputs) != signature.count:
+            inputs, settings = signature.split(inputs, settings)
         mode = current.get()
-        if mode.fast and not mode.keep_inputs:
-            arrays, edges, backend, _ = gather(split, inputs, None, (), False)
-            kernel = backend.kernel(name)
-            try:
-                result = NotImplemented if kernel is None else kernel(*arrays, **settings)
-            except (MinidlError, *EXPLAINED) as error:
-                split.check(inputs, settings)
-                raise explain(name, inputs, error) from error
-            if result is not NotImplemented:
-                return _record(mode, operation, backend, inputs, edges, settings, result, constants)
-        tensors = [Tensor(x) if type(x) in by_type else x for x in inputs]
+        use_kernels = mode.fast and not mode.save_inputs
+        result = NotImplemented
+        if use_kernels or not composed:
+            arrays, edges, backend, are_complex = gather(
+                signature, inputs, rule, keep_dtype, check_dtypes
+            )
         try:
-            value = body(engine.differentiable, *tensors, **settings)
+            if use_kernels:
+                kernel = backend.kernel(name)
+                if kernel is not None:
+                    result = kernel(*arrays, **settings)
+            if result is NotImplemented:
+                if composed:
+                    return _compose(name, body, inputs, settings, constants, outputs)
+                result = body(backend, *arrays, **settings)
         except (MinidlError, *EXPLAINED) as error:
-            split.check(inputs, settings)
-            one_backend(split, [x.data if isinstance(x, Tensor) else x for x in inputs])
+            signature.check(inputs, settings)
+            common_backend(signature, [x.data if isinstance(x, Tensor) else x for x in inputs])
             raise explain(name, inputs, error) from error
-        if not constants:
-            return value
-        return tuple(x.detach() if i in constants else x for i, x in enumerate(value))
+        if are_complex and not of_complex:
+            _refuse_complex(name, mode, inputs, edges, result)
+        return _record(
+            mode, operation, backend, inputs, edges, settings, result, constants, outputs
+        )
 
-    return split.dress(operation)
+    operation: Any = dispatch
+    operation.__name__, operation.__signature__ = name, signature.public
+    operation.body, operation.outputs = body, outputs
+    return operation
+
+
+def _compose(
+    name: str,
+    body: Callable[..., Any],
+    inputs: Sequence[Any],
+    settings: dict[str, Any],
+    constants: Sequence[int],
+    outputs: Outputs | None,
+) -> Any:
+    """The value of a composite, computed on Tensors, so that its parts are recorded."""
+    tensors = [Tensor(x) if type(x) in by_type else x for x in inputs]
+    value = body(namespace.differentiable, *tensors, **settings)
+    if outputs is not None:
+        _verify_outputs(name, value, outputs)
+    if not constants:
+        return value
+    return tuple(x.detach() if i in constants else x for i, x in enumerate(value))
 
 
 def _check_positions(name: str, **settings: Any) -> None:
-    """Raise for what is no list of whole numbers from 0 on."""
+    """Raise unless each setting is a list of non-negative integers."""
     for setting, given in settings.items():
         if not isinstance(given, Sequence) or not all(type(i) is int and i >= 0 for i in given):
             raise ArgumentError(
                 f"{name}: {setting} is a list of positions, from 0 on; got {describe(given)}"
             )
+
+
+def _check_outputs(name: str, outputs: Any) -> None:
+    """Raise unless `outputs` is a number of outputs, tuple, list or None."""
+    a_number = type(outputs) is int and outputs > 0
+    if not a_number and outputs not in (tuple, list, None):
+        raise ArgumentError(f"{name}: outputs is a number, tuple or list; got {describe(outputs)}")
+
+
+def _verify_outputs(name: str, value: Any, outputs: Outputs) -> None:
+    """Raise unless the value is what the operation declares."""
+    if isinstance(outputs, type):
+        fits = type(value) is outputs
+    else:
+        fits = type(value) is tuple and len(value) == outputs
+    if not fits:
+        given = f"{len(value)} values" if type(value) is tuple else describe(value)
+        raise GradientError(f"{name}: declares outputs={outputs}; the body gave {given}")
 
 
 def _refuse_complex(
@@ -176,9 +246,10 @@ def _record(
     backend: Any,
     inputs: Sequence[Any],
     edges: list[Edge | None],
-    settings: dict,
-    result: tuple[Any, Any],
+    settings: dict[str, Any],
+    result: Any,
     constants: Sequence[int],
+    outputs: Outputs | None,
 ) -> Any:
     """The value as Tensors, with a node behind them if there is anything to differentiate."""
     try:
@@ -186,27 +257,29 @@ def _record(
     except ValueError:
         _no_pullback(operation, result)
     several = type(value) is tuple
-    outputs = list(value) if several else [value]
-    for i, x in enumerate(outputs):
+    if outputs is not None:
+        _verify_outputs(operation.__name__, value, outputs)
+    arrays = list(value) if several else [value]
+    for i, x in enumerate(arrays):
         if type(x) not in by_type:
-            outputs[i] = _array_of(operation, backend, x)
+            arrays[i] = _as_array(operation, backend, x)
     node = None
     if pullback is None or not mode.record or not any(edges):
-        tensors = [Tensor(x) for x in outputs]
+        tensors = [Tensor(x) for x in arrays]
     else:
-        node = _node(mode, operation, inputs, edges, settings, pullback, outputs)
+        node = _node(mode, operation, inputs, edges, settings, pullback, arrays)
         tensors = [
             Tensor(x, (node, i) if x.dtype.kind in "fc" and i not in constants else None)
-            for i, x in enumerate(outputs)
+            for i, x in enumerate(arrays)
         ]
-    if mode.watch:
-        for watcher in mode.watch:
-            watcher.ran(operation, inputs, outputs, node)
+    if mode.observers:
+        for observer in mode.observers:
+            observer.ran(operation, inputs, arrays, node)
     return tuple(tensors) if several else tensors[0]
 
 
-def _array_of(operation: Any, backend: Any, x: Any) -> Any:
-    """A result as an array: NumPy makes scalars of those without axes."""
+def _as_array(operation: Any, backend: Any, x: Any) -> Any:
+    """A value as an array: NumPy returns scalars instead of arrays without axes."""
     if not isinstance(x, np.generic | int | float | complex | Tensor):
         raise GradientError(
             f"{operation.__name__}: the body gave {describe(x)} as a value; needs an array, or a "
@@ -216,7 +289,7 @@ def _array_of(operation: Any, backend: Any, x: Any) -> Any:
 
 
 def _no_pullback(operation: Any, result: Any) -> Any:
-    """Raise for a body that gave something else than a pair."""
+    """Raise for a body that did not return a pair."""
     raise GradientError(
         f"{operation.__name__}: the body gave {describe(result)}; needs a value and its pullback, "
         "which is None where there is no derivative"
@@ -228,11 +301,11 @@ def _node(
     operation: Any,
     inputs: Sequence[Any],
     edges: list[Edge | None],
-    settings: dict,
+    settings: dict[str, Any],
     pullback: Any,
     outputs: list[Any],
 ) -> Node:
-    """What is remembered of an operation."""
+    """The node of an operation: what backward needs of it."""
     if type(pullback) is Joint:
         pullback = pullback(tuple([edge is not None for edge in edges]))
     if type(pullback) is tuple and len(pullback) != len(edges):
@@ -241,13 +314,13 @@ def _node(
             "arrays; needs one for each (None: no derivative), or one function for all of them"
         )
     if type(pullback) is tuple and (None in edges or None in pullback):
-        # What nobody wants is dropped, with all that it captured.
+        # Pullbacks that nobody needs are dropped, with all that they captured.
         edges = [edge if pull else None for edge, pull in zip(edges, pullback, strict=True)]
         pairs = zip(edges, pullback, strict=True)
         pullback = tuple([pull if edge else None for edge, pull in pairs])
-    kept = None
-    if mode.keep_inputs:
+    saved = None
+    if mode.save_inputs:
         # Snapshots: a later write may give an input another edge.
         copies = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs]
-        kept = copies, settings
-    return Node(operation, pullback, edges, [(x.shape, x.dtype) for x in outputs], kept)
+        saved = copies, settings
+    return Node(operation, pullback, edges, [(x.shape, x.dtype) for x in outputs], saved)

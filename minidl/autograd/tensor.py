@@ -1,16 +1,18 @@
-"""Tensor: an array, and the edge that its gradient goes along.
+"""Tensor: an array, and the edge of the computation graph along which its gradient flows.
 
-The arithmetic of tensors, and their methods, come from `minidl.ops`.
+The operators of tensors, and most of their methods, come from `minidl.ops`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
 
-from minidl.autograd import engine, inplace
+from minidl.autograd import engine, inplace, namespace
 from minidl.autograd.graph import Edge, Leaf
+from minidl.autograd.tensor_methods import TensorMethods
 from minidl.backends import backend_of
 from minidl.errors import (
     EXPLAINED,
@@ -25,14 +27,14 @@ from minidl.errors import (
 )
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An n-dimensional array that can be differentiated.
 
-    Make one with `minidl.tensor` (which copies), `minidl.asarray` (which shares memory), or any
+    Create one with `minidl.tensor` (which copies), `minidl.asarray` (which shares memory), or any
     other function of the library.
 
-    data    the array itself, as the backend has it; writing into it bypasses all checks
-    edge    where the gradient of this tensor goes; None for a constant
+    data    the array itself, of the backend's type; writing into it bypasses all checks
+    edge    where the gradient of this tensor flows, an `Edge`; None for a constant
 
     >>> x = minidl.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     >>> y = (x[0] * x.T).sum()
@@ -43,14 +45,14 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "data", "edge")
-    __array_ufunc__ = None  # ndarray * tensor is minidl's business, not NumPy's
+    __array_ufunc__ = None  # ndarray * tensor calls __rmul__ here, instead of NumPy's multiply
     __hash__ = object.__hash__  # by identity, although == compares the elements
 
     def __init__(self, data: Any, edge: Edge | None = None) -> None:
-        self.data = data
-        self.edge = edge
+        self.data: Any = data
+        self.edge: Any = edge
 
-    # What it is.
+    # Attributes of the array.
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,70 +66,70 @@ class Tensor:
 
     @property
     def ndim(self) -> int:
-        """How many axes there are."""
+        """The number of axes."""
         return self.data.ndim
 
     @property
     def size(self) -> int:
-        """How many elements there are."""
+        """The number of elements."""
         return self.data.size
 
     @property
     def device(self) -> str:
-        """Where the array lives: "cpu", "cuda"."""
+        """The device that the array is stored on: "cpu", "cuda"."""
         return backend_of(self.data).name
 
     # Gradients.
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow to or through this tensor; set it to begin or end that."""
+        """Whether gradients flow to or through this tensor; on a leaf, it can be set."""
         return self.edge is not None
 
     @requires_grad.setter
-    def requires_grad(self, wanted: bool) -> None:
-        if wanted is not True and wanted is not False:
-            check_flags(requires_grad=wanted)
+    def requires_grad(self, value: bool) -> None:
+        if value is not True and value is not False:
+            check_flags(requires_grad=value)
         if not self.is_leaf:
             raise GradientError(
                 f"requires_grad: this tensor was computed by {self.edge[0].name}; only leaves can "
                 "change it; detach() gives a constant"
             )
-        if wanted and self.dtype.kind not in "fc":
+        if value and self.dtype.kind not in "fc":
             raise GradientError(
                 "requires_grad: gradients are of float and complex tensors; this one is "
                 f"{self.dtype}"
             )
-        if wanted != self.requires_grad:
-            self.edge = (Leaf(self.shape, self.dtype), 0) if wanted else None
+        if value != self.requires_grad:
+            self.edge = (Leaf(self.shape, self.dtype), 0) if value else None
 
-    def requires_grad_(self, wanted: bool = True) -> Self:
+    def requires_grad_(self, value: bool = True) -> Self:
         """Set `requires_grad`, and return the tensor."""
-        self.requires_grad = wanted
+        self.requires_grad = value
         return self
 
     @property
     def is_leaf(self) -> bool:
-        """Whether no recorded operation made this tensor."""
+        """Whether this tensor is not the output of a recorded operation."""
         return self.edge is None or type(self.edge[0]) is Leaf
 
     @property
-    def grad(self) -> Any:
-        """The gradient that `backward` has added up: a Tensor, a RowGradient, or None."""
+    def grad(self) -> Tensor | Any:  # Any, so that x.grad.numpy() needs no check for None
+        """The gradient that `backward` has accumulated: a Tensor, a RowGradient, or None."""
         if not self.is_leaf:
             raise GradientError(
                 f"grad: this tensor was computed by {self.edge[0].name}, and only leaves keep "
                 "their gradient; minidl.gradients(y, [x]) gives that of any tensor"
             )
-        kept = None if self.edge is None else self.edge[0].grad
-        return Tensor(kept) if backend_of(kept) else kept
+        grad = None if self.edge is None else self.edge[0].grad
+        return Tensor(grad) if backend_of(grad) else grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
         if self.edge is None or not self.is_leaf:
             raise GradientError("grad: only a leaf that requires gradients has one to set")
-        facts = getattr(value, "shape", None), getattr(value, "dtype", None)
-        if value is not None and facts != self.edge[0].outputs[0]:
+        given = getattr(value, "shape", None), getattr(value, "dtype", None)
+        if value is not None and given != self.edge[0].outputs[0]:
             raise ShapeError(f"grad: needs {describe(self)}; got {describe(value)}")
         constant = isinstance(value, Tensor) and value.edge is None
         self.edge[0].grad = value.data if constant else value
@@ -137,10 +139,10 @@ class Tensor:
     ) -> None:
         """Add the gradient of this tensor with respect to every leaf to the leaf's `grad`.
 
-        gradient        dL/d(this), of the same shape; may be left out for a single number: 1
+        gradient        dL/d(this), of the same shape; 1 by default for a single number
         create_graph    record the gradients, so that they can be differentiated; the forward pass
                         must have run under `minidl.higher_order()`
-        retain_graph    keep what the graph saved, for another walk; defaults to create_graph
+        retain_graph    keep the saved tensors for another backward; defaults to create_graph
         """
         if retain_graph is not None or create_graph is not False:
             check_flags("backward: ", create_graph=create_graph, retain_graph=retain_graph or False)
@@ -148,11 +150,11 @@ class Tensor:
         retain = create_graph if retain_graph is None else retain_graph
         engine.backward([root], create_graph=create_graph, retain_graph=retain)
 
-    def detach(self) -> "Tensor":
+    def detach(self) -> Tensor:
         """A constant that shares this tensor's memory."""
         return Tensor(self.data)
 
-    def register_hook(self, hook: Callable[["Tensor"], Any]) -> Callable[[], None]:
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
         """Call `hook` with each gradient of this tensor; what it returns, if not None, replaces it.
 
         Returns a function that removes the hook.
@@ -162,15 +164,17 @@ class Tensor:
         if self.edge is None:
             raise GradientError("register_hook: a constant has no gradient")
         source, index = self.edge
-        conj = engine.differentiable.conj if self.dtype.kind == "c" else lambda gradient: gradient
+        conj = (
+            namespace.differentiable.conj if self.dtype.kind == "c" else lambda gradient: gradient
+        )
 
         def on_array(gradient: Any) -> Any:
             recorded = isinstance(gradient, Tensor)
             replaced = hook(conj(gradient if recorded else Tensor(gradient)))
             if replaced is None:
                 return None
-            facts = getattr(replaced, "shape", None), getattr(replaced, "dtype", None)
-            if not isinstance(replaced, Tensor) or facts != source.outputs[index]:
+            given = getattr(replaced, "shape", None), getattr(replaced, "dtype", None)
+            if not isinstance(replaced, Tensor) or given != source.outputs[index]:
                 raise GradientError(
                     f"register_hook: the hook gave {describe(replaced)}; needs None, or a tensor "
                     f"like the gradient, {describe(gradient)}"
@@ -181,10 +185,10 @@ class Tensor:
         source.hooks = [*(source.hooks or ()), entry]
         return lambda: source.hooks.remove(entry) if entry in source.hooks else None
 
-    # To Python and NumPy.
+    # Conversion to Python and NumPy.
 
     def numpy(self) -> np.ndarray:
-        """The values as a read-only NumPy array, without a copy where they are on the CPU."""
+        """The values as a read-only NumPy array; on the CPU, without a copy."""
         if inplace.superseded:
             inplace.refuse_superseded(self.data, "numpy")
         view = backend_of(self.data).to_numpy(self.data).view()
@@ -208,14 +212,8 @@ class Tensor:
         check_flags(copy=copy is not None and copy)
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options: Any) -> Any:
-        return self.data.__dlpack__(**options)
-
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.data.__dlpack_device__()
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
-        return engine.differentiable
 
     def __bool__(self) -> bool:
         if self.size != 1:
@@ -243,7 +241,7 @@ class Tensor:
             raise DTypeError("len: a tensor without axes has no length")
         return self.shape[0]
 
-    def __iter__(self) -> Iterator["Tensor"]:
+    def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
     def __format__(self, spec: str) -> str:
@@ -252,13 +250,13 @@ class Tensor:
     def __repr__(self) -> str:
         name = type(self).__name__
         values = np.array2string(self.numpy(), separator=", ", prefix=f"{name}(")
-        facts = [values, f"shape={self.shape}"] if self.ndim > 1 or not self.size else [values]
-        facts.append(str(self.dtype))
+        parts = [values, f"shape={self.shape}"] if self.ndim > 1 or not self.size else [values]
+        parts.append(str(self.dtype))
         if self.device != "cpu":
-            facts.append(self.device)
+            parts.append(self.device)
         if self.edge is not None:
-            facts.append("requires_grad" if self.is_leaf else f"from {self.edge[0].name}")
-        return f"{name}({', '.join(facts)})"
+            parts.append("requires_grad" if self.is_leaf else f"from {self.edge[0].name}")
+        return f"{name}({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self.is_leaf:
@@ -269,14 +267,14 @@ class Tensor:
 
 
 def _rebuild(kind: type[Tensor], data: Any, requires_grad: bool) -> Tensor:
-    """What copying and unpickling make: the same values with a history of their own."""
+    """The result of copying and unpickling: the same values, as a leaf or a constant."""
     tensor = kind.__new__(kind)
     Tensor.__init__(tensor, data)
     return tensor.requires_grad_(requires_grad)
 
 
 def seed_of(y: Tensor, gradient: Any, create_graph: bool, name: str) -> Any:
-    """The gradient that a walk from y begins with: the one given, checked, or 1."""
+    """The gradient from which backpropagation starts at y: the given one, checked, or 1."""
     if y.edge is None:
         raise GradientError(
             f"{name}: this tensor does not depend on anything that requires a gradient; create "
@@ -306,5 +304,7 @@ def seed_of(y: Tensor, gradient: Any, create_graph: bool, name: str) -> Any:
             f"got {gradient.dtype} {gradient.shape}"
         )
     if y.dtype.kind == "c":
-        gradient = engine.differentiable.conj(gradient)  # as it travels; see the engine
+        gradient = namespace.differentiable.conj(
+            gradient
+        )  # the form in which it flows through the graph; see the engine
     return gradient if create_graph else gradient.data

@@ -1,4 +1,4 @@
-"""The backends: where arrays live, and the functions that compute on them there."""
+"""Backends: the devices that arrays are stored on, and the functions that compute there."""
 
 from minidl.backends import cpu
 from minidl.backends.registry import backend_of, by_type, device_backend, register

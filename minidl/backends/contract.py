@@ -1,20 +1,22 @@
-"""What a backend offers.  A backend is a namespace: a module, or anything with these attributes.
+"""The contract of a backend: the functions, services and kernels that it provides.
 
-    name        what `device=` calls it: "cpu"
-    Array       the type of its arrays; an operation runs on the backend of its arrays' type
-    Scalar      the type that its operators may give for 0-d results (NumPy does); else Array
+A backend is a namespace, a module or any object with these attributes:
+
+    name        the device that it is: "cpu"
+    Array       the type of its arrays, which selects the backend of an operation
+    Scalar      the type that its operators may return for 0-d results (NumPy's do); else Array
     functions   those of the tables below
-    kernel      kernel(name) → a faster version of the operation `name`, or None
+    kernel      kernel(name) → a fused implementation of the operation `name`, or None
 
-The arrays themselves have `shape`, `dtype`, `ndim`, `size`, `T` (of matrices), `base` (the array
-whose memory they show, or None), `copy()`, `astype(dtype)`, `reshape(shape)`, the arithmetic,
-comparison and matrix operators, and indexing; and they can be weakly referenced.  Everything else
-that a body does to an array is a function of this table, and `minidl.ops` has one of the same name
-and arguments, which does it to Tensors.
+Arrays have `shape`, `dtype`, `ndim`, `size`, `T` (of matrices), `base` (the array of which they are
+a view, or None), `copy()`, `astype(dtype)`, `reshape(shape)`, the arithmetic, comparison and matrix
+operators, and indexing; and they support weak references.  Anything else that a body does to an
+array is a function of this table, and `minidl.ops` has one of the same name and arguments that does
+it to Tensors.
 
 A kernel has the signature of its operation and returns `value, pullback` as a primitive's body
-does; it may return NotImplemented for inputs it is not made for, and the body runs.  A pullback
-returns new arrays, its argument, or views of its argument, never something it captured.
+does; it may return NotImplemented for inputs that it does not support, and the body runs.  A
+pullback returns new arrays, its argument, or views of its argument, never a saved array.
 """
 
 FUNCTIONS = {
@@ -30,18 +32,18 @@ FUNCTIONS = {
     "xlogy": "(x1, x2)  x₁ · log x₂, and 0 where x₁ is 0, whatever x₂ is",
     "maximum": "(x1, x2)  the larger of two; NaN if either is",
     "minimum": "(x1, x2)  the smaller of two; NaN if either is",
-    "floor": "(x)  the integer below",
-    "ceil": "(x)  the integer above",
+    "floor": "(x)  the largest integer that is not greater",
+    "ceil": "(x)  the smallest integer that is not less",
     "round": "(x)  the nearest integer, halves to even",
     "where": "(condition, x1, x2)  x₁ where the condition holds, else x₂",
-    "trunc": "(x)  the integer next to x on the side of 0",
+    "trunc": "(x)  the integer part, rounded towards 0",
     "copysign": "(x1, x2)  |x₁| with the sign of x₂",
     "signbit": "(x)  whether x is negative, −0.0 included",
-    "nextafter": "(x1, x2)  the number after x₁ on the way to x₂",
+    "nextafter": "(x1, x2)  the next representable number after x₁ towards x₂",
     "real": "(x)  the real part; may be a view",
     "imag": "(x)  the imaginary part of complex numbers; may be a view",
     "conj": "(x)  the complex conjugate, a copy",
-    # functions
+    # elementary and special functions
     "exp": "(x)  eˣ",
     "expm1": "(x)  eˣ − 1, exact near 0",
     "log": "(x)  the natural logarithm",
@@ -58,18 +60,18 @@ FUNCTIONS = {
     "tanh": "(x)  sinh x / cosh x",
     "erf": "(x)  2/√π ∫₀ˣ exp(−t²) dt",
     "erfc": "(x)  1 − erf x",
-    "erfinv": "(x)  y, of which erf y = x",
+    "erfinv": "(x)  y such that erf y = x",
     "lgamma": "(x)  log |Γ(x)|",
-    "polygamma": "(x, n)  the derivative n of (log Γ)ʹ(x), n from 0 on",
+    "polygamma": "(x, n)  the n-th derivative of (log Γ)ʹ(x), n ≥ 0",
     "log2": "(x)  log₂ x",
     "log10": "(x)  log₁₀ x",
     "logaddexp": "(x1, x2)  log(e^x₁ + e^x₂), without overflow",
     "asinh": "(x)  the inverse of sinh",
-    "acosh": "(x)  the inverse of cosh, from 0 on",
+    "acosh": "(x)  the inverse of cosh, non-negative",
     "atanh": "(x)  the inverse of tanh",
     "atan2": "(x1, x2)  the angle of the point (x₂, x₁), in [−π, π]",
     "hypot": "(x1, x2)  √(x₁² + x₂²), without overflow",
-    # truth
+    # logic
     "isfinite": "(x)  neither NaN nor infinite",
     "isinf": "(x)  +∞ or −∞",
     "isnan": "(x)  not a number",
@@ -77,11 +79,11 @@ FUNCTIONS = {
     "logical_or": "(x1, x2)  at least one",
     "logical_xor": "(x1, x2)  exactly one",
     "logical_not": "(x)  not",
-    # bits of integers; of bools, logic
+    # bitwise, of integers and bools
     "bitwise_and": "(x1, x2)  1 in both",
     "bitwise_or": "(x1, x2)  1 in at least one",
     "bitwise_xor": "(x1, x2)  1 in exactly one",
-    "bitwise_invert": "(x)  every bit turned round",
+    "bitwise_invert": "(x)  every bit inverted",
     "bitwise_left_shift": "(x1, x2)  x₁·2^x₂",
     "bitwise_right_shift": "(x1, x2)  ⌊x₁ / 2^x₂⌋",
     # reductions; axis: an int, a tuple of ints, or None for all axes
@@ -90,47 +92,47 @@ FUNCTIONS = {
     "min": "(x, *, axis, keepdims)  NaN if any is",
     "all": "(x, *, axis, keepdims)  whether all are true",
     "any": "(x, *, axis, keepdims)  whether one is true",
-    "argmax": "(x, *, axis, keepdims)  the index of the first largest; axis: an int or None",
-    "argmin": "(x, *, axis, keepdims)  the index of the first smallest; axis: an int or None",
+    "argmax": "(x, *, axis, keepdims)  the index of the first maximum; axis: an int or None",
+    "argmin": "(x, *, axis, keepdims)  the index of the first minimum; axis: an int or None",
     "argsort": "(x, *, axis)  the indices that sort, stable, ascending",
     "prod": "(x, *, axis, keepdims)  integers give int64",
     "cumulative_sum": "(x, *, axis)  x₀ + … + xᵢ; integers give int64; axis: an int",
     "cumulative_prod": "(x, *, axis)  x₀ ⋯ xᵢ; integers give int64; axis: an int",
     # searching
-    "argwhere": "(x)  the indices of what is not 0, a row for each: (n, ndim)",
-    "searchsorted": "(x1, x2, *, side)  where x₂ belongs in x₁, a sorted vector",
-    # shape; all of these may be views
+    "argwhere": "(x)  the indices of the nonzero elements, one per row: (n, ndim)",
+    "searchsorted": "(x1, x2, *, side)  where to insert x₂ into x₁, a sorted vector",
+    # shape; any of these may return a view
     "reshape": "(x, shape)  one entry may be −1",
     "matrix_transpose": "(x)  the last two axes exchanged",
     "permute_dims": "(x, axes)  axis i of the result is axis axes[i] of x",
     "expand_dims": "(x, *, axis)  a new axis of length 1; an int or a tuple",
-    "squeeze": "(x, axis)  without these axes of length 1",
+    "squeeze": "(x, axis)  these axes, of length 1, removed",
     "broadcast_to": "(x, shape)  read-only",
-    "flip": "(x, *, axis)  backwards along these axes",
-    "concat": "(arrays, *, axis)  end to end",
+    "flip": "(x, *, axis)  reversed along these axes",
+    "concat": "(arrays, *, axis)  joined along an axis",
     "stack": "(arrays, *, axis)  along a new axis",
-    # indexing; an index is anything that x[index] takes
+    # indexing; an index is anything valid in x[index]
     "put_at": "(x, values, index)  a copy of x with x[index] = values",
-    "scatter_at": "(values, index, shape)  zeros, with values added at index",
+    "scatter_at": "(values, index, shape)  zeros, plus values at index",
     "take_along_axis": "(x, indices, *, axis)  z[…, i, …] = x[…, indices[…, i, …], …]",
-    "scatter_add": "(x, indices, values, *, axis)  a copy of x, plus values where indices point",
-    "check_indices": "(indices, size)  indices, or BoundsError if one is outside 0 … size − 1",
-    # matrices, (…, m, n); a fault is an ArgumentError that names the first matrix that has it
+    "scatter_add": "(x, indices, values, *, axis)  a copy of x, plus values at the indices",
+    "check_indices": "(indices, size)  indices; BoundsError if one is outside 0 … size − 1",
+    # matrices, (…, m, n); failure is an ArgumentError that names the first matrix
     "tril": "(x, *, k)  x on and below the k-th diagonal, 0 above it",
     "triu": "(x, *, k)  x on and above the k-th diagonal, 0 below it",
-    "cholesky": "(x, *, upper)  L of x = L·Lᵀ, or Lᵀ; fault: not positive definite",
+    "cholesky": "(x, *, upper)  L of x = L·Lᵀ, or Lᵀ; fails unless positive definite",
     "eigh": "(x)  eigenvalues, ascending, and eigenvectors, from the lower triangle",
-    "eigvalsh": "(x)  eigenvalues alone",
+    "eigvalsh": "(x)  the eigenvalues only",
     "qr": '(x, *, mode)  Q and R; mode: "reduced" or "complete"',
     "svd": "(x, *, full_matrices)  U, s and Vᵀ, s descending",
-    "svdvals": "(x)  s alone",
-    "inv": "(x)  x⁻¹; fault: singular",
-    "solve": "(x1, x2)  x₁⁻¹·x₂, of matrices; fault: singular",
+    "svdvals": "(x)  s only",
+    "inv": "(x)  x⁻¹; fails if singular",
+    "solve": "(x1, x2)  x₁⁻¹·x₂, of matrices; fails if singular",
     "det": "(x)  the determinant",
-    "slogdet": "(x)  its sign and the logarithm of its magnitude; of 0, 0 and −∞",
-    "adjugate": "(x)  det(x)·x⁻¹, also of a singular x",
+    "slogdet": "(x)  the sign and the logarithm of the magnitude of det x; 0 and −∞ for 0",
+    "adjugate": "(x)  det(x)·x⁻¹, also for singular x",
     "pinv": "(x, *, rtol)  x⁺; s of at most rtol times the largest count as 0; None: max(m, n)·ε",
-    # Fourier transforms along an axis: n points, cut or with zeros added; norm: see minidl.fft
+    # Fourier transforms along an axis: n points, truncated or zero-padded; norm: see minidl.fft
     "fft": "(x, *, n, axis, norm)  complex64 of float32",
     "ifft": "(x, *, n, axis, norm)  its inverse",
     "rfft": "(x, *, n, axis, norm)  of real x, the first ⌊n/2⌋ + 1 elements",
@@ -142,54 +144,54 @@ FUNCTIONS = {
     "uniform_like": "(x, key)  uniform in [0, 1): Philox numbers of key = (seed, offset)",
 }
 
-# What the engine, the optimisers and the functions that make tensors need beside that.
+# What the engine, the optimisers and the creation functions need in addition.
 SERVICES = {
     "asarray": "(values, *, dtype)  from numbers, nested lists or a host array",
     "zeros": "(shape, *, dtype)  0 everywhere",
     "full": "(shape, fill_value, *, dtype)  fill_value everywhere",
     "arange": "(start, stop, step, *, dtype)  start, start + step, … below stop",
     "to_numpy": "(x)  the values as a NumPy array on the host",
-    "add_at": "(x, index, values)  x[index] += values in place; a place named twice gets both",
+    "add_at": "(x, index, values)  x[index] += values in place; repeated indices accumulate",
 }
 
 KERNELS = {
-    "conv2d": "(x, weight, bias, stride, padding, dilation, groups)  in tiles, no windows copied",
-    "conv2d_pool_relu": "(x, weight, bias, …)  likewise, with squares pooled before y is written",
-    "conv2d_relu": "(x, weight, bias, …)  likewise, with max(y, 0) while y is written",
-    "conv_transpose2d": "(x, weight, bias, stride, padding, …)  in tiles, as the input gradient is",
-    "cross_entropy": "(logits, target, …)  softmax, logarithm and choice in one pass",
-    "dropout": "(x, p, *, key)  random numbers that stay in the cache; one byte an element saved",
-    "elu": "(x, alpha)  one pass each way, as all functions of single elements below",
-    "erf": "(x)  vector instructions; likewise exp, log, sigmoid, tanh and what is made of them",
+    "conv2d": "(x, weight, bias, stride, padding, dilation, groups)  implicit GEMM, no im2col copy",
+    "conv2d_pool_relu": "(x, weight, bias, …)  likewise, max-pooling 2×2 tiles in the epilogue",
+    "conv2d_relu": "(x, weight, bias, …)  likewise, with max(y, 0) in the epilogue",
+    "conv_transpose2d": "(x, weight, bias, stride, …)  implicit GEMM, as for the input gradient",
+    "cross_entropy": "(logits, target, …)  log-softmax and selection in one pass",
+    "dropout": "(x, p, *, key)  random numbers generated in cache; saves one byte per element",
+    "elu": "(x, alpha)  one pass each way, as all elementwise functions below",
+    "erf": "(x)  vectorized; likewise exp, log, sigmoid, tanh and what is composed of them",
     "exp": "(x)",
-    "gelu": "(x, approximate)  saves x alone",
+    "gelu": "(x, approximate)  saves only x",
     "leaky_relu": "(x, negative_slope)",
     "log": "(x)",
-    "log_softmax": "(x, *, axis)  each row while it is in the cache",
-    "relu": "(x)  one byte an element saved",
+    "log_softmax": "(x, *, axis)  each row in cache",
+    "relu": "(x)  saves one byte per element",
     "sigmoid": "(x)",
-    "silu": "(x)  saves x alone",
-    "softmax": "(x, *, axis)  each row while it is in the cache",
+    "silu": "(x)  saves only x",
+    "softmax": "(x, *, axis)  each row in cache",
     "softplus": "(x, beta, threshold)",
     "tanh": "(x)",
     "uniform_like": "(x, key)  Philox without its temporaries",
-    "linear": "(x, weight, bias)  without a temporary for the bias and its gradient",
-    "linear_relu": "(x, weight, bias)  likewise, with max(y, 0) while y is written",
-    "batch_norm": "(x, weight, bias, eps)  a channel at a time, from memory once",
+    "linear": "(x, weight, bias)  GEMM with the bias in the epilogue",
+    "linear_relu": "(x, weight, bias)  likewise, with max(y, 0)",
+    "batch_norm": "(x, weight, bias, eps)  one channel at a time, read from memory once",
     "batch_norm_inference": "(x, mean, var, weight, bias, eps)  in one pass",
-    "group_norm": "(x, weight, bias, *, num_groups, eps)  a group at a time",
-    "layer_norm": "(x, weight, bias, *, normalized_shape, eps)  a row at a time",
+    "group_norm": "(x, weight, bias, *, num_groups, eps)  one group at a time",
+    "layer_norm": "(x, weight, bias, *, normalized_shape, eps)  one row at a time",
     "embedding": "(weight, ids, *, sparse)  the gradient as a RowGradient where sparse",
-    "max_pool2d": "(x, kernel_size, …)  one byte saved for each window",
-    "max_pool2d_relu": "(x, kernel_size, …)  likewise, with max(y, 0) while y is written",
-    "avg_pool2d": "(x, kernel_size, …)  nothing saved",
-    "adaptive_avg_pool2d": "(x, output_size)  nothing saved",
+    "max_pool2d": "(x, kernel_size, …)  saves the argmax, one byte per window",
+    "max_pool2d_relu": "(x, kernel_size, …)  likewise, with max(y, 0)",
+    "avg_pool2d": "(x, kernel_size, …)  saves nothing",
+    "adaptive_avg_pool2d": "(x, output_size)  saves nothing",
 }
 
 # Kernels of optimisers: f(settings, step, dtype) prepares a step.  Its add(value, gradient, state)
-# takes a parameter in, and says whether it could; its run() changes all of them in place.
+# adds a parameter, and returns whether it could; its run() updates all of them in place.
 RULES = {
-    "adam": "(settings, step, dtype)  every element once, for all of the formula",
+    "adam": "(settings, step, dtype)  fused: the whole formula in one pass",
     "adamw": "(settings, step, dtype)  likewise",
     "sgd": "(settings, step, dtype)  likewise",
 }

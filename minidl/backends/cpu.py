@@ -1,7 +1,7 @@
 """The CPU: NumPy's functions under the names of the contract, and the kernels."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from types import EllipsisType, NoneType
@@ -28,7 +28,8 @@ from minidl.backends.registry import to_device  # noqa: F401
 from minidl.errors import BoundsError
 
 name = "cpu"
-Array, Scalar = np.ndarray, np.generic
+Array = np.ndarray
+Scalar = np.generic
 
 # NumPy has these under the same names.
 abs, ceil, floor, round, sign = np.abs, np.ceil, np.floor, np.round, np.sign
@@ -59,21 +60,25 @@ def quiet() -> np.errstate:
     return np.errstate(all="ignore")
 
 
-# Functions with poles.
-acos, asin, cosh, sinh, tan = map(quiet(), (np.acos, np.asin, np.cosh, np.sinh, np.tan))
-sin, cos = map(quiet(), (np.sin, np.cos))  # NaN of an infinity
-exp, log, log1p, sqrt = map(quiet(), (np.exp, np.log, np.log1p, np.sqrt))
-divide, remainder = map(quiet(), (np.divide, np.remainder))
-pow = quiet()(np.pow)
-acosh, atanh, hypot, log2, log10 = map(quiet(), (np.acosh, np.atanh, np.hypot, np.log2, np.log10))
-logaddexp, nextafter, prod = map(quiet(), (np.logaddexp, np.nextafter, np.multiply.reduce))
-cumulative_sum, cumulative_prod = map(quiet(), (np.cumsum, np.cumprod))
+def _quiet(*functions: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """These functions without their warnings."""
+    return (quiet()(function) for function in functions)
+
+
+# Functions with poles, or that overflow.
+acos, asin, cosh, sinh, tan = _quiet(np.acos, np.asin, np.cosh, np.sinh, np.tan)
+sin, cos = _quiet(np.sin, np.cos)  # NaN at infinity
+exp, log, log1p, sqrt = _quiet(np.exp, np.log, np.log1p, np.sqrt)
+divide, remainder, pow = _quiet(np.divide, np.remainder, np.pow)
+acosh, atanh, hypot, log2, log10 = _quiet(np.acosh, np.atanh, np.hypot, np.log2, np.log10)
+logaddexp, nextafter, prod = _quiet(np.logaddexp, np.nextafter, np.multiply.reduce)
+cumulative_sum, cumulative_prod = _quiet(np.cumsum, np.cumprod)
 xdivy = quiet()(lambda x1, x2: np.where(np.equal(x1, 0), 0, x1 / x2))
 
 
 @quiet()
 def expm1(x: Array) -> Array:
-    """eˣ − 1; NumPy's of complex numbers is NaN where ∞ meets 0 on the way, and −0 at 0."""
+    """eˣ − 1; for complex x, NumPy's is NaN where ∞·0 occurs in the formula, and −0 at 0."""
     y = np.expm1(x)
     if x.dtype.kind != "c":
         return y
@@ -82,7 +87,7 @@ def expm1(x: Array) -> Array:
 
 @quiet()
 def floor_divide(x1: Any, x2: Any) -> Array:
-    """⌊x₁ / x₂⌋, of infinities too, of which NumPy makes (x₁ − x₁ % x₂) / x₂, NaN or −1."""
+    """⌊x₁ / x₂⌋, also of infinities, where NumPy's (x₁ − x₁ % x₂) / x₂ is NaN or −1."""
     z = np.floor_divide(x1, x2)
     return np.where(np.isinf(x1) | np.isinf(x2), np.divide(x1, x2), z) if z.dtype.kind == "f" else z
 
@@ -101,7 +106,7 @@ def xlogy(x1: Any, x2: Any) -> Array:
 
 
 def argsort(x: Array, *, axis: int = -1) -> Array:
-    """The indices that sort x; equals keep their order."""
+    """The indices that sort x; the sort is stable."""
     return np.argsort(x, axis=axis, stable=True)
 
 
@@ -111,7 +116,7 @@ def to_numpy(x: Array) -> Array:
 
 
 def erf(x: Array) -> Array:
-    """The error function, SciPy's: imported when it is first needed."""
+    """The error function, SciPy's, which is imported when first needed."""
     return import_module("scipy.special").erf(x).astype(x.dtype)
 
 
@@ -128,16 +133,16 @@ def erfinv(x: Array) -> Array:
 def lgamma(x: Array) -> Array:
     """log |Γ(x)|."""
     y = import_module("scipy.special").gammaln(x).astype(x.dtype)
-    return np.where(x == -np.inf, np.inf, y)  # of which SciPy makes −∞, and C's lgamma ∞
+    return np.where(x == -np.inf, np.inf, y)  # SciPy gives −∞, C's lgamma ∞
 
 
 def polygamma(x: Array, n: int) -> Array:
-    """The derivative n of (log Γ)ʹ."""
+    """The n-th derivative of (log Γ)ʹ."""
     return import_module("scipy.special").polygamma(n, x).astype(x.dtype)
 
 
 def reshape(x: Array, shape: Sequence[int]) -> Array:
-    """A view where there is one."""
+    """A view where possible."""
     return x.reshape(shape)
 
 
@@ -154,18 +159,18 @@ def astype(x: Array, dtype: np.dtype) -> Array:
 
 def put_at(x: Array, values: Array, index: Any) -> Array:
     """A copy of x with x[index] = values."""
-    result = np.array(x)  # of a scalar too, of which copy() makes none
+    result: Any = np.array(x)  # an array also of a scalar, whose copy() is a scalar
     result[index] = values
     return result
 
 
-_NAMED_ONCE = {int, bool, slice, EllipsisType, NoneType}  # such indices name no place twice
+_DISTINCT = {int, bool, slice, EllipsisType, NoneType}  # indices of these types are distinct
 
 
 def add_at(x: Array, index: Any, values: Array) -> None:
-    """x[index] += values, in place; a place named twice gets both."""
+    """x[index] += values, in place; where an index occurs twice, both are added."""
     parts = index if isinstance(index, tuple) else (index,)
-    if _NAMED_ONCE.issuperset(map(type, parts)):
+    if _DISTINCT.issuperset(map(type, parts)):
         x[index] += values
     else:
         np.add.at(x, index, values)
@@ -181,14 +186,14 @@ def scatter_at(values: Array, index: Any, shape: tuple[int, ...]) -> Array:
 def scatter_add(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
     """A copy of x, plus values where indices point along the axis."""
     result = x.copy()
-    places = list(np.indices(indices.shape, sparse=True))
-    places[axis] = indices
-    add_at(result, tuple(places), values)
+    index: list[Array] = list(np.indices(indices.shape, sparse=True))
+    index[axis] = indices
+    add_at(result, tuple(index), values)
     return result
 
 
 def check_indices(indices: Array, size: int) -> Array:
-    """The indices, once none of them is outside 0 … size − 1."""
+    """The indices, after checking that all are in 0 … size − 1."""
     if indices.size and (min(indices, axis=None) < 0 or max(indices, axis=None) >= size):
         wrong = indices[(indices < 0) | (indices >= size)].flat[0]
         raise BoundsError(f"index {wrong} is outside 0 … {size - 1}")
@@ -240,7 +245,7 @@ _KERNEL_FILES = {
 
 @cache
 def kernel(name: str) -> Callable[..., Any] | None:
-    """The kernel of that name; its file is imported when it is first needed."""
+    """The kernel of that name; its module is imported when first needed."""
     if name not in _KERNEL_FILES:
         return None
     return getattr(import_module(f"minidl.backends.kernels.{_KERNEL_FILES[name]}"), name)

@@ -1,16 +1,16 @@
-"""Several gradients at once."""
+"""Joint pullbacks: the gradients of several inputs, computed together."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 class Joint:
-    """A pullback for all inputs of an operation, which is told whose gradients are wanted.
+    """A pullback for all inputs of an operation, with a flag for each: whether it is needed.
 
-        Joint(lambda wanted, dy: (dx, dw))        wanted[i]: input i has a gradient
+        Joint(lambda needed, dy: (dx, dw))        needed[i]: input i requires a gradient
 
-    Where gradients share work, computing them apart would do it twice, and computing all of them
-    would do what nobody needs.  What is not wanted may be None.
+    For gradients that share work, which separate functions would repeat, where computing all of
+    them regardless would waste it.  A gradient that is not needed may be None.
     """
 
     __slots__ = ("function",)
@@ -18,7 +18,7 @@ class Joint:
     def __init__(self, function: Callable[..., tuple[Any, ...]]) -> None:
         self.function = function
 
-    def __call__(self, wanted: tuple[bool, ...]) -> Callable[..., tuple[Any, ...]]:
-        """The pullback for these wishes."""
+    def __call__(self, needed: tuple[bool, ...]) -> Callable[..., tuple[Any, ...]]:
+        """The pullback for these flags."""
         function = self.function
-        return lambda *dys: function(wanted, *dys)
+        return lambda *dys: function(needed, *dys)

@@ -1,4 +1,4 @@
-"""LAPACK for the CPU: decompositions of batches of matrices, and what is computed from them."""
+"""Linear algebra on the CPU, by LAPACK: decompositions of batches of matrices."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,7 +12,7 @@ Array = np.ndarray
 
 
 def _lapack(fault: str) -> Callable[..., Any]:
-    """A function of matrices whose error says which matrix of the batch has the fault.
+    """Decorate a function of matrices: its error names the first matrix of the batch that fails.
 
     float16 is computed in float32.
     """
@@ -25,21 +25,23 @@ def _lapack(fault: str) -> Callable[..., Any]:
             wide = [x.astype(np.float32) for x in arrays] if half else arrays
             try:
                 with np.errstate(all="ignore"):
-                    found = function(*wide, **settings)
+                    result = function(*wide, **settings)
             except np.linalg.LinAlgError:
-                which = _first_at_fault(function, wide, settings)
+                which = _first_failing(function, wide, settings)
                 raise ArgumentError(f"matrix{which} of {describe(arrays[0])} {fault}") from None
             if not half:
-                return found
-            return tuple(map(np.float16, found)) if type(found) is tuple else found.astype(dtype)
+                return result
+            if type(result) is tuple:
+                return tuple(map(np.float16, result))
+            return result.astype(dtype)
 
         return checked
 
     return decorate
 
 
-def _first_at_fault(function: Callable[..., Any], arrays: Any, settings: dict) -> str:
-    """The index of the first matrix of a batch that the function fails for."""
+def _first_failing(function: Callable[..., Any], arrays: Any, settings: dict[str, Any]) -> str:
+    """The index of the first matrix of a batch for which the function fails."""
     first, *others = arrays
     others = [np.eye(first.shape[-1], dtype=x.dtype) for x in others]
     for index in np.ndindex(first.shape[:-2]):
@@ -50,7 +52,7 @@ def _first_at_fault(function: Callable[..., Any], arrays: Any, settings: dict) -
     return ""
 
 
-_CONVERGES_NOT = "does not converge: there may be NaN or infinity in it"
+_DIVERGES = "does not converge: there may be NaN or infinity in it"
 
 
 @_lapack("is not positive definite")
@@ -59,33 +61,33 @@ def cholesky(x: Array, *, upper: bool) -> Array:
     return np.linalg.cholesky(x, upper=upper)
 
 
-@_lapack(_CONVERGES_NOT)
-def eigh(x: Array) -> tuple[Array, Array]:
+@_lapack(_DIVERGES)
+def eigh(x: Array) -> tuple[Array, ...]:
     """Eigenvalues in ascending order, and eigenvectors as columns; from the lower triangle."""
     return tuple(np.linalg.eigh(x))
 
 
-@_lapack(_CONVERGES_NOT)
+@_lapack(_DIVERGES)
 def eigvalsh(x: Array) -> Array:
-    """The eigenvalues alone."""
+    """The eigenvalues only."""
     return np.linalg.eigvalsh(x)
 
 
 @_lapack("has no QR decomposition")
-def qr(x: Array, *, mode: str) -> tuple[Array, Array]:
+def qr(x: Array, *, mode: Any) -> tuple[Array, ...]:
     """Q and R of x = Q·R."""
     return tuple(np.linalg.qr(x, mode=mode))
 
 
-@_lapack(_CONVERGES_NOT)
-def svd(x: Array, *, full_matrices: bool) -> tuple[Array, Array, Array]:
-    """U, s and Vᴴ of x = U·diag s·Vᴴ, the largest of s first."""
+@_lapack(_DIVERGES)
+def svd(x: Array, *, full_matrices: bool) -> tuple[Array, ...]:
+    """U, s and Vᴴ of x = U·diag s·Vᴴ, s in descending order."""
     return tuple(np.linalg.svd(x, full_matrices=full_matrices))
 
 
-@_lapack(_CONVERGES_NOT)
+@_lapack(_DIVERGES)
 def svdvals(x: Array) -> Array:
-    """The singular values alone."""
+    """The singular values only."""
     return np.linalg.svdvals(x)
 
 
@@ -103,19 +105,19 @@ def solve(x1: Array, x2: Array) -> Array:
 
 @_lapack("has no determinant")
 def det(x: Array) -> Array:
-    """The determinant; 0 of a singular matrix."""
+    """The determinant; 0 for a singular matrix."""
     return np.asarray(np.linalg.det(x))
 
 
 @_lapack("has no determinant")
-def slogdet(x: Array) -> tuple[Array, Array]:
-    """The sign of the determinant, and log |det|: 0 and −∞ of a singular matrix."""
+def slogdet(x: Array) -> tuple[Array, ...]:
+    """The sign of the determinant, and log |det|: 0 and −∞ for a singular matrix."""
     return tuple(map(np.asarray, np.linalg.slogdet(x)))
 
 
-@_lapack(_CONVERGES_NOT)
+@_lapack(_DIVERGES)
 def adjugate(x: Array) -> Array:
-    """det(x)·x⁻¹, also where x is singular: from x = U·diag s·Vᵀ, each 1/sᵢ by the other s."""
+    """det(x)·x⁻¹, also of a singular x: from x = U·diag s·Vᵀ, with Πⱼ≠ᵢ sⱼ for det(s)/sᵢ."""
     u, s, vt = np.linalg.svd(x)
     others = np.broadcast_to(s[..., None, :], x.shape).copy()
     others[..., range(s.shape[-1]), range(s.shape[-1])] = 1
@@ -124,7 +126,7 @@ def adjugate(x: Array) -> Array:
     return (vt.mT.conj() * scaled[..., None, :]) @ u.mT.conj()
 
 
-@_lapack(_CONVERGES_NOT)
+@_lapack(_DIVERGES)
 def pinv(x: Array, *, rtol: Any) -> Array:
     """The pseudo-inverse; singular values of at most rtol times the largest count as 0."""
     if x.size == 0:

@@ -1,4 +1,4 @@
-"""Where the windows of pooling lie: what its bodies and its kernels agree on."""
+"""Sliding-window geometry of pooling, shared by bodies and kernels."""
 
 from typing import Any, NamedTuple
 
@@ -17,30 +17,30 @@ from minidl.errors import ArgumentError, ShapeError, check_flags
 
 
 class Windows(NamedTuple):
-    """The windows along one axis: place a of window i is i·stride − padding + a·dilation."""
+    """The windows along one axis: tap a of window i reads index i·stride − padding + a·dilation."""
 
     length: int  # of the axis
     size: int
     stride: int
     padding: int
     dilation: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides that of tuples
 
     @property
     def overhang(self) -> int:
-        """How much padding after the axis the last window needs."""
+        """The padding after the axis that the last window needs."""
         span = self.dilation * (self.size - 1) + 1
         return max(0, (self.count - 1) * self.stride + span - self.padding - self.length)
 
     def spans(self) -> list[Pair]:
-        """Where each window begins and ends on the axis itself, if its places are neighbours."""
+        """Start and end of each window, clipped to the axis; for dilation 1."""
         starts = (i * self.stride - self.padding for i in range(self.count))
         return [(max(0, a), min(self.length, a + self.size)) for a in starts]
 
     def sizes(self, count_padding: bool) -> list[int]:
-        """How many places each window has, with those in the padding or without.
+        """The number of taps of each window, with those in the padding or without.
 
-        What sticks out of the padding (`ceil_mode`) does not count.
+        Taps beyond the padding (`ceil_mode`) do not count.
         """
         if not count_padding:
             return [b - a for a, b in self.spans()]
@@ -59,7 +59,7 @@ def windows(
     ceil_mode: bool,
     axes: int = 2,
 ) -> tuple[Windows, ...]:
-    """The windows of pooling along the last axes of pictures of this shape: height and width."""
+    """The windows along each spatial axis of images of this shape: (…, C, H, W)."""
     check_pictures(name, shape, axes)
     check_flags(ceil_mode=ceil_mode)
     sizes = lengths(name, "kernel_size", kernel_size, 1, axes)
@@ -72,17 +72,17 @@ def windows(
             f"kernel_size {sizes}; got {paddings}"
         )
     each = zip(shape[-axes:], sizes, strides, paddings, dilations, strict=True)
-    found = tuple(Windows(*axis, output_length(name, *axis, ceil_mode)) for axis in each)
-    if any(map(_sees_nothing, found)):
+    along_axes = tuple(Windows(*axis, output_length(name, *axis, ceil_mode)) for axis in each)
+    if any(map(_has_empty_window, along_axes)):
         raise ShapeError(
             f"{name}: a window of {sizes} with dilation {dilations} and padding {paddings} sees "
             f"nothing but padding on pictures of {shape[-axes:]}"
         )
-    return found
+    return along_axes
 
 
-def _sees_nothing(windows: Windows) -> bool:
-    """Whether all places of a window lie outside the axis, which takes gaps between them."""
+def _has_empty_window(windows: Windows) -> bool:
+    """Whether all taps of some window are in the padding, which dilation makes possible."""
     length, size, stride, padding, dilation, count = windows
     if length and dilation == 1:
         return False
@@ -91,7 +91,7 @@ def _sees_nothing(windows: Windows) -> bool:
 
 
 def check_pictures(name: str, shape: tuple[int, ...], axes: int = 2) -> None:
-    """Raise if a shape is not that of pictures of so many axes."""
+    """Raise unless the shape is that of images, or of one, with this number of spatial axes."""
     if len(shape) not in (axes + 1, axes + 2):
         picture = PICTURES[axes]
         raise ShapeError(
@@ -103,7 +103,7 @@ def check_pictures(name: str, shape: tuple[int, ...], axes: int = 2) -> None:
 def divisors(
     rows: Windows, columns: Windows, count_padding: bool, override: int | None
 ) -> list[list[int]]:
-    """By what the sum over each window is divided to be its mean."""
+    """The divisor of the mean over each window."""
     check_flags(count_include_pad=count_padding)
     if override is None:
         heights, widths = rows.sizes(count_padding), columns.sizes(count_padding)
@@ -118,7 +118,7 @@ def divisors(
 def adaptive(
     name: str, shape: tuple[int, ...], output_size: Any, axes: int = 2
 ) -> list[list[Pair]]:
-    """Where the windows of adaptive pooling begin and end, along each of the last axes."""
+    """Start and end of each window of adaptive pooling, along each spatial axis."""
     check_pictures(name, shape, axes)
     each = output_size if isinstance(output_size, tuple | list) else (output_size,) * axes
     if len(each) == axes:
@@ -133,9 +133,9 @@ def adaptive(
 
 
 def places_of_spans(spans: list[list[Pair]], picture: Lengths) -> np.ndarray:
-    """The number, row by row, of each place that each window sees: (places, *output).
+    """The flat (row-major) index of each tap of each window: (taps, *output).
 
-    Windows that are shorter than others repeat their last place.
+    Windows that are shorter than others repeat their last tap.
     """
     numbers = np.zeros((), np.int64)
     for windows, length in zip(spans, picture, strict=True):

@@ -1,41 +1,41 @@
-"""Which backends there are.  The type of an array chooses its backend, here and nowhere else."""
+"""The registry of backends: the type of an array determines its backend, here and nowhere else."""
 
 from importlib import import_module, util
-from types import ModuleType
 from typing import Any
 
 from minidl.errors import DeviceError
 
-# Devices that live in a package of their own, imported when they are first asked for.
+# Devices whose backend is a separate package, imported when first requested.
 _PACKAGES = {"cuda": "minidl_cuda"}
 
-by_type: dict[type, ModuleType | Any] = {}
-_by_name: dict[str, ModuleType | Any] = {}
+# A backend is a namespace, a module or any object with the attributes of the contract.
+by_type: dict[type, Any] = {}
+_by_name: dict[str, Any] = {}
 
 
-def register(backend: ModuleType | Any) -> None:
-    """Make a backend known by its name and its array type."""
+def register(backend: Any) -> None:
+    """Register a backend under its name and its array type."""
     by_type[backend.Array] = _by_name[backend.name] = backend
 
 
-def backend_of(array: Any) -> ModuleType | Any | None:
-    """The backend of an array; None for what is no array of any backend."""
-    found = by_type.get(type(array))
-    if found is None:  # a subclass, such as numpy.memmap, or a scalar for a 0-d result
-        known = by_type.values()
-        found = next((b for b in known if isinstance(array, (b.Array, b.Scalar))), None)
-    return found
+def backend_of(array: Any) -> Any:
+    """The backend of an array; None for any other value."""
+    backend = by_type.get(type(array))
+    if backend is None:  # a subclass, such as numpy.memmap, or a scalar as a 0-d result
+        registered = by_type.values()
+        backend = next((b for b in registered if isinstance(array, (b.Array, b.Scalar))), None)
+    return backend
 
 
-def device_backend(device: str) -> ModuleType | Any:
+def device_backend(device: str) -> Any:
     """The backend of a device by its name."""
     package = _PACKAGES.get(device)
     if device not in _by_name and package and util.find_spec(package):
         register(import_module(package))
     if device not in _by_name:
-        mend = f"; it comes with the package {package}" if package else ""
-        known = ", ".join(map(repr, _by_name))
-        raise DeviceError(f"no device {device!r}{mend}; this installation has {known}")
+        source = f"; it comes with the package {package}" if package else ""
+        registered = ", ".join(map(repr, _by_name))
+        raise DeviceError(f"no device {device!r}{source}; this installation has {registered}")
     return _by_name[device]
 
 

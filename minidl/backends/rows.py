@@ -1,13 +1,13 @@
-"""The gradient of a table of which few rows were used."""
+"""Row-sparse gradients, for embedding tables of which few rows are used."""
 
 from typing import Any, Self
 
 
 class RowGradient:
-    """dW for W of `shape`, zero but for `rows`, which are added at W[indices].
+    """dW for W of `shape`, zero except for `rows`, which accumulate at W[indices].
 
-    Only kernels make one, and only for operations that were asked to (`sparse=True`).  The engine
-    adds it up, optimisers that state what they do with it read it, and everything else sees the
+    Only kernels create one, for operations with `sparse=True`.  The engine accumulates it,
+    optimisers that document how they treat it use it as it is, and everything else gets the
     `dense()` array.  An index may occur more than once.
 
     >>> from minidl.backends import cpu
@@ -19,7 +19,7 @@ class RowGradient:
     """
 
     __slots__ = ("backend", "indices", "rows", "shape")
-    __array_ufunc__ = None  # array + rows is decided here
+    __array_ufunc__ = None  # array + rows calls __radd__ here
 
     def __init__(self, backend: Any, indices: Any, rows: Any, shape: tuple[int, ...]) -> None:
         self.backend, self.indices, self.rows, self.shape = backend, indices, rows, shape

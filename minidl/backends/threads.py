@@ -1,32 +1,32 @@
-"""The one owner of threads.
+"""Thread count, and splitting work into chunks for threads.
 
-Numba's pool and BLAS's pool know nothing of each other: when both are awake, each waits for cores
-on which the other spins, and a product of matrices takes ten times as long.  So kernels split their
-work in one pool only, Numba's, and ask here into how many pieces; they call BLAS for products so
-small that it uses no threads.  What is split depends on the sizes and the number of threads alone,
-so that the same program gives the same bits.
+Numba's and BLAS's thread pools are independent: when both are active, each waits for cores on which
+the other spins, and a matrix product takes ten times as long.  So kernels run in one pool only,
+Numba's, with the number of chunks from here; they call BLAS only for products so small that it uses
+no threads.  The chunks depend on the sizes and the number of threads alone, so that the same
+program gives the same bits.
 """
 
 import os
 
 from minidl.errors import ArgumentError
 
-_WORTH = 10_000  # nanoseconds of work that a thread is woken for
+_WORTH = 10_000  # nanoseconds of work that justify waking a thread
 
 
-def _at_the_start() -> int:
+def _default() -> int:
     """OMP_NUM_THREADS, else every core that this process may use."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked):
-        return int(asked)
+    requested = os.environ.get("OMP_NUM_THREADS", "")
+    if requested.isdecimal() and int(requested):
+        return int(requested)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_threads = _at_the_start()
+_threads = _default()
 
 
 def get_num_threads() -> int:
-    """How many threads a kernel uses at most.
+    """The maximum number of threads that a kernel uses.
 
     >>> minidl.get_num_threads() >= 1
     True
@@ -35,7 +35,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Use at most n threads in kernels; at the start it is OMP_NUM_THREADS, else every core.
+    """Use at most n threads in kernels; the default is OMP_NUM_THREADS, else every core.
 
     >>> before = minidl.get_num_threads()
     >>> minidl.set_num_threads(1)  # leave the other cores to other programs
@@ -50,5 +50,5 @@ def set_num_threads(n: int) -> None:
 
 
 def pieces(nanoseconds: float) -> int:
-    """Into how many pieces to split work that takes one thread about so long."""
+    """The number of chunks into which to split work that takes one thread about this long."""
     return max(1, min(_threads, int(nanoseconds) // _WORTH))

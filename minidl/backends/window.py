@@ -1,7 +1,7 @@
-"""The geometry of windows that slide over pictures: what bodies and kernels agree on.
+"""Sliding-window geometry of convolution: stride, padding, dilation, output length.
 
-Along an axis of some length, with that many places of padding before and after it, window i begins
-at i·stride − padding, and its places lie `dilation` apart.
+Along each axis, tap a of window i reads index  i·stride − padding + a·dilation,  which is in the
+padding if it is outside 0 … length − 1.  Bodies and kernels share these functions.
 """
 
 from collections.abc import Callable
@@ -14,39 +14,39 @@ from minidl.errors import ArgumentError, ShapeError
 Pair = tuple[int, int]
 Lengths = tuple[int, ...]
 
-# The axes of pictures and windows, by how many there are.
+# The spatial axes of inputs and windows, by their number.
 PICTURES = {1: "L", 2: "H, W", 3: "D, H, W"}
 WINDOWS = {1: "K", 2: "KH, KW", 3: "KD, KH, KW"}
 _AS_MANY = {1: "", 2: ", or two", 3: ", or three"}
 
 
 def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep what the function gave for these arguments, where they can be remembered."""
-    known = lru_cache(maxsize=512, typed=True)(function)
+    """Memoize a function, for arguments that are hashable."""
+    cached = lru_cache(maxsize=512, typed=True)(function)
 
     @wraps(function)
-    def remembering(*arguments: Any) -> Any:
+    def memoized(*arguments: Any) -> Any:
         try:
-            return known(*arguments)
-        except TypeError:  # a list cannot be remembered
+            return cached(*arguments)
+        except TypeError:  # an unhashable list
             pass
         return function(*arguments)
 
-    return remembering
+    return memoized
 
 
-def pair(name: str, setting: str, value: Any, least: int) -> Pair:
-    """A setting of the operation `name`, one number for both axes or two, as two numbers."""
-    first, second = lengths(name, setting, value, least, 2)
+def pair(name: str, setting: str, value: Any, minimum: int) -> Pair:
+    """A setting of the operation `name`, one integer for both axes or two, as two."""
+    first, second = lengths(name, setting, value, minimum, 2)
     return first, second
 
 
-def lengths(name: str, setting: str, value: Any, least: int, axes: int) -> Lengths:
-    """A setting of the operation `name`, one number for all axes or one each, as so many."""
+def lengths(name: str, setting: str, value: Any, minimum: int, axes: int) -> Lengths:
+    """A setting of the operation `name`, one integer for all axes or one for each, as a tuple."""
     each = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
-    if len(each) != axes or not all(is_number(x) and x >= least for x in each):
+    if len(each) != axes or not all(is_number(x) and x >= minimum for x in each):
         raise ArgumentError(
-            f"{name}: {setting} is a number from {least} on{_AS_MANY[axes]}; got {value!r:.60}"
+            f"{name}: {setting} is a number from {minimum} on{_AS_MANY[axes]}; got {value!r:.60}"
         )
     return tuple(int(x) for x in each)
 
@@ -65,10 +65,10 @@ def output_length(
     dilation: int,
     ceil_mode: bool = False,
 ) -> int:
-    """How many windows there are along an axis: ⌊(length + 2·padding − span) / stride⌋ + 1.
+    """The number of windows along an axis: ⌊(length + 2·padding − span) / stride⌋ + 1.
 
-    span = dilation·(window − 1) + 1 is what a window covers.  With `ceil_mode` one more window may
-    stick out at the end, if it begins inside the input or the padding before it.
+    span = dilation·(window − 1) + 1 is the receptive field.  With `ceil_mode` the quotient is
+    rounded up, if the last window still starts inside the input or the padding before it.
     """
     span = dilation * (window - 1) + 1
     room = length + 2 * padding - span
@@ -85,7 +85,7 @@ def output_length(
 
 
 class Convolution(NamedTuple):
-    """Where the windows of a convolution lie."""
+    """The geometry of a convolution; each tuple has one length for each spatial axis."""
 
     picture: Lengths
     window: Lengths
@@ -93,7 +93,7 @@ class Convolution(NamedTuple):
     padding: Lengths
     dilation: Lengths
     groups: int
-    output: Lengths  # how many windows
+    output: Lengths  # the number of windows
 
 
 @remembered
@@ -107,10 +107,7 @@ def convolution(
     groups: Any,
     axes: int = 2,
 ) -> Convolution:
-    """Where the windows lie for x (…, C, H, W) and weight (O, C / groups, KH, KW).
-
-    The pictures and windows have so many axes.
-    """
+    """The geometry for x (…, C, H, W) and weight (O, C / groups, KH, KW), or other spatial axes."""
     _check_shapes(name, x, weight, f"O, C / groups, {WINDOWS[axes]}", axes)
     channels, outputs = x[-1 - axes], weight[0]
     if not is_number(groups) or groups < 1 or channels % groups or outputs % groups:
@@ -143,9 +140,9 @@ def transposed(
     dilation: Any,
     axes: int = 2,
 ) -> Convolution:
-    """The convolution whose input gradient takes x (…, C, H, W) for its dy.
+    """The convolution of which a transposed convolution of x (…, C, H, W) is the input gradient.
 
-    weight is (C, O / groups, KH, KW).  The picture of that convolution is what comes out:
+    x is its dy, weight is (C, O / groups, KH, KW), and the result has the lengths of its input:
 
         (length − 1)·stride − 2·padding + dilation·(window − 1) + 1 + output_padding
     """
@@ -176,7 +173,7 @@ def transposed(
 
 
 def _check_shapes(name: str, x: Lengths, weight: Lengths, weights: str, axes: int) -> None:
-    """Raise if pictures or weights have not the number of axes that they need."""
+    """Raise unless inputs and weights have the right number of axes."""
     if len(x) not in (axes + 1, axes + 2) or len(weight) != axes + 2:
         picture = PICTURES[axes]
         raise ShapeError(

@@ -7,7 +7,7 @@ higher one.
 
 import sys
 
-from minidl.autograd import engine
+from minidl.autograd import namespace
 from minidl.autograd.tensor import Tensor
 from minidl.ops import array_object, operators, random
 from minidl.ops.activation import *
@@ -85,6 +85,6 @@ __all__ = [
     and name not in ("check_indices", "item_of")  # of bodies, and of x[index]
 ]
 
-engine.differentiable = sys.modules[__name__]
+namespace.differentiable = sys.modules[__name__]
 operators.equip(Tensor)
 array_object.equip(Tensor)

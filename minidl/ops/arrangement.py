@@ -25,7 +25,7 @@ def _joint_shape(shapes):
         raise ShapeError(f"the shapes {', '.join(map(str, shapes))} do not broadcast") from None
 
 
-@composite
+@composite(outputs=list)
 def broadcast_arrays(xp, *arrays):
     """The arrays, each repeated to the shape that they have together: a list.
 
@@ -37,7 +37,7 @@ def broadcast_arrays(xp, *arrays):
     return [xp.broadcast_to(x, shape) for x in arrays]
 
 
-@composite
+@composite(outputs=list)
 def meshgrid(xp, *arrays, indexing="xy"):
     """The coordinates of the points of a grid: from vectors, a list of tensors of its shape.
 
@@ -162,7 +162,7 @@ def _counts(repeats, length):
     return broadcast_to(reshape(repeats, (-1,)), (length,))
 
 
-@composite
+@composite(outputs=tuple)
 def unstack(xp, x, /, *, axis=0):
     """The slices of the axis, without it: a tuple.
 

@@ -54,7 +54,7 @@ def _over_gaps(xp, x, row, column):
     return xp.xdivy(skew, xp.put_at(gap, 1, on_diagonal(*x.shape[-2:])))
 
 
-@primitive(FLOAT)
+@primitive(FLOAT, outputs=2)
 def eigh(xp, x, /):
     """x·V = V·diag w;   dx = V·(diag dw + K∘(Vᵀ·dV))·Vᵀ,   Kᵢⱼ = 1 / (wⱼ − wᵢ).
 
@@ -91,7 +91,7 @@ def eigvalsh(xp, x, /):
     return xp.eigvalsh(x), dx
 
 
-@primitive(FLOAT)
+@primitive(FLOAT, outputs=2)
 def qr(xp, x, /, *, mode="reduced"):
     """x = Q·R, QᵀQ = 1, R upper triangular;   dx = (dQ + Q·sym(R·dRᵀ − dQᵀ·Q))·R⁻ᵀ.
 
@@ -128,7 +128,7 @@ def _qr_of_columns(xp, q, r, dq, dr):
     return xp.matrix_transpose(xp.solve(r, xp.matrix_transpose(dq + q @ mirrored)))
 
 
-@primitive(FLOAT)
+@primitive(FLOAT, outputs=3)
 def svd(xp, x, /, *, full_matrices=True):
     """x = U·diag s·Vᵀ;   dx = U·(K∘(Uᵀ·dU)·s + diag ds + s·K∘(Vᵀ·dV))·Vᵀ + ….
 

@@ -206,7 +206,7 @@ def minimum(xp, x1, x2, /):
     return xp.minimum(x1, x2), (lambda dz: share(dz, x1, x2), lambda dz: share(dz, x2, x1))
 
 
-@primitive(ANY, apart=(0,), of_complex=True)
+@primitive(ANY, keep_dtype=(0,), of_complex=True)
 def where(xp, condition, x1, x2, /):
     """z = x₁ where the condition holds, else x₂;   dz goes to the one chosen.
 

@@ -144,7 +144,7 @@ def adjugate(xp, x, /):
     return y, dx
 
 
-@primitive(FLOAT, constants=(0,))
+@primitive(FLOAT, constants=(0,), outputs=2)
 def slogdet(xp, x, /):
     """The sign of det x, a constant, and y = log |det x|;   dx = dy·x⁻ᵀ.
 

@@ -110,7 +110,7 @@ def _spread(xp, x, shape):
     return x if x.shape == shape else xp.broadcast_to(x, shape)
 
 
-@primitive(ANY, apart=(1,), of_complex=True)
+@primitive(ANY, keep_dtype=(1,), of_complex=True)
 def scatter_add(xp, x, indices, values, /, *, axis=-1):
     """A copy of x, with values added where indices point;   dx = dy,   dvalues = dy taken there.
 

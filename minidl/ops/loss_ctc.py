@@ -81,7 +81,7 @@ def ctc_loss(
     return losses if reduction != "none" or log_probs.ndim == 3 else xp.squeeze(losses, 0)
 
 
-@primitive(REAL, apart=(4,))
+@primitive(REAL, keep_dtype=(4,))
 def _ctc_log_likelihood(xp, emitted, begin, skip, end, running, /):
     """y = log Σ over paths, from the logarithms that each state emits at each time.
 

@@ -11,7 +11,7 @@ from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.settings import check_not_negative, check_numbers, check_whole, real_floats
 
 
-@composite(constants=(1, 2))
+@composite(constants=(1, 2), outputs=3)
 def batch_norm(xp, x, weight=None, bias=None, /, eps=1e-5):
     """y = (x − mean) / √(var + eps) · weight + bias, with the mean and variance of each channel.
 

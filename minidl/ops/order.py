@@ -24,7 +24,7 @@ def _of_axis(name, x, axis):
     return axis % x.ndim
 
 
-@composite(constants=(1,))
+@composite(constants=(1,), outputs=2)
 def topk(xp, x, /, k, *, axis=-1, largest=True, sorted=True):
     """The k largest along the axis, from the largest on, and their indices: (values, indices).
 
@@ -46,7 +46,7 @@ def topk(xp, x, /, k, *, axis=-1, largest=True, sorted=True):
     return xp.take_along_axis(x, indices, axis=axis), indices
 
 
-@composite(constants=(1,))
+@composite(constants=(1,), outputs=2)
 def kthvalue(xp, x, /, k, *, axis=-1, keepdims=False):
     """The k-th smallest along the axis, k = 1 the smallest, and its index: (values, indices).
 

@@ -11,7 +11,7 @@ from minidl.ops.statistics import _along
 __all__ = ["cumulative_logsumexp", "cumulative_max", "cumulative_min"]
 
 
-@composite(constants=(1,))
+@composite(constants=(1,), outputs=2)
 def cumulative_max(xp, x, /, *, axis=None):
     """y_i = the largest of x₀ … x_i, and its index, of equals the last: (values, indices).
 
@@ -24,7 +24,7 @@ def cumulative_max(xp, x, /, *, axis=None):
     return _extremes(xp, x, one_axis(x, axis), xp.greater_equal)
 
 
-@composite(constants=(1,))
+@composite(constants=(1,), outputs=2)
 def cumulative_min(xp, x, /, *, axis=None):
     """y_i = the smallest of x₀ … x_i, and its index, of equals the last: (values, indices).
 

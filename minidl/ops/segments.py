@@ -113,7 +113,7 @@ def segment_min(xp, data, segment_ids, /, num_segments=None):
     return _segment_extremum(data, ids, count=count, largest=False)
 
 
-@primitive(NUMBER, apart=(1,))
+@primitive(NUMBER, keep_dtype=(1,))
 def _segment_extremum(xp, data, ids, /, count, largest):
     """The last, or the first, of each segment's rows in order, column by column."""
     shape = (count, *data.shape[1:])
