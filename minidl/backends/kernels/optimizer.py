@@ -1,42 +1,54 @@
-"""The rules of optimisers, in one pass over all parameters.
+"""Fused multi-tensor optimisers: SGD, Adam and AdamW in one pass over all parameters.
 
-Whole-array arithmetic reads and writes memory once for every operation of the formula.  Here each
-element is loaded once, goes through the whole formula in registers, and is stored once; LLVM makes
-vector instructions of the loop.  Among threads the elements of all large parameters are shared
-evenly, whichever they belong to.
+*Fused*: whole-array arithmetic reads and writes memory once for every operation of the formula.
+Here each element is loaded once, goes through the whole formula in registers, vectorised, and is
+stored once.
 
-`adam(settings, step, dtype)` and its kin prepare one step.
+*Multi-tensor*: one call updates all large parameters.  Their elements form one sequence, split
+evenly among the threads, whichever parameter they belong to.
+
+    D. Kingma, J. Ba.  Adam: A method for stochastic optimization.  ICLR 2015.
+    I. Loshchilov, F. Hutter.  Decoupled weight decay regularization (AdamW).  ICLR 2019.
+    S. Reddi, S. Kale, S. Kumar.  On the convergence of Adam and beyond (AMSGrad).  ICLR 2018.
+    I. Sutskever, J. Martens, G. Dahl, G. Hinton.  On the importance of initialization and momentum
+    in deep learning (Nesterov momentum as here).  ICML 2013.
+
+Cost, in float32: 28 bytes an element for Adam (read g, θ, m, v; write θ, m, v), 12 for SGD, 20 with
+momentum.
+
+`adam(settings, step, dtype)`, `adamw` and `sgd` prepare one step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numba import carray, prange
 
 from minidl.backends import threads
 from minidl.backends.kernels.runtime.compile import (
     as_contiguous,
+    carray,
     chunk_bounds,
     compiled,
     inner,
     parallel,
+    prange,
 )
+from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.simd.intrinsics import pointer_from_address
 from minidl.errors import ArgumentError
 
-# Nanoseconds that an element takes one thread, out of the caches.
-_ADAM_TIME, _SGD_TIME = 1.0, 0.4
-_LARGE = 5000  # elements; fewer are not worth sharing
+_ADAM_TIME, _SGD_TIME = 1.0, 0.4  # nanoseconds an element on one thread, from memory
+_LARGE = 5000  # elements of a parameter; smaller ones are not worth splitting
 
 
 class Step:
-    """One step of a rule: parameters are added to it, then all are changed at once.
+    """One step of an update rule: parameters are added to it, then all are updated at once.
 
     loop            the rule for one parameter: loop(gradient, value, *state, *rest)
-    over_all        the same for all parameters of a table
-    element_time    the nanoseconds that an element takes
-    state           the names of the arrays of state that the loop goes through
+    over_all        the rule for all parameters of a table
+    element_time    nanoseconds an element
+    state           the names of the optimiser's state that the loop updates
     """
 
     def __init__(
@@ -53,13 +65,12 @@ class Step:
         self._size = 0
 
     def add(self, value: np.ndarray, gradient: np.ndarray, state: Mapping[str, Any]) -> bool:
-        """Take in a parameter, if the loop is made for it: contiguous float32 or float64."""
-        flags, dtype = value.flags, value.dtype
-        if not flags.writeable:
+        """Add a parameter; False unless it is contiguous, float32 or float64."""
+        if not value.flags.writeable:
             raise ArgumentError(
                 f"a parameter of shape {value.shape} lies in read-only memory; make it of a copy"
             )
-        if not flags.c_contiguous or dtype.char not in "fd" or gradient.dtype != dtype:
+        if not value.flags.c_contiguous or not are_arrays("fd", value, gradient):
             return False
         arrays = [as_contiguous(gradient), value, *[state[name] for name in self._state]]
         self._rows.append(arrays if value.ndim == 1 else [x.ravel() for x in arrays])
@@ -67,49 +78,52 @@ class Step:
         return True
 
     def run(self) -> None:
-        """Change all parameters and their state."""
-        pieces = threads.pieces(self._size * self._element_time)
-        large = [row for row in self._rows if row[0].size >= _LARGE] if pieces > 1 else []
+        """Update all parameters and their state."""
+        chunks = threads.pieces(self._size * self._element_time)
+        large = [row for row in self._rows if row[0].size >= _LARGE] if chunks > 1 else []
         if large:
-            self._over_all(_table(large), *self._rest, pieces)
+            self._over_all(_table(large), *self._rest, chunks)
         for row in self._rows:
             if not large or row[0].size < _LARGE:
                 self._loop(*row, *self._rest)
 
 
 def _table(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """For each row, where its arrays lie, how many elements lie in the rows before, and in it."""
+    """A row for each parameter: the addresses of its arrays, its offset and its size.
+
+    The offset is that of its first element in the sequence of all elements.
+    """
     table = np.empty((len(rows), len(rows[0]) + 2), np.int64)
-    before = 0
+    offset = 0
     for i, arrays in enumerate(rows):
-        _note(table, i, before, tuple(arrays))
-        before += arrays[0].size
+        _fill_row(table, i, offset, tuple(arrays))
+        offset += arrays[0].size
     return table
 
 
 @compiled
-def _note(table, row, before, arrays):
+def _fill_row(table, row, offset, arrays):
     for i in range(len(arrays)):
         table[row, i] = arrays[i].ctypes.data
-    table[row, -2], table[row, -1] = before, arrays[0].size
+    table[row, -2], table[row, -1] = offset, arrays[0].size
 
 
 @inner
-def _part(table, row, column, piece, pieces, like):
-    """The elements of an array that belong to a piece of all elements; they are like another's."""
-    before, size = table[row, -2], table[row, -1]
-    start, stop = chunk_bounds(table[-1, -2] + table[-1, -1], piece, pieces)
+def _part(table, row, column, chunk, chunks, like):
+    """The elements of an array in a chunk of the sequence; they have the dtype of `like`."""
+    offset, size = table[row, -2], table[row, -1]
+    start, stop = chunk_bounds(table[-1, -2] + table[-1, -1], chunk, chunks)
     whole = carray(pointer_from_address(table[row, column], like), size)
-    return whole[min(max(start - before, 0), size) : min(max(stop - before, 0), size)]
+    return whole[min(max(start - offset, 0), size) : min(max(stop - offset, 0), size)]
 
 
 def adam(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
-    """One step of Adam, where the decay of weights is a part of their gradient."""
+    """One step of Adam; the weight decay is part of the gradient (L2 regularisation)."""
     return _by_moments(settings, step, dtype, decay=settings["weight_decay"], shrink=0)
 
 
 def adamw(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
-    """One step of AdamW, where weights decay by themselves."""
+    """One step of AdamW; the weight decay is decoupled from the gradient."""
     return _by_moments(
         settings, step, dtype, decay=0, shrink=settings["lr"] * settings["weight_decay"]
     )
@@ -121,25 +135,25 @@ def _by_moments(
     beta1, beta2 = settings["betas"]
     rate, correction = settings["lr"] / (1 - beta1**step), (1 - beta2**step) ** 0.5
     betas = beta1, 1 - beta1, beta2, 1 - beta2
-    numbers = np.array(
+    scalars = np.array(
         [*betas, rate, correction, settings["eps"], decay, shrink, _sign(settings)], dtype
     )
     amsgrad = settings["amsgrad"]
     largest = "max_exp_avg_sq" if amsgrad else "exp_avg_sq"
     state = "exp_avg", "exp_avg_sq", largest
-    return Step(_adam, _adam_over_all, _ADAM_TIME, state, numbers, amsgrad)
+    return Step(_adam, _adam_over_all, _ADAM_TIME, state, scalars, amsgrad)
 
 
 def sgd(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
     """One step of gradient descent, with momentum or without."""
     momentum, nesterov = settings["momentum"], settings["nesterov"]
-    chunk_bounds = 1 if step == 1 else 1 - settings["dampening"]
+    weight = 1 if step == 1 else 1 - settings["dampening"]
     decay, sign = settings["weight_decay"], _sign(settings)
-    numbers = np.array([settings["lr"], decay, sign, momentum, chunk_bounds], dtype)
+    scalars = np.array([settings["lr"], decay, sign, momentum, weight], dtype)
     if not momentum:
-        return Step(_descend, _descend_over_all, _SGD_TIME, (), numbers)
+        return Step(_descend, _descend_over_all, _SGD_TIME, (), scalars)
     state = ("momentum_buffer",)
-    return Step(_follow, _follow_over_all, _SGD_TIME, state, numbers, nesterov)
+    return Step(_momentum, _momentum_over_all, _SGD_TIME, state, scalars, nesterov)
 
 
 def _sign(settings: Mapping[str, Any]) -> int:
@@ -147,17 +161,18 @@ def _sign(settings: Mapping[str, Any]) -> int:
 
 
 @compiled
-def _adam(gradient, value, m, v, largest, numbers, amsgrad):
+def _adam(gradient, value, m, v, largest, scalars, amsgrad):
     """θ ← θ − (rate · m / (√v / correction + ε) + shrink · θ).
 
-    The rate is lr/(1 − β₁ᵗ), the correction √(1 − β₂ᵗ).
+    The moments are m ← β₁·m + (1 − β₁)·g and v ← β₂·v + (1 − β₂)·g², the rate is lr/(1 − β₁ᵗ), the
+    correction √(1 − β₂ᵗ).
 
-    Without a gradient m and v shrink to the denormal numbers, and stay there, rounded up again and
-    again; a processor takes a hundred times as long for them.  So they are made 0.
+    While the gradient is 0, m and v decay to denormal numbers, and stay there, rounded up again and
+    again; a processor takes a hundred times as long for them.  So they are flushed to 0.
     """
-    beta1, rest1, beta2, rest2 = numbers[0], numbers[1], numbers[2], numbers[3]
-    rate, correction, eps = numbers[4], numbers[5], numbers[6]
-    decay, shrink, sign = numbers[7], numbers[8], numbers[9]
+    beta1, rest1, beta2, rest2 = scalars[0], scalars[1], scalars[2], scalars[3]
+    rate, correction, eps = scalars[4], scalars[5], scalars[6]
+    decay, shrink, sign = scalars[7], scalars[8], scalars[9]
     smallest = np.finfo(value.dtype).tiny
     zero = value.dtype.type(0)
     for i in range(value.size):
@@ -172,51 +187,51 @@ def _adam(gradient, value, m, v, largest, numbers, amsgrad):
 
 
 @parallel
-def _adam_over_all(table, numbers, amsgrad, pieces):
-    for piece in prange(pieces):
+def _adam_over_all(table, scalars, amsgrad, chunks):
+    for chunk in prange(chunks):
         for row in range(table.shape[0]):
-            gradient = _part(table, row, 0, piece, pieces, numbers)
-            value = _part(table, row, 1, piece, pieces, numbers)
-            m = _part(table, row, 2, piece, pieces, numbers)
-            v = _part(table, row, 3, piece, pieces, numbers)
-            largest = _part(table, row, 4, piece, pieces, numbers)
-            _adam(gradient, value, m, v, largest, numbers, amsgrad)
+            gradient = _part(table, row, 0, chunk, chunks, scalars)
+            value = _part(table, row, 1, chunk, chunks, scalars)
+            m = _part(table, row, 2, chunk, chunks, scalars)
+            v = _part(table, row, 3, chunk, chunks, scalars)
+            largest = _part(table, row, 4, chunk, chunks, scalars)
+            _adam(gradient, value, m, v, largest, scalars, amsgrad)
 
 
 @compiled
-def _descend(gradient, value, numbers):
+def _descend(gradient, value, scalars):
     """θ ← θ − lr·g."""
-    lr, decay, sign = numbers[0], numbers[1], numbers[2]
+    lr, decay, sign = scalars[0], scalars[1], scalars[2]
     for i in range(value.size):
         value[i] -= lr * (sign * gradient[i] + decay * value[i])
 
 
 @parallel
-def _descend_over_all(table, numbers, pieces):
-    for piece in prange(pieces):
+def _descend_over_all(table, scalars, chunks):
+    for chunk in prange(chunks):
         for row in range(table.shape[0]):
-            gradient = _part(table, row, 0, piece, pieces, numbers)
-            value = _part(table, row, 1, piece, pieces, numbers)
-            _descend(gradient, value, numbers)
+            gradient = _part(table, row, 0, chunk, chunks, scalars)
+            value = _part(table, row, 1, chunk, chunks, scalars)
+            _descend(gradient, value, scalars)
 
 
 @compiled
-def _follow(gradient, value, velocity, numbers, nesterov):
-    """v ← μ·v + share·g;   θ ← θ − lr·v, or θ − lr·(g + μ·v) with nesterov."""
-    lr, decay, sign = numbers[0], numbers[1], numbers[2]
-    momentum, chunk_bounds = numbers[3], numbers[4]
+def _momentum(gradient, value, velocity, scalars, nesterov):
+    """v ← μ·v + (1 − dampening)·g;   θ ← θ − lr·v, or θ − lr·(g + μ·v) with nesterov."""
+    lr, decay, sign = scalars[0], scalars[1], scalars[2]
+    momentum, weight = scalars[3], scalars[4]
     for i in range(value.size):
         g = sign * gradient[i] + decay * value[i]
-        v = momentum * velocity[i] + chunk_bounds * g
+        v = momentum * velocity[i] + weight * g
         velocity[i] = v
         value[i] -= lr * (g + momentum * v if nesterov else v)
 
 
 @parallel
-def _follow_over_all(table, numbers, nesterov, pieces):
-    for piece in prange(pieces):
+def _momentum_over_all(table, scalars, nesterov, chunks):
+    for chunk in prange(chunks):
         for row in range(table.shape[0]):
-            gradient = _part(table, row, 0, piece, pieces, numbers)
-            value = _part(table, row, 1, piece, pieces, numbers)
-            velocity = _part(table, row, 2, piece, pieces, numbers)
-            _follow(gradient, value, velocity, numbers, nesterov)
+            gradient = _part(table, row, 0, chunk, chunks, scalars)
+            value = _part(table, row, 1, chunk, chunks, scalars)
+            velocity = _part(table, row, 2, chunk, chunks, scalars)
+            _momentum(gradient, value, velocity, scalars, nesterov)

@@ -1,1 +1,1 @@
-"""Kernels of the normalisations."""
+"""Normalisation kernels: batch norm, layer norm, group norm."""
