@@ -61,6 +61,12 @@ def test_several_outputs_nested_and_of_integers():
     assert "derivative 1" in report
 
 
+@pytest.mark.parametrize("f", [minidl.subtract, lambda x, y: minidl.relu(x * (y - 1.0))])
+def test_inputs_without_axes_stay_in_double_precision(f):
+    """Sums of them are NumPy scalars, which by themselves would become float32."""
+    assert gradcheck(f, X, np.array(1.0))
+
+
 def test_integers_are_passed_on():
     weight = np.random.default_rng(0).normal(size=(4, 2))
     assert gradcheck(minidl.embedding, weight, np.array([3, 0, 3]))

@@ -99,7 +99,8 @@ def _check(
         except _Corner:
             moved = f"\n(the point was moved {attempt + 1} times: f had no derivative there)"
             points = [
-                x + _SHIFT * (1 + np.abs(x)) * rng.normal(size=x.shape) for x in of_floats.points
+                np.asarray(x + _SHIFT * (1 + np.abs(x)) * rng.normal(size=x.shape))
+                for x in of_floats.points
             ]
         else:
             return True
@@ -222,7 +223,7 @@ class _Check:
         self, value: Callable[..., Tensor], directions: Sequence[np.ndarray], step: float
     ) -> float:
         """φ(x + step·d)."""
-        moved = (a + step * d for a, d in zip(self.points, directions, strict=True))
+        moved = (np.asarray(a + step * d) for a, d in zip(self.points, directions, strict=True))
         return value(*map(ops.tensor, moved)).item()
 
     def central(self, value: Callable[..., Tensor], directions: Sequence[np.ndarray]) -> float:
