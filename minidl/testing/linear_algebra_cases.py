@@ -126,8 +126,9 @@ def matrices(**settings: tuple) -> Recipe:
 def symmetric(d: CaseBuilder) -> None:
     """x (…, n, n), symmetric, with distinct eigenvalues."""
     definite(d)
-    n = d.case.arrays["x"].shape[-1]
-    d.given("x", d.case.arrays["x"] + 50 * np.diag(np.arange(n)).astype(d.dtype))
+    x = d.case.array("x")
+    n = x.shape[-1]
+    d.given("x", x + 50 * np.diag(np.arange(n)).astype(d.dtype))
 
 
 def invertible(**settings: tuple) -> Recipe:

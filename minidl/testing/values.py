@@ -182,7 +182,7 @@ def axes(ndim: int, *, several: bool = False, none: bool = False) -> st.SearchSt
     """
     if ndim < 0 or (ndim == 0 and not none and not several):
         raise ArgumentError(f"axes: an array of {ndim} axes has none to choose from")
-    choices = [st.none()] if none else []
+    choices: list[st.SearchStrategy[Any]] = [st.none()] if none else []
     if ndim:
         choices.append(st.sampled_from([*range(ndim), *range(-1, -ndim - 1, -1)]))
     if several:
