@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench import libraries, loading, measure, report, workloads
+from bench import data_loading, libraries, measure, report, workloads
 from bench.errors import BenchError, MissingTaskError
 from bench.report import Row
 from bench.workloads import WORKLOADS, Fresh
@@ -55,8 +55,8 @@ def test_what_new_interpreters_do_exists(name):
 
 
 def test_the_share_of_loading_is_measured_for_each_number_of_workers(monkeypatch):
-    monkeypatch.setattr(loading, "SAMPLES", 64)
-    found = loading.shares()
+    monkeypatch.setattr(data_loading, "SAMPLES", 64)
+    found = data_loading.epochs()
     assert [share.workers for share in found] == [0, 1, 2]
     assert all(0 < share.waiting < share.seconds for share in found)
 

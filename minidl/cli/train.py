@@ -1,4 +1,4 @@
-"""minidl train: a network learns to tell pictures of ten kinds."""
+"""minidl train: train an image classifier."""
 
 import argparse
 import json
@@ -10,8 +10,8 @@ from typing import Any
 
 from minidl import __version__, io, nn
 from minidl.cli import runs
-from minidl.cli.known import DATA, MODELS, network
-from minidl.cli.options import positive, share
+from minidl.cli.argument_types import fraction, positive
+from minidl.cli.registry import DATA, MODELS, network
 from minidl.data import DataLoader, random_split
 from minidl.errors import ArgumentError
 from minidl.ops.random import Generator, manual_seed
@@ -29,7 +29,7 @@ _DEFAULTS = {
 
 
 def add_to(commands: Any) -> None:
-    """The command's arguments; those that are not given are not there."""
+    """Add the command and its arguments; those not given are absent from the namespace."""
     parser = commands.add_parser(
         "train",
         help="train a network on real data and test it",
@@ -46,7 +46,7 @@ def add_to(commands: Any) -> None:
     add("--batch-size", type=positive(int), metavar="N", help="samples in a step (32)")
     add("--lr", type=positive(float), help="learning rate of Adam (0.001)")
     add("--seed", type=int, help="same seed, same result, to the bit (0)")
-    add("--validation", type=share, metavar="SHARE", help="of the training data held back (0.1)")
+    add("--validation", type=fraction, metavar="SHARE", help="of the training data held back (0.1)")
     add("--runs", type=Path, metavar="FOLDER", help="where folders of runs are (runs)")
     add("--save-every", type=positive(int), metavar="N", help="save also after each N batches")
     add(
@@ -62,10 +62,10 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, test, and say what came of it."""
+    """Train, test, and report the result."""
     started = time.perf_counter()
     quiet = "json" in options
-    given = {name: value for name, value in vars(options).items() if name in _KNOWN}
+    given = {name: value for name, value in vars(options).items() if name in _SETTINGS}
     this = _resumed(options, given) if "resume" in options else None
     settings = this.settings if this else {**_DEFAULTS, **given}
     load, epochs = DATA[settings["data"]]
@@ -100,11 +100,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-_KNOWN = ("model", "epochs", *_DEFAULTS)
+_SETTINGS = ("model", "epochs", *_DEFAULTS)
 
 
 def _resumed(options: argparse.Namespace, given: dict[str, Any]) -> runs.Run | None:
-    """The run to go on with, with more epochs if that is asked for; nothing else may change."""
+    """The run to resume, with a new number of epochs if given; nothing else may change."""
     root, data = getattr(options, "runs", Path("runs")), given.get("data", _DEFAULTS["data"])
     if options.resume is None:
         this = runs.latest(root, options.model, data)
@@ -127,12 +127,12 @@ def _resumed(options: argparse.Namespace, given: dict[str, Any]) -> runs.Run | N
 
 
 def _fit(this: runs.Run, train: Any) -> tuple[Trainer, int]:
-    """Train for all epochs, or those that are left; and on how many pictures."""
+    """Train for the epochs that are left; return the trainer and the number of samples."""
     settings = this.settings
     manual_seed(settings["seed"])
     model = network(settings["model"], settings["shape"])
-    held_back = settings["validation"]
-    parts = random_split(train, [1 - held_back, held_back], Generator(settings["seed"]))
+    held_out = settings["validation"]
+    parts = random_split(train, [1 - held_out, held_out], Generator(settings["seed"]))
     validation = DataLoader(parts[1], 512) if len(parts[1]) else None
     every = settings["save_every"] or "epoch"
     callbacks = [
@@ -156,7 +156,7 @@ def _fit(this: runs.Run, train: Any) -> tuple[Trainer, int]:
 
 
 def _draw(history: Any, path: Path) -> None:
-    """The history as a picture, where pictures can be drawn."""
+    """Plot the learning curves, if matplotlib is installed."""
     if find_spec("matplotlib") and len(history):
         numbers = [number + 1 for number in history.epoch]
         learning_curves({"epoch": numbers, **history.history}, path)
