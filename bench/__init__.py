@@ -1,6 +1,7 @@
 """Benchmarks: minidl against another library, and against the limits of the machine.
 
     python -m bench --peer torch --threads 1 --workloads mlp,elementwise --json
+    python -m bench --checkout ../minidl-before          # this minidl against another checkout's
 
 The modules:
 

@@ -1,13 +1,17 @@
 """Measurements in a fresh interpreter: `python -m bench.child <action> <library> …` prints one.
 
-This module imports only light modules, and starts the clock before it imports any other.
+This module imports only light modules, and starts the clock before it imports any other.  With
+BENCH_CHECKOUT, `minidl` is the package in that folder, while `bench` stays the one of this module.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
+
+TURNS = 5  # of a step in one interpreter
 
 
 def seconds_to_import(library: str) -> float:
@@ -23,6 +27,12 @@ def seconds_to_first_step(library: str, workload: str) -> float:
     _, step = _prepared(library, workload)
     step()
     return time.perf_counter() - start
+
+
+def seconds_per_step(library: str, workload: str) -> float:
+    """The median seconds of a step, after it has warmed up."""
+    _, step = _prepared(library, workload)
+    return import_module("bench.measure").by_turns([step], TURNS)[0]
 
 
 def peak_memory(library: str, workload: str) -> float:
@@ -74,9 +84,12 @@ def status_bytes(field: str) -> int:
 ACTIONS: dict[str, Callable[..., float]] = {
     "import": seconds_to_import,
     "first-step": seconds_to_first_step,
+    "step": seconds_per_step,
     "memory": peak_memory,
 }
 
 if __name__ == "__main__":
+    if "BENCH_CHECKOUT" in os.environ:
+        sys.path[0] = os.environ["BENCH_CHECKOUT"]  # instead of the folder of `bench`, now loaded
     action, *arguments = sys.argv[1:]
     print(ACTIONS[action](*arguments))

@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.memory_relu:
         return _memory_relu(options.json)
-    if not libraries.installed(options.peer):
+    if options.checkout and not (options.checkout / "minidl" / "__init__.py").is_file():
+        parser.error(f"{options.checkout} is not a checkout: it has no minidl/__init__.py")
+    if not options.checkout and not libraries.installed(options.peer):
         parser.error(f"{options.peer} is not installed here; pip install {options.peer}")
     if not Path("/proc/self/status").exists():
         if options.flat:
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.loader:
         return _loader(options)
     try:
-        return _compare(options)
+        return _compare_checkouts(options) if options.checkout else _compare(options)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -63,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--peer", choices=libraries.PEERS, default="torch", help="the other library (torch)")
+    add("--checkout", type=Path, help="compare with the minidl of another checkout instead")
     add("--threads", type=_positive, default=1, help="threads that either side may use (1)")
     add("--workloads", type=_workloads, help="a comma between them; default: all", metavar="NAMES")
     add("--rounds", type=_positive, default=15, help="turns that each side gets (15)")
@@ -155,6 +158,28 @@ def _fresh_row(name: str, workload: Fresh, peer: str, sides: Sequence[Any]) -> R
     commands = [[workload.action, library, *arguments] for library in ("minidl", peer)]
     own, peers = processes.median_seconds(commands, cold=workload.cold)
     return Row(name, peer, own * 1e3, peers * 1e3)
+
+
+def _compare_checkouts(options: argparse.Namespace) -> int:
+    """Measure this minidl and that of another checkout, in fresh interpreters by turns."""
+    peer = str(options.checkout)
+    rows = []
+    for name in options.workloads or WORKLOADS:
+        workload = WORKLOADS[name]
+        if isinstance(workload, Fresh) and workload.peer:
+            continue  # a comparison with something other than the peer
+        _show_progress(f"measuring {name} …")
+        if isinstance(workload, Fresh):
+            action, task, cold = workload.action, workload.workload, workload.cold
+        else:
+            action, task, cold = "step", name, False
+        command = [action, "minidl", *([task] if task else [])]
+        own, other = processes.median_seconds_of_checkouts(command, options.checkout, cold=cold)
+        rows.append(Row(name, peer, own * 1e3, other * 1e3))
+    _show_progress("")
+    facts = {"peer": peer, "python": platform.python_version(), "threads": options.threads}
+    report.show(rows, {}, peer, facts, options.json)
+    return 0
 
 
 def _limit_threads(threads: int, sides: Sequence[Any]) -> None:

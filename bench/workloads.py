@@ -147,7 +147,7 @@ def batchnorm(*shape: int) -> Workload:
             "gradient": _normal(rng, *shape),
         }
 
-    # Forward the mean, x − mean, its square and their mean, and the affine map; backward the sums of
+    # Forward the mean, x − mean, its square, their mean, and the affine map; backward the sums of
     # dy and of dy·x̂, and dy minus two terms, scaled.  x, y, dy and dx are read or written.
     n = prod(shape)
     return Workload("batchnorm", arguments, flops=14 * n, bytes=FLOAT * 4 * n)
