@@ -21,9 +21,9 @@ from itertools import count
 
 import numpy as np
 
-from minidl.data import digits  # the data only: pictures of handwritten digits
+from minidl.data import digits  # the data only: images of handwritten digits
 
-tick = count(1).__next__  # everything recorded takes the next number: an input before its result
+tick = count(1).__next__  # a leaf or node takes the next number: inputs before their results
 
 
 class Leaf:
@@ -34,7 +34,7 @@ class Leaf:
 
 
 class Node:
-    """One recorded operation: its pullback, and for each input where that gradient goes."""
+    """One recorded operation: its pullback, and an edge for each input, where its gradient goes."""
 
     def __init__(self, pullback, edges, shape):
         self.pullback, self.edges, self.shape, self.order = pullback, edges, shape, tick()
@@ -56,7 +56,7 @@ def tensor(data, requires_grad=False):
 
 
 def primitive(body):
-    """Make an operation on tensors from a body on arrays, which returns (value, pullback)."""
+    """Make an operation on tensors of a body on arrays, which returns its value and pullback."""
 
     @wraps(body)
     def operation(*inputs, **settings):
@@ -144,7 +144,7 @@ def backward(y):
 def sum_to_shape(gradient, shape):
     """Broadcasting, undone: an input that was stretched gets the sum over its copies."""
     gradient = gradient.sum(axis=tuple(range(gradient.ndim - len(shape))))
-    stretched = tuple(i for i, n in enumerate(shape) if n == 1 != gradient.shape[i])
+    stretched = tuple(i for i, n in enumerate(shape) if n != gradient.shape[i])
     return gradient.sum(axis=stretched, keepdims=True)
 
 
@@ -152,15 +152,15 @@ def sum_to_shape(gradient, shape):
 
 
 def network(x, parameters):
-    """A multilayer perceptron: relu(x W₁ + b₁) W₂ + b₂, a score for each class."""
+    """A multilayer perceptron: relu(x W₁ + b₁) W₂ + b₂, a logit for each class."""
     w1, b1, w2, b2 = parameters
     return relu(x @ w1 + b1) @ w2 + b2
 
 
-def cross_entropy(scores, target):
-    """The mean of −log softmax(scores) at the right class, where the one-hot target is 1."""
-    right = sum(scores * target, axis=1)
-    return sum(log(sum(exp(scores), axis=1)) - right) * (1 / len(target))
+def cross_entropy(logits, target):
+    """The mean of −log softmax(logits) at the right class, where the one-hot target is 1."""
+    right = sum(logits * target, axis=1)
+    return sum(log(sum(exp(logits), axis=1)) - right) * (1 / len(target))
 
 
 def train(epochs=10, learning_rate=0.2):

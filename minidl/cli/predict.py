@@ -42,14 +42,14 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a line for each image."""
     given = options.run_or_checkpoint
-    this = runs.read(given.parent if given.is_file() else given)
-    best = this.best if this.best.exists() else this.last
+    current = runs.read(given.parent if given.is_file() else given)
+    best = current.best if current.best.exists() else current.last
     checkpoint = given if given.is_file() else best
-    model = network(this.settings["model"], this.settings["shape"])
+    model = network(current.settings["model"], current.settings["shape"])
     model.load_state_dict(io.load(checkpoint)["model"])
     model.eval()
-    names = classes(this.settings["data"])
-    for name, image, label in _images(options, this):
+    names = classes(current.settings["data"])
+    for name, image, label in _images(options, current):
         with no_grad():
             probabilities = softmax(model(tensor(image[None])), axis=1).numpy()[0]
         order = np.argsort(-probabilities, kind="stable")[:3]
@@ -65,12 +65,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _images(
-    options: argparse.Namespace, this: runs.Run
+    options: argparse.Namespace, current: runs.Run
 ) -> Iterator[tuple[str, np.ndarray, int | None]]:
     """The name of each image, its values (C, H, W), and its class if known."""
-    shape = tuple(this.settings["shape"])
+    shape = tuple(current.settings["shape"])
     if not options.files:
-        _, test = DATA[this.settings["data"]][0]()
+        _, test = DATA[current.settings["data"]][0]()
         images, labels = test[: options.count]
         for i, (image, label) in enumerate(zip(images.numpy(), labels.tolist(), strict=True)):
             yield f"test {i}", image, label

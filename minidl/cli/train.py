@@ -66,35 +66,35 @@ def run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     quiet = "json" in options
     given = {name: value for name, value in vars(options).items() if name in _SETTINGS}
-    this = _resumed(options, given) if "resume" in options else None
-    settings = this.settings if this else {**_DEFAULTS, **given}
+    current = _resumed(options, given) if "resume" in options else None
+    settings = current.settings if current else {**_DEFAULTS, **given}
     load, epochs = DATA[settings["data"]]
     train, test = load()
-    if this is None:
+    if current is None:
         settings = {"minidl": __version__, **settings, "shape": list(train.tensors[0].shape[1:])}
         settings.setdefault("epochs", epochs)
-        this = runs.begin(getattr(options, "runs", Path("runs")), settings)
+        current = runs.begin(getattr(options, "runs", Path("runs")), settings)
     if sys.stdout.isatty() and not quiet:
         nn.summary(network(settings["model"], settings["shape"]), (1, *settings["shape"]))
-    trainer, samples = _fit(this, train)
-    if this.best.exists():
-        trainer.model.load_state_dict(io.load(this.best)["model"])
+    trainer, samples = _fit(current, train)
+    if current.best.exists():
+        trainer.model.load_state_dict(io.load(current.best)["model"])
     accuracy = trainer.evaluate(test, 512)["accuracy"]
     seconds = time.perf_counter() - started
-    checkpoint = this.best if this.best.exists() else this.last
+    checkpoint = current.best if current.best.exists() else current.last
     result = {
         "test_accuracy": accuracy,
         "seconds": round(seconds, 3),
         "checkpoint": str(checkpoint),
-        "run": str(this.folder),
+        "run": str(current.folder),
     }
-    this.write("result.json", result)
-    _draw(trainer.history, this.folder / "curves.png")
+    current.write("result.json", result)
+    _draw(trainer.history, current.folder / "curves.png")
     passes = f"{settings['epochs']} epochs" if settings["epochs"] > 1 else "1 epoch"
     loss = trainer.history[-1]["loss"]
     print(f"trained on {samples} pictures for {passes}: loss {loss:.4f}")
     print(f"test accuracy {accuracy:.2%} on {len(test)} others, in {seconds:.1f} s")
-    print(f"everything is in {this.folder}; the best network in {checkpoint}")
+    print(f"everything is in {current.folder}; the best network in {checkpoint}")
     if quiet:
         print(json.dumps(result))
     return 0
@@ -107,28 +107,28 @@ def _resumed(options: argparse.Namespace, given: dict[str, Any]) -> runs.Run | N
     """The run to resume, with a new number of epochs if given; nothing else may change."""
     root, data = getattr(options, "runs", Path("runs")), given.get("data", _DEFAULTS["data"])
     if options.resume is None:
-        this = runs.latest(root, options.model, data)
-        if this is None:
+        current = runs.latest(root, options.model, data)
+        if current is None:
             print(f"no run of {options.model} on {data} in {root}: a new one", file=sys.stderr)
             return None
     else:
-        this = runs.read(options.resume)
+        current = runs.read(options.resume)
     for name, value in given.items():
-        if name != "epochs" and this.settings.get(name, value) != value:
+        if name != "epochs" and current.settings.get(name, value) != value:
             option = name.replace("_", "-")
             raise ArgumentError(
-                f"{this.folder} has {option} {this.settings[name]!r}, not {value!r}: a run goes "
-                "on as it began; only --epochs may be larger"
+                f"{current.folder} has {option} {current.settings[name]!r}, not {value!r}: a run "
+                "goes on as it began; only --epochs may be larger"
             )
-    if "epochs" in given and given["epochs"] != this.settings["epochs"]:
-        this = runs.Run(this.folder, {**this.settings, "epochs": given["epochs"]})
-        this.write("settings.json", this.settings)
-    return this
+    if "epochs" in given and given["epochs"] != current.settings["epochs"]:
+        current = runs.Run(current.folder, {**current.settings, "epochs": given["epochs"]})
+        current.write("settings.json", current.settings)
+    return current
 
 
-def _fit(this: runs.Run, train: Any) -> tuple[Trainer, int]:
+def _fit(current: runs.Run, train: Any) -> tuple[Trainer, int]:
     """Train for the epochs that are left; return the trainer and the number of samples."""
-    settings = this.settings
+    settings = current.settings
     manual_seed(settings["seed"])
     model = network(settings["model"], settings["shape"])
     held_out = settings["validation"]
@@ -137,18 +137,18 @@ def _fit(this: runs.Run, train: Any) -> tuple[Trainer, int]:
     every = settings["save_every"] or "epoch"
     callbacks = [
         Progress(quiet=not sys.stderr.isatty()),
-        HistoryWriter(this.folder / "history.jsonl"),
-        Checkpoint(this.folder, every=every),
+        HistoryWriter(current.folder / "history.jsonl"),
+        Checkpoint(current.folder, every=every),
     ]
     optimizer = Adam(model.parameters(), lr=settings["lr"])
     trainer = Trainer(model, optimizer, "cross_entropy", ["accuracy"], callbacks)
-    if this.last.exists():
-        trainer.resume(this.last)
+    if current.last.exists():
+        trainer.resume(current.last)
     batches = DataLoader(parts[0], settings["batch_size"], shuffle=True)
     try:
         trainer.fit(batches, settings["epochs"], validation_data=validation)
     except KeyboardInterrupt:
-        folder = this.folder
+        folder = current.folder
         raise KeyboardInterrupt(
             f"to go on: minidl train {settings['model']} --resume {folder}"
         ) from None

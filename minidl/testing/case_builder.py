@@ -87,9 +87,9 @@ class CaseBuilder:
 
     def indices(self, name: str, shape: Sequence[int], size: int) -> None:
         """An int64 array of values from 0 to size − 1."""
-        self.given(name, self.elements(shape, range(size), dtype="int64"))
+        self.argument(name, self.elements(shape, range(size), dtype="int64"))
 
-    def given(self, name: str, array: np.ndarray | None) -> None:
+    def argument(self, name: str, array: np.ndarray | None) -> None:
         """An argument whose array is already computed."""
         self.used.add(name)
         self.case.arrays[name] = array

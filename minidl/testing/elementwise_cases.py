@@ -48,7 +48,7 @@ def of_dtype(dtype: str, count: int, values: Sequence[int] = (0, 1)) -> Recipe:
     def recipe(d: CaseBuilder) -> None:
         for i, shape in enumerate(d.draw(broadcastable_shapes(count))):
             name = "x" if count == 1 else f"x{i + 1}"
-            d.given(name, d.elements(shape, values, dtype=dtype))
+            d.argument(name, d.elements(shape, values, dtype=dtype))
 
     return recipe
 
@@ -102,7 +102,7 @@ def moments(d: CaseBuilder) -> None:
 def where(d: CaseBuilder) -> None:
     """A condition, and the two arrays that it chooses from."""
     condition, one, other = d.draw(broadcastable_shapes(3))
-    d.given("condition", d.elements(condition, (0, 1), dtype="bool"))
+    d.argument("condition", d.elements(condition, (0, 1), dtype="bool"))
     d.array("x1", one)
     d.array("x2", other)
 

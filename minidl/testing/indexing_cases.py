@@ -31,7 +31,7 @@ def segments(d: CaseBuilder) -> None:
     ids = d.elements(shape[:1], range(count), dtype="int64")
     ids[:count] = range(count)
     d.array("data", shape, distinct=True)
-    d.given("segment_ids", ids)
+    d.argument("segment_ids", ids)
 
 
 def take(d: CaseBuilder) -> None:
@@ -74,7 +74,7 @@ def put_along_axis(d: CaseBuilder) -> None:
     shape, _ = scattered(d)
     axis = d.case.settings["axis"]
     order = np.argsort(d.elements(shape, REAL), axis=axis, kind="stable")
-    d.given("indices", order)
+    d.argument("indices", order)
     d.array("values", shape)
 
 
@@ -84,7 +84,7 @@ def scatter_reduce(d: CaseBuilder) -> None:
     d.setting("include_self", st.booleans())
     shape, size = scattered(d)
     d.indices("indices", shape, size)
-    d.given("values", d.elements(shape, (), distinct=True) + d.dtype.type(0.25))
+    d.argument("values", d.elements(shape, (), distinct=True) + d.dtype.type(0.25))
 
 
 RECIPES: dict[str, Recipe] = {

@@ -124,7 +124,7 @@ def _normalised(d: CaseBuilder, shape: tuple[int, ...], parameters: tuple[int, .
     d.array("x", shape, distinct=True)
     d.array("weight", parameters, optional=True)
     if d.case.arrays["weight"] is None:
-        d.given("bias", None)  # PyTorch's group_norm fails with a bias alone
+        d.argument("bias", None)  # PyTorch's group_norm fails with a bias alone
     else:
         d.array("bias", parameters, optional=True)
 
@@ -297,7 +297,7 @@ def max_unpool(n: int) -> Recipe:
             along = starts.reshape([-1 if i == axis else 1 for i in range(n)]) + within
             indices = indices * (shape[2 + axis] * k) + along
         d.array("x", shape)
-        d.given("indices", indices)
+        d.argument("indices", indices)
 
     return recipe
 
@@ -325,7 +325,7 @@ def embedding_bag(d: CaseBuilder) -> None:
     rows = [
         np.roll(np.arange(vocabulary), i)[:length] for i in range(count)
     ]  # each id once in a bag
-    d.given("ids", np.stack(rows).astype("int64"))
+    d.argument("ids", np.stack(rows).astype("int64"))
 
 
 RECIPES: dict[str, Recipe] = {

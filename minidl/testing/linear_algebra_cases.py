@@ -60,13 +60,13 @@ def _dominant(d: CaseBuilder) -> tuple[np.ndarray, tuple[int, ...]]:
 
 def square(d: CaseBuilder) -> None:
     """x (…, n, n), far from singular."""
-    d.given("x", _dominant(d)[0])
+    d.argument("x", _dominant(d)[0])
 
 
 def definite(d: CaseBuilder) -> None:
     """x (…, n, n), symmetric and positive definite."""
     array, shape = _matrices(d)
-    d.given("x", array @ array.swapaxes(-1, -2) + np.eye(shape[-1], dtype=d.dtype))
+    d.argument("x", array @ array.swapaxes(-1, -2) + np.eye(shape[-1], dtype=d.dtype))
 
 
 def trace(d: CaseBuilder) -> None:
@@ -78,7 +78,7 @@ def trace(d: CaseBuilder) -> None:
 def solve(d: CaseBuilder) -> None:
     """x1 (…, n, n), x2 (…, n, k)."""
     matrices, shape = _dominant(d)
-    d.given("x1", matrices)
+    d.argument("x1", matrices)
     d.array("x2", (*shape, d.integer(1, 2)))
 
 
@@ -93,8 +93,8 @@ def cdist(d: CaseBuilder) -> None:
     d.setting("p", (2.0, 1.0, 3.0))
     *batch, m, n, k = d.shape(d.integer(3, 4), 3)
     first = d.elements((*batch, m, k), (), distinct=True)
-    d.given("x1", first)
-    d.given("x2", d.elements((*batch, n, k), (), distinct=True) + d.dtype.type(0.25))
+    d.argument("x1", first)
+    d.argument("x2", d.elements((*batch, n, k), (), distinct=True) + d.dtype.type(0.25))
 
 
 def pdist(d: CaseBuilder) -> None:
@@ -109,7 +109,7 @@ def pairwise_distance(d: CaseBuilder) -> None:
     d.setting("keepdims", st.booleans())
     shape = d.shape(2, 3)
     d.array("x1", shape, distinct=True)
-    d.given("x2", d.elements(shape, (), distinct=True) + d.dtype.type(0.25))
+    d.argument("x2", d.elements(shape, (), distinct=True) + d.dtype.type(0.25))
 
 
 def matrices(**settings: tuple) -> Recipe:
@@ -128,7 +128,7 @@ def symmetric(d: CaseBuilder) -> None:
     definite(d)
     x = d.case.array("x")
     n = x.shape[-1]
-    d.given("x", x + 50 * np.diag(np.arange(n)).astype(d.dtype))
+    d.argument("x", x + 50 * np.diag(np.arange(n)).astype(d.dtype))
 
 
 def invertible(**settings: tuple) -> Recipe:

@@ -112,8 +112,8 @@ def ctc_loss(d: CaseBuilder) -> None:
     d.setting("input_lengths", st.lists(st.integers(2 * longest, times), min_size=n, max_size=n))
     d.setting("target_lengths", st.lists(st.integers(1, longest), min_size=n, max_size=n))
     scores = d.elements((times, n, classes + 1), REAL)
-    d.given("log_probs", scores - np.log(np.exp(scores).sum(-1, keepdims=True)))
-    d.given("targets", 1 + d.elements((n, longest), range(classes), dtype="int64"))
+    d.argument("log_probs", scores - np.log(np.exp(scores).sum(-1, keepdims=True)))
+    d.argument("targets", 1 + d.elements((n, longest), range(classes), dtype="int64"))
 
 
 def multilabel_margin(d: CaseBuilder) -> None:
@@ -122,8 +122,8 @@ def multilabel_margin(d: CaseBuilder) -> None:
     n, c = d.shape(2, 4)
     target = np.argsort(d.elements((n, c), REAL), axis=-1)
     target[np.arange(c) >= d.elements((n, 1), range(c + 1), dtype="int64")] = -1
-    d.given("x", d.elements((n, c), (), distinct=True) * d.dtype.type(0.375))
-    d.given("target", target)
+    d.argument("x", d.elements((n, c), (), distinct=True) * d.dtype.type(0.375))
+    d.argument("target", target)
 
 
 def cosine_embedding(d: CaseBuilder) -> None:
