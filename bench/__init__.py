@@ -1,18 +1,20 @@
-"""How fast minidl is, beside another library and beside what the machine could do.
+"""Benchmarks: minidl against another library, and against the limits of the machine.
 
     python -m bench --peer torch --threads 1 --workloads mlp,elementwise --json
+    python -m bench --checkout ../minidl-before          # this minidl against another checkout's
 
-The files:
+The modules:
 
-    workloads     what is measured: the table to add a row to
-    libraries     how each library does it: a file for each, the place to add a peer
-    machine       threads, and the rates that the least possible time follows from
-    measure       both sides by turns in one process, after a check that they agree
-    processes     what needs an interpreter of its own: imports, first steps, peak memory
-    child         what such an interpreter runs
-    retained      what a recorded graph holds
-    flat          whether memory stays flat while a network is trained
-    report        the table, and the line of JSON
-    cli           the command
-    errors        what can go wrong
+    workloads       the table of workloads: add a row here
+    libraries       how each library does them, a file for each: add a peer here
+    machine         thread limits, and the roofline: GEMM throughput and memory bandwidth
+    measure         interleaved timing of both sides in one process, after a check of their results
+    processes       measurements in fresh interpreters: imports, first steps, peak memory
+    child           what such an interpreter runs
+    saved_tensors   the memory that a recorded graph holds
+    memory_growth   whether memory grows while a network is trained
+    data_loading    the part of a training step spent waiting for a batch
+    report          the table, and the line of JSON
+    cli             the command
+    errors          the exceptions
 """

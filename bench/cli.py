@@ -12,20 +12,31 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import flat, libraries, loading, machine, measure, processes, report, retained
+from bench import (
+    data_loading,
+    libraries,
+    machine,
+    measure,
+    memory_growth,
+    processes,
+    report,
+    saved_tensors,
+)
 from bench.errors import BenchError, MissingTaskError
 from bench.machine import Machine
 from bench.report import Row
-from bench.workloads import WORKLOADS, Fresh
+from bench.workloads import WORKLOADS, Fresh, Workload
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status."""
+    """Run the command line; return the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.memory_relu:
         return _memory_relu(options.json)
-    if not libraries.installed(options.peer):
+    if options.checkout and not (options.checkout / "minidl" / "__init__.py").is_file():
+        parser.error(f"{options.checkout} is not a checkout: it has no minidl/__init__.py")
+    if not options.checkout and not libraries.installed(options.peer):
         parser.error(f"{options.peer} is not installed here; pip install {options.peer}")
     if not Path("/proc/self/status").exists():
         if options.flat:
@@ -37,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.loader:
         return _loader(options)
     try:
-        return _compare(options)
+        return _compare_checkouts(options) if options.checkout else _compare(options)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -54,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--peer", choices=libraries.PEERS, default="torch", help="the other library (torch)")
+    add("--checkout", type=Path, help="compare with the minidl of another checkout instead")
     add("--threads", type=_positive, default=1, help="threads that either side may use (1)")
     add("--workloads", type=_workloads, help="a comma between them; default: all", metavar="NAMES")
     add("--rounds", type=_positive, default=15, help="turns that each side gets (15)")
@@ -73,8 +85,10 @@ def _positive(text: str) -> int:
 
 def _steps(text: str) -> int:
     steps = _positive(text)
-    if steps <= flat.SETTLED:
-        raise argparse.ArgumentTypeError(f"needs more than {flat.SETTLED} steps; got {steps}")
+    if steps <= memory_growth.SETTLED:
+        raise argparse.ArgumentTypeError(
+            f"needs more than {memory_growth.SETTLED} steps; got {steps}"
+        )
     return steps
 
 
@@ -89,7 +103,7 @@ def _workloads(text: str) -> list[str]:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    """Measure the workloads one after another, and show what was found."""
+    """Measure the workloads one after another, and report."""
     load = os.getloadavg()[0]
     sides = [libraries.load("minidl"), libraries.load(options.peer)]
     _limit_threads(options.threads, sides)
@@ -98,29 +112,29 @@ def _compare(options: argparse.Namespace) -> int:
     Console().print(_heading(facts), highlight=False)
     rows, skipped = [], {}
     for name in options.workloads or WORKLOADS:
-        _tell(f"measuring {name} …")
+        _show_progress(f"measuring {name} …")
         try:
             rows.append(_row(name, options, sides, here))
         except MissingTaskError as reason:
             skipped[name] = str(reason)
-    _tell("")
+    _show_progress("")
     report.show(rows, skipped, options.peer, facts, options.json)
     return 0
 
 
-def _tell(text: str) -> None:
-    """Show a line that the next one overwrites; a spinner's thread would disturb the race."""
+def _show_progress(text: str) -> None:
+    """Show a line that the next one overwrites; the thread of a spinner would disturb timings."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _row(name: str, options: argparse.Namespace, sides: Sequence[Any], here: Machine) -> Row:
-    """Everything that is to be known about one workload."""
+    """All measurements of one workload."""
     workload = WORKLOADS[name]
     if isinstance(workload, Fresh):
         return _fresh_row(name, workload, options.peer, sides)
     steps = measure.prepare(name, workload, sides)
-    _limit_threads(options.threads, sides)  # pools that the first steps have loaded
+    _limit_threads(options.threads, sides)  # also the pools that the first steps loaded
     own, peers = measure.by_turns(steps, options.rounds)
     floor = here.floor(workload.flops, workload.bytes)
     peaks = (
@@ -132,16 +146,40 @@ def _row(name: str, options: argparse.Namespace, sides: Sequence[Any], here: Mac
 
 
 def _fresh_row(name: str, workload: Fresh, peer: str, sides: Sequence[Any]) -> Row:
-    """A row of an action in new interpreters."""
+    """The row of an action in fresh interpreters."""
     arguments = []
     if workload.workload:
         arguments = [workload.workload]
+        work = WORKLOADS[workload.workload]
+        assert isinstance(work, Workload)
         for side in sides:
-            libraries.task(side, WORKLOADS[workload.workload].task)  # or it is lacking
+            libraries.task(side, work.task)  # raises MissingTaskError
     peer = workload.peer or peer
     commands = [[workload.action, library, *arguments] for library in ("minidl", peer)]
     own, peers = processes.median_seconds(commands, cold=workload.cold)
     return Row(name, peer, own * 1e3, peers * 1e3)
+
+
+def _compare_checkouts(options: argparse.Namespace) -> int:
+    """Measure this minidl and that of another checkout, in fresh interpreters by turns."""
+    peer = str(options.checkout)
+    rows = []
+    for name in options.workloads or WORKLOADS:
+        workload = WORKLOADS[name]
+        if isinstance(workload, Fresh) and workload.peer:
+            continue  # a comparison with something other than the peer
+        _show_progress(f"measuring {name} …")
+        if isinstance(workload, Fresh):
+            action, task, cold = workload.action, workload.workload, workload.cold
+        else:
+            action, task, cold = "step", name, False
+        command = [action, "minidl", *([task] if task else [])]
+        own, other = processes.median_seconds_of_checkouts(command, options.checkout, cold=cold)
+        rows.append(Row(name, peer, own * 1e3, other * 1e3))
+    _show_progress("")
+    facts = {"peer": peer, "python": platform.python_version(), "threads": options.threads}
+    report.show(rows, {}, peer, facts, options.json)
+    return 0
 
 
 def _limit_threads(threads: int, sides: Sequence[Any]) -> None:
@@ -151,7 +189,7 @@ def _limit_threads(threads: int, sides: Sequence[Any]) -> None:
 
 
 def _facts(options: argparse.Namespace, here: Machine) -> dict[str, Any]:
-    """What the numbers depend on."""
+    """The facts that the measurements depend on."""
     return {
         "peer": options.peer,
         "versions": {name: version(name) for name in ("minidl", options.peer, "numpy")},
@@ -175,20 +213,22 @@ def _heading(facts: dict[str, Any]) -> str:
 
 
 def _memory_relu(as_json: bool) -> int:
-    """Print what ten ReLUs keep."""
-    kept, result = (count / retained.MEGABYTE for count in retained.relus())
-    print(f"kept for backward by 10 ReLUs on a {result:.1f} MB float32 array: {kept:.2f} MB")
+    """Print the memory that ten ReLUs save for backward."""
+    saved, result = (count / saved_tensors.MEGABYTE for count in saved_tensors.relus())
+    print(f"kept for backward by 10 ReLUs on a {result:.1f} MB float32 array: {saved:.2f} MB")
     if as_json:
-        print(json.dumps({"kept_mb": kept, "array_mb": result}))
+        print(json.dumps({"kept_mb": saved, "array_mb": result}))
     return 0
 
 
 def _flat(options: argparse.Namespace) -> int:
-    """Print how much memory is resident in the course of training."""
+    """Print the memory resident in the course of training."""
     _limit_threads(options.threads, [libraries.load("minidl")])
-    settled, last = (count / flat.MEGABYTE for count in flat.resident(options.flat))
+    settled, last = (
+        count / memory_growth.MEGABYTE for count in memory_growth.resident(options.flat)
+    )
     print(
-        f"resident while the cnn trains: {settled:.1f} MB after {flat.SETTLED} steps, "
+        f"resident while the cnn trains: {settled:.1f} MB after {memory_growth.SETTLED} steps, "
         f"{last:.1f} MB after {options.flat}"
     )
     if options.json:
@@ -197,15 +237,15 @@ def _flat(options: argparse.Namespace) -> int:
 
 
 def _loader(options: argparse.Namespace) -> int:
-    """Print what share of an epoch of the cnn goes into waiting for batches."""
+    """Print the part of an epoch of the cnn that is spent waiting for batches."""
     _limit_threads(options.threads, [libraries.load("minidl")])
-    steps = loading.SAMPLES // loading.BATCH
-    found = loading.shares()
-    for workers, seconds, waiting in found:
+    steps = data_loading.SAMPLES // data_loading.BATCH
+    epochs = data_loading.epochs()
+    for workers, seconds, waiting in epochs:
         print(
             f"cnn, {workers} workers: a step takes {seconds / steps * 1e3:.2f} ms, of which "
             f"{waiting / steps * 1e6:.0f} µs ({waiting / seconds:.2%}) to get its batch"
         )
     if options.json:
-        print(json.dumps({"loader": [share._asdict() for share in found]}))
+        print(json.dumps({"loader": [epoch._asdict() for epoch in epochs]}))
     return 0

@@ -1,8 +1,8 @@
-"""What can go wrong in a comparison."""
+"""The exceptions of a comparison."""
 
 
 class BenchError(Exception):
-    """A comparison that cannot be made, or would mean nothing."""
+    """A comparison that is impossible or meaningless."""
 
 
 class MissingTaskError(BenchError):

@@ -1,4 +1,4 @@
-"""The machine: how many threads compute, and how fast it multiplies and copies with them."""
+"""The machine: thread limits, and its roofline of GEMM throughput and memory bandwidth."""
 
 import os
 import sys
@@ -16,9 +16,9 @@ _POOLS = ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB_MAXIMUM", "BLIS")
 
 
 def limit_threads(threads: int) -> None:
-    """Hold every thread pool to this size, those loaded by now and those loaded later.
+    """Limit every thread pool to this size, those loaded now and those loaded later.
 
-    The environment speaks to libraries that are not loaded yet, and to child processes.
+    The environment variables are for libraries not loaded yet, and for child processes.
     """
     os.environ.update({f"{pool}_NUM_THREADS": str(threads) for pool in _POOLS})
     threadpool_limits(threads)
@@ -27,7 +27,7 @@ def limit_threads(threads: int) -> None:
 
 
 def blas() -> str:
-    """Which BLAS libraries are loaded, and which of their kernels run on this processor."""
+    """The BLAS libraries that are loaded, and the kernels that they use on this processor."""
     found = [
         f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}".strip()
         for pool in threadpool_info()
@@ -38,22 +38,22 @@ def blas() -> str:
 
 @dataclass(frozen=True)
 class Machine:
-    """What the machine can do with so many threads."""
+    """The rates of the machine with this number of threads."""
 
     threads: int
     gemm: float  # floating-point operations a second
     copy: float  # bytes a second, read and written, outside the caches
 
     def floor(self, flops: float, nbytes: float) -> float:
-        """The least seconds for so much arithmetic and so much traffic, one hidden by the other.
+        """The roofline: the minimum seconds for these operations and this traffic, overlapped.
 
-        The traffic is timed as a copy of that size, as small arrays live in the caches.
+        The traffic is timed as a copy of that size, since small arrays live in the caches.
         """
         return max(flops / self.gemm, copy_seconds(nbytes, self.threads))
 
 
 def measured(threads: int) -> Machine:
-    """The machine's rates at this moment."""
+    """Measure the rates of the machine."""
     a, b = (np.ones((GEMM_SIZE, GEMM_SIZE), np.float32) for _ in range(2))
     out = np.empty_like(a)
     gemm = 2 * GEMM_SIZE**3 / best(lambda: np.matmul(a, b, out=out), seconds=0.5)
@@ -61,20 +61,20 @@ def measured(threads: int) -> Machine:
 
 
 def copy_seconds(nbytes: float, threads: int) -> float:
-    """The least seconds in which so many bytes are read and written, half and half."""
+    """The minimum seconds to read half of these bytes and write the other half."""
     source, target = (np.ones(max(int(nbytes) // 2, 1), np.uint8) for _ in range(2))
-    parts = np.array_split(target, threads), np.array_split(source, threads)
+    chunks = np.array_split(target, threads), np.array_split(source, threads)
     alone = best(lambda: np.copyto(target, source))
     if threads == 1:
         return alone
     with ThreadPoolExecutor(threads) as pool:
-        return min(alone, best(lambda: list(pool.map(np.copyto, *parts))))
+        return min(alone, best(lambda: list(pool.map(np.copyto, *chunks))))
 
 
 def best(function: Callable[[], object], seconds: float = 0.1) -> float:
-    """The shortest of at least five calls, and of as many as fit into `seconds`."""
+    """The shortest time of at least five calls, and as many as fit into `seconds`."""
     function()
-    times = []
+    times: list[float] = []
     while len(times) < 5 or sum(times) < seconds:
         start = time.perf_counter()
         function()

@@ -1,4 +1,4 @@
-"""Both sides in one process, by turns, on the same numbers."""
+"""Interleaved timing of both sides in one process, on the same data."""
 
 import gc
 import time
@@ -16,15 +16,15 @@ from bench.workloads import Workload
 
 Step = Callable[[], Sequence[Any]]
 
-CHECKED_STEPS = 3  # the later ones see whether gradients and updates agree too
+CHECKED_STEPS = 3  # later steps show whether gradients and updates agree too
 TOLERANCE = 1e-4  # relative to the largest element
 WARM_SECONDS = 0.2
 TURN_SECONDS = 0.03
-MOST_CALLS = 1000
+MAX_CALLS = 1000
 
 
 def prepare(name: str, workload: Workload, libraries: Sequence[ModuleType]) -> list[Step]:
-    """The step of each library for a workload, once their results have been found to agree."""
+    """The step of each library for a workload, after a check that their results agree."""
     steps = [task(library, workload.task)(**workload.arguments()) for library in libraries]
     for number in range(CHECKED_STEPS):
         results = [
@@ -52,7 +52,7 @@ def by_turns(steps: Sequence[Step], rounds: int) -> list[float]:
     """The median seconds of each step.
 
     The steps take turns of a few hundredths of a second.  The first call of a turn is not counted:
-    it brings back what the other side drove out of the caches, and wakes the side's threads.
+    it refills the caches after the other side's turn, and wakes this side's threads.
     """
     turns = [_calls_in_a_turn(step) for step in steps]
     times: list[list[float]] = [[] for _ in steps]
@@ -66,11 +66,11 @@ def by_turns(steps: Sequence[Step], rounds: int) -> list[float]:
 
 
 def _calls_in_a_turn(step: Step) -> int:
-    """Warm a step up, and see how often it runs in a turn."""
+    """Warm a step up; return the number of calls that fit into a turn."""
     times: list[float] = []
     while len(times) < 3 or sum(times) < WARM_SECONDS:
         times.append(_timed(step))
-    return min(max(round(TURN_SECONDS / median(times)), 1), MOST_CALLS)
+    return min(max(round(TURN_SECONDS / median(times)), 1), MAX_CALLS)
 
 
 def _timed(step: Step) -> float:
@@ -81,9 +81,9 @@ def _timed(step: Step) -> float:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """No garbage collection but where it is asked for, and then only of what is made from now on.
+    """Collect garbage only on request, and only among objects created from now on.
 
-    Otherwise each side would pay for the objects of the other.
+    Otherwise each side would pay for the other's objects.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The rows as a table for people, and as JSON for programs."""
+"""The report: a table for people, JSON for programs."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ MEGABYTE = 1e6
 
 @dataclass(frozen=True)
 class Row:
-    """What was found for a workload; None where it does not apply, or was not asked for."""
+    """The measurements of a workload; None for those that do not apply or were not requested."""
 
     workload: str
     peer: str
@@ -26,21 +26,21 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """How many times minidl is as fast."""
+        """The speed of minidl relative to the peer's."""
         return self.peer_ms / self.minidl_ms
 
     @property
     def floor_share(self) -> float | None:
-        """The part of minidl's time that nothing could save."""
+        """The roofline's part of minidl's time."""
         return None if self.floor_ms is None else self.floor_ms / self.minidl_ms
 
     def facts(self) -> dict[str, Any]:
-        """Everything, by name."""
+        """All measurements by name."""
         return {**asdict(self), "ratio": self.ratio, "floor_share": self.floor_share}
 
 
 def table(rows: Sequence[Row], peer: str) -> Table:
-    """A line for each row; the columns of memory only where it was measured."""
+    """A line for each row; columns of memory only if it was measured."""
     shown = Table()
     shown.add_column("workload")
     headings = ["minidl ms", f"{peer} ms", "ratio", "floor"]
@@ -73,7 +73,7 @@ def _megabytes(value: float | None) -> str:
 def summary(rows: Sequence[Row], peer: str) -> dict[str, Any]:
     """The geometric mean of the ratios to the peer, and the worst of them.
 
-    Rows with an opponent of their own, as import-numpy has, are no part of it.
+    Rows with a peer of their own, such as import-numpy, are not included.
     """
     against_peer = [row for row in rows if row.peer == peer]
     if not against_peer:
@@ -86,9 +86,9 @@ def summary(rows: Sequence[Row], peer: str) -> dict[str, Any]:
 def show(
     rows: Sequence[Row], skipped: dict[str, str], peer: str, facts: dict[str, Any], as_json: bool
 ) -> None:
-    """Print the table and its summary, and, if asked for, everything as the last line.
+    """Print the table and its summary, and on request everything as a last line of JSON.
 
-    `skipped` tells, by the name of a workload, why it has no row.
+    `skipped` has, by the name of a workload, the reason why it has no row.
     """
     console = Console()
     console.print(table(rows, peer))

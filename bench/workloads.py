@@ -1,11 +1,11 @@
-"""What is measured.
+"""The workloads.
 
-A Workload names a task, which is a function of every file in `bench.libraries`, and gives the
-arguments of that function, as NumPy arrays and plain values.  Every call of `arguments()` draws
-the same numbers into new arrays, so that both sides begin alike and share nothing.
+A Workload names a task, a function of every module in `bench.libraries`, and provides its
+arguments as NumPy arrays and plain values.  Every call of `arguments()` draws the same values into
+new arrays, so that both sides start alike and share nothing.
 
-Its cost is what cannot be avoided, however the task is programmed: the floating-point operations
-(a function such as tanh counts as one), and the bytes that must be read or written once.
+Its cost is the unavoidable minimum of any implementation: the floating-point operations (a function
+such as tanh counts as one), and the compulsory memory traffic, each byte read or written once.
 
 A Fresh is an action of `bench.child`, timed in new interpreters.
 """
@@ -23,7 +23,7 @@ FLOAT = 4  # bytes in a float32
 
 @dataclass(frozen=True)
 class Workload:
-    """A task, the arguments that both sides do it with, and its least cost."""
+    """A task, the arguments for both sides, and its minimum cost."""
 
     task: str
     arguments: Callable[[], dict[str, Any]]
@@ -33,11 +33,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class Fresh:
-    """An action for new interpreters.
+    """An action of a fresh interpreter.
 
-    workload    the name of the workload that it is done with, if there is one
-    peer        its opponent, if that is not the peer
-    cold        whether each interpreter finds the caches of compiled code empty
+    workload    the name of its workload, if there is one
+    peer        what it is compared with, if not the peer
+    cold        whether each interpreter starts with an empty cache of compiled kernels
     """
 
     action: str
@@ -61,8 +61,8 @@ def classifier(*sizes: int, batch: int) -> Workload:
 
     weights = [n_in * n_out for n_in, n_out in pairwise(sizes)]
     parameters = sum(weights) + sum(sizes[1:])
-    # Forward, dW and dx are a GEMM each; the first layer needs no dx.  Each parameter and its two
-    # moments are read and written, its gradient is written and read.
+    # y, dW and dx are a GEMM each; the first layer needs no dx.  Each parameter and its two moments
+    # are read and written, its gradient is written and read.
     return Workload(
         "classifier",
         arguments,
@@ -89,10 +89,10 @@ def convnet(batch: int, side: int) -> Workload:
         x = _normal(rng, batch, 1, side, side)
         return {"features": features, "state": state, "x": x, "target": _classes(rng, 10, batch)}
 
-    # Every weight is used once for every place of the output that it serves, in three products:
-    # forward, dW and dx, of which the first layer needs no dx.
-    places = {0: first**2, 3: second**2, 7: 1, 9: 1}
-    uses = [prod(shape) * places[layer] for layer, shape in shapes.items()]
+    # Every weight is used once for every pixel of the output, in three products: y, dW and dx, of
+    # which the first layer needs no dx.
+    pixels = {0: first**2, 3: second**2, 7: 1, 9: 1}
+    uses = [prod(shape) * pixels[layer] for layer, shape in shapes.items()]
     parameters = sum(prod(shape) + shape[0] for shape in shapes.values())
     return Workload(
         "convnet",
@@ -105,7 +105,7 @@ def convnet(batch: int, side: int) -> Workload:
 def convolution(
     batch: int, channels: tuple[int, int], side: int, kernel: int, padding: int = 0, groups: int = 1
 ) -> Workload:
-    """A convolution of square pictures, and all its gradients for a given gradient of its value."""
+    """A convolution of square images, and all its gradients for a given output gradient."""
     n_in, n_out = channels
     weight = n_out, n_in // groups, kernel, kernel
     result = side + 2 * padding - kernel + 1
@@ -120,19 +120,19 @@ def convolution(
             "groups": groups,
         }
 
-    # Forward, dx and dW: each weight meets each place of the output.  x, y, the weights and their
-    # gradients are read or written.
-    places = batch * n_out * result**2
+    # y, dx and dW: each element of the output is a dot product with the weights of its channel.
+    # x, y, the weights and their gradients are read or written.
+    outputs = batch * n_out * result**2
     return Workload(
         "convolution",
         arguments,
-        flops=3 * 2 * prod(weight[1:]) * places,
-        bytes=FLOAT * 2 * (batch * n_in * side**2 + places + prod(weight) + n_out),
+        flops=3 * 2 * prod(weight[1:]) * outputs,
+        bytes=FLOAT * 2 * (batch * n_in * side**2 + outputs + prod(weight) + n_out),
     )
 
 
 def batchnorm(*shape: int) -> Workload:
-    """Normalised pictures, and the gradients of them, of weight and bias, for a given gradient."""
+    """Batch normalisation, and the gradients of x, weight and bias for a given output gradient."""
 
     def arguments() -> dict[str, Any]:
         rng = np.random.default_rng(0)
@@ -147,33 +147,33 @@ def batchnorm(*shape: int) -> Workload:
             "gradient": _normal(rng, *shape),
         }
 
-    # The mean, x minus it, its square and their mean; times and plus two numbers.  Backward the
-    # sums of dy and of dy·x̂, and dy minus two terms, times a number.  x, y, dy and dx.
+    # Forward the mean, x − mean, its square, their mean, and the affine map; backward the sums of
+    # dy and of dy·x̂, and dy minus two terms, scaled.  x, y, dy and dx are read or written.
     n = prod(shape)
     return Workload("batchnorm", arguments, flops=14 * n, bytes=FLOAT * 4 * n)
 
 
 def maxpool(*shape: int, kernel: int) -> Workload:
-    """The largest of each square window of pictures, and where a given gradient goes."""
+    """Max pooling over square windows, and the gradient of x for a given output gradient."""
 
     def arguments() -> dict[str, Any]:
         rng = np.random.default_rng(0)
         pooled = *shape[:2], *(side // kernel for side in shape[2:])
         return {"x": _normal(rng, *shape), "gradient": _normal(rng, *pooled), "kernel": kernel}
 
-    # A comparison for each element; x and dx, y and dy.
+    # A comparison for each element; x, dx, y and dy are read or written.
     n = prod(shape)
     return Workload("maxpool", arguments, flops=n, bytes=FLOAT * 2 * (n + n // kernel**2))
 
 
 def elementwise(n: int) -> Workload:
-    """Σ tanh(x·y + z), and its gradient with respect to all three."""
+    """Σ tanh(x·y + z), and its gradients with respect to x, y and z."""
 
     def arguments() -> dict[str, Any]:
         rng = np.random.default_rng(0)
         return {name: _normal(rng, n) for name in "xyz"}
 
-    # Four operations forward; backward 1 − t·t and two products.  Three arrays in, three out.
+    # Forward four operations; backward 1 − t·t and two products.  Three arrays in, three out.
     return Workload("elementwise", arguments, flops=8 * n, bytes=FLOAT * 6 * n)
 
 
@@ -184,13 +184,13 @@ def softmax_ce(batch: int, classes: int) -> Workload:
         rng = np.random.default_rng(0)
         return {"logits": _normal(rng, batch, classes), "target": _classes(rng, classes, batch)}
 
-    # The largest, minus it, exp, the sum, divided by it: logits in, their gradient out.
+    # The maximum, the difference, exp, the sum, the quotient: logits in, their gradient out.
     n = batch * classes
     return Workload("softmax_ce", arguments, flops=5 * n, bytes=FLOAT * 2 * n)
 
 
 def embedding(rows: int, width: int, ids: int) -> Workload:
-    """Rows of a table, and the dense gradient of the table for a given gradient of these rows."""
+    """Rows of a table, and the dense gradient of the table for a given output gradient."""
 
     def arguments() -> dict[str, Any]:
         rng = np.random.default_rng(0)
@@ -200,13 +200,13 @@ def embedding(rows: int, width: int, ids: int) -> Workload:
             "gradient": _normal(rng, ids, width),
         }
 
-    # Each row used is read and written, so is its gradient; the gradient of the table is written.
+    # Each selected row and its gradient are read and written; the table's gradient is written.
     picked = ids * width
     return Workload("embedding", arguments, picked, bytes=FLOAT * (rows * width + 4 * picked))
 
 
 def adam(*shapes: tuple[int, ...], fused: bool = False) -> Workload:
-    """A step of Adam on parameters of these shapes; `fused` asks a library for its fused kernel."""
+    """A step of Adam on parameters of these shapes; `fused` requests a library's fused kernel."""
 
     def arguments() -> dict[str, Any]:
         rng = np.random.default_rng(0)
@@ -234,7 +234,7 @@ def _classes(rng: np.random.Generator, classes: int, batch: int) -> np.ndarray:
 
 
 def _layer(rng: np.random.Generator, *weight: int) -> dict[str, np.ndarray]:
-    """The state of a layer whose weight has this shape, drawn as PyTorch draws it."""
+    """The state of a layer whose weight has this shape, initialised as in PyTorch."""
     bound = prod(weight[1:]) ** -0.5
     return {"weight": _uniform(rng, bound, *weight), "bias": _uniform(rng, bound, weight[0])}
 
@@ -242,7 +242,7 @@ def _layer(rng: np.random.Generator, *weight: int) -> dict[str, np.ndarray]:
 def _state(
     rng: np.random.Generator, weights: Mapping[int, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
-    """The state of a Sequential, of whose layers these have weights."""
+    """The state dict of a Sequential with weights of these shapes, by layer."""
     return {
         f"{layer}.{name}": array
         for layer, shape in weights.items()

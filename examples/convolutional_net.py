@@ -1,20 +1,21 @@
-"""The convolutional network of founding document 003 (section 4, item 1), line for line.
+"""A convolutional network, written with Keras and run with minidl.
 
-The document's program is written with Keras, and runs as it stands with other imports:
+The program comes from the founding documents, the notes that this project began from (003, section
+4, item 1).  It was written for Keras, and runs unchanged but for its imports:
 
     import tensorflow as tf
     from tensorflow.keras.models import Sequential       from minidl.keras.models import Sequential
     from tensorflow.keras.layers import Conv2D, …        from minidl.keras.layers import Conv2D, …
 
-As in Keras, the channels of a picture come last, (28, 28, 1), and the network ends in a softmax.
-The loss is nevertheless computed from what comes before the softmax, as the logarithm of a softmax
-that has rounded to 0 would be infinite; `predict` gives probabilities.
+As in Keras, images have their channels last, (28, 28, 1), and the network ends in a softmax.  The
+loss is nevertheless computed from the logits, since the logarithm of a softmax that has rounded to
+0 would be infinite; `predict` returns probabilities.
 
-The same network as minidl's own layers, with the channels first, is `minidl.models.CNN`.
+`minidl.models.CNN` is the same network in minidl's own layers, with the channels first.
 
-It learns the digits that come with minidl in seconds; they have 8×8 pixels, and get zeros around
-them, since nothing would be left of them: 8 → 6 → 3 → 1 → 0.  Or what the document's 28×28 are for,
-MNIST or Fashion-MNIST, in minutes.
+It learns the digits that come with minidl in seconds.  These have 8×8 pixels, and are padded, since
+the convolutions and poolings would otherwise leave nothing of them: 8 → 6 → 3 → 1 → 0.  It learns
+MNIST or Fashion-MNIST, with the 28×28 pixels that the notes had in mind, in minutes.
 
 Run:  python examples/convolutional_net.py
       python examples/convolutional_net.py --data fashion-mnist
@@ -29,7 +30,7 @@ from minidl.keras.utils import set_random_seed
 
 
 def network(side: int) -> Sequential:
-    """Build the document's network for pictures of this size."""
+    """Build the network for images of this size."""
     padding = "valid" if side >= 10 else "same"
     model = Sequential()
     model.add(Conv2D(32, (3, 3), activation="relu", input_shape=(side, side, 1), padding=padding))
@@ -43,7 +44,7 @@ def network(side: int) -> Sequential:
 
 
 def main() -> None:
-    """Train the network; each epoch is tested on pictures that it does not learn from."""
+    """Train the network, and evaluate it on the test images after each epoch."""
     loaders = {"digits": digits, "mnist": mnist, "fashion-mnist": fashion_mnist}
     parser = argparse.ArgumentParser(description="Train a convolutional network.")
     parser.add_argument("--data", choices=list(loaders), default="digits")
@@ -62,8 +63,8 @@ def main() -> None:
     model.fit(
         x_train, y_train, epochs=options.epochs, batch_size=32, validation_data=(x_test, y_test)
     )
-    found = model.predict(x_test).argmax(axis=1)
-    print(f"{(found == y_test).mean():.2%} of {len(y_test)} others are recognised")
+    predicted = model.predict(x_test).argmax(axis=1)
+    print(f"{(predicted == y_test).mean():.2%} of {len(y_test)} test images are recognised")
 
 
 if __name__ == "__main__":

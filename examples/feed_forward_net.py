@@ -1,8 +1,9 @@
-"""The feed-forward network of founding document 000, and what the document leaves out: training it.
+"""A feed-forward network, and a training loop for it.
 
-The document defines `Net` in PyTorch.  Below it stands in minidl, line for line: `torch` became
-`minidl`, and `view` is called `reshape`.  The document feeds it pictures of 28×28 = 784 pixels;
-here it learns the digits that come with minidl, of 8×8 = 64, so the number of inputs is a setting.
+The founding documents, the notes that this project began from, define `Net` in PyTorch (000,
+section 1.4) and do not train it.  Below it is written in minidl, line by line: `torch` became
+`minidl`, and `view` is called `reshape`.  The notes use images of 28×28 = 784 pixels; the digits
+that come with minidl have 8×8 = 64, so the number of inputs is an argument.
 
 Run:  python examples/feed_forward_net.py
 """
@@ -23,7 +24,7 @@ class Net(nn.Module):
         self.fc3 = nn.Linear(64, 10)
 
     def forward(self, x: minidl.Tensor) -> minidl.Tensor:
-        """Pictures in, ten scores out: the larger, the likelier."""
+        """Images (N, …) → logits (N, 10)."""
         x = x.reshape(-1, self.inputs)
         x = self.fc1(x)
         x = minidl.relu(x)
@@ -34,29 +35,27 @@ class Net(nn.Module):
 
 
 def main() -> None:
-    """Show the document's network, and train its smaller twin."""
+    """Show the network of the notes, and train one for smaller images."""
     minidl.manual_seed(0)
     net = Net()
     print(net)
-    print("28×28 pictures give scores of shape", net(minidl.zeros((5, 1, 28, 28))).shape)
+    print("28×28 images give logits of shape", net(minidl.zeros((5, 1, 28, 28))).shape)
 
     train, test = digits()
     net = Net(inputs=64)
     optimizer = minidl.optim.Adam(net.parameters(), lr=1e-3)
     for epoch in range(1, 21):
-        for pictures, labels in DataLoader(train, batch_size=32, shuffle=True):
-            loss = minidl.cross_entropy(net(pictures), labels)  # 1–2: forward, and the loss
+        for images, labels in DataLoader(train, batch_size=32, shuffle=True):
+            loss = minidl.cross_entropy(net(images), labels)  # 1–2: the forward pass and the loss
             optimizer.zero_grad()
-            loss.backward()  # 3: from the loss back to every weight
-            optimizer.step()  # 4: every weight a little downhill
+            loss.backward()  # 3: backpropagation: the gradient of the loss for every weight
+            optimizer.step()  # 4: update every weight
         if epoch % 5 == 0:
             with minidl.no_grad():
-                pictures, labels = test[:]
-                right = (net(pictures).argmax(axis=1) == labels).sum().item()
-            print(
-                f"epoch {epoch:2d}   loss {loss.item():.4f}   {right} of {len(test)} digits right"
-            )
-    assert right / len(test) > 0.95
+                images, labels = test[:]
+                correct = (net(images).argmax(axis=1) == labels).sum().item()
+            print(f"epoch {epoch:2d}   loss {loss.item():.4f}   {correct} of {len(test)} correct")
+    assert correct / len(test) > 0.95
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Four formulas of the founding documents, written out in operations and checked.
+"""Four formulas of deep learning, written out in elementary operations and checked.
 
-Each stands here three times: as the document has it, as a few lines of elementary operations whose
-gradient minidl finds by itself, and as the library's own function.  Values and gradients agree.
+They are taken from the founding documents, the notes that this project began from, by number and
+section.  Each appears three times: as the notes state it, as a few lines of elementary operations,
+which minidl differentiates, and as the library's own function.  Values and gradients agree.
 
 Run:  python examples/formulas.py
 """
@@ -18,7 +19,7 @@ def gradient_descent() -> None:
     """000, section 1.3:  θₜ₊₁ = θₜ − α ∇J(θₜ)."""
 
     def cost(theta: Tensor) -> Tensor:
-        return ((theta - 3) ** 2).sum()  # lowest at 3
+        return ((theta - 3) ** 2).sum()  # its minimum is at 3
 
     alpha, start = 0.1, minidl.tensor([0.0, 10.0], dtype="float64")
     by_hand = start
@@ -42,16 +43,16 @@ def cross_entropy() -> None:
         return -(p * minidl.log(q)).sum(axis=1).mean()
 
     labels = minidl.tensor([2, 0, 1, 1])
-    p = minidl.tensor(np.eye(3)[labels.numpy()])  # 1 for the right class, 0 for others
+    p = minidl.tensor(np.eye(3)[labels.numpy()])  # one-hot
     compare_with_gradients(
         "cross-entropy", written_out, lambda z: minidl.cross_entropy(z, labels), random(4, 3)
     )
 
 
 def convolution() -> None:
-    """001, section 3.4:  oⱼ = Σᵢ Σₚ wᵢₚ · I(j + p − 1, k), which adds up over a window.
+    """001, section 3.4:  oⱼ = Σᵢ Σₚ wᵢₚ · I(j + p − 1, k), a sum over the receptive field.
 
-    In two directions, and with a bias:  yᵢⱼ = Σₐ Σ꜀ wₐ꜀ · x at (i + a, j + c) + b.
+    In two dimensions, and with a bias:  yᵢⱼ = Σₐ Σ꜀ wₐ꜀ · x[i + a, j + c] + b.
     """
 
     def written_out(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -69,7 +70,7 @@ def convolution() -> None:
 
 
 def max_pooling() -> None:
-    """002, section 1.3:  pᵢ = max(sᵢ), where sᵢ are the numbers of window i, here 2×2."""
+    """002, section 1.3:  pᵢ = max(sᵢ), where sᵢ are the elements of window i, here 2×2."""
 
     def written_out(x: Tensor) -> Tensor:
         upper = minidl.maximum(x[:, :, 0::2, 0::2], x[:, :, 0::2, 1::2])
@@ -82,24 +83,24 @@ def max_pooling() -> None:
 
 
 def random(*shape: int) -> Tensor:
-    """Numbers in double precision, the same in every run."""
+    """Random values in double precision, the same in every run."""
     return minidl.tensor(np.random.default_rng(0).normal(size=shape), requires_grad=True)
 
 
 def compare_with_gradients(
     name: str, ours: Callable[..., Tensor], library: Callable[..., Tensor], *xs: Tensor
 ) -> None:
-    """Compare what two functions give, and what the sum of it gives back to each argument."""
+    """Compare the values of two functions, and their gradients with respect to each argument."""
     a, b = ours(*xs), library(*xs)
     compare(name, a, b)
-    weight = np.random.default_rng(1).normal(size=a.shape)  # no gradient is like another
+    weight = np.random.default_rng(1).normal(size=a.shape)  # a different dy for each element
     pairs = zip(*(minidl.gradients((y * weight).sum(), list(xs)) for y in (a, b)), strict=True)
     for i, (mine, theirs) in enumerate(pairs):
         compare(f"  gradient of argument {i}", mine, theirs)
 
 
 def compare(name: str, a: Tensor, b: Tensor) -> None:
-    """Print the largest difference; raise if there is one."""
+    """Print the largest difference, and raise if it is more than rounding."""
     difference = float(np.abs(a.numpy() - b.numpy()).max())
     print(f"{name:26} {a.shape!s:16} largest difference {difference:.1e}")
     assert difference < 1e-12

@@ -1,4 +1,4 @@
-"""`python -m minidl` is the command `minidl`."""
+"""`python -m minidl` runs the command `minidl`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The comparison with other libraries: that both sides do the same work, and what is made of it."""
+"""The benchmarks: both sides do the same work, and the report is right."""
 
 import json
 from collections.abc import Iterable
@@ -7,7 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench import libraries, loading, measure, report, workloads
+from bench import (
+    child,
+    cli,
+    data_loading,
+    libraries,
+    machine,
+    measure,
+    processes,
+    report,
+    workloads,
+)
 from bench.errors import BenchError, MissingTaskError
 from bench.report import Row
 from bench.workloads import WORKLOADS, Fresh
@@ -55,8 +65,8 @@ def test_what_new_interpreters_do_exists(name):
 
 
 def test_the_share_of_loading_is_measured_for_each_number_of_workers(monkeypatch):
-    monkeypatch.setattr(loading, "SAMPLES", 64)
-    found = loading.shares()
+    monkeypatch.setattr(data_loading, "SAMPLES", 64)
+    found = data_loading.epochs()
     assert [share.workers for share in found] == [0, 1, 2]
     assert all(0 < share.waiting < share.seconds for share in found)
 
@@ -74,6 +84,52 @@ def arrays_in(value):
         return [value]
     values = value.values() if isinstance(value, dict) else value
     return [x for y in values for x in arrays_in(y)] if isinstance(values, Iterable) else []
+
+
+def test_two_checkouts_are_measured_by_turns_each_with_its_own_package(monkeypatch, tmp_path):
+    """The other package is a stand-in that records each import of it."""
+    package = tmp_path / "minidl"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "with open(__file__ + '.log', 'a') as file:\n    file.write('imported ')\n"
+    )
+    monkeypatch.setattr(processes, "FRESH_RUNS", 2)
+    own, other = processes.median_seconds_of_checkouts(["import", "minidl"], tmp_path)
+    assert (package / "__init__.py.log").read_text() == "imported " * 3
+    assert own > 0
+    assert other > 0
+
+
+def test_the_seconds_of_a_step_are_measured():
+    assert child.seconds_per_step("minidl", "mlp-tiny") > 0
+
+
+def test_a_folder_without_minidl_is_no_checkout(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        cli.main(["--checkout", str(tmp_path)])
+    assert "is not a checkout: it has no minidl/__init__.py" in capsys.readouterr().err
+
+
+def test_checkouts_have_a_row_for_each_workload_that_has_no_peer_of_its_own(monkeypatch, capsys):
+    commands = []
+
+    def seconds(command, checkout, cold):
+        commands.append((command, cold))
+        return 1e-3, 2e-3
+
+    monkeypatch.setattr(processes, "median_seconds_of_checkouts", seconds)
+    monkeypatch.setattr(machine, "limit_threads", lambda threads: None)
+    root = str(processes.ROOT)
+    names = "mlp,import,import-numpy,first-step-cold"
+    assert cli.main(["--checkout", root, "--workloads", names, "--json"]) == 0
+    assert commands == [
+        (["step", "minidl", "mlp"], False),
+        (["import", "minidl"], False),
+        (["first-step", "minidl", "mlp"], True),
+    ]
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["ratio"] for row in found["rows"]] == [2, 2, 2]
+    assert found["geomean"] == pytest.approx(2)
 
 
 def test_the_least_cost_of_a_convolution():

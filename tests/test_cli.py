@@ -10,7 +10,7 @@ import pytest
 
 import minidl
 from minidl import cli, io, train
-from minidl.cli import known
+from minidl.cli import registry
 from minidl.data import DataError, TensorDataset, catalog
 
 
@@ -87,8 +87,8 @@ def test_other_data_is_learned_for_ten_epochs(capsys, monkeypatch, model, data):
     light = np.random.default_rng(0).integers(0, 2, 64)
     pictures = np.ones((64, 1, 28, 28), "float32") * light[:, None, None, None]
     dataset = TensorDataset(pictures, light)
-    _, epochs = known.DATA[data]
-    monkeypatch.setitem(known.DATA, data, (lambda: (dataset, dataset), epochs))
+    _, epochs = registry.DATA[data]
+    monkeypatch.setitem(registry.DATA, data, (lambda: (dataset, dataset), epochs))
     status, printed, complaints = run(capsys, f"train {model} --data {data}")
     assert (status, complaints) == (0, "")
     first, second, _ = printed.splitlines()
@@ -100,7 +100,7 @@ def test_data_that_cannot_be_fetched_is_no_traceback(capsys, monkeypatch):
     def unreachable():
         raise DataError("mnist cannot be fetched:\n  here: no route")
 
-    monkeypatch.setitem(known.DATA, "mnist", (unreachable, 1))
+    monkeypatch.setitem(registry.DATA, "mnist", (unreachable, 1))
     expected = "minidl: mnist cannot be fetched:\n  here: no route\n"
     assert run(capsys, "train cnn --data mnist") == (1, "", expected)
 
@@ -348,7 +348,7 @@ def test_predictions_of_the_runs_own_test_data(capsys):
 
 def test_predictions_of_pictures_in_files(capsys, tmp_path):
     folder = result(capsys, "--epochs 15")["run"]
-    _, test = known.DATA["digits"][0]()
+    _, test = registry.DATA["digits"][0]()
     pictures = test.tensors[0].numpy()[:6]
     expected = [
         line.split()[3] for line in run(capsys, f"predict {folder} --count 6")[1].splitlines()

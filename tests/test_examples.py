@@ -1,4 +1,4 @@
-"""The examples, as somebody who reads them would run them; each checks itself."""
+"""The examples, run as a reader would run them; each checks itself."""
 
 import runpy
 import sys
@@ -21,7 +21,8 @@ def test_the_example_runs(path, capsys, monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# Founding document 000, section 1.4.  Two imports changed, and `view`, which is `reshape` here.
+# From the notes that this project began from (000, section 1.4).  Two imports changed, and `view`,
+# which is `reshape` here.
 NET = """
 import minidl as torch
 import minidl.nn as nn
@@ -46,9 +47,9 @@ net = Net()
 """
 
 
-def test_the_network_of_document_000_is_made_and_used():
+def test_the_network_of_the_notes_is_made_and_used():
     names = {}
-    exec(compile(NET, "document 000", "exec"), names)
+    exec(compile(NET, "notes 000", "exec"), names)
     scores = names["net"](minidl.ones((5, 1, 28, 28)))
     assert scores.shape == (5, 10)
     scores.sum().backward()

@@ -24,7 +24,7 @@ from minidl.keras import (
     optimizers,
     utils,
 )
-from minidl.keras.layers.picture import count, same
+from minidl.keras.layers.image import output_length, same_padding
 from tests.helpers import assert_all_close, assert_close, named
 from tests.oracle import functional, torch
 
@@ -226,12 +226,15 @@ def test_gradients_go_through_a_padded_pooling():
 
 @given(st.integers(0, 12), st.integers(1, 6), st.integers(1, 5), st.integers(1, 3))
 def test_same_padding_is_just_enough(length, window, stride, dilation):
-    before, after = same(length, window, stride, dilation)
-    number, span = count(length, window, stride, dilation, "same"), dilation * (window - 1) + 1
+    before, after = same_padding(length, window, stride, dilation)
+    number, span = (
+        output_length(length, window, stride, dilation, "same"),
+        dilation * (window - 1) + 1,
+    )
     assert number == math.ceil(length / stride)
     assert after - before in (0, 1)
     if number:
-        assert count(length + before + after, window, stride, dilation, "valid") == number
+        assert output_length(length + before + after, window, stride, dilation, "valid") == number
         if before + after:
             assert (number - 1) * stride + span == length + before + after
 

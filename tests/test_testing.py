@@ -17,8 +17,8 @@ import minidl
 from minidl.errors import ArgumentError, DTypeError
 from minidl.testing import Settings, check_against, gradcheck, gradgradcheck, strategies
 from minidl.testing.cases import reference
+from minidl.testing.excluded import EXCLUDED
 from minidl.testing.libraries import guess, library_of
-from minidl.testing.not_drawn import NOT_DRAWN
 
 X = np.array([[0.3, -1.2], [0.7, 1.9]])
 
@@ -59,6 +59,12 @@ def test_several_outputs_nested_and_of_integers():
     assert gradcheck(f, X)
     report = message(gradcheck, lambda x: (x, (minidl.argmax(x), wrong(lambda xp, x: x)(x))), X)
     assert "derivative 1" in report
+
+
+@pytest.mark.parametrize("f", [minidl.subtract, lambda x, y: minidl.relu(x * (y - 1.0))])
+def test_inputs_without_axes_stay_in_double_precision(f):
+    """Sums of them are NumPy scalars, which by themselves would become float32."""
+    assert gradcheck(f, X, np.array(1.0))
 
 
 def test_integers_are_passed_on():
@@ -197,7 +203,7 @@ def test_cases_of_every_name_are_right_calls_with_minidl_s_names(name):
 
 def test_every_operation_has_cases_or_a_reason_why_not():
     drawn = set(strategies.names())
-    assert not drawn & NOT_DRAWN.keys()
+    assert not drawn & EXCLUDED.keys()
     offered = {
         name
         for module in (minidl.ops, minidl.linalg, minidl.fft)
@@ -209,7 +215,7 @@ def test_every_operation_has_cases_or_a_reason_why_not():
         )
     }
     of_dtypes = {"can_cast", "finfo", "iinfo", "isdtype", "result_type"}
-    assert offered - of_dtypes == drawn | NOT_DRAWN.keys()
+    assert offered - of_dtypes == drawn | EXCLUDED.keys()
 
 
 def test_why_no_cases_are_drawn_is_said():

@@ -1,11 +1,11 @@
-"""The libraries, a file `with_<name>.py` for each; a peer is added by its file and its name here.
+"""The libraries, a module `with_<name>` for each; add a peer by its module and its name here.
 
-Such a file has
+Such a module has
 
     numpy(x)              the values of one of its tensors as a NumPy array
-    set_threads(n)        for thread pools of its own that threadpoolctl does not know
-    classifier, adam, …   a function for each task of `bench.workloads` that it can do, which
-                          raises MissingTaskError for arguments with which it cannot
+    set_threads(n)        limits thread pools that threadpoolctl does not know
+    classifier, adam, …   a function for each task of `bench.workloads` that it supports, which
+                          raises MissingTaskError for arguments that it does not support
 
 A task takes NumPy arrays and plain values, prepares what is not to be timed, and returns a step: a
 function that does the work once and returns the tensors by which the sides are compared.  It is
@@ -29,12 +29,12 @@ def installed(name: str) -> bool:
 
 
 def load(name: str) -> ModuleType:
-    """The file of a library, which imports it."""
+    """The module for a library, which imports the library."""
     return import_module(f"bench.libraries.with_{name}")
 
 
 def task(library: ModuleType, name: str) -> Callable[..., Any]:
-    """The function of that name in the file of a library, or MissingTaskError."""
+    """The task of this name in a library's module; MissingTaskError if it has none."""
     if not hasattr(library, name):
         raise MissingTaskError(f"{library.__name__} has no {name}")
     return getattr(library, name)

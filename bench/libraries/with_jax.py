@@ -19,7 +19,7 @@ def numpy(x: Array) -> np.ndarray:
 
 
 def set_threads(threads: int) -> None:
-    """Bound XLA's pools, which are made when JAX first computes, and then stay as they are."""
+    """Limit XLA's pools, which are created when JAX first computes and are fixed from then on."""
     os.environ["NPROC"] = str(threads)
 
 
@@ -119,7 +119,7 @@ def convolution(
 
 
 def batchnorm(x: np.ndarray, state: State, gradient: np.ndarray) -> Step:
-    """Normalisation by the batch, and its gradients."""
+    """Batch normalisation, and its gradients."""
 
     def layer(x: Array, weight: Array, bias: Array) -> Array:
         mean = x.mean((0, 2, 3), keepdims=True)
@@ -131,7 +131,7 @@ def batchnorm(x: np.ndarray, state: State, gradient: np.ndarray) -> Step:
 
 
 def maxpool(x: np.ndarray, gradient: np.ndarray, kernel: int) -> Step:
-    """The largest in each window, and the gradient."""
+    """Max pooling, and its gradient."""
     return _forward_backward(lambda x: _maxpool(x, kernel), (x,), gradient)
 
 
@@ -153,7 +153,7 @@ def embedding(weight: np.ndarray, ids: np.ndarray, gradient: np.ndarray) -> Step
 
 
 def adam(parameters: Sequence[Any], gradients: Sequence[Any], fused: bool) -> Step:
-    """A step of Adam, compiled for all parameters, which are given up for the new ones."""
+    """A step of Adam, compiled for all parameters, whose buffers are donated to the new ones."""
     parameters, gradients = jax.tree.map(jnp.asarray, (list(parameters), list(gradients)))
     moments = [jax.tree.map(jnp.zeros_like, parameters) for _ in range(2)]
     changed = jax.jit(_adam, donate_argnums=(0, 2, 3))
@@ -169,7 +169,7 @@ def adam(parameters: Sequence[Any], gradients: Sequence[Any], fused: bool) -> St
 
 
 def _value_and_gradients(function: Callable[..., Array], *arrays: np.ndarray) -> Step:
-    """A function whose value is a number, and its gradients."""
+    """A scalar function, and its gradients."""
     compiled = jax.jit(jax.value_and_grad(function, tuple(range(len(arrays)))))
     arrays = [jnp.asarray(array) for array in arrays]
 
@@ -183,7 +183,7 @@ def _value_and_gradients(function: Callable[..., Array], *arrays: np.ndarray) ->
 def _forward_backward(
     function: Callable[..., Array], arrays: Sequence[np.ndarray], gradient: np.ndarray
 ) -> Step:
-    """A function of arrays, and its gradients for a given one."""
+    """A function of arrays, and its gradients for a given output gradient."""
 
     @jax.jit
     def both(gradient: Array, *arrays: Array) -> Sequence[Array]:

@@ -19,7 +19,7 @@ def numpy(x: Tensor) -> np.ndarray:
 
 
 def set_threads(threads: int) -> None:
-    """How far minidl splits its kernels."""
+    """The number of threads of minidl's kernels."""
     minidl.set_num_threads(threads)
 
 
@@ -59,12 +59,12 @@ def convolution(
 
 
 def batchnorm(x: np.ndarray, state: Mapping[str, np.ndarray], gradient: np.ndarray) -> Step:
-    """Normalisation by the batch, and its gradients."""
+    """Batch normalisation, and its gradients."""
     return _forward_backward(nn.BatchNorm2d(x.shape[1]), state, x, gradient)
 
 
 def maxpool(x: np.ndarray, gradient: np.ndarray, kernel: int) -> Step:
-    """The largest in each window, and the gradient."""
+    """Max pooling, and its gradient."""
     return _forward_backward(nn.MaxPool2d(kernel), {}, x, gradient)
 
 
@@ -89,7 +89,7 @@ def _training(
 def _forward_backward(
     layer: nn.Module, state: Mapping[str, np.ndarray], x: np.ndarray, gradient: np.ndarray
 ) -> Step:
-    """A layer, and all its gradients for a given one."""
+    """A layer, and all its gradients for a given output gradient."""
     layer.load_state_dict(state)
     x, gradient = minidl.asarray(x, requires_grad=True), minidl.asarray(gradient)
     leaves = [x, *layer.parameters()]
@@ -145,7 +145,7 @@ def embedding(weight: np.ndarray, ids: np.ndarray, gradient: np.ndarray) -> Step
 
 
 def adam(parameters: Sequence[Any], gradients: Sequence[Any], fused: bool) -> Step:
-    """A step of Adam; there is one way to take it."""
+    """A step of Adam; `fused` makes no difference."""
     parameters = [minidl.asarray(array, requires_grad=True) for array in parameters]
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = minidl.asarray(gradient)

@@ -52,7 +52,7 @@ def convnet(features: int, state: State, x: np.ndarray, target: np.ndarray) -> S
 
 
 def _maxpool(x: Tensor, kernel: int) -> Tensor:
-    """MyGrad's windows must cover the picture exactly, so what they leave over is cut off."""
+    """Max pooling; MyGrad's windows must cover the image exactly, so the rest is cropped."""
     height, width = (side // kernel * kernel for side in x.shape[2:])
     return max_pool(x[:, :, :height, :width], (kernel, kernel), kernel)
 
@@ -110,7 +110,7 @@ def convolution(
 
 
 def batchnorm(x: np.ndarray, state: State, gradient: np.ndarray) -> Step:
-    """Normalisation by the batch, and its gradients."""
+    """Batch normalisation, and its gradients."""
 
     def layer(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return normalized(x, gamma=weight, beta=bias, eps=1e-5)
@@ -119,7 +119,7 @@ def batchnorm(x: np.ndarray, state: State, gradient: np.ndarray) -> Step:
 
 
 def maxpool(x: np.ndarray, gradient: np.ndarray, kernel: int) -> Step:
-    """The largest in each window, and the gradient."""
+    """Max pooling, and its gradient."""
     return _forward_backward(lambda x: _maxpool(x, kernel), (x,), gradient)
 
 
@@ -153,14 +153,14 @@ def embedding(weight: np.ndarray, ids: np.ndarray, gradient: np.ndarray) -> Step
 
 
 def adam(parameters: Sequence[np.ndarray], gradients: Sequence[np.ndarray], fused: bool) -> Step:
-    """There is none."""
+    """MyGrad has no optimisers."""
     raise MissingTaskError("MyGrad has no optimisers")
 
 
 def _forward_backward(
     function: Callable[..., Tensor], arrays: Sequence[np.ndarray], gradient: np.ndarray
 ) -> Step:
-    """A function of tensors, and its gradients for a given one."""
+    """A function of tensors, and its gradients for a given output gradient."""
     tensors = [mygrad.tensor(array) for array in arrays]
 
     def step() -> Sequence[Tensor]:

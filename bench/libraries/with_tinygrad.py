@@ -22,7 +22,7 @@ def numpy(x: Tensor) -> np.ndarray:
 
 
 def set_threads(threads: int) -> None:
-    """The most cores that a kernel is split among, here and in child processes."""
+    """The maximum number of threads of a kernel, here and in child processes."""
     NUM_CPU_THREADS.value = threads
     os.environ["NUM_CPU_THREADS"] = str(threads)
 
@@ -68,12 +68,12 @@ def convolution(
 
 
 def batchnorm(x: np.ndarray, state: State, gradient: np.ndarray) -> Step:
-    """Normalisation by the batch, and its gradients."""
+    """Batch normalisation, and its gradients."""
     return _layer(nn.BatchNorm2d(x.shape[1]), state, x, gradient)
 
 
 def maxpool(x: np.ndarray, gradient: np.ndarray, kernel: int) -> Step:
-    """The largest in each window, and the gradient."""
+    """Max pooling, and its gradient."""
     return _forward_backward(lambda x: x.max_pool2d((kernel, kernel)), (Tensor(x),), gradient)
 
 
@@ -92,7 +92,7 @@ def softmax_ce(logits: np.ndarray, target: np.ndarray) -> Step:
 
 
 def adam(parameters: Sequence[np.ndarray], gradients: Sequence[np.ndarray], fused: bool) -> Step:
-    """A step of Adam: of each parameter, or of all of them end to end."""
+    """A step of Adam: for each parameter, or fused over their concatenation."""
     parameters = [Tensor(array).realize() for array in parameters]
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = Tensor(gradient).realize()
@@ -106,7 +106,7 @@ def adam(parameters: Sequence[np.ndarray], gradients: Sequence[np.ndarray], fuse
 
 
 def _layer(layer: Any, state: State, x: np.ndarray, gradient: np.ndarray) -> Step:
-    """A layer, and all its gradients for a given one."""
+    """A layer, and all its gradients for a given output gradient."""
     _load(layer, state)
     return _forward_backward(
         lambda x, *_: layer(x), (Tensor(x), layer.weight, layer.bias), gradient
@@ -120,7 +120,7 @@ def _load(model: Any, state: State) -> None:
 def _forward_backward(
     function: Callable[..., Tensor], arrays: Sequence[Tensor], gradient: np.ndarray | None = None
 ) -> Step:
-    """A function of tensors, and its gradients, for a given one unless its value is a number."""
+    """A function of tensors, and its gradients for a given output gradient, or of a scalar."""
     arrays = [array.realize() for array in arrays]
     given = None if gradient is None else Tensor(gradient).realize()
 
@@ -134,7 +134,7 @@ def _forward_backward(
 
 
 def _compiled(step: Step) -> Step:
-    """The step, replayed from its third call on, and waited for."""
+    """The step, replayed by TinyJit from its third call, and synchronised."""
     replayed = TinyJit(step)
 
     def finished() -> Sequence[Tensor]:

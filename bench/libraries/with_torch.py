@@ -59,12 +59,12 @@ def convolution(
 
 
 def batchnorm(x: np.ndarray, state: Mapping[str, np.ndarray], gradient: np.ndarray) -> Step:
-    """Normalisation by the batch, and its gradients."""
+    """Batch normalisation, and its gradients."""
     return _forward_backward(nn.BatchNorm2d(x.shape[1]), state, x, gradient)
 
 
 def maxpool(x: np.ndarray, gradient: np.ndarray, kernel: int) -> Step:
-    """The largest in each window, and the gradient."""
+    """Max pooling, and its gradient."""
     return _forward_backward(nn.MaxPool2d(kernel), {}, x, gradient)
 
 
@@ -89,7 +89,7 @@ def _training(
 def _forward_backward(
     layer: nn.Module, state: Mapping[str, np.ndarray], x: np.ndarray, gradient: np.ndarray
 ) -> Step:
-    """A layer, and all its gradients for a given one."""
+    """A layer, and all its gradients for a given output gradient."""
     layer.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     x, gradient = torch.from_numpy(x).requires_grad_(), torch.from_numpy(gradient)
     leaves = [x, *layer.parameters()]

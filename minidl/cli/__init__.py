@@ -1,4 +1,4 @@
-"""The command `minidl`: a file for each of its commands."""
+"""The command line of minidl, with a module for each command."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="minidl", description="Train small networks, and use them."
     )

@@ -1,4 +1,4 @@
-"""minidl data: what datasets there are, and fetching them."""
+"""minidl data: list and fetch datasets."""
 
 import argparse
 from typing import Any
@@ -7,7 +7,7 @@ from minidl.data.catalog import catalog, fetch
 
 
 def add_to(commands: Any) -> None:
-    """`list` and `fetch`."""
+    """Add the actions `list` and `fetch`."""
     parser = commands.add_parser(
         "data",
         help="list datasets, or fetch them",
@@ -19,11 +19,11 @@ def add_to(commands: Any) -> None:
     listing.set_defaults(run=show)
     fetching = actions.add_parser("fetch", help="see that datasets are here, and as published")
     fetching.add_argument("names", nargs="+", metavar="NAME", help="as `minidl data list` says")
-    fetching.set_defaults(run=bring)
+    fetching.set_defaults(run=fetch_all)
 
 
 def show(_: argparse.Namespace) -> int:
-    """A table."""
+    """Print a table of the datasets."""
     from rich.console import Console
     from rich.table import Table
 
@@ -34,19 +34,19 @@ def show(_: argparse.Namespace) -> int:
         sources = "\n".join(entry.sources)
         table.add_row(entry.name, f"{entry.samples:,}", size, entry.licence, here, sources)
     console = Console()
-    if not console.is_terminal:  # a file or a pipe, whose lines may be of any length
+    if not console.is_terminal:  # a file or a pipe: lines may be long
         console = Console(width=200)
     console.print(table)
     return 0
 
 
-def bring(options: argparse.Namespace) -> int:
-    """One after the other; a progress bar shows each."""
+def fetch_all(options: argparse.Namespace) -> int:
+    """Fetch the datasets one after another, each with a progress bar."""
     for entry in fetch(options.names):
         print(f"{entry.name}: {_size(entry.size)} in {entry.folder}")
     return 0
 
 
 def _size(count: int) -> str:
-    """Bytes, as people say it."""
+    """A number of bytes in kB or MB."""
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"

@@ -1,4 +1,4 @@
-"""minidl info: what this installation is made of, for reports of faults and for speed."""
+"""minidl info: versions, threads, devices and caches, for bug reports and benchmarks."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ _EXTRAS = {"matplotlib": "plots", "PIL": "images", "torch": "parity"}
 
 
 def add_to(commands: Any) -> None:
-    """The command's arguments."""
+    """Add the command and its arguments."""
     parser = commands.add_parser(
         "info",
         help="versions, threads, devices, caches",
@@ -30,7 +30,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """A line for each fact."""
+    """Print a line for each fact."""
     facts = _facts()
     if options.json:
         print(json.dumps(facts))
@@ -69,7 +69,7 @@ def _version(name: str) -> str:
 
 
 def _processor() -> str:
-    """The name that the processor gives itself, where that can be read."""
+    """The model name of the processor, where it can be read."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -79,7 +79,7 @@ def _processor() -> str:
 
 
 def _blas() -> dict[str, Any]:
-    """What NumPy multiplies matrices with where minidl leaves that to it."""
+    """The BLAS that NumPy was built with, which computes minidl's larger matrix products."""
     import numpy as np
 
     built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
@@ -87,6 +87,6 @@ def _blas() -> dict[str, Any]:
 
 
 def _cache(folder: Path) -> dict[str, Any]:
-    """A folder, and how much is in it."""
+    """A folder, with the number and total size of its files."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return {"in": str(folder), "files": len(sizes), "megabytes": round(sum(sizes) / 1e6, 1)}

@@ -1,13 +1,13 @@
-"""minidl models: the networks that can be trained by name."""
+"""minidl models: list the networks that can be trained by name."""
 
 import argparse
 from typing import Any
 
-from minidl.cli.known import DATA, MODELS, network
+from minidl.cli.registry import DATA, MODELS, network
 
 
 def add_to(commands: Any) -> None:
-    """The command has no arguments."""
+    """Add the command, which has no arguments."""
     parser = commands.add_parser(
         "models",
         help="the networks that can be trained",
@@ -17,7 +17,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(_: argparse.Namespace) -> int:
-    """A line for each."""
+    """Print two lines for each network."""
     for name, about in MODELS.items():
         sizes = [
             f"{sum(p.size for p in network(name, shape).parameters()):,} for {side}×{side}"

@@ -1,4 +1,4 @@
-"""minidl predict: what a trained network says about pictures."""
+"""minidl predict: classify images with a trained network."""
 
 import argparse
 import json
@@ -10,8 +10,8 @@ import numpy as np
 
 from minidl import io, no_grad, softmax, tensor
 from minidl.cli import runs
-from minidl.cli.known import DATA, classes, network
-from minidl.cli.options import positive
+from minidl.cli.argument_types import positive
+from minidl.cli.registry import DATA, classes, network
 from minidl.data import read_npz
 from minidl.errors import ArgumentError, ShapeError
 
@@ -19,7 +19,7 @@ _ARRAYS = ".npy", ".npz"
 
 
 def add_to(commands: Any) -> None:
-    """The command's arguments."""
+    """Add the command and its arguments."""
     parser = commands.add_parser(
         "predict",
         help="use a trained network",
@@ -40,49 +40,49 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """A line for each picture."""
+    """Print a line for each image."""
     given = options.run_or_checkpoint
-    this = runs.read(given.parent if given.is_file() else given)
-    best = this.best if this.best.exists() else this.last
+    current = runs.read(given.parent if given.is_file() else given)
+    best = current.best if current.best.exists() else current.last
     checkpoint = given if given.is_file() else best
-    model = network(this.settings["model"], this.settings["shape"])
+    model = network(current.settings["model"], current.settings["shape"])
     model.load_state_dict(io.load(checkpoint)["model"])
     model.eval()
-    names = classes(this.settings["data"])
-    for name, picture, truth in _pictures(options, this):
+    names = classes(current.settings["data"])
+    for name, image, label in _images(options, current):
         with no_grad():
-            chances = softmax(model(tensor(picture[None])), axis=1).numpy()[0]
-        order = np.argsort(-chances, kind="stable")[:3]
-        found = {names[i]: round(float(chances[i]), 6) for i in order}
+            probabilities = softmax(model(tensor(image[None])), axis=1).numpy()[0]
+        order = np.argsort(-probabilities, kind="stable")[:3]
+        top = {names[i]: round(float(probabilities[i]), 6) for i in order}
         if options.json:
-            line = {"picture": name, "class": names[order[0]], "probabilities": found}
-            print(json.dumps(line if truth is None else {**line, "truth": names[truth]}))
+            line = {"picture": name, "class": names[order[0]], "probabilities": top}
+            print(json.dumps(line if label is None else {**line, "truth": names[label]}))
         else:
-            told = "   ".join(f"{chance:6.1%} {kind}" for kind, chance in found.items())
-            right = "" if truth is None else f"   ({names[truth]})"
-            print(f"{name}: {told}{right}")
+            shown = "   ".join(f"{p:6.1%} {kind}" for kind, p in top.items())
+            truth = "" if label is None else f"   ({names[label]})"
+            print(f"{name}: {shown}{truth}")
     return 0
 
 
-def _pictures(
-    options: argparse.Namespace, this: runs.Run
+def _images(
+    options: argparse.Namespace, current: runs.Run
 ) -> Iterator[tuple[str, np.ndarray, int | None]]:
-    """The name of each picture, its numbers (C, H, W), and its class if that is known."""
-    shape = tuple(this.settings["shape"])
+    """The name of each image, its values (C, H, W), and its class if known."""
+    shape = tuple(current.settings["shape"])
     if not options.files:
-        _, test = DATA[this.settings["data"]][0]()
-        pictures, labels = test[: options.count]
-        for i, (picture, label) in enumerate(zip(pictures.numpy(), labels.tolist(), strict=True)):
-            yield f"test {i}", picture, label
+        _, test = DATA[current.settings["data"]][0]()
+        images, labels = test[: options.count]
+        for i, (image, label) in enumerate(zip(images.numpy(), labels.tolist(), strict=True)):
+            yield f"test {i}", image, label
     for path in options.files:
-        several = _arrays(path, shape) if path.suffix in _ARRAYS else _picture(path, shape)
-        for i, picture in enumerate(several):
-            name = f"{path}[{i}]" if len(several) > 1 else str(path)
-            yield name, 1 - picture if options.invert else picture, None
+        batch = _arrays(path, shape) if path.suffix in _ARRAYS else _image(path, shape)
+        for i, image in enumerate(batch):
+            name = f"{path}[{i}]" if len(batch) > 1 else str(path)
+            yield name, 1 - image if options.invert else image, None
 
 
 def _arrays(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The pictures of a file of numbers, (N, C, H, W)."""
+    """The images (N, C, H, W) of a file of arrays."""
     if path.suffix == ".npz":
         arrays = read_npz(path)
         if len(arrays) != 1:
@@ -93,14 +93,14 @@ def _arrays(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             array = np.load(path, allow_pickle=False)
         except ValueError as error:
             raise ArgumentError(f"{path}: is no array of NumPy: {error}") from None
-    for wanted in (shape, shape[1:]) if shape[0] == 1 else (shape,):
-        if array.shape[-len(wanted) :] == wanted and array.ndim <= len(wanted) + 1:
+    for required in (shape, shape[1:]) if shape[0] == 1 else (shape,):
+        if array.shape[-len(required) :] == required and array.ndim <= len(required) + 1:
             return array.reshape(-1, *shape).astype(np.float32)
     raise ShapeError(f"{path}: needs pictures of shape {shape}; got {array.shape}")
 
 
-def _picture(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """A picture from a file, grey or in colour as the network needs it, at its size."""
+def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The image of a file, (1, C, H, W), converted to the network's channels and size."""
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
@@ -109,10 +109,10 @@ def _picture(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         ) from None
     channels, height, width = shape
     try:
-        with Image.open(path) as image:
-            image = image.convert("L" if channels == 1 else "RGB")
+        with Image.open(path) as file:
+            image = file.convert("L" if channels == 1 else "RGB")
             image = image.resize((width, height), Image.Resampling.BOX)
-            numbers = np.asarray(image, np.float32) / 255
+            values = np.asarray(image, np.float32) / 255
     except UnidentifiedImageError:
         raise ArgumentError(f"{path}: is no picture that Pillow knows") from None
-    return np.moveaxis(numbers.reshape(height, width, channels), 2, 0)[None]
+    return np.moveaxis(values.reshape(height, width, channels), 2, 0)[None]

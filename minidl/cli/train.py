@@ -1,4 +1,4 @@
-"""minidl train: a network learns to tell pictures of ten kinds."""
+"""minidl train: train an image classifier."""
 
 import argparse
 import json
@@ -10,8 +10,8 @@ from typing import Any
 
 from minidl import __version__, io, nn
 from minidl.cli import runs
-from minidl.cli.known import DATA, MODELS, network
-from minidl.cli.options import positive, share
+from minidl.cli.argument_types import fraction, positive
+from minidl.cli.registry import DATA, MODELS, network
 from minidl.data import DataLoader, random_split
 from minidl.errors import ArgumentError
 from minidl.ops.random import Generator, manual_seed
@@ -29,7 +29,7 @@ _DEFAULTS = {
 
 
 def add_to(commands: Any) -> None:
-    """The command's arguments; those that are not given are not there."""
+    """Add the command and its arguments; those not given are absent from the namespace."""
     parser = commands.add_parser(
         "train",
         help="train a network on real data and test it",
@@ -46,7 +46,7 @@ def add_to(commands: Any) -> None:
     add("--batch-size", type=positive(int), metavar="N", help="samples in a step (32)")
     add("--lr", type=positive(float), help="learning rate of Adam (0.001)")
     add("--seed", type=int, help="same seed, same result, to the bit (0)")
-    add("--validation", type=share, metavar="SHARE", help="of the training data held back (0.1)")
+    add("--validation", type=fraction, metavar="SHARE", help="of the training data held back (0.1)")
     add("--runs", type=Path, metavar="FOLDER", help="where folders of runs are (runs)")
     add("--save-every", type=positive(int), metavar="N", help="save also after each N batches")
     add(
@@ -62,93 +62,93 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, test, and say what came of it."""
+    """Train, test, and report the result."""
     started = time.perf_counter()
     quiet = "json" in options
-    given = {name: value for name, value in vars(options).items() if name in _KNOWN}
-    this = _resumed(options, given) if "resume" in options else None
-    settings = this.settings if this else {**_DEFAULTS, **given}
+    given = {name: value for name, value in vars(options).items() if name in _SETTINGS}
+    current = _resumed(options, given) if "resume" in options else None
+    settings = current.settings if current else {**_DEFAULTS, **given}
     load, epochs = DATA[settings["data"]]
     train, test = load()
-    if this is None:
+    if current is None:
         settings = {"minidl": __version__, **settings, "shape": list(train.tensors[0].shape[1:])}
         settings.setdefault("epochs", epochs)
-        this = runs.begin(getattr(options, "runs", Path("runs")), settings)
+        current = runs.begin(getattr(options, "runs", Path("runs")), settings)
     if sys.stdout.isatty() and not quiet:
         nn.summary(network(settings["model"], settings["shape"]), (1, *settings["shape"]))
-    trainer, samples = _fit(this, train)
-    if this.best.exists():
-        trainer.model.load_state_dict(io.load(this.best)["model"])
+    trainer, samples = _fit(current, train)
+    if current.best.exists():
+        trainer.model.load_state_dict(io.load(current.best)["model"])
     accuracy = trainer.evaluate(test, 512)["accuracy"]
     seconds = time.perf_counter() - started
-    checkpoint = this.best if this.best.exists() else this.last
+    checkpoint = current.best if current.best.exists() else current.last
     result = {
         "test_accuracy": accuracy,
         "seconds": round(seconds, 3),
         "checkpoint": str(checkpoint),
-        "run": str(this.folder),
+        "run": str(current.folder),
     }
-    this.write("result.json", result)
-    _draw(trainer.history, this.folder / "curves.png")
+    current.write("result.json", result)
+    _draw(trainer.history, current.folder / "curves.png")
     passes = f"{settings['epochs']} epochs" if settings["epochs"] > 1 else "1 epoch"
     loss = trainer.history[-1]["loss"]
     print(f"trained on {samples} pictures for {passes}: loss {loss:.4f}")
     print(f"test accuracy {accuracy:.2%} on {len(test)} others, in {seconds:.1f} s")
-    print(f"everything is in {this.folder}; the best network in {checkpoint}")
+    print(f"everything is in {current.folder}; the best network in {checkpoint}")
     if quiet:
         print(json.dumps(result))
     return 0
 
 
-_KNOWN = ("model", "epochs", *_DEFAULTS)
+_SETTINGS = ("model", "epochs", *_DEFAULTS)
 
 
 def _resumed(options: argparse.Namespace, given: dict[str, Any]) -> runs.Run | None:
-    """The run to go on with, with more epochs if that is asked for; nothing else may change."""
+    """The run to resume, with a new number of epochs if given; nothing else may change."""
     root, data = getattr(options, "runs", Path("runs")), given.get("data", _DEFAULTS["data"])
     if options.resume is None:
-        this = runs.latest(root, options.model, data)
-        if this is None:
+        current = runs.latest(root, options.model, data)
+        if current is None:
             print(f"no run of {options.model} on {data} in {root}: a new one", file=sys.stderr)
             return None
     else:
-        this = runs.read(options.resume)
+        current = runs.read(options.resume)
     for name, value in given.items():
-        if name != "epochs" and this.settings.get(name, value) != value:
+        if name != "epochs" and current.settings.get(name, value) != value:
             option = name.replace("_", "-")
             raise ArgumentError(
-                f"{this.folder} has {option} {this.settings[name]!r}, not {value!r}: a run goes "
-                "on as it began; only --epochs may be larger"
+                f"{current.folder} has {option} {current.settings[name]!r}, not {value!r}: a run "
+                "goes on as it began; only --epochs may be larger"
             )
-    if "epochs" in given and given["epochs"] != this.settings["epochs"]:
-        this = runs.Run(this.folder, {**this.settings, "epochs": given["epochs"]})
-        this.write("settings.json", this.settings)
-    return this
+    if "epochs" in given and given["epochs"] != current.settings["epochs"]:
+        current = runs.Run(current.folder, {**current.settings, "epochs": given["epochs"]})
+        current.write("settings.json", current.settings)
+    return current
 
 
-def _fit(this: runs.Run, train: Any) -> tuple[Trainer, int]:
-    """Train for all epochs, or those that are left; and on how many pictures."""
-    settings = this.settings
+def _fit(current: runs.Run, train: Any) -> tuple[Trainer, int]:
+    """Train for the epochs that are left; return the trainer and the number of samples."""
+    settings = current.settings
     manual_seed(settings["seed"])
     model = network(settings["model"], settings["shape"])
-    held_back = settings["validation"]
-    parts = random_split(train, [1 - held_back, held_back], Generator(settings["seed"]))
+    held_out = settings["validation"]
+    parts = random_split(train, [1 - held_out, held_out], Generator(settings["seed"]))
     validation = DataLoader(parts[1], 512) if len(parts[1]) else None
     every = settings["save_every"] or "epoch"
     callbacks = [
         Progress(quiet=not sys.stderr.isatty()),
-        HistoryWriter(this.folder / "history.jsonl"),
-        Checkpoint(this.folder, every=every),
+        HistoryWriter(current.folder / "history.jsonl"),
+        Checkpoint(current.folder, every=every),
     ]
     optimizer = Adam(model.parameters(), lr=settings["lr"])
     trainer = Trainer(model, optimizer, "cross_entropy", ["accuracy"], callbacks)
-    if this.last.exists():
-        trainer.resume(this.last)
+    if current.last.exists():
+        trainer.resume(current.last)
     batches = DataLoader(parts[0], settings["batch_size"], shuffle=True)
     try:
         trainer.fit(batches, settings["epochs"], validation_data=validation)
     except KeyboardInterrupt:
-        folder = this.folder
+        folder = current.folder
         raise KeyboardInterrupt(
             f"to go on: minidl train {settings['model']} --resume {folder}"
         ) from None
@@ -156,7 +156,7 @@ def _fit(this: runs.Run, train: Any) -> tuple[Trainer, int]:
 
 
 def _draw(history: Any, path: Path) -> None:
-    """The history as a picture, where pictures can be drawn."""
+    """Plot the learning curves, if matplotlib is installed."""
     if find_spec("matplotlib") and len(history):
         numbers = [number + 1 for number in history.epoch]
         learning_curves({"epoch": numbers, **history.history}, path)

@@ -1,12 +1,12 @@
-"""Keras's face of minidl: its programs run with nothing changed but their imports.
+"""A Keras-compatible interface: programs for Keras run with only their imports changed.
 
     from minidl.keras import layers, models
     from minidl.keras.models import Sequential
     from minidl.keras.layers import Conv2D, MaxPooling2D, Flatten, Dense
 
-Names, arguments, defaults, shapes and numbers are those of Keras 3; layers, losses, optimisers and
-training are minidl's own.  Pictures are (N, H, W, C), weights (in, out) and (h, w, in, out).
-Offered are models of one layer after another, without the functional API or subclasses of Model.
+Names, arguments, defaults, shapes and results are those of Keras 3; layers, losses, optimisers and
+training are minidl's own.  Images are (N, H, W, C), weights (in, out) and (h, w, in, out).  Models
+are sequential; the functional API and subclasses of Model are not supported.
 """
 
 from minidl.keras import (

@@ -1,6 +1,6 @@
-"""Activations under Keras's names: functions of a tensor, of which softmax is over the last axis.
+"""Activation functions under Keras's names; softmax is over the last axis.
 
-Layers take a name, one of these functions, or any function of a tensor.
+Layers accept a name, one of these functions, or any function of a tensor.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any
 from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError
-from minidl.keras.order import to_channels_first, to_channels_last
+from minidl.keras.data_format import to_channels_first, to_channels_last
 from minidl.nn import Module
 from minidl.ops import elu, gelu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
 from minidl.train.losses import named
@@ -23,7 +23,7 @@ Activation = str | Callable[[Tensor], Tensor] | None
 
 
 def linear(x: Tensor) -> Tensor:
-    """y = x: what a layer without an activation does.
+    """y = x, the activation of a layer without one.
 
     >>> from minidl.keras import activations
     >>> x = minidl.tensor([-1.0, 2.0])
@@ -36,7 +36,7 @@ def linear(x: Tensor) -> Tensor:
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     """y = x where x > 0, else negative_slope·x.  Maas et al. 2013.
 
-    The slope is Keras's 0.2 if left out; that of `minidl.leaky_relu` is PyTorch's 0.01.
+    The default slope is Keras's 0.2; that of `minidl.leaky_relu` is PyTorch's 0.01.
 
     >>> from minidl.keras import activations
     >>> x = minidl.tensor([-1.0, 0.0, 2.0])
@@ -64,7 +64,7 @@ def relu6(x: Tensor) -> Tensor:
 def selu(x: Tensor) -> Tensor:
     """y = λx where x > 0, else λα(eˣ − 1); λ = 1.0507, α = 1.6733.  Klambauer et al. 2017.
 
-    With these numbers inputs of mean 0 and variance 1 give outputs that have both again.
+    With these constants, inputs of mean 0 and variance 1 give outputs of mean 0 and variance 1.
 
     >>> from minidl.keras import activations
     >>> y = activations.selu(minidl.random.normal((5000,))).numpy()
@@ -88,7 +88,7 @@ def softsign(x: Tensor) -> Tensor:
 
 
 def exponential(x: Tensor) -> Tensor:
-    """y = eˣ, whose gradient is y itself.
+    """y = eˣ; dy/dx = y.
 
     >>> from minidl.keras import activations
     >>> x = minidl.tensor([0.0, 1.0], dtype="float64", requires_grad=True)
@@ -119,11 +119,14 @@ _NAMES: dict[str, Callable[[Tensor], Tensor]] = {
     "log_softmax": log_softmax,
 }
 _BY_AXIS = {softmax: nn.Softmax, log_softmax: nn.LogSoftmax}
-_BY_ELEMENT: dict[Any, type[Module]] = {relu: nn.ReLU, sigmoid: nn.Sigmoid}
+_ELEMENTWISE: dict[Any, type[Module]] = {relu: nn.ReLU, sigmoid: nn.Sigmoid}
 
 
 class Function(Module):
-    """A function of a tensor as a module; with `channels_first`, what it sees is channels-last."""
+    """A function of a tensor as a module.
+
+    channels_first    the module's input is channels-first; the function's is channels-last
+    """
 
     def __init__(self, function: Callable[[Tensor], Tensor], channels_first: bool = False) -> None:
         self.function, self.channels_first = function, channels_first
@@ -135,15 +138,15 @@ class Function(Module):
         return to_channels_first(self.function(to_channels_last(x)))
 
     def extra_repr(self) -> str:
-        """Its name."""
+        """The name of the function."""
         return getattr(self.function, "__name__", repr(self.function))
 
 
 def get(activation: Activation) -> Callable[[Tensor], Tensor]:
-    """The function of a name, which may have capitals; a function is given back as it is.
+    """The activation of this name, in upper or lower case; a function is returned unchanged.
 
-    None is `linear`, and "swish" another name of `silu`.  Raises ArgumentError for a name that is
-    not known, and for what is neither a name nor a function.
+    None is `linear`, and "swish" is another name for `silu`.  Raises ArgumentError for an unknown
+    name, and for anything that is neither a name nor a function.
 
     >>> from minidl.keras import activations
     >>> activations.get("relu") is activations.relu, activations.get(None) is activations.linear
@@ -164,19 +167,19 @@ def get(activation: Activation) -> Callable[[Tensor], Tensor]:
 
 
 def modules_of(function: Callable[[Tensor], Tensor], channels_first: bool = False) -> list[Module]:
-    """The function as the modules that a layer ends in: one, or none if it changes nothing.
+    """The function as the modules at the end of a layer: one, or none for the identity.
 
-    channels_first    whether the channels are on axis 1, rather than on the last
+    channels_first    whether the channels are on axis 1 rather than on the last
     """
     if function is linear:
         return []
     if function in _BY_AXIS:
         return [_BY_AXIS[function](dim=1 if channels_first else -1)]
-    if function in _BY_ELEMENT:
-        return [_BY_ELEMENT[function]()]
+    if function in _ELEMENTWISE:
+        return [_ELEMENTWISE[function]()]
     return [Function(function, channels_first and function not in _NAMES.values())]
 
 
-def by_element(function: Callable[[Tensor], Tensor]) -> bool:
-    """Whether the function is known to treat every number alike, wherever the channels are."""
+def is_elementwise(function: Callable[[Tensor], Tensor]) -> bool:
+    """Whether the function is known to be elementwise, so that the order of axes is irrelevant."""
     return function in _NAMES.values() and function not in _BY_AXIS

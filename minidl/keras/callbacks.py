@@ -1,4 +1,4 @@
-"""Callbacks under Keras's names and arguments; `self.model` is the model that is trained."""
+"""Callbacks under Keras's names and arguments; `self.model` is the model being trained."""
 
 import os
 from collections.abc import Callable
@@ -22,12 +22,12 @@ __all__ = [
 
 
 class EarlyStopping(train.EarlyStopping):
-    """Training ends when a measurement has not improved for `patience` epochs.
+    """Stop training when a monitored value has not improved for `patience` epochs.
 
-    monitor                 what is measured: "val_loss", "loss", a metric's name
+    monitor                 the value to monitor: "val_loss", "loss", a metric's name
     min_delta               a smaller change than this, of either sign, is no improvement
-    mode                    "min", "max", or "auto", which knows for losses and metrics
-    restore_best_weights    put the weights of the best epoch back when training ends
+    mode                    "min", "max", or "auto", which infers it for losses and metrics
+    restore_best_weights    restore the weights of the best epoch when training ends
 
     >>> from minidl.keras import Sequential, callbacks, layers, optimizers
     >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
@@ -52,14 +52,14 @@ class EarlyStopping(train.EarlyStopping):
 
 
 class ModelCheckpoint(Callback):
-    """The weights in a safetensors file after each epoch, for `load_weights`.
+    """Save the weights in a safetensors file after each epoch, for `load_weights`.
 
-    filepath          may name what the epoch gave: "{epoch:02d}-{val_loss:.2f}.safetensors"
-    save_best_only    only if `monitor` is the best so far
+    filepath          may contain values of the epoch: "{epoch:02d}-{val_loss:.2f}.safetensors"
+    save_best_only    save only when the monitored value is the best so far
+    monitor           the value to monitor
+    mode              "min", "max", or "auto", which infers it for losses and metrics
 
-    monitor           what "best" means; `mode` is "min", "max", or "auto", which knows
-
-    Weights are all that is saved, whatever `save_weights_only` says.
+    Only the weights are saved, whatever the value of `save_weights_only`.
 
     >>> import os
     >>> from minidl.keras import Sequential, callbacks, layers
@@ -88,11 +88,11 @@ class ModelCheckpoint(Callback):
         self.best: float | None = None
 
     def on_train_begin(self) -> None:
-        """The best is of this run."""
+        """Forget the best value of an earlier run."""
         self.best = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Save, if it is time."""
+        """Save the weights, unless only the best are saved and these are not."""
         if self.save_best_only:
             value = monitored("ModelCheckpoint", self.monitor, logs)
             name = watched(self.monitor, logs)
@@ -105,7 +105,7 @@ class ModelCheckpoint(Callback):
 
 
 class LearningRateScheduler(Callback):
-    """The learning rate of each epoch: schedule(epoch, rate) → rate; the first epoch is 0.
+    """Set the learning rate of each epoch: schedule(epoch, rate) → rate; the first epoch is 0.
 
     >>> from minidl.keras import Sequential, callbacks, layers, optimizers
     >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
@@ -121,19 +121,20 @@ class LearningRateScheduler(Callback):
         self.schedule = schedule
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Set it."""
+        """Set the learning rate."""
         for group in self.trainer.optimizer.param_groups:
             group["lr"] = float(self.schedule(epoch, group["lr"]))
 
 
 class ReduceLROnPlateau(Callback):
-    """The learning rate times `factor` when a measurement has not improved for `patience` epochs.
+    """Multiply the learning rate by `factor` when a value has not improved for `patience` epochs.
 
+    monitor      the value to monitor
     min_delta    a smaller change than this is no improvement
-    cooldown     how many epochs after a reduction are not counted
-    min_lr       where the learning rate stops falling
+    cooldown     the number of epochs after a reduction that are not counted
+    min_lr       the lower bound of the learning rate
 
-    The rule is that of `minidl.optim.ReduceLROnPlateau`, where `patience` is one less.
+    The rule is that of `minidl.optim.ReduceLROnPlateau`, whose `patience` is one less.
 
     >>> from minidl.keras import Sequential, callbacks, layers, optimizers
     >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
@@ -157,9 +158,9 @@ class ReduceLROnPlateau(Callback):
         min_lr: float = 0.0,
     ) -> None:
         self.monitor, self.mode = monitor, check_mode("ReduceLROnPlateau", mode)
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "factor": factor,
-            "patience": max(patience - 1, 0),  # there the epoch after it, here the last of them
+            "patience": max(patience - 1, 0),  # the rule reduces one epoch later than Keras
             "threshold": min_delta,
             "threshold_mode": "abs",
             "cooldown": cooldown,
@@ -168,11 +169,11 @@ class ReduceLROnPlateau(Callback):
         self.rule: optim.ReduceLROnPlateau | None = None
 
     def on_train_begin(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self.rule = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Look at the measurement."""
+        """Reduce the learning rate if the value has stopped improving."""
         value = monitored("ReduceLROnPlateau", self.monitor, logs)
         if self.rule is None:
             name = watched(self.monitor, logs)
@@ -183,7 +184,7 @@ class ReduceLROnPlateau(Callback):
 
 
 class CSVLogger(HistoryWriter):
-    """A line of measurements for each epoch, in a .csv file, below a header of their names.
+    """Write the values of each epoch as a line of a CSV file with a header.
 
     >>> from minidl.keras import Sequential, callbacks, layers
     >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])

@@ -1,4 +1,4 @@
-"""Arrays as Keras takes them, made what the network and its loss take."""
+"""Conversion of Keras's inputs and targets into those of minidl's networks and losses."""
 
 from typing import Any
 
@@ -7,24 +7,24 @@ import numpy as np
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.keras.data_format import to_channels_first
 from minidl.keras.layers.base import Shape, written
 from minidl.keras.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
-from minidl.keras.order import to_channels_first
 from minidl.train.losses import BinaryCrossEntropy, CrossEntropy, Loss
 
 _SPARSE, _ONE_HOT = "sparse_categorical_crossentropy", "categorical_crossentropy"
 _BINARY = "binary_crossentropy", "binary_cross_entropy", "bce"
 
 
-def two(who: str, pair: Any) -> tuple[Any, Any]:
-    """(x, y) out of a pair."""
+def unpack_pair(who: str, pair: Any) -> tuple[Any, Any]:
+    """The x and y of a pair."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise ArgumentError(f"{who}: validation_data is (x, y); got {describe(pair)}")
     return pair[0], pair[1]
 
 
 def inputs(who: str, x: Any, dtype: str) -> Tensor:
-    """Numbers of any kind as a tensor; ids are whole, and bytes stay bytes until they are used."""
+    """x as a tensor; float ids become integers, all else keeps its dtype until it is used."""
     x = _tensor(who, "x", x)
     if dtype == "int64" and x.dtype.kind == "f":
         return x.astype(dtype)
@@ -32,10 +32,10 @@ def inputs(who: str, x: Any, dtype: str) -> Tensor:
 
 
 def targets(who: str, y: Any, loss: Any, output: Shape) -> Tensor:
-    """Targets in the form that the loss takes, for a result of the shape `output`, (None, …).
+    """Targets in the form that the loss takes, for predictions of the shape `output`, (None, …).
 
-    Class numbers are (N, …), or (N, …, 1), of whole numbers; rows of ones and zeros (N, …, C).
-    Those of places of pictures have their classes on axis 1, as the trained network has.
+    Class numbers are (N, …) or (N, …, 1), integers; one-hot targets (N, …, C).  One-hot targets
+    with spatial axes get the classes on axis 1, where the trained network has them.
     """
     y = _tensor(who, "y", y)
     if loss == _SPARSE or isinstance(loss, SparseCategoricalCrossentropy):
@@ -43,27 +43,28 @@ def targets(who: str, y: Any, loss: Any, output: Shape) -> Tensor:
     if loss == _ONE_HOT or isinstance(loss, CategoricalCrossentropy):
         return _one_hot(who, y, output)
     if isinstance(loss, CrossEntropy) or loss in ("cross_entropy", "crossentropy"):
-        return (_one_hot if _same(y, output) else _class_numbers)(who, y, output)
+        return (_one_hot if _same_shape(y, output) else _class_numbers)(who, y, output)
     if output[-1] == 1 and _fits(y.shape[1:], output[1:-1]):
         y = y if not isinstance(loss, str | Loss) else ops.expand_dims(y, axis=-1)
     binary = loss in _BINARY or isinstance(loss, BinaryCrossEntropy)
-    return to_channels_first(y) if binary and y.ndim > 2 and _same(y, output) else y
+    return to_channels_first(y) if binary and y.ndim > 2 and _same_shape(y, output) else y
 
 
-def split(x: Tensor, y: Tensor, share: float) -> tuple[Any, Any]:
-    """The first samples, and the last, of which there is this share."""
-    if not 0 < share < 1:
-        raise ArgumentError(f"fit: validation_split is between 0 and 1; got {share!r}")
-    first = int(len(x) * (1 - share))
+def split(x: Tensor, y: Tensor, fraction: float) -> tuple[Any, Any]:
+    """The samples to train on, and the last ones, this fraction of all, to validate on."""
+    if not 0 < fraction < 1:
+        raise ArgumentError(f"fit: validation_split is between 0 and 1; got {fraction!r}")
+    first = int(len(x) * (1 - fraction))
     if not 0 < first < len(x):
         raise ArgumentError(
-            f"fit: validation_split={share} of {len(x)} samples leaves none to train on, or to test"
+            f"fit: validation_split={fraction} of {len(x)} samples leaves none to train on, or to "
+            "test"
         )
     return (x[:first], y[:first]), (x[first:], y[first:])
 
 
 def check_shape(who: str, given: tuple[int, ...], needs: Shape) -> None:
-    """Raise unless inputs are as the model was told, and say what is probably meant."""
+    """Raise unless inputs have the shape of the model's, with a hint on what is probably meant."""
     sample = given[1:]
     if _fits(sample, needs):
         return
@@ -84,7 +85,7 @@ def _fits(sample: tuple[int, ...], needs: Shape) -> bool:
 
 
 def _tensor(who: str, name: str, x: Any) -> Tensor:
-    """Numbers as a tensor with the samples on its first axis."""
+    """x as a tensor of real numbers with the samples on its first axis."""
     if x is None:
         raise ArgumentError(f"{who}: needs {name}, an array")
     x = x if isinstance(x, Tensor) else np.asarray(x)
@@ -96,17 +97,17 @@ def _tensor(who: str, name: str, x: Any) -> Tensor:
     return x
 
 
-def _same(y: Tensor, output: Shape) -> bool:
-    """Whether targets have the shape of the result."""
+def _same_shape(y: Tensor, output: Shape) -> bool:
+    """Whether targets have the shape of the predictions."""
     return _fits(y.shape[1:], output[1:])
 
 
 def _class_numbers(who: str, y: Tensor, output: Shape) -> Tensor:
-    """(N, …) or (N, …, 1) as whole numbers (N, …)."""
+    """Class numbers (N, …) or (N, …, 1) as integers (N, …)."""
     rest = output[1:-1]
     if not _fits(y.shape[1:], rest) and not _fits(y.shape[1:], (*rest, 1)):
         hint = ""
-        if _same(y, output):
+        if _same_shape(y, output):
             hint = f'; of rows of ones and zeros, such as these, the loss is "{_ONE_HOT}"'
         raise ShapeError(
             f'{who}: the loss "{_SPARSE}" needs class numbers {written((None, *rest))} for results '
@@ -119,8 +120,8 @@ def _class_numbers(who: str, y: Tensor, output: Shape) -> Tensor:
 
 
 def _one_hot(who: str, y: Tensor, output: Shape) -> Tensor:
-    """(N, …, C), with the classes on axis 1."""
-    if not _same(y, output):
+    """One-hot targets (N, …, C) with the classes on axis 1."""
+    if not _same_shape(y, output):
         hint = ""
         if _fits(y.shape[1:], output[1:-1]) or _fits(y.shape[1:], (*output[1:-1], 1)):
             hint = f'; of class numbers, such as these, the loss is "{_SPARSE}"'

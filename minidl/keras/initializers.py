@@ -1,7 +1,7 @@
-"""How weights begin, under Keras's names.
+"""Weight initializers under Keras's names.
 
-An initializer is called with a shape, in Keras's order (a kernel is (in, out) or (h, w, in, out)),
-and gives a tensor.  Any function that does so is one, too.
+An initializer maps a shape in Keras's order (a kernel is (in, out) or (h, w, in, out)) to a tensor.
+Any such function can be used as one.
 """
 
 import math
@@ -24,7 +24,7 @@ Initializer = Callable[..., Any]
 
 
 class Constant:
-    """One number everywhere.
+    """One value for every element.
 
     >>> from minidl.keras import initializers
     >>> initializers.Constant(0.5)((2, 3))
@@ -41,7 +41,7 @@ class Constant:
 
 
 class Zeros(Constant):
-    """0 everywhere, as biases begin.
+    """0 for every element, the default of biases.
 
     >>> from minidl.keras import initializers
     >>> initializers.Zeros()((3,))
@@ -53,7 +53,7 @@ class Zeros(Constant):
 
 
 class Ones(Constant):
-    """1 everywhere, as the factors of a normalization begin.
+    """1 for every element, the default of gamma in normalization layers.
 
     >>> from minidl.keras import initializers
     >>> initializers.Ones()((3,), dtype="float64")
@@ -65,23 +65,24 @@ class Ones(Constant):
 
 
 class _Random:
-    """What draws random numbers: minidl's default generator, or one with a seed.
+    """The base of random initializers.
 
-    With a seed, every call with one shape gives the same numbers, as in Keras.
+    With a seed, every call with the same shape returns the same values, as in Keras; without, they
+    come from minidl's default generator.
     """
 
     def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
 
     def generator(self) -> random.Generator:
-        """Where this call takes its numbers from."""
+        """The generator of this call."""
         return random.default_generator if self.seed is None else random.Generator(self.seed)
 
 
 class RandomUniform(_Random):
     """Uniform in [minval, maxval): mean (minval + maxval) / 2, variance (maxval − minval)² / 12.
 
-    With a seed every call gives the same numbers; without, minidl's generator goes on.
+    With a seed every call returns the same values; without, minidl's default generator advances.
 
     >>> from minidl.keras import initializers
     >>> seeded, free = initializers.RandomUniform(0, 1, seed=5), initializers.RandomUniform(0, 1)
@@ -102,7 +103,7 @@ class RandomUniform(_Random):
 
 
 class RandomNormal(_Random):
-    """Normal with this mean and standard deviation.
+    """A normal distribution with this mean and standard deviation.
 
     >>> from minidl.keras import initializers
     >>> w = initializers.RandomNormal(mean=1.0, stddev=0.5, seed=0)((300, 300))
@@ -121,9 +122,9 @@ class RandomNormal(_Random):
 
 
 class TruncatedNormal(RandomNormal):
-    """Normal, but what lies more than two standard deviations off is drawn again.
+    """A normal distribution truncated at two standard deviations, by resampling.
 
-    What is left has a standard deviation of 0.88·stddev only.
+    Its standard deviation is 0.88·stddev.
 
     >>> from minidl.keras import initializers
     >>> w = initializers.TruncatedNormal(stddev=1.0, seed=0)((300, 300))
@@ -141,14 +142,14 @@ class TruncatedNormal(RandomNormal):
 
 
 class VarianceScaling(_Random):
-    """Random numbers of variance scale / n, where n is the number that `mode` names.
+    """Random values of variance scale / n, with n chosen by `mode`.
 
-    mode            "fan_in", the inputs that reach one output; "fan_out", the outputs that one
-                    input reaches; "fan_avg", their mean
+    mode            "fan_in", the number of inputs of an output; "fan_out", the number of outputs
+                    of an input; "fan_avg", their mean
     distribution    "uniform", "untruncated_normal" or "truncated_normal"
 
     A kernel (h, w, in, out) has fan_in = h·w·in and fan_out = h·w·out.  Raises ArgumentError if
-    scale is not above 0, or a name is not known.  Glorot, Bengio 2010; He et al. 2015.
+    scale is not positive, or a name is unknown.  Glorot, Bengio 2010; He et al. 2015.
 
     >>> from minidl.keras import initializers
     >>> make = initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal", seed=0)
@@ -177,7 +178,7 @@ class VarianceScaling(_Random):
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """How many inputs reach one output of a kernel (…, in, out), and the other way round."""
+    """The fan_in and fan_out of a kernel (…, in, out)."""
     if len(shape) < 2:
         return (1, 1) if not shape else (shape[0], shape[0])
     window = math.prod(shape[:-2])
@@ -189,7 +190,7 @@ _FANS: dict[str, Callable[[int, int], float]] = {
     "fan_out": lambda ins, outs: outs,
     "fan_avg": lambda ins, outs: (ins + outs) / 2,
 }
-# The variance of a standard normal that ends at ±2 is 0.8796…², which is made good.
+# A standard normal truncated at ±2 has a standard deviation of 0.8796…, which is divided out.
 _SCALED: dict[str, Callable[[float, int | None], Initializer]] = {
     "uniform": lambda sd, seed: RandomUniform(-math.sqrt(3) * sd, math.sqrt(3) * sd, seed),
     "untruncated_normal": lambda sd, seed: RandomNormal(0.0, sd, seed),
@@ -198,7 +199,7 @@ _SCALED: dict[str, Callable[[float, int | None], Initializer]] = {
 
 
 class GlorotUniform(VarianceScaling):
-    """Uniform in ±√(6 / (fan_in + fan_out)); Dense and Conv2D begin so.  Glorot, Bengio 2010.
+    """Uniform in ±√(6 / (fan_in + fan_out)), the default of kernels.  Glorot, Bengio 2010.
 
     >>> from minidl.keras import initializers
     >>> w = initializers.GlorotUniform(seed=0)((200, 100))
@@ -292,13 +293,13 @@ _NAMES: dict[str, Callable[[], Initializer]] = {
     "truncated_normal": TruncatedNormal,
     "variance_scaling": VarianceScaling,
 }
-_CLASSES = {name.replace("_", ""): name for name in _NAMES}  # "GlorotUniform" is a name as well
+_CLASSES = {name.replace("_", ""): name for name in _NAMES}  # "GlorotUniform" is accepted too
 
 
 def get(initializer: str | Initializer | type) -> Initializer:
-    """The initializer of a name; a class is called, a function given back as it is.
+    """The initializer of this name; a class is instantiated, a function returned unchanged.
 
-    Raises ArgumentError for a name that is not known, and for what is not a function.
+    Raises ArgumentError for an unknown name, and for anything else that is not a function.
 
     >>> from minidl.keras import initializers
     >>> type(initializers.get("he_normal")).__name__, type(initializers.get("HeNormal")).__name__

@@ -1,4 +1,4 @@
-"""Losses under Keras's names; their arithmetic is `minidl.train.losses`."""
+"""Losses under Keras's names, computed by `minidl.train.losses`."""
 
 from minidl.train.losses import (
     BinaryCrossEntropy,
@@ -21,7 +21,7 @@ __all__ = [
 
 
 class SparseCategoricalCrossentropy(CrossEntropy):
-    """−log p[class], for classes that are numbers, (N,) or (N, 1).
+    """−log p[class], for class numbers (N,) or (N, 1).
 
     >>> from minidl.keras import losses
     >>> loss = losses.SparseCategoricalCrossentropy()
@@ -34,7 +34,7 @@ class SparseCategoricalCrossentropy(CrossEntropy):
 
 
 class CategoricalCrossentropy(CrossEntropy):
-    """−Σ target·log p, for classes that are rows of ones and zeros, (N, C), or probabilities.
+    """−Σ target·log p, for targets (N, C) that are one-hot or probabilities.
 
     >>> from minidl.keras import losses
     >>> loss = losses.CategoricalCrossentropy()

@@ -1,4 +1,4 @@
-"""Metrics by Keras's names; their arithmetic is `minidl.train.metrics`."""
+"""Metrics under Keras's names, computed by `minidl.train.metrics`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,10 +34,10 @@ __all__ = [
 
 
 class BinaryAccuracy(Accuracy):
-    """The share of all numbers that are above the threshold just where their targets are 1.
+    """The fraction of elements that are above the threshold exactly where their targets are 1.
 
-    Predictions are (N,) or (N, …) and targets have as many numbers, in the same order.  Of several
-    labels for a sample, which `Accuracy` takes for classes, each counts by itself.
+    Predictions are (N,) or (N, …), and targets have as many elements, in the same order.  With
+    several labels for a sample, which `Accuracy` takes for classes, each label counts by itself.
 
     threshold      the probability above which a label is predicted
     from_logits    whether predictions are logits
@@ -52,11 +52,11 @@ class BinaryAccuracy(Accuracy):
     name = "binary_accuracy"
 
     def update(self, prediction: Any, target: Any) -> None:
-        """Count what is right."""
+        """Count the correct elements."""
         super().update(np.ravel(prediction), np.ravel(target))
 
 
-_SAME: dict[str, Callable[[], Metric]] = {
+_ACCURACIES: dict[str, Callable[[], Metric]] = {
     "sparse_categorical_accuracy": Accuracy,
     "categorical_accuracy": Accuracy,
     "binary_accuracy": BinaryAccuracy,
@@ -66,19 +66,19 @@ _SAME: dict[str, Callable[[], Metric]] = {
 
 
 def get(metric: Any) -> str | Metric:
-    """A metric, or a name of minidl's own, for the Trainer.
+    """A metric, or the name of one of minidl's, as the Trainer takes it.
 
-    "categorical_accuracy" and its kin are the accuracy, under that name in a history.  Raises
-    ArgumentError for a name that is not known, which lists those that are, and for anything else.
+    "categorical_accuracy" and the like are the accuracy, recorded under that name in a history.
+    Raises ArgumentError for an unknown name, listing the known ones, and for anything else.
 
     >>> from minidl.keras import metrics
     >>> metrics.get("sparse_categorical_accuracy"), metrics.get("mae")
     (<Accuracy 'sparse_categorical_accuracy'>, 'mae')
     """
     key = metric.lower() if isinstance(metric, str) else metric
-    if not isinstance(key, str) or key not in _SAME:
+    if not isinstance(key, str) or key not in _ACCURACIES:
         metric_for(key)
         return key
-    found = _SAME[key]()
+    found = _ACCURACIES[key]()
     found.name = key
     return found

@@ -1,6 +1,7 @@
-"""Optimisers under Keras's names and arguments: settings, made an optimiser when a model is known.
+"""Optimisers under Keras's names and arguments.
 
-The rules are those of `minidl.optim`, and the defaults are Keras's.  Keras itself differs in
+Each holds settings, from which an optimiser of `minidl.optim` is created once the model is known.
+The update rules are those of `minidl.optim`, the defaults Keras's.  Keras itself differs in
 
     Adam, AdamW          ε beside √v; here, and in the paper, beside √(v / (1 − β₂ᵗ))
     RMSprop, Adagrad     √(v + ε); here √v + ε: the steps differ where g² is not far above ε
@@ -12,7 +13,7 @@ from typing import Any
 
 from minidl import optim
 from minidl.errors import ArgumentError
-from minidl.keras.names import refuse
+from minidl.keras.checks import refuse
 from minidl.nn import Module
 from minidl.train.losses import named
 from minidl.train.optimizers import OPTIMIZERS
@@ -34,15 +35,15 @@ _NOT_OFFERED = {
 
 
 class Optimizer:
-    """The base: the name of a rule in `minidl.train`, and what is changed of its settings.
+    """The base of optimisers: the name of a rule in `minidl.train`, and its settings.
 
-    learning_rate      η, a number from 0 on; may be changed between epochs
-    clipvalue          the largest gradient of any weight; this is clipped first
-    global_clipnorm    the largest norm of all gradients together
-    name               what it is called; else its class, in small letters
+    learning_rate      η, non-negative; may be changed between epochs
+    clipvalue          the bound on each element of the gradients; applied first
+    global_clipnorm    the bound on the norm of all gradients together
+    name               default: the name of the class in lower case
 
-    Raises ArgumentError for another learning rate, for arguments of Keras that are not offered
-    (clipnorm, use_ema, …), and for names that Keras does not know either.
+    Raises ArgumentError for a negative learning rate, for arguments of Keras that are not supported
+    (clipnorm, use_ema, …), and for arguments that Keras does not have either.
 
     >>> from minidl.keras import optimizers
     >>> optimizer = optimizers.SGD(0.1, global_clipnorm=1.0)
@@ -77,7 +78,7 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next step."""
+        """The learning rate of the next step."""
         return self.settings["lr"] if self.made is None else self.made.param_groups[0]["lr"]
 
     @learning_rate.setter
@@ -87,7 +88,7 @@ class Optimizer:
             group["lr"] = rate
 
     def of(self, model: Module) -> optim.Optimizer:
-        """The optimiser of a model's parameters; for the same model as before, the same."""
+        """The optimiser of a model's parameters, created once for a model."""
         if self.made is None or self._model is not model:
             kind, defaults = OPTIMIZERS[self.rule]
             self.made = kind(model.parameters(), **{**defaults, **self.settings})
@@ -102,8 +103,8 @@ class Optimizer:
 class SGD(Optimizer):
     """θ ← θ − η·g, or with momentum μ θ ← θ − η·v, where v ← μ·v + g.
 
-    With nesterov the step is η·(g + μ·v).  Keras keeps η·v in place of v: the same steps, as long
-    as the learning rate stays as it is.  Sutskever et al. 2013.
+    With nesterov the step is η·(g + μ·v).  Keras accumulates η·v instead of v: the steps are the
+    same as long as the learning rate is constant.  Sutskever et al. 2013.
 
     >>> from minidl.keras import Sequential, layers, optimizers
     >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
@@ -128,8 +129,8 @@ class SGD(Optimizer):
 class RMSprop(Optimizer):
     """θ ← θ − η·g / (√v + ε), where v ← ρ·v + (1 − ρ)·g²: g over its running root mean square.
 
-    With momentum μ the step is η·b, where b ← μ·b + g / (√v + ε); centered, v − m² is in place of
-    v, where m ← ρ·m + (1 − ρ)·g.  Tieleman, Hinton 2012 (lecture 6.5).
+    With momentum μ the step is η·b, where b ← μ·b + g / (√v + ε); if centered, v − m² replaces v,
+    where m ← ρ·m + (1 − ρ)·g.  Tieleman, Hinton 2012 (lecture 6.5).
 
     >>> from minidl.keras import Sequential, layers, optimizers
     >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
@@ -154,8 +155,8 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, settings, **common)
 
 
-class _WithBetas(Optimizer):
-    """Adam and its kin."""
+class _AdamFamily(Optimizer):
+    """The base of Adam and its variants."""
 
     def __init__(
         self,
@@ -170,13 +171,13 @@ class _WithBetas(Optimizer):
         super().__init__(learning_rate, own, **common)
 
 
-class Adam(_WithBetas):
-    """Steps of about η in every parameter, whatever the scale of its gradient.
+class Adam(_AdamFamily):
+    """Adaptive moments: steps of about η in every parameter, whatever the scale of its gradient.
 
         m ← β₁·m + (1 − β₁)·g              v ← β₂·v + (1 − β₂)·g²
         θ ← θ − η · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
 
-    With amsgrad, v is the largest it has been.  Kingma, Ba 2015; Reddi, Kale, Kumar 2018.
+    With amsgrad, v is its largest value so far.  Kingma, Ba 2015; Reddi, Kale, Kumar 2018.
 
     >>> from minidl.keras import Sequential, layers, optimizers
     >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
@@ -201,8 +202,8 @@ class Adam(_WithBetas):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, settings, **common)
 
 
-class AdamW(_WithBetas):
-    """Adam, where weights decay by themselves rather than through their gradient.
+class AdamW(_AdamFamily):
+    """Adam with decoupled weight decay.
 
         θ ← θ − η · weight_decay · θ       and then a step of Adam
 
@@ -232,8 +233,8 @@ class AdamW(_WithBetas):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, settings, **common)
 
 
-class Nadam(_WithBetas):
-    """Adam with Nesterov's momentum: m is in part as it will be after the next step.
+class Nadam(_AdamFamily):
+    """Adam with Nesterov momentum: m looks one step ahead.
 
         m ← β₁·m + (1 − β₁)·g              v ← β₂·v + (1 − β₂)·g²
         μₜ = β₁·(1 − ½·0.96ᵗ)
@@ -265,9 +266,9 @@ class Nadam(_WithBetas):
 
 
 class Adagrad(Optimizer):
-    """θ ← θ − η·g / (√s + ε), where s ← s + g²: g over the root of the sum of all its squares.
+    """θ ← θ − η·g / (√s + ε), where s ← s + g²: g over the root of its accumulated squares.
 
-    s begins as initial_accumulator_value.  Duchi, Hazan, Singer 2011.
+    s starts from initial_accumulator_value.  Duchi, Hazan, Singer 2011.
 
     >>> from minidl.keras import Sequential, layers, optimizers
     >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
@@ -298,7 +299,7 @@ class Adadelta(Optimizer):
         u ← ρ·u + (1 − ρ)·d²
         θ ← θ − η·d
 
-    Zeiler 2012, where η is 1: with Keras's default of 0.001 it hardly moves.
+    Zeiler 2012, where η is 1: with Keras's default of 0.001 it makes tiny steps.
 
     >>> from minidl.keras import Sequential, layers, optimizers
     >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
@@ -321,12 +322,12 @@ class Adadelta(Optimizer):
 
 
 class Lion(Optimizer):
-    """Steps of η itself in every parameter, in the direction of a momentum's sign.
+    """Steps of exactly η in every parameter, with the sign of a momentum.
 
         c = β₁·m + (1 − β₁)·g              m ← β₂·m + (1 − β₂)·g
         θ ← θ − η·sign c
 
-    Its steps are longer than Adam's: η is 3 to 10 times smaller.  Chen et al. 2023 (algorithm 2).
+    Steps are longer than Adam's: choose η 3 to 10 times smaller.  Chen et al. 2023 (algorithm 2).
 
     >>> from minidl.keras import Sequential, layers, optimizers
     >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
@@ -352,10 +353,10 @@ _CLASSES = {kind.rule: kind for kind in (SGD, RMSprop, Adam, AdamW, Nadam, Adagr
 
 
 def get(optimizer: Any) -> Any:
-    """The optimiser of a name, with Keras's settings; one of this file or of `minidl.optim` itself.
+    """The optimiser of this name, with Keras's defaults; an optimiser is returned unchanged.
 
-    Raises ArgumentError for a name that is not known, which lists those that are, and for anything
-    else.
+    Optimisers are those of this module or of `minidl.optim`.  Raises ArgumentError for an unknown
+    name, listing the known ones, and for anything else.
 
     >>> from minidl.keras import optimizers
     >>> optimizers.get("rmsprop")

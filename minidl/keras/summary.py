@@ -6,7 +6,7 @@ from minidl.keras.layers.base import Layer, Shape
 
 
 def table(name: str, layers: Sequence[Layer], shape: Shape) -> str:
-    """A row for each layer: its name and class, the shape that it gives, and its parameters."""
+    """A row for each layer: its name and class, output shape, and number of parameters."""
     rows = [("layer", "output shape", "parameters")]
     for layer in layers:
         shape = layer.compute_output_shape(shape)
@@ -18,7 +18,7 @@ def table(name: str, layers: Sequence[Layer], shape: Shape) -> str:
     ]
     rule = "─" * (sum(widths) + 4)
     trainable = sum(x.size for layer in layers for x in layer.trainable_weights)
-    others = sum(x.size for layer in layers for x in layer.non_trainable_weights)
+    frozen = sum(x.size for layer in layers for x in layer.non_trainable_weights)
     return "\n".join(
         [
             f"Model: {name}",
@@ -26,6 +26,6 @@ def table(name: str, layers: Sequence[Layer], shape: Shape) -> str:
             rule,
             *lines[1:],
             rule,
-            f"{trainable + others:,} parameters: {trainable:,} trainable, {others:,} not",
+            f"{trainable + frozen:,} parameters: {trainable:,} trainable, {frozen:,} not",
         ]
     )

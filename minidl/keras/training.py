@@ -1,4 +1,4 @@
-"""What `Sequential.compile` keeps, and the Trainer that is made of it."""
+"""The settings of `Sequential.compile`, and the Trainer that they configure."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from minidl.train.losses import LOSSES, Loss, named
 
 
 class Compiled(NamedTuple):
-    """How a model is to be trained."""
+    """The optimiser, loss and metrics of a compiled model."""
 
     optimizer: Any
     loss: str | Callable[[Any, Any], Tensor]
@@ -19,16 +19,16 @@ class Compiled(NamedTuple):
 
     @property
     def squash(self) -> type[nn.Module] | None:
-        """The layer that makes probabilities for this loss: Softmax, Sigmoid or none."""
+        """The layer whose probabilities this loss takes: Softmax, Sigmoid or none."""
         if isinstance(self.loss, str):
             return named("compile", "loss", LOSSES, self.loss).squash
         return self.loss.squash if isinstance(self.loss, Loss) else None
 
     def loss_of(self, network: nn.Sequential) -> Any:
-        """The loss, as the Trainer takes it for a network.
+        """The loss as the Trainer takes it for a network.
 
-        A cross-entropy of probabilities is its name if they come out of a last layer that it can
-        take the place of.
+        A cross-entropy of probabilities is passed by name if the network ends in the Softmax or
+        Sigmoid that they come from: the Trainer then computes it from the logits.
         """
         if self.squash is None or getattr(self.loss, "from_logits", False):
             return self.loss
@@ -40,11 +40,12 @@ class Compiled(NamedTuple):
     def trainer(
         self, network: nn.Sequential, trained: nn.Sequential, callbacks: Sequence[train.Callback]
     ) -> train.Trainer:
-        """A Trainer, with the optimiser that is kept from one to the next.
+        """A Trainer; the optimiser and its state are shared by all of them.
 
         trained    the network itself, or one of the same modules with the classes on axis 1
         """
-        optimizer, clip = self.optimizer, {}
+        optimizer = self.optimizer
+        clip: dict[str, Any] = {}
         if isinstance(optimizer, optimizers.Optimizer):
             clip = {"clip_norm": optimizer.global_clipnorm, "clip_value": optimizer.clipvalue}
             optimizer = optimizer.of(network)
@@ -53,7 +54,7 @@ class Compiled(NamedTuple):
 
 
 def compiled(optimizer: Any, loss: Any, given: Sequence[Any] | None) -> Compiled:
-    """What `compile` was told, checked; "accuracy" and such are left to the Trainer."""
+    """The arguments of `compile`, checked; names of metrics are resolved by the Trainer."""
     if isinstance(loss, str):
         named("compile", "loss", LOSSES, loss)
         loss = loss.lower()
@@ -65,7 +66,7 @@ def compiled(optimizer: Any, loss: Any, given: Sequence[Any] | None) -> Compiled
 
 
 def _last(network: nn.Module) -> nn.Module:
-    """What computes the result."""
+    """The last layer, inside nested Sequentials."""
     while type(network) is nn.Sequential and len(network):
         network = network[-1]
     return network

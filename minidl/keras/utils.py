@@ -1,4 +1,4 @@
-"""What Keras programs do around a model."""
+"""Keras's utilities: one-hot encoding and seeds."""
 
 import random
 from typing import Any
@@ -14,12 +14,14 @@ __all__ = ["set_random_seed", "to_categorical"]
 
 @named
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
-    """Class numbers (…) as rows of a 1 among zeros, float32 (…, num_classes).
+    """One-hot encoding of class numbers (…), float32 (…, num_classes).
 
-    num_classes    the largest number and one, if left out; a last axis of length 1 goes away
+    A last axis of length 1 is removed.
 
-    Raises DTypeError for numbers that are not whole, and ArgumentError for one that is not from 0
-    to num_classes − 1.
+    num_classes    default: the largest class number + 1
+
+    Raises DTypeError for class numbers that are not integers, and ArgumentError for any outside
+    0 … num_classes − 1.
 
     >>> from minidl.keras import utils
     >>> utils.to_categorical([0, 2, 1]).tolist()
@@ -47,10 +49,9 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed the random numbers of minidl, NumPy and Python: all that follows can be repeated.
+    """Seed the random numbers of minidl, NumPy and Python, so that a run can be reproduced.
 
-    seed    a whole number; NumPy, which takes 32 bits, gets the last ones.  Raises ArgumentError
-            for anything else.
+    seed    an integer, else ArgumentError; NumPy, which takes 32 bits, gets the lowest ones
 
     >>> from minidl.keras import layers, utils
     >>> kernels = []

@@ -1,20 +1,20 @@
-"""Testing your own code: gradients against differences, and functions against minidl's.
+"""Tools to test your own code: gradients by finite differences, functions against minidl's.
 
-`gradcheck` and `gradgradcheck` need nothing else; `check_against` and the Hypothesis strategies in
-`minidl.testing.strategies`, loaded when they are first named, need `pip install "minidl[testing]"`.
+`check_against` and the Hypothesis strategies in `minidl.testing.strategies`, which are loaded when
+first used, need `pip install "minidl[testing]"`; `gradcheck` and `gradgradcheck` do not.
 """
 
 from importlib import import_module
 from types import ModuleType
 
-from minidl.testing.against import Settings, check_against
-from minidl.testing.differences import gradcheck, gradgradcheck
+from minidl.testing.conformance import Settings, check_against
+from minidl.testing.finite_differences import gradcheck, gradgradcheck
 
 __all__ = ["Settings", "check_against", "gradcheck", "gradgradcheck"]
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Hypothesis is loaded when the strategies are first named (PEP 562)."""
+    """Load Hypothesis when the strategies are first used (PEP 562)."""
     if name == "strategies":
         return import_module("minidl.testing.strategies")
     raise AttributeError(f"module 'minidl.testing' has no attribute {name!r}")

@@ -1,41 +1,43 @@
-"""What a function gave beside what minidl gives: the first difference, in words."""
+"""Comparison of a function's result with the reference: the first difference, in words."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from minidl.testing.cases import Answer, Case
+from minidl.testing.cases import Case, Result
 
 TOLERANCES = {"float64": 1e-10, "float32": 1e-5, "float16": 1e-2}
 
 
 def difference(
-    case: Case, yours: Answer, ours: Answer, dtypes: Sequence[np.dtype], tolerance: float | None
+    case: Case, yours: Result, ours: Result, dtypes: Sequence[np.dtype], tolerance: float | None
 ) -> str | None:
-    """What the user's function does otherwise; None if nothing.
+    """The first difference of the user's result from minidl's; None if they agree.
 
-    dtypes   those that the outputs should have
+    dtypes   the dtypes that the outputs should have
     """
     if len(yours.outputs) != len(ours.outputs):
         return f"gave {len(yours.outputs)} outputs; minidl gives {len(ours.outputs)}"
-    for i, (mine, right, dtype) in enumerate(zip(yours.outputs, ours.outputs, dtypes, strict=True)):
+    for i, (value, exact, dtype) in enumerate(
+        zip(yours.outputs, ours.outputs, dtypes, strict=True)
+    ):
         what = "value" if len(dtypes) == 1 else f"output {i}"
-        if found := of_arrays(what, mine, right, dtype, tolerance or _tolerance(case)):
+        if found := array_difference(what, value, exact, dtype, tolerance or _tolerance(case)):
             return found
-    return _of_gradients(case, yours, ours, tolerance or _tolerance(case))
+    return _gradient_difference(case, yours, ours, tolerance or _tolerance(case))
 
 
-def _of_gradients(case: Case, yours: Answer, ours: Answer, tolerance: float) -> str | None:
-    for name, mine in yours.gradients.items():
-        right = ours.gradients.get(name)
+def _gradient_difference(case: Case, yours: Result, ours: Result, tolerance: float) -> str | None:
+    for name, value in yours.gradients.items():
+        exact = ours.gradients.get(name)
         what = f"gradient by {name}"
-        if right is None:
+        if exact is None:
             continue
-        if mine is None:
-            if right.any():
-                return f"gave no {what}; minidl's is\n{shown(right)}"
+        if value is None:
+            if exact.any():
+                return f"gave no {what}; minidl's is\n{shown(exact)}"
             continue
-        if found := of_arrays(what, mine, right, case.arrays[name].dtype, tolerance):
+        if found := array_difference(what, value, exact, case.array(name).dtype, tolerance):
             return f"{found}\n{_seeds(ours.seeds)}"
     return None
 
@@ -46,48 +48,48 @@ def _seeds(seeds: Sequence[np.ndarray | None]) -> str:
 
 
 def _tolerance(case: Case) -> float:
-    """That of the coarsest dtype among the arrays."""
-    dtypes = [case.arrays[name].dtype.name for name in case.floats]
+    """The tolerance of the least precise dtype among the arrays."""
+    dtypes = [case.array(name).dtype.name for name in case.floats]
     return max((TOLERANCES[d] for d in dtypes), default=0.0)
 
 
-def of_arrays(
-    what: str, mine: np.ndarray, right: np.ndarray, dtype: np.dtype, tolerance: float
+def array_difference(
+    what: str, value: np.ndarray, exact: np.ndarray, dtype: np.dtype, tolerance: float
 ) -> str | None:
-    """The first of shape, dtype and numbers that is wrong.
+    """The first of shape, dtype and elements that is wrong; None if none is.
 
-    No element may be further off than tolerance · the largest magnitude, or · 1 if that is more.
+    No element may be off by more than tolerance · max(1, the largest magnitude).
     """
-    if mine.shape != right.shape:
-        return f"gave a {what} of shape {mine.shape}; minidl's has {right.shape}"
-    if mine.dtype != dtype:
-        return f"gave a {what} of dtype {mine.dtype}; minidl's is {dtype}"
-    numbers, exact = mine.astype("float64"), right.astype("float64")
-    scale = max(1.0, np.abs(exact[np.isfinite(exact)]).max(initial=0))
+    if value.shape != exact.shape:
+        return f"gave a {what} of shape {value.shape}; minidl's has {exact.shape}"
+    if value.dtype != dtype:
+        return f"gave a {what} of dtype {value.dtype}; minidl's is {dtype}"
+    a, b = value.astype("float64"), exact.astype("float64")
+    scale = max(1.0, np.abs(b[np.isfinite(b)]).max(initial=0))
     with np.errstate(invalid="ignore"):
-        same = (numbers == exact) | (np.isnan(numbers) & np.isnan(exact))
-        errors = np.where(same, 0.0, np.abs(numbers - exact))
+        equal = (a == b) | (np.isnan(a) & np.isnan(b))
+        errors = np.where(equal, 0.0, np.abs(a - b))
     errors[np.isnan(errors)] = np.inf
     if errors.max(initial=0) <= tolerance * scale:
         return None
     worst = tuple(int(i) for i in np.unravel_index(errors.argmax(), errors.shape))
-    many = np.count_nonzero(errors > tolerance * scale)
+    count = np.count_nonzero(errors > tolerance * scale)
     return (
-        f"gave another {what}; yours is\n{shown(mine)}\nand minidl's\n{shown(right)}\n"
-        f"the largest error is {errors[worst]:.6g}, at {list(worst)}: yours {mine[worst]:.10g}, "
-        f"minidl's {right[worst]:.10g}; {many} of {mine.size} are off by more than "
+        f"gave another {what}; yours is\n{shown(value)}\nand minidl's\n{shown(exact)}\n"
+        f"the largest error is {errors[worst]:.6g}, at {list(worst)}: yours {value[worst]:.10g}, "
+        f"minidl's {exact[worst]:.10g}; {count} of {value.size} are off by more than "
         f"{tolerance:g} · {scale:g}"
     )
 
 
 def shown(array: np.ndarray) -> str:
-    """The array as text, indented; the middle of a large one is left out."""
+    """The array as indented text, with the middle of a large one elided."""
     text = np.array2string(array, threshold=200, precision=8, max_line_width=96)
     return "    " + text.replace("\n", "\n    ")
 
 
 def call(function: str, case: Case, settings: dict) -> str:
-    """The call as the user would write it, and its arrays below."""
+    """The call as the user would write it, followed by its arrays."""
     names = [n for n, _ in zip(case.arrays, case.inputs(), strict=False)]
     arguments = ["None" if case.arrays[n] is None else n for n in names]
     arguments += [f"{n}={v!r}" for n, v in settings.items()]

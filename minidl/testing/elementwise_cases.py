@@ -1,13 +1,15 @@
-"""How cases are drawn of operations on elements, of reductions, and of what moves elements."""
+"""Cases for elementwise operations, reductions, and operations that change the shape."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hypothesis import strategies as st
 
-from minidl.testing.drawing import Drawing, Recipe
+from minidl.testing.case_builder import CaseBuilder, Recipe
 from minidl.testing.values import (
     ABOVE_ONE,
+    HALVES,
     INSIDE,
+    INTEGERS,
     NONZERO,
     POSITIVE,
     REAL,
@@ -17,14 +19,11 @@ from minidl.testing.values import (
     shapes,
 )
 
-WHOLE = tuple(v for v in REAL if v % 1 == 0)
-BETWEEN = tuple(v for v in REAL if v % 1 == 0.5)  # never equal to one of WHOLE
-
 
 def unary(values: Sequence[float], **settings: Sequence) -> Recipe:
-    """An operation on one array, whose elements are of these values."""
+    """An operation on one array, whose elements are drawn from these values."""
 
-    def recipe(d: Drawing) -> None:
+    def recipe(d: CaseBuilder) -> None:
         for name, choices in settings.items():
             d.setting(name, choices)
         d.array("x", d.draw(shapes(min_side=0)), values)
@@ -35,7 +34,7 @@ def unary(values: Sequence[float], **settings: Sequence) -> Recipe:
 def binary(first: Sequence[float], second: Sequence[float]) -> Recipe:
     """An operation on two arrays that broadcast together."""
 
-    def recipe(d: Drawing) -> None:
+    def recipe(d: CaseBuilder) -> None:
         one, other = d.draw(broadcastable_shapes(2))
         d.array("x1", one, first)
         d.array("x2", other, second)
@@ -44,12 +43,12 @@ def binary(first: Sequence[float], second: Sequence[float]) -> Recipe:
 
 
 def of_dtype(dtype: str, count: int, values: Sequence[int] = (0, 1)) -> Recipe:
-    """An operation on so many arrays of bools, or of whole numbers."""
+    """An operation on `count` arrays of bools or integers."""
 
-    def recipe(d: Drawing) -> None:
+    def recipe(d: CaseBuilder) -> None:
         for i, shape in enumerate(d.draw(broadcastable_shapes(count))):
             name = "x" if count == 1 else f"x{i + 1}"
-            d.given(name, d.elements(shape, values, dtype=dtype))
+            d.argument(name, d.elements(shape, values, dtype=dtype))
 
     return recipe
 
@@ -61,29 +60,38 @@ def reduction(
     several: bool = True,
     none: bool = True,
     keepdims: bool = True,
-    **settings: Sequence,
+    settings: Mapping[str, Sequence] | None = None,
 ) -> Recipe:
-    """An operation along an axis, along several, or along all."""
+    """A reduction over one axis, several axes, or all of them."""
 
-    def recipe(d: Drawing) -> None:
+    def recipe(d: CaseBuilder) -> None:
         shape = d.draw(shapes(min_dims=1))
         d.setting("axis", axes(len(shape), several=several, none=none))
         if keepdims:
             d.setting("keepdims", st.booleans())
-        for name, choices in settings.items():
+        for name, choices in (settings or {}).items():
             d.setting(name, choices)
         d.array("x", shape, values, distinct=distinct)
 
     return recipe
 
 
-def along(values: Sequence[float] = REAL, **settings: Sequence) -> Recipe:
-    """An operation along one axis."""
-    return reduction(values, several=False, none=False, keepdims=False, **settings)
+def along(
+    values: Sequence[float] = REAL, *, distinct: bool = False, **settings: Sequence
+) -> Recipe:
+    """An operation along one axis that keeps its length."""
+    return reduction(
+        values,
+        distinct=distinct,
+        several=False,
+        none=False,
+        keepdims=False,
+        settings=settings,
+    )
 
 
-def moments(d: Drawing) -> None:
-    """Variances: the correction stays below the number of elements."""
+def moments(d: CaseBuilder) -> None:
+    """Variances, with the correction below the number of elements."""
     shape = d.draw(shapes(min_dims=1, min_side=2))
     d.setting("axis", axes(len(shape), none=True))
     d.setting("correction", (0, 1))
@@ -91,23 +99,23 @@ def moments(d: Drawing) -> None:
     d.array("x", shape, distinct=True)
 
 
-def where(d: Drawing) -> None:
+def where(d: CaseBuilder) -> None:
     """A condition, and the two arrays that it chooses from."""
     condition, one, other = d.draw(broadcastable_shapes(3))
-    d.given("condition", d.elements(condition, (0, 1), dtype="bool"))
+    d.argument("condition", d.elements(condition, (0, 1), dtype="bool"))
     d.array("x1", one)
     d.array("x2", other)
 
 
-def clip(d: Drawing) -> None:
-    """The limits are sixteenths, which no element is."""
+def clip(d: CaseBuilder) -> None:
+    """The bounds are odd multiples of 1/16, which no element equals."""
     d.setting("min", (None, -15 / 16))
     d.setting("max", (None, 9 / 16))
     d.array("x", d.draw(shapes(min_side=0)))
 
 
-def reshape(d: Drawing) -> None:
-    """Shapes of the same size, also with one side left to be found."""
+def reshape(d: CaseBuilder) -> None:
+    """Shapes of the same size, some with one length to infer (−1)."""
     shape = d.shape(d.integer(0, 3), 3)
     size = 1
     for n in shape:
@@ -117,58 +125,47 @@ def reshape(d: Drawing) -> None:
     d.array("x", shape)
 
 
-def permute_dims(d: Drawing) -> None:
+def permute_dims(d: CaseBuilder) -> None:
     """Axes in any order."""
     shape = d.shape(d.integer(1, 3))
     d.setting("axes", st.permutations(range(len(shape))).map(tuple))
     d.array("x", shape)
 
 
-def squeeze(d: Drawing) -> None:
-    """An axis that has one element."""
+def squeeze(d: CaseBuilder) -> None:
+    """An axis of length 1."""
     shape = list(d.shape(d.integer(1, 3)))
     axis = d.setting("axis", axes(len(shape)))
     shape[axis] = 1
     d.array("x", shape)
 
 
-def expand_dims(d: Drawing) -> None:
-    """A place for a new axis."""
+def expand_dims(d: CaseBuilder) -> None:
+    """The position of a new axis."""
     shape = d.draw(shapes())
     d.setting("axis", axes(len(shape) + 1))
     d.array("x", shape)
 
 
-def roll(d: Drawing) -> None:
-    """Shifts of either sign, also by more than there is."""
+def roll(d: CaseBuilder) -> None:
+    """Shifts of either sign, some longer than the axis."""
     shape = d.draw(shapes(min_dims=1))
     d.setting("shift", st.integers(-5, 5))
     d.setting("axis", axes(len(shape)))
     d.array("x", shape)
 
 
-def triangle(d: Drawing) -> None:
+def triangle(d: CaseBuilder) -> None:
     """tril(x, k=…), triu(x, k=…)."""
     d.setting("k", st.integers(-2, 2))
     d.array("x", d.draw(shapes(min_dims=2)))
 
 
-def take(d: Drawing) -> None:
-    """Indices of one axis."""
-    shape = d.draw(shapes(min_dims=1))
-    axis = d.setting("axis", axes(len(shape)))
-    d.array("x", shape)
-    d.indices("indices", d.shape(1), shape[axis])
-
-
-def take_along_axis(d: Drawing) -> None:
-    """Indices of the shape of x but along the axis."""
-    shape = list(d.draw(shapes(min_dims=1)))
-    axis = d.setting("axis", axes(len(shape)))
-    d.array("x", shape)
-    size = shape[axis]
-    shape[axis] = d.integer(1, 4)
-    d.indices("indices", shape, size)
+def lerp(d: CaseBuilder) -> None:
+    """Three arrays of one shape."""
+    shape = d.draw(shapes())
+    for name in ("x1", "x2", "weight"):
+        d.array(name, shape)
 
 
 _SMOOTH = (
@@ -176,7 +173,6 @@ _SMOOTH = (
     *("erf", "sigmoid", "silu", "mish", "softsign", "logsigmoid", "tanhshrink", "positive"),
     *("hardsigmoid", "hardswish", "floor", "ceil", "round", "trunc", "isnan", "isinf", "isfinite"),
 )
-_DISTINCT = {"distinct": True}
 
 RECIPES: dict[str, Recipe] = {
     **{name: unary(REAL) for name in _SMOOTH},
@@ -195,10 +191,10 @@ RECIPES: dict[str, Recipe] = {
     "clip": clip,
     **{name: binary(REAL, REAL) for name in ("add", "subtract", "multiply", "logaddexp")},
     **{name: binary(REAL, NONZERO) for name in ("divide", "remainder", "floor_divide")},
-    **{name: binary(WHOLE, BETWEEN) for name in ("maximum", "minimum")},
+    **{name: binary(INTEGERS, HALVES) for name in ("maximum", "minimum")},
     **{name: binary(NONZERO, NONZERO) for name in ("atan2", "hypot", "copysign")},
     **{
-        name: binary(WHOLE, WHOLE)
+        name: binary(INTEGERS, INTEGERS)
         for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
     },
     "pow": binary(POSITIVE, REAL),
@@ -212,15 +208,15 @@ RECIPES: dict[str, Recipe] = {
     },
     **{name: reduction() for name in ("sum", "mean", "logsumexp")},
     "prod": reduction(NONZERO, several=False),
-    **{name: reduction(**_DISTINCT) for name in ("max", "min")},
+    **{name: reduction(distinct=True) for name in ("max", "min")},
     "var": moments,
     "std": moments,
-    **{name: reduction(WHOLE) for name in ("all", "any")},
-    "count_nonzero": reduction(WHOLE),
-    **{name: reduction(several=False, **_DISTINCT) for name in ("argmax", "argmin")},
+    **{name: reduction(INTEGERS) for name in ("all", "any")},
+    "count_nonzero": reduction(INTEGERS),
+    **{name: reduction(several=False, distinct=True) for name in ("argmax", "argmin")},
     "cumulative_sum": along(include_initial=(False, True)),
     "cumulative_prod": along(NONZERO, include_initial=(False, True)),
-    **{name: along(descending=(False, True), **_DISTINCT) for name in ("sort", "argsort")},
+    **{name: along(descending=(False, True), distinct=True) for name in ("sort", "argsort")},
     **{name: along() for name in ("softmax", "log_softmax", "softmin")},
     "flip": reduction(keepdims=False),
     "reshape": reshape,
@@ -230,6 +226,17 @@ RECIPES: dict[str, Recipe] = {
     "roll": roll,
     "tril": triangle,
     "triu": triangle,
-    "take": take,
-    "take_along_axis": take_along_axis,
+    "lerp": lerp,
+    "erfc": unary(REAL),
+    "sinc": unary(NONZERO),
+    "erfinv": unary(INSIDE),
+    "lgamma": unary(POSITIVE),
+    "digamma": unary(POSITIVE),
+    "polygamma": unary(POSITIVE, n=(1, 0, 2)),
+    "nan_to_num": unary(REAL),
+    "copy": unary(REAL),
+    "signbit": unary(NONZERO),
+    "threshold": unary(NONZERO, threshold=(1 / 16,), value=(0.0, 2.0)),
+    "xdivy": binary(REAL, NONZERO),
+    "xmuly": binary(REAL, REAL),
 }

@@ -1,8 +1,8 @@
-"""Calling functions that compute with the arrays of other libraries.
+"""Adapters that call functions of other libraries' arrays.
 
-No library is imported before somebody asks for it.  Arrays go there and come back through DLPack,
-the protocol by which array libraries share memory; they are contiguous copies, since libraries
-differ in the strides that they take.
+A library is imported when it is first used.  Arrays are exchanged through DLPack, the protocol by
+which array libraries share memory, as contiguous copies, since libraries differ in the strides that
+they support.
 """
 
 import functools
@@ -17,25 +17,25 @@ import numpy as np
 from minidl import ops
 from minidl.autograd.functional import gradients
 from minidl.errors import ArgumentError
-from minidl.testing.cases import Answer, Case, as_list
+from minidl.testing.cases import Case, Result, as_list
 
 
 class NumPy:
-    """Functions of NumPy arrays; they have gradients if the user gives a function for them."""
+    """Functions of NumPy arrays, with gradients if the user has a function for them."""
 
     name = "numpy"
     differentiates = False
 
     def context(self) -> AbstractContextManager:
-        """What calls run in."""
+        """The context that calls run in."""
         return nullcontext()
 
     def array(self, array: np.ndarray) -> Any:
-        """The library's array of this one."""
+        """The array as one of the library's."""
         return array
 
     def numpy(self, value: Any) -> np.ndarray:
-        """An array of what a function gave."""
+        """A result of the function as a NumPy array."""
         return np.asarray(value)
 
     def call(
@@ -44,11 +44,11 @@ class NumPy:
         case: Case,
         settings: dict,
         seeds: Sequence[np.ndarray | None] | None,
-    ) -> Answer:
-        """What a function gives for a case, with gradients where there are seeds."""
+    ) -> Result:
+        """The result of a function for a case, with gradients if there are seeds."""
         inputs = [None if a is None else self.array(a) for a in case.inputs()]
         outputs = as_list(function(*inputs, **settings))
-        return Answer([self.numpy(y) for y in outputs], {}, [])
+        return Result([self.numpy(y) for y in outputs], {}, [])
 
     def call_gradient(
         self,
@@ -57,7 +57,7 @@ class NumPy:
         settings: dict,
         seeds: Sequence[np.ndarray | None],
     ) -> dict[str, np.ndarray | None]:
-        """What the user's own gradient(dy, *arrays, **settings) gives, by argument."""
+        """The result of the user's own gradient(dy, *arrays, **settings), by argument."""
         dys = [self.array(dy) for dy in seeds if dy is not None]
         inputs = [None if a is None else self.array(a) for a in case.inputs()]
         found = gradient(dys[0] if len(dys) == 1 else tuple(dys), *inputs, **settings)
@@ -89,11 +89,11 @@ class Minidl(NumPy):
         return np.asarray(value.detach() if hasattr(value, "detach") else value)
 
     def leaf(self, array: np.ndarray) -> Any:
-        """An array to differentiate by."""
+        """A tensor that requires a gradient."""
         return ops.tensor(array, requires_grad=True)
 
     def gradients(self, outputs: Any, leaves: Any, dys: Any) -> Any:
-        """Σ dy·d(output)/d(leaf); None for leaves that nothing depends on."""
+        """Σ dy·d(output)/d(leaf); None for leaves that no output depends on."""
         return gradients(outputs, leaves, dys, allow_unused=True)
 
     def call(
@@ -102,7 +102,7 @@ class Minidl(NumPy):
         case: Case,
         settings: dict,
         seeds: Sequence[np.ndarray | None] | None,
-    ) -> Answer:
+    ) -> Result:
         if seeds is None:
             return super().call(function, case, settings, None)
         leaves, inputs = {}, []
@@ -119,15 +119,14 @@ class Minidl(NumPy):
         ]
         found = dict.fromkeys(leaves)
         if pairs:
-            ys, dys = zip(*pairs, strict=True)
-            dys = [self.like(dy, y) for dy, y in zip(dys, ys, strict=True)]
+            ys, dys = [y for y, _ in pairs], [self.like(dy, y) for y, dy in pairs]
             grads = self.gradients(ys, list(leaves.values()), dys)
             found = dict(zip(leaves, grads, strict=True))
-        numbers = {n: None if g is None else self.numpy(g) for n, g in found.items()}
-        return Answer([self.numpy(y) for y in outputs], numbers, [])
+        arrays = {n: None if g is None else self.numpy(g) for n, g in found.items()}
+        return Result([self.numpy(y) for y in outputs], arrays, [])
 
     def like(self, dy: Any, y: Any) -> Any:
-        """The gradient in its output's dtype."""
+        """dy in the dtype and on the device of y."""
         return dy.astype(y.dtype)
 
 
@@ -159,7 +158,7 @@ class Torch(Minidl):
 
 
 class Jax(NumPy):
-    """Functions of JAX's arrays, differentiated by jax.vjp; float64 is switched on around calls."""
+    """Functions of JAX's arrays, differentiated by jax.vjp; float64 is enabled during calls."""
 
     name = "jax"
     differentiates = True
@@ -185,31 +184,31 @@ class Jax(NumPy):
         case: Case,
         settings: dict,
         seeds: Sequence[np.ndarray | None] | None,
-    ) -> Answer:
+    ) -> Result:
         if seeds is None:
             return super().call(function, case, settings, None)
         names = [n for n, _ in zip(case.arrays, case.inputs(), strict=False)]
         inputs = [None if a is None else self.array(a) for a in case.inputs()]
-        places = [i for i, n in enumerate(names) if n in case.floats]
+        positions = [i for i, n in enumerate(names) if n in case.floats]
 
         def of_floats(*floats: Any) -> list[Any]:
             filled = list(inputs)
-            for i, x in zip(places, floats, strict=True):
+            for i, x in zip(positions, floats, strict=True):
                 filled[i] = x
             return as_list(function(*filled, **settings))
 
-        outputs, pullback = self.library.vjp(of_floats, *(inputs[i] for i in places))
+        outputs, pullback = self.library.vjp(of_floats, *(inputs[i] for i in positions))
         fitting = len(seeds) == len(outputs) and all(
             dy is None or dy.shape == y.shape for y, dy in zip(outputs, seeds, strict=True)
         )
-        found = {}
+        found: dict[str, np.ndarray | None] = {}
         if fitting:
             dys = [self.cotangent(y, dy) for y, dy in zip(outputs, seeds, strict=True)]
-            found = {names[i]: self.numpy(g) for i, g in zip(places, pullback(dys), strict=True)}
-        return Answer([self.numpy(y) for y in outputs], found, [])
+            found = {names[i]: self.numpy(g) for i, g in zip(positions, pullback(dys), strict=True)}
+        return Result([self.numpy(y) for y in outputs], found, [])
 
     def cotangent(self, y: Any, dy: np.ndarray | None) -> Any:
-        """The gradient of an output, of the dtype that JAX has for it: none for integers."""
+        """The gradient of an output in the dtype that JAX requires: float0 for integers."""
         if not self.numeric.issubdtype(y.dtype, self.numeric.floating):
             return np.zeros(y.shape, dtype=self.library.dtypes.float0)
         return self.array(np.zeros(y.shape) if dy is None else dy).astype(y.dtype)
@@ -234,10 +233,10 @@ LIBRARIES = {"numpy": NumPy, "torch": Torch, "jax": Jax, "cupy": CuPy, "minidl":
 
 
 def library_of(function: Callable[..., Any], name: str | None) -> NumPy:
-    """The library of this name; without one, the library that the function is made with.
+    """The adapter of this name; by default, of the library that the function uses.
 
-    That is the first of PyTorch, JAX, CuPy and minidl that the function comes from, or that a
-    global name in its code does; else NumPy.
+    That is the first of PyTorch, JAX, CuPy and minidl that the function, or a global name in its
+    code, comes from; else NumPy.
     """
     name = guess(function) if name is None else name
     if name not in LIBRARIES:
@@ -256,13 +255,13 @@ def library_of(function: Callable[..., Any], name: str | None) -> NumPy:
 
 
 def guess(function: Callable[..., Any]) -> str:
-    """The library that a function is made with, as far as its names tell."""
+    """The name of the library that a function uses, judged by the names in its code."""
     roots = set(_roots(function))
     return next((n for n in ("torch", "jax", "cupy", "minidl") if n in roots), "numpy")
 
 
 def _roots(function: Any) -> Iterator[str]:
-    """The packages that a function, and the global names in its code, belong to."""
+    """The packages that a function and the global names in its code come from."""
     while isinstance(function, functools.partial):
         function = function.func
     yield from _packages(function)
@@ -270,14 +269,14 @@ def _roots(function: Any) -> Iterator[str]:
     yield from _packages(function)
     code = getattr(function, "__code__", None)
     if code is not None:
-        known = {**function.__globals__, **_enclosed(function)}
+        scope = {**function.__globals__, **_enclosed(function)}
         for name in code.co_names + code.co_freevars:
-            if name in known:
-                yield from _packages(known[name])
+            if name in scope:
+                yield from _packages(scope[name])
 
 
 def _enclosed(function: Any) -> dict[str, Any]:
-    """What a function has of the functions around it."""
+    """The variables that a function captures from the functions around it."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     return {name: cell.cell_contents for name, cell in cells if cell != type(cell)()}
 

@@ -8,7 +8,7 @@
         x, weight, bias = case.arrays.values()
         …my_convolution(x, weight, bias, **case.settings)…
 
-All shrink towards what is small: few axes, short sides, settings of 1, elements of 0 and 1.
+All shrink towards small examples: few and short axes, settings of 1, elements 0 and 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,24 +18,31 @@ from typing import Any
 from hypothesis import strategies as st
 
 from minidl.errors import ArgumentError
-from minidl.testing import elementwise_cases, layer_cases, loss_cases, place_cases
+from minidl.testing import (
+    elementwise_cases,
+    indexing_cases,
+    layer_cases,
+    linear_algebra_cases,
+    loss_cases,
+)
+from minidl.testing.case_builder import cases
 from minidl.testing.cases import Case
-from minidl.testing.drawing import cases
-from minidl.testing.not_drawn import NOT_DRAWN
+from minidl.testing.excluded import EXCLUDED
 from minidl.testing.values import arrays, axes, broadcastable_shapes, dtypes, shapes
 
 __all__ = ["arrays", "axes", "broadcastable_shapes", "calls", "dtypes", "names", "shapes"]
 
 _RECIPES = {
     **elementwise_cases.RECIPES,
+    **indexing_cases.RECIPES,
     **layer_cases.RECIPES,
+    **linear_algebra_cases.RECIPES,
     **loss_cases.RECIPES,
-    **place_cases.RECIPES,
 }
 
 
 def names() -> list[str]:
-    """The operations that cases are drawn of.
+    """The names of the operations that there are cases for.
 
     >>> from minidl.testing import strategies
     >>> [name for name in strategies.names() if "conv1d" in name]
@@ -47,16 +54,16 @@ def names() -> list[str]:
 def calls(
     name: str, *, dtypes: Sequence[Any] = ("float64",), fix: Mapping[str, Any] | None = None
 ) -> st.SearchStrategy[Case]:
-    """Calls of an operation of minidl's that are right: arguments that fit each other.
+    """Valid calls of an operation of minidl: arguments that fit each other.
 
-    A case has `arrays`, by the names that minidl's documentation gives them, and `settings`.  The
-    arrays are of values at which the operation has a derivative, if it has any.
+    A case has `arrays`, under the names that minidl's documentation gives them, and `settings`.
+    The operation is differentiable at the values of the arrays, if it is differentiable at all.
 
-    dtypes   those of the floats
-    fix      arguments that are not drawn: {"stride": 2, "bias": None}, or drawn otherwise:
-             {"stride": hypothesis.strategies.integers(1, 2)}
+    dtypes   the dtypes of the float arrays
+    fix      arguments that are not drawn: {"stride": 2, "bias": None}, or drawn from a strategy of
+             yours: {"stride": hypothesis.strategies.integers(1, 2)}
 
-    ArgumentError: there are no cases of this operation, or no such argument.
+    ArgumentError: there are no cases for this operation, or it has no such argument.
 
     >>> from hypothesis import find
     >>> from minidl.testing import strategies
@@ -67,10 +74,8 @@ def calls(
     {'x': (1, 1, 1), 'weight': (1, 1, 1), 'bias': None}
     """
     short = name.removeprefix("linalg.") if isinstance(name, str) else name
-    if isinstance(short, str) and short in NOT_DRAWN:
-        raise ArgumentError(
-            f"check_against: no cases are drawn of {name!r}, for {NOT_DRAWN[short]}"
-        )
+    if isinstance(short, str) and short in EXCLUDED:
+        raise ArgumentError(f"check_against: no cases are drawn of {name!r}, for {EXCLUDED[short]}")
     if short not in _RECIPES:
         close = get_close_matches(str(short), _RECIPES, 3)
         meant = f"did you mean {' or '.join(map(repr, close))}? " if close else ""

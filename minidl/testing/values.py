@@ -1,4 +1,4 @@
-"""Hypothesis strategies for shapes, dtypes and arrays; all shrink towards what is small."""
+"""Hypothesis strategies for shapes, dtypes and arrays, which shrink towards small examples."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from minidl.errors import ArgumentError
 
-# Multiples of 1/8 up to 2: exact in every float dtype, and 0 and 1 come first when Hypothesis
-# looks for a simpler example.
+# Multiples of 1/8 up to 2: exact in every float dtype, and sorted so that Hypothesis shrinks
+# towards 0 and 1.
 _EIGHTHS = sorted(
     (n / 8 for n in range(-16, 17)), key=lambda v: (v % 1 != 0, v % 0.5 != 0, abs(v), v < 0)
 )
@@ -18,13 +18,15 @@ REAL = tuple(_EIGHTHS)
 NONZERO = tuple(v for v in REAL if v != 0)
 POSITIVE = tuple(v for v in REAL if v > 0)
 ABOVE_ONE = tuple(v + 1 for v in POSITIVE)
-INSIDE = tuple(v for v in REAL if abs(v) < 1)  # of (−1, 1)
+INSIDE = tuple(v for v in REAL if abs(v) < 1)  # the open interval (−1, 1)
 PROBABILITIES = tuple(v for v in REAL if 0 < v < 1)
+INTEGERS = tuple(v for v in REAL if v % 1 == 0)
+HALVES = tuple(v for v in REAL if v % 1 == 0.5)  # never equal to one of INTEGERS
 SIGNS = (1.0, -1.0)
 
 
 def away_from(*points: float) -> tuple[float, ...]:
-    """The numbers of REAL but for these."""
+    """The values of REAL except these."""
     return tuple(v for v in REAL if v not in points)
 
 
@@ -36,7 +38,7 @@ def _limits(name: str, low: int, high: int) -> None:
 def shapes(
     *, min_dims: int = 0, max_dims: int = 3, min_side: int = 1, max_side: int = 4
 ) -> st.SearchStrategy[tuple[int, ...]]:
-    """Shapes; with min_side=0, of arrays without elements too.
+    """Shapes; with min_side=0, some of arrays without elements.
 
     >>> from hypothesis import find
     >>> from minidl.testing import strategies
@@ -50,7 +52,7 @@ def shapes(
 
 
 def dtypes(kinds: str = "f") -> st.SearchStrategy[np.dtype]:
-    """Dtypes of these kinds: b bool, i and u whole numbers, f floats.
+    """Dtypes of these kinds: b bool, i and u integers, f floats.
 
     >>> from hypothesis import find
     >>> from minidl.testing import strategies
@@ -77,14 +79,14 @@ def arrays(
     nonfinite: bool = False,
     contiguous: bool = True,
 ) -> st.SearchStrategy[np.ndarray]:
-    """Arrays of numbers of about 1, which no rounding blurs.
+    """Arrays of values of magnitude about 1, exact in every dtype.
 
-    shape        a shape, or a strategy for shapes; any of `shapes()` unless told
+    shape        a shape, or a strategy for shapes; default `shapes()`
     dtype        a dtype, or a strategy for dtypes
     values       what elements are drawn from, the simplest first
-    distinct     whether no two elements are equal: multiples of 1/2 in some order
-    nonfinite    whether NaN and infinities are among the elements of floats
-    contiguous   False: also arrays that lie in memory transposed, in steps, or backwards
+    distinct     whether no two elements are equal: multiples of 1/2 in random order
+    nonfinite    whether float arrays may contain NaN and infinities
+    contiguous   False: some arrays are transposed in memory, or have a stride of 2 or −1
 
     >>> from hypothesis import find
     >>> from minidl.testing import strategies
@@ -117,14 +119,14 @@ def _arrays(
             values = tuple(dict.fromkeys(int(v) for v in values))
         elements = draw(st.lists(st.sampled_from(values), min_size=size, max_size=size))
     array = np.array(elements, dtype=dtype).reshape(shape)
-    layout = "plain" if contiguous else draw(st.sampled_from(LAYOUTS))
-    return laid_out(array, layout)
+    layout = "contiguous" if contiguous else draw(st.sampled_from(LAYOUTS))
+    return in_layout(array, layout)
 
 
 def from_seed(
     seed: int, shape: tuple[int, ...], dtype: Any, values: Sequence[float], distinct: bool
 ) -> np.ndarray:
-    """An array as `arrays` draws, of one number: Hypothesis need not shrink element by element."""
+    """An array like those of `arrays`, from a seed: Hypothesis need not shrink every element."""
     rng, size = np.random.default_rng(seed), int(np.prod(shape))
     if distinct:
         elements = rng.permutation(size) / 2 - size // 4
@@ -133,16 +135,16 @@ def from_seed(
     return elements.astype(dtype).reshape(shape)
 
 
-LAYOUTS = ("plain", "axes", "steps", "back")
+LAYOUTS = ("contiguous", "transposed", "strided", "reversed")
 
 
-def laid_out(array: np.ndarray, layout: str) -> np.ndarray:
-    """The same array, elsewhere in memory."""
-    if layout == "axes":
+def in_layout(array: np.ndarray, layout: str) -> np.ndarray:
+    """The same values in this memory layout."""
+    if layout == "transposed":
         return np.asfortranarray(array)
-    if layout == "steps" and array.ndim:
+    if layout == "strided" and array.ndim:
         return np.repeat(array, 2, axis=-1)[..., ::2]
-    if layout == "back" and array.ndim:
+    if layout == "reversed" and array.ndim:
         return array[..., ::-1].copy()[..., ::-1]
     return array
 
@@ -151,7 +153,7 @@ def laid_out(array: np.ndarray, layout: str) -> np.ndarray:
 def broadcastable_shapes(
     draw: Any, count: int = 2, *, max_dims: int = 3, min_side: int = 1, max_side: int = 3
 ) -> tuple[tuple[int, ...], ...]:
-    """So many shapes that broadcast together: axes of 1, and leading ones left out.
+    """`count` shapes that broadcast together: with axes of length 1, and fewer leading axes.
 
     >>> from hypothesis import find
     >>> from minidl.testing import strategies
@@ -159,16 +161,16 @@ def broadcastable_shapes(
     ((2,), (1, 1))
     """
     full = draw(shapes(max_dims=max_dims, min_side=min_side, max_side=max_side))
-    found = []
+    drawn = []
     for _ in range(count):
-        left_out = draw(st.integers(0, len(full)))
-        kept = full[len(full) - left_out :]
-        found.append(tuple(1 if n > 1 and draw(st.booleans()) else n for n in kept))
-    return tuple(found)
+        ndim = draw(st.integers(0, len(full)))
+        trailing = full[len(full) - ndim :]
+        drawn.append(tuple(1 if n > 1 and draw(st.booleans()) else n for n in trailing))
+    return tuple(drawn)
 
 
 def axes(ndim: int, *, several: bool = False, none: bool = False) -> st.SearchStrategy[Any]:
-    """An axis of arrays with so many, counted from the front or from the end.
+    """An axis of an array of `ndim` axes, counted from the front or from the end.
 
     several   also tuples of different axes
     none      also None, which means all
@@ -180,7 +182,7 @@ def axes(ndim: int, *, several: bool = False, none: bool = False) -> st.SearchSt
     """
     if ndim < 0 or (ndim == 0 and not none and not several):
         raise ArgumentError(f"axes: an array of {ndim} axes has none to choose from")
-    choices = [st.none()] if none else []
+    choices: list[st.SearchStrategy[Any]] = [st.none()] if none else []
     if ndim:
         choices.append(st.sampled_from([*range(ndim), *range(-1, -ndim - 1, -1)]))
     if several:

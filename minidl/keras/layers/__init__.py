@@ -1,8 +1,8 @@
 """Layers under Keras's names, with its arguments, defaults, weights and order of axes.
 
-Pictures are (N, H, W, C).  Inside, the layers of `minidl.nn` compute on (N, C, H, W): a model turns
-its pictures round once, at its entrance, and turns them back where the order shows, at a Flatten
-for instance.  The numbers are those of Keras.
+Images are (N, H, W, C).  Internally the layers of `minidl.nn` compute on (N, C, H, W): a model
+transposes its images once, at the input, and transposes back where the order matters, before a
+Flatten for instance.  The results are those of Keras.
 """
 
 from minidl.keras.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax

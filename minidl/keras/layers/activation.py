@@ -1,4 +1,4 @@
-"""Activations as layers."""
+"""Activation layers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from minidl.nn import Module
 
 
 class Activation(Layer):
-    """An activation by name, or any function of a tensor, which sees the channels last.
+    """An activation by name, or any function of a channels-last tensor.
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((3,)), layers.Activation("relu")])
@@ -24,16 +24,16 @@ class Activation(Layer):
     def __init__(self, activation: activations.Activation, **common: Any) -> None:
         super().__init__(**common)
         self.activation = activations.get(activation)
-        if activations.by_element(self.activation):
+        if activations.is_elementwise(self.activation):
             self.order = "any"
 
     def make(self, shape: Shape) -> list[Module]:
-        """The function as a module."""
+        """The function as a module, or none for the identity."""
         return activations.modules_of(self.activation)
 
 
 class ReLU(Layer):
-    """x from the threshold on, at most max_value; below it negative_slope·(x − threshold).
+    """min(x, max_value) where x ≥ threshold, else negative_slope·(x − threshold).
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((3,)), layers.ReLU(max_value=1.0)])
@@ -57,7 +57,7 @@ class ReLU(Layer):
         self.threshold = threshold
 
     def make(self, shape: Shape) -> list[Module]:
-        """A ReLU, or a function where there are settings."""
+        """A ReLU, or a function if there are settings."""
         if self.max_value is None and not self.negative_slope and not self.threshold:
             return [nn.ReLU()]
         return [activations.Function(self._compute)]
@@ -105,7 +105,7 @@ class ELU(Layer):
 
 
 class Softmax(Layer):
-    """exp xᵢ / Σⱼ exp xⱼ along an axis, the last unless told otherwise.
+    """exp xᵢ / Σⱼ exp xⱼ along an axis, by default the last.
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((3,)), layers.Softmax()])

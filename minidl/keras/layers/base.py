@@ -1,4 +1,4 @@
-"""What a layer of Keras is here: settings that become modules once the input's shape is known."""
+"""The base of layers: settings that become modules once the shape of the input is known."""
 
 import re
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.keras import initializers
-from minidl.keras.names import positive, refuse, shape_of
-from minidl.keras.order import Cast, ChannelsFirst, ChannelsLast
+from minidl.keras.checks import positive, refuse, shape_of
+from minidl.keras.data_format import Cast, ChannelsFirst, ChannelsLast
 from minidl.nn import Module, Parameter
 
-Shape = tuple[int | None, ...]  # with the batch first, which is None
+Shape = tuple[int | None, ...]  # with the batch first; None for lengths that are not known
 
 _NOT_OFFERED = {
     "kernel_regularizer",
@@ -37,7 +37,7 @@ _NOT_OFFERED = {
 class Variable(NamedTuple):
     """A tensor of a layer under Keras's name.
 
-    axes    Keras's axis i is axis axes[i] of the tensor: a kernel (out, in) is (in, out) there
+    axes    axis i in Keras is axis axes[i] of the tensor: a kernel (out, in) is (in, out) in Keras
     """
 
     name: str
@@ -50,32 +50,32 @@ class Variable(NamedTuple):
         return tuple(self.tensor.shape[axis] for axis in self.axes)
 
     def value(self) -> np.ndarray:
-        """A copy of the numbers, in Keras's order."""
+        """A copy of the values, in Keras's order of axes."""
         return np.ascontiguousarray(self.tensor.numpy().transpose(self.axes)).copy()
 
     def assign(self, value: Any) -> None:
-        """Write numbers that are in Keras's order."""
+        """Write values given in Keras's order of axes."""
         given = ops.asarray(value)
         if given.shape != self.shape:
             raise ShapeError(f"{self.name} needs shape {self.shape}; got {given.shape}")
-        backwards = tuple(np.argsort(self.axes).tolist())
+        inverse = tuple(np.argsort(self.axes).tolist())
         with no_grad():
-            self.tensor[...] = ops.permute_dims(given, backwards).astype(self.tensor.dtype)
+            self.tensor[...] = ops.permute_dims(given, inverse).astype(self.tensor.dtype)
 
 
 _KERNEL_AXES = {2: (1, 0), 4: (2, 3, 1, 0)}  # (out, in) and (out, in, h, w), as Keras has them
 
 
 class Layer:
-    """The base of layers: settings, of which `build` makes modules of `minidl.nn`.
+    """The base of layers: settings from which `build` makes modules of `minidl.nn`.
 
-    name           in messages and summaries; made of the class's name if left out
-    trainable      whether it learns; may be changed later, before `compile`
-    dtype          of its weights, "float32" unless said otherwise
-    input_shape    of one sample; makes a model's first layer known before the data is
+    name           for messages and summaries; default: derived from the class's name
+    trainable      whether its weights are trained; may be changed later, before `compile`
+    dtype          the dtype of its weights, by default "float32"
+    input_shape    the shape of a sample; lets a model be built before it sees data
     input_dim      the same for samples that are vectors: input_shape=(input_dim,)
 
-    A subclass states `make` and `compute_output_shape`.  Shapes have None in place of the batch.
+    A subclass defines `make` and `compute_output_shape`.  The batch is None in shapes.
 
     >>> from minidl.keras import layers, Sequential
     >>> layer = layers.Dense(2)
@@ -83,8 +83,8 @@ class Layer:
     (None, 2)
     """
 
-    order: ClassVar[str] = "any"  # of pictures in its modules: channels "first", "last" or "any"
-    variable_names: ClassVar[dict[str, str]] = {}  # attributes of a module, under Keras's names
+    order: str = "any"  # where its modules need the channels: "first", "last" or "any"
+    variable_names: ClassVar[dict[str, str]] = {}  # attributes of a module → Keras's names
 
     def __init__(
         self,
@@ -107,32 +107,32 @@ class Layer:
         self.built_for: Shape | None = None
         self._trainable = bool(trainable)
 
-    # What a subclass states.
+    # What a subclass defines.
 
     def make(self, shape: Shape) -> list[Module]:
-        """The modules that do the work, for inputs of this shape, in the order of `order`."""
+        """The modules that compute the layer for inputs of this shape, channels as in `order`."""
         return []
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The shape that it gives for an input of this one; a ShapeError if it takes none such."""
+        """The shape of the output for inputs of this shape; ShapeError if they do not fit."""
         return tuple(input_shape)
 
     def lengths(self, shape: Shape) -> Shape:
-        """What the shapes of its weights depend on."""
+        """The lengths that the shapes of its weights depend on."""
         return shape[-1:]
 
-    # What all share.
+    # Common to all layers.
 
     @property
     def built(self) -> bool:
-        """Whether it has its weights."""
+        """Whether the layer has its weights."""
         return self.built_for is not None
 
     def build(self, input_shape: Shape) -> None:
-        """Make the weights for inputs of this shape, (None, …); once is enough."""
+        """Create the weights for inputs of this shape, (None, …), unless they exist."""
         shape = tuple(input_shape)
         self.compute_output_shape(shape)  # raises if the shape does not fit
-        if not self.built:
+        if self.built_for is None:
             self.parts = [part.eval() for part in self.make(shape)]
             self.built_for = shape
             self.trainable = self._trainable
@@ -140,7 +140,7 @@ class Layer:
             raise self.error(f"was built for inputs {written(self.built_for)}; got", shape)
 
     def __call__(self, x: Any, training: bool = False) -> Tensor:
-        """The layer alone, of a tensor or array in Keras's order; `training` as in `fit`."""
+        """Apply the layer to a channels-last tensor or array; `training` as in `fit`."""
         x = ops.asarray(x)
         self.build((None, *x.shape[1:]))
         network = nn.Sequential(Cast(self.input_dtype), *in_order([self], (None, *x.shape[1:])))
@@ -151,30 +151,30 @@ class Layer:
 
     @property
     def input_dtype(self) -> str:
-        """What inputs are converted to."""
+        """The dtype that inputs are converted to."""
         return self.dtype
 
     @property
     def trainable(self) -> bool:
-        """Whether it learns."""
+        """Whether its weights are trained."""
         return self._trainable
 
     @trainable.setter
-    def trainable(self, wanted: bool) -> None:
-        self._trainable = bool(wanted)
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
         for part in self.parts:
             part.requires_grad_(self._trainable)
 
     @property
     def variables(self) -> list[Variable]:
-        """Its tensors in Keras's order: what is learned, and then what is not."""
-        found = {}
+        """Its tensors in Keras's order: those that are trained first."""
+        tensors = {}
         for part in self.parts:
             own = vars(part)
-            found.update({name: own[name] for name in self.variable_names if name in own})
+            tensors.update({name: own[name] for name in self.variable_names if name in own})
         variables = []
         for name, keras_name in self.variable_names.items():
-            tensor = found.get(name)
+            tensor = tensors.get(name)
             if tensor is not None:
                 axes = tuple(range(tensor.ndim))
                 axes = _KERNEL_AXES[tensor.ndim] if keras_name == "kernel" else axes
@@ -183,30 +183,30 @@ class Layer:
 
     @property
     def weights(self) -> list[Tensor]:
-        """Its tensors, as the modules have them: a Dense's kernel is (out, in)."""
+        """Its tensors in minidl's order of axes: the kernel of a Dense is (out, in)."""
         return [variable.tensor for variable in self.variables]
 
     @property
     def trainable_weights(self) -> list[Tensor]:
-        """Those that are learned."""
+        """The weights that are trained."""
         return [x for x in self.weights if isinstance(x, Parameter) and x.requires_grad]
 
     @property
     def non_trainable_weights(self) -> list[Tensor]:
-        """Those that are not."""
+        """The weights that are not trained."""
         return [x for x in self.weights if not (isinstance(x, Parameter) and x.requires_grad)]
 
     def count_params(self) -> int:
-        """How many numbers its weights are."""
+        """The number of elements of its weights."""
         self.must_be_built("count_params")
         return sum(x.size for x in self.weights)
 
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of its weights, in Keras's shapes and order: (in, out), (h, w, in, out)."""
+        """Copies of its weights, in Keras's order of axes: (in, out), (h, w, in, out)."""
         return [variable.value() for variable in self.variables]
 
     def set_weights(self, weights: Iterable[Any]) -> None:
-        """Write weights in the form that `get_weights` gives; on an error nothing has changed."""
+        """Write weights in the form that `get_weights` returns; an error changes nothing."""
         self.must_be_built("set_weights")
         variables, weights = self.variables, [np.asarray(w) for w in weights]
         needs, given = [v.shape for v in variables], [w.shape for w in weights]
@@ -218,17 +218,18 @@ class Layer:
         for variable, value in zip(variables, weights, strict=True):
             variable.assign(value)
 
-    def must_be_built(self, who: str) -> None:
-        """Raise if the weights are not there yet."""
-        if not self.built:
+    def must_be_built(self, who: str) -> Shape:
+        """The shape that the layer was built for; raise if it was not."""
+        if self.built_for is None:
             raise ArgumentError(
                 f"{who}: {self.title} has no weights yet; give the first layer an input_shape, "
                 "call build(input_shape), or use it on data"
             )
+        return self.built_for
 
     @property
     def title(self) -> str:
-        """How messages call it: `dense_1 (Dense)`."""
+        """Its name in messages: `dense_1 (Dense)`."""
         return f"{self.name} ({type(self).__name__})"
 
     def error(self, needs: str, shape: Shape) -> ShapeError:
@@ -236,7 +237,7 @@ class Layer:
         return ShapeError(f"{self.title} {needs} {written(shape)}")
 
     def parameter(self, tensor: Tensor, initializer: Any, kernel: bool = False) -> None:
-        """Let a parameter of a module begin as an initializer says."""
+        """Initialize a parameter of a module."""
         axes = _KERNEL_AXES[tensor.ndim] if kernel else tuple(range(tensor.ndim))
         variable = Variable(f"{self.title}: an initializer", tensor, axes)
         value = initializers.get(initializer)(variable.shape, dtype=tensor.dtype)
@@ -247,36 +248,36 @@ class Layer:
 
 
 def in_order(layers: Iterable[Layer], shape: Shape, end: str = "last") -> list[Module]:
-    """The modules of built layers, and what brings the axes into the order that each needs.
+    """The modules of built layers, with transpositions where a layer needs another data format.
 
     shape    of the input, channels-last
-    end      "last" or "first": where the channels of the result are, if it has more than two axes
+    end      "last" or "first": where the output has its channels, if it has more than two axes
     """
     steps: list[Module] = []
-    first = False
+    first = False  # whether the channels are on axis 1 at this point
 
-    def turn(wanted: bool) -> None:
+    def transpose(to_first: bool) -> None:
         nonlocal first
-        if wanted != first:
-            steps.append(ChannelsFirst() if wanted else ChannelsLast())
-            first = wanted
+        if to_first != first:
+            steps.append(ChannelsFirst() if to_first else ChannelsLast())
+            first = to_first
 
     for layer in layers:
         if len(shape) > 2 and layer.order != "any":
-            turn(layer.order == "first")
+            transpose(layer.order == "first")
         steps += layer.parts
         shape = layer.compute_output_shape(shape)
         first = first and len(shape) > 2
     if len(shape) > 2 and first != (end == "first"):
         heads = [steps.pop()] if steps and type(steps[-1]) in (nn.Softmax, nn.Sigmoid) else []
-        turn(end == "first")
-        steps += [_turned(head, first, len(shape)) for head in heads]
+        transpose(end == "first")
+        steps += [_transposed(head, first, len(shape)) for head in heads]
     return steps
 
 
-def _turned(head: Module, first: bool, ndim: int) -> Module:
-    """A last activation as it is after its input was turned round, as losses look for it there."""
-    if type(head) is nn.Sigmoid:
+def _transposed(head: Module, first: bool, ndim: int) -> Module:
+    """The last activation, for transposed inputs: losses expect it to be the last module."""
+    if not isinstance(head, nn.Softmax) or head.dim is None:
         return head
     axis = head.dim % ndim
     before = (0, *range(2, ndim), 1) if first else (0, ndim - 1, *range(1, ndim - 1))
@@ -284,7 +285,7 @@ def _turned(head: Module, first: bool, ndim: int) -> Module:
 
 
 def layer_of(x: Any, who: str) -> Layer:
-    """x, if it is a layer."""
+    """x, which must be a layer."""
     if isinstance(x, Layer):
         return x
     hint = f"; did you mean {x.__name__}(…)?" if isinstance(x, type) else ""
@@ -292,9 +293,16 @@ def layer_of(x: Any, who: str) -> Layer:
 
 
 def written(shape: Shape) -> str:
-    """A shape in a message, where the batch is N and what is not known a letter."""
+    """A shape in a message: N for the batch, … for other lengths that are not known."""
     lengths = ["N", *("…" if n is None else str(n) for n in shape[1:])]
     return f"({', '.join(lengths)}{',' * (len(lengths) == 1)})"
+
+
+def length_of(shape: Shape, axis: int = -1) -> int:
+    """The length of an axis that `compute_output_shape` has found to be known."""
+    length = shape[axis]
+    assert length is not None
+    return length
 
 
 def snake_case(name: str) -> str:

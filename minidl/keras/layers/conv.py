@@ -1,22 +1,22 @@
-"""Convolution of pictures, and zeros around them."""
+"""Convolution and zero padding of images."""
 
 from typing import Any, ClassVar
 
 from minidl import nn
 from minidl.errors import ArgumentError
 from minidl.keras import activations
-from minidl.keras.layers.base import Shape
-from minidl.keras.layers.picture import Pad, PadSame, PictureLayer, Sides
-from minidl.keras.names import channels_last, padding_of, pair_of, positive
+from minidl.keras.checks import channels_last, padding_of, pair_of, positive
+from minidl.keras.layers.base import Shape, length_of
+from minidl.keras.layers.image import ImageLayer, Pad, PadSame, Sides
 from minidl.nn import Module
 
 
-class Conv2D(PictureLayer):
-    """The same window of weights at every place of pictures: (N, H, W, C) → (N, H', W', filters).
+class Conv2D(ImageLayer):
+    """Convolution of images: (N, H, W, C) → (N, H', W', filters).
 
-    kernel is (h, w, C / groups, filters), bias (filters,).  With padding "valid" windows lie inside
-    the picture; with "same" there are ⌈H / stride⌉ × ⌈W / stride⌉ of them, with zeros around it,
-    the odd one of which is below or to the right.
+    kernel is (h, w, C / groups, filters), bias (filters,).  With padding "valid" the image is not
+    padded; with "same" it is padded with zeros so that the output has ⌈H / stride⌉ × ⌈W / stride⌉
+    pixels, with the odd zero below or to the right.
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((8, 8, 3)), layers.Conv2D(16, 3)])
@@ -56,16 +56,16 @@ class Conv2D(PictureLayer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(N, H, W, C) → (N, H', W', filters)."""
         geometry = self.kernel_size, self.strides, self.dilation_rate, self.padding
-        counts = self.windows(input_shape, *geometry)
-        if input_shape[-1] % self.groups:
+        counts = self.output_lengths(input_shape, *geometry)
+        if length_of(input_shape) % self.groups:
             raise self.error(f"needs channels that groups={self.groups} divides; got", input_shape)
         return input_shape[0], *counts, self.filters
 
     def make(self, shape: Shape) -> list[Module]:
-        """A Conv2d, perhaps with zeros before it, and the activation."""
+        """A Conv2d, perhaps with a padding before it, and the activation."""
         zeros, before = self._padding()
         convolution = nn.Conv2d(
-            shape[-1],
+            length_of(shape),
             self.filters,
             self.kernel_size,
             stride=self.strides,
@@ -76,14 +76,14 @@ class Conv2D(PictureLayer):
             dtype=self.dtype,
         )
         self.parameter(convolution.weight, self.kernel_initializer, kernel=True)
-        if self.use_bias:
+        if convolution.bias is not None:
             self.parameter(convolution.bias, self.bias_initializer)
         return [*before, convolution, *activations.modules_of(self.activation, channels_first=True)]
 
     def _padding(self) -> tuple[Sides, list[Module]]:
-        """The zeros on both sides that the convolution adds itself, or what adds them before it.
+        """The symmetric padding of the convolution itself, or a module that pads before it.
 
-        With strides they depend on the size of the picture, and need not be equal on both sides.
+        With strides the padding depends on the size of the image, and may be asymmetric.
         """
         totals = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
         if self.padding == "valid":
@@ -93,10 +93,10 @@ class Conv2D(PictureLayer):
         return (0, 0), [PadSame(self.kernel_size, self.strides, self.dilation_rate)]
 
 
-class ZeroPadding2D(PictureLayer):
-    """Zeros around pictures.
+class ZeroPadding2D(ImageLayer):
+    """Zero padding of images.
 
-    padding    how many, on all sides; (rows, columns); or ((above, below), (left, right))
+    padding    the number of zeros on all sides; (rows, columns); or ((top, bottom), (left, right))
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((8, 8, 3)), layers.ZeroPadding2D(1)])
@@ -121,11 +121,11 @@ class ZeroPadding2D(PictureLayer):
         self.padding = sides[0], sides[1]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(N, H, W, C) → (N, above + H + below, left + W + right, C)."""
-        batch, *lengths, channels = self.pictures(input_shape)
+        """(N, H, W, C) → (N, top + H + bottom, left + W + right, C)."""
+        batch, *lengths, channels = self.images(input_shape)
         both = zip(lengths, self.padding, strict=True)
         return batch, *(None if n is None else n + sum(p) for n, p in both), channels
 
     def make(self, shape: Shape) -> list[Module]:
-        """Zeros."""
+        """The padding."""
         return [Pad(*self.padding)]

@@ -1,4 +1,4 @@
-"""Layers that do not care about pictures: Dense, Embedding, Dropout, and shapes."""
+"""Core layers: Dense, Embedding, Dropout, Flatten, Reshape."""
 
 import math
 from typing import Any, ClassVar
@@ -7,13 +7,13 @@ from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError
 from minidl.keras import activations
-from minidl.keras.layers.base import Layer, Shape
-from minidl.keras.names import positive, shape_of
+from minidl.keras.checks import positive, shape_of
+from minidl.keras.layers.base import Layer, Shape, length_of
 from minidl.nn import Module
 
 
 class InputLayer(Layer):
-    """What a model takes, as its first layer: the shape of one sample, without the batch.
+    """The input of a model: the shape of a sample, without the batch.
 
     >>> from minidl.keras import layers, Sequential
     >>> Sequential([layers.InputLayer((4,)), layers.Dense(2)]).output_shape
@@ -30,7 +30,7 @@ class InputLayer(Layer):
 def Input(  # noqa: N802 (Keras's name)
     shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None
 ) -> InputLayer:
-    """The shape that a Sequential takes, as its first layer: `Input(shape=(28, 28, 1))`.
+    """The input of a Sequential, as its first layer: `Input(shape=(28, 28, 1))`.
 
     >>> from minidl.keras import Input, Sequential, layers
     >>> Sequential([Input(shape=(28, 28, 1)), layers.Flatten(), layers.Dense(10)]).output_shape
@@ -48,7 +48,7 @@ class Dense(Layer):
     ((None, 10), 50)
     """
 
-    order: ClassVar = "last"
+    order = "last"
     variable_names: ClassVar = {"weight": "kernel", "bias": "bias"}
 
     def __init__(
@@ -73,18 +73,18 @@ class Dense(Layer):
 
     def make(self, shape: Shape) -> list[Module]:
         """A Linear, and the activation."""
-        linear = nn.Linear(shape[-1], self.units, bias=self.use_bias, dtype=self.dtype)
+        linear = nn.Linear(length_of(shape), self.units, bias=self.use_bias, dtype=self.dtype)
         self.parameter(linear.weight, self.kernel_initializer, kernel=True)
-        if self.use_bias:
+        if linear.bias is not None:
             self.parameter(linear.bias, self.bias_initializer)
         return [linear, *activations.modules_of(self.activation)]
 
 
 class Embedding(Layer):
-    """Row ids[…] of a table (input_dim, output_dim): (N, …) → (N, …, output_dim).
+    """Rows of a table (input_dim, output_dim) by id: (N, …) → (N, …, output_dim).
 
-    input_dim       how many ids there are: 0 … input_dim − 1
-    input_length    of the sequences, where it is known: input_shape=(input_length,)
+    input_dim       the number of ids, 0 … input_dim − 1
+    input_length    the length of the sequences, if known: input_shape=(input_length,)
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((20,)), layers.Embedding(100, 8)])
@@ -92,7 +92,7 @@ class Embedding(Layer):
     ((None, 20, 8), 800)
     """
 
-    order: ClassVar = "last"
+    order = "last"
     variable_names: ClassVar = {"weight": "embeddings"}
 
     def __init__(
@@ -134,7 +134,7 @@ class Embedding(Layer):
 
 
 class Dropout(Layer):
-    """In training, each number is 0 with probability `rate`, and else divided by 1 − rate.
+    """In training, set each element to 0 with probability `rate`, else divide it by 1 − rate.
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((4,)), layers.Dropout(0.5)])
@@ -154,7 +154,7 @@ class Dropout(Layer):
 
 
 class Flatten(Layer):
-    """(N, …) → (N, all the rest), where the channels of pictures run fastest, as in Keras.
+    """(N, …) → (N, the product of the rest), with the channels of images varying fastest.
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((2, 2, 3)), layers.Flatten()])
@@ -162,20 +162,19 @@ class Flatten(Layer):
     ((None, 12), 0)
     """
 
-    order: ClassVar = "last"
+    order = "last"
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(N, …) → (N, the product of the rest)."""
-        rest = input_shape[1:]
-        return input_shape[0], None if None in rest else math.prod(rest)
+        return input_shape[0], _size(input_shape[1:])
 
     def make(self, shape: Shape) -> list[Module]:
-        """A Flatten, which gives samples that are numbers a length of 1."""
+        """A Flatten; samples that are scalars become vectors of length 1."""
         return [nn.Flatten() if len(shape) > 1 else activations.Function(_as_vectors)]
 
 
 class Reshape(Layer):
-    """(N, …) → (N, *target_shape), of which one length may be −1: what is left.
+    """(N, …) → (N, *target_shape), of which one length may be −1: inferred.
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((4,)), layers.Reshape((2, 2))])
@@ -183,7 +182,7 @@ class Reshape(Layer):
     ((None, 2, 2), 0)
     """
 
-    order: ClassVar = "last"
+    order = "last"
 
     def __init__(self, target_shape: Any, **common: Any) -> None:
         super().__init__(**common)
@@ -197,18 +196,24 @@ class Reshape(Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(N, …) → (N, *target_shape)."""
-        rest, target = input_shape[1:], self.target_shape
-        if None in rest:
+        size, target = _size(input_shape[1:]), self.target_shape
+        if size is None:
             return input_shape[0], *(None if n == -1 else n for n in target)
-        size, known = math.prod(rest), math.prod(n for n in target if n != -1)
+        known = math.prod(n for n in target if n != -1)
         if known != size and not (-1 in target and known and size % known == 0):
             raise self.error(f"cannot make samples of shape {target} of", input_shape)
         return input_shape[0], *(size // known if n == -1 else n for n in target)
 
     def make(self, shape: Shape) -> list[Module]:
-        """A function that keeps the batch."""
+        """A function that reshapes all axes but the batch."""
         target = self.target_shape
         return [activations.Function(lambda x: ops.reshape(x, (x.shape[0], *target)))]
+
+
+def _size(lengths: Shape) -> int | None:
+    """The product of the lengths; None if one is not known."""
+    known = [n for n in lengths if n is not None]
+    return math.prod(known) if len(known) == len(lengths) else None
 
 
 def _as_vectors(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Normalisation."""
+"""Batch and layer normalisation."""
 
 from typing import Any, ClassVar
 
@@ -6,18 +6,18 @@ from minidl import nn, ops
 from minidl.autograd import inplace
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError
-from minidl.keras.layers.base import Layer, Shape
+from minidl.keras.layers.base import Layer, Shape, length_of
 from minidl.nn import Buffer, Module, Parameter
 
 
 class BatchNormalization(Layer):
     """y = (x − mean) / √(variance + epsilon) · gamma + beta for each channel, the last axis.
 
-    In training the mean and the variance are those of the batch, and the moving ones become
-    momentum·moving + (1 − momentum)·batch; afterwards they are the moving ones.  The variance is
-    divided by n, in both.
+    In training the mean and variance are those of the batch, and the moving averages become
+    momentum·moving + (1 − momentum)·batch; in inference they are the moving averages.  Both
+    variances are divided by n.
 
-    center, scale    whether there is a beta, and a gamma
+    center, scale    whether there are a beta and a gamma
 
     Ioffe, Szegedy 2015.
 
@@ -27,7 +27,7 @@ class BatchNormalization(Layer):
     ((None, 8, 8, 3), 12)
     """
 
-    order: ClassVar = "first"
+    order = "first"
     variable_names: ClassVar = {
         "gamma": "gamma",
         "beta": "beta",
@@ -69,8 +69,8 @@ class BatchNormalization(Layer):
         return tuple(input_shape)
 
     def make(self, shape: Shape) -> list[Module]:
-        """What keeps the statistics."""
-        norm = _BatchNorm(shape[-1], self.momentum, self.epsilon, self.dtype)
+        """A module with Keras's moving statistics."""
+        norm = _BatchNorm(length_of(shape), self.momentum, self.epsilon, self.dtype)
         norm.gamma, norm.beta = (
             norm.gamma if self.scale else None,
             norm.beta if self.center else None,
@@ -84,8 +84,8 @@ class BatchNormalization(Layer):
 class _BatchNorm(Module):
     """Batch norm for channels on axis 1, with Keras's moving statistics.
 
-    `nn.BatchNorm2d`'s, which are PyTorch's, divide the variance by n − 1, and refuse a batch of one
-    value.
+    Those of `nn.BatchNorm2d`, which are PyTorch's, divide the variance by n − 1, and reject a batch
+    with a single value per channel.
     """
 
     def __init__(self, channels: int, momentum: float, epsilon: float, dtype: Any) -> None:
@@ -98,7 +98,7 @@ class _BatchNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, …) → the same."""
         moving = self.moving_mean, self.moving_variance
-        if not self.training or not self.trainable:  # what is frozen runs as in use, as in Keras
+        if not self.training or not self.trainable:  # if frozen, infer, as Keras does
             return ops.batch_norm_inference(x, *moving, self.gamma, self.beta, eps=self.epsilon)
         y, *batch = ops.batch_norm(x, self.gamma, self.beta, eps=self.epsilon)
         if x.size:
@@ -108,7 +108,7 @@ class _BatchNorm(Module):
         return y
 
     def requires_grad_(self, wanted: bool = True) -> "_BatchNorm":
-        """Learn, or keep everything, the statistics included."""
+        """Train, or freeze everything, including the moving statistics."""
         self.trainable = wanted
         return super().requires_grad_(wanted)
 
@@ -118,10 +118,10 @@ class _BatchNorm(Module):
 
 
 class LayerNormalization(Layer):
-    """y = (x − mean) / √(variance + epsilon) · gamma + beta over the last axis, or the last few.
+    """y = (x − mean) / √(variance + epsilon) · gamma + beta over the last axis or axes.
 
-    axis             the axis, or a list of them, which must be the last ones
-    center, scale    whether there is a beta, and a gamma
+    axis             the axis, or a list of axes, which must be the last ones
+    center, scale    whether there are a beta and a gamma
 
     Ba, Kiros, Hinton 2016.
 
@@ -131,7 +131,7 @@ class LayerNormalization(Layer):
     ((None, 4), 8)
     """
 
-    order: ClassVar = "last"
+    order = "last"
     variable_names: ClassVar = {"weight": "gamma", "bias": "beta"}
 
     def __init__(
@@ -150,7 +150,7 @@ class LayerNormalization(Layer):
         self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
 
     def lengths(self, shape: Shape) -> Shape:
-        """Those of the axes that are normalised."""
+        """The lengths of the axes that are normalised."""
         return shape[-len(self.axis) :]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -167,13 +167,14 @@ class LayerNormalization(Layer):
 
     def make(self, shape: Shape) -> list[Module]:
         """A LayerNorm."""
-        norm = nn.LayerNorm(self.lengths(shape), self.epsilon, dtype=self.dtype)
+        lengths = [length_of(shape, axis) for axis in range(-len(self.axis), 0)]
+        norm = nn.LayerNorm(lengths, self.epsilon, dtype=self.dtype)
         norm.weight, norm.bias = (
             norm.weight if self.scale else None,
             norm.bias if self.center else None,
         )
-        if self.scale:
+        if norm.weight is not None:
             self.parameter(norm.weight, self.gamma_initializer)
-        if self.center:
+        if norm.bias is not None:
             self.parameter(norm.bias, self.beta_initializer)
         return [norm]

@@ -1,4 +1,4 @@
-"""Pooling: pictures become smaller ones, or one number for each channel."""
+"""Pooling of images: over windows, or over the whole image."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,14 +7,14 @@ from typing import Any
 from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
 from minidl.keras.activations import Function
+from minidl.keras.checks import channels_last, padding_of, pair_of
 from minidl.keras.layers.base import Shape
-from minidl.keras.layers.picture import PictureLayer, Sides, padded, same
-from minidl.keras.names import channels_last, padding_of, pair_of
+from minidl.keras.layers.image import ImageLayer, Sides, pad, same_padding
 from minidl.nn import Module
 
 
-class _Pooling2D(PictureLayer):
-    """What both poolings share; a subclass has the module without padding, and the function."""
+class _Pooling2D(ImageLayer):
+    """The base of max and average pooling."""
 
     def __init__(
         self,
@@ -34,19 +34,19 @@ class _Pooling2D(PictureLayer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(N, H, W, C) → (N, H', W', C)."""
         geometry = self.pool_size, self.strides, (1, 1), self.padding
-        return input_shape[0], *self.windows(input_shape, *geometry), input_shape[-1]
+        return input_shape[0], *self.output_lengths(input_shape, *geometry), input_shape[-1]
 
     def _sides(self, x: Tensor) -> list[Sides]:
         """The padding before and after the height and the width of x (N, C, H, W)."""
         axes = zip(x.shape[-2:], self.pool_size, self.strides, strict=True)
-        return [same(*axis) for axis in axes]
+        return [same_padding(*axis) for axis in axes]
 
 
 class MaxPooling2D(_Pooling2D):
-    """The largest number of each window: (N, H, W, C) → (N, H', W', C).
+    """The maximum of each window: (N, H, W, C) → (N, H', W', C).
 
-    With padding "same" there are ⌈H / stride⌉ × ⌈W / stride⌉ windows; what sticks out of the
-    picture is not looked at.
+    With padding "same" there are ⌈H / stride⌉ × ⌈W / stride⌉ windows; the maximum is of the pixels
+    inside the image.
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((8, 8, 3)), layers.MaxPool2D(2)])
@@ -55,7 +55,7 @@ class MaxPooling2D(_Pooling2D):
     """
 
     def make(self, shape: Shape) -> list[Module]:
-        """A MaxPool2d, or what pads for it."""
+        """A MaxPool2d, or a function that pads first."""
         if self.padding == "valid":
             return [nn.MaxPool2d(self.pool_size, self.strides)]
         return [Function(self._same)]
@@ -63,16 +63,16 @@ class MaxPooling2D(_Pooling2D):
     def _same(self, x: Tensor) -> Tensor:
         sides = self._sides(x)
         if any(map(any, sides)):
-            inside = padded(ops.ones(x.shape[-2:], dtype="int64", device=x.device), *sides) > 0
-            x = ops.where(inside, padded(x, *sides), -float("inf"))
+            inside = pad(ops.ones(x.shape[-2:], dtype="int64", device=x.device), *sides) > 0
+            x = ops.where(inside, pad(x, *sides), -float("inf"))
         return ops.max_pool2d(x, self.pool_size, self.strides)
 
 
 class AveragePooling2D(_Pooling2D):
     """The mean of each window: (N, H, W, C) → (N, H', W', C).
 
-    With padding "same" there are ⌈H / stride⌉ × ⌈W / stride⌉ windows; the mean is of the places
-    that lie in the picture.
+    With padding "same" there are ⌈H / stride⌉ × ⌈W / stride⌉ windows; the mean is of the pixels
+    inside the image.
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((8, 8, 3)), layers.AveragePooling2D(2)])
@@ -81,7 +81,7 @@ class AveragePooling2D(_Pooling2D):
     """
 
     def make(self, shape: Shape) -> list[Module]:
-        """An AvgPool2d, or what pads for it."""
+        """An AvgPool2d, or a function that pads first."""
         if self.padding == "valid":
             return [nn.AvgPool2d(self.pool_size, self.strides)]
         return [Function(self._same)]
@@ -92,11 +92,11 @@ class AveragePooling2D(_Pooling2D):
         if not any(map(any, sides)):
             return pool(x)
         ones = ops.ones((1, 1, *x.shape[-2:]), dtype=x.dtype, device=x.device)
-        return pool(padded(x, *sides)) / pool(padded(ones, *sides))
+        return pool(pad(x, *sides)) / pool(pad(ones, *sides))
 
 
-class _GlobalPooling2D(PictureLayer):
-    """What both global poolings share."""
+class _GlobalPooling2D(ImageLayer):
+    """The base of global max and average pooling."""
 
     def __init__(
         self, data_format: str | None = None, keepdims: bool = False, **common: Any
@@ -107,7 +107,7 @@ class _GlobalPooling2D(PictureLayer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(N, H, W, C) → (N, C), or (N, 1, 1, C) with keepdims."""
-        batch, _, _, channels = self.pictures(input_shape)
+        batch, _, _, channels = self.images(input_shape)
         return (batch, 1, 1, channels) if self.keepdims else (batch, channels)
 
     def _reduced(self, reduction: Callable[..., Tensor]) -> list[Module]:
@@ -129,7 +129,7 @@ class GlobalAveragePooling2D(_GlobalPooling2D):
 
 
 class GlobalMaxPooling2D(_GlobalPooling2D):
-    """The largest number of each channel: (N, H, W, C) → (N, C).
+    """The maximum of each channel: (N, H, W, C) → (N, C).
 
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((8, 8, 3)), layers.GlobalMaxPool2D()])

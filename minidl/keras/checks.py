@@ -1,4 +1,4 @@
-"""Arguments as Keras takes them, checked."""
+"""Checks of Keras's arguments."""
 
 from collections.abc import Collection
 from typing import Any
@@ -8,7 +8,7 @@ from minidl.errors import ArgumentError, describe
 
 
 def refuse(who: str, given: dict[str, Any], not_offered: Collection[str]) -> None:
-    """Raise for keyword arguments that nobody took, unless Keras has them and they are None."""
+    """Raise for leftover keyword arguments, unless they are Keras's and None."""
     for name, value in given.items():
         if name not in not_offered:
             raise ArgumentError(f"{who}: has no argument {name!r}")
@@ -17,26 +17,26 @@ def refuse(who: str, given: dict[str, Any], not_offered: Collection[str]) -> Non
 
 
 def positive(who: str, setting: str, value: Any) -> int:
-    """A whole number from 1 on."""
+    """The value as an integer, at least 1."""
     if not is_number(value) or value < 1:
         raise ArgumentError(f"{who}: {setting} is a whole number from 1 on; got {value!r:.60}")
     return int(value)
 
 
 def pair_of(who: str, setting: str, value: Any) -> tuple[int, int]:
-    """One number for both axes of a picture, or two."""
+    """The value as a pair: one integer for both spatial axes, or two."""
     return pair(who, setting, value, 1)
 
 
 def padding_of(who: str, value: Any) -> str:
-    """The word "valid" or "same", in letters of either case."""
+    """The value as "valid" or "same", in lower case."""
     if not isinstance(value, str) or value.lower() not in ("valid", "same"):
         raise ArgumentError(f'{who}: padding is "valid" or "same"; got {value!r:.60}')
     return value.lower()
 
 
 def channels_last(who: str, data_format: Any) -> None:
-    """Raise if pictures are to be other than (N, H, W, C)."""
+    """Raise unless images are (N, H, W, C)."""
     if data_format not in (None, "channels_last"):
         raise ArgumentError(
             f'{who}: data_format is "channels_last": pictures are (N, H, W, C); got '
@@ -45,7 +45,7 @@ def channels_last(who: str, data_format: Any) -> None:
 
 
 def shape_of(who: str, shape: Any) -> tuple[int | None, ...]:
-    """The shape of one sample: lengths, or None for one that is not known before the data."""
+    """The shape of a sample: lengths, with None for those not known before the data."""
     lengths = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     if not all(n is None or is_number(n) and n >= 0 for n in lengths):
         raise ArgumentError(

@@ -1,4 +1,4 @@
-"""Cases: calls of an operation, drawn by Hypothesis."""
+"""The builder of cases: it draws the arguments of one call with Hypothesis."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from minidl.errors import ArgumentError
 from minidl.testing.cases import Case
-from minidl.testing.values import LAYOUTS, REAL, from_seed, laid_out
+from minidl.testing.values import LAYOUTS, REAL, from_seed, in_layout
 
 
-class Drawing:
-    """A case that is being drawn: first its settings, then arrays that fit them.
+class CaseBuilder:
+    """Builds a case: first the settings, then arrays that fit them.
 
-    draw     Hypothesis' function
-    dtype    that of the floats
+    draw     Hypothesis's function of that name
+    dtype    the dtype of the float arrays
     fixed    the arguments that are not drawn
     """
 
@@ -26,15 +26,15 @@ class Drawing:
         self.used: set[str] = set()
 
     def integer(self, low: int, high: int) -> int:
-        """A whole number, which is no argument itself."""
+        """An integer that is not itself an argument."""
         return self.draw(st.integers(low, high))
 
     def shape(self, ndim: int, high: int = 4) -> tuple[int, ...]:
-        """So many sides from 1 to `high`."""
+        """A shape of `ndim` axes, with lengths from 1 to `high`."""
         return tuple(self.integer(1, high) for _ in range(ndim))
 
     def setting(self, name: str, strategy: Any) -> Any:
-        """An argument that is no array: the fixed value, or one of the strategy."""
+        """An argument that is not an array: the fixed value, or one drawn from the strategy."""
         self.used.add(name)
         strategy = self.fixed[name] if name in self.fixed else _strategy(strategy)
         chosen = isinstance(strategy, st.SearchStrategy)
@@ -51,9 +51,9 @@ class Drawing:
         optional: bool = False,
         constant: bool = False,
     ) -> None:
-        """An array of the case's float dtype; an `optional` one may be None.
+        """An array of the case's float dtype.
 
-        One that is `constant` is not differentiated.
+        An `optional` array may be None; a `constant` one is not differentiated.
         """
         self.used.add(name)
         if constant:
@@ -69,7 +69,7 @@ class Drawing:
             self.case.arrays[name] = None
             return
         array = self.elements(shape, values, distinct=distinct)
-        self.case.arrays[name] = laid_out(array, self.draw(st.sampled_from(LAYOUTS)))
+        self.case.arrays[name] = in_layout(array, self.draw(st.sampled_from(LAYOUTS)))
         if not distinct:
             self.case.simplest[name] = tuple(values[:5])
 
@@ -81,26 +81,26 @@ class Drawing:
         dtype: Any = None,
         distinct: bool = False,
     ) -> np.ndarray:
-        """An array of these values, which is no argument yet."""
+        """An array of these values that is not itself an argument."""
         seed = self.draw(st.integers(0, 2**16))
         return from_seed(seed, tuple(shape), dtype or self.dtype, values, distinct)
 
     def indices(self, name: str, shape: Sequence[int], size: int) -> None:
-        """An int64 array of numbers from 0 to size − 1."""
-        self.given(name, self.elements(shape, range(size), dtype="int64"))
+        """An int64 array of values from 0 to size − 1."""
+        self.argument(name, self.elements(shape, range(size), dtype="int64"))
 
-    def given(self, name: str, array: np.ndarray | None) -> None:
-        """An array that is already drawn, or made."""
+    def argument(self, name: str, array: np.ndarray | None) -> None:
+        """An argument whose array is already computed."""
         self.used.add(name)
         self.case.arrays[name] = array
 
     def need(self, condition: bool) -> None:
-        """Give this case up if it is not one."""
+        """Reject this case unless the condition holds."""
         if not condition:
             reject()
 
 
-Recipe = Callable[[Drawing], None]  # how the cases of an operation are drawn
+Recipe = Callable[[CaseBuilder], None]  # builds the cases of one operation
 
 
 def _strategy(choices: Any) -> st.SearchStrategy:
@@ -113,13 +113,13 @@ def cases(
 ) -> Case:
     """Cases of one operation."""
     dtype = draw(st.sampled_from([np.dtype(d) for d in dtypes]))
-    drawing = Drawing(draw, name, dtype, fixed)
-    recipe(drawing)
-    unknown = set(fixed) - drawing.used
+    builder = CaseBuilder(draw, name, dtype, fixed)
+    recipe(builder)
+    unknown = set(fixed) - builder.used
     if unknown:
-        known = ", ".join(sorted(drawing.used))
+        known = ", ".join(sorted(builder.used))
         raise ArgumentError(
             f"check_against: fix names {', '.join(sorted(unknown))}; the cases of {name} have "
             f"{known}"
         )
-    return drawing.case
+    return builder.case

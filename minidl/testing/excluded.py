@@ -1,4 +1,4 @@
-"""The operations on floats of which `check_against` draws no cases, and why."""
+"""The operations for which `check_against` draws no cases, and why."""
 
 _LISTS = "it takes several arrays, or numbers that have no name: cases have arrays by name"
 _SIGNS = "what it gives is right up to signs: compare what is made of it, as Q·R, with x"
@@ -8,7 +8,7 @@ _MADE = "it makes arrays, of no array"
 _SETS = "how many numbers it gives depends on them"
 _FUSED = "it is two operations, of each of which cases are drawn"
 
-NOT_DRAWN: dict[str, str] = {
+EXCLUDED: dict[str, str] = {
     **dict.fromkeys(
         (
             *("concat", "stack", "einsum", "broadcast_arrays", "meshgrid", "tile", "repeat"),

@@ -1,4 +1,4 @@
-"""Checking gradients against differences."""
+"""Gradient checking by finite differences."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +12,9 @@ from minidl.autograd.mode import higher_order
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, describe
 
-_TRIES = 10  # points that are tried before a function is said to have no derivative
-_SHIFT = 1e-3  # how far a point is moved, in proportion to 1 + |x|
-_JUMP = 1e-3  # one-sided slopes that differ by more, in proportion to them, are of a corner
+_ATTEMPTS = 10  # the number of points tried before a function counts as not differentiable
+_SHIFT = 1e-3  # how far a point is moved, relative to 1 + |x|
+_JUMP = 1e-3  # one-sided slopes with a larger relative difference indicate a kink
 
 
 def gradcheck(
@@ -24,26 +24,28 @@ def gradcheck(
     step: float = 1e-6,
     tolerance: float = 1e-6,
 ) -> bool:
-    """Whether the gradients of a function are those that differences of its values show.
+    """Check the gradients of a function against central finite differences.
 
-    The slope of φ(x) = Σ c·f(x) in a random direction d is compared with the central difference
+    The directional derivative of φ(x) = Σ c·f(x), with random weights c and a random direction d,
+    is compared with
 
         (φ(x + h·d) − φ(x − h·d)) / 2h  ≈  ∇φ(x)·d
 
-    and then, up to `order`, the same is done with ∇φ·d in the place of f.  True, or AssertionError
-    with both numbers, and the element whose derivative is furthest off.
+    and then, up to `order`, the derivative of ∇φ·d likewise.  Returns True, or raises
+    AssertionError with the order of the derivative, both values, and the input and element whose
+    derivative is furthest off.
 
-    function     gives a tensor, or tuples of tensors; those that are not floats have no gradient
+    function     returns a tensor, or tuples of tensors; outputs that are not floats are ignored
     inputs       float64 tensors or arrays; integers and bools are passed on, not differentiated
-    order        the highest derivative that is checked
+    order        the highest derivative to check
     step         h
-    tolerance    how far the two may differ, relative to the larger of them and 1
+    tolerance    how far the two may differ, relative to the larger of them or to 1
 
-    Where f has no derivative (the slopes ahead and behind differ, however small the step), x is
-    moved by about 0.001·(1 + |x|) at random and tried again, ten times at most.
+    Where f is not differentiable (the one-sided slopes differ, however small the step), x is moved
+    at random by about 0.001·(1 + |x|) and the check repeated, at ten points at most.
 
-    AssertionError: a derivative is wrong, or is NaN.  DTypeError: inputs of another dtype, complex
-    ones among them.  ArgumentError: inputs that are NaN or infinite.
+    AssertionError: a derivative is wrong or NaN.  DTypeError: float or complex inputs of another
+    dtype than float64.  ArgumentError: inputs that are NaN or infinite.
 
     >>> from minidl.testing import gradcheck
     >>> gradcheck(minidl.sin, minidl.tensor([0.1, 2.0], dtype="float64"), order=3)
@@ -64,10 +66,10 @@ def gradcheck(
 def gradgradcheck(
     function: Callable[..., Any], *inputs: Any, step: float = 1e-6, tolerance: float = 1e-6
 ) -> bool:
-    """Whether the second derivatives of a function are what differences of its gradient show.
+    """Check the second derivatives of a function against finite differences of its gradient.
 
-    As `gradcheck`, which checks all derivatives up to its order, for the second alone: the first
-    may be wrong, as long as the second is what follows from it.
+    Unlike `gradcheck`, which checks all derivatives up to its order, this checks the second alone:
+    the first may be wrong, as long as the second is its derivative.
 
     >>> from minidl.testing import gradgradcheck
     >>> gradgradcheck(lambda x, w: minidl.tanh(x @ w), np.ones((2, 3)), np.full((3, 1), 0.1))
@@ -84,37 +86,38 @@ def _check(
     step: float,
     tolerance: float,
 ) -> bool:
-    """Check these derivatives, at the first point where there are any."""
+    """Check the derivatives of these orders, at the first point where the function has them."""
     for setting, value in (("step", step), ("tolerance", tolerance)):
         if not (isinstance(value, int | float) and 0 < value < math.inf):
             raise ArgumentError(f"{name}: {setting}={value!r}; needs a number above 0")
     if not callable(function):
         raise DTypeError(f"{name}: the function is {describe(function)}; needs something to call")
-    of_floats = _OfFloats(name, function, inputs)
+    f = _FloatFunction(name, function, inputs)
     rng = np.random.default_rng(0)
-    points, moved = of_floats.points, ""
-    for attempt in range(_TRIES):
+    points, moved = f.points, ""
+    for attempt in range(_ATTEMPTS):
         try:
-            _Check(of_floats, points, levels, step, tolerance).run(rng, moved)
-        except _Corner:
+            _Check(f, points, levels, step, tolerance).run(rng, moved)
+        except _NotDifferentiable:
             moved = f"\n(the point was moved {attempt + 1} times: f had no derivative there)"
             points = [
-                x + _SHIFT * (1 + np.abs(x)) * rng.normal(size=x.shape) for x in of_floats.points
+                np.asarray(x + _SHIFT * (1 + np.abs(x)) * rng.normal(size=x.shape))
+                for x in f.points
             ]
         else:
             return True
     raise AssertionError(
-        f"{of_floats.name} has no derivative at the point given, nor at {_TRIES - 1} points near "
+        f"{f.name} has no derivative at the point given, nor at {_ATTEMPTS - 1} points near "
         "it: the slopes ahead and behind differ"
     )
 
 
-class _Corner(Exception):  # noqa: N818
+class _NotDifferentiable(Exception):  # noqa: N818
     """The function has no derivative at this point."""
 
 
-class _OfFloats:
-    """The function, with all inputs but the float64 ones filled in; and those, as arrays."""
+class _FloatFunction:
+    """The function of its float64 inputs alone, and the values of these inputs."""
 
     def __init__(self, name: str, function: Callable[..., Any], inputs: Sequence[Any]) -> None:
         self.function = function
@@ -140,7 +143,7 @@ class _OfFloats:
         self.caller = name
 
     def __call__(self, *floats: Tensor) -> list[Tensor]:
-        """The outputs that are floats."""
+        """The float outputs."""
         filled = [ops.asarray(a) for a in self.arrays]
         for position, x in zip(self.positions, floats, strict=True):
             filled[position] = x
@@ -165,11 +168,11 @@ class _OfFloats:
 
 
 class _Check:
-    """The check of one function at one point."""
+    """The check of a function at one point."""
 
     def __init__(
         self,
-        function: _OfFloats,
+        function: _FloatFunction,
         points: Sequence[np.ndarray],
         levels: Sequence[int],
         step: float,
@@ -189,7 +192,8 @@ class _Check:
 
         def value(*xs: Tensor) -> Tensor:
             ys = self.function(*xs)
-            return sum((y * w).sum() for y, w in zip(ys, weights, strict=True))
+            total: Any = sum((y * w).sum() for y, w in zip(ys, weights, strict=True))
+            return total
 
         for level in range(1, max(self.levels) + 1):
             directions = [rng.normal(size=a.shape) for a in self.points]
@@ -206,13 +210,13 @@ class _Check:
         level: int,
         moved: str,
     ) -> None:
-        """Raise if the slope along the directions is not what differences say."""
+        """Raise unless the slope along the directions agrees with the central difference."""
         exact = slope(*map(ops.tensor, self.points)).item()
         difference = self.central(value, directions)
         if _error(exact, difference) <= self.tolerance:
             return
-        if math.isfinite(exact) and self.at_corner(value, directions):
-            raise _Corner
+        if math.isfinite(exact) and self.has_kink(value, directions):
+            raise _NotDifferentiable
         raise AssertionError(
             f"derivative {level} of {self.function.name}: the gradient says {exact:.10g}, "
             f"differences say {difference:.10g}\n{self.worst_element(value)}{moved}"
@@ -222,7 +226,7 @@ class _Check:
         self, value: Callable[..., Tensor], directions: Sequence[np.ndarray], step: float
     ) -> float:
         """φ(x + step·d)."""
-        moved = (a + step * d for a, d in zip(self.points, directions, strict=True))
+        moved = (np.asarray(a + step * d) for a, d in zip(self.points, directions, strict=True))
         return value(*map(ops.tensor, moved)).item()
 
     def central(self, value: Callable[..., Tensor], directions: Sequence[np.ndarray]) -> float:
@@ -230,11 +234,11 @@ class _Check:
         ahead, behind = (self.along(value, directions, s) for s in (h, -h))
         return (ahead - behind) / (2 * h)
 
-    def at_corner(self, value: Callable[..., Tensor], directions: Sequence[np.ndarray]) -> bool:
-        """Whether the slopes ahead and behind differ.
+    def has_kink(self, value: Callable[..., Tensor], directions: Sequence[np.ndarray]) -> bool:
+        """Whether the one-sided slopes differ, at a kink or a jump.
 
-        Where there are two derivatives, they differ by about h·φ″, which shrinks with h.  Where φ
-        jumps, they grow as 1/h.
+        Where φ is smooth they differ by about h·φ″, which shrinks with h; at a jump they grow as
+        1/h.
         """
         here = self.along(value, directions, 0)
         slopes = []
@@ -249,38 +253,36 @@ class _Check:
         return stays or max(slopes) - min(slopes) > _JUMP * scale
 
     def worst_element(self, value: Callable[..., Tensor]) -> str:
-        """Which derivative by one element of an input is furthest off."""
+        """The input and the element whose partial derivative is furthest off."""
         with higher_order():
             leaves = [ops.tensor(a, requires_grad=True) for a in self.points]
-            found = _gradients(value(*leaves), leaves)
-        worst = (-1.0, "")
-        for i, (x, g) in enumerate(zip(self.points, found, strict=True)):
+            grads = _gradients(value(*leaves), leaves)
+        largest, message = -1.0, ""
+        for i, (x, g) in enumerate(zip(self.points, grads, strict=True)):
             exact = np.zeros(x.shape) if g is None else g.numpy()
             for index in np.ndindex(x.shape):
                 unit = [np.zeros(a.shape) for a in self.points]
                 unit[i][index] = 1
                 difference = self.central(value, unit)
-                error = _error(exact[index], difference)
-                if error > worst[0]:
-                    worst = (
-                        error,
-                        (
-                            f"in input {self.function.positions[i]}, element {list(index)} is "
-                            f"furthest off: the gradient says {exact[index]:.10g}, differences say "
-                            f"{difference:.10g}"
-                        ),
+                error = _error(float(exact[index]), difference)
+                if error > largest:
+                    largest = error
+                    message = (
+                        f"in input {self.function.positions[i]}, element {list(index)} is "
+                        f"furthest off: the gradient says {exact[index]:.10g}, differences say "
+                        f"{difference:.10g}"
                     )
-        return worst[1]
+        return message
 
 
 def _error(exact: float, difference: float) -> float:
-    """How far they differ, relative to the larger of them and 1; infinite if one is no number."""
+    """The difference, relative to the larger of them or to 1; infinite if one is NaN."""
     error = abs(exact - difference) / max(abs(exact), abs(difference), 1)
     return error if math.isfinite(error) else math.inf
 
 
 def _unusual(array: np.ndarray) -> str:
-    """The first NaN or infinity, and where it is."""
+    """The first NaN or infinity, and its index."""
     index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
     return f"{array[index]} at {list(index)}"
 
@@ -297,8 +299,10 @@ def _slope(value: Callable[..., Tensor], directions: Sequence[np.ndarray]) -> Ca
     def slope(*inputs: Tensor) -> Tensor:
         with higher_order():
             leaves = [x if x.requires_grad else x.detach().requires_grad_() for x in inputs]
-            found = _gradients(value(*leaves), leaves)
-            parts = [(g * d).sum() for g, d in zip(found, directions, strict=True) if g is not None]
-            return sum(parts, start=sum((x * 0).sum() for x in leaves))
+            grads = _gradients(value(*leaves), leaves)
+            total: Any = sum((x * 0).sum() for x in leaves)  # 0, but a function of every input
+            for g, d in zip(grads, directions, strict=True):
+                total = total if g is None else total + (g * d).sum()
+            return total
 
     return slope

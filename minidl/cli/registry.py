@@ -1,4 +1,4 @@
-"""The data that commands know by name, and the networks that they make for it."""
+"""The registry of datasets and networks that commands know by name."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from minidl import nn
 from minidl.data import digits, fashion_mnist, mnist
 from minidl.models import CNN, MLP
 
-# Where pictures come from, and how often to go through them if nothing else is asked for.
+# The function that loads each dataset, and the default number of epochs.
 DATA = {"digits": (digits, 30), "mnist": (mnist, 10), "fashion-mnist": (fashion_mnist, 10)}
 
 _CLOTHES = [
@@ -21,7 +21,7 @@ MODELS = {
 
 
 def network(name: str, shape: Any) -> nn.Module:
-    """A fresh network of this name, for pictures (channels, height, width)."""
+    """A new network of this name, for images (channels, height, width)."""
     channels, height, width = shape
     if name == "cnn":
         return CNN(channels, (height, width))
@@ -29,5 +29,5 @@ def network(name: str, shape: Any) -> nn.Module:
 
 
 def classes(data: str) -> list[str]:
-    """What the ten classes are called."""
+    """The names of the ten classes."""
     return _CLOTHES if data == "fashion-mnist" else [str(digit) for digit in range(10)]

@@ -1,4 +1,4 @@
-"""The two orders of the axes of pictures.
+"""Conversion between the two data formats of images.
 
 Keras has the channels last, (N, H, W, C); the layers of `minidl.nn` have them first, (N, C, H, W).
 """
@@ -22,7 +22,7 @@ class ChannelsFirst(Module):
     """(N, …, C) → (N, C, …)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same numbers, with the channels on axis 1."""
+        """x with the channels on axis 1."""
         return to_channels_first(x)
 
 
@@ -30,18 +30,18 @@ class ChannelsLast(Module):
     """(N, C, …) → (N, …, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same numbers, with the channels on the last axis."""
+        """x with the channels on the last axis."""
         return to_channels_last(x)
 
 
 class Cast(Module):
-    """Numbers of any kind, bytes for instance, as numbers of one dtype; the values stay."""
+    """Converts inputs, bytes for instance, to a dtype."""
 
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input, in the dtype."""
+        """x in the dtype."""
         x = ops.asarray(x)
         return x if x.dtype == self.dtype else x.astype(self.dtype)
 

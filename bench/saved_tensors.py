@@ -1,4 +1,4 @@
-"""What a recorded graph holds until it is walked."""
+"""The memory that a recorded graph holds for the backward pass."""
 
 import tracemalloc
 
@@ -8,9 +8,9 @@ MEGABYTE = 1e6
 
 
 def relus(count: int = 10, elements: int = 1_000_000) -> tuple[int, int]:
-    """The bytes that ReLUs in a row keep for backward, and those of the last one's result."""
+    """The bytes that a chain of ReLUs saves for backward, and those of its result."""
     x = minidl.ones(elements, requires_grad=True)
-    minidl.relu(x)  # whatever the first use loads is loaded now
+    minidl.relu(x)  # load now whatever the first use loads
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     y = x

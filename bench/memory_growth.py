@@ -1,11 +1,11 @@
-"""Whether memory stays flat while a network is trained."""
+"""Whether memory grows while a network is trained."""
 
 from bench import libraries
 from bench.child import status_bytes
 from bench.workloads import WORKLOADS, Workload
 
 MEGABYTE = 1e6
-SETTLED = 100  # steps after which everything that is kept has been made
+SETTLED = 100  # the steps after which everything that is cached exists
 
 
 def resident(steps: int) -> tuple[int, int]:

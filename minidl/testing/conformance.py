@@ -1,4 +1,4 @@
-"""Comparing somebody's function with minidl's operation of the same meaning."""
+"""Conformance testing: a user's function against minidl's operation of the same meaning."""
 
 import inspect
 import warnings
@@ -11,23 +11,23 @@ import numpy as np
 
 from minidl.errors import ArgumentError, DTypeError, MinidlError, describe
 from minidl.testing import comparison
-from minidl.testing.cases import Answer, Case, reference
+from minidl.testing.cases import Case, Result, reference
 from minidl.testing.libraries import library_of
 
-_SIMPLIFIED = 200  # elements, at most
+_SIMPLIFIED = 200  # the number of elements that are simplified, at most
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How `check_against` draws its cases and compares.
+    """How `check_against` draws cases and compares results.
 
-    examples    how many cases are drawn
-    seed        the same cases for the same seed in the same program; None: others in every run
-    dtypes      of the floats: float64, float32, float16
-    tolerance   how far an element may be off, relative to the largest magnitude, or to 1 if that
-                is more; unless told 1e-10, 1e-5, 1e-2 for the dtypes
-    fix         arguments that are not drawn, by name: {"dilation": 1, "bias": None}; or that are
-                drawn otherwise: {"stride": hypothesis.strategies.integers(1, 2)}
+    examples    the number of cases
+    seed        the same seed draws the same cases in the same program; None: new ones in each run
+    dtypes      the dtypes of the float arrays: float64, float32, float16
+    tolerance   how far an element may be off, relative to the largest magnitude or to 1, whichever
+                is larger; default 1e-10, 1e-5 and 1e-2 for these dtypes
+    fix         arguments that are not drawn, by name: {"dilation": 1, "bias": None}; or are drawn
+                from a strategy of yours: {"stride": hypothesis.strategies.integers(1, 2)}
     gradients   whether gradients are compared
 
     >>> from minidl.testing import Settings, check_against
@@ -57,12 +57,16 @@ class Settings:
             raise ArgumentError(f"Settings: tolerance={self.tolerance!r}; needs a number above 0")
         if not isinstance(self.fix, Mapping):
             raise DTypeError(f"Settings: fix is {describe(self.fix)}; needs a dict of arguments")
-        if isinstance(self.dtypes, str) or not self.dtypes or not all(map(_known, self.dtypes)):
+        if (
+            isinstance(self.dtypes, str)
+            or not self.dtypes
+            or not all(map(_has_tolerance, self.dtypes))
+        ):
             known = ", ".join(comparison.TOLERANCES)
             raise ArgumentError(f"Settings: dtypes={self.dtypes!r}; needs a list out of {known}")
 
 
-def _known(dtype: Any) -> bool:
+def _has_tolerance(dtype: Any) -> bool:
     try:
         return np.dtype(dtype).name in comparison.TOLERANCES
     except TypeError:
@@ -77,30 +81,31 @@ def check_against(
     gradient: Callable[..., Any] | None = None,
     library: str | None = None,
 ) -> bool:
-    """Whether a function gives what minidl's operation of that name gives.
+    """Check that a function returns what minidl's operation of that name returns.
 
-    Cases are drawn by Hypothesis, with arguments that fit each other; values, their shapes and
-    dtypes, and gradients are compared with those that minidl computes in float64.  True, or
-    AssertionError with the smallest case that Hypothesis finds: the call, the inputs, both results,
-    and the largest error and its place.  Exceptions of the function are reported in the same way.
+    Hypothesis draws cases whose arguments fit each other.  Values, their shapes and dtypes, and
+    gradients are compared with those that minidl computes in float64.  Returns True, or raises
+    AssertionError with the smallest failing case that Hypothesis finds: the call, the inputs, both
+    results, and the largest error with its index.  Exceptions of the function are reported
+    likewise.
 
-    The function is called as minidl's is: arrays by position, in minidl's order, None for those
-    that a case leaves out; all else by name, `my_conv2d(x, weight, bias, stride=2, padding=0, …)`.
-    What `settings.fix` fixes is passed if the function has an argument of that name.
+    The function is called as minidl's is: arrays by position, in minidl's order, None for optional
+    ones that a case omits; settings by name, `my_conv2d(x, weight, bias, stride=2, padding=0, …)`.
+    Settings fixed by `settings.fix` are passed only if the function has an argument of that name.
 
-    function   of arrays of the library
+    function   a function of the library's arrays
     name       "conv2d", "softmax", "linalg.solve"; `strategies.names()` lists them
-    gradient   of NumPy functions: gradient(dy, x, weight, …, stride=2, …) gives those of the arrays
-               of floats, or of all arrays with None for others; without it values are compared.
-               PyTorch's, JAX's and minidl's functions are differentiated by their libraries
-    library    "numpy", "torch", "jax", "cupy", "minidl": what arrays the function takes; without
-               it, the first of torch, jax, cupy and minidl that the function is from, or that a
-               global name in its code is from, else NumPy
+    gradient   for NumPy and CuPy functions: gradient(dy, x, weight, …, stride=2, …) returns the
+               gradients of the float arrays, or of all arrays with None for the others; without it
+               only values are compared.  PyTorch, JAX and minidl differentiate their own functions
+    library    "numpy", "torch", "jax", "cupy", "minidl": whose arrays the function takes; default:
+               the first of torch, jax, cupy and minidl that the function, or a global name in its
+               code, comes from, else NumPy
 
     Needs Hypothesis:  pip install "minidl[testing]".  Claessen and Hughes 2000 (QuickCheck);
     MacIver and Donaldson 2020, on how Hypothesis shrinks.
 
-    ArgumentError: an operation, argument or library that is not known.
+    ArgumentError: an unknown operation, argument or library.
 
     >>> from minidl.testing import check_against
     >>> check_against(lambda x: x / (1 + np.abs(x)), "softsign")
@@ -139,11 +144,11 @@ def _hypothesis() -> ModuleType:
 
 
 class _Differs(Exception):  # noqa: N818
-    """Tells Hypothesis that a case is one that it should make smaller."""
+    """Tells Hypothesis that a case fails, and is to be shrunk."""
 
 
 class _Check:
-    """The comparison of one function, and the report of the case that was compared last."""
+    """The check of one function, and the report on the last case."""
 
     def __init__(
         self, function: Any, gradient: Any, library: str | None, settings: Settings
@@ -153,17 +158,17 @@ class _Check:
         self.name = getattr(function, "__name__", type(function).__name__)
         self.report = ""
         self.cause: Exception | None = None
-        self.kind = ""  # of the mistake that was found first: it is not exchanged for another
-        self.worst: Case | None = None
+        self.kind = ""  # of the first failure: shrinking must not slip to another kind
+        self.failing: Case
 
     def run(self, hypothesis: ModuleType, cases: Any) -> bool:
-        """Compare on all cases."""
+        """Compare the results for all cases."""
 
         def examine(case: Case) -> None:
             kind = self.examine(case)
             self.kind = self.kind or kind
             if kind and kind == self.kind:
-                self.worst = case
+                self.failing = case
                 raise _Differs
 
         test = hypothesis.given(cases)(examine)
@@ -183,7 +188,7 @@ class _Check:
             test()
         except _Differs:
             report = self.report
-            if self.simplify(self.worst) != self.kind:
+            if self.simplify(self.failing) != self.kind:
                 raise AssertionError(self.varies(report)) from self.cause
             raise AssertionError(self.report) from self.cause
         except hypothesis.errors.Flaky:
@@ -195,17 +200,17 @@ class _Check:
         return True
 
     def varies(self, report: str) -> str:
-        """What is said of a function that Hypothesis cannot pin down."""
+        """The report on a function that is not deterministic."""
         return f"{self.name} gave different results for the same inputs; one of them:\n{report}"
 
     def simplify(self, case: Case) -> str:
-        """Replace elements by simpler ones, as long as the mistake stays; give its kind."""
-        places = [
-            (case.arrays[name], index, values)
+        """Replace elements by simpler ones while the failure stays; return its kind."""
+        elements = [
+            (case.array(name), index, values)
             for name, values in case.simplest.items()
-            for index in np.ndindex(case.arrays[name].shape)
+            for index in np.ndindex(case.array(name).shape)
         ]
-        for array, index, values in places[:_SIMPLIFIED]:
+        for array, index, values in elements[:_SIMPLIFIED]:
             for value in values:
                 before = array[index]
                 if value == before:
@@ -217,23 +222,22 @@ class _Check:
         return self.examine(case)
 
     def examine(self, case: Case) -> str:
-        """Compare on one case: write the report, and give the kind of mistake, or ""."""
+        """Compare the results for one case: write the report; return the kind of failure, or ""."""
         self.report, self.cause = "", None
+        found: str | None
         ours, dtypes = reference(case)
         if not self.settings.gradients or not ours.gradients:
             ours.seeds = []
-        before = {n: None if a is None else a.copy() for n, a in case.arrays.items()}
+        before = {n: a.copy() for n, a in case.arrays.items() if a is not None}
         try:
-            yours = self.answer(case, ours)
+            yours = self.result(case, ours)
         except Exception as error:
             self.cause = error
             found = f"raised {type(error).__name__}: {error}{self.missing(case, error)}"
         else:
             found = comparison.difference(case, yours, ours, dtypes, self.settings.tolerance)
         for n, a in before.items():
-            if a is not None and not np.array_equal(
-                a, case.arrays[n], equal_nan=a.dtype.kind == "f"
-            ):
+            if not np.array_equal(a, case.array(n), equal_nan=a.dtype.kind == "f"):
                 found = found or f"wrote into its argument {n}"
                 case.arrays[n] = a
         if not found:
@@ -243,8 +247,8 @@ class _Check:
         first = found.partition("\n")[0]
         return "exception" if self.cause else "gradient" if "gradient" in first else "value"
 
-    def answer(self, case: Case, ours: Answer) -> Answer:
-        """What the user's function gives, and the gradients that there are."""
+    def result(self, case: Case, ours: Result) -> Result:
+        """The values of the user's function, and its gradients if there are any."""
         settings = self.passed(self.function, case)
         automatic = ours.seeds and self.gradient is None and self.library.differentiates
         with self.library.context(), warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -252,7 +256,7 @@ class _Check:
             seeds = ours.seeds if automatic else None
             yours = self.library.call(self.function, case, settings, seeds)
             if self.gradient is not None and ours.seeds:
-                dtype = case.arrays[case.floats[0]].dtype
+                dtype = case.array(case.floats[0]).dtype
                 dys = [None if dy is None else dy.astype(dtype) for dy in ours.seeds]
                 yours.gradients = self.library.call_gradient(
                     self.gradient, case, self.passed(self.gradient, case), dys
@@ -260,19 +264,21 @@ class _Check:
         return yours
 
     def passed(self, function: Any, case: Case) -> dict:
-        """The settings that the function gets: fixed ones only if it has such an argument."""
-        known = _keywords(function)
+        """The settings to call the function with: fixed ones only if it has such an argument."""
+        keywords = _keywords(function)
         return {
             name: value
             for name, value in case.settings.items()
-            if known is None or name in known or name not in case.fixed
+            if keywords is None or name in keywords or name not in case.fixed
         }
 
     def missing(self, case: Case, error: Exception) -> str:
-        """How to leave out arguments that the function does not have."""
-        known = _keywords(self.function)
-        absent = [n for n in case.settings if known is not None and n not in known | case.fixed]
-        if not absent or isinstance(error, MinidlError):
+        """A hint on how to omit settings that the function has no argument for."""
+        keywords = _keywords(self.function)
+        if keywords is None or isinstance(error, MinidlError):
+            return ""
+        absent = [n for n in case.settings if n not in keywords | case.fixed]
+        if not absent:
             return ""
         fix = ", ".join(f"{n!r}: {case.settings[n]!r}" for n in absent)
         names = ", ".join(absent)
@@ -280,7 +286,7 @@ class _Check:
 
 
 def _keywords(function: Any) -> frozenset[str] | None:
-    """The names that a function takes; None if it takes any, or does not say."""
+    """The names of a function's parameters; None if it takes any, or has no signature."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

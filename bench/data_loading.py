@@ -1,4 +1,4 @@
-"""How much of a training step goes into loading its batch."""
+"""The part of a training step that is spent waiting for its batch."""
 
 import time
 from typing import NamedTuple
@@ -13,31 +13,31 @@ from minidl.optim import Adam
 SAMPLES, BATCH = 3200, 32
 
 
-class Share(NamedTuple):
-    """An epoch of the cnn, with so many workers: seconds in all, and of these, for a batch."""
+class Epoch(NamedTuple):
+    """An epoch of the cnn: the workers, its seconds, and those spent waiting for batches."""
 
     workers: int
     seconds: float
     waiting: float
 
 
-def shares() -> list[Share]:
-    """An epoch each without workers, with one and with two, after one that is not counted."""
+def epochs() -> list[Epoch]:
+    """Time an epoch with zero, one and two workers, after one that is not counted."""
     rng = np.random.default_rng(0)
-    pictures = rng.random((SAMPLES, 1, 28, 28), np.float32)
-    dataset = TensorDataset(pictures, rng.integers(0, 10, SAMPLES))
+    images = rng.random((SAMPLES, 1, 28, 28), np.float32)
+    dataset = TensorDataset(images, rng.integers(0, 10, SAMPLES))
     model, loss = CNN(), CrossEntropyLoss()
     optimizer = Adam(model.parameters())
 
-    def epoch(workers: int) -> Share:
+    def epoch(workers: int) -> Epoch:
         batches = iter(DataLoader(dataset, BATCH, shuffle=True, num_workers=workers))
         started, waiting = time.perf_counter(), 0.0
         while True:
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             batch = next(batches, None)
-            waiting += time.perf_counter() - asked
+            waiting += time.perf_counter() - requested
             if batch is None:
-                return Share(workers, time.perf_counter() - started, waiting)
+                return Epoch(workers, time.perf_counter() - started, waiting)
             x, target = batch
             optimizer.zero_grad()
             loss(model(x), target).backward()

@@ -1,0 +1,28 @@
+"""Argument types for argparse that several commands use."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+
+def positive(kind: type) -> Callable[[str], Any]:
+    """A positive, finite number."""
+    return _number(kind, "above 0", lambda value: 0 < value < float("inf"))
+
+
+def fraction(text: str) -> float:
+    """A number of [0, 1)."""
+    return _number(float, "from 0 on and below 1", lambda value: 0 <= value < 1)(text)
+
+
+def _number(kind: type, required: str, is_valid: Callable[[Any], bool]) -> Callable[[str], Any]:
+    """An argument type that rejects invalid numbers."""
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not is_valid(value):
+            raise argparse.ArgumentTypeError(f"must be a number {required}; got {text}")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
