@@ -8,6 +8,7 @@ from minidl.errors import MinidlError
 from minidl.nn.module import Module
 from minidl.nn.settings import check_flags, check_generator
 from minidl.ops import random
+from minidl.ops.casting import check_probability
 
 
 class Dropout(Module):
@@ -28,7 +29,7 @@ class Dropout(Module):
     def __init__(
         self, p: float = 0.5, inplace: bool = False, *, generator: random.Generator | None = None
     ) -> None:
-        ops.check_probability(type(self).__name__, p)
+        check_probability(type(self).__name__, p)
         check_flags(self, inplace=inplace)
         check_generator(self, generator)
         self.p, self.inplace, self.generator = p, inplace, generator

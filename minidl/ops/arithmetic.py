@@ -5,7 +5,7 @@ the argument; where two arguments meet, z is the result.  The engine sums gradie
 was broadcast, and gives them their input's dtype.
 """
 
-from minidl.autograd.primitive import primitive
+from minidl.autograd.primitive import composite, primitive
 from minidl.dtypes import NUMBER, ORDERED_NUMBER
 
 
@@ -181,3 +181,46 @@ def square(xp, x, /):
     Tensor([9.  , 0.25], float32)
     """
     return x * x, lambda dy: 2 * x * dy
+
+
+@primitive(of_complex=True)
+def sqrt(xp, x, /):
+    """y = √x;   dx = dy / 2y, and 0 where dy is 0, even at x = 0.
+
+    >>> minidl.sqrt(minidl.tensor([4.0, 2.0, -1.0]))
+    Tensor([2.       , 1.4142...,       nan], float32)
+    >>> minidl.grad(lambda x: minidl.where(x > 0, minidl.sqrt(x), 0))(minidl.tensor(0.0))
+    Tensor(0., float32)
+    """
+    y = xp.sqrt(x)
+    return y, lambda dy: xp.xdivy(dy, 2 * y)
+
+
+@primitive(NUMBER, of_complex=True)
+def positive(xp, x, /):
+    """y = x, a copy;   dx = dy.
+
+    >>> minidl.positive(minidl.tensor([-1.5, 2.0]))
+    Tensor([-1.5,  2. ], float32)
+    """
+    return xp.astype(x, x.dtype), lambda dy: dy
+
+
+@composite
+def reciprocal(xp, x, /):
+    """y = 1/x;   dx = −dy·y².
+
+    >>> minidl.reciprocal(minidl.tensor([4.0, -0.5, 0.0]))
+    Tensor([ 0.25, -2.  ,   inf], float32)
+    """
+    return xp.divide(1, x)
+
+
+@composite
+def lerp(xp, x1, x2, weight, /):
+    """z = x₁ + weight·(x₂ − x₁): x₁ at weight 0, x₂ at weight 1.
+
+    >>> minidl.lerp(minidl.tensor([0.0, 10.0]), minidl.tensor([1.0, 20.0]), 0.25)
+    Tensor([ 0.25, 12.5 ], float32)
+    """
+    return xp.where(weight < 0.5, x1 + weight * (x2 - x1), x2 - (1 - weight) * (x2 - x1))

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl.autograd.primitive import composite
+from minidl.backends.window import is_number
 from minidl.errors import ArgumentError, DTypeError, ShapeError, named
-from minidl.ops.axes import one_axis
+from minidl.ops.axes import along, one_axis
 from minidl.ops.creation import arange, asarray
 from minidl.ops.manipulation import broadcast_to, concat, permute_dims, reshape
-from minidl.ops.statistics import _along
 
 
 def _several(value):
@@ -99,10 +99,10 @@ def roll(xp, x, /, shift, *, axis=None):
     shifts = shifts * len(axes) if len(shifts) == 1 else shifts
     if len(shifts) != len(axes):
         raise ShapeError(f"{len(shifts)} shifts do not go with {len(axes)} axes")
-    for by, along in zip(shifts, axes, strict=True):
-        along = one_axis(x, along)
-        cut = x.shape[along] - by % max(x.shape[along], 1)
-        x = concat([x[_along(along, cut)], x[_along(along, 0, cut)]], axis=along)
+    for by, each in zip(shifts, axes, strict=True):
+        each = one_axis(x, each)
+        cut = x.shape[each] - by % max(x.shape[each], 1)
+        x = concat([x[along(each, cut)], x[along(each, 0, cut)]], axis=each)
     return x
 
 
@@ -171,4 +171,29 @@ def unstack(xp, x, /, *, axis=0):
     (Tensor([1, 3], int64), Tensor([2, 4], int64))
     """
     axis = one_axis(x, axis)
-    return tuple(x[(*_along(axis, None)[:-1], i)] for i in range(x.shape[axis]))
+    return tuple(x[(*along(axis, None)[:-1], i)] for i in range(x.shape[axis]))
+
+
+@composite
+def rot90(xp, x, /, k=1, *, axes=(0, 1)):
+    """x turned k times by a quarter, from the first of two axes towards the second.
+
+    >>> minidl.rot90(minidl.tensor([[1, 2], [3, 4]]))
+    Tensor([[2, 4],
+            [1, 3]], shape=(2, 2), int64)
+    """
+    if not is_number(k):
+        raise ArgumentError(f"rot90: k is a whole number; got {k!r:.60}")
+    fits = isinstance(axes, tuple | list) and len(axes) == 2 and all(map(is_number, axes))
+    if not fits or not all(-x.ndim <= axis < x.ndim for axis in axes):
+        raise ShapeError(f"rot90: axes are two of those of shape {x.shape}; got {axes!r:.60}")
+    first, second = (axis % x.ndim for axis in axes)
+    if first == second:
+        raise ShapeError(f"rot90: axes are two different ones; got {axes!r}")
+    if k % 4 == 2:
+        return xp.flip(x, axis=(first, second))
+    order = list(range(x.ndim))
+    order[first], order[second] = second, first
+    if k % 4 == 1:
+        return xp.permute_dims(xp.flip(x, axis=second), tuple(order))
+    return xp.flip(xp.permute_dims(x, tuple(order)), axis=second) if k % 4 == 3 else x

@@ -5,15 +5,11 @@ import math
 import numpy as np
 
 from minidl.backends.window import is_number
-from minidl.dtypes import dtype_of
 from minidl.errors import ArgumentError, BoundsError, DTypeError, MinidlError, ShapeError, describe
 from minidl.ops.creation import asarray, ones_like
-from minidl.ops.indexing import check_indices
-from minidl.ops.manipulation import astype, expand_dims, reshape
+from minidl.ops.manipulation import astype, reshape
 from minidl.ops.searching import searchsorted
 from minidl.ops.segments import segment_sum
-
-__all__ = ["bincount", "histogram", "one_hot"]
 
 
 def _tensor(name, argument, x):
@@ -24,38 +20,12 @@ def _tensor(name, argument, x):
         raise type(error)(f"{name}: {argument}: {error}") from None
 
 
-def _integers(name, argument, x):
+def integer_tensor(name, argument, x):
     """x as a tensor of integers, without a gradient."""
     x = _tensor(name, argument, x).detach()
     if x.dtype.kind not in "iu":
         raise DTypeError(f"{name}: {argument} are integers; got {describe(x)}")
     return x
-
-
-def one_hot(ids, /, num_classes=None, *, dtype="int64"):
-    """y[…, c] = 1 where ids[…] is c, else 0: (…) → (…, num_classes).
-
-    num_classes    without it, as many as the ids need
-    dtype          int64, as PyTorch; "float32" is what losses compare with
-
-    Ids outside 0 … num_classes − 1 are a BoundsError.
-
-    >>> minidl.one_hot(minidl.tensor([0, 2]), 3)
-    Tensor([[1, 0, 0],
-            [0, 0, 1]], shape=(2, 3), int64)
-    """
-    ids = _integers("one_hot", "ids", ids)
-    if num_classes is None:
-        num_classes = int(ids.max().item()) + 1 if ids.size else 0
-    if not is_number(num_classes) or num_classes < 0:
-        raise ArgumentError(f"one_hot: num_classes is a number from 1 on; got {num_classes!r:.60}")
-    dtype = dtype_of(dtype, "one_hot")
-    try:
-        check_indices(ids, num_classes)
-    except BoundsError as error:
-        raise BoundsError(f"one_hot: {error}") from None
-    classes = asarray(np.arange(num_classes, dtype=ids.dtype), device=ids.device)
-    return astype(expand_dims(ids, axis=-1) == classes, dtype)
 
 
 def bincount(x, /, weights=None, *, minlength=0):
@@ -68,7 +38,7 @@ def bincount(x, /, weights=None, *, minlength=0):
     >>> minidl.bincount(minidl.tensor([0, 2, 2]), minlength=5)
     Tensor([1, 0, 2, 0, 0], int64)
     """
-    x = _integers("bincount", "x", x)
+    x = integer_tensor("bincount", "x", x)
     if x.ndim != 1:
         raise ShapeError(f"bincount: needs a vector of integers; got {describe(x)}")
     if not is_number(minlength) or minlength < 0:

@@ -13,12 +13,7 @@ from minidl.dtypes import float16, float32
 from minidl.errors import ArgumentError, AxisError, DTypeError, ShapeError, describe
 from minidl.ops.arrangement import roll
 from minidl.ops.axes import one_axis
-from minidl.ops.settings import check_whole
-
-__all__ = [
-    *("fft", "fftn", "fftshift", "hfft", "ifft", "ifftn", "ifftshift", "ihfft", "irfft", "irfftn"),
-    *("rfft", "rfftn"),
-]
+from minidl.ops.casting import check_whole
 
 # A factor that goes before the transform in one direction goes before its inverse in the other.
 _TURNED = {"backward": "forward", "ortho": "ortho", "forward": "backward"}

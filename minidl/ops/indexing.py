@@ -8,21 +8,21 @@ from collections.abc import Sequence
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
-from minidl.dtypes import ANY, NUMBER, bool_, int64
-from minidl.errors import DTypeError, check_flags, describe
+from minidl.dtypes import ANY, bool_, int64
+from minidl.errors import DTypeError, describe
 from minidl.ops.axes import one_axis
 
 
-def _plain(index):
+def array_index(index):
     """An index with arrays in place of tensors, as backends take it."""
     if isinstance(index, tuple):
-        return tuple(_plain(part) for part in index)
+        return tuple(array_index(part) for part in index)
     return index.data if isinstance(index, Tensor) else index
 
 
 def item_of(x, index, /):
     """x[index]: integers, slices, None and …, integer tensors, or one bool tensor."""
-    return _getitem(x, index=_plain(index))
+    return _getitem(x, index=array_index(index))
 
 
 @primitive(None, of_complex=True)
@@ -39,7 +39,7 @@ def scatter_at(xp, values, /, index, shape):
     >>> minidl.scatter_at(minidl.tensor([1.0, 2.0, 3.0]), [0, 2, 2], (4,))
     Tensor([1., 0., 5., 0.], float32)
     """
-    index = _plain(index)
+    index = array_index(index)
     return xp.scatter_at(values, index, shape), lambda dy: dy[index]
 
 
@@ -55,7 +55,7 @@ def put_at(xp, x, values, /, index):
     """
     if values is None:
         raise DTypeError("needs values to write; got None")
-    index, ndim = _plain(index), getattr(values, "ndim", 0)
+    index, ndim = array_index(index), getattr(values, "ndim", 0)
 
     def dvalues(dy):
         found = dy[index]
@@ -110,25 +110,6 @@ def _spread(xp, x, shape):
     return x if x.shape == shape else xp.broadcast_to(x, shape)
 
 
-@primitive(ANY, apart=(1,), of_complex=True)
-def scatter_add(xp, x, indices, values, /, *, axis=-1):
-    """A copy of x, with values added where indices point;   dx = dy,   dvalues = dy taken there.
-
-    >>> ids = minidl.tensor([0, 2, 2])
-    >>> minidl.scatter_add(minidl.zeros(4), ids, minidl.tensor([1.0, 2.0, 3.0]), axis=0)
-    Tensor([1., 0., 5., 0.], float32)
-    """
-
-    def dvalues(dy):
-        if indices.shape != dy.shape:  # on other axes than this, there may be fewer than in x
-            first = [slice(n) for n in indices.shape]
-            first[axis] = slice(None)
-            dy = dy[tuple(first)]
-        return xp.take_along_axis(dy, indices, axis=axis)
-
-    return xp.scatter_add(x, indices, values, axis=axis), (lambda dy: dy, None, dvalues)
-
-
 @composite
 def take(xp, x, indices, /, *, axis=None):
     """The slices of x at these indices of the axis, which may be left out if x has only one.
@@ -147,55 +128,7 @@ def take(xp, x, indices, /, *, axis=None):
     return x[(slice(None),) * axis + (indices,)]
 
 
-@composite
-def embedding(xp, weight, ids, /, *, sparse=False):
-    """Row ids[…] of the table for each id;   dweight: each row gets its dy, added up.
-
-    weight    (n, d), and the result has shape (*ids.shape, d)
-    sparse    let the gradient be a RowGradient, which holds the used rows only
-    raises    BoundsError for an id outside 0 … n − 1
-
-    >>> table = minidl.tensor([[0.0, 0.0], [1.0, 1.5], [2.0, 2.5]])
-    >>> minidl.embedding(table, minidl.tensor([2, 1, 2]))
-    Tensor([[2. , 2.5],
-            [1. , 1.5],
-            [2. , 2.5]], shape=(3, 2), float32)
-    """
-    check_flags(sparse=sparse)
-    return xp.take(weight, xp.check_indices(ids, weight.shape[0]), axis=0)
-
-
 @primitive(None)
 def check_indices(xp, indices, /, size):
     """The indices, or BoundsError if one of them is outside 0 … size − 1."""
     return xp.check_indices(indices, size), None
-
-
-@primitive(NUMBER)
-def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
-    """The indices that sort x along the axis; equals keep their order.
-
-    >>> minidl.argsort(minidl.tensor([0.3, 0.1, 0.2]))
-    Tensor([1, 2, 0], int64)
-    >>> minidl.argsort(minidl.tensor([1, 2, 1, 2]), descending=True)
-    Tensor([1, 3, 0, 2], int64)
-    """
-    check_flags(descending=descending, stable=stable)
-    axis = one_axis(x, axis)
-    if not descending:
-        return xp.argsort(x, axis=axis), None
-    backwards = xp.flip(xp.argsort(xp.flip(x, axis=axis), axis=axis), axis=axis)
-    return x.shape[axis] - 1 - backwards, None
-
-
-@composite
-def sort(xp, x, /, *, axis=-1, descending=False, stable=True):
-    """x in order along the axis;   dx = dy, each where its element came from.
-
-    >>> x = minidl.tensor([0.3, 0.1, 0.2], requires_grad=True)
-    >>> minidl.sort(x)[0].backward()
-    >>> x.grad
-    Tensor([0., 1., 0.], float32)
-    """
-    order = xp.argsort(x, axis=axis, descending=descending, stable=stable)
-    return xp.take_along_axis(x, order, axis=axis)

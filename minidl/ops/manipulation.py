@@ -239,3 +239,23 @@ def _some(arrays):
     if not isinstance(arrays, Iterable) or hasattr(arrays, "shape") or not (arrays := list(arrays)):
         raise ShapeError("needs a list of at least one tensor")
     return arrays
+
+
+@composite
+def unflatten(xp, x, /, axis, shape):
+    """One axis as several, of these lengths; one of them may be −1: what is left.
+
+    Raises ShapeError unless their product is the length of the axis.
+
+    >>> minidl.unflatten(minidl.zeros((2, 12)), 1, (3, -1)).shape
+    (2, 3, 4)
+    """
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(f"unflatten: shape {x.shape} has no axis {axis}")
+    axis, length, shape = axis % x.ndim, x.shape[axis], tuple(shape)
+    known = math.prod(n for n in shape if n != -1)
+    fits = length % known == 0 if known and shape.count(-1) == 1 else length == known
+    if not shape or min(shape) < -1 or shape.count(-1) > 1 or not fits:
+        raise ShapeError(f"unflatten: axis {axis} of {x.shape} does not split into {shape}")
+    shape = tuple(length // known if n == -1 else n for n in shape)
+    return xp.reshape(x, (*x.shape[:axis], *shape, *x.shape[axis + 1 :]))

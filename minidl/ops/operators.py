@@ -10,18 +10,19 @@ from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
 from minidl.errors import DTypeError, GradientError, ShapeError, named
 from minidl.ops import (
-    activation,
     arithmetic,
     bitwise,
     comparison,
     creation,
     elementwise,
+    exponential,
     indexing,
-    linalg,
     manipulation,
-    numbers,
     reduction,
+    trigonometry,
 )
+from minidl.ops.linear_algebra.products import matmul
+from minidl.ops.nn import activation, softmax
 
 
 def _reflected(operation: Callable) -> Callable:
@@ -56,7 +57,7 @@ def _in_place(operation: Callable) -> Callable:
 @named
 def _setitem(x: Tensor, index: Any, values: Any) -> None:
     """x[index] = values, in the dtype of x."""
-    index = indexing._plain(index)
+    index = indexing.array_index(index)
     if inplace.superseded:
         _finish_update(x, index, values)
     _write(x, creation._asarray(values, x.dtype), index)
@@ -129,7 +130,7 @@ BINARY = {
     "floordiv": arithmetic.floor_divide,
     "mod": arithmetic.remainder,
     "pow": arithmetic.pow,
-    "matmul": linalg.matmul,
+    "matmul": matmul,
     "and": bitwise.bitwise_and,
     "or": bitwise.bitwise_or,
     "xor": bitwise.bitwise_xor,
@@ -145,16 +146,19 @@ OTHERS = {
     "ge": comparison.greater_equal,
     "neg": arithmetic.negative,
     "abs": arithmetic.abs,
-    "pos": numbers.positive,
+    "pos": arithmetic.positive,
     "invert": bitwise.bitwise_invert,
     "getitem": indexing.item_of,
     "setitem": _setitem,
 }
 METHODS = {
-    arithmetic: "abs square",
-    elementwise: "sqrt exp log sin cos tanh clip floor round",
+    arithmetic: "abs sqrt square",
+    exponential: "exp log",
+    trigonometry: "sin cos tanh",
+    elementwise: "clip floor round",
     reduction: "sum mean var std max min all any argmax argmin logsumexp",
-    activation: "relu sigmoid softmax log_softmax",
+    activation: "relu sigmoid",
+    softmax: "softmax log_softmax",
     manipulation: "astype copy squeeze permute_dims flatten",
 }
 

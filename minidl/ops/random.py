@@ -15,8 +15,8 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, describe, named
 from minidl.ops import creation
 from minidl.ops.elementwise import minimum
-from minidl.ops.indexing import argsort
 from minidl.ops.manipulation import stack
+from minidl.ops.sorting import argsort
 
 __all__ = [
     *("Generator", "default_generator", "integers", "manual_seed", "normal", "permutation"),

@@ -7,26 +7,11 @@ place, with length 1.
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.dtypes import ANY, ORDERED_NUMBER, ORDERED_REAL, dtype_of
-from minidl.errors import ArgumentError, DTypeError, check_flags, describe
-
-
-def _axes(axis, ndim):
-    return range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-
-
-def _restore(xp, y, axis, keepdims, ndim):
-    """A reduced result with its lost axes put back, ready to broadcast against the input."""
-    return y if keepdims else xp.expand_dims(y, axis=tuple(_axes(axis, ndim)))
-
-
-def _cast(xp, x, dtype):
-    """x in this dtype; None leaves it as it is."""
-    if dtype is None or x.dtype == (dtype := dtype_of(dtype)):
-        return x
-    if x.dtype.kind == "c" and dtype.kind != "c":
-        raise DTypeError(f"{x.dtype} numbers are not made {dtype}: their imaginary part would go")
-    return xp.astype(x, dtype)
+from minidl.dtypes import ANY, ORDERED_NUMBER, ORDERED_REAL
+from minidl.errors import ArgumentError, check_flags, describe
+from minidl.ops.axes import axes_of, restore_axes
+from minidl.ops.casting import cast
+from minidl.ops.cumulative import products_before
 
 
 @primitive(ANY, of_complex=True)
@@ -39,9 +24,9 @@ def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
     """
 
     def dx(dy):
-        return xp.broadcast_to(_restore(xp, dy, axis, keepdims, x.ndim), x.shape)
+        return xp.broadcast_to(restore_axes(xp, dy, axis, keepdims, x.ndim), x.shape)
 
-    return _cast(xp, xp.sum(_cast(xp, x, dtype), axis=axis, keepdims=keepdims), dtype), dx
+    return cast(xp, xp.sum(cast(xp, x, dtype), axis=axis, keepdims=keepdims), dtype), dx
 
 
 @primitive(of_complex=True)
@@ -53,10 +38,10 @@ def mean(xp, x, /, *, axis=None, keepdims=False):
     >>> minidl.mean(x), x.grad
     (Tensor(3., float32, from mean), Tensor([0.33333334, 0.33333334, 0.33333334], float32))
     """
-    n = math.prod(x.shape[i] for i in _axes(axis, x.ndim))
+    n = math.prod(x.shape[i] for i in axes_of(axis, x.ndim))
 
     def dx(dy):
-        return xp.broadcast_to(_restore(xp, xp.divide(dy, n), axis, keepdims, x.ndim), x.shape)
+        return xp.broadcast_to(restore_axes(xp, xp.divide(dy, n), axis, keepdims, x.ndim), x.shape)
 
     return xp.divide(xp.sum(x, axis=axis, keepdims=keepdims), n), dx
 
@@ -71,7 +56,7 @@ def var(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
     """
     if not isinstance(correction, int | float) or math.isnan(correction):
         raise ArgumentError(f"correction is a number; got {describe(correction)}")
-    n = math.prod(x.shape[i] for i in _axes(axis, x.ndim))
+    n = math.prod(x.shape[i] for i in axes_of(axis, x.ndim))
     centred = x - xp.mean(x, axis=axis, keepdims=True)
     squares = centred * centred
     if centred.dtype.kind == "c":
@@ -94,9 +79,9 @@ def _extremum(xp, x, y, axis, keepdims):
     """The pullback of max and min: dy goes to where x equals y, in equal parts."""
 
     def dx(dy):
-        here = xp.astype(x == _restore(xp, y, axis, keepdims, x.ndim), x.dtype)
+        here = xp.astype(x == restore_axes(xp, y, axis, keepdims, x.ndim), x.dtype)
         ties = xp.sum(here, axis=axis, keepdims=True)
-        return xp.xdivy(here * _restore(xp, dy, axis, keepdims, x.ndim), ties)
+        return xp.xdivy(here * restore_axes(xp, dy, axis, keepdims, x.ndim), ties)
 
     return dx
 
@@ -140,11 +125,11 @@ def logsumexp(xp, x, /, *, axis=None, keepdims=False):
     largest = xp.max(x, axis=axis, keepdims=True)
     shift = xp.where(xp.isfinite(largest), largest, 0)
     total = shift + xp.log(xp.sum(xp.exp(x - shift), axis=axis, keepdims=True))
-    y = total if keepdims else xp.squeeze(total, tuple(_axes(axis, x.ndim)))
+    y = total if keepdims else xp.squeeze(total, tuple(axes_of(axis, x.ndim)))
 
     def dx(dy):
         finite = xp.where(xp.isfinite(total), total, 0)
-        return _restore(xp, dy, axis, keepdims, x.ndim) * xp.exp(x - finite)
+        return restore_axes(xp, dy, axis, keepdims, x.ndim) * xp.exp(x - finite)
 
     return y, dx
 
@@ -189,3 +174,29 @@ def argmin(xp, x, /, *, axis=None, keepdims=False):
     """
     check_flags(keepdims=keepdims)
     return xp.argmin(x, axis=axis, keepdims=keepdims), None
+
+
+@primitive(ANY, of_complex=True)
+def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
+    """y = Π x;   dx_i = dy · Π x_k over k ≠ i.  Bools and integers give int64.
+
+    >>> x = minidl.tensor([0.0, 2.0, 3.0], requires_grad=True)
+    >>> minidl.prod(x).backward()
+    >>> x.grad
+    Tensor([6., 0., 0.], float32)
+    """
+    x = cast(xp, x, dtype)
+
+    def dx(dy):
+        last = [i % x.ndim for i in axes_of(axis, x.ndim)]
+        order = [i for i in range(x.ndim) if i not in last] + last
+        moved = xp.permute_dims(x, tuple(order))
+        kept = moved.shape[: x.ndim - len(last)]
+        rows = xp.reshape(moved, (*kept, math.prod(moved.shape[len(kept) :])))
+        before = products_before(xp, rows, len(kept))
+        behind = products_before(xp, xp.flip(rows, axis=-1), len(kept))
+        others = xp.reshape(before * xp.flip(behind, axis=-1), moved.shape)
+        back = tuple(sorted(range(x.ndim), key=lambda i: order[i]))
+        return xp.permute_dims(others, back) * restore_axes(xp, dy, axis, keepdims, x.ndim)
+
+    return cast(xp, xp.prod(x, axis=axis, keepdims=keepdims), dtype), dx

@@ -3,15 +3,14 @@
 `scatter_add` of minidl.ops.indexing adds; these write, multiply, average, or keep the extreme.
 """
 
-from minidl.autograd.primitive import composite
+from minidl.autograd.primitive import composite, primitive
+from minidl.dtypes import ANY
 from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, describe
 from minidl.ops.axes import one_axis
 from minidl.ops.creation import arange, ones_like
-from minidl.ops.indexing import _plain
+from minidl.ops.indexing import array_index
 from minidl.ops.manipulation import concat
 from minidl.ops.searching import nonzero
-
-__all__ = ["put_along_axis", "scatter_reduce"]
 
 _REDUCTIONS = {
     "sum": "segment_sum",
@@ -79,7 +78,7 @@ def put_along_axis(xp, x, indices, values, /, *, axis=-1):
             [8., 0., 0.]], shape=(2, 3), float32)
     """
     index = _places(xp, x, indices, axis)
-    return xp.put_at(x, _values(xp, values, x, indices), _plain(index))
+    return xp.put_at(x, _values(xp, values, x, indices), array_index(index))
 
 
 @composite
@@ -113,3 +112,22 @@ def scatter_reduce(xp, x, indices, values, /, reduce, *, axis=-1, include_self=T
         own, own_ids = own[keep], own_ids[keep]
     data, ids = concat([own, data], axis=0), concat([own_ids, ids], axis=0)
     return xp.reshape(getattr(xp, _REDUCTIONS[reduce])(data, ids, x.size), x.shape)
+
+
+@primitive(ANY, apart=(1,), of_complex=True)
+def scatter_add(xp, x, indices, values, /, *, axis=-1):
+    """A copy of x, with values added where indices point;   dx = dy,   dvalues = dy taken there.
+
+    >>> ids = minidl.tensor([0, 2, 2])
+    >>> minidl.scatter_add(minidl.zeros(4), ids, minidl.tensor([1.0, 2.0, 3.0]), axis=0)
+    Tensor([1., 0., 5., 0.], float32)
+    """
+
+    def dvalues(dy):
+        if indices.shape != dy.shape:  # on other axes than this, there may be fewer than in x
+            first = [slice(n) for n in indices.shape]
+            first[axis] = slice(None)
+            dy = dy[tuple(first)]
+        return xp.take_along_axis(dy, indices, axis=axis)
+
+    return xp.scatter_add(x, indices, values, axis=axis), (lambda dy: dy, None, dvalues)

@@ -4,7 +4,7 @@ from minidl.autograd.primitive import composite, primitive
 from minidl.dtypes import ANY, NUMBER, bool_
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, named
 from minidl.ops.creation import asarray
-from minidl.ops.indexing import _plain
+from minidl.ops.indexing import array_index
 
 
 @primitive(ANY)
@@ -70,4 +70,4 @@ def _order(sorter):
     """The array of indices that sort."""
     if getattr(sorter, "dtype", bool_).kind not in "iu":
         raise DTypeError(f"sorter is a tensor of indices, as argsort gives; got {describe(sorter)}")
-    return _plain(sorter)
+    return array_index(sorter)

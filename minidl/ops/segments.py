@@ -16,9 +16,7 @@ from minidl.backends.window import is_number
 from minidl.dtypes import NUMBER
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.creation import arange, asarray, ones, ones_like
-from minidl.ops.indexing import _plain
-
-__all__ = ["segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum"]
+from minidl.ops.indexing import array_index
 
 
 def _ids(name, data, ids, num_segments):
@@ -48,7 +46,7 @@ def segment_sum(xp, data, segment_ids, /, num_segments=None):
     """
     ids, count = _ids("segment_sum", data, segment_ids, num_segments)
     ids = xp.check_indices(ids, count)
-    return xp.scatter_at(data, _plain(ids), (count, *data.shape[1:]))
+    return xp.scatter_at(data, array_index(ids), (count, *data.shape[1:]))
 
 
 @composite
@@ -82,7 +80,7 @@ def segment_prod(xp, data, segment_ids, /, num_segments=None):
     longest = int(xp.max(sizes).item()) if ids.size else 0
     shape = (count, longest, *data.shape[1:])
     rows = ones(shape, dtype=data.dtype, device=ids.device)
-    return xp.prod(xp.put_at(rows, data[order], _plain((ids, places))), axis=1)
+    return xp.prod(xp.put_at(rows, data[order], array_index((ids, places))), axis=1)
 
 
 @composite
@@ -121,7 +119,7 @@ def _segment_extremum(xp, data, ids, /, count, largest):
     ordered = _by_segment_and_size(xp, rows, ids)
     of_none = xp.astype(xp.zeros_like(xp.any(rows, axis=0, keepdims=True)), data.dtype)
     ordered = xp.concat([ordered, of_none + _of_none(data.dtype, largest)], axis=0)
-    sizes = xp.scatter_at(ids * 0 + 1, _plain(ids), (count,))
+    sizes = xp.scatter_at(ids * 0 + 1, array_index(ids), (count,))
     stops = xp.cumulative_sum(sizes, axis=0)
     last = ordered[xp.where(sizes > 0, stops - 1, data.shape[0])]
     y = last
@@ -132,7 +130,7 @@ def _segment_extremum(xp, data, ids, /, count, largest):
 
     def ddata(dy):
         here = xp.astype(data == y[ids], data.dtype)
-        ties = xp.scatter_at(here, _plain(ids), shape)
+        ties = xp.scatter_at(here, array_index(ids), shape)
         return xp.xdivy(here * dy[ids], ties[ids])
 
     return y, (ddata, None)

@@ -11,10 +11,11 @@ from minidl.dtypes import bool_, uint8
 from minidl.errors import named
 from minidl.ops.comparison import not_equal
 from minidl.ops.creation import asarray, ones
-from minidl.ops.indexing import _plain, argsort, put_at
+from minidl.ops.cumulative import cumulative_sum, diff
+from minidl.ops.indexing import array_index, put_at
 from minidl.ops.manipulation import astype, concat, reshape
 from minidl.ops.searching import argwhere
-from minidl.ops.statistics import cumulative_sum, diff
+from minidl.ops.sorting import argsort
 
 
 class UniqueAll(NamedTuple):
@@ -80,7 +81,7 @@ def _unique(x):
     begins[1:] = not_equal(ordered[1:], ordered[:-1])
     starts = argwhere(begins)[:, 0]
     rank = cumulative_sum(begins) - 1
-    inverse = reshape(put_at(rank, rank, _plain(order)), x.shape)
+    inverse = reshape(put_at(rank, rank, array_index(order)), x.shape)
     counts = diff(concat([starts, asarray([x.size], dtype=starts.dtype, device=x.device)]))
     return UniqueAll(ordered[starts], order[starts], inverse, counts)
 

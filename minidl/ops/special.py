@@ -7,10 +7,7 @@ import math
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.backends.window import is_number
-from minidl.errors import ArgumentError, describe
-from minidl.ops.dtype_functions import finfo
-
-__all__ = ["digamma", "erfc", "erfinv", "lerp", "lgamma", "nan_to_num", "polygamma", "sinc"]
+from minidl.errors import ArgumentError
 
 
 @primitive
@@ -88,32 +85,11 @@ def sinc(xp, x, /):
     return xp.where(near, series, xp.sin(away) / away)
 
 
-@composite
-def lerp(xp, x1, x2, weight, /):
-    """z = x₁ + weight·(x₂ − x₁): x₁ at weight 0, x₂ at weight 1.
+@primitive
+def erf(xp, x, /):
+    """y = 2/√π ∫₀ˣ exp(−t²) dt;   dx = dy · 2/√π · exp(−x²).
 
-    >>> minidl.lerp(minidl.tensor([0.0, 10.0]), minidl.tensor([1.0, 20.0]), 0.25)
-    Tensor([ 0.25, 12.5 ], float32)
+    >>> minidl.erf(minidl.tensor([0.0, 0.5, 10.0]))
+    Tensor([0.       , 0.52049..., 1.       ], float32)
     """
-    return xp.where(weight < 0.5, x1 + weight * (x2 - x1), x2 - (1 - weight) * (x2 - x1))
-
-
-@composite
-def nan_to_num(xp, x, /, nan=0.0, posinf=None, neginf=None):
-    """x with numbers in the place of NaN, ∞ and −∞;   dx = dy, and 0 there.
-
-    posinf, neginf    without them, the largest and the smallest number of the dtype
-
-    >>> minidl.nan_to_num(minidl.tensor([float("nan"), float("inf"), 2.0]), posinf=9.0)
-    Tensor([0., 9., 2.], float32)
-    """
-    for name, value in (("nan", nan), ("posinf", posinf), ("neginf", neginf)):
-        if not isinstance(value, int | float | None):
-            raise ArgumentError(f"nan_to_num: {name} is a number; got {describe(value)}")
-    if x.dtype.kind != "f":
-        return x
-    largest = float(finfo(x.dtype).max)
-    nan = 0.0 if nan is None else nan
-    y = xp.where(xp.isnan(x), nan, x)
-    y = xp.where(x == math.inf, largest if posinf is None else posinf, y)
-    return xp.where(x == -math.inf, -largest if neginf is None else neginf, y)
+    return xp.erf(x), lambda dy: dy * (2 / math.sqrt(math.pi)) * xp.exp(-x * x)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minidl.testing.drawing import Drawing, Recipe
-from minidl.testing.elementwise_cases import binary, unary
+from minidl.testing.elementwise_cases import unary
 from minidl.testing.layer_cases import per_axis, spread
 from minidl.testing.loss_cases import MARGIN, REDUCTIONS, definite, square
 from minidl.testing.values import (
@@ -307,6 +307,4 @@ RECIPES: dict[str, Recipe] = {
     "copy": unary(REAL),
     "signbit": unary(NONZERO),
     "threshold": unary(NONZERO, threshold=(1 / 16,), value=(0.0, 2.0)),
-    "xdivy": binary(REAL, NONZERO),
-    "xmuly": binary(REAL, REAL),
 }

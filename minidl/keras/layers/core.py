@@ -10,6 +10,7 @@ from minidl.keras import activations
 from minidl.keras.layers.base import Layer, Shape
 from minidl.keras.names import positive, shape_of
 from minidl.nn import Module
+from minidl.ops.casting import check_probability
 
 
 class InputLayer(Layer):
@@ -144,7 +145,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, seed: int | None = None, **common: Any) -> None:
         super().__init__(**common)
-        ops.check_probability("Dropout", rate)
+        check_probability("Dropout", rate)
         self.rate = rate
         self.generator = None if seed is None else ops.random.Generator(seed)
 

@@ -1,0 +1,78 @@
+"""Sorting, and the elements at one end of the order."""
+
+from minidl.autograd.primitive import composite, primitive
+from minidl.backends.window import is_number
+from minidl.dtypes import NUMBER
+from minidl.errors import ArgumentError, check_flags
+from minidl.ops.axes import checked_axis, one_axis
+
+
+@primitive(NUMBER)
+def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
+    """The indices that sort x along the axis; equals keep their order.
+
+    >>> minidl.argsort(minidl.tensor([0.3, 0.1, 0.2]))
+    Tensor([1, 2, 0], int64)
+    >>> minidl.argsort(minidl.tensor([1, 2, 1, 2]), descending=True)
+    Tensor([1, 3, 0, 2], int64)
+    """
+    check_flags(descending=descending, stable=stable)
+    axis = one_axis(x, axis)
+    if not descending:
+        return xp.argsort(x, axis=axis), None
+    backwards = xp.flip(xp.argsort(xp.flip(x, axis=axis), axis=axis), axis=axis)
+    return x.shape[axis] - 1 - backwards, None
+
+
+@composite
+def sort(xp, x, /, *, axis=-1, descending=False, stable=True):
+    """x in order along the axis;   dx = dy, each where its element came from.
+
+    >>> x = minidl.tensor([0.3, 0.1, 0.2], requires_grad=True)
+    >>> minidl.sort(x)[0].backward()
+    >>> x.grad
+    Tensor([0., 1., 0.], float32)
+    """
+    order = xp.argsort(x, axis=axis, descending=descending, stable=stable)
+    return xp.take_along_axis(x, order, axis=axis)
+
+
+@composite(constants=(1,))
+def topk(xp, x, /, k, *, axis=-1, largest=True, sorted=True):
+    """The k largest along the axis, from the largest on, and their indices: (values, indices).
+
+    largest    False: the k smallest, from the smallest on
+    sorted     False allows any order, of which minidl makes no use
+
+    NaN counts as larger than any number.
+
+    >>> values, indices = minidl.topk(minidl.tensor([3.0, 9.0, 5.0]), 2)
+    >>> values, indices
+    (Tensor([9., 5.], float32), Tensor([1, 2], int64))
+    """
+    axis = checked_axis("topk", x, axis)
+    if not is_number(k) or not 0 <= k <= x.shape[axis]:
+        raise ArgumentError(f"topk: k is a number from 0 to {x.shape[axis]}; got {k!r:.60}")
+    check_flags(largest=largest, sorted=sorted)
+    order = xp.argsort(x, axis=axis, descending=bool(largest))
+    indices = order[(slice(None),) * axis + (slice(0, k),)]
+    return xp.take_along_axis(x, indices, axis=axis), indices
+
+
+@composite(constants=(1,))
+def kthvalue(xp, x, /, k, *, axis=-1, keepdims=False):
+    """The k-th smallest along the axis, k = 1 the smallest, and its index: (values, indices).
+
+    >>> value, index = minidl.kthvalue(minidl.tensor([3.0, 9.0, 5.0]), 2)
+    >>> value, index
+    (Tensor(5., float32), Tensor(2, int64))
+    """
+    axis = checked_axis("kthvalue", x, axis)
+    check_flags(keepdims=keepdims)
+    if not is_number(k) or not 1 <= k <= x.shape[axis]:
+        raise ArgumentError(f"kthvalue: k is a number from 1 to {x.shape[axis]}; got {k!r:.60}")
+    indices = xp.argsort(x, axis=axis)[(slice(None),) * axis + (slice(k - 1, k),)]
+    values = xp.take_along_axis(x, indices, axis=axis)
+    if keepdims:
+        return values, indices
+    return xp.squeeze(values, axis), xp.squeeze(indices, axis)
