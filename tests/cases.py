@@ -12,8 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from minidl.autograd.engine import differentiable as ops
 from minidl.ops.losses import ctc, probability, regression
+from minidl.ops.namespace import differentiable as ops
 from tests.cases_more import MORE
 from tests.cases_windows import WINDOWS
 from tests.fourier_cases import FOURIER

@@ -308,7 +308,8 @@ __all__ = [
 ]
 # fmt: on
 
-_engine.differentiable = namespace.of_operations({name: globals()[name] for name in __all__})
+namespace.fill({name: globals()[name] for name in __all__})
+_engine.differentiable = namespace.differentiable
 operators.equip(_Tensor)
 array_object.equip(_Tensor)
 

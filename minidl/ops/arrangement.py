@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl.autograd.primitive import composite
-from minidl.backends.window import is_number
+from minidl.checks import check_integers, is_integer
 from minidl.errors import ArgumentError, DTypeError, ShapeError, named
 from minidl.ops.axes import along, one_axis
 from minidl.ops.creation import arange, asarray
@@ -182,9 +182,8 @@ def rot90(xp, x, /, k=1, *, axes=(0, 1)):
     Tensor([[2, 4],
             [1, 3]], shape=(2, 2), int64)
     """
-    if not is_number(k):
-        raise ArgumentError(f"rot90: k is a whole number; got {k!r:.60}")
-    fits = isinstance(axes, tuple | list) and len(axes) == 2 and all(map(is_number, axes))
+    check_integers("rot90", k=k)
+    fits = isinstance(axes, tuple | list) and len(axes) == 2 and all(map(is_integer, axes))
     if not fits or not all(-x.ndim <= axis < x.ndim for axis in axes):
         raise ShapeError(f"rot90: axes are two of those of shape {x.shape}; got {axes!r:.60}")
     first, second = (axis % x.ndim for axis in axes)

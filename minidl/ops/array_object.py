@@ -6,7 +6,8 @@ from typing import Any
 
 from minidl.autograd import inplace
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, InterchangeError, check_flags, describe, named
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, InterchangeError, describe, named
 from minidl.ops import manipulation
 
 VERSIONS = "2021.12", "2022.12", "2023.12", "2024.12"
@@ -54,7 +55,7 @@ def _dlpack(
     raises    InterchangeError (a BufferError) for a tensor that requires a gradient, for another
               device, and for what copy=False forbids
     """
-    check_flags(copy=copy is not None and copy)
+    check_flags("dlpack", copy=copy is not None and copy)
     if stream is not None and x.device == "cpu":
         raise ArgumentError(f"a CPU has no streams; got stream={describe(stream)}")
     if max_version is not None and not (isinstance(max_version, tuple) and len(max_version) == 2):

@@ -1,6 +1,6 @@
 """Axes: which ones an argument names, and how reduced ones are restored."""
 
-from minidl.backends.window import is_number
+from minidl.checks import is_integer
 from minidl.errors import AxisError, DTypeError, ShapeError, describe
 
 
@@ -18,7 +18,7 @@ def one_axis(x, axis):
 
 def checked_axis(name, x, axis):
     """The axis, counted from the front; ShapeError unless it is one of x."""
-    if not is_number(axis) or not -x.ndim <= axis < x.ndim:
+    if not is_integer(axis) or not -x.ndim <= axis < x.ndim:
         raise ShapeError(f"{name}: axis {axis!r} is not one of shape {x.shape}")
     return axis % x.ndim
 

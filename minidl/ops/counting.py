@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minidl.backends.window import is_number
+from minidl.checks import check_flags, check_integers, is_integer
 from minidl.errors import ArgumentError, BoundsError, DTypeError, MinidlError, ShapeError, describe
 from minidl.ops.creation import asarray, ones_like
 from minidl.ops.manipulation import astype, reshape
@@ -41,8 +41,7 @@ def bincount(x, /, weights=None, *, minlength=0):
     x = integer_tensor("bincount", "x", x)
     if x.ndim != 1:
         raise ShapeError(f"bincount: needs a vector of integers; got {describe(x)}")
-    if not is_number(minlength) or minlength < 0:
-        raise ArgumentError(f"bincount: minlength is a number from 0 on; got {minlength!r:.60}")
+    check_integers("bincount", 0, minlength=minlength)
     if x.size and x.min() < 0:
         raise BoundsError(f"bincount: x are integers from 0 on; got {x.min().item()}")
     weights = (
@@ -70,8 +69,7 @@ def histogram(x, /, bins=10, range=None, *, weights=None, density=False):
     x = _tensor("histogram", "x", x).detach()
     if x.dtype.kind not in "fiu":
         raise DTypeError(f"histogram: needs real numbers; got {describe(x)}")
-    if density not in (True, False):
-        raise ArgumentError(f"histogram: density is True or False; got {density!r:.60}")
+    check_flags("histogram", density=density)
     flat = reshape(x, (-1,)) if x.dtype.kind == "f" else astype(reshape(x, (-1,)), "float64")
     edges = _edges(flat, bins, range)
     if weights is None:
@@ -94,7 +92,7 @@ def _edges(x, bins, range):
         if edges.ndim != 1 or edges.shape[0] < 2 or not (edges[1:] >= edges[:-1]).all():
             raise ArgumentError(f"histogram: edges are a vector, ascending; got {bins!r:.60}")
         return edges
-    if not is_number(bins) or bins < 1:
+    if not is_integer(bins) or bins < 1:
         raise ArgumentError(f"histogram: bins is a number from 1 on, or edges; got {bins!r:.60}")
     low, high = _range(x, range)
     return asarray(np.linspace(low, high, bins + 1).astype(x.dtype), device=x.device)

@@ -13,7 +13,8 @@ import numpy as np
 from minidl import dtypes
 from minidl.autograd.tensor import Tensor
 from minidl.backends import device_backend
-from minidl.errors import ArgumentError, ProtocolError, check_flags, describe, named
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, ProtocolError, describe, named
 from minidl.ops import array_object, manipulation, reading
 
 
@@ -44,6 +45,7 @@ def asarray(
     >>> minidl.asarray([1, 2.5])
     Tensor([1. , 2.5], float32)
     """
+    check_flags("asarray", copy=copy is not None and copy)
     return _asarray(obj, dtype, device, copy, requires_grad)
 
 
@@ -55,8 +57,6 @@ def _asarray(
     requires_grad: bool = False,
 ) -> Tensor:
     """What asarray, tensor and their kin share; errors get the name of the one that was called."""
-    if copy is not None:
-        check_flags(copy=copy)
     dtype = None if dtype is None else dtypes.dtype_of(dtype)
     x = obj if isinstance(obj, Tensor) else Tensor(reading.array(obj, dtype))
     result = x
@@ -113,6 +113,7 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     >>> x
     Tensor([9., 1., 2.], float64)
     """
+    check_flags("from_dlpack", copy=copy is not None and copy)
     if not hasattr(x, "__dlpack__"):
         raise ProtocolError(f"needs an array that has __dlpack__; got {describe(x)}")
     if isinstance(x, Tensor):
@@ -342,7 +343,7 @@ def linspace(
     >>> minidl.linspace(0, 1, 4, endpoint=False)
     Tensor([0.  , 0.25, 0.5 , 0.75], float32)
     """
-    check_flags(endpoint=endpoint)
+    check_flags("linspace", endpoint=endpoint)
     start, stop = reading.number("start", start), reading.number("stop", stop)
     values = np.linspace(start, stop, *reading.shape(num), endpoint=endpoint)
     if dtype is None:

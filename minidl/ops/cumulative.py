@@ -4,8 +4,9 @@ A product may have factors of 0: its derivatives multiply the others together, a
 """
 
 from minidl.autograd.primitive import composite, primitive
+from minidl.checks import check_flags
 from minidl.dtypes import ANY
-from minidl.errors import ArgumentError, check_flags
+from minidl.errors import ArgumentError
 from minidl.ops.axes import along, one_axis
 from minidl.ops.casting import cast
 from minidl.ops.manipulation import concat
@@ -29,7 +30,7 @@ def cumulative_sum(xp, x, /, *, axis=None, dtype=None, include_initial=False):
     Tensor([0, 1, 3, 6], int64)
     """
     axis = one_axis(x, axis)
-    check_flags(include_initial=include_initial)
+    check_flags("cumulative_sum", include_initial=include_initial)
     y = cast(xp, xp.cumulative_sum(cast(xp, x, dtype), axis=axis), dtype)
 
     def dx(dy):
@@ -51,7 +52,7 @@ def cumulative_prod(xp, x, /, *, axis=None, dtype=None, include_initial=False):
     Tensor([1., 2., 6.], float32)
     """
     axis = one_axis(x, axis)
-    check_flags(include_initial=include_initial)
+    check_flags("cumulative_prod", include_initial=include_initial)
     x = cast(xp, x, dtype)
     y = cast(xp, xp.cumulative_prod(x, axis=axis), dtype)
 

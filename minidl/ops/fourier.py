@@ -9,11 +9,11 @@ J. W. Cooley, J. W. Tukey 1965, An algorithm for the machine calculation of comp
 """
 
 from minidl.autograd.primitive import composite, primitive
+from minidl.checks import is_integer
 from minidl.dtypes import float16, float32
 from minidl.errors import ArgumentError, AxisError, DTypeError, ShapeError, describe
 from minidl.ops.arrangement import roll
 from minidl.ops.axes import one_axis
-from minidl.ops.casting import check_whole
 
 # A factor that goes before the transform in one direction goes before its inverse in the other.
 _TURNED = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
@@ -35,9 +35,8 @@ def _length(x, n, axis, of_half=False):
                 f"axis {axis} of shape {x.shape} is too short to be transformed; n says how many "
                 "points to take, with zeros for those that are missing"
             )
-    check_whole(n=n)
-    if n < 1:
-        raise ArgumentError(f"n is how many points to transform, from 1 on; got {n}")
+    if not is_integer(n) or n < 1:
+        raise ArgumentError(f"n is how many points to transform, from 1 on; got {describe(n)}")
     return int(n)
 
 
@@ -211,7 +210,7 @@ def fftn(xp, x, /, *, s=None, axes=None, norm="backward"):
 def ifftn(xp, x, /, *, s=None, axes=None, norm="backward"):
     """`ifft` along each of the axes: the inverse of `fftn`, with the same arguments.
 
-    >>> impulse = minidl.put_at(minidl.zeros((2, 2)), 4.0, (0, 0))
+    >>> impulse = minidl.tensor([[4.0, 0.0], [0.0, 0.0]])
     >>> minidl.real(minidl.fft.ifftn(impulse))  # every frequency, equally strong
     Tensor([[1., 1.],
             [1., 1.]], shape=(2, 2), float32)

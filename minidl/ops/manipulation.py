@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from minidl.autograd.inplace import buffer_of
 from minidl.autograd.primitive import composite, primitive
+from minidl.checks import check_flags
 from minidl.dtypes import ANY, dtype_of
-from minidl.errors import ArgumentError, AxisError, DTypeError, ShapeError, check_flags, named
+from minidl.errors import ArgumentError, AxisError, DTypeError, ShapeError, named
 
 
 @primitive(None, of_complex=True)
@@ -21,7 +22,7 @@ def reshape(xp, x, /, shape, *, copy=None):
             [3, 4, 5]], shape=(2, 3), int64)
     """
     if copy is not None:
-        check_flags(copy=copy)
+        check_flags("reshape", copy=copy)
     y = xp.reshape(x, shape)
     if y.shape != shape:
         _check_lengths(shape)
@@ -143,7 +144,7 @@ def astype(xp, x, /, dtype, *, copy=True, device=None):
     Tensor([ 1, -1], int64)
     """
     if copy is not True and copy is not False:
-        check_flags(copy=copy)
+        check_flags("astype", copy=copy)
     dtype = dtype_of(dtype, "astype")
     home = getattr(xp, "name", None) or x.device
     if x.dtype.kind == "c" and dtype.kind != "c":

@@ -48,10 +48,12 @@ OF_LINALG = (
 OF_FFT = (*(fft, fftn, fftshift, hfft, ifft, ifftn, ifftshift, ihfft, irfft, irfftn, rfft, rfftn),)
 
 
-def of_operations(public: Mapping[str, Any]) -> ModuleType:
-    """A module object, since Python looks up attributes of modules fastest."""
-    namespace = ModuleType("minidl.ops.namespace.xp", "minidl's operations, for bodies on Tensors.")
-    vars(namespace).update(public)
+# A module object, since Python looks up attributes of modules fastest.
+differentiable: Any = ModuleType("minidl.ops.namespace.differentiable", "minidl's operations.")
+
+
+def fill(public: Mapping[str, Any]) -> None:
+    """Put the public operations, and those above, into the namespace."""
+    vars(differentiable).update(public)
     for operation in (*ONLY_IN_BODIES, *OF_LINALG, *OF_FFT):
-        setattr(namespace, operation.__name__, operation)
-    return namespace
+        setattr(differentiable, operation.__name__, operation)

@@ -7,8 +7,8 @@ place, with length 1.
 import math
 
 from minidl.autograd.primitive import composite, primitive
+from minidl.checks import check_flags, check_numbers
 from minidl.dtypes import ANY, ORDERED_NUMBER, ORDERED_REAL
-from minidl.errors import ArgumentError, check_flags, describe
 from minidl.ops.axes import axes_of, restore_axes
 from minidl.ops.casting import cast
 from minidl.ops.cumulative import products_before
@@ -54,8 +54,7 @@ def var(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
     >>> minidl.var(x), minidl.var(x, correction=1)
     (Tensor(1., float32), Tensor(2., float32))
     """
-    if not isinstance(correction, int | float) or math.isnan(correction):
-        raise ArgumentError(f"correction is a number; got {describe(correction)}")
+    check_numbers("var", correction=correction)
     n = math.prod(x.shape[i] for i in axes_of(axis, x.ndim))
     centred = x - xp.mean(x, axis=axis, keepdims=True)
     squares = centred * centred
@@ -121,7 +120,7 @@ def logsumexp(xp, x, /, *, axis=None, keepdims=False):
     >>> minidl.logsumexp(minidl.tensor([1000.0, 1000.0]))
     Tensor(1000.6932, float32)
     """
-    check_flags(keepdims=keepdims)
+    check_flags("logsumexp", keepdims=keepdims)
     largest = xp.max(x, axis=axis, keepdims=True)
     shift = xp.where(xp.isfinite(largest), largest, 0)
     total = shift + xp.log(xp.sum(xp.exp(x - shift), axis=axis, keepdims=True))
@@ -161,7 +160,7 @@ def argmax(xp, x, /, *, axis=None, keepdims=False):
     >>> minidl.argmax(minidl.tensor([[1, 5, 5], [7, 2, 3]]), axis=1)
     Tensor([1, 0], int64)
     """
-    check_flags(keepdims=keepdims)
+    check_flags("argmax", keepdims=keepdims)
     return xp.argmax(x, axis=axis, keepdims=keepdims), None
 
 
@@ -172,7 +171,7 @@ def argmin(xp, x, /, *, axis=None, keepdims=False):
     >>> minidl.argmin(minidl.tensor([3.0, 1.0, 1.0]))
     Tensor(1, int64)
     """
-    check_flags(keepdims=keepdims)
+    check_flags("argmin", keepdims=keepdims)
     return xp.argmin(x, axis=axis, keepdims=keepdims), None
 
 

@@ -4,8 +4,9 @@
 """
 
 from minidl.autograd.primitive import composite, primitive
+from minidl.checks import check_flags
 from minidl.dtypes import ANY
-from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, describe
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.axes import one_axis
 from minidl.ops.creation import arange, ones_like
 from minidl.ops.indexing import array_index
@@ -100,7 +101,7 @@ def scatter_reduce(xp, x, indices, values, /, reduce, *, axis=-1, include_self=T
     """
     if not isinstance(reduce, str) or reduce not in _REDUCTIONS:
         raise ArgumentError(f"reduce is one of {', '.join(_REDUCTIONS)}; got {describe(reduce)}")
-    check_flags(include_self=include_self)
+    check_flags("scatter_reduce", include_self=include_self)
     index = _places(xp, x, indices, axis)
     numbers = xp.reshape(arange(x.size, device=x.device), x.shape)
     ids = xp.reshape(numbers[index], (indices.size,))

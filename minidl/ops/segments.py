@@ -12,9 +12,9 @@ import math
 import numpy as np
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.backends.window import is_number
+from minidl.checks import check_integers
 from minidl.dtypes import NUMBER
-from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.errors import DTypeError, ShapeError, describe
 from minidl.ops.creation import arange, asarray, ones, ones_like
 from minidl.ops.indexing import array_index
 
@@ -32,8 +32,7 @@ def _ids(name, data, ids, num_segments):
         )
     if num_segments is None:
         num_segments = int(ids.max().item()) + 1 if ids.size else 0
-    if not is_number(num_segments) or num_segments < 0:
-        raise ArgumentError(f"{name}: num_segments is a number from 0 on; got {num_segments!r:.60}")
+    check_integers(name, 0, num_segments=num_segments)
     return ids, int(num_segments)
 
 

@@ -1,9 +1,8 @@
 """Sorting, and the elements at one end of the order."""
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.backends.window import is_number
+from minidl.checks import check_flags, check_integers
 from minidl.dtypes import NUMBER
-from minidl.errors import ArgumentError, check_flags
 from minidl.ops.axes import checked_axis, one_axis
 
 
@@ -16,7 +15,7 @@ def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
     >>> minidl.argsort(minidl.tensor([1, 2, 1, 2]), descending=True)
     Tensor([1, 3, 0, 2], int64)
     """
-    check_flags(descending=descending, stable=stable)
+    check_flags("argsort", descending=descending, stable=stable)
     axis = one_axis(x, axis)
     if not descending:
         return xp.argsort(x, axis=axis), None
@@ -51,9 +50,8 @@ def topk(xp, x, /, k, *, axis=-1, largest=True, sorted=True):
     (Tensor([9., 5.], float32), Tensor([1, 2], int64))
     """
     axis = checked_axis("topk", x, axis)
-    if not is_number(k) or not 0 <= k <= x.shape[axis]:
-        raise ArgumentError(f"topk: k is a number from 0 to {x.shape[axis]}; got {k!r:.60}")
-    check_flags(largest=largest, sorted=sorted)
+    check_integers("topk", 0, x.shape[axis], k=k)
+    check_flags("topk", largest=largest, sorted=sorted)
     order = xp.argsort(x, axis=axis, descending=bool(largest))
     indices = order[(slice(None),) * axis + (slice(0, k),)]
     return xp.take_along_axis(x, indices, axis=axis), indices
@@ -68,9 +66,8 @@ def kthvalue(xp, x, /, k, *, axis=-1, keepdims=False):
     (Tensor(5., float32), Tensor(2, int64))
     """
     axis = checked_axis("kthvalue", x, axis)
-    check_flags(keepdims=keepdims)
-    if not is_number(k) or not 1 <= k <= x.shape[axis]:
-        raise ArgumentError(f"kthvalue: k is a number from 1 to {x.shape[axis]}; got {k!r:.60}")
+    check_flags("kthvalue", keepdims=keepdims)
+    check_integers("kthvalue", 1, x.shape[axis], k=k)
     indices = xp.argsort(x, axis=axis)[(slice(None),) * axis + (slice(k - 1, k),)]
     values = xp.take_along_axis(x, indices, axis=axis)
     if keepdims:

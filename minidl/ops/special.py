@@ -6,8 +6,7 @@ Abramowitz, Stegun 1964, chapters 6 and 7.
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.backends.window import is_number
-from minidl.errors import ArgumentError
+from minidl.checks import check_integers
 
 
 @primitive
@@ -52,8 +51,7 @@ def polygamma(xp, x, /, n):
     >>> minidl.polygamma(minidl.tensor(1.0), 1)  # π²/6
     Tensor(1.644934, float32)
     """
-    if not is_number(n) or n < 0:
-        raise ArgumentError(f"polygamma: n is a number from 0 on; got {n!r:.60}")
+    check_integers("polygamma", 0, n=n)
     return xp.polygamma(x, n), lambda dy: dy * xp.polygamma(x, n + 1)
 
 

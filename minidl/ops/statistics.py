@@ -7,7 +7,8 @@ to the first.  NaN comes behind all numbers.
 import math
 
 from minidl.autograd.primitive import composite
-from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, describe
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.axes import axes_of, checked_axis
 from minidl.ops.creation import asarray
 
@@ -56,7 +57,7 @@ def median(xp, x, /, *, axis=None, keepdims=False):
 def _quantile(xp, name, x, q, axis, keepdims, interpolation, ignore_nan):
     """The elements next to each rank, and what lies between them."""
     q = _checked_q(name, x, q)
-    check_flags(keepdims=keepdims)
+    check_flags(name, keepdims=keepdims)
     if interpolation not in _BETWEEN:
         raise ArgumentError(
             f"{name}: interpolation is one of {', '.join(_BETWEEN)}; got {interpolation!r:.60}"

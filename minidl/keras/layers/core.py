@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 
 from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_numbers
 from minidl.errors import ArgumentError
 from minidl.keras import activations
 from minidl.keras.layers.base import Layer, Shape
 from minidl.keras.names import positive, shape_of
 from minidl.nn import Module
-from minidl.ops.casting import check_probability
 
 
 class InputLayer(Layer):
@@ -145,7 +145,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, seed: int | None = None, **common: Any) -> None:
         super().__init__(**common)
-        check_probability("Dropout", rate)
+        check_numbers("Dropout", 0, 1, p=rate)
         self.rate = rate
         self.generator = None if seed is None else ops.random.Generator(seed)
 

@@ -11,7 +11,8 @@ reverse mode automatic differentiation; M. Seeger et al. 2017, arXiv:1710.08717.
 """
 
 from minidl.autograd.primitive import primitive
-from minidl.errors import ArgumentError, GradientError, check_flags
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, GradientError
 from minidl.ops.linear_algebra.matrix import FLOAT, check_matrix, check_square, on_diagonal
 
 
@@ -29,7 +30,7 @@ def cholesky(xp, x, /, *, upper=False):
             [1., 2.]], shape=(2, 2), float32)
     """
     check_square(x)
-    check_flags(upper=upper)
+    check_flags("cholesky", upper=upper)
     factor = xp.cholesky(x, upper=upper)
 
     def dx(dfactor):
@@ -137,7 +138,7 @@ def svd(xp, x, /, *, full_matrices=True):
     value decomposition.
     """
     check_matrix(x)
-    check_flags(full_matrices=full_matrices)
+    check_flags("svd", full_matrices=full_matrices)
     u, s, vt = xp.svd(x, full_matrices=full_matrices)
     k = min(x.shape[-2:])
 

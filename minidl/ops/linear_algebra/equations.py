@@ -9,8 +9,8 @@ automatic differentiation.
 import numpy as np
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.errors import ArgumentError, ShapeError, check_flags, named
-from minidl.ops.casting import check_not_negative, check_whole
+from minidl.checks import check_flags, check_integers, check_numbers
+from minidl.errors import ArgumentError, ShapeError, named
 from minidl.ops.creation import asarray, eye
 from minidl.ops.linear_algebra.decomposition import svdvals
 from minidl.ops.linear_algebra.matrix import FLOAT, check_matrix, check_square, on_diagonal
@@ -83,7 +83,7 @@ def solve_triangular(xp, x1, x2, /, *, upper, unitriangular=False):
     Tensor([1., 2.], float32)
     """
     check_square(x1)
-    check_flags(upper=upper, unitriangular=unitriangular)
+    check_flags("solve_triangular", upper=upper, unitriangular=unitriangular)
     t = xp.triu(x1) if upper else xp.tril(x1)
     return xp.solve(xp.put_at(t, 1, on_diagonal(*x1.shape[-2:])) if unitriangular else t, x2)
 
@@ -161,7 +161,7 @@ def pinv(xp, x, /, *, rtol=None):
             [0. , 0. , 0. ]], shape=(2, 3), float32)
     """
     check_matrix(x)
-    _check_rtol(x, rtol)
+    _check_rtol("pinv", x, rtol)
     y = xp.pinv(x, rtol=rtol)
 
     def dx(dy):
@@ -172,7 +172,7 @@ def pinv(xp, x, /, *, rtol=None):
     return y, dx
 
 
-def _check_rtol(x, rtol):
+def _check_rtol(name, x, rtol):
     """Raise unless rtol is None, a number from 0 on, or an array of one for each matrix."""
     batch = x.shape[:-2]
     if hasattr(rtol, "shape"):
@@ -181,7 +181,7 @@ def _check_rtol(x, rtol):
         if rtol.dtype.kind not in "iuf" or not (asarray(rtol) >= 0).all():
             raise ArgumentError(f"rtol is made of numbers from 0 on; got {rtol!r:.60}")
     elif rtol is not None:
-        check_not_negative(rtol=rtol)
+        check_numbers(name, 0, rtol=rtol)
 
 
 @named
@@ -195,7 +195,7 @@ def matrix_rank(x, /, *, rtol=None):
     """
     x = asarray(x).detach()
     check_matrix(x)
-    _check_rtol(x, rtol)
+    _check_rtol("matrix_rank", x, rtol)
     s = svdvals(x)
     rtol = max(x.shape[-2:]) * float(np.finfo(s.dtype).eps) if rtol is None else asarray(rtol)
     smallest = s[..., :1] * (expand_dims(rtol, axis=-1) if hasattr(rtol, "ndim") else rtol)
@@ -212,7 +212,7 @@ def matrix_power(xp, x, /, n):
             [ 0.,  1.]], shape=(2, 2), float32)
     """
     check_square(x)
-    check_whole(n=n)
+    check_integers("matrix_power", n=n)
     if n == 0:
         return xp.broadcast_to(eye(x.shape[-1], dtype=x.dtype, device=x.device), x.shape)
     square, result = xp.inv(x) if n < 0 else x, None

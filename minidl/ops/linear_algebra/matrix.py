@@ -1,10 +1,9 @@
 """Parts of matrices, and products other than matmul."""
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.backends.window import is_number
+from minidl.checks import check_flags, check_integers
 from minidl.dtypes import Rule, dtype_of
-from minidl.errors import ArgumentError, ShapeError, check_flags
-from minidl.ops.casting import check_whole
+from minidl.errors import ShapeError
 from minidl.ops.creation import ones_like
 from minidl.ops.manipulation import stack
 
@@ -42,7 +41,7 @@ def tril(xp, x, /, *, k=0):
             [1., 0., 0.]], shape=(2, 3), float32)
     """
     check_matrix(x)
-    check_whole(k=k)
+    check_integers("tril", k=k)
     return xp.tril(x, k=k), lambda dy: xp.tril(dy, k=k)
 
 
@@ -58,7 +57,7 @@ def triu(xp, x, /, *, k=0):
             [0., 0., 1.]], shape=(2, 3), float32)
     """
     check_matrix(x)
-    check_whole(k=k)
+    check_integers("triu", k=k)
     return xp.triu(x, k=k), lambda dy: xp.triu(dy, k=k)
 
 
@@ -70,7 +69,7 @@ def diagonal(xp, x, /, *, offset=0):
     Tensor([2, 6], int64)
     """
     check_matrix(x)
-    check_whole(offset=offset)
+    check_integers("diagonal", offset=offset)
     index = on_diagonal(*x.shape[-2:], offset)
     return x[index], lambda dy: xp.put_at(xp.zeros_like(x), dy, index)
 
@@ -98,8 +97,7 @@ def diag_embed(xp, x, /, *, offset=0):
     """
     if not x.ndim:
         raise ShapeError(f"diag_embed: needs vectors, (…, n); got shape {x.shape}")
-    if not is_number(offset):
-        raise ArgumentError(f"diag_embed: offset is a whole number; got {offset!r:.60}")
+    check_integers("diag_embed", offset=offset)
     n = x.shape[-1] + abs(offset)
     return xp.scatter_at(x, on_diagonal(n, n, offset), (*x.shape[:-1], n, n))
 
@@ -117,9 +115,9 @@ def vander(xp, x, /, n=None, *, increasing=False):
     """
     if not x.ndim:
         raise ShapeError(f"vander: needs vectors, (…, m); got shape {x.shape}")
-    check_flags(increasing=increasing)
-    if n is not None and (not is_number(n) or n < 0):
-        raise ArgumentError(f"vander: n is a number from 0 on; got {n!r:.60}")
+    check_flags("vander", increasing=increasing)
+    if n is not None:
+        check_integers("vander", 0, n=n)
     columns = [ones_like(x)]
     for _ in range(1, x.shape[-1] if n is None else n):
         columns.append(columns[-1] * x)

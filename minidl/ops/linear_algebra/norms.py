@@ -3,7 +3,8 @@
 import math
 
 from minidl.autograd.primitive import composite
-from minidl.errors import ArgumentError, DTypeError, check_flags
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, DTypeError
 from minidl.ops.linear_algebra.matrix import check_matrix
 
 
@@ -22,7 +23,7 @@ def vector_norm(xp, x, /, *, axis=None, keepdims=False, ord=2):
     Tensor([0., 0.], float32)
     """
     _check_floats(x)
-    check_flags(keepdims=keepdims)
+    check_flags("vector_norm", keepdims=keepdims)
     if not isinstance(ord, int | float) or math.isnan(ord):
         raise ArgumentError(f"ord is a number, or ±inf; got {ord!r}")
     over = {"axis": axis, "keepdims": keepdims}
@@ -55,7 +56,7 @@ def matrix_norm(xp, x, /, *, keepdims=False, ord="fro"):
     """
     _check_floats(x)
     check_matrix(x)
-    check_flags(keepdims=keepdims)
+    check_flags("matrix_norm", keepdims=keepdims)
     if ord not in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf):
         raise ArgumentError(f'ord is "fro", "nuc", 1, 2, inf, or one of −1, −2, −inf; got {ord!r}')
     if ord == "fro":

@@ -3,9 +3,9 @@
 import math
 
 from minidl.autograd.primitive import composite, primitive
+from minidl.checks import check_integers
 from minidl.dtypes import NUMBER
 from minidl.errors import ArgumentError, ShapeError
-from minidl.ops.casting import check_whole
 
 
 @primitive(NUMBER, of_complex=True)
@@ -69,9 +69,9 @@ def outer(xp, x1, x2, /):
     return xp.expand_dims(x1, axis=1) * x2
 
 
-def _common_axis(x1, x2, axis):
+def _common_axis(name, x1, x2, axis):
     """The axis, counted from the end, after checking that it is the same one in both."""
-    check_whole(axis=axis)
+    check_integers(name, axis=axis)
     ndim = min(x1.ndim, x2.ndim)
     if not -ndim <= axis < (ndim if x1.ndim == x2.ndim else 0):
         raise ShapeError(
@@ -93,7 +93,7 @@ def vecdot(xp, x1, x2, /, *, axis=-1):
     >>> minidl.vecdot(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]), minidl.tensor([1.0, -1.0]))
     Tensor([-1., -1.], float32)
     """
-    axis = _common_axis(x1, x2, axis)
+    axis = _common_axis("vecdot", x1, x2, axis)
     products = (xp.conj(x1) if x1.dtype.kind == "c" else x1) * x2
     return xp.sum(products, axis=axis).astype(products.dtype)  # sums of integers are int64
 
@@ -105,7 +105,7 @@ def cross(xp, x1, x2, /, *, axis=-1):
     >>> minidl.linalg.cross(minidl.tensor([1.0, 0.0, 0.0]), minidl.tensor([0.0, 1.0, 0.0]))
     Tensor([0., 0., 1.], float32)
     """
-    axis = _common_axis(x1, x2, axis)
+    axis = _common_axis("cross", x1, x2, axis)
     if x1.shape[axis] != 3:
         raise ShapeError(f"needs length 3 along axis {axis}; got shape {x1.shape}")
     after = (slice(None),) * (-1 - axis)

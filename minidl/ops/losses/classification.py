@@ -1,7 +1,7 @@
 """How wrong a prediction is, as one number."""
 
 from minidl.autograd.primitive import composite
-from minidl.backends.window import is_number
+from minidl.checks import check_numbers, is_integer
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.losses import parts
 
@@ -44,8 +44,8 @@ def cross_entropy(
     minidl.errors.BoundsError: cross_entropy: index 4 is outside 0 … 3: the target must be ...
     """
     axis = _class_axis("logits", logits, target)
-    parts.check_number("label_smoothing", label_smoothing, "a number from 0 to 1", _is_share)
-    _check_ignored(ignore_index)
+    check_numbers("cross_entropy", 0, 1, label_smoothing=label_smoothing)
+    _check_ignore_index(ignore_index)
     if target.shape == logits.shape and target.dtype.kind != "f":
         raise DTypeError(
             "targets of the shape of the logits are probabilities, floating-point numbers; got "
@@ -75,7 +75,7 @@ def nll_loss(xp, log_p, target, /, weight=None, *, ignore_index=-100, reduction=
     """
     parts.check_floats(log_p=log_p)
     _class_axis("log_p", log_p, target)
-    _check_ignored(ignore_index)
+    _check_ignore_index(ignore_index)
     return _of_classes(xp, log_p, target, weight, ignore_index, reduction)
 
 
@@ -115,12 +115,8 @@ def _class_axis(name, scores, target):
     return axis
 
 
-def _is_share(x):
-    return 0 <= x <= 1
-
-
-def _check_ignored(ignore_index):
-    if not is_number(ignore_index):
+def _check_ignore_index(ignore_index):
+    if not is_integer(ignore_index):
         raise ArgumentError(f"ignore_index is an integer; got {ignore_index!r:.60}")
 
 

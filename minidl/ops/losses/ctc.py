@@ -12,14 +12,13 @@ import numpy as np
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
-from minidl.backends.window import is_number
+from minidl.checks import check_flags, is_integer
 from minidl.dtypes import REAL
 from minidl.errors import (
     ArgumentError,
     BoundsError,
     DTypeError,
     ShapeError,
-    check_flags,
     describe,
 )
 from minidl.ops.creation import asarray
@@ -62,7 +61,7 @@ def ctc_loss(
     Tensor(inf, float32)
     """
     _check_probabilities(log_probs, targets, blank)
-    check_flags(zero_infinity=zero_infinity)
+    check_flags("ctc_loss", zero_infinity=zero_infinity)
     times, classes = log_probs.shape[0], log_probs.shape[-1]
     batched = log_probs if log_probs.ndim == 3 else xp.expand_dims(log_probs, axis=1)
     n = batched.shape[1]
@@ -150,7 +149,7 @@ def _check_probabilities(log_probs, targets, blank):
         )
     if targets.dtype.kind not in "iu":
         raise DTypeError(f"targets are class numbers, integers; got {targets.dtype}")
-    if not is_number(blank) or not 0 <= blank < log_probs.shape[-1]:
+    if not is_integer(blank) or not 0 <= blank < log_probs.shape[-1]:
         raise BoundsError(f"blank {blank!r:.60} is outside 0 … {log_probs.shape[-1] - 1}")
 
 

@@ -6,7 +6,8 @@ Each gives the mean of the losses, or their "sum", or, with reduction="none", th
 import math
 
 from minidl.autograd.primitive import composite
-from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, describe
+from minidl.checks import check_flags, check_numbers
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.losses import parts
 
 
@@ -22,7 +23,7 @@ def hinge_embedding_loss(xp, x, target, /, margin=1.0, *, reduction="mean"):
     """
     parts.check_floats(x=x)
     parts.check_same_shape(x, target)
-    parts.check_number("margin", margin)
+    check_numbers("hinge_embedding_loss", margin=margin)
     parts.check_signs(xp, target)
     apart = xp.where(target != 1, xp.clip(margin - x, min=0), 0)
     return parts.reduced(xp, apart + xp.where(target != -1, x, 0), reduction)
@@ -57,7 +58,7 @@ def multi_margin_loss(xp, x, target, /, p=1, margin=1.0, weight=None, *, reducti
     _check_scores(x, target, x.shape[:-1] if hasattr(x, "shape") else ())
     if p not in (1, 2):
         raise ArgumentError(f"p is 1 or 2; got {p!r:.60}")
-    parts.check_number("margin", margin)
+    check_numbers("multi_margin_loss", margin=margin)
     right = xp.expand_dims(parts.checked_classes(xp, target, x.shape[-1]), axis=-1)
     short = xp.relu(margin - xp.take_along_axis(x, right, axis=-1) + x)
     short = xp.where(_numbers(xp, x) != right, xp.square(short) if p == 2 else short, 0)
@@ -126,7 +127,7 @@ def margin_ranking_loss(xp, x1, x2, target, /, margin=0.0, *, reduction="mean"):
     """
     parts.check_same_shape(x1, x2)
     parts.check_tensors(target)
-    parts.check_number("margin", margin)
+    check_numbers("margin_ranking_loss", margin=margin)
     if target.ndim != x1.ndim:
         raise ShapeError(f"inputs of shape {x1.shape} need targets of it; got {target.shape}")
     parts.check_signs(xp, target)
@@ -150,7 +151,7 @@ def cosine_embedding_loss(xp, x1, x2, target, /, margin=0.0, *, reduction="mean"
     parts.check_floats(x1=x1, x2=x2)
     parts.check_same_shape(x1, x2)
     parts.check_tensors(target)
-    parts.check_number("margin", margin)
+    check_numbers("cosine_embedding_loss", margin=margin)
     if x1.ndim not in (1, 2) or target.shape != x1.shape[:-1]:
         raise ShapeError(
             "needs inputs of shape (N, D) and targets (N,), or (D,) and (); got "
@@ -179,10 +180,9 @@ def triplet_margin_loss(
     parts.check_floats(anchor=anchor, positive=positive, negative=negative)
     parts.check_same_shape(anchor, positive)
     parts.check_same_shape(anchor, negative)
-    for name, value in (("margin", margin), ("p", p)):
-        parts.check_number(name, value, "a number above 0", lambda value: value > 0)
-    parts.check_number("eps", eps, "a number from 0 on", lambda eps: eps >= 0)
-    check_flags(swap=swap)
+    check_numbers("triplet_margin_loss", above=0, margin=margin, p=p)
+    check_numbers("triplet_margin_loss", 0, eps=eps)
+    check_flags("triplet_margin_loss", swap=swap)
     near = xp.pairwise_distance(anchor, positive, p, eps=eps)
     far = xp.pairwise_distance(anchor, negative, p, eps=eps)
     if swap:
@@ -215,8 +215,8 @@ def triplet_margin_with_distance_loss(
     parts.check_floats(anchor=anchor, positive=positive, negative=negative)
     parts.check_same_shape(anchor, positive)
     parts.check_same_shape(anchor, negative)
-    parts.check_number("margin", margin, "a number above 0", lambda margin: margin > 0)
-    check_flags(swap=swap)
+    check_numbers("triplet_margin_with_distance_loss", above=0, margin=margin)
+    check_flags("triplet_margin_with_distance_loss", swap=swap)
     distance = xp.pairwise_distance if distance_function is None else distance_function
     if not callable(distance):
         raise DTypeError(f"distance_function is a function; got {describe(distance)}")

@@ -1,7 +1,5 @@
 """What losses share: how they are reduced, and what they ask of their arguments."""
 
-from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
 from minidl.errors import (
@@ -65,17 +63,6 @@ def check_signs(xp, target):
             f"targets are 1 or −1; got {given[abs(given * 1.0) != 1].flat[0]}: 2·target − 1 makes "
             "them of labels 0 and 1"
         )
-
-
-def check_number(
-    name: str,
-    value: Any,
-    needs: str = "a number",
-    fits: Callable[[Any], bool] = lambda value: value == value,
-) -> None:
-    """Raise ArgumentError for a setting that is no number, or not one that fits; NaN never does."""
-    if not isinstance(value, Real) or not fits(value):
-        raise ArgumentError(f"{name} is {needs}; got {value!r:.60}")
 
 
 def broadcasting(xp, weight, like, name="weight"):

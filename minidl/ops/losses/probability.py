@@ -7,7 +7,8 @@ reduction="none", the losses themselves.
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.errors import ArgumentError, check_flags
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError
 from minidl.ops.losses import parts
 
 
@@ -94,7 +95,7 @@ def kl_div(xp, log_p, target, /, *, reduction="mean", log_target=False):
     Tensor(0., float32)
     """
     parts.check_same_shape(log_p, target)
-    check_flags(log_target=log_target)
+    check_flags("kl_div", log_target=log_target)
     if log_target:
         losses = xp.exp(target) * (target - log_p)
     else:

@@ -7,7 +7,8 @@ reduction="none", the losses themselves.
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.errors import ArgumentError, ShapeError, check_flags
+from minidl.checks import check_flags, check_numbers
+from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.losses import parts
 
 
@@ -44,7 +45,7 @@ def huber_loss(xp, prediction, target, /, reduction="mean", delta=1.0, weight=No
     Tensor([0.125, 8.5  ], float32)
     """
     parts.check_same_shape(prediction, target)
-    parts.check_number("delta", delta, "a number above 0", lambda delta: delta > 0)
+    check_numbers("huber_loss", above=0, delta=delta)
     losses = _huber(xp, prediction - target, delta)
     if weight is not None:
         losses = losses * parts.of_same_shape(xp, weight, losses)
@@ -62,7 +63,7 @@ def smooth_l1_loss(xp, prediction, target, /, *, reduction="mean", beta=1.0):
     Tensor([0.0625, 8.    ], float32)
     """
     parts.check_same_shape(prediction, target)
-    parts.check_number("beta", beta, "a number from 0 on", lambda beta: beta >= 0)
+    check_numbers("smooth_l1_loss", 0, beta=beta)
     error = prediction - target
     losses = xp.abs(error) if beta == 0 else _huber(xp, error, beta) / beta
     return parts.reduced(xp, losses, reduction)
@@ -89,8 +90,8 @@ def poisson_nll_loss(
     Tensor([ 1., -2.], float32)
     """
     parts.check_same_shape(prediction, target)
-    parts.check_number("eps", eps, "a number from 0 on", lambda eps: eps >= 0)
-    check_flags(log_input=log_input, full=full)
+    check_numbers("poisson_nll_loss", 0, eps=eps)
+    check_flags("poisson_nll_loss", log_input=log_input, full=full)
     if log_input:
         losses = xp.exp(prediction) - target * prediction
     else:
@@ -119,8 +120,8 @@ def gaussian_nll_loss(xp, prediction, target, var, /, full=False, *, eps=1e-6, r
     minidl.errors.ArgumentError: gaussian_nll_loss: a variance is not below 0; got -1
     """
     parts.check_same_shape(prediction, target)
-    parts.check_number("eps", eps, "a number from 0 on", lambda eps: eps >= 0)
-    check_flags(full=full)
+    check_numbers("gaussian_nll_loss", 0, eps=eps)
+    check_flags("gaussian_nll_loss", full=full)
     var = _fitting_variance(xp, var, prediction)
     v = _at_least(var, bound=eps)
     losses = 0.5 * (xp.log(v) + xp.square(prediction - target) / v)

@@ -6,17 +6,10 @@ All give float32 of integers; those that ask which numbers are above 0 refuse co
 import math
 
 from minidl.autograd.primitive import composite, primitive
+from minidl.checks import check_integers, check_interval, check_numbers
 from minidl.dtypes import ORDERED_REAL
 from minidl.errors import ArgumentError, ShapeError
-from minidl.ops.casting import (
-    check_not_negative,
-    check_numbers,
-    check_positive,
-    check_slopes,
-    check_whole,
-    floats,
-    real_floats,
-)
+from minidl.ops.casting import floats, real_floats
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
 
@@ -41,7 +34,7 @@ def leaky_relu(xp, x, /, negative_slope=0.01):
     >>> minidl.leaky_relu(minidl.tensor([-1.0, 2.0]), 0.1)
     Tensor([-0.1,  2. ], float32)
     """
-    check_numbers(negative_slope=negative_slope)
+    check_numbers("leaky_relu", negative_slope=negative_slope)
     positive = x > 0
     return (
         xp.where(positive, x, x * negative_slope),
@@ -56,7 +49,7 @@ def elu(xp, x, /, alpha=1.0):
     >>> minidl.elu(minidl.tensor([-100.0, -1.0, 2.0]))
     Tensor([-1.        , -0.63212...,  2.        ], float32)
     """
-    check_numbers(alpha=alpha)
+    check_numbers("elu", alpha=alpha)
     low = xp.minimum(x, 0)
     return (
         xp.where(x > 0, x, alpha * xp.expm1(low)),
@@ -94,7 +87,7 @@ def softplus(xp, x, /, beta=1.0, threshold=20.0):
     >>> minidl.softplus(minidl.tensor(1000.0)), minidl.softplus(minidl.tensor(0.0), beta=4)
     (Tensor(1000., float32), Tensor(0.17328..., float32))
     """
-    check_numbers(beta=beta, threshold=threshold)
+    check_numbers("softplus", beta=beta, threshold=threshold)
     if not beta:
         raise ArgumentError("beta is a number other than 0, by which it divides")
     z = beta * x
@@ -142,7 +135,7 @@ def celu(xp, x, /, alpha=1.0):
     >>> minidl.celu(minidl.tensor([-100.0, -1.0, 2.0]), alpha=2.0)
     Tensor([-2.        , -0.78693...,  2.        ], float32)
     """
-    check_positive(alpha=alpha)
+    check_numbers("celu", above=0, alpha=alpha)
     return alpha * xp.elu(x / alpha)
 
 
@@ -210,7 +203,7 @@ def glu(xp, x, /, *, axis=-1):
     >>> minidl.glu(minidl.tensor([[1.0, 2.0, 0.0, 1000.0]]))
     Tensor([[0.5, 2. ]], shape=(1, 2), float32)
     """
-    check_whole(axis=axis)
+    check_integers("glu", axis=axis)
     if not -x.ndim <= axis < x.ndim or x.shape[axis] % 2:
         raise ShapeError(f"glu: needs an axis {axis} of even length; got shape {x.shape}")
     half = x.shape[axis] // 2
@@ -229,7 +222,7 @@ def hardtanh(xp, x, /, min_val=-1.0, max_val=1.0):
     >>> minidl.hardtanh(minidl.tensor([-3.0, 0.5, 3.0]), 0, 2)
     Tensor([0. , 0.5, 2. ], float32)
     """
-    check_numbers(min_val=min_val, max_val=max_val)
+    check_numbers("hardtanh", min_val=min_val, max_val=max_val)
     if not min_val < max_val:
         raise ArgumentError(f"hardtanh: needs min_val < max_val; got {min_val} and {max_val}")
     return xp.where(x <= min_val, min_val, xp.where(x >= max_val, max_val, x))
@@ -274,7 +267,7 @@ def hardshrink(xp, x, /, lambd=0.5):
     >>> minidl.hardshrink(minidl.tensor([-1.0, 0.3, 0.6]))
     Tensor([-1. ,  0. ,  0.6], float32)
     """
-    check_not_negative(lambd=lambd)
+    check_numbers("hardshrink", 0, lambd=lambd)
     x = floats(xp, x)
     return xp.where(xp.abs(x) <= lambd, 0.0, x)
 
@@ -286,7 +279,7 @@ def softshrink(xp, x, /, lambd=0.5):
     >>> minidl.softshrink(minidl.tensor([-1.0, 0.3, 0.75]))
     Tensor([-0.5 ,  0.  ,  0.25], float32)
     """
-    check_not_negative(lambd=lambd)
+    check_numbers("softshrink", 0, lambd=lambd)
     x = floats(xp, x)
     return xp.where(xp.abs(x) <= lambd, 0.0, x - lambd * xp.sign(x))
 
@@ -298,7 +291,7 @@ def threshold(xp, x, /, threshold, value):
     >>> minidl.threshold(minidl.tensor([1.0, 2.0, 3.0]), 2, -9)
     Tensor([-9., -9.,  3.], float32)
     """
-    check_numbers(threshold=threshold, value=value)
+    check_numbers("threshold", threshold=threshold, value=value)
     return xp.where(x <= threshold, value, x)
 
 
@@ -332,7 +325,7 @@ def rrelu(xp, x, /, lower=1 / 8, upper=1 / 3, *, key=None):
     >>> minidl.rrelu(minidl.tensor([-1.0, 2.0]), 0.1, 0.3)  # no key: the slope is the mean, 0.2
     Tensor([-0.2,  2. ], float32)
     """
-    check_slopes("rrelu", lower, upper)
+    check_interval("rrelu", lower, upper)
     if key is None:
         return xp.leaky_relu(x, (lower + upper) / 2)
     x = real_floats(xp, x)

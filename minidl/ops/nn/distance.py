@@ -3,15 +3,15 @@
 import math
 
 from minidl.autograd.primitive import composite
-from minidl.errors import ArgumentError, ShapeError, check_flags, describe
-from minidl.ops import casting as settings
+from minidl.checks import check_flags, check_numbers
+from minidl.errors import ShapeError
 from minidl.ops.casting import floats, real_floats
 from minidl.ops.creation import asarray
 
 
-def _norm(xp, x, p, axis, keepdims):
+def _norm(xp, name, x, p, axis, keepdims):
     """(Σ |x|ᵖ)^(1/p) along the axis; where x is 0, so is its gradient."""
-    settings.check_positive(p=p)
+    check_numbers(name, above=0, p=p)
     size = xp.abs(x)
     if p == math.inf:
         return xp.max(size, axis=axis, keepdims=keepdims)
@@ -36,9 +36,9 @@ def normalize(xp, x, /, p=2.0, *, axis=1, eps=1e-12):
     Tensor([[0.6, 0.8],
             [0. , 0. ]], shape=(2, 2), float32)
     """
-    settings.check_not_negative(eps=eps)
+    check_numbers("normalize", 0, eps=eps)
     x = floats(xp, x)
-    size = _norm(xp, x, p, axis, True)
+    size = _norm(xp, "normalize", x, p, axis, True)
     return x / xp.where(size > eps, size, eps)
 
 
@@ -67,14 +67,14 @@ def pairwise_distance(xp, x1, x2, /, p=2.0, *, eps=1e-6, keepdims=False):
     """
     if not x1.ndim or not x2.ndim:
         raise ShapeError(f"needs vectors; got shapes {x1.shape} and {x2.shape}")
-    settings.check_numbers(eps=eps)
-    check_flags(keepdims=keepdims)
-    return _norm(xp, floats(xp, x1) - floats(xp, x2) + eps, p, -1, keepdims)
+    check_numbers("pairwise_distance", eps=eps)
+    check_flags("pairwise_distance", keepdims=keepdims)
+    difference = floats(xp, x1) - floats(xp, x2) + eps
+    return _norm(xp, "pairwise_distance", difference, p, -1, keepdims)
 
 
 def _check(name, p, *arrays):
-    if isinstance(p, bool) or not isinstance(p, int | float) or not p >= 0:
-        raise ArgumentError(f"{name}: p is a number from 0 on, or inf; got {describe(p)}")
+    check_numbers(name, 0, p=p)
     for x in arrays:
         if x.ndim < 2:
             raise ShapeError(f"{name}: needs rows of vectors, (…, n, m); got shape {x.shape}")

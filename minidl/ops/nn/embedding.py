@@ -3,9 +3,9 @@
 import numpy as np
 
 from minidl.autograd.primitive import composite
-from minidl.backends.window import is_number
+from minidl.checks import check_flags, is_integer
 from minidl.dtypes import dtype_of
-from minidl.errors import ArgumentError, BoundsError, check_flags
+from minidl.errors import ArgumentError, BoundsError
 from minidl.ops.counting import integer_tensor
 from minidl.ops.creation import asarray
 from minidl.ops.indexing import check_indices
@@ -26,7 +26,7 @@ def embedding(xp, weight, ids, /, *, sparse=False):
             [1. , 1.5],
             [2. , 2.5]], shape=(3, 2), float32)
     """
-    check_flags(sparse=sparse)
+    check_flags("embedding", sparse=sparse)
     return xp.take(weight, xp.check_indices(ids, weight.shape[0]), axis=0)
 
 
@@ -45,7 +45,7 @@ def one_hot(ids, /, num_classes=None, *, dtype="int64"):
     ids = integer_tensor("one_hot", "ids", ids)
     if num_classes is None:
         num_classes = int(ids.max().item()) + 1 if ids.size else 0
-    if not is_number(num_classes) or num_classes < 0:
+    if not is_integer(num_classes) or num_classes < 0:
         raise ArgumentError(f"one_hot: num_classes is a number from 1 on; got {num_classes!r:.60}")
     dtype = dtype_of(dtype, "one_hot")
     try:

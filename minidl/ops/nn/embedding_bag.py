@@ -1,8 +1,8 @@
 """A vector for each bag of words: what becomes of the rows of a table that are in it."""
 
 from minidl.autograd.primitive import composite
-from minidl.backends.window import is_number
-from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError, check_flags, describe
+from minidl.checks import check_flags, is_integer
+from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError, describe
 from minidl.ops.creation import ones_like
 from minidl.ops.searching import nonzero
 
@@ -44,7 +44,9 @@ def embedding_bag(
     Tensor([[1., 0.],
             [3., 8.]], shape=(2, 2), float32)
     """
-    _check(weight, mode, padding_idx, scale_grad_by_freq)
+    _check(weight, mode, padding_idx)
+    flags = {"scale_grad_by_freq": scale_grad_by_freq, "include_last_offset": include_last_offset}
+    check_flags("embedding_bag", **flags)
     ids, bag_of, count = _bags(xp, ids, offsets, include_last_offset)
     if ids.size and not bool(xp.all(xp.logical_and(ids >= 0, ids < weight.shape[0]))):
         found = f"{xp.min(ids).item()} to {xp.max(ids).item()}"
@@ -67,7 +69,7 @@ def embedding_bag(
     return xp.where(xp.expand_dims(sizes == 0, axis=-1), 0, xp.segment_max(rows, bag_of, count))
 
 
-def _check(weight, mode, padding_idx, scale_grad_by_freq):
+def _check(weight, mode, padding_idx):
     """Raise for a weight that is no table, and for settings that mean nothing."""
     if getattr(weight, "ndim", None) != 2:
         raise ShapeError(f"weight is a table, (n, d); got {describe(weight)}")
@@ -76,14 +78,12 @@ def _check(weight, mode, padding_idx, scale_grad_by_freq):
     if mode not in ("mean", "sum", "max"):
         raise ArgumentError(f'mode is "mean", "sum" or "max"; got {describe(mode)}')
     n = weight.shape[0]
-    if padding_idx is not None and not (is_number(padding_idx) and -n <= padding_idx < n):
+    if padding_idx is not None and not (is_integer(padding_idx) and -n <= padding_idx < n):
         raise ArgumentError(f"padding_idx is a row of the {n}; got {describe(padding_idx)}")
-    check_flags(scale_grad_by_freq=scale_grad_by_freq)
 
 
 def _bags(xp, ids, offsets, include_last_offset):
     """The ids in a row, the bag that each is in, and how many bags there are."""
-    check_flags(include_last_offset=include_last_offset)
     if getattr(getattr(ids, "dtype", None), "kind", "") not in tuple("iu"):
         raise DTypeError(f"needs a tensor of integers as ids; got {describe(ids)}")
     if ids.ndim == 2 and offsets is None:
@@ -114,6 +114,6 @@ def _column(xp, weights, ids, mode):
     if mode != "sum":
         raise ArgumentError(f'per_sample_weights need mode="sum"; mode is {mode!r}')
     size = getattr(weights, "size", None)
-    if not is_number(size) or size != ids.size:
+    if not is_integer(size) or size != ids.size:
         raise ShapeError(f"needs a weight for each of {ids.size} ids; got {describe(weights)}")
     return xp.reshape(xp.asarray(weights), (ids.size, 1))

@@ -3,7 +3,8 @@
 import math
 
 from minidl.autograd.primitive import composite
-from minidl.backends.window import output_length, pair
+from minidl.backends.window import output_length
+from minidl.checks import pair
 from minidl.errors import ShapeError
 from minidl.ops.nn.window import padded, taps
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from minidl.autograd.primitive import composite
-from minidl.backends.window import lengths
-from minidl.errors import DTypeError, ShapeError, check_flags, describe
+from minidl.checks import check_flags, lengths
+from minidl.errors import DTypeError, ShapeError, describe
 
 
 def _starts(sample, length, size, count):
@@ -41,7 +41,7 @@ def _places_of_windows(samples, picture, size, output):
 
 def _pooled(xp, name, x, samples, kernel_size, output_size, return_indices, axes):
     """The largest of each window, of equals the first, and its place in its picture."""
-    check_flags(return_indices=return_indices)
+    check_flags(name, return_indices=return_indices)
     letters = "C, H, W" if axes == 2 else "C, D, H, W"
     if getattr(x, "ndim", None) not in (axes + 1, axes + 2):
         raise ShapeError(f"needs x of shape (N, {letters}) or ({letters}); got {describe(x)}")

@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 
 from minidl.autograd.primitive import composite
-from minidl.backends.window import is_number
+from minidl.checks import is_integer
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.creation import asarray
 from minidl.ops.nn.resize_tables import keys_weights
@@ -176,7 +176,7 @@ def affine_grid(xp, theta, /, size, align_corners=False):
 
 def _check_affine(theta, size, align_corners):
     fits = isinstance(size, tuple | list) and len(size) in (4, 5)
-    if not fits or not all(is_number(n) and n > 0 for n in size):
+    if not fits or not all(is_integer(n) and n > 0 for n in size):
         raise ArgumentError(
             f"affine_grid: size is (N, C, H, W) or (N, C, D, H, W), from 1 on; got {size!r:.60}"
         )

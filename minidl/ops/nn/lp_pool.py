@@ -4,7 +4,7 @@ import math
 from numbers import Real
 
 from minidl.autograd.primitive import composite
-from minidl.backends.window import lengths
+from minidl.checks import lengths
 from minidl.errors import ArgumentError, DTypeError
 
 

@@ -9,8 +9,9 @@ nothing where the mean is large: Σ (x − mean)² / n.
 import numpy as np
 
 from minidl.autograd.primitive import composite
+from minidl.checks import check_integers, check_numbers
 from minidl.errors import ArgumentError, ShapeError
-from minidl.ops.casting import check_not_negative, check_numbers, check_whole, real_floats
+from minidl.ops.casting import real_floats
 
 
 @composite(constants=(1, 2))
@@ -30,7 +31,7 @@ def batch_norm(xp, x, weight=None, bias=None, /, eps=1e-5):
     (Tensor([ 2., 20.], float32), Tensor([  1., 100.], float32))
     """
     _check_channels(x, weight, bias)
-    check_numbers(eps=eps)
+    check_numbers("batch_norm", eps=eps)
     if not eps > 0:
         raise ArgumentError(f"eps must be above 0, since a variance may be 0; got {eps}")
     axes = (0, *range(2, x.ndim))
@@ -49,7 +50,7 @@ def batch_norm_inference(xp, x, mean, var, weight=None, bias=None, /, eps=1e-5):
     Tensor([[1., 1.]], shape=(1, 2), float32)
     """
     _check_channels(x, mean, var, weight, bias)
-    check_not_negative(eps=eps)
+    check_numbers("batch_norm_inference", 0, eps=eps)
     x, mean, var = (real_floats(xp, v) for v in (x, mean, var))
     y = (x - _along(xp, mean, x)) / _along(xp, xp.sqrt(var + eps), x)
     return _of_channels(xp, y, weight, bias)
@@ -69,7 +70,7 @@ def layer_norm(xp, x, weight=None, bias=None, /, *, normalized_shape, eps=1e-5):
     if not shape or x.shape[-len(shape) :] != shape:
         needs = ", ".join(map(str, ("…", *shape)))
         raise ShapeError(f"needs x of shape ({needs}), and at least one axis; got {x.shape}")
-    check_not_negative(eps=eps)
+    check_numbers("layer_norm", 0, eps=eps)
     for given in (weight, bias):
         if given is not None and given.shape != shape:
             raise ShapeError(f"needs weight and bias of shape {shape}; got {given.shape}")
@@ -89,8 +90,8 @@ def group_norm(xp, x, weight=None, bias=None, /, *, num_groups, eps=1e-5):
     Tensor([[-1.,  1., -1.,  1.]], shape=(1, 4), float32)
     """
     _check_channels(x, weight, bias)
-    check_not_negative(eps=eps)
-    check_whole(num_groups=num_groups)
+    check_numbers("group_norm", 0, eps=eps)
+    check_integers("group_norm", num_groups=num_groups)
     n, channels, *rest = x.shape
     if num_groups < 1 or channels % num_groups:
         raise ArgumentError(f"{num_groups} groups do not divide {channels} channels")
@@ -149,7 +150,7 @@ def rms_norm(xp, x, weight=None, /, *, normalized_shape, eps=None):
     if weight is not None and weight.shape != shape:
         raise ShapeError(f"needs a weight of shape {shape}; got {weight.shape}")
     x, eps = real_floats(xp, x), _epsilon(x.dtype) if eps is None else eps
-    check_not_negative(eps=eps)
+    check_numbers("rms_norm", 0, eps=eps)
     square = xp.mean(x * x, axis=tuple(range(-len(shape), 0)), keepdims=True)
     y = x / xp.sqrt(square + eps)
     return y if weight is None else y * weight
@@ -171,9 +172,8 @@ def local_response_norm(xp, x, /, size, alpha=1e-4, beta=0.75, k=1.0):
     """
     if x.ndim < 3:
         raise ShapeError(f"needs x of shape (N, C, *), with at least three axes; got {x.shape}")
-    if not isinstance(size, int) or size < 1:
-        raise ArgumentError(f"size is a whole number of channels from 1 on; got {size!r}")
-    check_numbers(alpha=alpha, beta=beta, k=k)
+    check_integers("local_response_norm", 1, size=size)
+    check_numbers("local_response_norm", alpha=alpha, beta=beta, k=k)
     x = real_floats(xp, x)
     n, channels, *rest = x.shape
     inside = slice(None), slice(size // 2, size // 2 + channels)

@@ -1,7 +1,7 @@
 """More places around an array: zeros, its edges, its mirror image, or its other end."""
 
 from minidl.autograd.primitive import composite
-from minidl.backends.window import is_number
+from minidl.checks import is_integer
 from minidl.errors import ArgumentError, ShapeError
 
 _MODES = ("constant", "reflect", "replicate", "circular")
@@ -39,7 +39,7 @@ def pad(xp, x, /, widths, mode="constant", value=None):
 
 def _pairs(shape, widths):
     """For each padded axis, from the last on: its number, and how much before and after it."""
-    fits = isinstance(widths, tuple | list) and all(map(is_number, widths))
+    fits = isinstance(widths, tuple | list) and all(map(is_integer, widths))
     if not fits or len(widths) % 2 or len(widths) > 2 * len(shape):
         raise ArgumentError(
             f"pad: widths are pairs of numbers, one for each axis from the last on, of a tensor of "

@@ -6,7 +6,7 @@ axes, or two; the stride is the size of the window if it is left out.
 
 from minidl.autograd.primitive import composite
 from minidl.backends import pooling
-from minidl.errors import check_flags
+from minidl.checks import check_flags
 from minidl.ops.nn.window import largest, padded, taps
 
 
@@ -75,7 +75,7 @@ def max_pool2d(
     """
     geometry = (kernel_size, stride, padding, dilation, ceil_mode)
     rows, columns = pooling.windows("max_pool2d", x.shape, *geometry)
-    check_flags(return_indices=return_indices)
+    check_flags("max_pool2d", return_indices=return_indices)
     *batch, height, width = x.shape
     places, flat = _places(xp, x, rows, columns), xp.reshape(x, (*batch, height * width))
     y, indices = largest(xp, flat, places)

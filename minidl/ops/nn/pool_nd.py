@@ -8,7 +8,7 @@ import math
 
 from minidl.autograd.primitive import composite
 from minidl.backends import pooling
-from minidl.errors import check_flags
+from minidl.checks import check_flags
 from minidl.ops.nn.window import largest
 
 # Along one axis.
@@ -40,7 +40,7 @@ def max_pool1d(
     """
     geometry = (kernel_size, stride, padding, dilation, ceil_mode)
     (at,) = pooling.windows("max_pool1d", x.shape, *geometry, 1)
-    check_flags(return_indices=return_indices)
+    check_flags("max_pool1d", return_indices=return_indices)
     settings = (1, at.size), (1, at.stride), (0, at.padding), (1, at.dilation), ceil_mode
     y, indices = xp.max_pool2d(xp.expand_dims(x, axis=-2), *settings, return_indices=True)
     y, indices = xp.squeeze(y, -2), xp.squeeze(indices, -2)
@@ -112,7 +112,7 @@ def max_pool3d(
     """
     geometry = (kernel_size, stride, padding, dilation, ceil_mode)
     at = pooling.windows("max_pool3d", x.shape, *geometry, 3)
-    check_flags(return_indices=return_indices)
+    check_flags("max_pool3d", return_indices=return_indices)
     output = tuple(axis.count for axis in at)
     _, size, stride, padding, dilation, _ = zip(*at[1:], strict=True)
     settings = size, stride, padding, dilation, ceil_mode
@@ -179,7 +179,7 @@ def adaptive_avg_pool3d(xp, x, /, output_size):
 def _adaptive_max(xp, name, x, output_size, axes, return_indices):
     """The largest of each window, and its place in its picture, numbered row by row."""
     spans = pooling.adaptive(name, x.shape, output_size, axes)
-    check_flags(return_indices=return_indices)
+    check_flags(name, return_indices=return_indices)
     picture = x.shape[-axes:]
     places = xp.asarray(pooling.places_of_spans(spans, picture), device=x.device)
     y, indices = largest(xp, xp.reshape(x, (*x.shape[:-axes], math.prod(picture))), places)

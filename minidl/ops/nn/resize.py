@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.backends.window import is_number, lengths
+from minidl.checks import is_integer, lengths
 from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.creation import asarray
 from minidl.ops.nn.resize_tables import table_of, transposed
@@ -103,7 +103,7 @@ def _sizes(picture, size, scale_factor, recompute):
             raise ArgumentError("interpolate: recompute_scale_factor needs a scale_factor")
         return lengths("interpolate", "size", size, 1, axes), (None,) * axes
     each = scale_factor if isinstance(scale_factor, tuple | list) else (scale_factor,) * axes
-    numbers = all(is_number(f) or isinstance(f, float) for f in each)
+    numbers = all(is_integer(f) or isinstance(f, float) for f in each)
     if len(each) != axes or not numbers or not all(0 < f < math.inf for f in each):
         raise ArgumentError(
             f"interpolate: scale_factor is a number above 0, or {axes}; got {scale_factor!r:.60}"

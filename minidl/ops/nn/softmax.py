@@ -1,9 +1,9 @@
 """Choices drawn so that they can be differentiated."""
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.errors import check_flags
+from minidl.checks import check_flags, check_numbers
 from minidl.ops.axes import one_axis
-from minidl.ops.casting import check_positive, floats
+from minidl.ops.casting import floats
 
 
 @composite
@@ -20,8 +20,8 @@ def gumbel_softmax(xp, x, /, tau=1.0, hard=False, *, axis=-1, key):
     >>> minidl.gumbel_softmax(minidl.zeros(4), hard=True, key=(0, 0))
     Tensor([0., 0., 1., 0.], float32)
     """
-    check_positive(tau=tau)
-    check_flags(hard=hard)
+    check_numbers("gumbel_softmax", above=0, tau=tau)
+    check_flags("gumbel_softmax", hard=hard)
     axis = one_axis(x, axis)
     noise = -xp.log(-xp.log(xp.uniform_like(x, key)))
     y = xp.softmax((x + noise) / tau, axis=axis)

@@ -4,7 +4,7 @@ import math
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.backends.pooling import check_pictures
-from minidl.backends.window import is_number, lengths
+from minidl.checks import is_integer, lengths
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 
 
@@ -26,7 +26,7 @@ def _picture(name, x, indices, kernel_size, stride, padding, output_size, axes):
         return usual
     size = tuple(output_size) if isinstance(output_size, tuple | list) else ()
     size = size[-axes:] if len(size) == x.ndim else size
-    if len(size) != axes or not all(map(is_number, size)):
+    if len(size) != axes or not all(map(is_integer, size)):
         raise ArgumentError(
             f"{name}: output_size is {axes} or {x.ndim} numbers; got {output_size!r:.60}"
         )
