@@ -1,18 +1,19 @@
-"""Convolution: the same small window of weights at every place of a picture.
+"""Convolution of images.
 
     y[n, o, i, j] = b[o] + Σ x[n, c, s·i + d·a − p, s·j + d·b − p] · w[o, c, a, b]
 
-with the sum over the channels c and the places (a, b) of the window; s is the stride, d the
-dilation, and p the padding: beyond its edges the picture is 0.  With groups, the channels fall into
-that many parts, each with its own part of the outputs.
+summed over the input channels c and the taps (a, b) of the window; s is the stride, d the
+dilation, and p the zero padding.  With groups, input and output channels are divided into that many
+groups, which are convolved separately.
 
-Everything here follows from one form that is linear in each of its three arguments,
+Everything here follows from one trilinear form,
 
     T(x, w, z) = Σ x[n, c, s·i + d·a − p, s·j + d·b − p] · w[o, c, a, b] · z[n, o, i, j]
 
 since y = ∂T/∂z, and for a gradient z = dy, dx = ∂T/∂x and dw = ∂T/∂w.  Each of the three is a sum
-over the places of the window, of products of matrices: a place (a, b) sees a part of the picture,
-a matrix of channels and positions (i, j), and its weights are a matrix of outputs and channels.
+of matrix products over the taps of the window: the patch of tap (a, b), a strided view of the
+padded image, is a matrix of channels and output positions (i, j), and the weights of the tap are a
+matrix of output and input channels.  (im2col stacks these patches to make one product of them.)
 """
 
 import math
@@ -23,8 +24,8 @@ from minidl.errors import ShapeError
 from minidl.ops.nn.window import padded, taps
 
 
-def _seen(xp, x, at: Convolution):
-    """For each place of the window, what it sees: (…, groups, channels, positions)."""
+def _patches(xp, x, at: Convolution):
+    """The patch of each tap of the window: (…, groups, channels, positions)."""
     x = padded(xp, x, at.padding)
     shape = (*x.shape[:-3], at.groups, x.shape[-3] // at.groups, math.prod(at.output))
     return [xp.reshape(x[tap], shape) for tap in _taps(at)]
@@ -35,12 +36,12 @@ def _taps(at: Convolution):
 
 
 def _weights(xp, weight, at: Convolution):
-    """For each place of the window, its weights: (groups, outputs, channels)."""
+    """The weights of each tap of the window: (groups, outputs, channels)."""
     outputs, channels, _, _ = weight.shape
-    by_place = xp.permute_dims(weight, (2, 3, 0, 1))
+    by_tap = xp.permute_dims(weight, (2, 3, 0, 1))
     shape = (math.prod(at.window), at.groups, outputs // at.groups, channels)
-    by_place = xp.reshape(by_place, shape)
-    return [by_place[place] for place in range(shape[0])]
+    by_tap = xp.reshape(by_tap, shape)
+    return [by_tap[tap] for tap in range(shape[0])]
 
 
 def _in_groups(xp, y, at: Convolution):
@@ -50,13 +51,14 @@ def _in_groups(xp, y, at: Convolution):
 
 
 def _correlate(xp, x, weight, at: Convolution):
-    """y = ∂T/∂z: each place adds its weights times what it sees."""
-    y = sum(w @ seen for w, seen in zip(_weights(xp, weight, at), _seen(xp, x, at), strict=True))
+    """y = ∂T/∂z: the sum over taps of weights times patch."""
+    pairs = zip(_weights(xp, weight, at), _patches(xp, x, at), strict=True)
+    y = sum(w @ patch for w, patch in pairs)
     return xp.reshape(y, (*x.shape[:-3], weight.shape[0], *at.output))
 
 
 def _input_gradient(xp, dy, weight, at: Convolution):
-    """dx = ∂T/∂x: each place sends its weights times dy back to what it saw."""
+    """dx = ∂T/∂x: weights times dy of each tap, added to its patch (col2im)."""
     dy, lead = _in_groups(xp, dy, at), dy.shape[:-3]
     channels = at.groups * weight.shape[1]
     (height, width), (top, left) = at.picture, at.padding
@@ -71,19 +73,19 @@ def _input_gradient(xp, dy, weight, at: Convolution):
 
 
 def _weight_gradient(xp, x, dy, at: Convolution):
-    """dw = ∂T/∂w: for each place, the products of dy and what it saw, summed over the pictures."""
+    """dw = ∂T/∂w: for each tap, dy times its patch, summed over the batch."""
     dy, lead = _in_groups(xp, dy, at), tuple(range(dy.ndim - 3))
-    by_place = [
-        xp.sum(dy @ xp.matrix_transpose(seen), axis=lead, keepdims=False)
-        for seen in _seen(xp, x, at)
+    by_tap = [
+        xp.sum(dy @ xp.matrix_transpose(patch), axis=lead, keepdims=False)
+        for patch in _patches(xp, x, at)
     ]
-    outputs, channels = math.prod(by_place[0].shape[:2]), by_place[0].shape[2]
+    outputs, channels = math.prod(by_tap[0].shape[:2]), by_tap[0].shape[2]
     shape = (*at.window, outputs, channels)
-    return xp.permute_dims(xp.reshape(xp.stack(by_place, axis=0), shape), (2, 3, 0, 1))
+    return xp.permute_dims(xp.reshape(xp.stack(by_tap, axis=0), shape), (2, 3, 0, 1))
 
 
 def _with_bias(xp, y, bias):
-    """y + b, a number for each channel."""
+    """y + b, with one b for each channel."""
     if bias is None:
         return y
     if bias.shape != (y.shape[-3],):
@@ -92,19 +94,19 @@ def _with_bias(xp, y, bias):
 
 
 def _bias_gradient(xp, dy):
-    """db: the sums over all axes but that of the channels."""
+    """db: dy summed over all axes but the channels."""
     return xp.sum(dy, axis=(*range(dy.ndim - 3), -2, -1), keepdims=False)
 
 
 @primitive
 def conv2d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
-    """y = Σ x·w + b over a window that slides over the picture, as written at the top of this file.
+    """y[n, o, i, j] = b[o] + Σ x[n, c, s·i + d·a − p, s·j + d·b − p] · w[o, c, a, b].
 
     x: (N, C, H, W) or (C, H, W), weight: (O, C / groups, KH, KW), bias: (O,), y: (N, O, …).
-    stride, padding and dilation are a number for both axes, or two.
-    LeCun et al., Backpropagation applied to handwritten zip code recognition, 1989.
+    The sum is over c, a and b.  stride s, padding p and dilation d are one number for both axes, or
+    two.  LeCun et al., Backpropagation applied to handwritten zip code recognition, 1989.
 
-    Raises ShapeError where the channels differ or a window does not fit into the padded picture,
+    Raises ShapeError if the channels differ or a window does not fit into the padded image,
     ArgumentError for a stride or dilation below 1, or groups that do not divide the channels.
 
     >>> x = minidl.tensor([[[0.0, 0.0, 5.0, 5.0]]], dtype="float64")
@@ -137,14 +139,15 @@ def conv_transpose2d(
     groups=1,
     dilation=1,
 ):
-    """y = ∂T/∂x for z = x, plus b: each x spreads over a window of y; conv2d turned round.
+    """y = ∂T/∂x for z = x, plus b: the input gradient of conv2d as an operation.
 
     x: (N, C, H, W) or (C, H, W), weight: (C, O / groups, KH, KW), bias: (O,), y: (N, O, …).
-    Along each axis y has (length − 1)·stride − 2·padding + dilation·(window − 1) + 1 +
-    output_padding places.  Zeiler et al., Deconvolutional Networks, 2010.
+    Along each axis, y has length
+    (length − 1)·stride − 2·padding + dilation·(window − 1) + 1 + output_padding.
+    Zeiler et al., Deconvolutional Networks, 2010.
 
-    Raises what conv2d does, and ArgumentError for an output_padding that is not less than the
-    stride or the dilation.
+    Raises the errors of conv2d, and ArgumentError unless output_padding is less than the stride or
+    the dilation.
 
     >>> x = minidl.tensor([[[1.0, 2.0]]], dtype="float64")
     >>> minidl.conv_transpose2d(x, minidl.ones((1, 1, 1, 3), dtype="float64"), stride=2)
@@ -162,7 +165,7 @@ def conv_transpose2d(
 
 @composite
 def conv2d_relu(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
-    """max(conv2d(x, weight, bias), 0): a backend may do both in one pass.
+    """max(conv2d(x, weight, bias), 0), which a backend may fuse.
 
     Arguments and errors are those of conv2d.
 
@@ -175,7 +178,7 @@ def conv2d_relu(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, gr
 
 @composite
 def conv2d_pool_relu(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
-    """max(max_pool2d(conv2d(x, weight, bias), 2), 0): a backend may do all in one pass.
+    """max(max_pool2d(conv2d(x, weight, bias), 2), 0), which a backend may fuse.
 
     Arguments and errors are those of conv2d, whose output needs two rows and two columns.
 

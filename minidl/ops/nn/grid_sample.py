@@ -1,8 +1,8 @@
-"""Pictures sampled where a grid says: what spatial transformers do (Jaderberg et al. 2015).
+"""Sampling of images at the points of a grid (spatial transformers, Jaderberg et al. 2015).
 
-A coordinate of the grid runs from −1 to 1 along its axis of the picture, x before y before z.
-Along each axis a sample sees a few old places, its taps, each with a weight; the sample is the sum
-over all combinations of taps.  Everything here is differentiable, in the picture and in the grid.
+A coordinate of the grid runs from −1 to 1 along its axis of the image, x before y before z.  Along
+each axis a sample has a few taps, each with a weight; the sample is the weighted sum over all
+combinations of taps.  Everything here is differentiable in the image and in the grid.
 """
 
 import math
@@ -26,15 +26,15 @@ def grid_sample(xp, x, grid, /, mode="bilinear", padding_mode="zeros", align_cor
 
     x                (N, C, H, W), or (N, C, D, H, W)
     grid             (N, Hʹ, Wʹ, 2), or (N, Dʹ, Hʹ, Wʹ, 3) with points (x, y, z)
-    mode             "bilinear", between the 4 places around the point (8 of three axes: trilinear);
-                     "nearest", halves to even, of which the grid has no gradient;
-                     "bicubic" (Keys 1981, a = −0.75), of two axes
-    padding_mode     what lies outside: "zeros", the "border", or its "reflection"
-    align_corners    whether −1 and 1 are the centres of the first and the last place, in place of
-                     the outer edges of the picture
+    mode             "bilinear", between the 4 pixels around the point (8 along three axes);
+                     "nearest", halves to even, which gives the grid no gradient;
+                     "bicubic" (Keys 1981, a = −0.75), for two axes
+    padding_mode     the values outside: "zeros", the "border", or its "reflection"
+    align_corners    whether −1 and 1 are the centres of the corner pixels, instead of the edges of
+                     the image
 
     y has shape (N, C, Hʹ, Wʹ), or (N, C, Dʹ, Hʹ, Wʹ).  Points that are NaN
-    or infinite give NaN where zeros lie outside, unless the nearest place is asked for.
+    or infinite give NaN with padding_mode "zeros", unless mode is "nearest".
 
     >>> x = minidl.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     >>> corner_and_middle = minidl.tensor([[[[1.0, -1.0], [0.0, 0.0]]]])
@@ -43,20 +43,20 @@ def grid_sample(xp, x, grid, /, mode="bilinear", padding_mode="zeros", align_cor
     """
     _check(x, grid, mode, padding_mode, align_corners)
     axes = x.ndim - 2
-    picture, samples = x.shape[2:], grid.shape[1:-1]
-    ends = [_ends(length, align_corners) for length in picture]
+    shape, samples = x.shape[2:], grid.shape[1:-1]
+    ends = [_ends(length, align_corners) for length in shape]
     taps = []
-    for i, length in enumerate(picture):
+    for i, length in enumerate(shape):
         at = grid[..., axes - 1 - i]
         low, high = ends[i]
         at = (at + 1) * ((high - low) / 2) + low
         taps.append(_taps(xp, at, length, mode, padding_mode, ends[i]))
     flat = xp.reshape(x, (x.size,))
-    first = _first_places(x.shape, axes, x.device)
+    offsets = _image_offsets(x.shape, axes, x.device)
     y = None
     for combination in product(*taps):
-        seen = _seen(xp, flat, first, combination, picture)
-        y = seen if y is None else y + seen
+        term = _weighted_tap(xp, flat, offsets, combination, shape)
+        y = term if y is None else y + term
     return xp.reshape(y, (*x.shape[:2], *samples))
 
 
@@ -82,36 +82,36 @@ def _check(x, grid, mode, padding_mode, align_corners):
         ("align_corners", align_corners, (True, False, None)),
     ):
         if value not in choices:
-            wanted = ", ".join(map(repr, choices))
-            raise ArgumentError(f"grid_sample: {name} is one of {wanted}; got {value!r:.60}")
+            words = ", ".join(map(repr, choices))
+            raise ArgumentError(f"grid_sample: {name} is one of {words}; got {value!r:.60}")
     if mode == "bicubic" and axes == 3:
         raise ArgumentError(f"grid_sample: bicubic is for two axes; got x of shape {x.shape}")
 
 
 def _ends(length, align_corners):
-    """Where −1 and 1 lie: at the outer places, or half a place beyond."""
+    """The coordinates of −1 and 1: the centres of the corner pixels, or half a pixel beyond."""
     return (0, length - 1) if align_corners else (-0.5, length - 0.5)
 
 
 def _taps(xp, at, length, mode, padding_mode, ends):
-    """The old places that each sample sees along an axis, and their weights: pairs.
+    """The taps of each sample along an axis, and their weights: pairs.
 
-    Places are floats, whole, and may lie outside; a weight of None is 1.
+    Taps are integers as floats, and may be outside; a weight of None is 1.
     """
     if mode == "bicubic":
         second = xp.floor(at)
-        places = [second + i for i in (-1, 0, 1, 2)]
-        places = [_inside(xp, place, length, padding_mode, ends) for place in places]
-        return list(zip(places, keys_weights(at - second), strict=True))
+        taps = [second + i for i in (-1, 0, 1, 2)]
+        taps = [_inside(xp, tap, length, padding_mode, ends) for tap in taps]
+        return list(zip(taps, keys_weights(at - second), strict=True))
     at = _inside(xp, at, length, padding_mode, ends)
     if mode == "nearest":
         return [(xp.round(at), None)]
-    first = xp.floor(at)
-    return [(first, 1 - (at - first)), (first + 1, at - first)]
+    low = xp.floor(at)
+    return [(low, 1 - (at - low)), (low + 1, at - low)]
 
 
 def _inside(xp, at, length, padding_mode, ends):
-    """Coordinates moved inside the picture, if anything lies outside but zeros."""
+    """Coordinates moved inside the image, unless zeros are outside."""
     if padding_mode == "zeros":
         return at
     if padding_mode == "reflection":
@@ -131,37 +131,36 @@ def _reflected(xp, at, low, high):
     return low + xp.where(times % 2 == 0, rest, span - rest)
 
 
-def _first_places(shape, axes, device):
-    """The number of the first place of each picture in the flattened tensor: (N, C, 1)."""
-    pictures, size = math.prod(shape[:2]), math.prod(shape[-axes:])
-    places = asarray(range(0, pictures * size, size), dtype="int64", device=device)
-    return places.reshape((*shape[:2], 1))
+def _image_offsets(shape, axes, device):
+    """The offset of each image in the flattened tensor: (N, C, 1)."""
+    images, size = math.prod(shape[:2]), math.prod(shape[-axes:])
+    offsets = asarray(range(0, images * size, size), dtype="int64", device=device)
+    return offsets.reshape((*shape[:2], 1))
 
 
-def _seen(xp, flat, first, combination, picture):
-    """What each sample sees at one combination of taps, weighted: (N, C, samples)."""
-    number, inside, weight = 0, True, None
-    for length, (place, share) in zip(picture, combination, strict=True):
-        here = (place >= 0) & (place <= length - 1)
+def _weighted_tap(xp, flat, offsets, combination, shape):
+    """x at one combination of taps times its weight, 0 outside: (N, C, samples)."""
+    index, inside, weight = 0, True, None
+    for length, (tap, factor) in zip(shape, combination, strict=True):
+        here = (tap >= 0) & (tap <= length - 1)
         inside = here & inside
-        whole = xp.astype(xp.where(here, place, 0), "int64")
-        number = number * length + whole
-        if share is not None:
-            weight = share if weight is None else weight * share
-    samples = first.shape[0], 1, math.prod(number.shape[1:])
-    values = xp.where(xp.reshape(inside, samples), flat[first + xp.reshape(number, samples)], 0)
+        index = index * length + xp.astype(xp.where(here, tap, 0), "int64")
+        if factor is not None:
+            weight = factor if weight is None else weight * factor
+    samples = offsets.shape[0], 1, math.prod(index.shape[1:])
+    values = xp.where(xp.reshape(inside, samples), flat[offsets + xp.reshape(index, samples)], 0)
     return values if weight is None else values * xp.reshape(weight, samples)
 
 
 @composite
 def affine_grid(xp, theta, /, size, align_corners=False):
-    """The grid for grid_sample of an affine map: point = θ·(x, y, 1)ᵀ for each place of `size`.
+    """The grid for grid_sample of an affine map: point = θ·(x, y, 1)ᵀ for each pixel.
 
     theta            (N, 2, 3), or (N, 3, 4) for three axes: differentiable
-    size             (N, C, H, W), or (N, C, D, H, W): of the pictures to be sampled
+    size             (N, C, H, W), or (N, C, D, H, W): the shape of the sampled images
     align_corners    as in grid_sample
 
-    Gives (N, H, W, 2), or (N, D, H, W, 3).
+    Returns (N, H, W, 2), or (N, D, H, W, 3).
 
     >>> flip_left_right = minidl.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
     >>> grid = minidl.affine_grid(flip_left_right, (1, 1, 1, 2), align_corners=True)
@@ -192,12 +191,12 @@ def _check_affine(theta, size, align_corners):
         raise ArgumentError(f"affine_grid: align_corners is True or False; got {align_corners!r}")
 
 
-def _homogeneous(picture, align_corners):
-    """The points (x, y, 1), or (x, y, z, 1), of all places of a picture, row by row."""
+def _homogeneous(shape, align_corners):
+    """The points (x, y, 1), or (x, y, z, 1), of all pixels, row by row."""
     along = []
-    for length in picture:
+    for length in shape:
         low, high = _ends(length, align_corners)
         at = np.arange(length)
         along.append((2 * at - low - high) / (high - low) if high > low else 0.0 * at)
     points = np.meshgrid(*along, indexing="ij")[::-1]
-    return np.stack([*points, np.ones(picture)], axis=-1).reshape(-1, len(picture) + 1)
+    return np.stack([*points, np.ones(shape)], axis=-1).reshape(-1, len(shape) + 1)

@@ -1,4 +1,4 @@
-"""Pooling by the p-norm of each window."""
+"""Power-average pooling: the p-norm of each window."""
 
 import math
 from numbers import Real
@@ -8,8 +8,8 @@ from minidl.checks import lengths
 from minidl.errors import ArgumentError, DTypeError
 
 
-def _of_windows(xp, name, x, norm_type, geometry, mean, largest, axes):
-    """(Σ xᵖ)^(1/p) from the means of xᵖ; for p = ∞ the largest |x|."""
+def _lp_pool(xp, name, x, norm_type, geometry, avg_pool, max_pool, axes):
+    """(Σ xᵖ)^(1/p), from the means of xᵖ; for p = ∞, max |x|."""
     kernel_size, stride, ceil_mode = geometry
     if isinstance(norm_type, bool) or not isinstance(norm_type, Real) or not _is_power(norm_type):
         raise ArgumentError(
@@ -20,8 +20,8 @@ def _of_windows(xp, name, x, norm_type, geometry, mean, largest, axes):
     size = lengths(name, "kernel_size", kernel_size, 1, axes)
     x = x if x.dtype.kind == "f" else x / 1  # powers of integers would overflow
     if norm_type == math.inf:
-        return largest(xp.abs(x), size, stride, 0, 1, ceil_mode)
-    sums = mean(x**norm_type, size, stride, 0, ceil_mode) * math.prod(size)
+        return max_pool(xp.abs(x), size, stride, 0, 1, ceil_mode)
+    sums = avg_pool(x**norm_type, size, stride, 0, ceil_mode) * math.prod(size)
     zero = sums == 0
     return xp.where(zero, 0, xp.where(zero, 1, sums) ** (1 / norm_type))
 
@@ -34,10 +34,10 @@ def _is_power(p):
 def lp_pool1d(xp, x, /, norm_type, kernel_size, stride=None, ceil_mode=False):
     """y = (Σ xᵖ over the window)^(1/p), p = norm_type;   x: (N, C, L) or (C, L).
 
-    With norm_type = ∞ it is the largest |x|.  As in PyTorch xᵖ is not |x|ᵖ: where an odd p makes
-    the sum negative, its root is NaN.  Where the sum is 0, its derivative is 0.
+    With norm_type = ∞ it is max |x|.  As in PyTorch, xᵖ is not |x|ᵖ: where an odd p makes the sum
+    negative, its root is NaN.  Where the sum is 0, its derivative is 0.
 
-    Raises what avg_pool1d does, and ArgumentError for a norm_type of 0.
+    Raises the errors of avg_pool1d, and ArgumentError for a norm_type of 0.
 
     >>> minidl.lp_pool1d(minidl.tensor([[3, 4, 0, 1]]), 2, kernel_size=2)
     Tensor([[5., 1.]], shape=(1, 2), float32)
@@ -46,7 +46,7 @@ def lp_pool1d(xp, x, /, norm_type, kernel_size, stride=None, ceil_mode=False):
     """
     geometry = kernel_size, stride, ceil_mode
     pools = xp.avg_pool1d, xp.max_pool1d
-    return _of_windows(xp, "lp_pool1d", x, norm_type, geometry, *pools, 1)
+    return _lp_pool(xp, "lp_pool1d", x, norm_type, geometry, *pools, 1)
 
 
 @composite
@@ -58,7 +58,7 @@ def lp_pool2d(xp, x, /, norm_type, kernel_size, stride=None, ceil_mode=False):
     """
     geometry = kernel_size, stride, ceil_mode
     pools = xp.avg_pool2d, xp.max_pool2d
-    return _of_windows(xp, "lp_pool2d", x, norm_type, geometry, *pools, 2)
+    return _lp_pool(xp, "lp_pool2d", x, norm_type, geometry, *pools, 2)
 
 
 @composite
@@ -70,4 +70,4 @@ def lp_pool3d(xp, x, /, norm_type, kernel_size, stride=None, ceil_mode=False):
     """
     geometry = kernel_size, stride, ceil_mode
     pools = xp.avg_pool3d, xp.max_pool3d
-    return _of_windows(xp, "lp_pool3d", x, norm_type, geometry, *pools, 3)
+    return _lp_pool(xp, "lp_pool3d", x, norm_type, geometry, *pools, 3)

@@ -1,7 +1,7 @@
-"""Pooling: of each window of a picture one number, its largest or its mean.
+"""Max and average pooling of images.
 
-x is (N, C, H, W), or one sample (C, H, W).  Sizes, strides and paddings are one number for both
-axes, or two; the stride is the size of the window if it is left out.
+x is (N, C, H, W), or one image (C, H, W).  Sizes, strides and paddings are one number for both
+axes, or two; the stride defaults to the window size.
 """
 
 from minidl.autograd.primitive import composite
@@ -10,28 +10,28 @@ from minidl.checks import check_flags
 from minidl.ops.nn.window import largest, padded, taps
 
 
-def _views(xp, x, rows, columns):
-    """For each place of the window, what it sees of x, with zeros in the padding: (…, *output)."""
+def _patches(xp, x, rows, columns):
+    """For each tap of the window, its strided view of the zero-padded x: (…, *output)."""
     before, after = (rows.padding, columns.padding), (rows.overhang, columns.overhang)
     x = padded(xp, x, before, after)
     _, size, stride, _, dilation, count = zip(rows, columns, strict=True)
     return [x[tap] for tap in taps(size, stride, dilation, count)]
 
 
-def _places(xp, x, rows, columns):
-    """The number, row by row, of each place that each window sees: (places, *output).
+def _tap_indices(xp, x, rows, columns):
+    """The flat index, row by row, of each tap of each window: (taps, *output).
 
-    What lies in the padding repeats the first place that the window does see.
+    A tap in the padding repeats the first tap that is inside the image.
     """
     height, width = x.shape[-2:]
     numbers = xp.reshape(xp.arange(1, height * width + 1, device=x.device), (height, width))
-    places = xp.stack(_views(xp, numbers, rows, columns)) - 1
-    first = xp.min(xp.where(places < 0, height * width, places), axis=0)
-    return xp.where(places < 0, first, places)
+    indices = xp.stack(_patches(xp, numbers, rows, columns)) - 1
+    first = xp.min(xp.where(indices < 0, height * width, indices), axis=0)
+    return xp.where(indices < 0, first, indices)
 
 
 def _means(xp, x, spans, axis):
-    """The mean of each span of an axis that is counted from the end."""
+    """The mean over each span of an axis, which is negative."""
     rest = (slice(None),) * (-1 - axis)
     means = [xp.mean(x[(..., slice(*span), *rest)], axis=axis) for span in spans]
     return xp.stack(means, axis=axis)
@@ -53,19 +53,19 @@ def max_pool2d(
     ceil_mode=False,
     return_indices=False,
 ):
-    """y = the largest x of the window, NaN if one is;   dy goes where it came from.
+    """y = max x over the window, NaN if any is;   dy goes to the argmax.
 
     x: (N, C, H, W) or (C, H, W), y: the same with ⌊(H + 2·padding − span) / stride⌋ + 1 rows, where
     span = dilation·(kernel_size − 1) + 1, and columns likewise.  Integers stay integers.
 
-    padding           places around the picture that are never chosen; at most half the window
-    dilation          how far the places of the window lie apart
-    ceil_mode         whether one more window may stick out at the end
-    return_indices    also give the place of each y in its plane, numbered row by row: of equals
+    padding           elements around the image that are never chosen; at most half the window
+    dilation          the stride between the taps of a window
+    ceil_mode         whether one more window may extend beyond the end
+    return_indices    also return the flat index of each y in its image (H, W): of equal elements
                       the first, of NaNs the last
 
-    Raises ShapeError for a window that does not fit or sees nothing but padding, ArgumentError for
-    a setting outside its bounds.
+    Raises ShapeError for a window that does not fit or contains only padding, ArgumentError for a
+    setting out of range.
 
     >>> x = minidl.tensor([[[1, 9, 2, 3], [4, 5, 8, 7]]])
     >>> minidl.max_pool2d(x, 2, return_indices=True)
@@ -77,8 +77,8 @@ def max_pool2d(
     rows, columns = pooling.windows("max_pool2d", x.shape, *geometry)
     check_flags("max_pool2d", return_indices=return_indices)
     *batch, height, width = x.shape
-    places, flat = _places(xp, x, rows, columns), xp.reshape(x, (*batch, height * width))
-    y, indices = largest(xp, flat, places)
+    tap_indices, flat = _tap_indices(xp, x, rows, columns), xp.reshape(x, (*batch, height * width))
+    y, indices = largest(xp, flat, tap_indices)
     return (y, indices) if return_indices else y
 
 
@@ -107,11 +107,11 @@ def avg_pool2d(
     count_include_pad=True,
     divisor_override=None,
 ):
-    """y = Σ x over the window / n;   dx = dy / n, from each window that x is in.
+    """y = Σ x over the window / n;   dx = dy / n, from each window that contains x.
 
     x: (N, C, H, W) or (C, H, W), y: the same with as many rows and columns as max_pool2d gives.
-    n is the number of places of the window, with the zeros of the padding (count_include_pad) or
-    without, or the divisor_override.  Raises what max_pool2d does.
+    n is the number of taps, with those in the padding (count_include_pad) or without, or the
+    divisor_override.  Raises the errors of max_pool2d.
 
     >>> x = minidl.tensor([[[8, 8], [8, 8]]])
     >>> minidl.avg_pool2d(x, 2, padding=1)
@@ -125,18 +125,18 @@ def avg_pool2d(
     rows, columns = pooling.windows("avg_pool2d", x.shape, *geometry)
     divisors = _divisors(xp, x, rows, columns, count_include_pad, divisor_override)
     x = x if x.dtype.kind == "f" else x / 1  # small integers would overflow
-    return sum(_views(xp, x, rows, columns)) / divisors
+    return sum(_patches(xp, x, rows, columns)) / divisors
 
 
 @composite
 def adaptive_avg_pool2d(xp, x, /, output_size):
-    """y = the mean of the window, of which there are output_size, whatever the size of x.
+    """y = the mean of each of output_size windows, whatever the size of x.
 
-    Window i of m along an axis of length n is ⌊i·n / m⌋ … ⌈(i + 1)·n / m⌉.  An entry of
-    output_size that is None keeps the length.
+    Window i of m along an axis of length n is ⌊i·n / m⌋ … ⌈(i + 1)·n / m⌉.  None in
+    output_size keeps that length.
 
     x: (N, C, H, W) or (C, H, W), y: (N, C, *output_size) or (C, *output_size).  Raises ShapeError
-    for an empty picture, ArgumentError for an output_size below 1.
+    for an empty image, ArgumentError for an output_size below 1.
 
     >>> x = minidl.tensor([[[1, 2, 3], [4, 5, 6]]])
     >>> minidl.adaptive_avg_pool2d(x, 1)

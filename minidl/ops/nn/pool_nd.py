@@ -1,7 +1,7 @@
-"""Pooling along one axis and along three, by pooling pictures; adaptive maxima.
+"""Pooling along one axis and along three, by pooling images; adaptive max pooling.
 
-One axis is a picture of one row.  Along three, the pictures are pooled first, then what came out
-of them along the depth: the largest of the largest, and the mean of means of equally many.
+One axis is an image of one row.  Three axes are pooled in two steps, first each slice (H, W), then
+along the depth: a maximum of maxima, or a mean of means of equally many elements.
 """
 
 import math
@@ -15,7 +15,7 @@ from minidl.ops.nn.window import largest
 
 
 def _of_rows(xp, x, pool):
-    """What pools pictures, on (…, L) as (…, 1, L)."""
+    """A pooling of images, applied to (…, L) as (…, 1, L)."""
     return xp.squeeze(pool(xp.expand_dims(x, axis=-2)), -2)
 
 
@@ -31,7 +31,7 @@ def max_pool1d(
     ceil_mode=False,
     return_indices=False,
 ):
-    """y = the largest x of the window, as max_pool2d;   x: (N, C, L) or (C, L).
+    """y = max x over the window, as max_pool2d;   x: (N, C, L) or (C, L).
 
     >>> minidl.max_pool1d(minidl.tensor([[1, 5, 2, 4, 3]]), 2)
     Tensor([[5, 4]], shape=(1, 2), int64)
@@ -75,7 +75,7 @@ def adaptive_avg_pool1d(xp, x, /, output_size):
 # Along three axes.
 
 
-def _pictures(xp, x):
+def _slices(xp, x):
     """(…, D, H, W) → (·, D, H, W)."""
     return xp.reshape(x, (math.prod(x.shape[:-3]), *x.shape[-3:]))
 
@@ -85,8 +85,8 @@ def _columns(xp, x):
     return xp.reshape(x, (*x.shape[:2], math.prod(x.shape[2:])))
 
 
-def _first_places(xp, x):
-    """The number of the first place of each slice of the depth: (D, 1, 1)."""
+def _slice_offsets(xp, x):
+    """The flat index of the first element of each slice of the depth: (D, 1, 1)."""
     depth, height, width = x.shape[-3:]
     slices = xp.arange(0, depth * height * width, height * width, device=x.device)
     return xp.reshape(slices, (depth, 1, 1))
@@ -104,7 +104,7 @@ def max_pool3d(
     ceil_mode=False,
     return_indices=False,
 ):
-    """y = the largest x of the window, as max_pool2d;   x: (N, C, D, H, W) or (C, D, H, W).
+    """y = max x over the window, as max_pool2d;   x: (N, C, D, H, W) or (C, D, H, W).
 
     >>> x = minidl.reshape(minidl.arange(16), (1, 2, 2, 4))
     >>> minidl.max_pool3d(x, 2)
@@ -116,17 +116,17 @@ def max_pool3d(
     output = tuple(axis.count for axis in at)
     _, size, stride, padding, dilation, _ = zip(*at[1:], strict=True)
     settings = size, stride, padding, dilation, ceil_mode
-    y, places = xp.max_pool2d(_pictures(xp, x), *settings, return_indices=True)
+    y, indices = xp.max_pool2d(_slices(xp, x), *settings, return_indices=True)
     _, size, stride, padding, dilation, _ = at[0]
     settings = (size, 1), (stride, 1), (padding, 0), (dilation, 1), ceil_mode
     y, columns = xp.max_pool2d(_columns(xp, y), *settings, return_indices=True)
     y = xp.reshape(y, (*x.shape[:-3], *output))
     if not return_indices:
         return y
-    places = places + _first_places(xp, x)
-    places = xp.reshape(places, (places.shape[0], math.prod(places.shape[1:])))
+    indices = indices + _slice_offsets(xp, x)
+    indices = xp.reshape(indices, (indices.shape[0], math.prod(indices.shape[1:])))
     columns = xp.reshape(columns, (columns.shape[0], math.prod(output)))
-    return y, xp.reshape(xp.take_along_axis(places, columns, axis=-1), y.shape)
+    return y, xp.reshape(xp.take_along_axis(indices, columns, axis=-1), y.shape)
 
 
 @composite
@@ -152,7 +152,7 @@ def avg_pool3d(
     one = None if divisor_override is None else 1
     _, size, stride, padding, _, _ = zip(*at[1:], strict=True)
     settings = size, stride, padding, ceil_mode, count_include_pad, one
-    y = xp.avg_pool2d(_pictures(xp, x), *settings)
+    y = xp.avg_pool2d(_slices(xp, x), *settings)
     _, size, stride, padding, _, _ = at[0]
     settings = (size, 1), (stride, 1), (padding, 0), ceil_mode, count_include_pad
     y = xp.avg_pool2d(_columns(xp, y), *settings, divisor_override)
@@ -168,27 +168,27 @@ def adaptive_avg_pool3d(xp, x, /, output_size):
     """
     spans = pooling.adaptive("adaptive_avg_pool3d", x.shape, output_size, 3)
     output = tuple(map(len, spans))
-    y = xp.adaptive_avg_pool2d(_pictures(xp, x), output[1:])
+    y = xp.adaptive_avg_pool2d(_slices(xp, x), output[1:])
     y = xp.adaptive_avg_pool2d(_columns(xp, y), (output[0], None))
     return xp.reshape(y, (*x.shape[:-3], *output))
 
 
-# Adaptive maxima.
+# Adaptive max pooling.
 
 
 def _adaptive_max(xp, name, x, output_size, axes, return_indices):
-    """The largest of each window, and its place in its picture, numbered row by row."""
+    """The maximum of each window, and its flat index in its image."""
     spans = pooling.adaptive(name, x.shape, output_size, axes)
     check_flags(name, return_indices=return_indices)
-    picture = x.shape[-axes:]
-    places = xp.asarray(pooling.places_of_spans(spans, picture), device=x.device)
-    y, indices = largest(xp, xp.reshape(x, (*x.shape[:-axes], math.prod(picture))), places)
+    image = x.shape[-axes:]
+    taps = xp.asarray(pooling.places_of_spans(spans, image), device=x.device)
+    y, indices = largest(xp, xp.reshape(x, (*x.shape[:-axes], math.prod(image))), taps)
     return (y, indices) if return_indices else y
 
 
 @composite
 def adaptive_max_pool1d(xp, x, /, output_size, return_indices=False):
-    """y = the largest x of the window, as adaptive_max_pool2d;   x: (N, C, L) or (C, L).
+    """y = max x over the window, as adaptive_max_pool2d;   x: (N, C, L) or (C, L).
 
     >>> minidl.adaptive_max_pool1d(minidl.tensor([[1, 5, 2, 4, 3]]), 2, return_indices=True)
     (Tensor([[5, 4]], shape=(1, 2), int64), Tensor([[1, 3]], shape=(1, 2), int64))
@@ -198,11 +198,11 @@ def adaptive_max_pool1d(xp, x, /, output_size, return_indices=False):
 
 @composite
 def adaptive_max_pool2d(xp, x, /, output_size, return_indices=False):
-    """y = the largest x of the window, of which there are output_size, whatever the size of x.
+    """y = max x over each of output_size windows, whatever the size of x.
 
-    The windows are those of adaptive_avg_pool2d.  return_indices also gives the place of each y
-    in its plane, numbered row by row: of equals the first, of NaNs the last.
-    Raises what adaptive_avg_pool2d does.
+    The windows are those of adaptive_avg_pool2d.  return_indices also returns the flat index of
+    each y in its image (H, W): of equal elements the first, of NaNs the last.
+    Raises the errors of adaptive_avg_pool2d.
 
     >>> minidl.adaptive_max_pool2d(minidl.tensor([[[1, 2, 3], [4, 9, 6]]]), (2, 1))
     Tensor([[[3],
@@ -213,7 +213,7 @@ def adaptive_max_pool2d(xp, x, /, output_size, return_indices=False):
 
 @composite
 def adaptive_max_pool3d(xp, x, /, output_size, return_indices=False):
-    """y = the largest x of the window, as adaptive_max_pool2d;   x: (N, C, D, H, W), or one.
+    """y = max x over the window, as adaptive_max_pool2d;   x: (N, C, D, H, W), or one.
 
     >>> x = minidl.reshape(minidl.arange(30), (1, 2, 3, 5))
     >>> minidl.adaptive_max_pool3d(x, (1, None, 2))

@@ -1,8 +1,8 @@
-"""Pictures made larger or smaller: each new place is a mean of old ones, axis by axis.
+"""Resampling of images, axis by axis: each output is a weighted sum of a few inputs.
 
-Along one axis that is a product with a matrix that is mostly zeros.  It is held as a table: for
-each new place, which old ones it is made of, and with what weights.  The gradient is the product
-with the transposed matrix, which is another table.
+Along one axis that is a product with a sparse matrix, which is stored as a table: for each output,
+the indices of its inputs and their weights.  The pullback is the product with the transposed
+matrix, which is another table.
 """
 
 import math
@@ -13,7 +13,7 @@ from minidl.autograd.primitive import composite, primitive
 from minidl.checks import is_integer, lengths
 from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.creation import asarray
-from minidl.ops.nn.resize_tables import table_of, transposed
+from minidl.ops.nn.resize_tables import table_of, transpose
 
 _AXES = {
     "nearest": (1, 2, 3),
@@ -40,20 +40,20 @@ def interpolate(
     recompute_scale_factor=None,
     antialias=False,
 ):
-    """x with `size` places along its last axes, or with ⌊scale_factor·length⌋.
+    """x resampled to `size` along its last axes, or to ⌊scale_factor·length⌋.
 
     x                       (N, C, L), (N, C, H, W) or (N, C, D, H, W)
     mode                    "nearest", as older image libraries round, or "nearest-exact";
                             "linear", "bilinear", "trilinear" by the number of axes; "bicubic"
                             (Keys 1981, a = −0.75); "area": the mean of a window
-    align_corners           whether the first and the last places lie upon those of x, in place of
-                            the outer edges of the pictures: of linear modes and bicubic
-    recompute_scale_factor  whether distances follow from the two sizes, not from the scale_factor
-    antialias               where a picture becomes smaller, widen the kernel as much, so that every
-                            old place counts: bilinear and bicubic (here a = −0.5)
+    align_corners           whether the centres of the corner pixels are aligned, instead of the
+                            edges of the images: for linear modes and bicubic
+    recompute_scale_factor  whether the scale follows from the two sizes, not from the scale_factor
+    antialias               whether a smaller image gets a wider kernel, so that every input counts:
+                            for bilinear and bicubic (here a = −0.5)
 
-    PyTorch's "nearest" takes no notice of a scale_factor where y is as long as x, or twice as long:
-    for the values along two axes, and for all gradients.
+    PyTorch's "nearest" ignores a scale_factor where y is as long as x, or twice as long: for the
+    values along two axes, and for all gradients.
 
     >>> x = minidl.tensor([[[1.0, 3.0]]])
     >>> minidl.interpolate(x, 4)
@@ -70,7 +70,7 @@ def interpolate(
         return getattr(xp, f"adaptive_avg_pool{axes}d")(x, output)
     for i, (new, scale) in enumerate(zip(output, scales, strict=True)):
         table = table_of(x.shape[2 + i], new, scale, mode, bool(align_corners), bool(antialias))
-        x = _resized(x, 2 + i, *table)
+        x = _resize_axis(x, 2 + i, *table)
     return x
 
 
@@ -91,9 +91,9 @@ def _check(shape, mode, align_corners, antialias):
         raise ArgumentError(f"interpolate: antialias is for {', '.join(_ANTIALIASED)}; not {mode}")
 
 
-def _sizes(picture, size, scale_factor, recompute):
-    """The new lengths, and how far apart the new places lie, where a scale_factor says so."""
-    axes = len(picture)
+def _sizes(shape, size, scale_factor, recompute):
+    """The new lengths, and the stride of the outputs among the inputs, if scale_factor gives it."""
+    axes = len(shape)
     if (size is None) == (scale_factor is None):
         raise ArgumentError(
             f"interpolate: needs a size or a scale_factor; got {size!r} and {scale_factor!r}"
@@ -108,55 +108,55 @@ def _sizes(picture, size, scale_factor, recompute):
         raise ArgumentError(
             f"interpolate: scale_factor is a number above 0, or {axes}; got {scale_factor!r:.60}"
         )
-    output = tuple(math.floor(n * f) for n, f in zip(picture, each, strict=True))
+    output = tuple(math.floor(n * f) for n, f in zip(shape, each, strict=True))
     if 0 in output:
-        raise ShapeError(f"interpolate: nothing is left of pictures of {picture} times {each}")
+        raise ShapeError(f"interpolate: nothing is left of pictures of {shape} times {each}")
     return output, (None,) * axes if recompute else tuple(1 / f for f in each)
 
 
-def _resized(x, axis, places, weights):
+def _resize_axis(x, axis, indices, weights):
     """x, resampled along an axis by a table."""
     length = x.shape[axis]
-    if places.shape == (1, length) and np.array_equal(places[0], np.arange(length)):
-        return x  # each place is its own
-    back_places, back_weights = transposed(places, weights, length)
+    if indices.shape == (1, length) and np.array_equal(indices[0], np.arange(length)):
+        return x  # the identity
+    back_indices, back_weights = transpose(indices, weights, length)
     shape = (-1,) + (1,) * (x.ndim - 1 - axis)
 
-    def beside(weights):
-        """The weights on the device of x, in its dtype if that is of reals."""
+    def like_x(weights):
+        """The weights on the device of x, in its dtype if that is real."""
         dtype = x.dtype if x.dtype.kind == "f" else "float32"
         weights = weights.reshape(len(weights), *shape)
         return asarray(weights.astype(dtype), device=x.device)
 
-    forwards = None if weights is None else beside(weights)
-    settings = {"axis": axis, "places": places, "back_places": back_places}
-    return _resample(x, beside(back_weights), forwards, **settings)
+    forwards = None if weights is None else like_x(weights)
+    settings = {"axis": axis, "indices": indices, "back_indices": back_indices}
+    return _resample(x, like_x(back_weights), forwards, **settings)
 
 
 @primitive(None)
-def _resample(xp, x, back_weights, weights=None, /, *, axis, places, back_places):
+def _resample(xp, x, back_weights, weights=None, /, *, axis, indices, back_indices):
     """y[i] = Σₖ wₖᵢ·x[pₖᵢ] along the axis;   dx[j] = Σₖ vₖⱼ·dy[qₖⱼ], the transposed matrix.
 
-    places, weights: p and w, (K, new); without weights, K = 1 and all are 1.
-    back_places, back_weights: q and v, (K', old); a place of x that no y is made of has q = −1.
+    indices, weights: p and w, (K, new); without weights, K = 1 and all are 1.
+    back_indices, back_weights: q and v, (K', old); an x that no y depends on has q = −1.
     """
-    unused = (back_places[0] < 0).nonzero()[0]
+    unused = (back_indices[0] < 0).nonzero()[0]
 
     def dx(dy):
-        total = _weighted(dy, axis, back_places, back_weights)
+        total = _weighted_sum(dy, axis, back_indices, back_weights)
         if not len(unused):
             return total
         return xp.put_at(total, 0, (slice(None),) * axis + (unused,))  # even where dy is NaN
 
-    return _weighted(x, axis, places, weights), (dx, None, None)
+    return _weighted_sum(x, axis, indices, weights), (dx, None, None)
 
 
-def _weighted(x, axis, places, weights):
+def _weighted_sum(x, axis, indices, weights):
     """Σₖ wₖᵢ·x[pₖᵢ] along the axis."""
     before = (slice(None),) * axis
     if weights is None:
-        return x[(*before, places[0])]
-    total = x[(*before, places[0])] * weights[0]
-    for k in range(1, len(places)):
-        total = total + x[(*before, places[k])] * weights[k]
+        return x[(*before, indices[0])]
+    total = x[(*before, indices[0])] * weights[0]
+    for k in range(1, len(indices)):
+        total = total + x[(*before, indices[k])] * weights[k]
     return total

@@ -1,6 +1,6 @@
-"""Resampling tables: of which old places each new one is made, and with what weights.
+"""Resampling tables: the inputs of each output, and their weights.
 
-A table is two arrays (K, new): places p and weights w say that y[i] = Σₖ w[k, i]·x[p[k, i]].
+A table is two arrays (K, new), indices p and weights w: y[i] = Σₖ w[k, i]·x[p[k, i]].
 Weights are None if K = 1 and all are 1.
 """
 
@@ -8,60 +8,60 @@ import math
 
 import numpy as np
 
-_A = -0.75  # of Keys's kernel, as image libraries have it
-_A_ANTIALIASED = -0.5  # as they have it where the kernel is widened
+_A = -0.75  # of Keys's kernel, as in OpenCV and PyTorch
+_A_ANTIALIASED = -0.5  # as in Pillow, where the kernel is widened
 
 
 def table_of(old, new, scale, mode, align_corners, antialias):
-    """The table from `old` places to `new` ones, which lie `scale` apart (None: old / new)."""
+    """The table from `old` inputs to `new` outputs, with stride `scale` (None: old / new)."""
     if mode.startswith("nearest"):
         return _nearest(old, new, scale, mode)[None], None
     if antialias:
-        return _antialiased(old, new, _distance(old, new, scale, align_corners), mode)
-    at = _corners(old, new) if align_corners else _centres(new, scale or old / new)
+        return _antialiased(old, new, _stride(old, new, scale, align_corners), mode)
+    at = _aligned_corners(old, new) if align_corners else _aligned_edges(new, scale or old / new)
     return (_cubic if mode == "bicubic" else _linear)(old, at)
 
 
-def transposed(places, weights, length):
-    """The table of the transposed matrix: for each of the `length` old places, the new ones.
+def transpose(indices, weights, length):
+    """The table of the transposed matrix: for each of `length` inputs, its outputs.
 
-    Columns are filled up with weights of 0 at a place that they have already; of a place that is
-    never used, they are −1.
+    Columns are padded with weight 0 at an index that they have already; for an input that is never
+    used, all indices are −1.
     """
-    new = np.broadcast_to(np.arange(places.shape[1]), places.shape).ravel()
-    old = places.ravel()
+    new = np.broadcast_to(np.arange(indices.shape[1]), indices.shape).ravel()
+    old = indices.ravel()
     weights = np.ones(len(old)) if weights is None else weights.ravel()
     order = np.argsort(old, stable=True)
     counts = np.bincount(old, minlength=length)
     starts = np.cumsum(counts) - counts
-    rank = np.arange(len(old)) - starts[old[order]]  # which of those with the same old place
+    rank = np.arange(len(old)) - starts[old[order]]  # among those with the same input
     first = np.where(counts > 0, new[order][np.minimum(starts, len(old) - 1)], -1)
-    back_places = np.tile(first, (counts.max(), 1))
-    back_weights = np.zeros(back_places.shape)
-    back_places[rank, old[order]] = new[order]
+    back_indices = np.tile(first, (counts.max(), 1))
+    back_weights = np.zeros(back_indices.shape)
+    back_indices[rank, old[order]] = new[order]
     back_weights[rank, old[order]] = weights[order]
-    return back_places, back_weights
+    return back_indices, back_weights
 
 
-def _distance(old, new, scale, align_corners):
-    """How far apart the new places lie among the old."""
+def _stride(old, new, scale, align_corners):
+    """The stride of the outputs, in units of the inputs."""
     if align_corners:
         return (old - 1) / (new - 1) if new > 1 else 0.0
     return scale or old / new
 
 
-def _corners(old, new):
-    """Where the new places lie among the old, if the first and the last of both are the same."""
-    return np.arange(new) * _distance(old, new, None, True)
+def _aligned_corners(old, new):
+    """The coordinates of the outputs, with the centres of the corners aligned."""
+    return np.arange(new) * _stride(old, new, None, True)
 
 
-def _centres(new, scale):
-    """Where the new places lie among the old, if both are as long from edge to edge."""
+def _aligned_edges(new, scale):
+    """The coordinates of the outputs, with the edges aligned."""
     return (np.arange(new) + 0.5) * scale - 0.5
 
 
 def _nearest(old, new, scale, mode):
-    """The place that each new one is taken from; roundings to single precision decide ties."""
+    """The nearest input of each output; rounding to single precision decides ties."""
     scale = np.float64(np.float32(old / new if scale is None else scale))
     if mode == "nearest":
         at = (np.arange(new) * scale).astype(np.float32)
@@ -72,7 +72,7 @@ def _nearest(old, new, scale, mode):
 
 
 def _linear(old, at):
-    """The two places around each new one, and their weights."""
+    """The two inputs around each output, and their weights."""
     at = np.clip(at, 0, old - 1)
     first = at.astype(np.int64)
     part = at - first
@@ -80,9 +80,9 @@ def _linear(old, at):
 
 
 def keys_weights(part, a=_A):
-    """The weights of the four places around each new one, `part` behind the second: Keys 1981.
+    """The weights of the four inputs around an output, at `part` after the second: Keys 1981.
 
-    With numbers, arrays or tensors: w(t) = (a+2)t³ − (a+3)t² + 1 up to t = 1, and
+    For numbers, arrays or tensors: w(t) = (a+2)t³ − (a+3)t² + 1 up to t = 1, and
     at³ − 5at² + 8at − 4a from there to 2.
     """
     near = [((a + 2) * t - (a + 3)) * t * t + 1 for t in (part, 1 - part)]
@@ -91,29 +91,29 @@ def keys_weights(part, a=_A):
 
 
 def _cubic(old, at):
-    """The four places around each new one, and their weights by Keys's kernel."""
+    """The four inputs around each output, and their weights by Keys's kernel."""
     first = np.floor(at)
-    places = np.stack([first + i for i in (-1, 0, 1, 2)])
-    return np.clip(places, 0, old - 1).astype(np.int64), np.stack(keys_weights(at - first))
+    indices = np.stack([first + i for i in (-1, 0, 1, 2)])
+    return np.clip(indices, 0, old - 1).astype(np.int64), np.stack(keys_weights(at - first))
 
 
 def _antialiased(old, new, scale, mode):
-    """The places under a kernel that is as wide as `scale` says, with weights of sum 1.
+    """The inputs under a kernel widened by `scale`, with weights of sum 1.
 
-    Kernels that reach beyond the picture are cut there: Pillow's way, and PyTorch's.
+    Kernels are truncated at the edges of the image, as in Pillow and PyTorch.
     """
     widened = max(scale, 1.0)
     support = (2 if mode == "bicubic" else 1) * widened
     centre = scale * (np.arange(new) + 0.5)
     first = np.maximum((centre - support + 0.5).astype(np.int64), 0)
     stop = np.minimum((centre + support + 0.5).astype(np.int64), old)
-    places = first + np.arange(math.ceil(support) * 2 + 1)[:, None]
-    distance = np.abs((places - centre + 0.5) / widened)
+    indices = first + np.arange(math.ceil(support) * 2 + 1)[:, None]
+    distance = np.abs((indices - centre + 0.5) / widened)
     weights = _triangle(distance) if mode == "bilinear" else _keys(distance)
-    weights = np.where(places < stop, weights, 0)
+    weights = np.where(indices < stop, weights, 0)
     total = weights.sum(0)
-    places = np.where(places < stop, places, first)
-    return np.minimum(places, old - 1), weights / np.where(total == 0, 1, total)
+    indices = np.where(indices < stop, indices, first)
+    return np.minimum(indices, old - 1), weights / np.where(total == 0, 1, total)
 
 
 def _triangle(t):
@@ -122,7 +122,7 @@ def _triangle(t):
 
 
 def _keys(t, a=_A_ANTIALIASED):
-    """Keys's kernel of a distance t ≥ 0."""
+    """Keys's kernel at a distance t ≥ 0."""
     near = ((a + 2) * t - (a + 3)) * t * t + 1
     far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
     return np.where(t < 1, near, np.where(t < 2, far, 0))

@@ -1,4 +1,4 @@
-"""Largest numbers put back where pooling found them."""
+"""Max unpooling: maxima returned to the positions that max pooling took them from."""
 
 import math
 
@@ -8,8 +8,8 @@ from minidl.checks import is_integer, lengths
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 
 
-def _picture(name, x, indices, kernel_size, stride, padding, output_size, axes):
-    """How large the pictures were: as `output_size` says, or as large as windows without rest."""
+def _image_size(name, x, indices, kernel_size, stride, padding, output_size, axes):
+    """The size of the images: `output_size`, or the size that the windows cover exactly."""
     check_pictures(name, x.shape, axes)
     if indices.shape != x.shape:
         raise ShapeError(
@@ -38,35 +38,35 @@ def _picture(name, x, indices, kernel_size, stride, padding, output_size, axes):
 
 
 def _unpool(xp, name, x, indices, *geometry):
-    """Zeros, with x written where indices point, in each picture by itself."""
-    picture = _picture(name, x, indices, *geometry)
-    planes, size = math.prod(x.shape[: -len(picture)]), math.prod(picture)
-    indices = xp.reshape(xp.check_indices(indices, size), (planes, x.size // max(planes, 1)))
-    first = xp.arange(0, planes * size, max(size, 1), device=x.device)
-    places = xp.reshape(indices + xp.reshape(first, (planes, 1)), (x.size,))
-    zeros = xp.zeros((planes * size,), dtype=x.dtype, device=x.device)
-    y = _placed(zeros, xp.reshape(x, (x.size,)), places.data)
-    return xp.reshape(y, (*x.shape[: -len(picture)], *picture))
+    """Zeros, with x written at its indices, in each image separately."""
+    image = _image_size(name, x, indices, *geometry)
+    images, size = math.prod(x.shape[: -len(image)]), math.prod(image)
+    indices = xp.reshape(xp.check_indices(indices, size), (images, x.size // max(images, 1)))
+    offsets = xp.arange(0, images * size, max(size, 1), device=x.device)
+    indices = xp.reshape(indices + xp.reshape(offsets, (images, 1)), (x.size,))
+    zeros = xp.zeros((images * size,), dtype=x.dtype, device=x.device)
+    y = _placed(zeros, xp.reshape(x, (x.size,)), indices.data)
+    return xp.reshape(y, (*x.shape[: -len(image)], *image))
 
 
 @primitive(None)
-def _placed(xp, zeros, x, /, places):
-    """The zeros, with x at the places;   dx = dy there.
+def _placed(xp, zeros, x, /, indices):
+    """The zeros, with x at the given indices;   dx = dy there.
 
-    Windows that overlap may have found the same number: it is written twice, and both get dy, as in
+    Overlapping windows may have the same argmax: it is written twice, and both get dy, as in
     PyTorch.
     """
-    return xp.put_at(zeros, x, places), (None, lambda dy: dy[places])
+    return xp.put_at(zeros, x, indices), (None, lambda dy: dy[indices])
 
 
 @composite
 def max_unpool1d(xp, x, indices, /, kernel_size, stride=None, padding=0, output_size=None):
-    """y = 0, but x where it came from, as max_unpool2d;   x: (N, C, L) or (C, L).
+    """y = 0, except x at its indices, as max_unpool2d;   x: (N, C, L) or (C, L).
 
-    >>> y, places = minidl.max_pool1d(minidl.tensor([[1, 5, 2, 4, 3]]), 2, return_indices=True)
-    >>> minidl.max_unpool1d(y, places, 2)
+    >>> y, indices = minidl.max_pool1d(minidl.tensor([[1, 5, 2, 4, 3]]), 2, return_indices=True)
+    >>> minidl.max_unpool1d(y, indices, 2)
     Tensor([[0, 5, 0, 4]], shape=(1, 4), int64)
-    >>> minidl.max_unpool1d(y, places, 2, output_size=(5,))
+    >>> minidl.max_unpool1d(y, indices, 2, output_size=(5,))
     Tensor([[0, 5, 0, 4, 0]], shape=(1, 5), int64)
     """
     geometry = kernel_size, stride, padding, output_size, 1
@@ -75,13 +75,13 @@ def max_unpool1d(xp, x, indices, /, kernel_size, stride=None, padding=0, output_
 
 @composite
 def max_unpool2d(xp, x, indices, /, kernel_size, stride=None, padding=0, output_size=None):
-    """y = 0, but x at the indices that max_pool2d gave with these settings;   dx = dy there.
+    """y = 0, except x at the indices that max_pool2d returned with these settings;   dx = dy there.
 
-    output_size    how large the pictures were, if a rest of them was not pooled: their last axes,
-                   or their shape.  Where two windows chose one place, its x stands there once.
+    output_size    the size of the images, if the windows did not cover all of them: their last
+                   axes, or their shape
 
-    Raises BoundsError for an index outside the pictures, ShapeError for an output_size that these
-    windows cannot have seen.  Zeiler, Fergus, Visualizing and Understanding Convolutional
+    Raises BoundsError for an index outside the images, ShapeError for an output_size that these
+    windows cannot come from.  Zeiler, Fergus, Visualizing and Understanding Convolutional
     Networks, 2014.
 
     >>> x = minidl.tensor([[[1, 9, 2, 3], [4, 5, 8, 7]]])
@@ -95,7 +95,7 @@ def max_unpool2d(xp, x, indices, /, kernel_size, stride=None, padding=0, output_
 
 @composite
 def max_unpool3d(xp, x, indices, /, kernel_size, stride=None, padding=0, output_size=None):
-    """y = 0, but x where it came from, as max_unpool2d;   x: (N, C, D, H, W) or (C, D, H, W).
+    """y = 0, except x at its indices, as max_unpool2d;   x: (N, C, D, H, W) or (C, D, H, W).
 
     >>> x = minidl.reshape(minidl.arange(8), (1, 1, 2, 4))
     >>> minidl.max_unpool3d(*minidl.max_pool3d(x, (1, 2, 2), return_indices=True), (1, 2, 2))

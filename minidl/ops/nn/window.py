@@ -1,4 +1,4 @@
-"""Windows that slide over pictures: what each of their places sees."""
+"""Sliding windows: padding, taps, and the maximum of each window."""
 
 import math
 
@@ -8,7 +8,7 @@ from minidl.errors import DTypeError
 def padded(xp, x, before, after=None):
     """x with zeros around its last two axes: `before` (top, left), `after` (bottom, right).
 
-    (…, H, W) → (…, top + H + bottom, left + W + right).  Without `after`, as many as before.
+    (…, H, W) → (…, top + H + bottom, left + W + right).  `after` defaults to `before`.
     """
     (top, left), (bottom, right) = before, after or before
     if not (top or left or bottom or right):
@@ -20,10 +20,10 @@ def padded(xp, x, before, after=None):
 
 
 def taps(window, stride, dilation, output):
-    """For each place (a, b) of the window, row by row, the index of what it sees.
+    """For each tap (a, b) of the window, row by row, the index of its strided view.
 
-    x[index] of a padded x (…, H, W) is (…, *output): element (i, j) is what place (a, b) sees when
-    the window is at (i, j).  `scatter_at` with the same index carries gradients back.
+    x[index] of a padded x (…, H, W) is (…, *output): element (i, j) is the tap (a, b) of window
+    (i, j).  `scatter_at` with the same index carries gradients back.
     """
     rows, columns = (
         [slice(a, a + s * (n - 1) + 1, s) for a in range(0, d * k, d)]
@@ -32,19 +32,19 @@ def taps(window, stride, dilation, output):
     return [(..., row, column) for row in rows for column in columns]
 
 
-def largest(xp, x, places):
-    """The largest x that each window sees, and its place: of equals the first, of NaNs the last.
+def largest(xp, x, taps):
+    """The maximum of each window, and its index: of equal elements the first, of NaNs the last.
 
-    x: (…, L), places: (K, *output), the numbers of the places that each window sees.
+    x: (…, L), taps: (K, *output), the indices of the taps of each window.
     """
     if x.dtype.kind == "c":
         raise DTypeError(f"needs real numbers, of which one is the largest; got {x.dtype}")
-    axis = -places.ndim
-    seen = x[..., places]
-    equal = seen == xp.max(seen, axis=axis, keepdims=True)
-    first_of_equals = xp.min(xp.where(equal, places, x.shape[-1]), axis=axis)
-    last_nan = xp.max(xp.where(seen != seen, places, -1), axis=axis)
+    axis = -taps.ndim
+    patches = x[..., taps]
+    equal = patches == xp.max(patches, axis=axis, keepdims=True)
+    first_of_equals = xp.min(xp.where(equal, taps, x.shape[-1]), axis=axis)
+    last_nan = xp.max(xp.where(patches != patches, taps, -1), axis=axis)
     indices = xp.where(last_nan < 0, first_of_equals, last_nan)
-    flat_indices = xp.reshape(indices, (*x.shape[:-1], math.prod(places.shape[1:])))
+    flat_indices = xp.reshape(indices, (*x.shape[:-1], math.prod(taps.shape[1:])))
     y = xp.take_along_axis(x, flat_indices, axis=-1)
     return xp.reshape(y, indices.shape), indices
