@@ -1,4 +1,4 @@
-"""The same numbers again, elsewhere, or apart: composites of the manipulations."""
+"""Broadcasting, repeating, rolling, rotating and unstacking: composites of `manipulation`."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ from minidl.ops.creation import arange, asarray
 from minidl.ops.manipulation import broadcast_to, concat, permute_dims, reshape
 
 
-def _several(value):
-    """A number as a tuple of one."""
+def _as_tuple(value):
+    """A single value as a tuple of one."""
     return tuple(value) if isinstance(value, Sequence) else (value,)
 
 
 def _joint_shape(shapes):
-    """The shape that these broadcast to."""
+    """The shape that these shapes broadcast to."""
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
@@ -27,7 +27,7 @@ def _joint_shape(shapes):
 
 @composite
 def broadcast_arrays(xp, *arrays):
-    """The arrays, each repeated to the shape that they have together: a list.
+    """The arrays, broadcast to their common shape: a list.
 
     >>> x, y = minidl.broadcast_arrays(minidl.ones((3, 1)), minidl.ones(4))
     >>> x.shape, y.shape
@@ -39,7 +39,7 @@ def broadcast_arrays(xp, *arrays):
 
 @composite
 def meshgrid(xp, *arrays, indexing="xy"):
-    """The coordinates of the points of a grid: from vectors, a list of tensors of its shape.
+    """Coordinate matrices of a grid from coordinate vectors: a list.
 
     indexing    "xy": the first vector runs along axis 1, the second along axis 0; "ij": in order
 
@@ -55,37 +55,37 @@ def meshgrid(xp, *arrays, indexing="xy"):
         raise ArgumentError(f'indexing must be "xy" or "ij"; got {indexing!r}')
     if any(x.ndim > 1 for x in arrays):
         raise ShapeError(f"needs vectors; got shapes {', '.join(str(x.shape) for x in arrays)}")
-    places = list(range(len(arrays)))
+    order = list(range(len(arrays)))
     if indexing == "xy":
-        places[:2] = reversed(places[:2])
-    shapes = [[1] * i + [-1] + [1] * (len(places) - i - 1) for i in places]
+        order[:2] = reversed(order[:2])
+    shapes = [[1] * i + [-1] + [1] * (len(order) - i - 1) for i in order]
     return xp.broadcast_arrays(*map(xp.reshape, arrays, shapes))
 
 
 @named
 def moveaxis(x, source, destination, /):
-    """The axes `source`, an int or a tuple, come to stand at `destination`; the rest in order.
+    """The axes `source`, an int or a tuple, moved to `destination`; the others keep their order.
 
     >>> minidl.moveaxis(minidl.zeros((2, 3, 4)), 0, -1).shape
     (3, 4, 2)
     """
     x = asarray(x)
     source, destination = (
-        [one_axis(x, axis) for axis in _several(axes)] for axes in (source, destination)
+        [one_axis(x, axis) for axis in _as_tuple(axes)] for axes in (source, destination)
     )
     if len({*source}) != len(source) or len({*destination}) != len(destination):
         raise ShapeError(f"an axis is named twice in {source} or {destination}")
     if len(source) != len(destination):
-        raise ShapeError(f"{len(source)} axes do not go to {len(destination)} places")
+        raise ShapeError(f"{len(source)} axes do not go to {len(destination)} positions")
     order = [axis for axis in range(x.ndim) if axis not in source]
-    for place, axis in sorted(zip(destination, source, strict=True)):
-        order.insert(place, axis)
+    for position, axis in sorted(zip(destination, source, strict=True)):
+        order.insert(position, axis)
     return permute_dims(x, tuple(order))
 
 
 @composite
 def roll(xp, x, /, shift, *, axis=None):
-    """Each element `shift` places on along the axis; those that fall off come in at the front.
+    """x shifted cyclically by `shift` along the axis.
 
     Without an axis, the elements of the flattened tensor; with several, a shift for each, or one
     for all.
@@ -95,7 +95,7 @@ def roll(xp, x, /, shift, *, axis=None):
     """
     if axis is None:
         return xp.reshape(xp.roll(xp.reshape(x, (-1,)), shift, axis=0), x.shape)
-    axes, shifts = _several(axis), _several(shift)
+    axes, shifts = _as_tuple(axis), _as_tuple(shift)
     shifts = shifts * len(axes) if len(shifts) == 1 else shifts
     if len(shifts) != len(axes):
         raise ShapeError(f"{len(shifts)} shifts do not go with {len(axes)} axes")
@@ -108,7 +108,7 @@ def roll(xp, x, /, shift, *, axis=None):
 
 @named
 def tile(x, repetitions, /):
-    """x side by side, so many times along each axis; axes that either lacks count as 1.
+    """x repeated as a whole along each axis; missing axes count as 1.
 
     >>> minidl.tile(minidl.tensor([1, 2]), 3)
     Tensor([1, 2, 1, 2, 1, 2], int64)
@@ -116,7 +116,7 @@ def tile(x, repetitions, /):
     Tensor([[1, 2],
             [1, 2]], shape=(2, 2), int64)
     """
-    return _tile(x, _several(repetitions))
+    return _tile(x, _as_tuple(repetitions))
 
 
 @composite
@@ -126,15 +126,15 @@ def _tile(xp, x, /, repetitions):
     ndim = max(x.ndim, len(repetitions))
     times = (1,) * (ndim - len(repetitions)) + repetitions
     shape = (1,) * (ndim - x.ndim) + x.shape
-    apart = [n for length in shape for n in (1, length)]
+    spread = [n for length in shape for n in (1, length)]
     repeated = [n for pair in zip(times, shape, strict=True) for n in pair]
-    copies = xp.broadcast_to(xp.reshape(x, apart), repeated)
+    copies = xp.broadcast_to(xp.reshape(x, spread), repeated)
     return xp.reshape(copies, [n * length for n, length in zip(times, shape, strict=True)])
 
 
 @composite
 def repeat(xp, x, repeats, /, *, axis=None):
-    """Each slice of the axis `repeats` times in a row; a tensor of integers: each its own number.
+    """Each slice of the axis repeated; `repeats` is one count, or a tensor of one for each.
 
     Without an axis, the elements of the flattened tensor.
 
@@ -146,13 +146,13 @@ def repeat(xp, x, repeats, /, *, axis=None):
     axis = one_axis(x, axis)
     counts = _counts(asarray(repeats), x.shape[axis])
     total = xp.sum(counts).item()
-    places = arange(total, dtype=counts.dtype, device=x.device)
-    indices = xp.searchsorted(xp.cumulative_sum(counts), places, side="right")
+    positions = arange(total, dtype=counts.dtype, device=x.device)
+    indices = xp.searchsorted(xp.cumulative_sum(counts), positions, side="right")
     return xp.take(x, indices, axis=axis)
 
 
 def _counts(repeats, length):
-    """How often each of so many slices is to come."""
+    """The count of each slice."""
     if repeats.dtype.kind not in "iu":
         raise DTypeError(f"needs integers for repeats; got {repeats.dtype}")
     if repeats.ndim > 1 or repeats.size not in (1, length):
@@ -164,7 +164,7 @@ def _counts(repeats, length):
 
 @composite
 def unstack(xp, x, /, *, axis=0):
-    """The slices of the axis, without it: a tuple.
+    """The slices along the axis, which is removed: a tuple.
 
     >>> x, y = minidl.unstack(minidl.tensor([[1, 2], [3, 4]]), axis=1)
     >>> x, y
@@ -176,7 +176,7 @@ def unstack(xp, x, /, *, axis=0):
 
 @composite
 def rot90(xp, x, /, k=1, *, axes=(0, 1)):
-    """x turned k times by a quarter, from the first of two axes towards the second.
+    """x rotated k times by 90°, from the first of two axes towards the second.
 
     >>> minidl.rot90(minidl.tensor([[1, 2], [3, 4]]))
     Tensor([[2, 4],

@@ -1,4 +1,4 @@
-"""What the array API standard asks of tensors beside arithmetic: DLPack, the namespace."""
+"""Protocols of the array API standard: DLPack and the array namespace."""
 
 import sys
 from types import ModuleType
@@ -24,7 +24,7 @@ def _namespace(x: Tensor, /, *, api_version: str | None = None) -> ModuleType:
 
 
 def exportable(x: Tensor) -> Tensor:
-    """x, if another library may have its memory; else InterchangeError or GradientError."""
+    """x, if its memory may be exported; else InterchangeError or GradientError."""
     if x.requires_grad:
         raise InterchangeError(
             f"{describe(x)} requires a gradient, which another library would not know of; "
@@ -46,11 +46,11 @@ def _dlpack(
 ) -> Any:
     """The memory of x for another library, as a DLPack capsule.
 
-    Since version 1.0 of DLPack it is marked as read-only, for writes by others are not seen by
-    in-place safety: NumPy heeds that, PyTorch does not, and whoever writes there while a gradient
-    is pending makes it wrong.  Before 1.0, which JAX asks for, there is no such mark.  Other
-    libraries do not know strides below 0 (PyTorch's process ends), nor memory that may not be
-    written before 1.0: those are copied, unless copy=False.
+    Since version 1.0 of DLPack it is marked as read-only, because in-place safety cannot detect
+    writes by other libraries: NumPy respects the mark, PyTorch does not, and writing there while a
+    gradient is pending makes it wrong.  Before 1.0, which JAX uses, there is no such mark.  Other
+    libraries do not support negative strides (PyTorch's process ends), nor read-only memory before
+    1.0: those are copied, unless copy=False.
 
     raises    InterchangeError (a BufferError) for a tensor that requires a gradient, for another
               device, and for what copy=False forbids

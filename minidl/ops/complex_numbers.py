@@ -1,7 +1,7 @@
-"""What a number is made of: its sign, its whole part, its neighbours, its real and imaginary parts.
+"""Real and imaginary parts, and the complex conjugate.
 
 `real`, `imag` and `conj` are linear in Re x and Im x, but not holomorphic.  Their dy and dx are
-what travels through the graph of complex numbers, ∂L/∂Re − i·∂L/∂Im; see minidl.autograd.engine.
+those of the graph, ∂L/∂Re − i·∂L/∂Im; see minidl.autograd.engine.
 """
 
 from minidl.autograd.primitive import primitive
@@ -10,7 +10,7 @@ from minidl.dtypes import NUMBER
 
 @primitive(NUMBER, of_complex=True)
 def real(xp, x, /):
-    """y = Re x;   dx = dy.  Of real x, x.
+    """y = Re x;   dx = dy.  For real x, x.
 
     >>> minidl.real(minidl.tensor([1 + 2j, 3]))
     Tensor([1., 3.], float32)
@@ -20,7 +20,7 @@ def real(xp, x, /):
 
 @primitive(NUMBER, of_complex=True)
 def imag(xp, x, /):
-    """y = Im x;   dx = −i·dy.  Of real x, 0, a constant.
+    """y = Im x;   dx = −i·dy.  For real x, 0, a constant.
 
     >>> minidl.imag(minidl.tensor([1 + 2j, 3]))
     Tensor([2., 0.], float32)
@@ -32,7 +32,7 @@ def imag(xp, x, /):
 
 @primitive(NUMBER, of_complex=True)
 def conj(xp, x, /):
-    """y = x* = Re x − i·Im x;   dx = dy*.  Of real x, a copy.
+    """y = x* = Re x − i·Im x;   dx = dy*.  For real x, a copy.
 
     >>> minidl.conj(minidl.tensor([1 + 2j, 3]))
     Tensor([1.-2.j, 3.-0.j], complex64)

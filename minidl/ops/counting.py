@@ -1,4 +1,4 @@
-"""How often: classes as vectors, and counts of integers and of reals between edges."""
+"""Counting: bincount and histogram."""
 
 import math
 
@@ -31,9 +31,9 @@ def integer_tensor(name, argument, x):
 def bincount(x, /, weights=None, *, minlength=0):
     """y[i] = how often i is in x, or the sum of the weights there;   dweights[k] = dy[x[k]].
 
-    x            integers from 0 on, (n,)
+    x            non-negative integers, (n,)
     weights      (n,), differentiable
-    minlength    how long y is at least; else it ends at the largest x
+    minlength    the least length of y; default: the largest x + 1
 
     >>> minidl.bincount(minidl.tensor([0, 2, 2]), minlength=5)
     Tensor([1, 0, 2, 0, 0], int64)
@@ -53,14 +53,14 @@ def bincount(x, /, weights=None, *, minlength=0):
 
 
 def histogram(x, /, bins=10, range=None, *, weights=None, density=False):
-    """How many x lie between edges, the right one outside but for the last: (counts, edges).
+    """The number of x in each bin [left, right), the last bin closed: (counts, edges).
 
-    bins       how many, equally wide, or a vector of edges, ascending
-    range      (lowest, highest) of equally wide bins; without it, those of x
-    weights    of the shape of x: their sums, which are differentiable, in place of counts
+    bins       the number of equally wide bins, or a vector of edges, ascending
+    range      (lowest, highest) of equally wide bins; default: those of x
+    weights    of the shape of x: their sums, which are differentiable, instead of counts
     density    divide by the total and the widths, so that the integral is 1
 
-    NaN is an error, what lies outside is not counted.
+    NaN is an error; x outside the bins are not counted.
 
     >>> counts, edges = minidl.histogram(minidl.tensor([1.0, 2.0, 1.0, 4.0]), bins=3)
     >>> counts, edges
@@ -77,8 +77,8 @@ def histogram(x, /, bins=10, range=None, *, weights=None, density=False):
     elif (weights := _tensor("histogram", "weights", weights)).shape != x.shape:
         raise ShapeError(f"histogram: needs a weight for each of {x.shape}; got {weights.shape}")
     inside = (flat >= edges[0]) & (flat <= edges[-1])
-    places = searchsorted(edges[1:-1], flat[inside], side="right")
-    y = segment_sum(reshape(weights, (-1,))[inside], places, edges.shape[0] - 1)
+    bin_of = searchsorted(edges[1:-1], flat[inside], side="right")
+    y = segment_sum(reshape(weights, (-1,))[inside], bin_of, edges.shape[0] - 1)
     if density:
         y = astype(y, edges.dtype) if y.dtype.kind in "iu" else y
         y = y / y.sum() / (edges[1:] - edges[:-1])
@@ -99,7 +99,7 @@ def _edges(x, bins, range):
 
 
 def _range(x, range):
-    """Between which numbers the bins lie."""
+    """The first and the last edge."""
     if range is None:
         low, high = (x.min().item(), x.max().item()) if x.size else (0.0, 1.0)
     else:

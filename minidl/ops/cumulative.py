@@ -1,6 +1,8 @@
-"""Products, running sums and products, differences.
+"""Cumulative sums, products, extremes and log-sum-exps, and differences.
 
-A product may have factors of 0: its derivatives multiply the others together, and never divide.
+Factors may be 0: derivatives of products multiply the other factors, and never divide.  Cumulative
+extremes and log-sum-exps are parallel scans (Blelloch 1990): after s steps, each element has been
+combined with the 2ˢ − 1 before it.
 """
 
 from minidl.autograd.primitive import composite, primitive
@@ -12,8 +14,8 @@ from minidl.ops.casting import cast
 from minidl.ops.manipulation import concat
 
 
-def _after(xp, x, initial, axis):
-    """x behind a slice of `initial`."""
+def _prepend(xp, x, initial, axis):
+    """x after a slice of `initial`."""
     first = xp.zeros_like(xp.sum(x, axis=axis, keepdims=True)) + initial
     return xp.concat([cast(xp, first, x.dtype), x], axis=axis)
 
@@ -22,7 +24,7 @@ def _after(xp, x, initial, axis):
 def cumulative_sum(xp, x, /, *, axis=None, dtype=None, include_initial=False):
     """y_i = x₀ + … + x_i;   dx_i = dy_i + dy_(i+1) + ….  Bools and integers give int64.
 
-    include_initial    begin with the sum of nothing, 0: one more element
+    include_initial    start with the empty sum, 0: one more element
 
     >>> minidl.cumulative_sum(minidl.tensor([1, 2, 3]))
     Tensor([1, 3, 6], int64)
@@ -37,7 +39,7 @@ def cumulative_sum(xp, x, /, *, axis=None, dtype=None, include_initial=False):
         dy = dy[along(axis, 1)] if include_initial else dy
         return xp.flip(xp.cumulative_sum(xp.flip(dy, axis=axis), axis=axis), axis=axis)
 
-    return _after(xp, y, 0, axis) if include_initial else y, dx
+    return _prepend(xp, y, 0, axis) if include_initial else y, dx
 
 
 @primitive(ANY, of_complex=True)
@@ -46,7 +48,7 @@ def cumulative_prod(xp, x, /, *, axis=None, dtype=None, include_initial=False):
 
     Bools and integers give int64.
 
-    include_initial    begin with the product of nothing, 1: one more element
+    include_initial    start with the empty product, 1: one more element
 
     >>> minidl.cumulative_prod(minidl.tensor([1.0, 2.0, 3.0]))
     Tensor([1., 2., 6.], float32)
@@ -60,18 +62,18 @@ def cumulative_prod(xp, x, /, *, axis=None, dtype=None, include_initial=False):
         dy = dy[along(axis, 1)] if include_initial else dy
         return products_before(xp, x, axis) * _backward_sums(xp, x, dy, axis)
 
-    return _after(xp, y, 1, axis) if include_initial else y, dx
+    return _prepend(xp, y, 1, axis) if include_initial else y, dx
 
 
 def products_before(xp, x, axis):
     """x₀ ⋯ x_(i−1) for each i: 1 for the first."""
-    return _after(xp, xp.cumulative_prod(x, axis=axis), 1, axis)[along(axis, 0, x.shape[axis])]
+    return _prepend(xp, xp.cumulative_prod(x, axis=axis), 1, axis)[along(axis, 0, x.shape[axis])]
 
 
 def _backward_sums(xp, x, s, axis):
-    """s_i + x_(i+1)·s_(i+1) + x_(i+1)·x_(i+2)·s_(i+2) + …, twice as many terms with each step.
+    """s_i + x_(i+1)·s_(i+1) + x_(i+1)·x_(i+2)·s_(i+2) + …, twice as many terms in each step.
 
-    The recurrence of a running product's gradient, as a parallel scan (Blelloch 1990).
+    The recurrence of a cumulative product's gradient, as a parallel scan (Blelloch 1990).
     """
 
     def ahead(t, step):
@@ -88,7 +90,7 @@ def _backward_sums(xp, x, s, axis):
 
 @composite
 def diff(xp, x, /, *, axis=-1, n=1, prepend=None, append=None):
-    """x_(i+1) − x_i along the axis, n times over; prepend and append go before and behind x.
+    """x_(i+1) − x_i along the axis, n times; prepend and append are put before and after x.
 
     Raises ArgumentError for a negative n.
 
@@ -108,7 +110,7 @@ def diff(xp, x, /, *, axis=-1, n=1, prepend=None, append=None):
 
 @composite(constants=(1,))
 def cumulative_max(xp, x, /, *, axis=None):
-    """y_i = the largest of x₀ … x_i, and its index, of equals the last: (values, indices).
+    """y_i = max(x₀, …, x_i), and its index, the last of ties: (values, indices).
 
     From the first NaN on, y is NaN.  dy goes to the element of that index.  The axis may be left
     out if there is only one.
@@ -116,12 +118,12 @@ def cumulative_max(xp, x, /, *, axis=None):
     >>> minidl.cumulative_max(minidl.tensor([1.0, 3.0, 2.0]))
     (Tensor([1., 3., 3.], float32), Tensor([0, 1, 1], int64))
     """
-    return _extremes(xp, x, one_axis(x, axis), xp.greater_equal)
+    return _cumulative_extremes(xp, x, one_axis(x, axis), xp.greater_equal)
 
 
 @composite(constants=(1,))
 def cumulative_min(xp, x, /, *, axis=None):
-    """y_i = the smallest of x₀ … x_i, and its index, of equals the last: (values, indices).
+    """y_i = min(x₀, …, x_i), and its index, the last of ties: (values, indices).
 
     From the first NaN on, y is NaN.  dy goes to the element of that index.  The axis may be left
     out if there is only one.
@@ -129,11 +131,11 @@ def cumulative_min(xp, x, /, *, axis=None):
     >>> minidl.cumulative_min(minidl.tensor([2.0, 1.0, 3.0]))
     (Tensor([2., 1., 1.], float32), Tensor([0, 1, 1], int64))
     """
-    return _extremes(xp, x, one_axis(x, axis), xp.less_equal)
+    return _cumulative_extremes(xp, x, one_axis(x, axis), xp.less_equal)
 
 
-def _extremes(xp, x, axis, replaces):
-    """What none of the elements up to it replaces, for each place of the axis."""
+def _cumulative_extremes(xp, x, axis, replaces):
+    """The cumulative extremes along the axis, by comparison `replaces`, and their indices."""
     length = x.shape[axis]
     indices = xp.cumulative_sum(xp.ones_like(x, dtype="int64"), axis=axis) - 1
     values, step = x.detach(), 1
@@ -152,7 +154,7 @@ def _extremes(xp, x, axis, replaces):
 
 @composite
 def cumulative_logsumexp(xp, x, /, *, axis=None):
-    """y_i = log(e^x₀ + … + e^x_i), without overflow, along the axis, or the only one.
+    """y_i = log(e^x₀ + … + e^x_i), without overflow, along the axis.
 
     >>> minidl.cumulative_logsumexp(minidl.tensor([0.0, 0.0, 1000.0]))
     Tensor([0.000000e+00, 6.931472e-01, 1.000000e+03], float32)
@@ -160,7 +162,7 @@ def cumulative_logsumexp(xp, x, /, *, axis=None):
     axis = one_axis(x, axis)
     length, step = x.shape[axis], 1
     while step < length:
-        met = xp.logaddexp(x[along(axis, step)], x[along(axis, 0, length - step)])
-        x = concat([x[along(axis, 0, step)], met], axis=axis)
+        combined = xp.logaddexp(x[along(axis, step)], x[along(axis, 0, length - step)])
+        x = concat([x[along(axis, 0, step)], combined], axis=axis)
         step *= 2
     return x

@@ -1,7 +1,6 @@
-"""Functions of each element by itself: powers, exponentials, trigonometry, extremes, rounding.
+"""Elementwise selection, signs and rounding.
 
-`dy` is the gradient of the result y, `dx` that of the argument; where two arguments meet, z is the
-result.
+Signs and rounding are constants, since their derivative is 0 wherever it is defined.
 """
 
 import math
@@ -10,11 +9,6 @@ from minidl.autograd.primitive import composite, primitive
 from minidl.dtypes import ANY, NUMBER, ORDERED_NUMBER
 from minidl.errors import ArgumentError, describe
 from minidl.ops.dtype_functions import finfo
-
-# Powers, exponentials, trigonometry.
-
-
-# The larger, the smaller, the chosen.
 
 
 @primitive(ORDERED_NUMBER)
@@ -78,7 +72,25 @@ def clip(xp, x, /, min=None, max=None):
     return low if max is None else xp.where(above, max, low)
 
 
-# Rounding and signs: constants, since their derivative is 0 wherever they have one.
+@composite
+def nan_to_num(xp, x, /, nan=0.0, posinf=None, neginf=None):
+    """x with NaN, ∞ and −∞ replaced by numbers;   dx = dy, and 0 there.
+
+    posinf, neginf    default: the largest and the smallest number of the dtype
+
+    >>> minidl.nan_to_num(minidl.tensor([float("nan"), float("inf"), 2.0]), posinf=9.0)
+    Tensor([0., 9., 2.], float32)
+    """
+    for name, value in (("nan", nan), ("posinf", posinf), ("neginf", neginf)):
+        if not isinstance(value, int | float | None):
+            raise ArgumentError(f"nan_to_num: {name} is a number; got {describe(value)}")
+    if x.dtype.kind != "f":
+        return x
+    largest = float(finfo(x.dtype).max)
+    nan = 0.0 if nan is None else nan
+    y = xp.where(xp.isnan(x), nan, x)
+    y = xp.where(x == math.inf, largest if posinf is None else posinf, y)
+    return xp.where(x == -math.inf, -largest if neginf is None else neginf, y)
 
 
 @primitive(NUMBER, of_complex=True)
@@ -93,10 +105,41 @@ def sign(xp, x, /):
         return y, None
 
     def dx(dy):
-        turned = dy * y * y
-        return xp.xdivy(dy - xp.conj(turned), 2 * xp.abs(x))
+        rotated = dy * y * y
+        return xp.xdivy(dy - xp.conj(rotated), 2 * xp.abs(x))
 
     return y, dx
+
+
+@primitive
+def signbit(xp, x, /):
+    """Whether x is negative, −0.0 included.
+
+    >>> minidl.signbit(minidl.tensor([-2.0, -0.0, 0.0]))
+    Tensor([ True,  True, False], bool)
+    """
+    return xp.signbit(x), None
+
+
+@primitive
+def copysign(xp, x1, x2, /):
+    """z = |x₁| with the sign of x₂, which may be that of a zero;   dx₁ = ±dz, and 0 at 0.
+
+    >>> minidl.copysign(minidl.tensor([1.0, -2.0]), minidl.tensor([-0.0, 3.0]))
+    Tensor([-1.,  2.], float32)
+    """
+    z = xp.copysign(x1, x2)
+    return z, (lambda dz: dz * (xp.sign(x1) * xp.sign(z)), None)
+
+
+@primitive
+def nextafter(xp, x1, x2, /):
+    """The number of this dtype that comes after x₁ on the way to x₂.
+
+    >>> minidl.nextafter(minidl.tensor(1.0), 2.0) - 1 == minidl.finfo("float32").eps
+    Tensor(True, bool)
+    """
+    return xp.nextafter(x1, x2), None
 
 
 @primitive(ORDERED_NUMBER)
@@ -120,68 +163,6 @@ def ceil(xp, x, /):
 
 
 @primitive(NUMBER)
-def round(xp, x, /):
-    """The nearest integer, halves to the even one.
-
-    >>> minidl.round(minidl.tensor([0.5, 1.5, -2.6]))
-    Tensor([ 0.,  2., -3.], float32)
-    """
-    return xp.round(x), None
-
-
-@composite
-def nan_to_num(xp, x, /, nan=0.0, posinf=None, neginf=None):
-    """x with numbers in the place of NaN, ∞ and −∞;   dx = dy, and 0 there.
-
-    posinf, neginf    without them, the largest and the smallest number of the dtype
-
-    >>> minidl.nan_to_num(minidl.tensor([float("nan"), float("inf"), 2.0]), posinf=9.0)
-    Tensor([0., 9., 2.], float32)
-    """
-    for name, value in (("nan", nan), ("posinf", posinf), ("neginf", neginf)):
-        if not isinstance(value, int | float | None):
-            raise ArgumentError(f"nan_to_num: {name} is a number; got {describe(value)}")
-    if x.dtype.kind != "f":
-        return x
-    largest = float(finfo(x.dtype).max)
-    nan = 0.0 if nan is None else nan
-    y = xp.where(xp.isnan(x), nan, x)
-    y = xp.where(x == math.inf, largest if posinf is None else posinf, y)
-    return xp.where(x == -math.inf, -largest if neginf is None else neginf, y)
-
-
-@primitive
-def copysign(xp, x1, x2, /):
-    """z = |x₁| with the sign of x₂, which may be that of a zero;   dx₁ = ±dz, and 0 at 0.
-
-    >>> minidl.copysign(minidl.tensor([1.0, -2.0]), minidl.tensor([-0.0, 3.0]))
-    Tensor([-1.,  2.], float32)
-    """
-    z = xp.copysign(x1, x2)
-    return z, (lambda dz: dz * (xp.sign(x1) * xp.sign(z)), None)
-
-
-@primitive
-def signbit(xp, x, /):
-    """Whether x is negative, −0.0 included.
-
-    >>> minidl.signbit(minidl.tensor([-2.0, -0.0, 0.0]))
-    Tensor([ True,  True, False], bool)
-    """
-    return xp.signbit(x), None
-
-
-@primitive
-def nextafter(xp, x1, x2, /):
-    """The number of this dtype that comes after x₁ on the way to x₂.
-
-    >>> minidl.nextafter(minidl.tensor(1.0), 2.0) - 1 == minidl.finfo("float32").eps
-    Tensor(True, bool)
-    """
-    return xp.nextafter(x1, x2), None
-
-
-@primitive(NUMBER)
 def trunc(xp, x, /):
     """The integer next to x on the side of 0.
 
@@ -189,3 +170,13 @@ def trunc(xp, x, /):
     Tensor([ 1., -1.], float32)
     """
     return xp.trunc(x), None
+
+
+@primitive(NUMBER)
+def round(xp, x, /):
+    """The nearest integer, halves to the even one.
+
+    >>> minidl.round(minidl.tensor([0.5, 1.5, -2.6]))
+    Tensor([ 0.,  2., -3.], float32)
+    """
+    return xp.round(x), None

@@ -1,6 +1,6 @@
-"""Picking elements out, and putting gradients back where they came from.
+"""Indexing: gather, and its transpose, scatter.
 
-Each pair below is one linear map and the same map turned round, so each is the other's pullback:
+Each pair below is a linear map and its transpose, so each is the other's pullback:
 x[index] and scatter_at, take_along_axis and scatter_add.
 """
 
@@ -14,7 +14,7 @@ from minidl.ops.axes import one_axis
 
 
 def array_index(index):
-    """An index with arrays in place of tensors, as backends take it."""
+    """An index with arrays instead of tensors, for backends."""
     if isinstance(index, tuple):
         return tuple(array_index(part) for part in index)
     return index.data if isinstance(index, Tensor) else index
@@ -34,9 +34,9 @@ def _getitem(xp, x, /, *, index):
 def scatter_at(xp, values, /, index, shape):
     """Zeros of `shape` with values added at [index];   dvalues = dy[index].
 
-    A place that is named twice gets both.
+    A position that is indexed twice gets the sum.
 
-    >>> minidl.scatter_at(minidl.tensor([1.0, 2.0, 3.0]), [0, 2, 2], (4,))
+    >>> scatter_at(minidl.tensor([1.0, 2.0, 3.0]), [0, 2, 2], (4,))
     Tensor([1., 0., 5., 0.], float32)
     """
     index = array_index(index)
@@ -47,10 +47,10 @@ def scatter_at(xp, values, /, index, shape):
 def put_at(xp, x, values, /, index):
     """A copy of x with x[index] = values;   dx = dy but 0 at index,   dvalues = dy[index].
 
-    A place that is named twice gets the last of its values; the gradient of the others is 0.
+    A position that is indexed twice gets the last value; the gradient of the others is 0.
 
     >>> x = minidl.zeros(3)
-    >>> minidl.put_at(x, 7.0, 1), x
+    >>> put_at(x, 7.0, 1), x
     (Tensor([0., 7., 0.], float32), Tensor([0., 0., 0.], float32))
     """
     if values is None:
@@ -58,16 +58,16 @@ def put_at(xp, x, values, /, index):
     index, ndim = array_index(index), getattr(values, "ndim", 0)
 
     def dvalues(dy):
-        found = dy[index]
+        dy_at_index = dy[index]
         if _may_repeat(index):
-            found = xp.where(_stayed(xp, dy, index, found), found, 0)
-        return xp.reshape(found, (1,) * (ndim - found.ndim) + found.shape)
+            dy_at_index = xp.where(_not_replaced(xp, dy, index, dy_at_index), dy_at_index, 0)
+        return xp.reshape(dy_at_index, (1,) * (ndim - dy_at_index.ndim) + dy_at_index.shape)
 
     return xp.put_at(x, values, index), (lambda dy: xp.put_at(dy, 0, index), dvalues)
 
 
 def _may_repeat(index):
-    """Whether an index may name a place twice: if there are lists or arrays of integers in it."""
+    """Whether an index may contain a position twice: if it has lists or arrays of integers."""
     parts = index if isinstance(index, tuple) else (index,)
     return any(
         isinstance(part, Sequence) or (getattr(part, "ndim", 0) and part.dtype != bool_)
@@ -75,21 +75,21 @@ def _may_repeat(index):
     )
 
 
-def _stayed(xp, dy, index, found):
-    """Which of the values that were written at the index no later one replaced."""
-    ones = _zeros_to_count(xp, xp.reshape(found, (-1,))) + 1
-    turns = xp.reshape(xp.cumulative_sum(ones, axis=0), found.shape)
-    return xp.put_at(_zeros_to_count(xp, dy), turns, index)[index] == turns
+def _not_replaced(xp, dy, index, dy_at_index):
+    """Which of the values written at the index were not replaced by later ones."""
+    ones = _zeros_to_count(xp, xp.reshape(dy_at_index, (-1,))) + 1
+    order = xp.reshape(xp.cumulative_sum(ones, axis=0), dy_at_index.shape)
+    return xp.put_at(_zeros_to_count(xp, dy), order, index)[index] == order
 
 
 def _zeros_to_count(xp, x):
-    """Integers, all 0, in the shape of x."""
+    """Integer zeros of the shape of x."""
     return xp.astype(xp.zeros_like(x) != 0, int64)
 
 
 @primitive(None, of_complex=True)
 def take_along_axis(xp, x, indices, /, *, axis=-1):
-    """y[…, i, …] = x[…, indices[…, i, …], …], with i on the axis;   dx = dy, added up there.
+    """y[…, i, …] = x[…, indices[…, i, …], …], with i on the axis;   dx = dy, summed there.
 
     >>> x = minidl.tensor([[3, 1, 2], [4, 6, 5]])
     >>> minidl.take_along_axis(x, minidl.argsort(x, axis=1), axis=1)
@@ -99,14 +99,14 @@ def take_along_axis(xp, x, indices, /, *, axis=-1):
 
     def dx(dy):
         shape = (*dy.shape[:axis], x.shape[axis], *dy.shape[axis % x.ndim + 1 :])
-        places = _spread(xp, indices, dy.shape)
-        return xp.scatter_add(xp.zeros_like(_spread(xp, x, shape)), places, dy, axis=axis)
+        positions = _broadcast(xp, indices, dy.shape)
+        return xp.scatter_add(xp.zeros_like(_broadcast(xp, x, shape)), positions, dy, axis=axis)
 
     return xp.take_along_axis(x, indices, axis=axis), (dx, None)
 
 
-def _spread(xp, x, shape):
-    """x, repeated to this shape if it has another."""
+def _broadcast(xp, x, shape):
+    """x, broadcast to this shape if it has another."""
     return x if x.shape == shape else xp.broadcast_to(x, shape)
 
 
@@ -114,7 +114,7 @@ def _spread(xp, x, shape):
 def take(xp, x, indices, /, *, axis=None):
     """The slices of x at these indices of the axis, which may be left out if x has only one.
 
-    indices    integers, of any shape, which stands in the place of the axis
+    indices    integers, of any shape, which replaces the axis
     raises     BoundsError for an index outside the axis, AxisError for an axis that is not there
 
     >>> x = minidl.tensor([[1, 2, 3], [4, 5, 6]])

@@ -1,7 +1,7 @@
-"""From many numbers to few.
+"""Reductions.
 
-`axis` is an int, a tuple of ints, or None for all axes; `keepdims` leaves the reduced axes in
-place, with length 1.
+`axis` is an int, a tuple of ints, or None for all axes; `keepdims` keeps the reduced axes, with
+length 1.
 """
 
 import math
@@ -16,7 +16,7 @@ from minidl.ops.cumulative import products_before
 
 @primitive(ANY, of_complex=True)
 def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
-    """y = Σ x;   dx = dy, at every place.  Bools and integers give int64.
+    """y = Σ x;   dx = dy, broadcast to x.  Bools and integers give int64.
 
     >>> x = minidl.tensor([[1, 2], [3, 4]])
     >>> minidl.sum(x), minidl.sum(x, axis=0), minidl.sum(x, axis=1, keepdims=True).shape
@@ -29,9 +29,35 @@ def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
     return cast(xp, xp.sum(cast(xp, x, dtype), axis=axis, keepdims=keepdims), dtype), dx
 
 
+@primitive(ANY, of_complex=True)
+def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
+    """y = Π x;   dx_i = dy · Π x_k over k ≠ i.  Bools and integers give int64.
+
+    >>> x = minidl.tensor([0.0, 2.0, 3.0], requires_grad=True)
+    >>> minidl.prod(x).backward()
+    >>> x.grad
+    Tensor([6., 0., 0.], float32)
+    """
+    x = cast(xp, x, dtype)
+
+    def dx(dy):
+        last = [i % x.ndim for i in axes_of(axis, x.ndim)]
+        order = [i for i in range(x.ndim) if i not in last] + last
+        moved = xp.permute_dims(x, tuple(order))
+        kept = moved.shape[: x.ndim - len(last)]
+        rows = xp.reshape(moved, (*kept, math.prod(moved.shape[len(kept) :])))
+        before = products_before(xp, rows, len(kept))
+        behind = products_before(xp, xp.flip(rows, axis=-1), len(kept))
+        others = xp.reshape(before * xp.flip(behind, axis=-1), moved.shape)
+        back = tuple(sorted(range(x.ndim), key=lambda i: order[i]))
+        return xp.permute_dims(others, back) * restore_axes(xp, dy, axis, keepdims, x.ndim)
+
+    return cast(xp, xp.prod(x, axis=axis, keepdims=keepdims), dtype), dx
+
+
 @primitive(of_complex=True)
 def mean(xp, x, /, *, axis=None, keepdims=False):
-    """y = Σ x / n;   dx = dy / n, at every place.  The mean of nothing is NaN.
+    """y = Σ x / n;   dx = dy / n, broadcast to x.  The mean of an empty x is NaN.
 
     >>> x = minidl.tensor([1.0, 2.0, 6.0], requires_grad=True)
     >>> minidl.mean(x).backward()
@@ -75,21 +101,21 @@ def std(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
 
 
 def _extremum(xp, x, y, axis, keepdims):
-    """The pullback of max and min: dy goes to where x equals y, in equal parts."""
+    """The pullback of max and min: dy is divided equally among the x equal to y."""
 
     def dx(dy):
-        here = xp.astype(x == restore_axes(xp, y, axis, keepdims, x.ndim), x.dtype)
-        ties = xp.sum(here, axis=axis, keepdims=True)
-        return xp.xdivy(here * restore_axes(xp, dy, axis, keepdims, x.ndim), ties)
+        is_extremum = xp.astype(x == restore_axes(xp, y, axis, keepdims, x.ndim), x.dtype)
+        ties = xp.sum(is_extremum, axis=axis, keepdims=True)
+        return xp.xdivy(is_extremum * restore_axes(xp, dy, axis, keepdims, x.ndim), ties)
 
     return dx
 
 
 @primitive(ORDERED_NUMBER)
 def max(xp, x, /, *, axis=None, keepdims=False):
-    """y = the largest x, NaN if one is;   dy goes to it, in equal parts to equals.
+    """y = max x, NaN if any is;   dy goes to it, divided equally among ties.
 
-    Raises ArgumentError for the largest of nothing.
+    Raises ArgumentError for an empty x.
 
     >>> x = minidl.tensor([1.0, 5.0, 5.0], requires_grad=True)
     >>> minidl.max(x).backward()
@@ -102,9 +128,9 @@ def max(xp, x, /, *, axis=None, keepdims=False):
 
 @primitive(ORDERED_NUMBER)
 def min(xp, x, /, *, axis=None, keepdims=False):
-    """y = the smallest x, NaN if one is;   dy goes to it, in equal parts to equals.
+    """y = min x, NaN if any is;   dy goes to it, divided equally among ties.
 
-    Raises ArgumentError for the smallest of nothing.
+    Raises ArgumentError for an empty x.
 
     >>> minidl.min(minidl.tensor([[3, 1], [2, 4]]), axis=1)
     Tensor([1, 2], int64)
@@ -135,7 +161,7 @@ def logsumexp(xp, x, /, *, axis=None, keepdims=False):
 
 @primitive(ANY)
 def all(xp, x, /, *, axis=None, keepdims=False):
-    """Whether all are true, that is not 0; of nothing, True.
+    """Whether all elements are true, that is not 0; True for an empty x.
 
     >>> minidl.all(minidl.tensor([[True, False], [True, True]]), axis=1)
     Tensor([False,  True], bool)
@@ -145,7 +171,7 @@ def all(xp, x, /, *, axis=None, keepdims=False):
 
 @primitive(ANY)
 def any(xp, x, /, *, axis=None, keepdims=False):
-    """Whether at least one is true, that is not 0; of nothing, False.
+    """Whether any element is true, that is not 0; False for an empty x.
 
     >>> minidl.any(minidl.tensor([[True, False], [False, False]]), axis=1)
     Tensor([ True, False], bool)
@@ -155,7 +181,7 @@ def any(xp, x, /, *, axis=None, keepdims=False):
 
 @primitive(ORDERED_NUMBER)
 def argmax(xp, x, /, *, axis=None, keepdims=False):
-    """The index of the first largest, along one axis or in the flattened tensor.
+    """The index of the first maximum, along one axis or in the flattened tensor.
 
     >>> minidl.argmax(minidl.tensor([[1, 5, 5], [7, 2, 3]]), axis=1)
     Tensor([1, 0], int64)
@@ -166,36 +192,10 @@ def argmax(xp, x, /, *, axis=None, keepdims=False):
 
 @primitive(ORDERED_NUMBER)
 def argmin(xp, x, /, *, axis=None, keepdims=False):
-    """The index of the first smallest, along one axis or in the flattened tensor.
+    """The index of the first minimum, along one axis or in the flattened tensor.
 
     >>> minidl.argmin(minidl.tensor([3.0, 1.0, 1.0]))
     Tensor(1, int64)
     """
     check_flags("argmin", keepdims=keepdims)
     return xp.argmin(x, axis=axis, keepdims=keepdims), None
-
-
-@primitive(ANY, of_complex=True)
-def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
-    """y = Π x;   dx_i = dy · Π x_k over k ≠ i.  Bools and integers give int64.
-
-    >>> x = minidl.tensor([0.0, 2.0, 3.0], requires_grad=True)
-    >>> minidl.prod(x).backward()
-    >>> x.grad
-    Tensor([6., 0., 0.], float32)
-    """
-    x = cast(xp, x, dtype)
-
-    def dx(dy):
-        last = [i % x.ndim for i in axes_of(axis, x.ndim)]
-        order = [i for i in range(x.ndim) if i not in last] + last
-        moved = xp.permute_dims(x, tuple(order))
-        kept = moved.shape[: x.ndim - len(last)]
-        rows = xp.reshape(moved, (*kept, math.prod(moved.shape[len(kept) :])))
-        before = products_before(xp, rows, len(kept))
-        behind = products_before(xp, xp.flip(rows, axis=-1), len(kept))
-        others = xp.reshape(before * xp.flip(behind, axis=-1), moved.shape)
-        back = tuple(sorted(range(x.ndim), key=lambda i: order[i]))
-        return xp.permute_dims(others, back) * restore_axes(xp, dy, axis, keepdims, x.ndim)
-
-    return cast(xp, xp.prod(x, axis=axis, keepdims=keepdims), dtype), dx

@@ -1,4 +1,4 @@
-"""Sorting, and the elements at one end of the order."""
+"""Sorting: sort, argsort, topk and kthvalue."""
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags, check_integers
@@ -8,7 +8,7 @@ from minidl.ops.axes import checked_axis, one_axis
 
 @primitive(NUMBER)
 def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
-    """The indices that sort x along the axis; equals keep their order.
+    """The indices that sort x along the axis; ties keep their order.
 
     >>> minidl.argsort(minidl.tensor([0.3, 0.1, 0.2]))
     Tensor([1, 2, 0], int64)
@@ -25,7 +25,7 @@ def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
 
 @composite
 def sort(xp, x, /, *, axis=-1, descending=False, stable=True):
-    """x in order along the axis;   dx = dy, each where its element came from.
+    """x sorted along the axis;   dx = dy, returned to the position of each element.
 
     >>> x = minidl.tensor([0.3, 0.1, 0.2], requires_grad=True)
     >>> minidl.sort(x)[0].backward()
@@ -38,10 +38,10 @@ def sort(xp, x, /, *, axis=-1, descending=False, stable=True):
 
 @composite(constants=(1,))
 def topk(xp, x, /, k, *, axis=-1, largest=True, sorted=True):
-    """The k largest along the axis, from the largest on, and their indices: (values, indices).
+    """The k largest along the axis, in descending order, and their indices: (values, indices).
 
-    largest    False: the k smallest, from the smallest on
-    sorted     False allows any order, of which minidl makes no use
+    largest    False: the k smallest, in ascending order
+    sorted     False allows any order; minidl sorts all the same
 
     NaN counts as larger than any number.
 

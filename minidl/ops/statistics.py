@@ -1,7 +1,7 @@
-"""Order statistics: the largest, the k-th smallest, quantiles.
+"""Quantiles and medians.
 
-Each is some elements of x in order, so gradients go to where these elements came from; of equals,
-to the first.  NaN comes behind all numbers.
+They are made of elements of x in sorted order, so gradients go to these elements; among ties, to
+the first.  NaN is sorted last.
 """
 
 import math
@@ -12,19 +12,19 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.axes import axes_of, checked_axis
 from minidl.ops.creation import asarray
 
-_BETWEEN = ("linear", "lower", "higher", "nearest", "midpoint")
+_METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
 
 
 @composite
 def quantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
-    """The number below which a share q of x lies: at rank q·(n − 1) of x in order.
+    """The number below which a fraction q of x is: at rank q·(n − 1) of the sorted x.
 
     q                a number in [0, 1], or a vector of them, which becomes the first axis
     axis             an int, a tuple, or None for all axes
-    interpolation    of ranks between two numbers: "linear", between both; the "lower", the
+    interpolation    for ranks between two elements: "linear", between both; the "lower", the
                      "higher", the "nearest" of them, or their "midpoint"
 
-    Where one of x is NaN, so is the quantile.  Hyndman, Fan 1996: their definition 7.
+    Where any x is NaN, so is the quantile.  Hyndman, Fan 1996, definition 7.
 
     >>> minidl.quantile(minidl.tensor([4.0, 1.0, 2.0, 3.0]), 0.25)
     Tensor(1.75, float32)
@@ -34,7 +34,7 @@ def quantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
 
 @composite
 def nanquantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
-    """The quantile of those x that are not NaN; NaN where all are.
+    """The quantile of the x that are not NaN; NaN where all are.
 
     >>> minidl.nanquantile(minidl.tensor([1.0, float("nan"), 3.0]), 0.5)
     Tensor(2., float32)
@@ -44,7 +44,7 @@ def nanquantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear
 
 @composite
 def median(xp, x, /, *, axis=None, keepdims=False):
-    """The number in the middle of x in order; of an even number, the mean of the two: NumPy's.
+    """The middle element of the sorted x; of an even number, the mean of the two, as in NumPy.
 
     PyTorch's `median` is the lower of the two: `quantile(x, 0.5, interpolation="lower")`.
 
@@ -55,16 +55,16 @@ def median(xp, x, /, *, axis=None, keepdims=False):
 
 
 def _quantile(xp, name, x, q, axis, keepdims, interpolation, ignore_nan):
-    """The elements next to each rank, and what lies between them."""
-    q = _checked_q(name, x, q)
+    """The quantiles q, as the first axis if there are several."""
+    q = _check_q(name, x, q)
     check_flags(name, keepdims=keepdims)
-    if interpolation not in _BETWEEN:
+    if interpolation not in _METHODS:
         raise ArgumentError(
-            f"{name}: interpolation is one of {', '.join(_BETWEEN)}; got {interpolation!r:.60}"
+            f"{name}: interpolation is one of {', '.join(_METHODS)}; got {interpolation!r:.60}"
         )
     if x.dtype.kind != "f":
         raise DTypeError(f"{name}: needs floating-point numbers: astype first; got {x.dtype}")
-    rows, kept = _in_rows(xp, name, x, axis)
+    rows, kept = _as_rows(xp, name, x, axis)
     if not rows.shape[-1]:
         raise ShapeError(f"{name}: there are no numbers along axis {axis} of shape {x.shape}")
     ordered = xp.take_along_axis(rows, xp.argsort(rows, axis=-1), axis=-1)
@@ -77,7 +77,7 @@ def _quantile(xp, name, x, q, axis, keepdims, interpolation, ignore_nan):
     return xp.reshape(y, (*q.shape, *shape))
 
 
-def _checked_q(name, x, q):
+def _check_q(name, x, q):
     """q as a float64 tensor of at most one axis."""
     if not isinstance(q, int | float | list | tuple) and not hasattr(q, "shape"):
         raise ArgumentError(f"{name}: q is a number between 0 and 1, or several; got {describe(q)}")
@@ -90,8 +90,8 @@ def _checked_q(name, x, q):
     return q
 
 
-def _in_rows(xp, name, x, axis):
-    """x with the axes to be reduced as one, the last; and its shape, where these have length 1."""
+def _as_rows(xp, name, x, axis):
+    """x with the reduced axes as one, the last; and its shape, where these have length 1."""
     axes = [checked_axis(name, x, i) for i in axes_of(axis, x.ndim)]
     if len({*axes}) < len(axes):
         raise ShapeError(f"{name}: an axis is named twice in {axis}")
@@ -112,7 +112,7 @@ def _last_rank(xp, ordered, ignore_nan):
 
 
 def _at_rank(xp, ordered, rank, interpolation):
-    """What lies at these ranks of rows in order."""
+    """The values at these ranks of sorted rows."""
 
     def at(rank):
         return xp.take_along_axis(ordered, xp.astype(rank, "int64"), axis=-1)
@@ -124,8 +124,8 @@ def _at_rank(xp, ordered, rank, interpolation):
     if interpolation == "higher":
         return at(xp.ceil(rank))
     below, above = at(xp.floor(rank)), at(xp.ceil(rank))
-    share = xp.astype(rank - xp.floor(rank), ordered.dtype)
+    fraction = xp.astype(rank - xp.floor(rank), ordered.dtype)
     if interpolation == "midpoint":
-        share = xp.where(share > 0, 0.5, share)
+        fraction = xp.where(fraction > 0, 0.5, fraction)
     same_infinity = xp.logical_and(xp.isinf(below), above == below)
-    return below + xp.xmuly(share, above - xp.where(same_infinity, 0, below))
+    return below + xp.xmuly(fraction, above - xp.where(same_infinity, 0, below))

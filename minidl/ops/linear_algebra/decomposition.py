@@ -1,10 +1,10 @@
-"""Matrices as products of simpler ones.
+"""Matrix decompositions: Cholesky, eigenvalues, QR and singular values.
 
 Each function takes (…, m, n) and decomposes every matrix of the batch.  Signs of eigenvectors,
 singular vectors and columns of Q are LAPACK's; gradients are those of functions that do not depend
 on them.  Where eigenvalues or singular values are equal, their vectors may be any basis of one
 space: gradients of functions that do not depend on the choice are finite, others are infinite or
-NaN, as in PyTorch.  Values of complex matrices are computed; gradients are of real ones.
+NaN, as in PyTorch.  Complex matrices are supported without gradients.
 
 The derivatives: M. Giles 2008, An extended collection of matrix derivative results for forward and
 reverse mode automatic differentiation; M. Seeger et al. 2017, arXiv:1710.08717.
@@ -20,8 +20,8 @@ from minidl.ops.linear_algebra.matrix import FLOAT, check_matrix, check_square, 
 def cholesky(xp, x, /, *, upper=False):
     """x = L·Lᵀ, L lower triangular;   dx = (S + Sᵀ)/2,   S = L⁻ᵀ·Φ(Lᵀ·dL)·L⁻¹.
 
-    Φ takes the lower triangle, of its diagonal the half.  x is symmetric and positive definite:
-    one triangle of it is read, and dx is symmetric.  `upper` gives U = Lᵀ.  I. Murray 2016,
+    Φ takes the lower triangle, with half of its diagonal.  x is symmetric and positive definite:
+    one triangle is read, and dx is symmetric.  `upper` returns U = Lᵀ.  I. Murray 2016,
     arXiv:1602.07527.
 
     >>> x = minidl.tensor([[4.0, 2.0], [2.0, 5.0]])
@@ -37,10 +37,10 @@ def cholesky(xp, x, /, *, upper=False):
         lower, dlower = factor, dfactor
         if upper:
             lower, dlower = xp.matrix_transpose(lower), xp.matrix_transpose(dlower)
-        turned = xp.matrix_transpose(lower)
-        product = turned @ dlower
+        transposed = xp.matrix_transpose(lower)
+        product = transposed @ dlower
         half = (xp.tril(product) + xp.tril(product, k=-1)) / 2
-        s = xp.solve(turned, xp.matrix_transpose(xp.solve(turned, half)))
+        s = xp.solve(transposed, xp.matrix_transpose(xp.solve(transposed, half)))
         return (s + xp.matrix_transpose(s)) / 2
 
     return factor, dx
@@ -98,7 +98,7 @@ def qr(xp, x, /, *, mode="reduced"):
     dQ + Y·dWᵀ for dQ, and dY = Q·dW (H.-J. Liao et al. 2019, arXiv:1903.09650).
 
     mode    "reduced": Q is (…, m, k) and R (…, k, n), k = min(m, n); "complete": (…, m, m) and
-            (…, m, n), which has no gradient if m > n, since the last columns are any basis
+            (…, m, n), which has no gradient if m > n, since the last columns are arbitrary
     """
     check_matrix(x)
     if mode not in ("reduced", "complete"):
@@ -131,10 +131,10 @@ def _qr_of_columns(xp, q, r, dq, dr):
 def svd(xp, x, /, *, full_matrices=True):
     """x = U·diag s·Vᵀ;   dx = U·(K∘(Uᵀ·dU)·s + diag ds + s·K∘(Vᵀ·dV))·Vᵀ + ….
 
-    K∘P = (Pᵢⱼ − Pⱼᵢ) / (sⱼ² − sᵢ²); the dots are what leaves the spaces of U and V, divided by s:
+    K∘P = (Pᵢⱼ − Pⱼᵢ) / (sⱼ² − sᵢ²); the dots are the parts outside the spans of U and V, over s:
     (1 − U·Uᵀ)·dU·s⁻¹·Vᵀ + U·s⁻¹·dVᵀ·(1 − V·Vᵀ).  s descends; U, s, Vᵀ are (…, m, k), (…, k) and
     (…, k, n), k = min(m, n), or with `full_matrices` (…, m, m), (…, k), (…, n, n), where gradients
-    of what is beyond k are ignored, as in PyTorch.  J. Townsend 2016, Differentiating the singular
+    beyond the first k are ignored, as in PyTorch.  J. Townsend 2016, Differentiating the singular
     value decomposition.
     """
     check_matrix(x)

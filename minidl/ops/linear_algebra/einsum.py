@@ -1,9 +1,9 @@
-"""Einstein's summation: products of tensors whose axes have letters.
+"""Einstein summation: products of tensors whose axes are named by letters.
 
-Two operands at a time become one product of matrices: letters that both have and that are needed
-later run along batches, letters that both have and nobody needs later are summed, the others are
-rows and columns.  Of several operands those two come first whose product is smallest, compared with
-what they are together: the "greedy" order of NumPy's `optimize`.
+Operands are contracted in pairs, each by one matrix product: common letters that are needed later
+are batch axes, common letters that are not are summed, and the others are rows and columns.  The
+pair whose product is smallest, compared with its operands, is contracted first: the "greedy" order
+of NumPy's `optimize`.
 """
 
 import math
@@ -19,9 +19,9 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 def einsum(subscripts, *operands):
     """z[…] = Σ x₁[…]·x₂[…]⋯, by letters: "ij,jk->ik" is the product of matrices.
 
-    Letters that are missing behind "->" are summed.  A letter twice in one operand takes the
-    diagonal; "..." stands for any number of axes, which broadcast.  Without "->", the letters that
-    occur once remain, in alphabetical order, behind those of "...".  An axis of length 1 broadcasts
+    Letters that are missing after "->" are summed.  A letter twice in one operand takes the
+    diagonal; "..." is any number of axes, which broadcast.  Without "->", the letters that occur
+    once remain, in alphabetical order, after those of "...".  An axis of length 1 broadcasts
     against longer ones of the same letter.  The result has the dtype that the operands promote to;
     of bools it is whether one of the products is true.
 
@@ -54,7 +54,7 @@ def _einsum(xp, *operands, subscripts):
         pairs = combinations(range(len(parts)), 2)
         first, second = min(pairs, key=lambda pair: _growth(parts, pair, output, lengths))
         right, left = parts.pop(second), parts.pop(first)
-        needed = _needed(parts, output)
+        needed = _needed_later(parts, output)
         right = _summed(xp, *right, {*needed, *left[1]})
         parts.insert(first, _contracted(xp, *left, *right, needed))
     y, letters = _summed(xp, *parts[0], {*output})
@@ -86,17 +86,17 @@ def _parsed(subscripts, ndims):
     if not arrow:
         counts = Counter(letter for term in terms for letter in term.replace("...", ""))
         output = "..." + "".join(sorted(letter for letter in counts if counts[letter] == 1))
-    wanted = _spelled(output, most)
-    for letter in wanted:
+    result = _spelled(output, most)
+    for letter in result:
         known = isinstance(letter, int) or any(letter in term for term in spelled)
-        if not known or wanted.count(letter) > 1:
+        if not known or result.count(letter) > 1:
             fault = "is there twice" if known else "is in no operand"
             raise ArgumentError(f"einsum: {letter!r} behind the arrow {fault}: {subscripts!r}")
-    return spelled, wanted
+    return spelled, result
 
 
 def _spelled(term, hidden):
-    """A term as a list, with hidden axes as −hidden, …, −1 in the place of "..."."""
+    """A term as a list, with hidden axes as −hidden, …, −1 instead of "..."."""
     before, dots, behind = term.partition("...")
     return [*before, *(range(-hidden, 0) if dots else ()), *behind]
 
@@ -132,14 +132,14 @@ def _single(xp, x, term, lengths):
     return x, letters
 
 
-def _needed(parts, output):
+def _needed_later(parts, output):
     """The letters that later operands or the result have."""
     return {letter for _, letters in parts for letter in letters} | {*output}
 
 
 def _growth(parts, pair, output, lengths):
     """How much larger the product of two operands is than both together."""
-    kept = _needed([part for i, part in enumerate(parts) if i not in pair], output)
+    kept = _needed_later([part for i, part in enumerate(parts) if i not in pair], output)
     one, other = ({*parts[i][1]} for i in pair)
     size = lambda letters: math.prod(lengths[letter] for letter in letters)
     return size((one | other) & kept) - size(one) - size(other)

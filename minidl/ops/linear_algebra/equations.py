@@ -1,7 +1,7 @@
-"""Systems of linear equations, inverses and determinants.
+"""Linear equations, inverses and determinants.
 
-Each function takes (…, n, n), or (…, m, n) where it says so, and computes for every matrix of the
-batch.  Values of complex matrices are computed; gradients are of real ones.  The derivatives:
+Each function takes (…, n, n), or (…, m, n) where stated, and computes for every matrix of the
+batch.  Complex matrices are supported without gradients.  The derivatives:
 M. Giles 2008, An extended collection of matrix derivative results for forward and reverse mode
 automatic differentiation.
 """
@@ -150,11 +150,11 @@ def slogdet(xp, x, /):
 def pinv(xp, x, /, *, rtol=None):
     """y = x⁺, the pseudo-inverse, (…, n, m) of (…, m, n), by Moore and Penrose.
 
-    dx = −yᵀ·dy·yᵀ + (1 − x·y)·dyᵀ·y·yᵀ + yᵀ·y·dyᵀ·(1 − y·x), where the rank stays the same.
+    dx = −yᵀ·dy·yᵀ + (1 − x·y)·dyᵀ·y·yᵀ + yᵀ·y·dyᵀ·(1 − y·x), where the rank is constant.
     G. H. Golub, V. Pereyra 1973.
 
     rtol    singular values of at most rtol times the largest count as 0; default: max(m, n)·ε;
-            a number from 0 on, or one for each matrix
+            non-negative, or one for each matrix
 
     >>> minidl.linalg.pinv(minidl.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 0.0]]))
     Tensor([[0.5, 0. , 0. ],
@@ -173,7 +173,7 @@ def pinv(xp, x, /, *, rtol=None):
 
 
 def _check_rtol(name, x, rtol):
-    """Raise unless rtol is None, a number from 0 on, or an array of one for each matrix."""
+    """Raise unless rtol is None, a non-negative number, or an array of one for each matrix."""
     batch = x.shape[:-2]
     if hasattr(rtol, "shape"):
         if rtol.shape not in ((), batch):
@@ -186,9 +186,9 @@ def _check_rtol(name, x, rtol):
 
 @named
 def matrix_rank(x, /, *, rtol=None):
-    """How many singular values are above rtol times the largest: int64, a constant.
+    """The number of singular values above rtol times the largest: int64, a constant.
 
-    rtol    a number from 0 on, or one for each matrix; default: max(m, n)·ε
+    rtol    non-negative, or one for each matrix; default: max(m, n)·ε
 
     >>> minidl.linalg.matrix_rank(minidl.tensor([[1.0, 2.0], [2.0, 4.0]]))
     Tensor(1, int64)

@@ -1,4 +1,4 @@
-"""Parts of matrices, and products other than matmul."""
+"""Triangles and diagonals of matrices, and matrices made from vectors."""
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags, check_integers
@@ -23,7 +23,7 @@ def check_square(x):
 
 
 def on_diagonal(rows, columns, offset=0):
-    """The index of a diagonal of matrices of that many rows and columns."""
+    """The index of a diagonal of matrices (…, rows, columns)."""
     first, below = max(offset, 0), max(-offset, 0)
     length = max(min(rows - below, columns - first), 0)
     return ..., list(range(below, below + length)), list(range(first, first + length))
@@ -75,19 +75,8 @@ def diagonal(xp, x, /, *, offset=0):
 
 
 @composite
-def trace(xp, x, /, *, offset=0, dtype=None):
-    """y = Σ x[…, i, i + offset], computed in `dtype`.  Integers give int64.
-
-    >>> minidl.linalg.trace(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    Tensor(5., float32)
-    """
-    d = xp.diagonal(x, offset=offset)
-    return xp.sum(d if dtype is None else xp.astype(d, dtype_of(dtype, "trace")), axis=-1)
-
-
-@composite
 def diag_embed(xp, x, /, *, offset=0):
-    """Matrices with the vectors x (…, n) on the diagonal, and 0 elsewhere: linalg.diagonal undone.
+    """Matrices with the vectors x (…, n) on the diagonal, and 0 elsewhere; see linalg.diagonal.
 
     offset    above the diagonal, below if negative; matrices of n + |offset| rows and columns
 
@@ -103,10 +92,21 @@ def diag_embed(xp, x, /, *, offset=0):
 
 
 @composite
-def vander(xp, x, /, n=None, *, increasing=False):
-    """Vandermonde's matrices of vectors x (…, m): rows xⁿ⁻¹, …, x², x, 1, in all n columns.
+def trace(xp, x, /, *, offset=0, dtype=None):
+    """y = Σ x[…, i, i + offset], computed in `dtype`.  Integers give int64.
 
-    n             how many; without it, m
+    >>> minidl.linalg.trace(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    Tensor(5., float32)
+    """
+    d = xp.diagonal(x, offset=offset)
+    return xp.sum(d if dtype is None else xp.astype(d, dtype_of(dtype, "trace")), axis=-1)
+
+
+@composite
+def vander(xp, x, /, n=None, *, increasing=False):
+    """Vandermonde matrices of vectors x (…, m): rows xⁿ⁻¹, …, x², x, 1.
+
+    n             the number of columns; default: m
     increasing    1, x, x², …
 
     >>> minidl.vander(minidl.tensor([2.0, 3.0]), 3)

@@ -1,4 +1,4 @@
-"""Norms of vectors and of matrices."""
+"""Vector and matrix norms."""
 
 import math
 

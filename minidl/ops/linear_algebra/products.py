@@ -1,4 +1,4 @@
-"""Matrices."""
+"""Products: matmul, vecdot, outer, cross, tensordot and the Kronecker product."""
 
 import math
 
@@ -12,7 +12,7 @@ from minidl.errors import ArgumentError, ShapeError
 def matmul(xp, x1, x2, /):
     """z = x₁·x₂ over the last two axes;   dx₁ = dz·x₂ᵀ,   dx₂ = x₁ᵀ·dz.
 
-    (…, m, k) times (…, k, n) is (…, m, n), with broadcasting of the axes before.  A vector on the
+    (…, m, k) times (…, k, n) is (…, m, n), with broadcasting of the leading axes.  A vector on the
     left is a row, one on the right a column, and their axis is missing in the result.
 
     >>> minidl.matmul(minidl.tensor([[1, 2], [3, 4]]), minidl.tensor([10, 1]))
@@ -42,35 +42,8 @@ def matmul(xp, x1, x2, /):
     return x1 @ x2, (dx1, dx2)
 
 
-@composite
-def kron(xp, x1, x2, /):
-    """Kronecker's product: z[i·k + j] = x₁[i]·x₂[j] along each axis, k the length of that of x₂.
-
-    >>> minidl.kron(minidl.tensor([1.0, 10.0]), minidl.tensor([2.0, 3.0]))
-    Tensor([ 2.,  3., 20., 30.], float32)
-    """
-    ndim = max(x1.ndim, x2.ndim)
-    first, second = ((1,) * (ndim - x.ndim) + x.shape for x in (x1, x2))
-    left = xp.reshape(x1, tuple(n for length in first for n in (length, 1)))
-    right = xp.reshape(x2, tuple(n for length in second for n in (1, length)))
-    return xp.reshape(left * right, tuple(n * m for n, m in zip(first, second, strict=True)))
-
-
-@composite
-def outer(xp, x1, x2, /):
-    """z[i, j] = x₁[i]·x₂[j], of two vectors.
-
-    >>> minidl.linalg.outer(minidl.tensor([1, 2]), minidl.tensor([3, 4, 5]))
-    Tensor([[ 3,  4,  5],
-            [ 6,  8, 10]], shape=(2, 3), int64)
-    """
-    if x1.ndim != 1 or x2.ndim != 1:
-        raise ShapeError(f"needs two vectors; got shapes {x1.shape} and {x2.shape}")
-    return xp.expand_dims(x1, axis=1) * x2
-
-
 def _common_axis(name, x1, x2, axis):
-    """The axis, counted from the end, after checking that it is the same one in both."""
+    """The axis, counted from the end, after checking that both have it."""
     check_integers(name, axis=axis)
     ndim = min(x1.ndim, x2.ndim)
     if not -ndim <= axis < (ndim if x1.ndim == x2.ndim else 0):
@@ -88,7 +61,7 @@ def _common_axis(name, x1, x2, axis):
 
 @composite
 def vecdot(xp, x1, x2, /, *, axis=-1):
-    """z = Σ x₁·x₂ along an axis, of complex numbers Σ x₁*·x₂; the other axes broadcast.
+    """z = Σ x₁·x₂ along an axis, for complex numbers Σ x₁*·x₂; the other axes broadcast.
 
     >>> minidl.vecdot(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]), minidl.tensor([1.0, -1.0]))
     Tensor([-1., -1.], float32)
@@ -96,6 +69,19 @@ def vecdot(xp, x1, x2, /, *, axis=-1):
     axis = _common_axis("vecdot", x1, x2, axis)
     products = (xp.conj(x1) if x1.dtype.kind == "c" else x1) * x2
     return xp.sum(products, axis=axis).astype(products.dtype)  # sums of integers are int64
+
+
+@composite
+def outer(xp, x1, x2, /):
+    """z[i, j] = x₁[i]·x₂[j], of two vectors.
+
+    >>> minidl.linalg.outer(minidl.tensor([1, 2]), minidl.tensor([3, 4, 5]))
+    Tensor([[ 3,  4,  5],
+            [ 6,  8, 10]], shape=(2, 3), int64)
+    """
+    if x1.ndim != 1 or x2.ndim != 1:
+        raise ShapeError(f"needs two vectors; got shapes {x1.shape} and {x2.shape}")
+    return xp.expand_dims(x1, axis=1) * x2
 
 
 @composite
@@ -117,8 +103,8 @@ def cross(xp, x1, x2, /, *, axis=-1):
 def tensordot(xp, x1, x2, /, *, axes=2):
     """z = Σ x₁·x₂ over pairs of axes; the other axes of x₁ come first, then those of x₂.
 
-    axes    how many of the last of x₁ meet as many of the first of x₂, or two equally long
-            sequences: axes of x₁, axes of x₂
+    axes    the number of last axes of x₁ and first axes of x₂, or two equally long sequences:
+            axes of x₁, axes of x₂
 
     >>> minidl.tensordot(minidl.ones((2, 3, 4)), minidl.ones((3, 4, 5))).shape
     (2, 5)
@@ -138,7 +124,7 @@ def tensordot(xp, x1, x2, /, *, axes=2):
 
 
 def _pairs_of_axes(x1, x2, axes):
-    """The axes of both that are summed over, from 0 on."""
+    """The axes of both that are summed over, as non-negative numbers."""
     about = f"axes={axes!r} of shapes {x1.shape} and {x2.shape}"
     if isinstance(axes, int):
         if not 0 <= axes <= min(x1.ndim, x2.ndim):
@@ -154,3 +140,17 @@ def _pairs_of_axes(x1, x2, axes):
     if [x1.shape[a] for a in first] != [x2.shape[a] for a in second]:
         raise ShapeError(f"{about}: lengths must agree pair by pair")
     return first, second
+
+
+@composite
+def kron(xp, x1, x2, /):
+    """The Kronecker product: z[i·k + j] = x₁[i]·x₂[j] along each axis, k the length of that of x₂.
+
+    >>> minidl.kron(minidl.tensor([1.0, 10.0]), minidl.tensor([2.0, 3.0]))
+    Tensor([ 2.,  3., 20., 30.], float32)
+    """
+    ndim = max(x1.ndim, x2.ndim)
+    first, second = ((1,) * (ndim - x.ndim) + x.shape for x in (x1, x2))
+    left = xp.reshape(x1, tuple(n for length in first for n in (length, 1)))
+    right = xp.reshape(x2, tuple(n for length in second for n in (1, length)))
+    return xp.reshape(left * right, tuple(n * m for n, m in zip(first, second, strict=True)))

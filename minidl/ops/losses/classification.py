@@ -1,4 +1,4 @@
-"""How wrong a prediction is, as one number."""
+"""Cross-entropy and negative log-likelihood of classes."""
 
 from minidl.autograd.primitive import composite
 from minidl.checks import check_numbers, is_integer
@@ -18,18 +18,18 @@ def cross_entropy(
     reduction="mean",
     label_smoothing=0.0,
 ):
-    """−log softmax(logits)[target]: how surprised the prediction is by the truth.
+    """−log softmax(logits)[target], the negative log-likelihood of the target class.
 
     logits    (C,), (N, C) or (N, C, …): scores of C classes, before any softmax
     target    the same shape without C: integers 0 … C − 1; or the shape of logits: probabilities
-    weight    (C,): what a loss counts by its class; the mean is divided by the weights of the
-              targets, or, if these are probabilities, by their number
-    ignore_index       a class number that does not count; if there is no other, the mean is NaN
-    label_smoothing    the share ε of the target that goes to all classes alike, so that the loss
+    weight    (C,): factors by class; the mean is divided by the weights of the targets, or, if
+              these are probabilities, by their number
+    ignore_index       a class that is not counted; if there is no other, the mean is NaN
+    label_smoothing    the fraction ε of the target that is spread evenly over all classes: the loss
                        is −(1 − ε)·w·log p[target] − ε/C·Σ w·log p.  Szegedy et al. 2016
 
-    The gradient of a loss is softmax(logits) less the target.  Whether probabilities are some, and
-    add up to 1, is not asked.  Of no samples the mean is NaN.
+    The gradient of a loss is softmax(logits) − target.  Probabilities are not checked.  The mean
+    of an empty batch is NaN.
 
     Raises BoundsError for a class number outside 0 … C − 1, ShapeError for a target of any other
     shape, DTypeError for class numbers that are not integers or probabilities that are.
@@ -53,19 +53,19 @@ def cross_entropy(
         )
     log_p = xp.log_softmax(logits, axis=axis)
     if target.shape != logits.shape:
-        return _of_classes(xp, log_p, target, weight, ignore_index, reduction, label_smoothing)
+        return _class_losses(xp, log_p, target, weight, ignore_index, reduction, label_smoothing)
     if ignore_index >= 0:
         raise ArgumentError(f"ignore_index={ignore_index} needs class numbers; got probabilities")
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / logits.shape[axis]
     if weight is not None:
-        target = target * _along(xp, weight, log_p, axis)
+        target = target * _broadcast_weight(xp, weight, log_p, axis)
     return parts.reduced(xp, -xp.sum(log_p * target, axis=axis), reduction)
 
 
 @composite
 def nll_loss(xp, log_p, target, /, weight=None, *, ignore_index=-100, reduction="mean"):
-    """−log p[target], of logarithms of probabilities: (C,), (N, C) or (N, C, …).
+    """−log p[target], from logarithms of probabilities: (C,), (N, C) or (N, C, …).
 
     target, weight, ignore_index and errors are those of cross_entropy, with class numbers only.
 
@@ -76,11 +76,11 @@ def nll_loss(xp, log_p, target, /, weight=None, *, ignore_index=-100, reduction=
     parts.check_floats(log_p=log_p)
     _class_axis("log_p", log_p, target)
     _check_ignore_index(ignore_index)
-    return _of_classes(xp, log_p, target, weight, ignore_index, reduction)
+    return _class_losses(xp, log_p, target, weight, ignore_index, reduction)
 
 
-def _of_classes(xp, log_p, target, weight, ignore_index, reduction, smoothing=0):
-    """−w[target]·log p[target], where the target counts; `smoothing` as in cross_entropy."""
+def _class_losses(xp, log_p, target, weight, ignore_index, reduction, smoothing=0):
+    """−w[target]·log p[target], for the counted targets; `smoothing` as in cross_entropy."""
     axis = min(1, log_p.ndim - 1)
     needs = (*log_p.shape[:axis], *log_p.shape[axis + 1 :])
     if target.shape != needs:
@@ -99,7 +99,7 @@ def _of_classes(xp, log_p, target, weight, ignore_index, reduction, smoothing=0)
         own = xp.take(parts.of_classes(xp, weight, log_p, axis), target, axis=0)
         losses, total = losses * own, xp.where(counted, own, 0)
     if smoothing:
-        every = log_p if weight is None else log_p * _along(xp, weight, log_p, axis)
+        every = log_p if weight is None else log_p * _broadcast_weight(xp, weight, log_p, axis)
         losses = (1 - smoothing) * losses - smoothing * xp.mean(every, axis=axis)
     return parts.reduced(xp, xp.where(counted, losses, 0), reduction, total=xp.sum(total))
 
@@ -120,7 +120,7 @@ def _check_ignore_index(ignore_index):
         raise ArgumentError(f"ignore_index is an integer; got {ignore_index!r:.60}")
 
 
-def _along(xp, weight, scores, axis):
-    """The weights of the classes, with axes of length 1 in place of the other axes."""
+def _broadcast_weight(xp, weight, scores, axis):
+    """The weights of the classes, reshaped to broadcast against the scores."""
     weight = parts.of_classes(xp, weight, scores, axis)
     return xp.reshape(weight, (-1,) + (1,) * (scores.ndim - 1 - axis))

@@ -1,9 +1,9 @@
-"""Connectionist temporal classification: the loss of sequences with labels that are not aligned.
+"""Connectionist temporal classification: the loss of sequences whose labels are not aligned.
 
-A path names a class at each time.  Without its repetitions and then without its blanks it is a
-labelling: a a _ a b is a a b.  The probability of a labelling is the sum over all of its paths.
-These are the ways through the states blank, l₁, blank, l₂, …, blank, of which each step stays,
-goes on by one, or skips the blank between two labels that differ.
+A path has a class at each time step.  Without its repetitions, and then without its blanks, it is a
+labelling: a a _ a b is a a b.  The probability of a labelling is the sum over all its paths.  These
+run through the states blank, l₁, blank, l₂, …, blank: each step stays, advances by one, or skips
+the blank between two labels that differ.
 """
 
 import math
@@ -37,21 +37,21 @@ def ctc_loss(
     reduction="mean",
     zero_infinity=False,
 ):
-    """−log of the probability of each labelling, infinite where the input is too short for it.
+    """−log of the probability of each labelling, infinite if the input is too short.
 
     log_probs         (T, N, C): logarithms of probabilities, as log_softmax gives; or (T, C)
-    targets           (N, S), of which the first target_lengths count, or all of them end to end:
-                      class numbers other than blank; (S,) for (T, C)
-    input_lengths     (N,), each up to T: how much of the input counts; a number for (T, C)
+    targets           (N, S), padded to S, or all of them concatenated; (S,) for (T, C): any classes
+                      but the blank
+    input_lengths     (N,), each up to T: the lengths of the inputs; a number for (T, C)
     target_lengths    (N,), each up to S
-    reduction         "mean": each loss is divided by its target's length, then their mean is taken
+    reduction         "mean": the mean of each loss divided by its target's length
     zero_infinity     infinite losses, and their gradients, are 0
 
-    The gradient is that of log_probs as they are.  PyTorch's is different before log_softmax,
-    and the same behind it.  Graves et al. 2006
+    The gradient is with respect to log_probs.  PyTorch's differs by a term that log_softmax
+    cancels.  Graves et al. 2006
 
-    Raises BoundsError for a label that is the blank or no class, ArgumentError for lengths that
-    are longer than the input.
+    Raises BoundsError for a label that is the blank or not a class, ArgumentError for lengths
+    beyond the input.
 
     >>> log_p = minidl.log(minidl.tensor([[0.5, 0.5], [0.5, 0.5]]))
     >>> loss = minidl.ctc_loss(log_p, minidl.tensor([1]), 2, 1)
@@ -70,8 +70,8 @@ def ctc_loss(
     labels = _labels(targets, sizes, classes, blank)
     steps = _steps(labels, lengths, sizes, times, batched.dtype)
     states, counts, *steps = _on_device(batched.device, labels, sizes.clip(1), *steps)
-    places = xp.broadcast_to(states, (times, *states.shape))
-    losses = -_ctc_log_likelihood(xp.take_along_axis(batched, places, axis=-1), *steps)
+    indices = xp.broadcast_to(states, (times, *states.shape))
+    losses = -_ctc_log_likelihood(xp.take_along_axis(batched, indices, axis=-1), *steps)
     if zero_infinity:
         losses = xp.where(xp.isinf(losses), 0, losses)
     if reduction == "mean":
@@ -82,19 +82,19 @@ def ctc_loss(
 
 @primitive(REAL, apart=(4,))
 def _ctc_log_likelihood(xp, emitted, begin, skip, end, running, /):
-    """y = log Σ over paths, from the logarithms that each state emits at each time.
+    """y = log Σ over paths, from the log-probabilities of the states at each time step.
 
     emitted        (T, N, L)
-    begin, end     (N, L): 0 in the states in which a path may begin and end, else −∞
-    skip           (N, L): 0 in the states that may be reached from the last but one, else −∞
-    running        (T, N, 1): whether the sequence has not ended yet
+    begin, end     (N, L): 0 in the states in which a path may start and end, else −∞
+    skip           (N, L): 0 in the states that may be reached from two states before, else −∞
+    running        (T, N, 1): whether the sequence has not ended
 
-    With α(t, l) the paths that are in state l at time t, from there back, and β from there on,
-    d emitted(t, l) = dy·exp(α + β − y): the probability of being there.
+    With the forward variables α(t, l) and the backward variables β(t, l),
+    d emitted(t, l) = dy·exp(α + β − y): the posterior probability of state l at time t.
     """
     alphas, alpha = [], begin
     for t in range(emitted.shape[0]):
-        ahead = _log_add(xp, alpha, _moved(xp, alpha, 1), _moved(xp, alpha, 2) + skip)
+        ahead = _log_add(xp, alpha, _shifted(xp, alpha, 1), _shifted(xp, alpha, 2) + skip)
         alpha = xp.where(running[t], ahead + emitted[t], alpha)
         alphas.append(alpha)
     y = _log_sum(xp, alpha + end)
@@ -106,15 +106,15 @@ def _ctc_log_likelihood(xp, emitted, begin, skip, end, running, /):
             here = scale * xp.exp(alphas[t] + beta - shift)
             gradients.append(xp.where(running[t], here, 0))
             then = beta + emitted[t]
-            back = _log_add(xp, then, _moved(xp, then, -1), _moved(xp, then + skip, -2))
+            back = _log_add(xp, then, _shifted(xp, then, -1), _shifted(xp, then + skip, -2))
             beta = xp.where(running[t], back, beta)
         return xp.stack(gradients[::-1], axis=0)
 
     return y, (demitted, None, None, None, None)
 
 
-def _moved(xp, x, count):
-    """Each state's number to the state `count` further on; −∞ where there was none."""
+def _shifted(xp, x, count):
+    """x shifted by `count` states, filled with −∞."""
     nothing = xp.zeros_like(x) - math.inf
     if count > 0:
         return xp.concat([nothing[:, :count], x[:, :-count]], axis=1)
@@ -153,22 +153,22 @@ def _check_probabilities(log_probs, targets, blank):
         raise BoundsError(f"blank {blank!r:.60} is outside 0 … {log_probs.shape[-1] - 1}")
 
 
-def _lengths(name, given, n, most=None):
-    """The lengths of the n sequences, as an array of the host."""
+def _lengths(name, given, n, limit=None):
+    """The lengths of the n sequences, as a NumPy array."""
     lengths = given.numpy() if isinstance(given, Tensor) else np.asarray(given)
     lengths = lengths.reshape(1) if lengths.ndim == 0 and n == 1 else lengths
     if lengths.shape != (n,):
         raise ShapeError(f"{name} has one number for each of {n} sequences; got {lengths.shape}")
     if n and lengths.dtype.kind not in "iu":
         raise DTypeError(f"{name} are integers; got {describe(given)}")
-    if (lengths < 0).any() or most is not None and (lengths > most).any():
-        bound = "on" if most is None else f"to {most}, the length of log_probs"
+    if (lengths < 0).any() or limit is not None and (lengths > limit).any():
+        bound = "on" if limit is None else f"to {limit}, the length of log_probs"
         raise ArgumentError(f"{name} are from 0 {bound}; got {lengths.tolist()}")
     return lengths.astype("int64")
 
 
 def _on_device(device, *arrays):
-    """The arrays of the host as tensors."""
+    """NumPy arrays as tensors on the device."""
     return (asarray(x, device=device) for x in arrays)
 
 
@@ -190,9 +190,9 @@ def _labels(targets, sizes, classes, blank):
         )
     wrong = inside & ((labels < 0) | (labels >= classes) | (labels == blank))
     if wrong.any():
-        row, place = (int(axis[0]) for axis in wrong.nonzero())
+        row, at = (int(axis[0]) for axis in wrong.nonzero())
         raise BoundsError(
-            f"label {labels[row, place]}, number {place} of sequence {row}, is not one of the "
+            f"label {labels[row, at]}, number {at} of sequence {row}, is not one of the "
             f"{classes} classes 0 … {classes - 1} without the blank, {blank}"
         )
     states = np.full((n, 2 * longest + 1), blank)
@@ -201,9 +201,9 @@ def _labels(targets, sizes, classes, blank):
 
 
 def _steps(states, lengths, sizes, times, dtype):
-    """Where paths begin, may skip and end, as logarithms of 1 and 0; and when they have not ended.
+    """The masks begin, skip, end as logarithms of 1 and 0, and running.
 
-    A path begins before the first time, in the first blank.
+    A path starts before the first time step, in the first blank.
     """
     number = np.arange(states.shape[1])
     begin = np.broadcast_to(number == 0, states.shape)

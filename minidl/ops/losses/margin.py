@@ -1,6 +1,6 @@
-"""Losses that are 0 once what is right is ahead by a margin.
+"""Margin losses: hinge, ranking, triplet and cosine embedding losses.
 
-Each gives the mean of the losses, or their "sum", or, with reduction="none", the losses.
+Each returns the mean of the losses, their "sum", or, with reduction="none", the losses.
 """
 
 import math
@@ -13,7 +13,7 @@ from minidl.ops.losses import parts
 
 @composite
 def hinge_embedding_loss(xp, x, target, /, margin=1.0, *, reduction="mean"):
-    """x where target is 1, max(0, margin − x) where it is −1; x is a distance.  Of one shape.
+    """x where target is 1, max(0, margin − x) where it is −1; x is a distance, of the same shape.
 
     Raises ArgumentError for a target other than 1 and −1.  Hadsell, Chopra, LeCun 2006.
 
@@ -25,8 +25,8 @@ def hinge_embedding_loss(xp, x, target, /, margin=1.0, *, reduction="mean"):
     parts.check_same_shape(x, target)
     check_numbers("hinge_embedding_loss", margin=margin)
     parts.check_signs(xp, target)
-    apart = xp.where(target != 1, xp.clip(margin - x, min=0), 0)
-    return parts.reduced(xp, apart + xp.where(target != -1, x, 0), reduction)
+    negative = xp.where(target != 1, xp.clip(margin - x, min=0), 0)
+    return parts.reduced(xp, negative + xp.where(target != -1, x, 0), reduction)
 
 
 @composite
@@ -60,9 +60,9 @@ def multi_margin_loss(xp, x, target, /, p=1, margin=1.0, weight=None, *, reducti
         raise ArgumentError(f"p is 1 or 2; got {p!r:.60}")
     check_numbers("multi_margin_loss", margin=margin)
     right = xp.expand_dims(parts.checked_classes(xp, target, x.shape[-1]), axis=-1)
-    short = xp.relu(margin - xp.take_along_axis(x, right, axis=-1) + x)
-    short = xp.where(_numbers(xp, x) != right, xp.square(short) if p == 2 else short, 0)
-    losses = xp.mean(short, axis=-1)
+    shortfall = xp.relu(margin - xp.take_along_axis(x, right, axis=-1) + x)
+    shortfall = xp.where(_numbers(xp, x) != right, xp.square(shortfall) if p == 2 else shortfall, 0)
+    losses = xp.mean(shortfall, axis=-1)
     if weight is not None:
         losses = losses * xp.take(parts.of_classes(xp, weight, x, -1), target, axis=0)
     return parts.reduced(xp, losses, reduction)
@@ -73,8 +73,8 @@ def multilabel_margin_loss(xp, x, target, /, *, reduction="mean"):
     """Σ_t Σ_j max(0, 1 − (x[t] − x[j])) / C for the true classes t and all others j.
 
     x         (N, C) or (C,): scores of C classes
-    target    of the same shape: the numbers of the true classes, and −1 after the last of them;
-              BoundsError for numbers outside −1 … C − 1, wherever they stand
+    target    of the same shape: the true classes, and −1 after the last of them; BoundsError for
+              classes outside −1 … C − 1, anywhere
 
     >>> scores = minidl.tensor([0.25, 0.5, 0.0, 1.0])
     >>> minidl.multilabel_margin_loss(scores, minidl.tensor([3, 0, -1, 1]))
@@ -89,10 +89,10 @@ def multilabel_margin_loss(xp, x, target, /, *, reduction="mean"):
     right = parts.checked_classes(xp, xp.where(true, target, 0), x.shape[-1])
     named = xp.logical_and(xp.expand_dims(right, axis=-1) == numbers, xp.expand_dims(true, axis=-1))
     others = xp.logical_not(xp.any(named, axis=-2, keepdims=True))
-    ahead = xp.expand_dims(xp.take_along_axis(x, right, axis=-1), axis=-1)
+    own_score = xp.expand_dims(xp.take_along_axis(x, right, axis=-1), axis=-1)
     pairs = xp.logical_and(xp.expand_dims(true, axis=-1), others)
-    short = xp.where(pairs, xp.relu(1 - ahead + xp.expand_dims(x, axis=-2)), 0)
-    return parts.reduced(xp, xp.sum(short, axis=(-2, -1)) / x.shape[-1], reduction)
+    shortfall = xp.where(pairs, xp.relu(1 - own_score + xp.expand_dims(x, axis=-2)), 0)
+    return parts.reduced(xp, xp.sum(shortfall, axis=(-2, -1)) / x.shape[-1], reduction)
 
 
 @composite
@@ -116,9 +116,9 @@ def multilabel_soft_margin_loss(xp, x, target, /, weight=None, *, reduction="mea
 
 @composite
 def margin_ranking_loss(xp, x1, x2, target, /, margin=0.0, *, reduction="mean"):
-    """max(0, −target·(x₁ − x₂) + margin): x₁ is to be above x₂ where target is 1, below where −1.
+    """max(0, −target·(x₁ − x₂) + margin): x₁ should exceed x₂ where target is 1, be less where −1.
 
-    x₁ and x₂ have one shape, to which the target, of as many axes, may be stretched.
+    x₁ and x₂ have one shape, to which the target, of as many axes, may broadcast.
     Raises ArgumentError for a target other than 1 and −1.
 
     >>> x1, x2 = minidl.tensor([3.0, 1.0]), minidl.tensor([1.0, 2.0])
@@ -131,9 +131,9 @@ def margin_ranking_loss(xp, x1, x2, target, /, margin=0.0, *, reduction="mean"):
     if target.ndim != x1.ndim:
         raise ShapeError(f"inputs of shape {x1.shape} need targets of it; got {target.shape}")
     parts.check_signs(xp, target)
-    ahead = x1 - x2
-    target = parts.broadcasting(xp, target, ahead, "target")
-    return parts.reduced(xp, xp.clip(margin - target * ahead, min=0), reduction)
+    own_score = x1 - x2
+    target = parts.broadcasting(xp, target, own_score, "target")
+    return parts.reduced(xp, xp.clip(margin - target * own_score, min=0), reduction)
 
 
 @composite
@@ -160,8 +160,8 @@ def cosine_embedding_loss(xp, x1, x2, target, /, margin=0.0, *, reduction="mean"
     parts.check_signs(xp, target)
     lengths = [xp.sum(xp.square(x), axis=-1) + 1e-12 for x in (x1, x2)]
     cos = xp.sum(x1 * x2, axis=-1) / xp.sqrt(lengths[0] * lengths[1])
-    apart = xp.where(target == -1, xp.clip(cos - margin, min=0), 0)
-    return parts.reduced(xp, xp.where(target == 1, 1 - cos, 0) + apart, reduction)
+    negative = xp.where(target == -1, xp.clip(cos - margin, min=0), 0)
+    return parts.reduced(xp, xp.where(target == 1, 1 - cos, 0) + negative, reduction)
 
 
 @composite
@@ -171,7 +171,7 @@ def triplet_margin_loss(
     """max(0, ‖a − p‖ − ‖a − n‖ + margin), of distances as pairwise_distance with p and eps.
 
     anchor, positive and negative: (N, D) or (D,), of one shape.  Schroff et al. 2015
-    swap    take ‖p − n‖ for ‖a − n‖ where that is less.  Balntas et al. 2016
+    swap    use ‖p − n‖ instead of ‖a − n‖ where it is less.  Balntas et al. 2016
 
     >>> anchor, near, far = (minidl.tensor(x) for x in ([0.0, 0.0], [0.0, 1.0], [1.5, 0.0]))
     >>> minidl.triplet_margin_loss(anchor, near, far)
@@ -203,9 +203,9 @@ def triplet_margin_with_distance_loss(
     swap=False,
     reduction="mean",
 ):
-    """max(0, d(a, p) − d(a, n) + margin), of any distance d; else as triplet_margin_loss.
+    """max(0, d(a, p) − d(a, n) + margin), for any distance d; else as triplet_margin_loss.
 
-    distance_function    of two tensors; pairwise_distance if left out
+    distance_function    a function of two tensors; default: pairwise_distance
 
     >>> anchor, near, far = (minidl.tensor(x) for x in ([0.0, 0.0], [0.0, 1.0], [1.0, 0.5]))
     >>> city_blocks = lambda a, b: minidl.sum(minidl.abs(a - b), axis=-1)

@@ -1,4 +1,4 @@
-"""What losses share: how they are reduced, and what they ask of their arguments."""
+"""Shared parts of losses: reduction, weights and checks of tensors."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def check_same_shape(prediction, target):
 
 
 def check_tensors(*inputs):
-    """Raise if one is a number, or has complex ones."""
+    """Raise unless all are tensors of real numbers."""
     for x in inputs:
         if not hasattr(x, "shape"):
             raise DTypeError(f"needs tensors; got {describe(x)}")
@@ -48,7 +48,7 @@ def check_tensors(*inputs):
 
 
 def check_floats(**inputs: Any) -> None:
-    """Raise unless all are tensors of a float dtype: of integers, differences would overflow."""
+    """Raise unless all are tensors of a float dtype: differences of integers could overflow."""
     check_tensors(*inputs.values())
     for name, x in inputs.items():
         if x.dtype.kind != "f":
@@ -56,7 +56,7 @@ def check_floats(**inputs: Any) -> None:
 
 
 def check_signs(xp, target):
-    """Raise unless every target is 1 or −1, since labels 0 and 1 would teach something else."""
+    """Raise unless every target is 1 or −1, since labels 0 and 1 would give another loss."""
     if not bool(xp.all(xp.abs(target * 1.0) == 1)):
         given = target.numpy()
         raise ArgumentError(
@@ -66,7 +66,7 @@ def check_signs(xp, target):
 
 
 def broadcasting(xp, weight, like, name="weight"):
-    """A weight in the dtype of the losses, which may be stretched to their shape."""
+    """A weight in the dtype of the losses, which must broadcast to their shape."""
     weight = _factors(xp, name, weight, like)
     given, shape = weight.shape, like.shape
     pairs = zip(reversed(given), reversed(shape), strict=False)
@@ -76,7 +76,7 @@ def broadcasting(xp, weight, like, name="weight"):
 
 
 def of_same_shape(xp, weight, like):
-    """A weight of each element, in the dtype of the losses."""
+    """A weight for each element, in the dtype of the losses."""
     weight = _factors(xp, "weight", weight, like)
     if weight.shape != like.shape:
         raise ShapeError(
@@ -97,7 +97,7 @@ def of_classes(xp, weight, scores, axis):
 
 
 def _factors(xp, name, given, like):
-    """What is given, as a tensor in the dtype of the losses."""
+    """The given factors as a tensor in the dtype of the losses."""
     try:
         return xp.asarray(given, dtype=like.dtype)
     except MinidlError as error:
@@ -107,7 +107,7 @@ def _factors(xp, name, given, like):
 
 
 def checked_classes(xp, target, classes):
-    """The class numbers, once none of them is outside 0 … classes − 1."""
+    """The classes; BoundsError if one is outside 0 … classes − 1."""
     try:
         return xp.check_indices(target, classes)
     except BoundsError:
@@ -115,11 +115,11 @@ def checked_classes(xp, target, classes):
 
 
 def _no_such_class(labels, classes):
-    """The error for the first class number that is outside."""
+    """The error for the first class that is outside."""
     outside = (labels < 0) | (labels >= classes)
-    place = tuple(int(axis[0]) for axis in outside.nonzero()) if labels.ndim else ()
-    where = f"target[{', '.join(map(str, place))}]" if place else "the target"
+    position = tuple(int(axis[0]) for axis in outside.nonzero()) if labels.ndim else ()
+    where = f"target[{', '.join(map(str, position))}]" if position else "the target"
     return BoundsError(
-        f"index {labels[place]} is outside 0 … {classes - 1}: {where} must be one of {classes} "
+        f"index {labels[position]} is outside 0 … {classes - 1}: {where} must be one of {classes} "
         "classes"
     )

@@ -1,7 +1,7 @@
-"""Losses of probabilities: of yes or no, and of whole distributions.
+"""Binary cross-entropy and Kullback–Leibler divergence.
 
-Prediction and target have one shape.  Each gives the mean of the losses, or their "sum", or, with
-reduction="none", the losses themselves.
+Prediction and target have one shape.  Each loss returns the mean, the "sum", or, with
+reduction="none", the losses.
 """
 
 import math
@@ -17,7 +17,7 @@ def binary_cross_entropy(xp, p, target, /, weight=None, *, reduction="mean"):
     """−target·log p − (1 − target)·log(1 − p), with logarithms of no less than −100.
 
     p         probabilities of being 1; ArgumentError if one is not from 0 to 1
-    target    of the same shape: 0 or 1, or probabilities, which is not asked
+    target    of the same shape: 0 or 1, or probabilities, which are not checked
     weight    factors that broadcast to that shape; the mean is divided by the number of losses
 
     >>> p = minidl.tensor([1.0, 0.0])

@@ -1,7 +1,7 @@
-"""Losses of numbers: how far a prediction is off, by itself or as a distribution's likelihood.
+"""Regression losses: squared, absolute and Huber errors, and negative log-likelihoods.
 
-Prediction and target have one shape.  Each gives the mean of the losses, or their "sum", or, with
-reduction="none", the losses themselves.
+Prediction and target have one shape.  Each loss returns the mean, the "sum", or, with
+reduction="none", the losses.
 """
 
 import math
@@ -13,10 +13,32 @@ from minidl.ops.losses import parts
 
 
 @composite
+def mse_loss(xp, prediction, target, /, *, reduction="mean", weight=None):
+    """(prediction − target)², the squared error.
+
+    weight    of the same shape: factors of the errors; the mean is divided by their sum
+
+    Raises ShapeError unless prediction and target have one shape.
+
+    >>> prediction = minidl.tensor([1.0, 2.0], requires_grad=True)
+    >>> loss = minidl.mse_loss(prediction, minidl.tensor([1.0, 5.0]))
+    >>> loss.backward()
+    >>> loss, prediction.grad
+    (Tensor(4.5, float32, from mean), Tensor([ 0., -3.], float32))
+    """
+    parts.check_same_shape(prediction, target)
+    losses = xp.square(prediction - target)
+    if weight is None:
+        return parts.reduced(xp, losses, reduction)
+    weight = parts.of_same_shape(xp, weight, losses)
+    return parts.reduced(xp, losses * weight, reduction, total=xp.sum(weight))
+
+
+@composite
 def l1_loss(xp, prediction, target, /, *, reduction="mean", weight=None):
     """|prediction − target|, the absolute error, with gradient 0 where it is 0.
 
-    weight    of the same shape: factors of the errors, whose mean is divided by the sum of them
+    weight    of the same shape: factors of the errors; the mean is divided by their sum
 
     Raises ShapeError unless prediction and target have one shape.
 
@@ -81,7 +103,7 @@ def poisson_nll_loss(
 ):
     """λ − target·log λ: −log of the Poisson probability of a count, without its constant.
 
-    log_input    the prediction is log λ; otherwise λ, and its logarithm is taken of λ + eps
+    log_input    the prediction is log λ; otherwise λ, and its logarithm is that of λ + eps
     full         add log target! by Stirling, t·log t − t + log(2πt)/2, for targets above 1
 
     >>> log_rates = minidl.tensor([0.0, 0.0], requires_grad=True)
@@ -152,25 +174,3 @@ def _fitting_variance(xp, var, prediction):
 def _at_least(xp, x, /, *, bound):
     """y = max(x, bound);   dx = dy everywhere: a bound that learning can leave."""
     return xp.maximum(x, bound), lambda dy: dy
-
-
-@composite
-def mse_loss(xp, prediction, target, /, *, reduction="mean", weight=None):
-    """(prediction − target)², the squared error.
-
-    weight    of the same shape: factors of the errors, whose mean is divided by the sum of them
-
-    Raises ShapeError unless prediction and target have one shape.
-
-    >>> prediction = minidl.tensor([1.0, 2.0], requires_grad=True)
-    >>> loss = minidl.mse_loss(prediction, minidl.tensor([1.0, 5.0]))
-    >>> loss.backward()
-    >>> loss, prediction.grad
-    (Tensor(4.5, float32, from mean), Tensor([ 0., -3.], float32))
-    """
-    parts.check_same_shape(prediction, target)
-    losses = xp.square(prediction - target)
-    if weight is None:
-        return parts.reduced(xp, losses, reduction)
-    weight = parts.of_same_shape(xp, weight, losses)
-    return parts.reduced(xp, losses * weight, reduction, total=xp.sum(weight))

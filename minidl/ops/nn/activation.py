@@ -1,6 +1,6 @@
-"""What neurons do with their sum.
+"""Activation functions.
 
-All give float32 of integers; those that ask which numbers are above 0 refuse complex ones.
+Integers give float32; activations that compare with 0 refuse complex numbers.
 """
 
 import math
@@ -16,7 +16,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et 
 
 @primitive(ORDERED_REAL)
 def relu(xp, x, /):
-    """y = max(x, 0);   dx = dy where x > 0.  Saves one byte an element.  Nair, Hinton 2010.
+    """y = max(x, 0);   dx = dy where x > 0.  Saves one byte per element.  Nair, Hinton 2010.
 
     >>> minidl.relu(minidl.tensor([-1.0, 0.0, 2.0]))
     Tensor([0., 0., 2.], float32)

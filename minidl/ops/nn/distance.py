@@ -1,4 +1,9 @@
-"""Norms, distances and similarities of vectors along an axis, and forms of two vectors."""
+"""Normalisation to unit norm, similarities, and distances of vectors.
+
+Where a norm or a distance is 0, so is its gradient.  cdist and pdist form every difference, and
+then its norm, which is exact also for vectors that are close together; at p = ∞, the gradient is
+shared by equally large differences.
+"""
 
 import math
 
@@ -44,9 +49,9 @@ def normalize(xp, x, /, p=2.0, *, axis=1, eps=1e-12):
 
 @composite
 def cosine_similarity(xp, x1, x2, /, *, axis=1, eps=1e-8):
-    """z = x₁·x₂ / (max(‖x₁‖, eps)·max(‖x₂‖, eps)) along the axis, which goes.
+    """z = x₁·x₂ / (max(‖x₁‖, eps)·max(‖x₂‖, eps)) along the axis, which is reduced.
 
-    x₁ and x₂ broadcast, and the axis is one of both together.
+    x₁ and x₂ broadcast; the axis is one of their common shape.
 
     >>> x1, x2 = minidl.tensor([[1.0, 0.0], [1.0, 1.0]]), minidl.tensor([[2.0, 0.0]])
     >>> minidl.cosine_similarity(x1, x2)  # the cosines of 0° and of 45°
@@ -59,7 +64,7 @@ def cosine_similarity(xp, x1, x2, /, *, axis=1, eps=1e-8):
 
 @composite
 def pairwise_distance(xp, x1, x2, /, p=2.0, *, eps=1e-6, keepdims=False):
-    """z = ‖x₁ − x₂ + eps‖ₚ along the last axis, which goes unless keepdims.
+    """z = ‖x₁ − x₂ + eps‖ₚ along the last axis, which is reduced unless keepdims.
 
     >>> x1, x2 = minidl.zeros((2, 2)), minidl.tensor([[3.0, 4.0], [0.0, 2.0]])
     >>> minidl.pairwise_distance(x1, x2, eps=0)
@@ -84,9 +89,9 @@ def _check(name, p, *arrays):
 def cdist(xp, x1, x2, /, p=2.0):
     """z[…, i, j] = ‖x₁[…, i] − x₂[…, j]‖ₚ = (Σ |x₁ − x₂|ᵖ)^(1/p).
 
-    x₁: (…, n, k), x₂: (…, m, k), z: (…, n, m); the axes before broadcast.
+    x₁: (…, n, k), x₂: (…, m, k), z: (…, n, m); the leading axes broadcast.
 
-    p    1: city blocks; 2: Euclid; inf: the largest difference; 0: how many differ
+    p    1: Manhattan; 2: Euclidean; inf: the largest difference; 0: the number of differences
 
     >>> minidl.cdist(minidl.tensor([[0.0, 0.0], [3.0, 4.0]]), minidl.tensor([[0.0, 0.0]]))
     Tensor([[0.],
@@ -102,7 +107,7 @@ def cdist(xp, x1, x2, /, p=2.0):
 def pdist(xp, x, /, p=2.0):
     """The distances of the rows of x (n, k) from each other: ‖x[i] − x[j]‖ₚ for i < j, in order.
 
-    They are n(n − 1)/2: (0, 1), (0, 2), …, (1, 2), ….  Of p, see cdist.
+    There are n(n − 1)/2: (0, 1), (0, 2), …, (1, 2), ….  p is that of cdist.
 
     >>> minidl.pdist(minidl.tensor([[0.0], [1.0], [3.0]]))
     Tensor([1., 3., 2.], float32)
@@ -117,7 +122,7 @@ def pdist(xp, x, /, p=2.0):
 
 
 def _norms(xp, difference, p):
-    """Norms along the last axis; those of no numbers are 0."""
+    """Norms along the last axis; 0 for empty vectors."""
     if not difference.shape[-1]:
         return xp.sum(difference, axis=-1)
     return xp.vector_norm(difference, axis=-1, ord=math.inf if p == math.inf else p)

@@ -14,7 +14,7 @@ from minidl.ops.manipulation import astype, expand_dims
 
 @composite
 def embedding(xp, weight, ids, /, *, sparse=False):
-    """Row ids[…] of the table for each id;   dweight: each row gets its dy, added up.
+    """Row ids[…] of the table for each id;   dweight: dy added to each row.
 
     weight    (n, d), and the result has shape (*ids.shape, d)
     sparse    let the gradient be a RowGradient, which holds the used rows only
@@ -33,8 +33,8 @@ def embedding(xp, weight, ids, /, *, sparse=False):
 def one_hot(ids, /, num_classes=None, *, dtype="int64"):
     """y[…, c] = 1 where ids[…] is c, else 0: (…) → (…, num_classes).
 
-    num_classes    without it, as many as the ids need
-    dtype          int64, as PyTorch; "float32" is what losses compare with
+    num_classes    default: the largest id + 1
+    dtype          int64, as in PyTorch; losses need "float32"
 
     Ids outside 0 … num_classes − 1 are a BoundsError.
 

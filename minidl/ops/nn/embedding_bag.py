@@ -1,4 +1,4 @@
-"""A vector for each bag of words: what becomes of the rows of a table that are in it."""
+"""Embedding bags: the sum, mean or maximum of the embeddings of each bag of ids."""
 
 from minidl.autograd.primitive import composite
 from minidl.checks import check_flags, is_integer
@@ -22,18 +22,18 @@ def embedding_bag(
     scale_grad_by_freq=False,
     sparse=False,
 ):
-    """y[b] = the mean, the sum or the largest of the rows weight[i], of the ids i in bag b.
+    """y[b] = the mean, the sum or the maximum of the rows weight[i] over the ids i in bag b.
 
-    weight                 (n, d); the result is (B, d), zeros for a bag that is empty
-    ids                    (B, m), bags of m ids; or (k,), with the offsets (B,) where bags begin
-    per_sample_weights     of the shape of ids: what rows are multiplied by, with mode="sum"
+    weight                 (n, d); the result is (B, d), zeros for an empty bag
+    ids                    (B, m), bags of m ids; or (k,), with the offsets (B,) at which bags start
+    per_sample_weights     of the shape of ids: factors of the rows, with mode="sum"
     mode                   "mean", "sum" or "max"
-    padding_idx            the id of no word, which does not count; from the end, if negative
-    include_last_offset    whether the last offset is where the last bag ends
-    scale_grad_by_freq     divide a row's gradient by how often its id is in the batch
+    padding_idx            an id that is left out; negative: counted from the end
+    include_last_offset    whether the last offset is the end of the last bag
+    scale_grad_by_freq     divide a row's gradient by the count of its id in the batch
     sparse                 let the gradient of weight be a RowGradient, of the used rows only
 
-    Raises BoundsError for an id outside 0 … n − 1, ShapeError and ArgumentError for what makes no
+    Raises BoundsError for an id outside 0 … n − 1, ShapeError and ArgumentError for invalid
     bags.
 
     >>> table = minidl.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 8.0]])
@@ -54,8 +54,8 @@ def embedding_bag(
     rows = xp.embedding(weight, ids, sparse=sparse)
     if scale_grad_by_freq and rows.requires_grad:
         counts = xp.segment_sum(ones_like(ids), ids, weight.shape[0])
-        often = xp.expand_dims(xp.take(counts, ids, axis=0), axis=-1)
-        rows.register_hook(lambda dy: dy / often)
+        frequency = xp.expand_dims(xp.take(counts, ids, axis=0), axis=-1)
+        rows.register_hook(lambda dy: dy / frequency)
     if per_sample_weights is not None:
         rows = rows * _column(xp, per_sample_weights, ids, mode)
     if padding_idx is not None:
@@ -70,7 +70,7 @@ def embedding_bag(
 
 
 def _check(weight, mode, padding_idx):
-    """Raise for a weight that is no table, and for settings that mean nothing."""
+    """Raise unless weight is a table of floats and the settings are valid."""
     if getattr(weight, "ndim", None) != 2:
         raise ShapeError(f"weight is a table, (n, d); got {describe(weight)}")
     if weight.dtype.kind != "f":
@@ -83,7 +83,7 @@ def _check(weight, mode, padding_idx):
 
 
 def _bags(xp, ids, offsets, include_last_offset):
-    """The ids in a row, the bag that each is in, and how many bags there are."""
+    """The flattened ids, the bag of each, and the number of bags."""
     if getattr(getattr(ids, "dtype", None), "kind", "") not in tuple("iu"):
         raise DTypeError(f"needs a tensor of integers as ids; got {describe(ids)}")
     if ids.ndim == 2 and offsets is None:
@@ -97,12 +97,12 @@ def _bags(xp, ids, offsets, include_last_offset):
     starts = xp.asarray(offsets)
     if starts.dtype.kind not in "iu":
         raise DTypeError(f"offsets are integers; got {describe(offsets)}")
-    places = starts.tolist()
-    ends_right = not include_last_offset or places[-1:] == [ids.size]
-    if places[:1] != [0] or places != sorted(places) or places[-1] > ids.size or not ends_right:
+    firsts = starts.tolist()
+    ends_right = not include_last_offset or firsts[-1:] == [ids.size]
+    if firsts[:1] != [0] or firsts != sorted(firsts) or firsts[-1] > ids.size or not ends_right:
         raise ArgumentError(
             f"offsets ascend from 0 to at most {ids.size}, the number of ids, which is the last "
-            f"with include_last_offset; got {places!r:.60}"
+            f"with include_last_offset; got {firsts!r:.60}"
         )
     starts = starts[:-1] if include_last_offset else starts
     bag_of = xp.searchsorted(starts, xp.arange(ids.size, device=ids.device), side="right") - 1

@@ -35,7 +35,7 @@ def linear(xp, x, weight, bias=None, /):
 
 @composite
 def linear_relu(xp, x, weight, bias=None, /):
-    """max(linear(x, weight, bias), 0): a backend may do both in one pass.
+    """max(linear(x, weight, bias), 0), which a backend may fuse.
 
     >>> minidl.linear_relu(minidl.ones((1, 2)), minidl.tensor([[1.0, 1.0], [-1.0, -1.0]]))
     Tensor([[2., 0.]], shape=(1, 2), float32)

@@ -1,4 +1,4 @@
-"""More places around an array: zeros, its edges, its mirror image, or its other end."""
+"""Padding: constant, reflect, replicate and circular."""
 
 from minidl.autograd.primitive import composite
 from minidl.checks import is_integer
@@ -9,12 +9,12 @@ _MODES = ("constant", "reflect", "replicate", "circular")
 
 @composite
 def pad(xp, x, /, widths, mode="constant", value=None):
-    """x with more places at the ends of its last axes.
+    """x padded at the ends of its last axes.
 
-    widths    (left, right), (left, right, top, bottom), …: pairs from the last axis on; of a
-              negative width, places are taken away
-    mode      "constant": the value, 0 if it is left out; "reflect": mirrored at the first and the
-              last place, which are not repeated; "replicate": the first and the last place;
+    widths    (left, right), (left, right, top, bottom), …: pairs from the last axis backwards;
+              negative widths crop
+    mode      "constant": the value, default 0; "reflect": mirrored at the first and the last
+              element, which are not repeated; "replicate": the first and the last element;
               "circular": from the other end
 
     >>> x = minidl.tensor([[1, 2, 3]])
@@ -30,15 +30,15 @@ def pad(xp, x, /, widths, mode="constant", value=None):
         return _crop(_constant(xp, x, pairs, 0 if value is None else value), pairs)
     if value is not None:
         raise ArgumentError(f'pad: a value needs mode="constant"; got value={value!r} for {mode!r}')
-    if mode == "circular":  # what is taken away does not come round again
+    if mode == "circular":  # cropped elements are not used as padding
         x = _crop(x, pairs)
     for axis, before, after in pairs:
-        x = _along(xp, x, axis, max(before, 0), max(after, 0), mode)
+        x = _pad_axis(xp, x, axis, max(before, 0), max(after, 0), mode)
     return x if mode == "circular" else _crop(x, pairs)
 
 
 def _pairs(shape, widths):
-    """For each padded axis, from the last on: its number, and how much before and after it."""
+    """For each padded axis, from the last backwards: the axis, and the widths before and after."""
     fits = isinstance(widths, tuple | list) and all(map(is_integer, widths))
     if not fits or len(widths) % 2 or len(widths) > 2 * len(shape):
         raise ArgumentError(
@@ -55,7 +55,7 @@ def _pairs(shape, widths):
 
 
 def _crop(x, pairs):
-    """x without as many places as negative widths say."""
+    """x cropped by the negative widths."""
     index = [slice(None)] * x.ndim
     for axis, before, after in pairs:
         index[axis] = slice(max(-before, 0), x.shape[axis] - max(-after, 0))
@@ -63,7 +63,7 @@ def _crop(x, pairs):
 
 
 def _constant(xp, x, pairs, value):
-    """x in the middle of equal numbers."""
+    """x surrounded by one value."""
     shape, index = list(x.shape), [slice(None)] * x.ndim
     for axis, before, after in pairs:
         before, after = max(before, 0), max(after, 0)
@@ -75,22 +75,22 @@ def _constant(xp, x, pairs, value):
     return xp.put_at(filled, x, tuple(index))
 
 
-def _along(xp, x, axis, before, after, mode):
-    """x with places of its own before and after one axis."""
+def _pad_axis(xp, x, axis, before, after, mode):
+    """x padded along one axis with elements of its own."""
     length = x.shape[axis]
-    most = {"reflect": length - 1, "replicate": before + after if length else 0}.get(mode, length)
-    if max(before, after) > most:
+    limit = {"reflect": length - 1, "replicate": before + after if length else 0}.get(mode, length)
+    if max(before, after) > limit:
         raise ShapeError(
-            f"pad: {mode} takes at most {max(most, 0)} places from an axis of {length}; "
+            f"pad: {mode} takes at limit {max(limit, 0)} places from an axis of {length}; "
             f"got {before} and {after}"
         )
 
     def part(start, stop):
         return x[(slice(None),) * axis + (slice(start, stop),)]
 
-    def repeated(start, times):
+    def repeated(start, count):
         return xp.broadcast_to(
-            part(start, start + 1), (*x.shape[:axis], times, *x.shape[axis + 1 :])
+            part(start, start + 1), (*x.shape[:axis], count, *x.shape[axis + 1 :])
         )
 
     def mirrored(start, stop):

@@ -1,4 +1,4 @@
-"""Axes split, and their parts put together otherwise."""
+"""Pixel shuffle and channel shuffle."""
 
 from minidl.autograd.primitive import composite
 from minidl.errors import ArgumentError, ShapeError
@@ -6,7 +6,7 @@ from minidl.errors import ArgumentError, ShapeError
 
 @composite
 def pixel_shuffle(xp, x, /, upscale_factor):
-    """(…, C·r², H, W) → (…, C, H·r, W·r): r² channels become a square of pixels.
+    """(…, C·r², H, W) → (…, C, H·r, W·r): r² channels become r × r pixels.
 
     Shi et al. 2016.
 
@@ -29,7 +29,7 @@ def pixel_shuffle(xp, x, /, upscale_factor):
 
 @composite
 def pixel_unshuffle(xp, x, /, downscale_factor):
-    """(…, C, H·r, W·r) → (…, C·r², H, W): undoes pixel_shuffle.
+    """(…, C, H·r, W·r) → (…, C·r², H, W): the inverse of pixel_shuffle.
 
     >>> minidl.pixel_unshuffle(minidl.zeros((1, 2, 6, 6)), 3).shape
     (1, 18, 2, 2)
@@ -46,7 +46,7 @@ def pixel_unshuffle(xp, x, /, downscale_factor):
 
 @composite
 def channel_shuffle(xp, x, /, groups):
-    """(N, C, …) → the same, with the first channels of all groups first, then the second ones, ….
+    """(N, C, …) → the same shape, with the channels of the groups interleaved.
 
     Zhang et al. 2018.
 
@@ -66,7 +66,7 @@ def channel_shuffle(xp, x, /, groups):
 
 
 def _factor(name, x, factor):
-    """The factor, if it is one, and x has channels, height and width."""
+    """The factor, after checking it and that x has channels, height and width."""
     if x.ndim < 3:
         raise ShapeError(f"{name}: needs x of shape (…, C, H, W); got {x.shape}")
     if not isinstance(factor, int) or factor < 1:

@@ -1,4 +1,4 @@
-"""Choices drawn so that they can be differentiated."""
+"""Softmax and its relatives, along an axis."""
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags, check_numbers
@@ -6,34 +6,8 @@ from minidl.ops.axes import one_axis
 from minidl.ops.casting import floats
 
 
-@composite
-def gumbel_softmax(xp, x, /, tau=1.0, hard=False, *, axis=-1, key):
-    """y = softmax((x + g) / tau) along the axis, with g = −log(−log u) of uniform u.
-
-    The largest is element i with probability softmax(x)ᵢ.
-
-    hard    y = 1 for the largest and 0 for the others, with the gradient of the soft y
-    key     (seed, offset) of the random numbers, as `Generator.key` gives
-
-    Jang, Gu, Poole 2017; Maddison, Mnih, Teh 2017.
-
-    >>> minidl.gumbel_softmax(minidl.zeros(4), hard=True, key=(0, 0))
-    Tensor([0., 0., 1., 0.], float32)
-    """
-    check_numbers("gumbel_softmax", above=0, tau=tau)
-    check_flags("gumbel_softmax", hard=hard)
-    axis = one_axis(x, axis)
-    noise = -xp.log(-xp.log(xp.uniform_like(x, key)))
-    y = xp.softmax((x + noise) / tau, axis=axis)
-    if not hard:
-        return y
-    order = xp.argsort(xp.argsort(y, axis=axis), axis=axis)
-    chosen = xp.astype(order == x.shape[axis] - 1, y.dtype)
-    return chosen.detach() - y.detach() + y
-
-
 def _largest(xp, x, axis):
-    """What is subtracted so that exp does not overflow; where there is nothing, 0 will do."""
+    """The maximum, which is subtracted so that exp does not overflow; 0 if x is empty."""
     return (xp.max if x.size else xp.sum)(x, axis=axis, keepdims=True)
 
 
@@ -41,7 +15,7 @@ def _largest(xp, x, axis):
 def softmax(xp, x, /, *, axis=-1):
     """yᵢ = exp xᵢ / Σⱼ exp xⱼ;   dx = y·(dy − Σ dy·y).
 
-    The sums go along the axis, or over all elements if it is None.  Bridle 1990.
+    The sums are along the axis, or over all elements if it is None.  Bridle 1990.
 
     >>> minidl.softmax(minidl.tensor([[0.0, 0.0], [1000.0, 0.0]]))
     Tensor([[0.5, 0.5],
@@ -59,7 +33,7 @@ def softmax(xp, x, /, *, axis=-1):
 def log_softmax(xp, x, /, *, axis=-1):
     """yᵢ = xᵢ − log Σⱼ exp xⱼ;   dx = dy − exp(y)·Σ dy.
 
-    The sums go along the axis, or over all elements if it is None.
+    The sums are along the axis, or over all elements if it is None.
 
     >>> minidl.log_softmax(minidl.tensor([0.0, 1000.0]))  # exp and log by themselves overflow
     Tensor([-1000.,     0.], float32)
@@ -77,3 +51,29 @@ def softmin(xp, x, /, *, axis=-1):
     Tensor([0.49546..., 0.49546..., 0.0090747...], float32)
     """
     return xp.softmax(-floats(xp, x), axis=axis)
+
+
+@composite
+def gumbel_softmax(xp, x, /, tau=1.0, hard=False, *, axis=-1, key):
+    """y = softmax((x + g) / tau) along the axis, with g = −log(−log u) of uniform u.
+
+    The argmax is i with probability softmax(x)ᵢ.
+
+    hard    y = 1 at the argmax, else 0, with the gradient of the soft y (straight-through)
+    key     (seed, offset) of the random numbers, as `Generator.key` gives
+
+    Jang, Gu, Poole 2017; Maddison, Mnih, Teh 2017.
+
+    >>> minidl.gumbel_softmax(minidl.zeros(4), hard=True, key=(0, 0))
+    Tensor([0., 0., 1., 0.], float32)
+    """
+    check_numbers("gumbel_softmax", above=0, tau=tau)
+    check_flags("gumbel_softmax", hard=hard)
+    axis = one_axis(x, axis)
+    noise = -xp.log(-xp.log(xp.uniform_like(x, key)))
+    y = xp.softmax((x + noise) / tau, axis=axis)
+    if not hard:
+        return y
+    order = xp.argsort(xp.argsort(y, axis=axis), axis=axis)
+    chosen = xp.astype(order == x.shape[axis] - 1, y.dtype)
+    return chosen.detach() - y.detach() + y
