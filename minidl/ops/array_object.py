@@ -87,5 +87,6 @@ def _to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
 
 def equip(cls: type[Tensor]) -> None:
     """Give Tensor these protocols."""
-    cls.__array_namespace__, cls.__dlpack__ = _namespace, _dlpack
-    cls.to_device = _to_device
+    protocols = {"__array_namespace__": _namespace, "__dlpack__": _dlpack, "to_device": _to_device}
+    for name, method in protocols.items():
+        setattr(cls, name, method)

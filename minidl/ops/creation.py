@@ -69,7 +69,7 @@ def _asarray(
             f"{describe(obj)} as {result.dtype} on {result.device!r} needs a copy, which "
             "copy=False forbids"
         )
-    if copy and result is x:
+    if copy and result is x and not reading.is_new(obj):
         result = manipulation.copy(x)
     return result.requires_grad_(requires_grad) if requires_grad else result
 
@@ -312,13 +312,12 @@ def arange(
     """
     if stop is None:
         start, stop = 0, start
-    start, stop, step = map(reading.number, ("start", "stop", "step"), (start, stop, step))
-    if not step or not all(map(math.isfinite, (start, stop, step))):
-        raise ArgumentError(
-            f"needs finite numbers and a step that is not 0; got {start, stop, step}"
-        )
-    dtype = dtypes.result_type(start, stop, step) if dtype is None else dtypes.dtype_of(dtype)
-    array = device_backend(device or "cpu").arange(start, stop, step, dtype=dtype)
+    names = ("start", "stop", "step")
+    numbers: tuple[Any, ...] = tuple(map(reading.number, names, (start, stop, step)))
+    if not numbers[2] or not all(map(math.isfinite, numbers)):
+        raise ArgumentError(f"needs finite numbers and a step that is not 0; got {numbers}")
+    dtype = dtypes.result_type(*numbers) if dtype is None else dtypes.dtype_of(dtype)
+    array = device_backend(device or "cpu").arange(*numbers, dtype=dtype)
     return Tensor(array).requires_grad_(requires_grad)
 
 
@@ -344,10 +343,11 @@ def linspace(
     Tensor([0.  , 0.25, 0.5 , 0.75], float32)
     """
     check_flags("linspace", endpoint=endpoint)
-    start, stop = reading.number("start", start), reading.number("stop", stop)
-    values = np.linspace(start, stop, *reading.shape(num), endpoint=endpoint)
+    ends = reading.number("start", start), reading.number("stop", stop)
+    (length,) = reading.shape(num)
+    values = np.linspace(*ends, length, endpoint=endpoint)
     if dtype is None:
-        dtype = dtypes.result_type(dtypes.default_float, start, stop)
+        dtype = dtypes.result_type(dtypes.default_float, *ends)
     return _asarray(values, dtype, device, None, requires_grad)
 
 
@@ -369,5 +369,6 @@ def eye(
             [0., 0., 1.]], shape=(2, 3), float32)
     """
     dtype = dtypes.default_float if dtype is None else dtype
-    values = np.eye(*reading.shape(n_rows), None if n_cols is None else reading.shape(n_cols)[0], k)
+    (rows,), (columns,) = map(reading.shape, (n_rows, n_rows if n_cols is None else n_cols))
+    values = np.eye(rows, columns, k)
     return _asarray(values, dtype, device, None, requires_grad)

@@ -67,8 +67,14 @@ def finfo(type: Any, /) -> FloatInfo:
     if dtype.kind not in "fc":
         raise DTypeError(f"finfo: needs a float or complex dtype; got {dtype}")
     info = np.finfo(dtype)
-    limits = map(float, (info.eps, info.max, info.min, info.smallest_normal))
-    return FloatInfo(info.bits, *limits, dtype_of(info.dtype))
+    return FloatInfo(
+        bits=info.bits,
+        eps=float(info.eps),
+        max=float(info.max),
+        min=float(info.min),
+        smallest_normal=float(info.smallest_normal),
+        dtype=dtype_of(info.dtype),
+    )
 
 
 def iinfo(type: Any, /) -> IntegerInfo:

@@ -174,5 +174,10 @@ def equip(cls: type[Tensor]) -> None:
     for module, names in METHODS.items():
         for name in names.split():
             setattr(cls, name, getattr(module, name))
-    cls.reshape = _reshape
-    cls.T, cls.mT = property(_transpose), property(manipulation.matrix_transpose)
+    others = {
+        "reshape": _reshape,
+        "T": property(_transpose),
+        "mT": property(manipulation.matrix_transpose),
+    }
+    for name, value in others.items():
+        setattr(cls, name, value)

@@ -71,6 +71,11 @@ def read(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return cpu.astype(values, dtype)
 
 
+def is_new(obj: Any) -> bool:
+    """Whether the array of this is always new memory, as that of numbers and lists is."""
+    return isinstance(obj, float | int | complex | list | tuple | np.generic)
+
+
 def shares(x: Tensor, obj: Any) -> bool:
     """Whether a tensor made from this shares its memory, unlike numbers and lists."""
     foreign = backend_of(obj) is None and hasattr(obj, "__dlpack__")
@@ -86,10 +91,10 @@ def _holds_arrays(obj: Any) -> bool:
 
 def shape(lengths: int | Sequence[int]) -> tuple[int, ...]:
     """One length or several, as a tuple."""
-    lengths = tuple(lengths) if isinstance(lengths, list | tuple) else (lengths,)
-    if not all(isinstance(n, int | np.integer) and n >= 0 for n in lengths):
-        raise ShapeError(f"a shape is made of whole numbers from 0 on; got {lengths}")
-    return lengths
+    each: tuple[Any, ...] = tuple(lengths) if isinstance(lengths, list | tuple) else (lengths,)
+    if not all(isinstance(n, int | np.integer) and n >= 0 for n in each):
+        raise ShapeError(f"a shape is made of whole numbers from 0 on; got {each}")
+    return each
 
 
 def number(name: str, value: Any) -> bool | int | float | complex:
