@@ -12,6 +12,7 @@ from minidl import dtypes
 from minidl.autograd.checkpoint import once
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor
+from minidl.checks import refusal
 from minidl.errors import ArgumentError, DTypeError, describe, named
 from minidl.ops import creation
 from minidl.ops.elementwise import minimum
@@ -136,12 +137,16 @@ def _float_zeros(shape: int | Sequence[int], dtype: Any, device: str | None) -> 
     return creation._full(shape, 0, dtype, device)
 
 
-def _key(generator: Generator | None, size: int) -> tuple[int, int]:
+def check_generator(owner: Any, generator: Any, /) -> None:
+    """Raise ArgumentError unless it is a Generator, or None, which means the default one."""
+    if not isinstance(generator, Generator | None):
+        raise refusal(owner, "generator", "a minidl.random.Generator or None", generator)
+
+
+def _key(name: str, generator: Generator | None, size: int) -> tuple[int, int]:
     """A key of the generator, or of the default one."""
-    generator = default_generator if generator is None else generator
-    if not isinstance(generator, Generator):
-        raise ArgumentError(f"generator is a minidl.random.Generator; got {describe(generator)}")
-    return generator.key(size)
+    check_generator(name, generator)
+    return (default_generator if generator is None else generator).key(size)
 
 
 @named
@@ -171,7 +176,7 @@ def uniform(
             f"got low {low!r} and high {high!r}; needs low < high, finite and not too far "
             f"apart for {like.dtype}"
         )
-    x = uniform_like(like, _key(generator, like.size))
+    x = uniform_like(like, _key("uniform", generator, like.size))
     if (low, high) != (0, 1):
         below = float(np.nextafter(like.dtype.type(high), like.dtype.type(low)))
         x = minimum(x * (high - low) + low, below)  # rounding may reach high, never beyond
