@@ -1,10 +1,11 @@
 """minidl: a deep-learning engine to read, to test against, and to train small models with."""
 
-from importlib import import_module
+from importlib import import_module as _import_module
 from math import e, inf, nan, pi
-from types import ModuleType
+from types import ModuleType as _ModuleType
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from minidl import errors, nn, optim
+from minidl import dtypes, errors, nn, ops, optim
 from minidl.autograd.anomaly import detect_anomaly
 from minidl.autograd.batching import vmap
 from minidl.autograd.checkpoint import checkpoint
@@ -32,24 +33,125 @@ from minidl.dtypes import (
     uint32,
     uint64,
 )
-from minidl.ops import *
 from minidl.ops import random
 from minidl.ops.random import manual_seed
+
+# The operations: those of `__all__` in minidl/ops/__init__.py.
+# fmt: off
+# isort: off
+from minidl.ops import (
+    FloatInfo, IntegerInfo, UniqueAll, UniqueCounts, UniqueInverse, __array_namespace_info__, abs,
+    acos, acosh, adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d,
+    adaptive_max_pool2d, adaptive_max_pool3d, add, affine_grid, all, alpha_dropout, any, arange,
+    argmax, argmin, argsort, argwhere, asarray, asin, asinh, astype, atan, atan2, atanh, avg_pool1d,
+    avg_pool2d, avg_pool3d, batch_norm, batch_norm_inference, bilinear, binary_cross_entropy,
+    binary_cross_entropy_with_logits, bincount, bitwise_and, bitwise_invert, bitwise_left_shift,
+    bitwise_or, bitwise_right_shift, bitwise_xor, broadcast_arrays, broadcast_to, can_cast, cdist,
+    ceil, celu, channel_shuffle, clip, concat, conj, conv1d, conv2d, conv2d_pool_relu, conv2d_relu,
+    conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, copy, copysign, cos, cosh,
+    cosine_embedding_loss, cosine_similarity, count_nonzero, cross, cross_entropy, ctc_loss,
+    cumulative_logsumexp, cumulative_max, cumulative_min, cumulative_prod, cumulative_sum,
+    diag_embed, diagonal, diff, digamma, divide, dropout, einsum, elu, embedding, embedding_bag,
+    empty, empty_like, equal, erf, erfc, erfinv, exp, expand_dims, expm1, eye,
+    feature_alpha_dropout, feature_dropout, finfo, flatten, flip, floor, floor_divide, fold,
+    fractional_max_pool2d, fractional_max_pool3d, from_dlpack, full, full_like, gaussian_nll_loss,
+    gelu, glu, greater, greater_equal, grid_sample, group_norm, gumbel_softmax, hardshrink,
+    hardsigmoid, hardswish, hardtanh, hinge_embedding_loss, histogram, huber_loss, hypot, iinfo,
+    imag, instance_norm, interpolate, isdtype, isfinite, isinf, isnan, kl_div, kron, kthvalue,
+    l1_loss, layer_norm, leaky_relu, lerp, less, less_equal, lgamma, linear, linear_relu, linspace,
+    local_response_norm, log, log1p, log2, log10, log_softmax, logaddexp, logical_and, logical_not,
+    logical_or, logical_xor, logsigmoid, logsumexp, lp_pool1d, lp_pool2d, lp_pool3d,
+    margin_ranking_loss, matmul, matrix_transpose, max, max_pool1d, max_pool2d, max_pool2d_relu,
+    max_pool3d, max_unpool1d, max_unpool2d, max_unpool3d, maximum, mean, median, meshgrid, min,
+    minimum, mish, moveaxis, mse_loss, multi_margin_loss, multilabel_margin_loss,
+    multilabel_soft_margin_loss, multiply, nan_to_num, nanquantile, negative, nextafter, nll_loss,
+    nonzero, normalize, not_equal, one_hot, ones, ones_like, outer, pad, pairwise_distance, pdist,
+    permute_dims, pixel_shuffle, pixel_unshuffle, poisson_nll_loss, polygamma, positive, pow, prelu,
+    prod, put_along_axis, quantile, real, reciprocal, relu, relu6, remainder, repeat, reshape,
+    rms_norm, roll, rot90, round, rrelu, scatter_add, scatter_reduce, searchsorted, segment_max,
+    segment_mean, segment_min, segment_prod, segment_sum, selu, sigmoid, sign, signbit, silu, sin,
+    sinc, sinh, smooth_l1_loss, soft_margin_loss, softmax, softmin, softplus, softshrink, softsign,
+    sort, sqrt, square, squeeze, stack, std, subtract, sum, take, take_along_axis, tan, tanh,
+    tanhshrink, tensor, tensordot, threshold, tile, to_device, topk, trace, tril,
+    triplet_margin_loss, triplet_margin_with_distance_loss, triu, trunc, unflatten, unfold,
+    uniform_like, unique_all, unique_counts, unique_inverse, unique_values, unstack, vander, var,
+    vecdot, where, xlogy, zeros, zeros_like,
+)
+# isort: on
+# fmt: on
+
+if _TYPE_CHECKING:  # when the program runs, `__getattr__` imports them
+    from minidl import data, fft, io, keras, linalg, models, testing, train
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
 
 newaxis = None
 
+# fmt: off
+__all__ = [
+    "FloatInfo", "IntegerInfo", "RowGradient", "Tensor", "UniqueAll", "UniqueCounts",
+    "UniqueInverse", "__array_api_version__", "__array_namespace_info__", "__version__", "abs",
+    "acos", "acosh", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+    "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "add", "affine_grid",
+    "all", "alpha_dropout", "any", "arange", "argmax", "argmin", "argsort", "argwhere", "asarray",
+    "asin", "asinh", "astype", "atan", "atan2", "atanh", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+    "batch_norm", "batch_norm_inference", "bilinear", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "bincount", "bitwise_and", "bitwise_invert",
+    "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bool",
+    "broadcast_arrays", "broadcast_to", "can_cast", "cdist", "ceil", "celu", "channel_shuffle",
+    "checkpoint", "clip", "complex64", "complex128", "composite", "concat", "conj", "conv1d",
+    "conv2d", "conv2d_pool_relu", "conv2d_relu", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "copy", "copysign", "cos", "cosh", "cosine_embedding_loss",
+    "cosine_similarity", "count_nonzero", "cross", "cross_entropy", "ctc_loss",
+    "cumulative_logsumexp", "cumulative_max", "cumulative_min", "cumulative_prod", "cumulative_sum",
+    "data", "detect_anomaly", "diag_embed", "diagonal", "diff", "digamma", "divide", "dropout",
+    "dtypes", "e", "einsum", "elu", "embedding", "embedding_bag", "empty", "empty_like",
+    "enable_grad", "equal", "erf", "erfc", "erfinv", "errors", "exp", "expand_dims", "expm1", "eye",
+    "feature_alpha_dropout", "feature_dropout", "fft", "finfo", "flatten", "flip", "float16",
+    "float32", "float64", "floor", "floor_divide", "fold", "fractional_max_pool2d",
+    "fractional_max_pool3d", "from_dlpack", "full", "full_like", "gaussian_nll_loss", "gelu",
+    "get_num_threads", "glu", "grad", "gradients", "greater", "greater_equal", "grid_sample",
+    "group_norm", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hessian",
+    "higher_order", "hinge_embedding_loss", "histogram", "huber_loss", "hvp", "hypot", "iinfo",
+    "imag", "inf", "instance_norm", "int8", "int16", "int32", "int64", "interpolate", "io",
+    "isdtype", "isfinite", "isinf", "isnan", "jacobian", "jvp", "keras", "kernels", "kl_div",
+    "kron", "kthvalue", "l1_loss", "layer_norm", "leaky_relu", "lerp", "less", "less_equal",
+    "lgamma", "linalg", "linear", "linear_relu", "linspace", "local_response_norm", "log", "log1p",
+    "log2", "log10", "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logsigmoid", "logsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d", "manual_seed",
+    "margin_ranking_loss", "matmul", "matrix_transpose", "max", "max_pool1d", "max_pool2d",
+    "max_pool2d_relu", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d", "maximum",
+    "mean", "median", "meshgrid", "min", "minimum", "mish", "models", "moveaxis", "mse_loss",
+    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "multiply", "nan",
+    "nan_to_num", "nanquantile", "negative", "newaxis", "nextafter", "nll_loss", "nn", "no_grad",
+    "nonzero", "normalize", "not_equal", "one_hot", "ones", "ones_like", "ops", "optim", "outer",
+    "pad", "pairwise_distance", "pdist", "permute_dims", "pi", "pixel_shuffle", "pixel_unshuffle",
+    "poisson_nll_loss", "polygamma", "positive", "pow", "prelu", "primitive", "prod",
+    "put_along_axis", "quantile", "random", "real", "reciprocal", "relu", "relu6", "remainder",
+    "repeat", "reshape", "result_type", "rms_norm", "roll", "rot90", "round", "rrelu",
+    "scatter_add", "scatter_reduce", "searchsorted", "segment_max", "segment_mean", "segment_min",
+    "segment_prod", "segment_sum", "selu", "set_num_threads", "sigmoid", "sign", "signbit", "silu",
+    "sin", "sinc", "sinh", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
+    "softshrink", "softsign", "sort", "sqrt", "square", "squeeze", "stack", "std", "subtract",
+    "sum", "take", "take_along_axis", "tan", "tanh", "tanhshrink", "tensor", "tensordot", "testing",
+    "threshold", "tile", "to_device", "topk", "trace", "train", "tril", "triplet_margin_loss",
+    "triplet_margin_with_distance_loss", "triu", "trunc", "uint8", "uint16", "uint32", "uint64",
+    "unflatten", "unfold", "uniform_like", "unique_all", "unique_counts", "unique_inverse",
+    "unique_values", "unstack", "value_and_grad", "vander", "var", "vecdot", "vjp", "vmap", "where",
+    "xlogy", "zeros", "zeros_like",
+]
+# fmt: on
+
 _WHEN_USED = ("data", "fft", "io", "keras", "linalg", "models", "testing", "train")
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Packages that not every program needs are loaded when they are first named (PEP 562)."""
+def __getattr__(name: str) -> _ModuleType:
+    """Packages that not every program needs are imported when they are first named (PEP 562)."""
     if name in _WHEN_USED:
-        return import_module(f"minidl.{name}")
+        return _import_module(f"minidl.{name}")
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WHEN_USED})
+    return __all__

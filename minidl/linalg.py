@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ShapeError, named
-from minidl.ops import decomposition
 from minidl.ops.arithmetic import abs, square
-from minidl.ops.decomposition import cholesky, eigvalsh, svdvals
-from minidl.ops.equations import (
+from minidl.ops.linear_algebra import decomposition
+from minidl.ops.linear_algebra.decomposition import cholesky, eigvalsh, svdvals
+from minidl.ops.linear_algebra.equations import (
     adjugate,
     det,
     inv,
@@ -22,11 +22,11 @@ from minidl.ops.equations import (
     solve,
     solve_triangular,
 )
-from minidl.ops.equations import slogdet as _slogdet
-from minidl.ops.linalg import matmul
-from minidl.ops.magnitude import matrix_norm, vector_norm
+from minidl.ops.linear_algebra.equations import slogdet as _slogdet
+from minidl.ops.linear_algebra.matrix import diagonal, trace
+from minidl.ops.linear_algebra.norms import matrix_norm, vector_norm
+from minidl.ops.linear_algebra.products import cross, matmul, outer, tensordot, vecdot
 from minidl.ops.manipulation import expand_dims, matrix_transpose
-from minidl.ops.matrix import cross, diagonal, outer, tensordot, trace, vecdot
 
 __all__ = [
     "EighResult",

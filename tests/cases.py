@@ -12,8 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from minidl import ops
-from minidl.ops import loss_ctc, loss_probability, loss_regression
+from minidl.ops.losses import ctc, probability, regression
+from minidl.ops.namespace import differentiable as ops
 from tests.cases_more import MORE
 from tests.cases_windows import WINDOWS
 from tests.fourier_cases import FOURIER
@@ -139,7 +139,7 @@ def likelihood(emitted):
     begin, skip, end = [[0, -np.inf, -np.inf]], [[-np.inf] * 3], [[-np.inf, 0, 0]]
     steps = (ops.asarray(x, dtype=emitted.dtype) for x in (begin, skip, end))
     running = ops.asarray(np.ones((emitted.shape[0], 1, 1), bool))
-    return loss_ctc._ctc_log_likelihood(emitted, *steps, running)
+    return ctc._ctc_log_likelihood(emitted, *steps, running)
 
 
 # fmt: off
@@ -535,11 +535,11 @@ LOSSES = [
          positive(4), given([1.5, 2.5, 0.5, 4.0])),
     Case("gaussian_nll_loss", *with_settings("gaussian_nll_loss", full=True),
          real(3, 4), real(3, 4), positive(3, 4)),
-    Case("at_least", lambda x: loss_regression._at_least(x, bound=0.2), torch.clone,
+    Case("at_least", lambda x: regression._at_least(x, bound=0.2), torch.clone,
          positive(3, 4)),
     Case("binary_cross_entropy", ops.binary_cross_entropy, None,
          given([0.2, 0.5, 0.9]), given([0.3, 0.6, 0.2])),
-    Case("bernoulli_nll", loss_probability._bernoulli_nll,
+    Case("bernoulli_nll", probability._bernoulli_nll,
          lambda p, t: -t * p.log() - (1 - t) * (1 - p).log(),
          given([0.2, 0.5, 0.9]), given([0.3, 0.6, 0.2])),
     *losses("binary_cross_entropy_with_logits",

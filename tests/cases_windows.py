@@ -3,7 +3,7 @@
 import numpy as np
 
 from minidl import ops
-from minidl.ops.unpool import _placed
+from minidl.ops.nn.unpool import _placed
 from tests.helpers import Case, distinct, fixed, real
 from tests.oracle import functional, torch
 

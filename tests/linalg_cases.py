@@ -5,7 +5,7 @@ Of decompositions, what does not depend on the choice of signs is compared.
 
 import math
 
-from minidl import ops
+from minidl.ops.namespace import differentiable as ops
 from tests.helpers import Case, away_from, distinct, real, unit
 from tests.oracle import torch
 

@@ -12,6 +12,7 @@ from minidl.errors import (
     MinidlError,
     ShapeError,
 )
+from minidl.ops.indexing import check_indices, put_at, scatter_at
 from tests.bad_input import call, every_spoilt, real, whole
 
 BITS = whole(3, 4, below=8)
@@ -88,14 +89,14 @@ MANIPULATION = [
     call(minidl.pad, X, (1, 1), "circular"),
 ]
 PICKING = [
-    call(minidl.scatter_at, real(3), minidl.asarray([0, 1, 1]), (4,)),
-    call(minidl.put_at, X, real(4), 0, allowed=("2: list",)),
+    call(scatter_at, real(3), minidl.asarray([0, 1, 1]), (4,)),
+    call(put_at, X, real(4), 0, allowed=("2: list",)),
     call(minidl.take_along_axis, X, whole(3, 2), axis=1),
     call(minidl.scatter_add, X, whole(3, 2), real(3, 2), axis=1),
     call(minidl.take, X, whole(2), axis=1),
     call(minidl.take, ROW, whole(2)),
     call(minidl.embedding, X, whole(2, 5), sparse=False),
-    call(minidl.ops.check_indices, whole(2, 3), 3),
+    call(check_indices, whole(2, 3), 3),
     call(minidl.argsort, X, axis=0, descending=True, stable=True),
     call(minidl.sort, X, axis=0, descending=False, stable=True),
     call(minidl.argwhere, X),

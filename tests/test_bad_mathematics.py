@@ -4,6 +4,7 @@ import math
 
 import minidl
 from minidl import linalg
+from minidl.ops.namespace import differentiable
 from tests.bad_input import call, every_spoilt, real, whole
 
 MATRIX = real(3, 3) + 3 * minidl.eye(3)
@@ -21,8 +22,8 @@ OF_TWO = (
 )
 ELEMENTWISE = [
     *[call(getattr(minidl, name), real(3, 4)) for name in OF_ONE.split()],
-    *[call(getattr(minidl, name), real(3, 4), real(4)) for name in OF_TWO.split()],
-    *[call(getattr(minidl, name), real(3, 4), 2.0) for name in OF_TWO.split()],
+    *[call(getattr(differentiable, name), real(3, 4), real(4)) for name in OF_TWO.split()],
+    *[call(getattr(differentiable, name), real(3, 4), 2.0) for name in OF_TWO.split()],
     call(minidl.where, real(3, 4) > 0.5, real(3, 4), real(4)),
     call(minidl.where, real(3, 4) > 0.5, real(3, 4), 0.5),
     call(minidl.clip, real(3, 4), 0.2, 0.6),

@@ -5,14 +5,16 @@ import inspect
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import minidl
-from minidl import ops
+from minidl import fft, linalg, ops, random
 from minidl.backends import cpu
 from minidl.backends.contract import FUNCTIONS, KERNELS, RULES, SERVICES
+from minidl.ops import namespace
 
 PACKAGE = Path(minidl.__file__).parent
 ROOT = PACKAGE.parent
@@ -20,7 +22,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from its own layer and those before it.
 LAYERS = (
-    *("errors", "dtypes", "backends", "autograd", "ops", "linalg", "fft", "nn", "optim", "data"),
+    *("errors", "dtypes", "checks", "backends", "autograd", "ops", "linalg", "fft"),
+    *("nn", "optim", "data"),
     *(
         "io",
         "train",
@@ -106,12 +109,14 @@ def test_importing_minidl_loads_nothing_heavy():
 
 # The contract.
 
-OPERATIONS = {n: f for n, f in vars(ops).items() if hasattr(f, "body")}
+# The namespace in which bodies run on Tensors.
+XP = namespace.differentiable
+OPERATIONS = {n: f for n, f in vars(XP).items() if hasattr(f, "body")}
 
 
 def helpers_and_bodies():
     """The functions whose first argument is the namespace."""
-    for path in (PACKAGE / "ops").glob("*.py"):
+    for path in (PACKAGE / "ops").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
                 arguments = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
@@ -131,17 +136,17 @@ def called_through_xp(function):
 
 
 def test_bodies_call_only_what_is_offered():
-    """Primitives, and what helps them, call the contract; composites call any operation."""
+    """Primitives, and their helpers, call the contract; composites also call any operation."""
     functions = list(helpers_and_bodies())
     primitives = [f for f in functions if is_decorated(f, "primitive")]
     composites = [f for f in functions if is_decorated(f, "composite")]
     assert len(primitives) > 70
-    assert len(composites) > 10
+    assert len(composites) > 100
     names = {n.id for f in primitives for n in ast.walk(f) if isinstance(n, ast.Name)}
     for function in primitives + [f for f in functions if f.name in names]:
         assert set(called_through_xp(function)) <= set(FUNCTIONS), function.name
     for function in composites:
-        assert set(called_through_xp(function)) <= set(OPERATIONS), function.name
+        assert set(called_through_xp(function)) <= {*OPERATIONS, *FUNCTIONS}, function.name
 
 
 def test_bodies_run_on_any_array():
@@ -157,9 +162,9 @@ def arguments(signature):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_function_of_the_contract_is_public_with_the_same_arguments(name):
+def test_every_function_of_the_contract_has_an_operation_with_the_same_arguments(name):
     positional, keywords = arguments(FUNCTIONS[name][1:].partition(")")[0])
-    parameters = inspect.signature(getattr(ops, name)).parameters.values()
+    parameters = inspect.signature(getattr(XP, name)).parameters.values()
     parameters = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
     taken = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
@@ -184,6 +189,78 @@ def test_every_kernel_has_the_signature_of_its_operation(name):
 
 def test_there_are_no_kernels_beside_the_contract():
     assert set(cpu._KERNEL_FILES) == {*KERNELS, *RULES}
+
+
+# What is public.
+
+LAZY = {"data", "fft", "io", "keras", "linalg", "models", "testing", "train"}
+OTHER_PUBLIC_NAMES = {
+    *LAZY,
+    *("dtypes", "errors", "nn", "ops", "optim", "random"),
+    *("Tensor", "RowGradient", "primitive", "composite", "manual_seed"),
+    *("grad", "gradients", "value_and_grad", "vjp", "jvp", "hvp", "jacobian", "hessian", "vmap"),
+    *("no_grad", "enable_grad", "higher_order", "kernels", "checkpoint", "detect_anomaly"),
+    *("get_num_threads", "set_num_threads", "result_type", "e", "inf", "nan", "newaxis", "pi"),
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64", "complex64", "complex128"),
+    *("__version__", "__array_api_version__"),
+}
+
+
+@pytest.mark.parametrize("module", [minidl, ops, linalg, fft, random], ids=lambda m: m.__name__)
+def test_public_modules_list_what_they_have(module):
+    assert len(module.__all__) == len({*module.__all__})
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_minidl_offers_the_operations_and_little_else():
+    assert {*minidl.__all__} == {*ops.__all__} | OTHER_PUBLIC_NAMES, "minidl/__init__.py: __all__"
+
+
+@pytest.mark.parametrize("module", [minidl, ops], ids=lambda m: m.__name__)
+def test_nothing_else_leaks_out(module):
+    assert dir(module) == sorted(module.__all__)
+    others = {name for name in vars(module) if not name.startswith("_")} - {*module.__all__}
+    assert all(f"{module.__name__}.{name}" in MODULES for name in others)
+
+
+def test_a_type_checker_sees_the_packages_that_are_imported_late():
+    (block,) = [n for n in ast.parse(MODULES["minidl"].read_text()).body if isinstance(n, ast.If)]
+    assert {alias.name for alias in block.body[0].names} == LAZY
+    loaded = "import sys, minidl; print(*sys.modules)"
+    names = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True).stdout
+    assert not {f"minidl.{name}" for name in LAZY} & set(names.split())
+
+
+def operations_in_files():
+    """Each operation that a file of minidl/ops defines for others, with its module."""
+    for name in MODULES:
+        if name.startswith("minidl.ops."):
+            for operation in vars(import_module(name)).values():
+                body = getattr(operation, "body", None)
+                if body and body.__module__ == name and not body.__name__.startswith("_"):
+                    yield name, operation
+
+
+def test_every_operation_can_be_called():
+    inner = set(namespace.ONLY_IN_BODIES)
+    modules = (ops, linalg, fft, random)
+    offered = {id(getattr(module, name)) for module in modules for name in module.__all__}
+    of_linalg = {id(operation) for operation in namespace.OF_LINALG}  # eigh, …: as named tuples
+    for module, operation in operations_in_files():
+        if operation not in inner and id(operation) not in of_linalg:
+            assert id(operation) in offered, (
+                f"{module} defines {operation.__name__}, which nobody can call: add it to the "
+                "imports and to __all__ of minidl/ops/__init__.py and of minidl/__init__.py, or of "
+                "minidl/linalg.py or minidl/fft.py, or to ONLY_IN_BODIES of minidl/ops/namespace.py"
+            )
+        assert getattr(XP, operation.__name__) is operation
+
+
+def test_what_only_bodies_call_is_not_public():
+    inner = {operation.__name__ for operation in namespace.ONLY_IN_BODIES}
+    assert inner == {"check_indices", "put_at", "scatter_at", "xdivy", "xmuly"}
+    assert not inner & {*minidl.__all__, *ops.__all__}
 
 
 # Promises to the reader.

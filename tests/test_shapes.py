@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as shapes
 import minidl
 from minidl import ops
 from minidl.errors import MinidlError
+from minidl.ops.indexing import put_at
 from tests.helpers import assert_close
 
 DTYPES = ("float32", "float64")
@@ -445,7 +446,7 @@ def check_index(x, index):
         result[index] = values
         return result
 
-    check(lambda x, v: ops.put_at(x, v, index), put, [x, values])
+    check(lambda x, v: put_at(x, v, index), put, [x, values])
 
 
 @given(x=arrays(), data=st.data())

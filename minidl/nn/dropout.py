@@ -4,6 +4,7 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_numbers
 from minidl.errors import MinidlError
 from minidl.nn.module import Module
 from minidl.nn.settings import check_flags, check_generator
@@ -28,7 +29,7 @@ class Dropout(Module):
     def __init__(
         self, p: float = 0.5, inplace: bool = False, *, generator: random.Generator | None = None
     ) -> None:
-        ops.check_probability(type(self).__name__, p)
+        check_numbers(self, 0, 1, p=p)
         check_flags(self, inplace=inplace)
         check_generator(self, generator)
         self.p, self.inplace, self.generator = p, inplace, generator

@@ -4,6 +4,7 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_interval
 from minidl.errors import ArgumentError
 from minidl.nn import init as initial
 from minidl.nn.module import Module, Parameter
@@ -201,7 +202,7 @@ class RReLU(Module):
         check_numbers(self, lower=lower, upper=upper)
         check_flags(self, inplace=inplace)
         check_generator(self, generator)
-        ops.check_slopes("RReLU", lower, upper)
+        check_interval(self, lower, upper)
         self.lower, self.upper, self.inplace = lower, upper, inplace
         self.generator = generator
 

@@ -1,90 +1,318 @@
 """The operations, under the names and arguments of the Python array API standard.
 
-This module is the namespace in which bodies compute on Tensors.  Here it hands itself over to the
-engine, and Tensor gets its operators: the one place where a lower layer is given something from a
-higher one.
+Elementary operations are in files of their own; those of neural networks in `nn`, losses in
+`losses`, linear algebra in `linear_algebra`.  A new operation is added here, to the imports and to
+`__all__`, and to the same two lists of `minidl/__init__.py`.
+
+Here the engine is handed the namespace in which bodies compute on Tensors, and Tensor its
+operators: the one place where a lower layer is given something from a higher one.
 """
 
-import sys
-
-from minidl.autograd import namespace
-from minidl.autograd.tensor import Tensor
-from minidl.ops import array_object, operators, random
-from minidl.ops.activation import *
-from minidl.ops.arithmetic import *
-from minidl.ops.arrangement import *
-from minidl.ops.bitwise import *
-from minidl.ops.comparison import *
-from minidl.ops.conv import *
-from minidl.ops.conv_nd import *
-from minidl.ops.counting import *
-from minidl.ops.creation import *
-from minidl.ops.decomposition import *
-from minidl.ops.distance import *
-from minidl.ops.dtype_functions import *
-from minidl.ops.einsum import *
-from minidl.ops.elementwise import *
-from minidl.ops.embedding_bag import *
-from minidl.ops.equations import *
-from minidl.ops.fold import *
-from minidl.ops.fourier import *
-from minidl.ops.fractional_pool import *
-from minidl.ops.grid_sample import *
-from minidl.ops.indexing import *
+from minidl.autograd import namespace as _autograd_namespace
+from minidl.autograd.tensor import Tensor as _Tensor
+from minidl.ops import array_object, namespace, operators, random
+from minidl.ops.arithmetic import (
+    abs,
+    add,
+    divide,
+    floor_divide,
+    lerp,
+    multiply,
+    negative,
+    positive,
+    pow,
+    reciprocal,
+    remainder,
+    sqrt,
+    square,
+    subtract,
+    xlogy,
+)
+from minidl.ops.arrangement import (
+    broadcast_arrays,
+    meshgrid,
+    moveaxis,
+    repeat,
+    roll,
+    rot90,
+    tile,
+    unstack,
+)
+from minidl.ops.bitwise import (
+    bitwise_and,
+    bitwise_invert,
+    bitwise_left_shift,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+)
+from minidl.ops.comparison import (
+    equal,
+    greater,
+    greater_equal,
+    isfinite,
+    isinf,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+)
+from minidl.ops.complex_numbers import conj, imag, real
+from minidl.ops.counting import bincount, histogram
+from minidl.ops.creation import (
+    arange,
+    asarray,
+    empty,
+    empty_like,
+    eye,
+    from_dlpack,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from minidl.ops.cumulative import (
+    cumulative_logsumexp,
+    cumulative_max,
+    cumulative_min,
+    cumulative_prod,
+    cumulative_sum,
+    diff,
+)
+from minidl.ops.dtype_functions import FloatInfo, IntegerInfo, can_cast, finfo, iinfo, isdtype
+from minidl.ops.elementwise import (
+    ceil,
+    clip,
+    copysign,
+    floor,
+    maximum,
+    minimum,
+    nan_to_num,
+    nextafter,
+    round,
+    sign,
+    signbit,
+    trunc,
+    where,
+)
+from minidl.ops.exponential import exp, expm1, log, log1p, log2, log10, logaddexp
+from minidl.ops.indexing import take, take_along_axis
 from minidl.ops.inspection import __array_namespace_info__
-from minidl.ops.layout import *
-from minidl.ops.linalg import *
-from minidl.ops.loss import *
-from minidl.ops.loss_ctc import ctc_loss
-from minidl.ops.loss_margin import *
-from minidl.ops.loss_probability import *
-from minidl.ops.loss_regression import *
-from minidl.ops.magnitude import *
-from minidl.ops.manipulation import *
-from minidl.ops.matrix import *
-from minidl.ops.noise import *
-from minidl.ops.norm import *
-from minidl.ops.numbers import *
-from minidl.ops.order import *
-from minidl.ops.padding import *
-from minidl.ops.pairs import *
-from minidl.ops.piecewise import *
-from minidl.ops.pool import *
-from minidl.ops.pool_nd import *
-from minidl.ops.pool_power import *
+from minidl.ops.linear_algebra.einsum import einsum
+from minidl.ops.linear_algebra.matrix import diag_embed, diagonal, trace, tril, triu, vander
+from minidl.ops.linear_algebra.products import cross, kron, matmul, outer, tensordot, vecdot
+from minidl.ops.losses.classification import cross_entropy, nll_loss
+from minidl.ops.losses.ctc import ctc_loss
+from minidl.ops.losses.margin import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+from minidl.ops.losses.probability import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    kl_div,
+)
+from minidl.ops.losses.regression import (
+    gaussian_nll_loss,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
+from minidl.ops.manipulation import (
+    astype,
+    broadcast_to,
+    concat,
+    copy,
+    expand_dims,
+    flatten,
+    flip,
+    matrix_transpose,
+    permute_dims,
+    reshape,
+    squeeze,
+    stack,
+    to_device,
+    unflatten,
+)
+from minidl.ops.nn.activation import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    logsigmoid,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    rrelu,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    softshrink,
+    softsign,
+    tanhshrink,
+    threshold,
+)
+from minidl.ops.nn.conv import conv2d, conv2d_pool_relu, conv2d_relu, conv_transpose2d
+from minidl.ops.nn.conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose3d
+from minidl.ops.nn.distance import cdist, cosine_similarity, normalize, pairwise_distance, pdist
+from minidl.ops.nn.dropout import alpha_dropout, dropout, feature_alpha_dropout, feature_dropout
+from minidl.ops.nn.embedding import embedding, one_hot
+from minidl.ops.nn.embedding_bag import embedding_bag
+from minidl.ops.nn.fold import fold, unfold
+from minidl.ops.nn.fractional_pool import fractional_max_pool2d, fractional_max_pool3d
+from minidl.ops.nn.grid_sample import affine_grid, grid_sample
+from minidl.ops.nn.linear import bilinear, linear, linear_relu
+from minidl.ops.nn.lp_pool import lp_pool1d, lp_pool2d, lp_pool3d
+from minidl.ops.nn.norm import (
+    batch_norm,
+    batch_norm_inference,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
+)
+from minidl.ops.nn.padding import pad
+from minidl.ops.nn.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d, max_pool2d_relu
+from minidl.ops.nn.pool_nd import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    avg_pool1d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool3d,
+)
+from minidl.ops.nn.resize import interpolate
+from minidl.ops.nn.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from minidl.ops.nn.softmax import gumbel_softmax, log_softmax, softmax, softmin
+from minidl.ops.nn.unpool import max_unpool1d, max_unpool2d, max_unpool3d
 from minidl.ops.random import uniform_like
-from minidl.ops.reduction import *
-from minidl.ops.resize import *
-from minidl.ops.running import *
-from minidl.ops.sampling import *
-from minidl.ops.scale_norm import *
-from minidl.ops.scatter import *
-from minidl.ops.searching import *
-from minidl.ops.segments import *
-from minidl.ops.sets import *
-from minidl.ops.shuffle import *
-from minidl.ops.smooth import *
-from minidl.ops.special import *
-from minidl.ops.statistics import *
-from minidl.ops.transcendental import *
-from minidl.ops.unpool import *
+from minidl.ops.reduction import (
+    all,
+    any,
+    argmax,
+    argmin,
+    logsumexp,
+    max,
+    mean,
+    min,
+    prod,
+    std,
+    sum,
+    var,
+)
+from minidl.ops.scatter import put_along_axis, scatter_add, scatter_reduce
+from minidl.ops.searching import argwhere, count_nonzero, nonzero, searchsorted
+from minidl.ops.segments import segment_max, segment_mean, segment_min, segment_prod, segment_sum
+from minidl.ops.sets import (
+    UniqueAll,
+    UniqueCounts,
+    UniqueInverse,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
+)
+from minidl.ops.sorting import argsort, kthvalue, sort, topk
+from minidl.ops.special import digamma, erf, erfc, erfinv, lgamma, polygamma, sinc
+from minidl.ops.statistics import median, nanquantile, quantile
+from minidl.ops.trigonometry import (
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cos,
+    cosh,
+    hypot,
+    sin,
+    sinh,
+    tan,
+    tanh,
+)
 
-# Checks are not offered, nor what these modules import; the others are, by minidl.linalg and .fft.
-_APART = {
-    f"minidl.ops.{name}"
-    for name in (
-        *("axes", "decomposition", "equations", "fourier", "magnitude"),
-        *("resize_tables", "settings", "window"),
-    )
-}
+# fmt: off
 __all__ = [
-    name
-    for name, value in list(globals().items())
-    if getattr(value, "__module__", "").startswith("minidl.ops.")
-    and value.__module__ not in _APART
-    and name not in ("check_indices", "item_of")  # of bodies, and of x[index]
+    "FloatInfo", "IntegerInfo", "UniqueAll", "UniqueCounts", "UniqueInverse",
+    "__array_namespace_info__", "abs", "acos", "acosh", "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+    "adaptive_max_pool3d", "add", "affine_grid", "all", "alpha_dropout", "any", "arange", "argmax",
+    "argmin", "argsort", "argwhere", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh",
+    "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm", "batch_norm_inference", "bilinear",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "bincount", "bitwise_and",
+    "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "broadcast_arrays", "broadcast_to", "can_cast", "cdist", "ceil", "celu", "channel_shuffle",
+    "clip", "concat", "conj", "conv1d", "conv2d", "conv2d_pool_relu", "conv2d_relu", "conv3d",
+    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "copy", "copysign", "cos", "cosh",
+    "cosine_embedding_loss", "cosine_similarity", "count_nonzero", "cross", "cross_entropy",
+    "ctc_loss", "cumulative_logsumexp", "cumulative_max", "cumulative_min", "cumulative_prod",
+    "cumulative_sum", "diag_embed", "diagonal", "diff", "digamma", "divide", "dropout", "einsum",
+    "elu", "embedding", "embedding_bag", "empty", "empty_like", "equal", "erf", "erfc", "erfinv",
+    "exp", "expand_dims", "expm1", "eye", "feature_alpha_dropout", "feature_dropout", "finfo",
+    "flatten", "flip", "floor", "floor_divide", "fold", "fractional_max_pool2d",
+    "fractional_max_pool3d", "from_dlpack", "full", "full_like", "gaussian_nll_loss", "gelu", "glu",
+    "greater", "greater_equal", "grid_sample", "group_norm", "gumbel_softmax", "hardshrink",
+    "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "histogram", "huber_loss",
+    "hypot", "iinfo", "imag", "instance_norm", "interpolate", "isdtype", "isfinite", "isinf",
+    "isnan", "kl_div", "kron", "kthvalue", "l1_loss", "layer_norm", "leaky_relu", "lerp", "less",
+    "less_equal", "lgamma", "linear", "linear_relu", "linspace", "local_response_norm", "log",
+    "log1p", "log2", "log10", "log_softmax", "logaddexp", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logsigmoid", "logsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d",
+    "margin_ranking_loss", "matmul", "matrix_transpose", "max", "max_pool1d", "max_pool2d",
+    "max_pool2d_relu", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d", "maximum",
+    "mean", "median", "meshgrid", "min", "minimum", "mish", "moveaxis", "mse_loss",
+    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "multiply",
+    "nan_to_num", "nanquantile", "negative", "nextafter", "nll_loss", "nonzero", "normalize",
+    "not_equal", "one_hot", "ones", "ones_like", "outer", "pad", "pairwise_distance", "pdist",
+    "permute_dims", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "polygamma", "positive",
+    "pow", "prelu", "prod", "put_along_axis", "quantile", "real", "reciprocal", "relu", "relu6",
+    "remainder", "repeat", "reshape", "rms_norm", "roll", "rot90", "round", "rrelu", "scatter_add",
+    "scatter_reduce", "searchsorted", "segment_max", "segment_mean", "segment_min", "segment_prod",
+    "segment_sum", "selu", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh",
+    "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink",
+    "softsign", "sort", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "take",
+    "take_along_axis", "tan", "tanh", "tanhshrink", "tensor", "tensordot", "threshold", "tile",
+    "to_device", "topk", "trace", "tril", "triplet_margin_loss",
+    "triplet_margin_with_distance_loss", "triu", "trunc", "unflatten", "unfold", "uniform_like",
+    "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack", "vander", "var",
+    "vecdot", "where", "xlogy", "zeros", "zeros_like",
 ]
+# fmt: on
 
-namespace.differentiable = sys.modules[__name__]
-operators.equip(Tensor)
-array_object.equip(Tensor)
+namespace.fill({name: globals()[name] for name in __all__})
+_autograd_namespace.differentiable = namespace.differentiable
+operators.equip(_Tensor)
+array_object.equip(_Tensor)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,11 +1,11 @@
-"""Arithmetic, element by element, with broadcasting: the operations begin here.
+"""Elementwise arithmetic with broadcasting: the place to begin reading.
 
-Every body states a function and its derivative.  `dy` is the gradient of the result, `dx` that of
-the argument; where two arguments meet, z is the result.  The engine sums gradients over whatever
-was broadcast, and gives them their input's dtype.
+Every body states a function and its derivative.  `dy` is the gradient of the result y, `dx` that of
+the argument; operations of two arguments give z.  The engine sums gradients over broadcast axes,
+and casts them to their input's dtype.
 """
 
-from minidl.autograd.primitive import primitive
+from minidl.autograd.primitive import composite, primitive
 from minidl.dtypes import NUMBER, ORDERED_NUMBER
 
 
@@ -46,7 +46,7 @@ def multiply(xp, x1, x2, /):
 def divide(xp, x1, x2, /):
     """z = x₁/x₂;   dx₁ = dz/x₂,   dx₂ = −dz·z/x₂.
 
-    Where dz is 0, so is the gradient, even if x₂ is 0 there: masked quotients are safe.
+    Where dz is 0, so is the gradient, even if x₂ is 0: masked quotients are safe.
 
     >>> minidl.divide(minidl.tensor([1, 2]), 4)  # integers give float32
     Tensor([0.25, 0.5 ], float32)
@@ -62,7 +62,7 @@ def pow(xp, x1, x2, /):
     """z = x₁^x₂;   dx₁ = dz·x₂·x₁^(x₂−1),   dx₂ = dz·z·log x₁.
 
     At x₂ = 0, dx₁ is 0; at x₁ = 0 ≤ x₂, dx₂ is 0.  Integers with a negative power are an
-    ArgumentError: their z is none.
+    ArgumentError.
 
     >>> minidl.pow(minidl.tensor([2.0, 9.0]), minidl.tensor([3.0, 0.5]))
     Tensor([8., 3.], float32)
@@ -79,6 +79,16 @@ def pow(xp, x1, x2, /):
 
 
 @primitive(NUMBER, of_complex=True)
+def positive(xp, x, /):
+    """y = x, a copy;   dx = dy.
+
+    >>> minidl.positive(minidl.tensor([-1.5, 2.0]))
+    Tensor([-1.5,  2. ], float32)
+    """
+    return xp.astype(x, x.dtype), lambda dy: dy
+
+
+@primitive(NUMBER, of_complex=True)
 def negative(xp, x, /):
     """y = −x;   dx = −dy.
 
@@ -88,76 +98,9 @@ def negative(xp, x, /):
     return -x, lambda dy: -dy
 
 
-@primitive(ORDERED_NUMBER)
-def floor_divide(xp, x1, x2, /):
-    """z = ⌊x₁/x₂⌋, a constant.  Of integers, z = 0 where x₂ = 0, as in NumPy.
-
-    With infinities z is ⌊x₁/x₂⌋ too, as the array API standard has it: ∞ // 2 = ∞, −1 // ∞ = −0.0,
-    of which Python and NumPy make NaN and −1.
-
-    >>> minidl.floor_divide(minidl.tensor([7, -7]), 2)
-    Tensor([ 3, -4], int64)
-    """
-    return xp.floor_divide(x1, x2), None
-
-
-@primitive(ORDERED_NUMBER)
-def remainder(xp, x1, x2, /):
-    """z = x₁ − x₂·⌊x₁/x₂⌋, of the sign of x₂;   dx₁ = dz,   dx₂ = −dz·⌊x₁/x₂⌋.
-
-    >>> minidl.remainder(minidl.tensor([7, -7]), 3), minidl.remainder(minidl.tensor([7, -7]), -3)
-    (Tensor([1, 2], int64), Tensor([-2, -1], int64))
-    """
-    z = xp.remainder(x1, x2)
-
-    def dx2(dz):
-        # z = x₂ where x₁ is infinitely small beside x₂ and of the other sign.
-        return -dz * xp.where(z == x2, -1, xp.floor_divide(x1, x2))
-
-    return z, (lambda dz: dz, dx2)
-
-
-@primitive(of_complex=True)
-def xdivy(xp, x1, x2, /):
-    """z = x₁/x₂, and 0 where x₁ is 0;   dx₁ = dz/x₂,   dx₂ = −dz·z/x₂.
-
-    >>> minidl.xdivy(minidl.tensor([0.0, 1.0]), minidl.tensor([0.0, 2.0]))
-    Tensor([0. , 0.5], float32)
-    """
-    z = xp.xdivy(x1, x2)
-    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.xmuly(xp.xdivy(dz, x2), z))
-
-
-@primitive(of_complex=True)
-def xmuly(xp, x1, x2, /):
-    """z = x₁·x₂ with 0·∞ = 0;   dx₁ = dz·x₂,   dx₂ = dz·x₁.
-
-    >>> minidl.xmuly(minidl.tensor([0.0, 2.0]), minidl.tensor([float("inf"), 3.0]))
-    Tensor([0., 6.], float32)
-    """
-    return xp.xmuly(x1, x2), (lambda dz: xp.xmuly(dz, x2), lambda dz: xp.xmuly(dz, x1))
-
-
-@primitive(of_complex=True)
-def xlogy(xp, x1, x2, /):
-    """z = x₁·log x₂, and 0 where x₁ is 0;   dx₁ = dz·log x₂,   dx₂ = dz·x₁/x₂.
-
-    At x₁ = 0 = x₂ both are 0.
-
-    >>> minidl.xlogy(minidl.tensor([0.0, 1.0]), minidl.tensor([0.0, 4.0]))  # of an entropy: 0·log 0
-    Tensor([0.       , 1.3862...], float32)
-    """
-
-    def dx1(dz):
-        corner = xp.logical_and(x1 == 0, x2 == 0)
-        return xp.xlogy(xp.where(corner, 0, dz), x2)
-
-    return xp.xlogy(x1, x2), (dx1, lambda dz: xp.xdivy(xp.xmuly(dz, x1), x2))
-
-
 @primitive(NUMBER, of_complex=True)
 def abs(xp, x, /):
-    """y = |x|;   dx = dy·sign x, which is 0 at 0; of complex x, dy·(sign x)*.
+    """y = |x|;   dx = dy·sign x, which is 0 at 0; for complex x, dy·(sign x)*.
 
     >>> x = minidl.tensor([-3.0, 0.0, 2.0], requires_grad=True)
     >>> minidl.gradients(abs(x).sum(), [x])
@@ -181,3 +124,103 @@ def square(xp, x, /):
     Tensor([9.  , 0.25], float32)
     """
     return x * x, lambda dy: 2 * x * dy
+
+
+@primitive(of_complex=True)
+def sqrt(xp, x, /):
+    """y = √x;   dx = dy / 2y, and 0 where dy is 0, even at x = 0.
+
+    >>> minidl.sqrt(minidl.tensor([4.0, 2.0, -1.0]))
+    Tensor([2.       , 1.4142...,       nan], float32)
+    >>> minidl.grad(lambda x: minidl.where(x > 0, minidl.sqrt(x), 0))(minidl.tensor(0.0))
+    Tensor(0., float32)
+    """
+    y = xp.sqrt(x)
+    return y, lambda dy: xp.xdivy(dy, 2 * y)
+
+
+@composite
+def reciprocal(xp, x, /):
+    """y = 1/x;   dx = −dy·y².
+
+    >>> minidl.reciprocal(minidl.tensor([4.0, -0.5, 0.0]))
+    Tensor([ 0.25, -2.  ,   inf], float32)
+    """
+    return xp.divide(1, x)
+
+
+@primitive(ORDERED_NUMBER)
+def floor_divide(xp, x1, x2, /):
+    """z = ⌊x₁/x₂⌋, a constant.  For integers, z = 0 where x₂ = 0, as in NumPy.
+
+    For infinities z is ⌊x₁/x₂⌋ too, as in the array API standard: ∞ // 2 = ∞ and −1 // ∞ = −0.0,
+    where Python and NumPy give NaN and −1.
+
+    >>> minidl.floor_divide(minidl.tensor([7, -7]), 2)
+    Tensor([ 3, -4], int64)
+    """
+    return xp.floor_divide(x1, x2), None
+
+
+@primitive(ORDERED_NUMBER)
+def remainder(xp, x1, x2, /):
+    """z = x₁ − x₂·⌊x₁/x₂⌋, with the sign of x₂;   dx₁ = dz,   dx₂ = −dz·⌊x₁/x₂⌋.
+
+    >>> minidl.remainder(minidl.tensor([7, -7]), 3), minidl.remainder(minidl.tensor([7, -7]), -3)
+    (Tensor([1, 2], int64), Tensor([-2, -1], int64))
+    """
+    z = xp.remainder(x1, x2)
+
+    def dx2(dz):
+        # z rounds to x₂ where x₁ is tiny beside x₂ and has the other sign.
+        return -dz * xp.where(z == x2, -1, xp.floor_divide(x1, x2))
+
+    return z, (lambda dz: dz, dx2)
+
+
+@primitive(of_complex=True)
+def xdivy(xp, x1, x2, /):
+    """z = x₁/x₂, and 0 where x₁ is 0;   dx₁ = dz/x₂,   dx₂ = −dz·z/x₂.
+
+    >>> xdivy(minidl.tensor([0.0, 1.0]), minidl.tensor([0.0, 2.0]))
+    Tensor([0. , 0.5], float32)
+    """
+    z = xp.xdivy(x1, x2)
+    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.xmuly(xp.xdivy(dz, x2), z))
+
+
+@primitive(of_complex=True)
+def xmuly(xp, x1, x2, /):
+    """z = x₁·x₂ with 0·∞ = 0;   dx₁ = dz·x₂,   dx₂ = dz·x₁.
+
+    >>> xmuly(minidl.tensor([0.0, 2.0]), minidl.tensor([float("inf"), 3.0]))
+    Tensor([0., 6.], float32)
+    """
+    return xp.xmuly(x1, x2), (lambda dz: xp.xmuly(dz, x2), lambda dz: xp.xmuly(dz, x1))
+
+
+@primitive(of_complex=True)
+def xlogy(xp, x1, x2, /):
+    """z = x₁·log x₂, and 0 where x₁ is 0;   dx₁ = dz·log x₂,   dx₂ = dz·x₁/x₂.
+
+    At x₁ = 0 = x₂ both are 0.
+
+    >>> minidl.xlogy(minidl.tensor([0.0, 1.0]), minidl.tensor([0.0, 4.0]))  # an entropy has 0·log 0
+    Tensor([0.       , 1.3862...], float32)
+    """
+
+    def dx1(dz):
+        corner = xp.logical_and(x1 == 0, x2 == 0)
+        return xp.xlogy(xp.where(corner, 0, dz), x2)
+
+    return xp.xlogy(x1, x2), (dx1, lambda dz: xp.xdivy(xp.xmuly(dz, x1), x2))
+
+
+@composite
+def lerp(xp, x1, x2, weight, /):
+    """z = x₁ + weight·(x₂ − x₁): x₁ at weight 0, x₂ at weight 1.
+
+    >>> minidl.lerp(minidl.tensor([0.0, 10.0]), minidl.tensor([1.0, 20.0]), 0.25)
+    Tensor([ 0.25, 12.5 ], float32)
+    """
+    return xp.where(weight < 0.5, x1 + weight * (x2 - x1), x2 - (1 - weight) * (x2 - x1))

@@ -1,24 +1,25 @@
-"""The same numbers again, elsewhere, or apart: composites of the manipulations."""
+"""Broadcasting, repeating, rolling, rotating and unstacking: composites of `manipulation`."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from minidl.autograd.primitive import composite
+from minidl.autograd.tensor import Tensor
+from minidl.checks import check_integers, is_integer
 from minidl.errors import ArgumentError, DTypeError, ShapeError, named
-from minidl.ops.axes import one_axis
+from minidl.ops.axes import along, one_axis
 from minidl.ops.creation import arange, asarray
 from minidl.ops.manipulation import broadcast_to, concat, permute_dims, reshape
-from minidl.ops.statistics import _along
 
 
-def _several(value):
-    """A number as a tuple of one."""
+def _as_tuple(value):
+    """A single value as a tuple of one."""
     return tuple(value) if isinstance(value, Sequence) else (value,)
 
 
 def _joint_shape(shapes):
-    """The shape that these broadcast to."""
+    """The shape that these shapes broadcast to."""
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
@@ -27,7 +28,7 @@ def _joint_shape(shapes):
 
 @composite(outputs=list)
 def broadcast_arrays(xp, *arrays):
-    """The arrays, each repeated to the shape that they have together: a list.
+    """The arrays, broadcast to their common shape: a list.
 
     >>> x, y = minidl.broadcast_arrays(minidl.ones((3, 1)), minidl.ones(4))
     >>> x.shape, y.shape
@@ -39,7 +40,7 @@ def broadcast_arrays(xp, *arrays):
 
 @composite(outputs=list)
 def meshgrid(xp, *arrays, indexing="xy"):
-    """The coordinates of the points of a grid: from vectors, a list of tensors of its shape.
+    """Coordinate matrices of a grid from coordinate vectors: a list.
 
     indexing    "xy": the first vector runs along axis 1, the second along axis 0; "ij": in order
 
@@ -55,37 +56,37 @@ def meshgrid(xp, *arrays, indexing="xy"):
         raise ArgumentError(f'indexing must be "xy" or "ij"; got {indexing!r}')
     if any(x.ndim > 1 for x in arrays):
         raise ShapeError(f"needs vectors; got shapes {', '.join(str(x.shape) for x in arrays)}")
-    places = list(range(len(arrays)))
+    order = list(range(len(arrays)))
     if indexing == "xy":
-        places[:2] = reversed(places[:2])
-    shapes = [[1] * i + [-1] + [1] * (len(places) - i - 1) for i in places]
+        order[:2] = reversed(order[:2])
+    shapes = [[1] * i + [-1] + [1] * (len(order) - i - 1) for i in order]
     return xp.broadcast_arrays(*map(xp.reshape, arrays, shapes))
 
 
 @named
-def moveaxis(x, source, destination, /):
-    """The axes `source`, an int or a tuple, come to stand at `destination`; the rest in order.
+def moveaxis(x, source, destination, /) -> Tensor:
+    """The axes `source`, an int or a tuple, moved to `destination`; the others keep their order.
 
     >>> minidl.moveaxis(minidl.zeros((2, 3, 4)), 0, -1).shape
     (3, 4, 2)
     """
     x = asarray(x)
     source, destination = (
-        [one_axis(x, axis) for axis in _several(axes)] for axes in (source, destination)
+        [one_axis(x, axis) for axis in _as_tuple(axes)] for axes in (source, destination)
     )
     if len({*source}) != len(source) or len({*destination}) != len(destination):
         raise ShapeError(f"an axis is named twice in {source} or {destination}")
     if len(source) != len(destination):
-        raise ShapeError(f"{len(source)} axes do not go to {len(destination)} places")
+        raise ShapeError(f"{len(source)} axes do not go to {len(destination)} positions")
     order = [axis for axis in range(x.ndim) if axis not in source]
-    for place, axis in sorted(zip(destination, source, strict=True)):
-        order.insert(place, axis)
+    for position, axis in sorted(zip(destination, source, strict=True)):
+        order.insert(position, axis)
     return permute_dims(x, tuple(order))
 
 
 @composite
 def roll(xp, x, /, shift, *, axis=None):
-    """Each element `shift` places on along the axis; those that fall off come in at the front.
+    """x shifted cyclically by `shift` along the axis.
 
     Without an axis, the elements of the flattened tensor; with several, a shift for each, or one
     for all.
@@ -95,20 +96,20 @@ def roll(xp, x, /, shift, *, axis=None):
     """
     if axis is None:
         return xp.reshape(xp.roll(xp.reshape(x, (-1,)), shift, axis=0), x.shape)
-    axes, shifts = _several(axis), _several(shift)
+    axes, shifts = _as_tuple(axis), _as_tuple(shift)
     shifts = shifts * len(axes) if len(shifts) == 1 else shifts
     if len(shifts) != len(axes):
         raise ShapeError(f"{len(shifts)} shifts do not go with {len(axes)} axes")
-    for by, along in zip(shifts, axes, strict=True):
-        along = one_axis(x, along)
-        cut = x.shape[along] - by % max(x.shape[along], 1)
-        x = concat([x[_along(along, cut)], x[_along(along, 0, cut)]], axis=along)
+    for by, each in zip(shifts, axes, strict=True):
+        each = one_axis(x, each)
+        cut = x.shape[each] - by % max(x.shape[each], 1)
+        x = concat([x[along(each, cut)], x[along(each, 0, cut)]], axis=each)
     return x
 
 
 @named
-def tile(x, repetitions, /):
-    """x side by side, so many times along each axis; axes that either lacks count as 1.
+def tile(x, repetitions, /) -> Tensor:
+    """x repeated as a whole along each axis; missing axes count as 1.
 
     >>> minidl.tile(minidl.tensor([1, 2]), 3)
     Tensor([1, 2, 1, 2, 1, 2], int64)
@@ -116,7 +117,7 @@ def tile(x, repetitions, /):
     Tensor([[1, 2],
             [1, 2]], shape=(2, 2), int64)
     """
-    return _tile(x, _several(repetitions))
+    return _tile(x, _as_tuple(repetitions))
 
 
 @composite
@@ -126,15 +127,15 @@ def _tile(xp, x, /, repetitions):
     ndim = max(x.ndim, len(repetitions))
     times = (1,) * (ndim - len(repetitions)) + repetitions
     shape = (1,) * (ndim - x.ndim) + x.shape
-    apart = [n for length in shape for n in (1, length)]
+    spread = [n for length in shape for n in (1, length)]
     repeated = [n for pair in zip(times, shape, strict=True) for n in pair]
-    copies = xp.broadcast_to(xp.reshape(x, apart), repeated)
+    copies = xp.broadcast_to(xp.reshape(x, spread), repeated)
     return xp.reshape(copies, [n * length for n, length in zip(times, shape, strict=True)])
 
 
 @composite
 def repeat(xp, x, repeats, /, *, axis=None):
-    """Each slice of the axis `repeats` times in a row; a tensor of integers: each its own number.
+    """Each slice of the axis repeated; `repeats` is one count, or a tensor of one for each.
 
     Without an axis, the elements of the flattened tensor.
 
@@ -146,13 +147,13 @@ def repeat(xp, x, repeats, /, *, axis=None):
     axis = one_axis(x, axis)
     counts = _counts(asarray(repeats), x.shape[axis])
     total = xp.sum(counts).item()
-    places = arange(total, dtype=counts.dtype, device=x.device)
-    indices = xp.searchsorted(xp.cumulative_sum(counts), places, side="right")
+    positions = arange(total, dtype=counts.dtype, device=x.device)
+    indices = xp.searchsorted(xp.cumulative_sum(counts), positions, side="right")
     return xp.take(x, indices, axis=axis)
 
 
 def _counts(repeats, length):
-    """How often each of so many slices is to come."""
+    """The count of each slice."""
     if repeats.dtype.kind not in "iu":
         raise DTypeError(f"needs integers for repeats; got {repeats.dtype}")
     if repeats.ndim > 1 or repeats.size not in (1, length):
@@ -164,11 +165,35 @@ def _counts(repeats, length):
 
 @composite(outputs=tuple)
 def unstack(xp, x, /, *, axis=0):
-    """The slices of the axis, without it: a tuple.
+    """The slices along the axis, which is removed: a tuple.
 
     >>> x, y = minidl.unstack(minidl.tensor([[1, 2], [3, 4]]), axis=1)
     >>> x, y
     (Tensor([1, 3], int64), Tensor([2, 4], int64))
     """
     axis = one_axis(x, axis)
-    return tuple(x[(*_along(axis, None)[:-1], i)] for i in range(x.shape[axis]))
+    return tuple(x[(*along(axis, None)[:-1], i)] for i in range(x.shape[axis]))
+
+
+@composite
+def rot90(xp, x, /, k=1, *, axes=(0, 1)):
+    """x rotated k times by 90°, from the first of two axes towards the second.
+
+    >>> minidl.rot90(minidl.tensor([[1, 2], [3, 4]]))
+    Tensor([[2, 4],
+            [1, 3]], shape=(2, 2), int64)
+    """
+    check_integers("rot90", k=k)
+    fits = isinstance(axes, tuple | list) and len(axes) == 2 and all(map(is_integer, axes))
+    if not fits or not all(-x.ndim <= axis < x.ndim for axis in axes):
+        raise ShapeError(f"rot90: axes are two of those of shape {x.shape}; got {axes!r:.60}")
+    first, second = (axis % x.ndim for axis in axes)
+    if first == second:
+        raise ShapeError(f"rot90: axes are two different ones; got {axes!r}")
+    if k % 4 == 2:
+        return xp.flip(x, axis=(first, second))
+    order = list(range(x.ndim))
+    order[first], order[second] = second, first
+    if k % 4 == 1:
+        return xp.permute_dims(xp.flip(x, axis=second), tuple(order))
+    return xp.flip(xp.permute_dims(x, tuple(order)), axis=second) if k % 4 == 3 else x

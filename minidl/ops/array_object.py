@@ -1,4 +1,4 @@
-"""What the array API standard asks of tensors beside arithmetic: DLPack, the namespace."""
+"""Protocols of the array API standard: DLPack and the array namespace."""
 
 import sys
 from types import ModuleType
@@ -6,7 +6,8 @@ from typing import Any
 
 from minidl.autograd import inplace
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, InterchangeError, check_flags, describe, named
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, InterchangeError, describe, named
 from minidl.ops import manipulation
 
 VERSIONS = "2021.12", "2022.12", "2023.12", "2024.12"
@@ -23,7 +24,7 @@ def _namespace(x: Tensor, /, *, api_version: str | None = None) -> ModuleType:
 
 
 def exportable(x: Tensor) -> Tensor:
-    """x, if another library may have its memory; else InterchangeError or GradientError."""
+    """x, if its memory may be exported; else InterchangeError or GradientError."""
     if x.requires_grad:
         raise InterchangeError(
             f"{describe(x)} requires a gradient, which another library would not know of; "
@@ -45,16 +46,16 @@ def _dlpack(
 ) -> Any:
     """The memory of x for another library, as a DLPack capsule.
 
-    Since version 1.0 of DLPack it is marked as read-only, for writes by others are not seen by
-    in-place safety: NumPy heeds that, PyTorch does not, and whoever writes there while a gradient
-    is pending makes it wrong.  Before 1.0, which JAX asks for, there is no such mark.  Other
-    libraries do not know strides below 0 (PyTorch's process ends), nor memory that may not be
-    written before 1.0: those are copied, unless copy=False.
+    Since version 1.0 of DLPack it is marked as read-only, because in-place safety cannot detect
+    writes by other libraries: NumPy respects the mark, PyTorch does not, and writing there while a
+    gradient is pending makes it wrong.  Before 1.0, which JAX uses, there is no such mark.  Other
+    libraries do not support negative strides (PyTorch's process ends), nor read-only memory before
+    1.0: those are copied, unless copy=False.
 
     raises    InterchangeError (a BufferError) for a tensor that requires a gradient, for another
               device, and for what copy=False forbids
     """
-    check_flags(copy=copy is not None and copy)
+    check_flags("dlpack", copy=copy is not None and copy)
     if stream is not None and x.device == "cpu":
         raise ArgumentError(f"a CPU has no streams; got stream={describe(stream)}")
     if max_version is not None and not (isinstance(max_version, tuple) and len(max_version) == 2):

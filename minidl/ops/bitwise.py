@@ -1,4 +1,4 @@
-"""The bits of integers; on bools, the same names mean logic."""
+"""Bitwise operations on integers, and logic on bools."""
 
 from functools import wraps
 
@@ -77,7 +77,7 @@ def bitwise_xor(xp, x1, x2, /):
 
 @_of_integers("b", "iu")
 def bitwise_invert(xp, x, /):
-    """Every bit turned round: −x − 1 of signed integers; of bools: not.
+    """Every bit inverted: −x − 1 for signed integers; for bools, not.
 
     >>> minidl.bitwise_invert(minidl.tensor([0, 5]))
     Tensor([-1, -6], int64)

@@ -1,4 +1,4 @@
-"""Comparisons and logic, element by element: tensors of bools, which have no derivative.
+"""Elementwise comparisons and logic: results are bools, which have no derivative.
 
 NaN equals nothing, itself included, and is neither less nor greater than anything.  Complex numbers
 have no order: `less` and its kin refuse them.  To `logical_and` and its kin a number is true unless

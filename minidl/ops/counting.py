@@ -1,19 +1,16 @@
-"""How often: classes as vectors, and counts of integers and of reals between edges."""
+"""Counting: bincount and histogram."""
 
 import math
 
 import numpy as np
 
-from minidl.backends.window import is_number
-from minidl.dtypes import dtype_of
+from minidl.autograd.tensor import Tensor
+from minidl.checks import check_flags, check_integers, is_integer
 from minidl.errors import ArgumentError, BoundsError, DTypeError, MinidlError, ShapeError, describe
 from minidl.ops.creation import asarray, ones_like
-from minidl.ops.indexing import check_indices
-from minidl.ops.manipulation import astype, expand_dims, reshape
+from minidl.ops.manipulation import astype, reshape
 from minidl.ops.searching import searchsorted
 from minidl.ops.segments import segment_sum
-
-__all__ = ["bincount", "histogram", "one_hot"]
 
 
 def _tensor(name, argument, x):
@@ -24,7 +21,7 @@ def _tensor(name, argument, x):
         raise type(error)(f"{name}: {argument}: {error}") from None
 
 
-def _integers(name, argument, x):
+def integer_tensor(name, argument, x):
     """x as a tensor of integers, without a gradient."""
     x = _tensor(name, argument, x).detach()
     if x.dtype.kind not in "iu":
@@ -32,47 +29,20 @@ def _integers(name, argument, x):
     return x
 
 
-def one_hot(ids, /, num_classes=None, *, dtype="int64"):
-    """y[…, c] = 1 where ids[…] is c, else 0: (…) → (…, num_classes).
-
-    num_classes    without it, as many as the ids need
-    dtype          int64, as PyTorch; "float32" is what losses compare with
-
-    Ids outside 0 … num_classes − 1 are a BoundsError.
-
-    >>> minidl.one_hot(minidl.tensor([0, 2]), 3)
-    Tensor([[1, 0, 0],
-            [0, 0, 1]], shape=(2, 3), int64)
-    """
-    ids = _integers("one_hot", "ids", ids)
-    if num_classes is None:
-        num_classes = int(ids.max().item()) + 1 if ids.size else 0
-    if not is_number(num_classes) or num_classes < 0:
-        raise ArgumentError(f"one_hot: num_classes is a number from 1 on; got {num_classes!r:.60}")
-    dtype = dtype_of(dtype, "one_hot")
-    try:
-        check_indices(ids, num_classes)
-    except BoundsError as error:
-        raise BoundsError(f"one_hot: {error}") from None
-    classes = asarray(np.arange(num_classes, dtype=ids.dtype), device=ids.device)
-    return astype(expand_dims(ids, axis=-1) == classes, dtype)
-
-
-def bincount(x, /, weights=None, *, minlength=0):
+def bincount(x, /, weights=None, *, minlength=0) -> Tensor:
     """y[i] = how often i is in x, or the sum of the weights there;   dweights[k] = dy[x[k]].
 
-    x            integers from 0 on, (n,)
+    x            non-negative integers, (n,)
     weights      (n,), differentiable
-    minlength    how long y is at least; else it ends at the largest x
+    minlength    the least length of y; default: the largest x + 1
 
     >>> minidl.bincount(minidl.tensor([0, 2, 2]), minlength=5)
     Tensor([1, 0, 2, 0, 0], int64)
     """
-    x = _integers("bincount", "x", x)
+    x = integer_tensor("bincount", "x", x)
     if x.ndim != 1:
         raise ShapeError(f"bincount: needs a vector of integers; got {describe(x)}")
-    if not is_number(minlength) or minlength < 0:
-        raise ArgumentError(f"bincount: minlength is a number from 0 on; got {minlength!r:.60}")
+    check_integers("bincount", 0, minlength=minlength)
     if x.size and x.min() < 0:
         raise BoundsError(f"bincount: x are integers from 0 on; got {x.min().item()}")
     weights = (
@@ -83,15 +53,15 @@ def bincount(x, /, weights=None, *, minlength=0):
     return segment_sum(weights, x, max(int(x.max().item()) + 1 if x.size else 0, minlength))
 
 
-def histogram(x, /, bins=10, range=None, *, weights=None, density=False):
-    """How many x lie between edges, the right one outside but for the last: (counts, edges).
+def histogram(x, /, bins=10, range=None, *, weights=None, density=False) -> tuple[Tensor, Tensor]:
+    """The number of x in each bin [left, right), the last bin closed: (counts, edges).
 
-    bins       how many, equally wide, or a vector of edges, ascending
-    range      (lowest, highest) of equally wide bins; without it, those of x
-    weights    of the shape of x: their sums, which are differentiable, in place of counts
+    bins       the number of equally wide bins, or a vector of edges, ascending
+    range      (lowest, highest) of equally wide bins; default: those of x
+    weights    of the shape of x: their sums, which are differentiable, instead of counts
     density    divide by the total and the widths, so that the integral is 1
 
-    NaN is an error, what lies outside is not counted.
+    NaN is an error; x outside the bins are not counted.
 
     >>> counts, edges = minidl.histogram(minidl.tensor([1.0, 2.0, 1.0, 4.0]), bins=3)
     >>> counts, edges
@@ -100,8 +70,7 @@ def histogram(x, /, bins=10, range=None, *, weights=None, density=False):
     x = _tensor("histogram", "x", x).detach()
     if x.dtype.kind not in "fiu":
         raise DTypeError(f"histogram: needs real numbers; got {describe(x)}")
-    if density not in (True, False):
-        raise ArgumentError(f"histogram: density is True or False; got {density!r:.60}")
+    check_flags("histogram", density=density)
     flat = reshape(x, (-1,)) if x.dtype.kind == "f" else astype(reshape(x, (-1,)), "float64")
     edges = _edges(flat, bins, range)
     if weights is None:
@@ -109,8 +78,8 @@ def histogram(x, /, bins=10, range=None, *, weights=None, density=False):
     elif (weights := _tensor("histogram", "weights", weights)).shape != x.shape:
         raise ShapeError(f"histogram: needs a weight for each of {x.shape}; got {weights.shape}")
     inside = (flat >= edges[0]) & (flat <= edges[-1])
-    places = searchsorted(edges[1:-1], flat[inside], side="right")
-    y = segment_sum(reshape(weights, (-1,))[inside], places, edges.shape[0] - 1)
+    bin_of = searchsorted(edges[1:-1], flat[inside], side="right")
+    y = segment_sum(reshape(weights, (-1,))[inside], bin_of, edges.shape[0] - 1)
     if density:
         y = astype(y, edges.dtype) if y.dtype.kind in "iu" else y
         y = y / y.sum() / (edges[1:] - edges[:-1])
@@ -124,14 +93,14 @@ def _edges(x, bins, range):
         if edges.ndim != 1 or edges.shape[0] < 2 or not (edges[1:] >= edges[:-1]).all():
             raise ArgumentError(f"histogram: edges are a vector, ascending; got {bins!r:.60}")
         return edges
-    if not is_number(bins) or bins < 1:
+    if not is_integer(bins) or bins < 1:
         raise ArgumentError(f"histogram: bins is a number from 1 on, or edges; got {bins!r:.60}")
     low, high = _range(x, range)
     return asarray(np.linspace(low, high, bins + 1).astype(x.dtype), device=x.device)
 
 
 def _range(x, range):
-    """Between which numbers the bins lie."""
+    """The first and the last edge."""
     if range is None:
         low, high = (x.min().item(), x.max().item()) if x.size else (0.0, 1.0)
     else:

@@ -1,4 +1,4 @@
-"""Making tensors.
+"""Creation of tensors.
 
 Every function takes `dtype` (default: float32 for reals), `device` (default: "cpu"), and
 `requires_grad`, which makes the tensor a leaf that `backward` leaves a gradient in.
@@ -13,7 +13,8 @@ import numpy as np
 from minidl import dtypes
 from minidl.autograd.tensor import Tensor
 from minidl.backends import device_backend
-from minidl.errors import ArgumentError, ProtocolError, check_flags, describe, named
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, ProtocolError, describe, named
 from minidl.ops import array_object, manipulation, reading
 
 
@@ -29,12 +30,12 @@ def asarray(
 ) -> Tensor:
     """A tensor of numbers, nested lists, an array of any library, or a tensor.
 
-    It shares the memory of an array where that is possible: a write into one shows in the other,
-    and is not seen by the checks of in-place safety.
+    It shares the memory of an array if possible: a write into one shows in the other, and is not
+    detected by in-place safety.
 
-    copy      True: of its own memory; False: ArgumentError if that cannot be shared; None: either
-    raises    DTypeError for what is not made of numbers, or for numbers that an integer dtype does
-              not hold, ShapeError for ragged lists
+    copy      True: always; False: ArgumentError if memory cannot be shared; None: if needed
+    raises    DTypeError for anything but numbers, or for numbers that overflow an integer dtype,
+              ShapeError for ragged lists
 
     >>> a = np.zeros(3)
     >>> x = minidl.asarray(a)
@@ -44,6 +45,7 @@ def asarray(
     >>> minidl.asarray([1, 2.5])
     Tensor([1. , 2.5], float32)
     """
+    check_flags("asarray", copy=copy is not None and copy)
     return _asarray(obj, dtype, device, copy, requires_grad)
 
 
@@ -54,9 +56,7 @@ def _asarray(
     copy: bool | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """What asarray, tensor and their kin share; errors get the name of the one that was called."""
-    if copy is not None:
-        check_flags(copy=copy)
+    """The common part of asarray, tensor and others; errors get the name of the public one."""
     dtype = None if dtype is None else dtypes.dtype_of(dtype)
     x = obj if isinstance(obj, Tensor) else Tensor(reading.array(obj, dtype))
     result = x
@@ -69,7 +69,7 @@ def _asarray(
             f"{describe(obj)} as {result.dtype} on {result.device!r} needs a copy, which "
             "copy=False forbids"
         )
-    if copy and result is x:
+    if copy and result is x and not reading.is_new(obj):
         result = manipulation.copy(x)
     return result.requires_grad_(requires_grad) if requires_grad else result
 
@@ -78,10 +78,10 @@ def _asarray(
 def tensor(
     data: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor of its own memory and history: a copy of numbers, nested lists or an array.
+    """A new tensor with its own memory and no history, from numbers, nested lists or an array.
 
-    raises    DTypeError for what is not made of numbers, or for numbers that an integer dtype does
-              not hold, ShapeError for ragged lists
+    raises    DTypeError for anything but numbers, or for numbers that overflow an integer dtype,
+              ShapeError for ragged lists
 
     >>> minidl.tensor([[1, 2], [3, 4]])
     Tensor([[1, 2],
@@ -99,13 +99,13 @@ def tensor(
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
     """A tensor that shares the memory of another library's array, through the DLPack protocol.
 
-    Writes by the other library show here, and are not seen by the checks of in-place safety.
-    Memory that may not be written (JAX's, NumPy's where it is read-only) cannot be written here.
+    Writes by the other library show here, and are not detected by in-place safety.  Read-only
+    memory (JAX's, some of NumPy's) cannot be written here.
 
-    copy      True: of its own memory; False: never a copy; None: shared where that is possible
-    raises    InterchangeError for what its library does not give, as PyTorch's tensors that
-              require a gradient (detach() first), or what is not known here, as bfloat16;
-              ProtocolError for what has no `__dlpack__`
+    copy      True: always; False: never; None: if needed
+    raises    InterchangeError for arrays that their library does not export, as PyTorch's tensors
+              that require a gradient (detach() first), or of unsupported dtypes, as bfloat16;
+              ProtocolError for objects without `__dlpack__`
 
     >>> a = np.arange(3.0)
     >>> x = minidl.from_dlpack(a)
@@ -113,6 +113,7 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     >>> x
     Tensor([9., 1., 2.], float64)
     """
+    check_flags("from_dlpack", copy=copy is not None and copy)
     if not hasattr(x, "__dlpack__"):
         raise ProtocolError(f"needs an array that has __dlpack__; got {describe(x)}")
     if isinstance(x, Tensor):
@@ -129,7 +130,7 @@ def full(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`fill_value` everywhere; its kind gives the dtype: bool, int64, float32 or complex64.
+    """Filled with `fill_value`, whose kind determines the dtype: bool, int64, float32 or complex64.
 
     raises    ShapeError unless `shape` is one length or several, DTypeError if the number does not
               fit into `dtype`
@@ -150,7 +151,7 @@ def _full(
     device: str | None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """What full and its kin share; errors get the name of the one that was called."""
+    """The common part of full, zeros and others; errors get the name of the public one."""
     fill_value = reading.number("fill_value", fill_value)
     dtype = dtypes.result_type(fill_value) if dtype is None else dtypes.dtype_of(dtype)
     if fill_value not in (0, 1):
@@ -167,7 +168,7 @@ def zeros(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """0 everywhere.
+    """Zeros.
 
     >>> minidl.zeros((2, 3))
     Tensor([[0., 0., 0.],
@@ -185,7 +186,7 @@ def ones(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """1 everywhere.
+    """Ones.
 
     >>> minidl.ones(3, dtype="int64")
     Tensor([1, 1, 1], int64)
@@ -202,7 +203,7 @@ def empty(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Zeros: no tensor shows memory that nobody wrote.
+    """Zeros: no tensor exposes uninitialised memory.
 
     >>> minidl.empty(2)
     Tensor([0., 0.], float32)
@@ -221,7 +222,7 @@ def full_like(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`fill_value` everywhere, in the shape, dtype and device of x.
+    """Filled with `fill_value`, in the shape, dtype and device of x.
 
     >>> minidl.full_like(minidl.tensor([1.5, 2.5]), 7)
     Tensor([7., 7.], float32)
@@ -246,7 +247,7 @@ def zeros_like(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """0 everywhere, in the shape, dtype and device of x.
+    """Zeros in the shape, dtype and device of x.
 
     >>> minidl.zeros_like(minidl.tensor([[1, 2], [3, 4]]))
     Tensor([[0, 0],
@@ -264,7 +265,7 @@ def empty_like(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Zeros in the shape, dtype and device of x: no tensor shows memory that nobody wrote.
+    """Zeros in the shape, dtype and device of x: no tensor exposes uninitialised memory.
 
     >>> minidl.empty_like(minidl.tensor([1, 2]))
     Tensor([0, 0], int64)
@@ -281,7 +282,7 @@ def ones_like(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """1 everywhere, in the shape, dtype and device of x.
+    """Ones in the shape, dtype and device of x.
 
     >>> minidl.ones_like(minidl.tensor([1.5, 2.5]), dtype="bool")
     Tensor([ True,  True], bool)
@@ -300,9 +301,9 @@ def arange(
     device: str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """start, start + step, … below stop; from 0 if only one is given.
+    """start, start + step, … below stop; from 0 if only stop is given.
 
-    The dtype is int64 for whole numbers, else float32.  Raises ArgumentError for a step of 0.
+    The dtype is int64 for integers, else float32.  Raises ArgumentError for a step of 0.
 
     >>> minidl.arange(5)
     Tensor([0, 1, 2, 3, 4], int64)
@@ -311,13 +312,12 @@ def arange(
     """
     if stop is None:
         start, stop = 0, start
-    start, stop, step = map(reading.number, ("start", "stop", "step"), (start, stop, step))
-    if not step or not all(map(math.isfinite, (start, stop, step))):
-        raise ArgumentError(
-            f"needs finite numbers and a step that is not 0; got {start, stop, step}"
-        )
-    dtype = dtypes.result_type(start, stop, step) if dtype is None else dtypes.dtype_of(dtype)
-    array = device_backend(device or "cpu").arange(start, stop, step, dtype=dtype)
+    names = ("start", "stop", "step")
+    numbers: tuple[Any, ...] = tuple(map(reading.number, names, (start, stop, step)))
+    if not numbers[2] or not all(map(math.isfinite, numbers)):
+        raise ArgumentError(f"needs finite numbers and a step that is not 0; got {numbers}")
+    dtype = dtypes.result_type(*numbers) if dtype is None else dtypes.dtype_of(dtype)
+    array = device_backend(device or "cpu").arange(*numbers, dtype=dtype)
     return Tensor(array).requires_grad_(requires_grad)
 
 
@@ -333,20 +333,21 @@ def linspace(
     endpoint: bool = True,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`num` numbers at equal distances from start to stop.
+    """`num` equally spaced numbers from start to stop.
 
-    endpoint    False: stop is not one of them, but would be the next
+    endpoint    False: stop is excluded, and would be the next
 
     >>> minidl.linspace(0, 1, 5)
     Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], float32)
     >>> minidl.linspace(0, 1, 4, endpoint=False)
     Tensor([0.  , 0.25, 0.5 , 0.75], float32)
     """
-    check_flags(endpoint=endpoint)
-    start, stop = reading.number("start", start), reading.number("stop", stop)
-    values = np.linspace(start, stop, *reading.shape(num), endpoint=endpoint)
+    check_flags("linspace", endpoint=endpoint)
+    ends = reading.number("start", start), reading.number("stop", stop)
+    (length,) = reading.shape(num)
+    values = np.linspace(*ends, length, endpoint=endpoint)
     if dtype is None:
-        dtype = dtypes.result_type(dtypes.default_float, start, stop)
+        dtype = dtypes.result_type(dtypes.default_float, *ends)
     return _asarray(values, dtype, device, None, requires_grad)
 
 
@@ -368,5 +369,6 @@ def eye(
             [0., 0., 1.]], shape=(2, 3), float32)
     """
     dtype = dtypes.default_float if dtype is None else dtype
-    values = np.eye(*reading.shape(n_rows), None if n_cols is None else reading.shape(n_cols)[0], k)
+    (rows,), (columns,) = map(reading.shape, (n_rows, n_rows if n_cols is None else n_cols))
+    values = np.eye(rows, columns, k)
     return _asarray(values, dtype, device, None, requires_grad)

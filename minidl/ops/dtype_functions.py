@@ -1,4 +1,4 @@
-"""Questions about dtypes."""
+"""Data type functions: limits, kinds and casts of dtypes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,13 +21,13 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class FloatInfo:
-    """What finfo gives; of a complex dtype, all but `dtype` and `bits` are those of its parts.
+    """The result of finfo; for a complex dtype, all but `dtype` and `bits` are those of its parts.
 
-    bits                how many an element takes
-    eps                 the difference between 1 and the next number
+    bits                bits of an element
+    eps                 the difference between 1 and the next float
     max, min            the largest and the smallest number
-    smallest_normal     the smallest positive number that has all its digits
-    dtype               the dtype of the numbers, real
+    smallest_normal     the smallest positive normal number
+    dtype               the real dtype
 
     >>> minidl.finfo("float16").max
     65504.0
@@ -43,7 +43,7 @@ class FloatInfo:
 
 @dataclass(frozen=True)
 class IntegerInfo:
-    """What iinfo gives: the bits of an element, the largest and smallest number, and the dtype.
+    """The result of iinfo: the bits of an element, the largest and smallest number, and the dtype.
 
     >>> minidl.iinfo("uint8").max
     255
@@ -67,8 +67,14 @@ def finfo(type: Any, /) -> FloatInfo:
     if dtype.kind not in "fc":
         raise DTypeError(f"finfo: needs a float or complex dtype; got {dtype}")
     info = np.finfo(dtype)
-    limits = map(float, (info.eps, info.max, info.min, info.smallest_normal))
-    return FloatInfo(info.bits, *limits, dtype_of(info.dtype))
+    return FloatInfo(
+        bits=info.bits,
+        eps=float(info.eps),
+        max=float(info.max),
+        min=float(info.min),
+        smallest_normal=float(info.smallest_normal),
+        dtype=dtype_of(info.dtype),
+    )
 
 
 def iinfo(type: Any, /) -> IntegerInfo:
@@ -85,7 +91,7 @@ def iinfo(type: Any, /) -> IntegerInfo:
 
 
 def isdtype(dtype: Any, kind: Any) -> bool:
-    """Whether a dtype is of a kind: one of those below, a dtype, or a tuple, any of which will do.
+    """Whether a dtype is of a kind: one of those below, a dtype, or a tuple of alternatives.
 
     "bool", "signed integer", "unsigned integer", "integral" (either), "real floating",
     "complex floating", "numeric" (all but bool).

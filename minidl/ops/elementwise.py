@@ -1,179 +1,14 @@
-"""Functions of each element by itself: powers, exponentials, trigonometry, extremes, rounding.
+"""Elementwise selection, signs and rounding.
 
-`dy` is the gradient of the result y, `dx` that of the argument; where two arguments meet, z is the
-result.
+Signs and rounding are constants, since their derivative is 0 wherever it is defined.
 """
 
 import math
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.dtypes import ANY, NUMBER, ORDERED_NUMBER
-
-# Powers, exponentials, trigonometry.
-
-
-@primitive(of_complex=True)
-def sqrt(xp, x, /):
-    """y = √x;   dx = dy / 2y, and 0 where dy is 0, even at x = 0.
-
-    >>> minidl.sqrt(minidl.tensor([4.0, 2.0, -1.0]))
-    Tensor([2.       , 1.4142...,       nan], float32)
-    >>> minidl.grad(lambda x: minidl.where(x > 0, minidl.sqrt(x), 0))(minidl.tensor(0.0))
-    Tensor(0., float32)
-    """
-    y = xp.sqrt(x)
-    return y, lambda dy: xp.xdivy(dy, 2 * y)
-
-
-@primitive(of_complex=True)
-def exp(xp, x, /):
-    """y = eˣ;   dx = dy·y.
-
-    >>> minidl.exp(minidl.tensor([0, 1]))  # integers give float32
-    Tensor([1.      , 2.7182...], float32)
-    """
-    y = xp.exp(x)
-    return y, lambda dy: dy * y
-
-
-@primitive(of_complex=True)
-def expm1(xp, x, /):
-    """y = eˣ − 1;   dx = dy·(y + 1).
-
-    >>> minidl.expm1(minidl.tensor(1e-10)), minidl.exp(minidl.tensor(1e-10)) - 1
-    (Tensor(1.e-10, float32), Tensor(0., float32))
-    """
-    y = xp.expm1(x)
-    return y, lambda dy: dy * (y + 1)
-
-
-@primitive(of_complex=True)
-def log(xp, x, /):
-    """y = log x;   dx = dy/x, and 0 where dy is 0, even at x = 0.
-
-    >>> minidl.log(minidl.tensor([1.0, 0.0, -1.0]))
-    Tensor([  0., -inf,  nan], float32)
-    """
-    return xp.log(x), lambda dy: xp.xdivy(dy, x)
-
-
-@primitive(of_complex=True)
-def log1p(xp, x, /):
-    """y = log(1 + x);   dx = dy / (1 + x).
-
-    >>> minidl.log1p(minidl.tensor(1e-10)), minidl.log(1 + minidl.tensor(1e-10))
-    (Tensor(1.e-10, float32), Tensor(0., float32))
-    """
-    return xp.log1p(x), lambda dy: xp.xdivy(dy, 1 + x)
-
-
-@primitive(of_complex=True)
-def sin(xp, x, /):
-    """y = sin x;   dx = dy·cos x.
-
-    >>> minidl.sin(minidl.tensor([0.0, minidl.pi / 6]))
-    Tensor([0. , 0.5], float32)
-    >>> minidl.grad(minidl.sin)(minidl.tensor(0.0))
-    Tensor(1., float32)
-    """
-    return xp.sin(x), lambda dy: dy * xp.cos(x)
-
-
-@primitive(of_complex=True)
-def cos(xp, x, /):
-    """y = cos x;   dx = −dy·sin x.
-
-    >>> minidl.cos(minidl.tensor([0.0, minidl.pi]))
-    Tensor([ 1., -1.], float32)
-    >>> minidl.grad(minidl.grad(minidl.cos))(minidl.tensor(0.0))
-    Tensor(-1., float32)
-    """
-    return xp.cos(x), lambda dy: -dy * xp.sin(x)
-
-
-@primitive(of_complex=True)
-def tan(xp, x, /):
-    """y = tan x;   dx = dy·(1 + y²).
-
-    >>> minidl.tan(minidl.tensor([0.0, minidl.pi / 4]))
-    Tensor([0., 1.], float32)
-    """
-    y = xp.tan(x)
-    return y, lambda dy: dy * (1 + y * y)
-
-
-@primitive(of_complex=True)
-def asin(xp, x, /):
-    """y = arcsin x;   dx = dy / √(1 − x²).
-
-    >>> minidl.asin(minidl.tensor([0.0, 1.0, 2.0]))
-    Tensor([0.       , 1.5707...,       nan], float32)
-    """
-    return xp.asin(x), lambda dy: xp.xdivy(dy, xp.sqrt(1 - x * x))
-
-
-@primitive(of_complex=True)
-def acos(xp, x, /):
-    """y = arccos x;   dx = −dy / √(1 − x²).
-
-    >>> minidl.acos(minidl.tensor([1.0, 0.0, -1.0]))
-    Tensor([0.       , 1.5707..., 3.1415...], float32)
-    """
-    return xp.acos(x), lambda dy: -xp.xdivy(dy, xp.sqrt(1 - x * x))
-
-
-@primitive(of_complex=True)
-def atan(xp, x, /):
-    """y = arctan x;   dx = dy / (1 + x²).
-
-    >>> minidl.atan(minidl.tensor([0.0, 1.0, float("inf")]))
-    Tensor([0.       , 0.78539..., 1.5707...], float32)
-    """
-    return xp.atan(x), lambda dy: dy / (1 + x * x)
-
-
-@primitive(of_complex=True)
-def sinh(xp, x, /):
-    """y = sinh x;   dx = dy·cosh x.
-
-    >>> minidl.sinh(minidl.tensor([0.0, 1.0]))
-    Tensor([0.       , 1.1752...], float32)
-    """
-    return xp.sinh(x), lambda dy: dy * xp.cosh(x)
-
-
-@primitive(of_complex=True)
-def cosh(xp, x, /):
-    """y = cosh x;   dx = dy·sinh x.
-
-    >>> minidl.cosh(minidl.tensor([0.0, 1.0]))
-    Tensor([1.       , 1.5430...], float32)
-    """
-    return xp.cosh(x), lambda dy: dy * xp.sinh(x)
-
-
-@primitive(of_complex=True)
-def tanh(xp, x, /):
-    """y = tanh x;   dx = dy·(1 − y²).
-
-    >>> minidl.tanh(minidl.tensor([-100.0, 0.0, 0.5]))
-    Tensor([-1.       ,  0.       ,  0.46211...], float32)
-    """
-    y = xp.tanh(x)
-    return y, lambda dy: dy * (1 - y * y)
-
-
-@primitive
-def erf(xp, x, /):
-    """y = 2/√π ∫₀ˣ exp(−t²) dt;   dx = dy · 2/√π · exp(−x²).
-
-    >>> minidl.erf(minidl.tensor([0.0, 0.5, 10.0]))
-    Tensor([0.       , 0.52049..., 1.       ], float32)
-    """
-    return xp.erf(x), lambda dy: dy * (2 / math.sqrt(math.pi)) * xp.exp(-x * x)
-
-
-# The larger, the smaller, the chosen.
+from minidl.errors import ArgumentError, describe
+from minidl.ops.dtype_functions import finfo
 
 
 @primitive(ORDERED_NUMBER)
@@ -237,7 +72,25 @@ def clip(xp, x, /, min=None, max=None):
     return low if max is None else xp.where(above, max, low)
 
 
-# Rounding and signs: constants, since their derivative is 0 wherever they have one.
+@composite
+def nan_to_num(xp, x, /, nan=0.0, posinf=None, neginf=None):
+    """x with NaN, ∞ and −∞ replaced by numbers;   dx = dy, and 0 there.
+
+    posinf, neginf    default: the largest and the smallest number of the dtype
+
+    >>> minidl.nan_to_num(minidl.tensor([float("nan"), float("inf"), 2.0]), posinf=9.0)
+    Tensor([0., 9., 2.], float32)
+    """
+    for name, value in (("nan", nan), ("posinf", posinf), ("neginf", neginf)):
+        if not isinstance(value, int | float | None):
+            raise ArgumentError(f"nan_to_num: {name} is a number; got {describe(value)}")
+    if x.dtype.kind != "f":
+        return x
+    largest = float(finfo(x.dtype).max)
+    nan = 0.0 if nan is None else nan
+    y = xp.where(xp.isnan(x), nan, x)
+    y = xp.where(x == math.inf, largest if posinf is None else posinf, y)
+    return xp.where(x == -math.inf, -largest if neginf is None else neginf, y)
 
 
 @primitive(NUMBER, of_complex=True)
@@ -252,10 +105,41 @@ def sign(xp, x, /):
         return y, None
 
     def dx(dy):
-        turned = dy * y * y
-        return xp.xdivy(dy - xp.conj(turned), 2 * xp.abs(x))
+        rotated = dy * y * y
+        return xp.xdivy(dy - xp.conj(rotated), 2 * xp.abs(x))
 
     return y, dx
+
+
+@primitive
+def signbit(xp, x, /):
+    """Whether x is negative, −0.0 included.
+
+    >>> minidl.signbit(minidl.tensor([-2.0, -0.0, 0.0]))
+    Tensor([ True,  True, False], bool)
+    """
+    return xp.signbit(x), None
+
+
+@primitive
+def copysign(xp, x1, x2, /):
+    """z = |x₁| with the sign of x₂, which may be that of a zero;   dx₁ = ±dz, and 0 at 0.
+
+    >>> minidl.copysign(minidl.tensor([1.0, -2.0]), minidl.tensor([-0.0, 3.0]))
+    Tensor([-1.,  2.], float32)
+    """
+    z = xp.copysign(x1, x2)
+    return z, (lambda dz: dz * (xp.sign(x1) * xp.sign(z)), None)
+
+
+@primitive
+def nextafter(xp, x1, x2, /):
+    """The number of this dtype that comes after x₁ on the way to x₂.
+
+    >>> minidl.nextafter(minidl.tensor(1.0), 2.0) - 1 == minidl.finfo("float32").eps
+    Tensor(True, bool)
+    """
+    return xp.nextafter(x1, x2), None
 
 
 @primitive(ORDERED_NUMBER)
@@ -276,6 +160,16 @@ def ceil(xp, x, /):
     Tensor([ 2., -1.], float32)
     """
     return xp.ceil(x), None
+
+
+@primitive(NUMBER)
+def trunc(xp, x, /):
+    """The integer next to x on the side of 0.
+
+    >>> minidl.trunc(minidl.tensor([1.7, -1.7]))
+    Tensor([ 1., -1.], float32)
+    """
+    return xp.trunc(x), None
 
 
 @primitive(NUMBER)

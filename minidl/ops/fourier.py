@@ -1,37 +1,32 @@
 """Discrete Fourier transforms, offered as `minidl.fft`.
 
 Each transform is a product with a matrix.  That of `fft` and of `ifft` is symmetric, so each is its
-own transpose, and the pullback of a transform is the same transform of dy: dy as it travels through
-the graph, where complex gradients are not conjugated (see minidl.autograd.engine).  In more
+own transpose, and the pullback of a transform is the same transform of dy: dy as in the graph,
+where complex gradients are not conjugated (see minidl.autograd.engine).  In more
 dimensions, one axis after the other is transformed.
 
 J. W. Cooley, J. W. Tukey 1965, An algorithm for the machine calculation of complex Fourier series.
 """
 
 from minidl.autograd.primitive import composite, primitive
+from minidl.checks import is_integer
 from minidl.dtypes import float16, float32
 from minidl.errors import ArgumentError, AxisError, DTypeError, ShapeError, describe
 from minidl.ops.arrangement import roll
 from minidl.ops.axes import one_axis
-from minidl.ops.settings import check_whole
-
-__all__ = [
-    *("fft", "fftn", "fftshift", "hfft", "ifft", "ifftn", "ifftshift", "ihfft", "irfft", "irfftn"),
-    *("rfft", "rfftn"),
-]
 
 # A factor that goes before the transform in one direction goes before its inverse in the other.
-_TURNED = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
+_INVERSE_NORM = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
 
 
 def _checked_norm(norm):
-    if not isinstance(norm, str) or norm not in _TURNED:
-        raise ArgumentError(f"norm is {', '.join(map(repr, _TURNED))}; got {describe(norm)}")
+    if not isinstance(norm, str) or norm not in _INVERSE_NORM:
+        raise ArgumentError(f"norm is {', '.join(map(repr, _INVERSE_NORM))}; got {describe(norm)}")
     return norm
 
 
 def _length(x, n, axis, of_half=False):
-    """How many points to transform: n, or as many as there are (of a half: of which it is)."""
+    """The number of points: n, or the length of the axis (of_half: 2·(length − 1))."""
     if n is None:
         n = x.shape[axis]
         n = 2 * (n - 1) if of_half else n
@@ -40,19 +35,18 @@ def _length(x, n, axis, of_half=False):
                 f"axis {axis} of shape {x.shape} is too short to be transformed; n says how many "
                 "points to take, with zeros for those that are missing"
             )
-    check_whole(n=n)
-    if n < 1:
-        raise ArgumentError(f"n is how many points to transform, from 1 on; got {n}")
+    if not is_integer(n) or n < 1:
+        raise ArgumentError(f"n is how many points to transform, from 1 on; got {describe(n)}")
     return int(n)
 
 
-def _wide(xp, x):
-    """float16 as float32, for there is no complex dtype as small."""
+def _widened(xp, x):
+    """float16 as float32, since there is no smaller complex dtype."""
     return xp.astype(x, float32) if x.dtype == float16 else x
 
 
-def _fitted(xp, x, length, axis):
-    """x with its end along the axis cut off, or zeros behind it."""
+def _resize(xp, x, length, axis):
+    """x truncated or zero-padded along the axis."""
     before = (slice(None),) * axis
     if x.shape[axis] >= length:
         return x[(*before, slice(0, length))]
@@ -65,8 +59,8 @@ def _transformed(xp, transform, x, n, axis, norm):
     """The transform of x, whose matrix is symmetric, and its pullback: the same of dy."""
     axis, norm = one_axis(x, axis), _checked_norm(norm)
     settings = {"n": _length(x, n, axis), "axis": axis, "norm": norm}
-    y = transform(_wide(xp, x), **settings)
-    return y, lambda dy: _fitted(xp, transform(dy, **settings), x.shape[axis], axis)
+    y = transform(_widened(xp, x), **settings)
+    return y, lambda dy: _resize(xp, transform(dy, **settings), x.shape[axis], axis)
 
 
 @primitive(of_complex=True)
@@ -116,16 +110,16 @@ def rfft(xp, x, /, *, n=None, axis=-1, norm="backward"):
     n = _length(x, n, axis)
 
     def dx(dy):
-        return _fitted(xp, xp.fft(dy, n=n, axis=axis, norm=norm), x.shape[axis], axis)
+        return _resize(xp, xp.fft(dy, n=n, axis=axis, norm=norm), x.shape[axis], axis)
 
-    return xp.rfft(_wide(xp, x), n=n, axis=axis, norm=norm), dx
+    return xp.rfft(_widened(xp, x), n=n, axis=axis, norm=norm), dx
 
 
 @primitive(of_complex=True)
 def irfft(xp, x, /, *, n=None, axis=-1, norm="backward"):
     """y_j = Re Σ_k w_k·x_k·e^(2πi·jk/n) / n;   dx_k = w_k·(rfft(dy)_k)* / n.
 
-    The inverse of `rfft`.  w_k is 2 for the elements that stand for two of fft(y), and 1 for x_0
+    The inverse of `rfft`.  w_k is 2 for the elements that represent two of fft(y), and 1 for x_0
     and, if n is even, x_(n/2), whose imaginary parts do not matter.
 
     n       how many points y has; default: 2·(m − 1) of m, so that of an odd number it must be said
@@ -139,19 +133,19 @@ def irfft(xp, x, /, *, n=None, axis=-1, norm="backward"):
     n = _length(x, n, axis, of_half=True)
 
     def dx(dy):
-        half = xp.conj(xp.rfft(dy, n=n, axis=axis, norm=_TURNED[norm]))
+        half = xp.conj(xp.rfft(dy, n=n, axis=axis, norm=_INVERSE_NORM[norm]))
         before, stop = (slice(None),) * axis, (n + 1) // 2
         parts = (half[(*before, slice(a, b))] for a, b in ((0, 1), (1, stop), (stop, None)))
         single, double, last = parts
         weighted = xp.concat([single, 2 * double, last], axis=axis)
-        return _fitted(xp, weighted, x.shape[axis], axis)
+        return _resize(xp, weighted, x.shape[axis], axis)
 
-    return xp.irfft(_wide(xp, x), n=n, axis=axis, norm=norm), dx
+    return xp.irfft(_widened(xp, x), n=n, axis=axis, norm=norm), dx
 
 
 @composite
 def hfft(xp, x, /, *, n=None, axis=-1, norm="backward"):
-    """y = irfft(x*)·n: the real fft of what is the conjugate of itself turned round.
+    """y = irfft(x*)·n: the real fft of a Hermitian-symmetric signal.
 
     x       its first half, ⌊n/2⌋ + 1 elements
     n       how many points y has; default: 2·(m − 1) of m
@@ -160,7 +154,7 @@ def hfft(xp, x, /, *, n=None, axis=-1, norm="backward"):
     >>> minidl.fft.hfft(minidl.tensor([10 + 0j, -2 - 2j, -2 + 0j]))
     Tensor([ 4.,  8., 12., 16.], float32)
     """
-    return xp.irfft(xp.conj(x), n=n, axis=axis, norm=_TURNED[_checked_norm(norm)])
+    return xp.irfft(xp.conj(x), n=n, axis=axis, norm=_INVERSE_NORM[_checked_norm(norm)])
 
 
 @composite
@@ -172,7 +166,7 @@ def ihfft(xp, x, /, *, n=None, axis=-1, norm="backward"):
     >>> minidl.fft.ihfft(minidl.tensor([4.0, 8.0, 12.0, 16.0]))
     Tensor([10.-0.j, -2.-2.j, -2.-0.j], complex64)
     """
-    return xp.conj(xp.rfft(x, n=n, axis=axis, norm=_TURNED[_checked_norm(norm)]))
+    return xp.conj(xp.rfft(x, n=n, axis=axis, norm=_INVERSE_NORM[_checked_norm(norm)]))
 
 
 def _lengths(x, s, axes):
@@ -216,7 +210,7 @@ def fftn(xp, x, /, *, s=None, axes=None, norm="backward"):
 def ifftn(xp, x, /, *, s=None, axes=None, norm="backward"):
     """`ifft` along each of the axes: the inverse of `fftn`, with the same arguments.
 
-    >>> impulse = minidl.put_at(minidl.zeros((2, 2)), 4.0, (0, 0))
+    >>> impulse = minidl.tensor([[4.0, 0.0], [0.0, 0.0]])
     >>> minidl.real(minidl.fft.ifftn(impulse))  # every frequency, equally strong
     Tensor([[1., 1.],
             [1., 1.]], shape=(2, 2), float32)

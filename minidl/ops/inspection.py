@@ -1,4 +1,4 @@
-"""What the array API standard asks a namespace about itself."""
+"""The inspection API of the array API standard."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ _NAMES = (
 
 
 class Info:
-    """What minidl can do, and with what it begins, device by device."""
+    """Capabilities and defaults, by device."""
 
     def capabilities(self) -> dict[str, Any]:
-        """Whether indexing by bools and shapes that depend on data work, and how many axes."""
+        """Whether boolean indexing and data-dependent shapes work, and the number of axes."""
         return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
 
     def default_device(self) -> str:
-        """Where tensors are made unless `device` says otherwise."""
+        """The device of new tensors, unless `device` specifies another."""
         return "cpu"
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, np.dtype]:
-        """The dtypes that Python numbers become."""
+        """The dtypes of Python scalars."""
         device_backend(device or "cpu")
         return {
             "real floating": dtypes.default_float,
@@ -40,12 +40,12 @@ class Info:
         return [backend.name for backend in by_type.values()]
 
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, np.dtype]:
-        """The dtypes of the standard by name; of one kind, or of several, as isdtype takes them."""
+        """The dtypes of the standard by name; of one kind or several, as in isdtype."""
         device_backend(device or "cpu")
         every = {name: dtypes.dtype_of(name) for name in _NAMES}
         return {name: dt for name, dt in every.items() if kind is None or isdtype(dt, kind)}
 
 
 def __array_namespace_info__() -> Info:  # noqa: N807
-    """What minidl can do: capabilities, devices, dtypes and their defaults."""
+    """The capabilities, devices and dtypes of minidl."""
     return Info()

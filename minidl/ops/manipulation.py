@@ -1,19 +1,21 @@
-"""The same numbers in another shape, order or dtype."""
+"""Manipulation of shape, order, dtype and device."""
 
 import math
 from collections.abc import Iterable
 
 from minidl.autograd.inplace import buffer_of
 from minidl.autograd.primitive import composite, primitive
+from minidl.autograd.tensor import Tensor
+from minidl.checks import check_flags
 from minidl.dtypes import ANY, dtype_of
-from minidl.errors import ArgumentError, AxisError, DTypeError, ShapeError, check_flags, named
+from minidl.errors import ArgumentError, AxisError, DTypeError, ShapeError, named
 
 
 @primitive(None, of_complex=True)
 def reshape(xp, x, /, shape, *, copy=None):
-    """The elements in order in another shape, of which one length may be −1: what is left.
+    """The same elements in another shape, of which one length may be −1: inferred.
 
-    copy    True: of its own memory; False: an error if it cannot share that of x; None: either
+    copy    True: always; False: an error if the memory of x cannot be shared; None: if needed
 
     >>> x = minidl.arange(6)
     >>> minidl.reshape(x, (2, -1))
@@ -21,7 +23,7 @@ def reshape(xp, x, /, shape, *, copy=None):
             [3, 4, 5]], shape=(2, 3), int64)
     """
     if copy is not None:
-        check_flags(copy=copy)
+        check_flags("reshape", copy=copy)
     y = xp.reshape(x, shape)
     if y.shape != shape:
         _check_lengths(shape)
@@ -31,7 +33,7 @@ def reshape(xp, x, /, shape, *, copy=None):
 
 
 def _check_lengths(shape):
-    """Raise for what array libraries take for a shape, though it means nothing: None, or −3."""
+    """Raise for invalid lengths that array libraries accept, like None or −3."""
     lengths = shape if isinstance(shape, list | tuple) else (shape,)
     if not all(hasattr(n, "__index__") and n >= -1 for n in lengths):
         raise ShapeError(f"a shape is made of lengths, one of which may be −1; got {shape}")
@@ -44,7 +46,7 @@ def _buffer(x):
 
 @composite
 def flatten(xp, x, /, start_dim=0, end_dim=-1):
-    """The axes from start_dim to end_dim as one.   (a, b, c) → (a, b·c) from axis 1 on.
+    """The axes from start_dim to end_dim as one:  (a, b, c) → (a, b·c) for start_dim=1.
 
     Raises AxisError for axes that x does not have.
 
@@ -61,9 +63,29 @@ def flatten(xp, x, /, start_dim=0, end_dim=-1):
     return xp.reshape(x, (*x.shape[:start], length, *x.shape[stop:]))
 
 
+@composite
+def unflatten(xp, x, /, axis, shape):
+    """One axis as several, of these lengths, one of which may be −1: inferred.
+
+    Raises ShapeError unless their product is the length of the axis.
+
+    >>> minidl.unflatten(minidl.zeros((2, 12)), 1, (3, -1)).shape
+    (2, 3, 4)
+    """
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(f"unflatten: shape {x.shape} has no axis {axis}")
+    axis, length, shape = axis % x.ndim, x.shape[axis], tuple(shape)
+    known = math.prod(n for n in shape if n != -1)
+    fits = length % known == 0 if known and shape.count(-1) == 1 else length == known
+    if not shape or min(shape) < -1 or shape.count(-1) > 1 or not fits:
+        raise ShapeError(f"unflatten: axis {axis} of {x.shape} does not split into {shape}")
+    shape = tuple(length // known if n == -1 else n for n in shape)
+    return xp.reshape(x, (*x.shape[:axis], *shape, *x.shape[axis + 1 :]))
+
+
 @primitive(None, of_complex=True)
 def permute_dims(xp, x, /, axes):
-    """Axis i of the result is axis axes[i] of x;   dx: the axes of dy brought back.
+    """Axis i of the result is axis axes[i] of x;   dx: the inverse permutation of dy.
 
     >>> minidl.permute_dims(minidl.zeros((2, 3, 4)), (2, 0, 1)).shape
     (4, 2, 3)
@@ -74,7 +96,7 @@ def permute_dims(xp, x, /, axes):
 
 @primitive(None, of_complex=True)
 def matrix_transpose(xp, x, /):
-    """The last two axes exchanged: (…, m, n) → (…, n, m).  Raises ShapeError if there is one only.
+    """The last two axes exchanged: (…, m, n) → (…, n, m).  Raises ShapeError for fewer axes.
 
     >>> minidl.matrix_transpose(minidl.tensor([[1, 2], [3, 4]]))
     Tensor([[1, 3],
@@ -87,9 +109,9 @@ def matrix_transpose(xp, x, /):
 
 @primitive(None, of_complex=True)
 def expand_dims(xp, x, /, axis=0):
-    """New axes of length 1 at these places of the result.
+    """New axes of length 1 at these positions of the result.
 
-    Raises AxisError for places that the result does not have.
+    Raises AxisError for positions that the result does not have.
 
     >>> x = minidl.zeros((3, 4))
     >>> minidl.expand_dims(x, axis=1).shape, minidl.expand_dims(x, axis=(0, -1)).shape
@@ -123,7 +145,7 @@ def broadcast_to(xp, x, /, shape):
 
 @primitive(None, of_complex=True)
 def flip(xp, x, /, *, axis=None):
-    """Backwards along these axes, or all;   dx = dy, turned round as well.
+    """x reversed along these axes, or all;   dx = dy, reversed likewise.
 
     >>> minidl.flip(minidl.tensor([[1, 2], [3, 4]]), axis=1)
     Tensor([[2, 1],
@@ -134,7 +156,7 @@ def flip(xp, x, /, *, axis=None):
 
 @primitive(None, of_complex=True)
 def astype(xp, x, /, dtype, *, copy=True, device=None):
-    """A copy in another dtype, on another device; the gradient returns in that of x.
+    """A copy in another dtype, on another device; the gradient is cast back to that of x.
 
     copy      False: the memory of x itself where dtype and device are those of x
     raises    DTypeError for complex numbers that are to be real: take their `real`
@@ -143,7 +165,7 @@ def astype(xp, x, /, dtype, *, copy=True, device=None):
     Tensor([ 1, -1], int64)
     """
     if copy is not True and copy is not False:
-        check_flags(copy=copy)
+        check_flags("astype", copy=copy)
     dtype = dtype_of(dtype, "astype")
     home = getattr(xp, "name", None) or x.device
     if x.dtype.kind == "c" and dtype.kind != "c":
@@ -160,8 +182,8 @@ def _to_device(xp, x, /, *, home, device):
 
 
 @named
-def to_device(x, device, /):
-    """The same values on another device; the gradient comes back to that of x.
+def to_device(x, device, /) -> Tensor:
+    """The same values on another device; the gradient returns to that of x.
 
     >>> minidl.to_device(minidl.ones(2), "cpu").device
     'cpu'
@@ -185,13 +207,13 @@ def copy(xp, x, /):
 @primitive(ANY, of_complex=True)
 def _concat(xp, *arrays, axis=0):
     def split(dz):
-        pieces, start = [], 0
+        parts, start = [], 0
         for x in arrays:
             stop = start + x.shape[axis]
             index = (slice(None),) * (axis % x.ndim) + (slice(start, stop),)
-            pieces.append(dz[index])
+            parts.append(dz[index])
             start = stop
-        return tuple(pieces)
+        return tuple(parts)
 
     return xp.concat(arrays, axis=axis), split
 
@@ -206,8 +228,8 @@ def _stack(xp, *arrays, axis=0):
 
 
 @named
-def concat(arrays, /, *, axis=0):
-    """Tensors end to end along an axis; None flattens them first.  The gradient is cut up again.
+def concat(arrays, /, *, axis=0) -> Tensor:
+    """Tensors end to end along an axis; None flattens them first.  The gradient is split.
 
     Raises ShapeError unless their other axes have the same lengths.
 
@@ -218,12 +240,12 @@ def concat(arrays, /, *, axis=0):
     """
     if axis is None:
         arrays, axis = [reshape(x, (-1,)) for x in arrays], 0
-    return _concat(*_some(arrays), axis=axis)
+    return _concat(*_at_least_one(arrays), axis=axis)
 
 
 @named
-def stack(arrays, /, *, axis=0):
-    """Tensors of one shape along a new axis, at this place of the result.
+def stack(arrays, /, *, axis=0) -> Tensor:
+    """Tensors of one shape along a new axis of the result.
 
     Raises ShapeError unless their shapes are the same.
 
@@ -231,11 +253,11 @@ def stack(arrays, /, *, axis=0):
     >>> minidl.stack([x, y], axis=1).shape
     (3, 2)
     """
-    return _stack(*_some(arrays), axis=axis)
+    return _stack(*_at_least_one(arrays), axis=axis)
 
 
-def _some(arrays):
-    """The arrays of a list, or of anything that goes through several."""
+def _at_least_one(arrays):
+    """The arrays of a list or another iterable, at least one."""
     if not isinstance(arrays, Iterable) or hasattr(arrays, "shape") or not (arrays := list(arrays)):
         raise ShapeError("needs a list of at least one tensor")
     return arrays

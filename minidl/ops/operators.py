@@ -1,4 +1,4 @@
-"""The operators and methods of Tensor, and writing into one."""
+"""The operators and methods of Tensor, and in-place writes."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -10,27 +10,28 @@ from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
 from minidl.errors import DTypeError, GradientError, ShapeError, named
 from minidl.ops import (
-    activation,
     arithmetic,
     bitwise,
     comparison,
     creation,
     elementwise,
+    exponential,
     indexing,
-    linalg,
     manipulation,
-    numbers,
     reduction,
+    trigonometry,
 )
+from minidl.ops.linear_algebra.products import matmul
+from minidl.ops.nn import activation, softmax
 
 
 def _reflected(operation: Callable) -> Callable:
-    """For `2 - x`, which Python asks x to answer."""
+    """The reflected operator, as in `2 - x`."""
     return lambda x, other: operation(other, x)
 
 
 def _in_place(operation: Callable) -> Callable:
-    """For `x += y`."""
+    """The in-place operator, as in `x += y`."""
 
     def write(x: Tensor, other: Any) -> Tensor:
         result = operation(x, other)
@@ -47,7 +48,7 @@ def _in_place(operation: Callable) -> Callable:
         before = x.data
         _write(x, result.astype(x.dtype) if result.dtype != x.dtype else result, ...)
         if x.data is not before:
-            _last_update.set((ref(x), _place(before)))
+            _last_update.set((ref(x), _location(before)))
         return x
 
     return write
@@ -56,37 +57,37 @@ def _in_place(operation: Callable) -> Callable:
 @named
 def _setitem(x: Tensor, index: Any, values: Any) -> None:
     """x[index] = values, in the dtype of x."""
-    index = indexing._plain(index)
+    index = indexing.array_index(index)
     if inplace.superseded:
         _finish_update(x, index, values)
     _write(x, creation._asarray(values, x.dtype), index)
 
 
-# Python makes three steps of x[i] += y: view = x[i]; view += y; x[i] = view.  Where the second is
+# Python runs x[i] += y in three steps: view = x[i]; view += y; x[i] = view.  If the second is
 # recorded, the view gets a new array, and x is superseded until the third.
 _last_update: ContextVar[tuple] = ContextVar("minidl last update", default=(lambda: None, None))
 
 
-def _place(array: Any) -> Any:
-    """Where the elements of an array lie in memory."""
+def _location(array: Any) -> Any:
+    """The memory location of an array."""
     return getattr(array, "__array_interface__", None)
 
 
 def _finish_update(x: Tensor, index: Any, values: Any) -> None:
-    """Let x be written if `values` was the view x[index] until it was written itself."""
-    view, place = _last_update.get()
-    if values is not view() or place is None:
+    """Allow the write if `values` was the view x[index] until it was written itself."""
+    view, location = _last_update.get()
+    if values is not view() or location is None:
         return
     try:
-        same = _place(x.data[index]) == place
+        same = _location(x.data[index]) == location
     except (IndexError, TypeError):
-        return  # of which the write will tell
+        return  # the write itself will raise
     if same:
         inplace.superseded.pop(id(inplace.buffer_of(x.data)), None)
 
 
 def _write(x: Tensor, values: Tensor, index: Any) -> None:
-    """Write into the memory of x, or, if that is to be recorded, give x a new value and edge."""
+    """Write into the memory of x, or, if the write is recorded, give x a new value and edge."""
     if current.get().record and (x.edge is not None or values.edge is not None):
         if x.edge is not None and x.is_leaf:
             raise GradientError(
@@ -113,14 +114,14 @@ def _reshape(x: Tensor, *shape: Any) -> Tensor:
     return manipulation.reshape(x, shape[0] if len(shape) == 1 else shape)
 
 
-def _transposed(x: Tensor) -> Tensor:
-    """The axes of a matrix exchanged."""
+def _transpose(x: Tensor) -> Tensor:
+    """The transpose of a matrix."""
     if x.ndim != 2:
         raise ShapeError(f"T is of matrices; this shape is {x.shape}; use mT or permute_dims")
     return manipulation.matrix_transpose(x)
 
 
-# These can stand on the right of something else (2 - x), and write in place (x -= 2).
+# These have a reflected form (2 - x) and an in-place form (x -= 2).
 BINARY = {
     "add": arithmetic.add,
     "sub": arithmetic.subtract,
@@ -129,7 +130,7 @@ BINARY = {
     "floordiv": arithmetic.floor_divide,
     "mod": arithmetic.remainder,
     "pow": arithmetic.pow,
-    "matmul": linalg.matmul,
+    "matmul": matmul,
     "and": bitwise.bitwise_and,
     "or": bitwise.bitwise_or,
     "xor": bitwise.bitwise_xor,
@@ -145,16 +146,19 @@ OTHERS = {
     "ge": comparison.greater_equal,
     "neg": arithmetic.negative,
     "abs": arithmetic.abs,
-    "pos": numbers.positive,
+    "pos": arithmetic.positive,
     "invert": bitwise.bitwise_invert,
     "getitem": indexing.item_of,
     "setitem": _setitem,
 }
 METHODS = {
-    arithmetic: "abs square",
-    elementwise: "sqrt exp log sin cos tanh clip floor round",
+    arithmetic: "abs sqrt square",
+    exponential: "exp log",
+    trigonometry: "sin cos tanh",
+    elementwise: "clip floor round",
     reduction: "sum mean var std max min all any argmax argmin logsumexp",
-    activation: "relu sigmoid softmax log_softmax",
+    activation: "relu sigmoid",
+    softmax: "softmax log_softmax",
     manipulation: "astype copy squeeze permute_dims flatten",
 }
 
@@ -172,7 +176,7 @@ def equip(cls: type[Tensor]) -> None:
             setattr(cls, name, getattr(module, name))
     others = {
         "reshape": _reshape,
-        "T": property(_transposed),
+        "T": property(_transpose),
         "mT": property(manipulation.matrix_transpose),
     }
     for name, value in others.items():

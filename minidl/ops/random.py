@@ -1,4 +1,4 @@
-"""Random tensors, each a function of a key: the seed of a generator and how far it has come."""
+"""Random tensors, each a function of a key: the seed and the offset of a generator."""
 
 import math
 import os
@@ -12,11 +12,12 @@ from minidl import dtypes
 from minidl.autograd.checkpoint import once
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor
+from minidl.checks import refusal
 from minidl.errors import ArgumentError, DTypeError, describe, named
 from minidl.ops import creation
 from minidl.ops.elementwise import minimum
-from minidl.ops.indexing import argsort
 from minidl.ops.manipulation import stack
+from minidl.ops.sorting import argsort
 
 __all__ = [
     *("Generator", "default_generator", "integers", "manual_seed", "normal", "permutation"),
@@ -25,7 +26,7 @@ __all__ = [
 
 
 class Generator:
-    """A seed, and an offset that moves on with every number taken.
+    """A seed, and an offset that advances with every number drawn.
 
     >>> generator = minidl.random.Generator(7)
     >>> x = minidl.random.uniform(3, generator=generator)
@@ -41,14 +42,14 @@ class Generator:
         self._lock = Lock()
 
     def manual_seed(self, seed: int) -> "Generator":
-        """Begin anew: the same seed, the same numbers."""
+        """Restart: the same seed gives the same numbers."""
         if not isinstance(seed, int | np.integer):
             raise ArgumentError(f"seed: needs a whole number; got {describe(seed)}")
         self.seed, self.offset = int(seed) % 2**64, 0
         return self
 
     def key(self, size: int) -> tuple[int, int]:
-        """A key (seed, offset) for `size` numbers that nobody else gets."""
+        """A key (seed, offset) for `size` numbers that no other key gives."""
         if type(size) is not int or size < 0:
             raise ArgumentError(f"key: needs a whole number from 0 on; got {describe(size)}")
         return once(self._take, size)
@@ -60,12 +61,12 @@ class Generator:
             return key
 
     def get_state(self) -> dict[str, int]:
-        """Where the generator is, to be saved: its seed and offset."""
+        """The state of the generator, to be saved: its seed and offset."""
         with self._lock:
             return {"seed": self.seed, "offset": self.offset}
 
     def set_state(self, state: Mapping[str, int]) -> "Generator":
-        """Go on where `get_state` was called; raise ArgumentError if that is no such state."""
+        """Restore a state of `get_state`; raise ArgumentError for anything else."""
         is_state = isinstance(state, Mapping) and set(state) == {"seed", "offset"}
         if not is_state or not all(type(n) is int and n >= 0 for n in state.values()):
             raise ArgumentError(
@@ -83,7 +84,7 @@ class Generator:
 
 
 def _restored(seed: int, offset: int) -> Generator:
-    """A generator that goes on where another was."""
+    """A generator with the state of another."""
     generator = Generator(seed)
     generator.offset = offset
     return generator
@@ -93,7 +94,7 @@ default_generator = Generator()
 
 
 def manual_seed(seed: int) -> Generator:
-    """Begin the default generator anew: the same seed, the same numbers.
+    """Restart the default generator: the same seed gives the same numbers.
 
     >>> minidl.manual_seed(5)
     Generator(seed=5, offset=0)
@@ -102,7 +103,7 @@ def manual_seed(seed: int) -> Generator:
 
 
 def seed() -> int:
-    """Begin the default generator anew from the operating system's randomness; the seed.
+    """Restart the default generator from the operating system's randomness; returns the seed.
 
     >>> number = minidl.random.seed()
     >>> x = minidl.random.uniform(3)
@@ -129,19 +130,23 @@ def uniform_like(xp, x, /, key):
 
 
 def _float_zeros(shape: int | Sequence[int], dtype: Any, device: str | None) -> Tensor:
-    """What the numbers are shaped like."""
+    """Float zeros of the shape of the numbers."""
     dtype = dtypes.default_float if dtype is None else dtypes.dtype_of(dtype)
     if dtype.kind != "f":
         raise DTypeError(f"random numbers are floats; got dtype {dtype}")
     return creation._full(shape, 0, dtype, device)
 
 
-def _key(generator: Generator | None, size: int) -> tuple[int, int]:
+def check_generator(owner: Any, generator: Any, /) -> None:
+    """Raise ArgumentError unless it is a Generator, or None, which means the default one."""
+    if not isinstance(generator, Generator | None):
+        raise refusal(owner, "generator", "a minidl.random.Generator or None", generator)
+
+
+def _key(name: str, generator: Generator | None, size: int) -> tuple[int, int]:
     """A key of the generator, or of the default one."""
-    generator = default_generator if generator is None else generator
-    if not isinstance(generator, Generator):
-        raise ArgumentError(f"generator is a minidl.random.Generator; got {describe(generator)}")
-    return generator.key(size)
+    check_generator(name, generator)
+    return (default_generator if generator is None else generator).key(size)
 
 
 @named
@@ -171,7 +176,7 @@ def uniform(
             f"got low {low!r} and high {high!r}; needs low < high, finite and not too far "
             f"apart for {like.dtype}"
         )
-    x = uniform_like(like, _key(generator, like.size))
+    x = uniform_like(like, _key("uniform", generator, like.size))
     if (low, high) != (0, 1):
         below = float(np.nextafter(like.dtype.type(high), like.dtype.type(low)))
         x = minimum(x * (high - low) + low, below)  # rounding may reach high, never beyond
@@ -219,7 +224,7 @@ def integers(
     device: str | None = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Whole numbers from low to high − 1, int64; high − low is at most 2⁵³.
+    """Uniform integers from low to high − 1, int64; high − low is at most 2⁵³.
 
     >>> minidl.random.integers(0, 10, (2, 3))
     Tensor([[3, 7, 9],
@@ -237,7 +242,7 @@ def integers(
 
 @named
 def permutation(n: int, *, device: str | None = None, generator: Generator | None = None) -> Tensor:
-    """The numbers 0 … n − 1 in a random order.
+    """The integers 0 … n − 1 in random order.
 
     >>> minidl.random.permutation(5)
     Tensor([4, 0, 3, 1, 2], int64)

@@ -1,4 +1,4 @@
-"""Reading what tensors are made of: numbers, lists, arrays of any library, and shapes."""
+"""Conversion of inputs: numbers, lists, arrays of any library, and shapes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from minidl.errors import DTypeError, InterchangeError, ShapeError, describe
 
 
 def array(obj: Any, dtype: np.dtype | None) -> Any:
-    """An array of any library, or of numbers, which are read in `dtype` if it is given."""
+    """A backend's array from an array of any library or from numbers, read in `dtype` if given."""
     if backend_of(obj) and not isinstance(obj, np.generic):
         native = dtypes.dtype_of(obj.dtype)
         return obj if obj.dtype == native else obj.astype(native)
@@ -47,7 +47,7 @@ def imported(obj: Any, copy: bool | None = None) -> np.ndarray:
 
 
 def _digits_kept(values: np.ndarray, obj: Any, dtype: np.dtype | None) -> np.ndarray:
-    """As uint64 what NumPy reads as float64: whole numbers, some of them beyond int64."""
+    """Integers as uint64, if NumPy made float64 of them because some are beyond int64."""
     if values.dtype != np.float64 or not values.size or not abs(values).max() >= 2**63:
         return values
     exact = np.asarray(obj, dtype=object)
@@ -61,7 +61,7 @@ def _digits_kept(values: np.ndarray, obj: Any, dtype: np.dtype | None) -> np.nda
 
 
 def read(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Numbers in a dtype; an error if they lose an imaginary part or are outside its integers."""
+    """Values in a dtype; an error if they lose an imaginary part or overflow an integer dtype."""
     if values.dtype.kind == "c" and dtype.kind != "c":
         raise DTypeError(f"complex numbers are not made {dtype}: their imaginary part would go")
     if dtype.kind in "iu" and values.size:
@@ -71,14 +71,19 @@ def read(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return cpu.astype(values, dtype)
 
 
+def is_new(obj: Any) -> bool:
+    """Whether the array of this is always new memory, as that of numbers and lists is."""
+    return isinstance(obj, float | int | complex | list | tuple | np.generic)
+
+
 def shares(x: Tensor, obj: Any) -> bool:
-    """Whether a tensor made of this has its memory, as numbers and lists do not."""
+    """Whether a tensor made from this shares its memory, unlike numbers and lists."""
     foreign = backend_of(obj) is None and hasattr(obj, "__dlpack__")
     return x is obj or x.data is obj or foreign
 
 
 def _holds_arrays(obj: Any) -> bool:
-    """Whether nested sequences hold arrays, which bring a dtype of their own."""
+    """Whether nested sequences contain arrays, which have a dtype of their own."""
     while isinstance(obj, list | tuple) and obj:
         obj = obj[0]
     return hasattr(obj, "dtype") and not isinstance(obj, np.generic)
@@ -86,14 +91,14 @@ def _holds_arrays(obj: Any) -> bool:
 
 def shape(lengths: int | Sequence[int]) -> tuple[int, ...]:
     """One length or several, as a tuple."""
-    lengths = tuple(lengths) if isinstance(lengths, list | tuple) else (lengths,)
-    if not all(isinstance(n, int | np.integer) and n >= 0 for n in lengths):
-        raise ShapeError(f"a shape is made of whole numbers from 0 on; got {lengths}")
-    return lengths
+    each: tuple[Any, ...] = tuple(lengths) if isinstance(lengths, list | tuple) else (lengths,)
+    if not all(isinstance(n, int | np.integer) and n >= 0 for n in each):
+        raise ShapeError(f"a shape is made of whole numbers from 0 on; got {each}")
+    return each
 
 
 def number(name: str, value: Any) -> bool | int | float | complex:
-    """A number, as Python has it, of Python, of NumPy, or of a tensor of one element."""
+    """A Python scalar from one of Python, of NumPy, or from a tensor of one element."""
     if hasattr(value, "item") and getattr(value, "size", 1) == 1:
         value = value.item()
     if not isinstance(value, bool | int | float | complex):

@@ -1,37 +1,22 @@
-"""From many numbers to few.
+"""Reductions.
 
-`axis` is an int, a tuple of ints, or None for all axes; `keepdims` leaves the reduced axes in
-place, with length 1.
+`axis` is an int, a tuple of ints, or None for all axes; `keepdims` keeps the reduced axes, with
+length 1.
 """
 
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.dtypes import ANY, ORDERED_NUMBER, ORDERED_REAL, dtype_of
-from minidl.errors import ArgumentError, DTypeError, check_flags, describe
-
-
-def _axes(axis, ndim):
-    return range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-
-
-def _restore(xp, y, axis, keepdims, ndim):
-    """A reduced result with its lost axes put back, ready to broadcast against the input."""
-    return y if keepdims else xp.expand_dims(y, axis=tuple(_axes(axis, ndim)))
-
-
-def _cast(xp, x, dtype):
-    """x in this dtype; None leaves it as it is."""
-    if dtype is None or x.dtype == (dtype := dtype_of(dtype)):
-        return x
-    if x.dtype.kind == "c" and dtype.kind != "c":
-        raise DTypeError(f"{x.dtype} numbers are not made {dtype}: their imaginary part would go")
-    return xp.astype(x, dtype)
+from minidl.checks import check_flags, check_numbers
+from minidl.dtypes import ANY, ORDERED_NUMBER, ORDERED_REAL
+from minidl.ops.axes import axes_of, restore_axes
+from minidl.ops.casting import cast
+from minidl.ops.cumulative import products_before
 
 
 @primitive(ANY, of_complex=True)
 def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
-    """y = Σ x;   dx = dy, at every place.  Bools and integers give int64.
+    """y = Σ x;   dx = dy, broadcast to x.  Bools and integers give int64.
 
     >>> x = minidl.tensor([[1, 2], [3, 4]])
     >>> minidl.sum(x), minidl.sum(x, axis=0), minidl.sum(x, axis=1, keepdims=True).shape
@@ -39,24 +24,50 @@ def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
     """
 
     def dx(dy):
-        return xp.broadcast_to(_restore(xp, dy, axis, keepdims, x.ndim), x.shape)
+        return xp.broadcast_to(restore_axes(xp, dy, axis, keepdims, x.ndim), x.shape)
 
-    return _cast(xp, xp.sum(_cast(xp, x, dtype), axis=axis, keepdims=keepdims), dtype), dx
+    return cast(xp, xp.sum(cast(xp, x, dtype), axis=axis, keepdims=keepdims), dtype), dx
+
+
+@primitive(ANY, of_complex=True)
+def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
+    """y = Π x;   dx_i = dy · Π x_k over k ≠ i.  Bools and integers give int64.
+
+    >>> x = minidl.tensor([0.0, 2.0, 3.0], requires_grad=True)
+    >>> minidl.prod(x).backward()
+    >>> x.grad
+    Tensor([6., 0., 0.], float32)
+    """
+    x = cast(xp, x, dtype)
+
+    def dx(dy):
+        last = [i % x.ndim for i in axes_of(axis, x.ndim)]
+        order = [i for i in range(x.ndim) if i not in last] + last
+        moved = xp.permute_dims(x, tuple(order))
+        kept = moved.shape[: x.ndim - len(last)]
+        rows = xp.reshape(moved, (*kept, math.prod(moved.shape[len(kept) :])))
+        before = products_before(xp, rows, len(kept))
+        behind = products_before(xp, xp.flip(rows, axis=-1), len(kept))
+        others = xp.reshape(before * xp.flip(behind, axis=-1), moved.shape)
+        back = tuple(sorted(range(x.ndim), key=lambda i: order[i]))
+        return xp.permute_dims(others, back) * restore_axes(xp, dy, axis, keepdims, x.ndim)
+
+    return cast(xp, xp.prod(x, axis=axis, keepdims=keepdims), dtype), dx
 
 
 @primitive(of_complex=True)
 def mean(xp, x, /, *, axis=None, keepdims=False):
-    """y = Σ x / n;   dx = dy / n, at every place.  The mean of nothing is NaN.
+    """y = Σ x / n;   dx = dy / n, broadcast to x.  The mean of an empty x is NaN.
 
     >>> x = minidl.tensor([1.0, 2.0, 6.0], requires_grad=True)
     >>> minidl.mean(x).backward()
     >>> minidl.mean(x), x.grad
     (Tensor(3., float32, from mean), Tensor([0.33333334, 0.33333334, 0.33333334], float32))
     """
-    n = math.prod(x.shape[i] for i in _axes(axis, x.ndim))
+    n = math.prod(x.shape[i] for i in axes_of(axis, x.ndim))
 
     def dx(dy):
-        return xp.broadcast_to(_restore(xp, xp.divide(dy, n), axis, keepdims, x.ndim), x.shape)
+        return xp.broadcast_to(restore_axes(xp, xp.divide(dy, n), axis, keepdims, x.ndim), x.shape)
 
     return xp.divide(xp.sum(x, axis=axis, keepdims=keepdims), n), dx
 
@@ -69,9 +80,8 @@ def var(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
     >>> minidl.var(x), minidl.var(x, correction=1)
     (Tensor(1., float32), Tensor(2., float32))
     """
-    if not isinstance(correction, int | float) or math.isnan(correction):
-        raise ArgumentError(f"correction is a number; got {describe(correction)}")
-    n = math.prod(x.shape[i] for i in _axes(axis, x.ndim))
+    check_numbers("var", correction=correction)
+    n = math.prod(x.shape[i] for i in axes_of(axis, x.ndim))
     centred = x - xp.mean(x, axis=axis, keepdims=True)
     squares = centred * centred
     if centred.dtype.kind == "c":
@@ -91,21 +101,21 @@ def std(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
 
 
 def _extremum(xp, x, y, axis, keepdims):
-    """The pullback of max and min: dy goes to where x equals y, in equal parts."""
+    """The pullback of max and min: dy is divided equally among the x equal to y."""
 
     def dx(dy):
-        here = xp.astype(x == _restore(xp, y, axis, keepdims, x.ndim), x.dtype)
-        ties = xp.sum(here, axis=axis, keepdims=True)
-        return xp.xdivy(here * _restore(xp, dy, axis, keepdims, x.ndim), ties)
+        is_extremum = xp.astype(x == restore_axes(xp, y, axis, keepdims, x.ndim), x.dtype)
+        ties = xp.sum(is_extremum, axis=axis, keepdims=True)
+        return xp.xdivy(is_extremum * restore_axes(xp, dy, axis, keepdims, x.ndim), ties)
 
     return dx
 
 
 @primitive(ORDERED_NUMBER)
 def max(xp, x, /, *, axis=None, keepdims=False):
-    """y = the largest x, NaN if one is;   dy goes to it, in equal parts to equals.
+    """y = max x, NaN if any is;   dy goes to it, divided equally among ties.
 
-    Raises ArgumentError for the largest of nothing.
+    Raises ArgumentError for an empty x.
 
     >>> x = minidl.tensor([1.0, 5.0, 5.0], requires_grad=True)
     >>> minidl.max(x).backward()
@@ -118,9 +128,9 @@ def max(xp, x, /, *, axis=None, keepdims=False):
 
 @primitive(ORDERED_NUMBER)
 def min(xp, x, /, *, axis=None, keepdims=False):
-    """y = the smallest x, NaN if one is;   dy goes to it, in equal parts to equals.
+    """y = min x, NaN if any is;   dy goes to it, divided equally among ties.
 
-    Raises ArgumentError for the smallest of nothing.
+    Raises ArgumentError for an empty x.
 
     >>> minidl.min(minidl.tensor([[3, 1], [2, 4]]), axis=1)
     Tensor([1, 2], int64)
@@ -136,22 +146,22 @@ def logsumexp(xp, x, /, *, axis=None, keepdims=False):
     >>> minidl.logsumexp(minidl.tensor([1000.0, 1000.0]))
     Tensor(1000.6932, float32)
     """
-    check_flags(keepdims=keepdims)
+    check_flags("logsumexp", keepdims=keepdims)
     largest = xp.max(x, axis=axis, keepdims=True)
     shift = xp.where(xp.isfinite(largest), largest, 0)
     total = shift + xp.log(xp.sum(xp.exp(x - shift), axis=axis, keepdims=True))
-    y = total if keepdims else xp.squeeze(total, tuple(_axes(axis, x.ndim)))
+    y = total if keepdims else xp.squeeze(total, tuple(axes_of(axis, x.ndim)))
 
     def dx(dy):
         finite = xp.where(xp.isfinite(total), total, 0)
-        return _restore(xp, dy, axis, keepdims, x.ndim) * xp.exp(x - finite)
+        return restore_axes(xp, dy, axis, keepdims, x.ndim) * xp.exp(x - finite)
 
     return y, dx
 
 
 @primitive(ANY)
 def all(xp, x, /, *, axis=None, keepdims=False):
-    """Whether all are true, that is not 0; of nothing, True.
+    """Whether all elements are true, that is not 0; True for an empty x.
 
     >>> minidl.all(minidl.tensor([[True, False], [True, True]]), axis=1)
     Tensor([False,  True], bool)
@@ -161,7 +171,7 @@ def all(xp, x, /, *, axis=None, keepdims=False):
 
 @primitive(ANY)
 def any(xp, x, /, *, axis=None, keepdims=False):
-    """Whether at least one is true, that is not 0; of nothing, False.
+    """Whether any element is true, that is not 0; False for an empty x.
 
     >>> minidl.any(minidl.tensor([[True, False], [False, False]]), axis=1)
     Tensor([ True, False], bool)
@@ -171,21 +181,21 @@ def any(xp, x, /, *, axis=None, keepdims=False):
 
 @primitive(ORDERED_NUMBER)
 def argmax(xp, x, /, *, axis=None, keepdims=False):
-    """The index of the first largest, along one axis or in the flattened tensor.
+    """The index of the first maximum, along one axis or in the flattened tensor.
 
     >>> minidl.argmax(minidl.tensor([[1, 5, 5], [7, 2, 3]]), axis=1)
     Tensor([1, 0], int64)
     """
-    check_flags(keepdims=keepdims)
+    check_flags("argmax", keepdims=keepdims)
     return xp.argmax(x, axis=axis, keepdims=keepdims), None
 
 
 @primitive(ORDERED_NUMBER)
 def argmin(xp, x, /, *, axis=None, keepdims=False):
-    """The index of the first smallest, along one axis or in the flattened tensor.
+    """The index of the first minimum, along one axis or in the flattened tensor.
 
     >>> minidl.argmin(minidl.tensor([3.0, 1.0, 1.0]))
     Tensor(1, int64)
     """
-    check_flags(keepdims=keepdims)
+    check_flags("argmin", keepdims=keepdims)
     return xp.argmin(x, axis=axis, keepdims=keepdims), None

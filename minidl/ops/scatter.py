@@ -1,17 +1,14 @@
-"""Values put into places along an axis, or joined there with what is in them.
+"""Scatter along an axis: values written to, added to or reduced with the elements at indices."""
 
-`scatter_add` of minidl.ops.indexing adds; these write, multiply, average, or keep the extreme.
-"""
-
-from minidl.autograd.primitive import composite
-from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, describe
+from minidl.autograd.primitive import composite, primitive
+from minidl.checks import check_flags
+from minidl.dtypes import ANY
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.axes import one_axis
 from minidl.ops.creation import arange, ones_like
-from minidl.ops.indexing import _plain
+from minidl.ops.indexing import array_index
 from minidl.ops.manipulation import concat
 from minidl.ops.searching import nonzero
-
-__all__ = ["put_along_axis", "scatter_reduce"]
 
 _REDUCTIONS = {
     "sum": "segment_sum",
@@ -22,8 +19,27 @@ _REDUCTIONS = {
 }
 
 
-def _places(xp, x, indices, axis):
-    """The index of x that belongs to each of the indices, which count along the axis."""
+@primitive(ANY, keep_dtype=(1,), of_complex=True)
+def scatter_add(xp, x, indices, values, /, *, axis=-1):
+    """A copy of x, with values added where indices point;   dx = dy,   dvalues = dy at the indices.
+
+    >>> ids = minidl.tensor([0, 2, 2])
+    >>> minidl.scatter_add(minidl.zeros(4), ids, minidl.tensor([1.0, 2.0, 3.0]), axis=0)
+    Tensor([1., 0., 5., 0.], float32)
+    """
+
+    def dvalues(dy):
+        if indices.shape != dy.shape:  # on other axes than this, there may be fewer than in x
+            first = [slice(n) for n in indices.shape]
+            first[axis] = slice(None)
+            dy = dy[tuple(first)]
+        return xp.take_along_axis(dy, indices, axis=axis)
+
+    return xp.scatter_add(x, indices, values, axis=axis), (lambda dy: dy, None, dvalues)
+
+
+def _index_of(xp, x, indices, axis):
+    """The index of x for each of the indices, which count along the axis."""
     if not hasattr(x, "shape") or getattr(getattr(indices, "dtype", None), "kind", "") not in (
         *"iu",
     ):
@@ -65,12 +81,13 @@ def _values(xp, values, x, indices):
 def put_along_axis(xp, x, indices, values, /, *, axis=-1):
     """A copy of x, with values written where indices point;   dx = dy, 0 there; dvalues = dy there.
 
-    y[…, indices[…, i, …], …] = values[…, i, …], with i on the axis: take_along_axis turned round,
-    and `scatter` in PyTorch.  Indices name no place twice, or one of its values stands there.
+    y[…, indices[…, i, …], …] = values[…, i, …], with i on the axis: the transpose of
+    take_along_axis, and `scatter` in PyTorch.  Where an index occurs twice, one of the values is
+    written.
 
-    indices    integers, of as many axes as x, and no longer than it but along the axis; negative
-               ones count from the end
-    values     of the shape of the indices, or what broadcasts to it
+    indices    integers, of as many axes as x, and no longer except along the axis; negative ones
+               count from the end
+    values     of the shape of the indices, or broadcast to it
     raises     BoundsError for an index outside the axis
 
     >>> x, ids = minidl.zeros((2, 3)), minidl.tensor([[2], [0]])
@@ -78,20 +95,20 @@ def put_along_axis(xp, x, indices, values, /, *, axis=-1):
     Tensor([[0., 0., 7.],
             [8., 0., 0.]], shape=(2, 3), float32)
     """
-    index = _places(xp, x, indices, axis)
-    return xp.put_at(x, _values(xp, values, x, indices), _plain(index))
+    index = _index_of(xp, x, indices, axis)
+    return xp.put_at(x, _values(xp, values, x, indices), array_index(index))
 
 
 @composite
 def scatter_reduce(xp, x, indices, values, /, reduce, *, axis=-1, include_self=True):
-    """A copy of x, in which places that indices point to hold a reduction of the values there.
+    """A copy of x, where elements that indices point to are a reduction of their values.
 
-    reduce          "sum", "prod", "mean", "amax" or "amin" of a place's values
-    include_self    whether the number that was in the place is one of them
-    indices         as for put_along_axis, but places may be named any number of times
+    reduce          "sum", "prod", "mean", "amax" or "amin"
+    include_self    whether the element of x is one of the reduced values
+    indices         as for put_along_axis, but may occur any number of times
 
-    Each place is a segment, of which segment_sum, segment_prod, … tell the derivative: dy goes to
-    the extreme in equal parts to equals.  Raises BoundsError for an index outside the axis.
+    Each element is a segment; the derivatives are those of segment_sum, segment_prod, …: dy goes to
+    the extreme, divided equally among ties.  Raises BoundsError for an index outside the axis.
 
     >>> x, ids = minidl.tensor([1.0, 2.0, 3.0]), minidl.tensor([0, 2, 2])
     >>> minidl.scatter_reduce(x, ids, minidl.tensor([5.0, 6.0, 7.0]), "amax")
@@ -101,15 +118,15 @@ def scatter_reduce(xp, x, indices, values, /, reduce, *, axis=-1, include_self=T
     """
     if not isinstance(reduce, str) or reduce not in _REDUCTIONS:
         raise ArgumentError(f"reduce is one of {', '.join(_REDUCTIONS)}; got {describe(reduce)}")
-    check_flags(include_self=include_self)
-    index = _places(xp, x, indices, axis)
+    check_flags("scatter_reduce", include_self=include_self)
+    index = _index_of(xp, x, indices, axis)
     numbers = xp.reshape(arange(x.size, device=x.device), x.shape)
     ids = xp.reshape(numbers[index], (indices.size,))
     data = xp.reshape(_values(xp, values, x, indices), (indices.size,))
     own, own_ids = xp.reshape(x, (x.size,)), xp.reshape(numbers, (x.size,))
     if not include_self:
-        named = xp.segment_sum(ones_like(ids), ids, x.size)
-        keep = nonzero(named == 0)[0]
+        counts = xp.segment_sum(ones_like(ids), ids, x.size)
+        keep = nonzero(counts == 0)[0]
         own, own_ids = own[keep], own_ids[keep]
     data, ids = concat([own, data], axis=0), concat([own_ids, ids], axis=0)
     return xp.reshape(getattr(xp, _REDUCTIONS[reduce])(data, ids, x.size), x.shape)

@@ -1,15 +1,16 @@
-"""Where things are."""
+"""Searching: indices of nonzero elements, and of insertion into sorted vectors."""
 
 from minidl.autograd.primitive import composite, primitive
+from minidl.autograd.tensor import Tensor
 from minidl.dtypes import ANY, NUMBER, bool_
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, named
 from minidl.ops.creation import asarray
-from minidl.ops.indexing import _plain
+from minidl.ops.indexing import array_index
 
 
 @primitive(ANY)
 def argwhere(xp, x, /):
-    """The indices of the elements that are not 0, one row for each, in order: (n, ndim).
+    """The indices of the nonzero elements, one row for each, in order: (n, ndim).
 
     >>> minidl.argwhere(minidl.tensor([[0, 5], [6, 0]]))
     Tensor([[0, 1],
@@ -19,8 +20,8 @@ def argwhere(xp, x, /):
 
 
 @named
-def nonzero(x, /):
-    """The indices of the elements that are not 0, x[nonzero(x)]: a tensor for each axis.
+def nonzero(x, /) -> tuple[Tensor, ...]:
+    """The indices of the nonzero elements, x[nonzero(x)]: a tensor for each axis.
 
     Raises ShapeError for a tensor without axes.
 
@@ -32,13 +33,13 @@ def nonzero(x, /):
     x = asarray(x)
     if not x.ndim:
         raise ShapeError("a tensor without axes has no indices; needs at least one axis")
-    places = argwhere(x)
-    return tuple(places[:, axis] for axis in range(x.ndim))
+    indices = argwhere(x)
+    return tuple(indices[:, axis] for axis in range(x.ndim))
 
 
 @composite
 def count_nonzero(xp, x, /, *, axis=None, keepdims=False):
-    """How many elements are not 0, along an axis, several, or all.
+    """The number of nonzero elements, along an axis, several, or all.
 
     >>> minidl.count_nonzero(minidl.tensor([[0, 5], [6, 7]]), axis=1)
     Tensor([1, 2], int64)
@@ -48,9 +49,9 @@ def count_nonzero(xp, x, /, *, axis=None, keepdims=False):
 
 @primitive(NUMBER)
 def searchsorted(xp, x1, x2, /, *, side="left", sorter=None):
-    """Where each of x₂ is to be put into x₁, a sorted vector, so that it stays sorted.
+    """The indices at which to insert each x₂ into x₁, a sorted vector, so that it stays sorted.
 
-    side      "left": before equals, x₁[i−1] < x₂ ≤ x₁[i]; "right": behind them
+    side      "left": before equals, x₁[i−1] < x₂ ≤ x₁[i]; "right": after them
     sorter    the indices that sort x₁, if it is not sorted
 
     >>> edges = minidl.tensor([1.0, 2.0, 3.0])
@@ -67,7 +68,7 @@ def searchsorted(xp, x1, x2, /, *, side="left", sorter=None):
 
 
 def _order(sorter):
-    """The array of indices that sort."""
+    """The sorting indices as an array."""
     if getattr(sorter, "dtype", bool_).kind not in "iu":
         raise DTypeError(f"sorter is a tensor of indices, as argsort gives; got {describe(sorter)}")
-    return _plain(sorter)
+    return array_index(sorter)

@@ -1,8 +1,8 @@
 """Reductions of segments: rows with the same id become one row.
 
     data          (n, …)
-    segment_ids   (n,), integers from 0 on, in any order
-    num_segments  how many rows come out; without it, as many as the ids need
+    segment_ids   (n,), non-negative integers, in any order
+    num_segments  the number of rows of the result; default: the largest id + 1
 
 Ids outside 0 … num_segments − 1 are a BoundsError.
 """
@@ -12,17 +12,15 @@ import math
 import numpy as np
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.backends.window import is_number
+from minidl.checks import check_integers
 from minidl.dtypes import NUMBER
-from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.errors import DTypeError, ShapeError, describe
 from minidl.ops.creation import arange, asarray, ones, ones_like
-from minidl.ops.indexing import _plain
-
-__all__ = ["segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum"]
+from minidl.ops.indexing import array_index
 
 
 def _ids(name, data, ids, num_segments):
-    """The ids as an array, and how many segments there are, after checking both."""
+    """The ids as a tensor, and the number of segments, after checking both."""
     if not hasattr(data, "shape"):
         raise DTypeError(f"{name}: data is a tensor; got {describe(data)}")
     ids = asarray(ids).detach()
@@ -34,26 +32,25 @@ def _ids(name, data, ids, num_segments):
         )
     if num_segments is None:
         num_segments = int(ids.max().item()) + 1 if ids.size else 0
-    if not is_number(num_segments) or num_segments < 0:
-        raise ArgumentError(f"{name}: num_segments is a number from 0 on; got {num_segments!r:.60}")
+    check_integers(name, 0, num_segments=num_segments)
     return ids, int(num_segments)
 
 
 @composite
 def segment_sum(xp, data, segment_ids, /, num_segments=None):
-    """y[s] = Σ data[i] over the i with segment_ids[i] = s, 0 of none;   ddata[i] = dy[id of i].
+    """y[s] = Σ data[i] over the i with segment_ids[i] = s;   ddata[i] = dy[id of i].
 
     >>> minidl.segment_sum(minidl.tensor([1.0, 2.0, 3.0]), minidl.tensor([0, 2, 0]))
     Tensor([4., 0., 2.], float32)
     """
     ids, count = _ids("segment_sum", data, segment_ids, num_segments)
     ids = xp.check_indices(ids, count)
-    return xp.scatter_at(data, _plain(ids), (count, *data.shape[1:]))
+    return xp.scatter_at(data, array_index(ids), (count, *data.shape[1:]))
 
 
 @composite
 def segment_mean(xp, data, segment_ids, /, num_segments=None):
-    """y[s] = the mean of data[i] over the i with segment_ids[i] = s, 0 of none.
+    """y[s] = the mean of data[i] over the i with segment_ids[i] = s, 0 if there are none.
 
     >>> minidl.segment_mean(minidl.tensor([1.0, 2.0, 3.0]), minidl.tensor([0, 2, 0]))
     Tensor([2., 0., 2.], float32)
@@ -66,9 +63,9 @@ def segment_mean(xp, data, segment_ids, /, num_segments=None):
 
 @composite
 def segment_prod(xp, data, segment_ids, /, num_segments=None):
-    """y[s] = Π data[i] over the i with segment_ids[i] = s, 1 of none;   ddata as that of prod.
+    """y[s] = Π data[i] over the i with segment_ids[i] = s, else 1;   ddata as that of prod.
 
-    The segments become rows of one length, filled up with 1, for a moment.
+    The segments are padded with 1 to rows of one length.
 
     >>> minidl.segment_prod(minidl.tensor([5.0, 2.0, 3.0]), minidl.tensor([0, 2, 0]))
     Tensor([15.,  1.,  2.], float32)
@@ -78,18 +75,19 @@ def segment_prod(xp, data, segment_ids, /, num_segments=None):
     ids = ids[order]
     sizes = xp.segment_sum(ones_like(ids), ids, count)
     first = xp.cumulative_sum(sizes) - sizes
-    places = arange(ids.size, device=ids.device) - first[ids]
+    positions = arange(ids.size, device=ids.device) - first[ids]
     longest = int(xp.max(sizes).item()) if ids.size else 0
     shape = (count, longest, *data.shape[1:])
     rows = ones(shape, dtype=data.dtype, device=ids.device)
-    return xp.prod(xp.put_at(rows, data[order], _plain((ids, places))), axis=1)
+    return xp.prod(xp.put_at(rows, data[order], array_index((ids, positions))), axis=1)
 
 
 @composite
 def segment_max(xp, data, segment_ids, /, num_segments=None):
-    """y[s] = the largest data[i] with segment_ids[i] = s, in each column; NaN if one is.
+    """y[s] = max data[i] over the i with segment_ids[i] = s, in each column; NaN if any is.
 
-    Of none it is −∞, of integers the smallest there is.  dy goes to it, in equal parts to equals.
+    For an empty segment it is −∞, or the smallest integer.  dy goes to it, divided equally among
+    ties.
 
     >>> minidl.segment_max(minidl.tensor([1.0, 2.0, 3.0]), minidl.tensor([0, 2, 0]))
     Tensor([  3., -inf,   2.], float32)
@@ -101,9 +99,10 @@ def segment_max(xp, data, segment_ids, /, num_segments=None):
 
 @composite
 def segment_min(xp, data, segment_ids, /, num_segments=None):
-    """y[s] = the smallest data[i] with segment_ids[i] = s, in each column; NaN if one is.
+    """y[s] = min data[i] over the i with segment_ids[i] = s, in each column; NaN if any is.
 
-    Of none it is ∞, of integers the largest there is.  dy goes to it, in equal parts to equals.
+    For an empty segment it is ∞, or the largest integer.  dy goes to it, divided equally among
+    ties.
 
     >>> minidl.segment_min(minidl.tensor([1.0, 2.0, 3.0]), minidl.tensor([0, 2, 0]))
     Tensor([ 1., inf,  2.], float32)
@@ -115,13 +114,13 @@ def segment_min(xp, data, segment_ids, /, num_segments=None):
 
 @primitive(NUMBER, keep_dtype=(1,))
 def _segment_extremum(xp, data, ids, /, count, largest):
-    """The last, or the first, of each segment's rows in order, column by column."""
+    """The last, or the first, of each segment's sorted rows, column by column."""
     shape = (count, *data.shape[1:])
     rows = xp.reshape(data, (data.shape[0], math.prod(data.shape[1:])))
     ordered = _by_segment_and_size(xp, rows, ids)
     of_none = xp.astype(xp.zeros_like(xp.any(rows, axis=0, keepdims=True)), data.dtype)
-    ordered = xp.concat([ordered, of_none + _of_none(data.dtype, largest)], axis=0)
-    sizes = xp.scatter_at(ids * 0 + 1, _plain(ids), (count,))
+    ordered = xp.concat([ordered, of_none + _empty_extremum(data.dtype, largest)], axis=0)
+    sizes = xp.scatter_at(ids * 0 + 1, array_index(ids), (count,))
     stops = xp.cumulative_sum(sizes, axis=0)
     last = ordered[xp.where(sizes > 0, stops - 1, data.shape[0])]
     y = last
@@ -132,22 +131,22 @@ def _segment_extremum(xp, data, ids, /, count, largest):
 
     def ddata(dy):
         here = xp.astype(data == y[ids], data.dtype)
-        ties = xp.scatter_at(here, _plain(ids), shape)
+        ties = xp.scatter_at(here, array_index(ids), shape)
         return xp.xdivy(here * dy[ids], ties[ids])
 
     return y, (ddata, None)
 
 
 def _by_segment_and_size(xp, rows, ids):
-    """Each column in order within each segment, the segments one after the other."""
+    """Each column sorted within each segment, the segments one after the other."""
     order = xp.argsort(rows, axis=0)
     segments = ids[order]
     order = xp.take_along_axis(order, xp.argsort(segments, axis=0), axis=0)
     return xp.take_along_axis(rows, order, axis=0)
 
 
-def _of_none(dtype, largest):
-    """The largest, or the smallest, of no number."""
+def _empty_extremum(dtype, largest):
+    """The maximum, or the minimum, of an empty segment."""
     if dtype.kind == "f":
         return -math.inf if largest else math.inf
     return int(np.iinfo(dtype).min if largest else np.iinfo(dtype).max)

@@ -1,6 +1,6 @@
 """The distinct elements of a tensor, in ascending order.
 
-NaNs are all distinct, as the array API standard wants it; 0.0 and −0.0 are equal.  The results are
+NaNs are all distinct, as in the array API standard; 0.0 and −0.0 are equal.  The results are
 constants.
 """
 
@@ -11,14 +11,15 @@ from minidl.dtypes import bool_, uint8
 from minidl.errors import named
 from minidl.ops.comparison import not_equal
 from minidl.ops.creation import asarray, ones
-from minidl.ops.indexing import _plain, argsort, put_at
+from minidl.ops.cumulative import cumulative_sum, diff
+from minidl.ops.indexing import array_index, put_at
 from minidl.ops.manipulation import astype, concat, reshape
 from minidl.ops.searching import argwhere
-from minidl.ops.statistics import cumulative_sum, diff
+from minidl.ops.sorting import argsort
 
 
 class UniqueAll(NamedTuple):
-    """What unique_all gives.
+    """The result of unique_all.
 
     >>> found = minidl.unique_all(minidl.tensor([7, 5, 7]))
     >>> found.values, found.indices
@@ -32,7 +33,7 @@ class UniqueAll(NamedTuple):
 
 
 class UniqueCounts(NamedTuple):
-    """What unique_counts gives.
+    """The result of unique_counts.
 
     >>> values, counts = minidl.unique_counts(minidl.tensor([7, 5, 7]))
     >>> dict(zip(values.tolist(), counts.tolist()))
@@ -44,7 +45,7 @@ class UniqueCounts(NamedTuple):
 
 
 class UniqueInverse(NamedTuple):
-    """What unique_inverse gives.
+    """The result of unique_inverse.
 
     >>> found = minidl.unique_inverse(minidl.tensor([7, 5, 7]))
     >>> found.values[found.inverse_indices]
@@ -57,7 +58,7 @@ class UniqueInverse(NamedTuple):
 
 @named
 def unique_all(x: Tensor, /) -> UniqueAll:
-    """The distinct values, where each occurs first, which of them each element is, and how often.
+    """The distinct values, their first indices, the inverse indices, and the counts.
 
     values[inverse_indices] is x, and flattened x[indices] are the values.
 
@@ -71,7 +72,7 @@ def unique_all(x: Tensor, /) -> UniqueAll:
 
 
 def _unique(x):
-    """What unique_all gives, of which the other functions take their part."""
+    """The result of unique_all, parts of which the other functions return."""
     x = asarray(x).detach()
     flat = reshape(x, (-1,))
     order = argsort(astype(flat, uint8) if x.dtype == bool_ else flat)
@@ -80,14 +81,14 @@ def _unique(x):
     begins[1:] = not_equal(ordered[1:], ordered[:-1])
     starts = argwhere(begins)[:, 0]
     rank = cumulative_sum(begins) - 1
-    inverse = reshape(put_at(rank, rank, _plain(order)), x.shape)
+    inverse = reshape(put_at(rank, rank, array_index(order)), x.shape)
     counts = diff(concat([starts, asarray([x.size], dtype=starts.dtype, device=x.device)]))
     return UniqueAll(ordered[starts], order[starts], inverse, counts)
 
 
 @named
 def unique_counts(x: Tensor, /) -> UniqueCounts:
-    """The distinct values, and how often each occurs.
+    """The distinct values, and their counts.
 
     >>> values, counts = minidl.unique_counts(minidl.tensor([7, 5, 7, 9]))
     >>> values, counts
@@ -99,7 +100,7 @@ def unique_counts(x: Tensor, /) -> UniqueCounts:
 
 @named
 def unique_inverse(x: Tensor, /) -> UniqueInverse:
-    """The distinct values, and which of them each element is: values[inverse_indices] is x.
+    """The distinct values, and the inverse indices: values[inverse_indices] is x.
 
     >>> values, inverse = minidl.unique_inverse(minidl.tensor([7, 5, 7, 9]))
     >>> values, inverse

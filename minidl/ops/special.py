@@ -1,4 +1,4 @@
-"""Functions of mathematics and statistics: what remains of erf, Γ and its logarithm, sin x / x.
+"""Special functions: erf and its relatives, Γ, its logarithm and derivatives, sinc.
 
 Abramowitz, Stegun 1964, chapters 6 and 7.
 """
@@ -6,11 +6,17 @@ Abramowitz, Stegun 1964, chapters 6 and 7.
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.backends.window import is_number
-from minidl.errors import ArgumentError, describe
-from minidl.ops.dtype_functions import finfo
+from minidl.checks import check_integers
 
-__all__ = ["digamma", "erfc", "erfinv", "lerp", "lgamma", "nan_to_num", "polygamma", "sinc"]
+
+@primitive
+def erf(xp, x, /):
+    """y = 2/√π ∫₀ˣ exp(−t²) dt;   dx = dy · 2/√π · exp(−x²).
+
+    >>> minidl.erf(minidl.tensor([0.0, 0.5, 10.0]))
+    Tensor([0.       , 0.52049..., 1.       ], float32)
+    """
+    return xp.erf(x), lambda dy: dy * (2 / math.sqrt(math.pi)) * xp.exp(-x * x)
 
 
 @primitive
@@ -25,7 +31,7 @@ def erfc(xp, x, /):
 
 @primitive
 def erfinv(xp, x, /):
-    """y, of which erf y = x: ±∞ at ±1, NaN beyond;   dx = dy · √π/2 · exp(y²).
+    """y with erf y = x: ±∞ at ±1, NaN beyond;   dx = dy · √π/2 · exp(y²).
 
     >>> minidl.erfinv(minidl.erf(minidl.tensor([0.5, -1.5])))
     Tensor([ 0.5      , -1.5000001], float32)
@@ -40,7 +46,7 @@ def erfinv(xp, x, /):
 
 @primitive
 def lgamma(xp, x, /):
-    """y = log |Γ(x)|: log (x − 1)! of whole x;   dx = dy·ψ(x).  ∞ at 0, −1, −2, ….
+    """y = log |Γ(x)|: log (x − 1)! for integers;   dx = dy·ψ(x).  ∞ at 0, −1, −2, ….
 
     >>> minidl.exp(minidl.lgamma(minidl.tensor([5.0, 0.5])))
     Tensor([24.       ,  1.7724538], float32)
@@ -50,13 +56,12 @@ def lgamma(xp, x, /):
 
 @primitive
 def polygamma(xp, x, /, n):
-    """ψ⁽ⁿ⁾(x): derivative n, from 0 on, of ψ(x) = d/dx log Γ(x);   dx = dy·ψ⁽ⁿ⁺¹⁾(x).
+    """ψ⁽ⁿ⁾(x): the n-th derivative, n ≥ 0, of ψ(x) = d/dx log Γ(x);   dx = dy·ψ⁽ⁿ⁺¹⁾(x).
 
     >>> minidl.polygamma(minidl.tensor(1.0), 1)  # π²/6
     Tensor(1.644934, float32)
     """
-    if not is_number(n) or n < 0:
-        raise ArgumentError(f"polygamma: n is a number from 0 on; got {n!r:.60}")
+    check_integers("polygamma", 0, n=n)
     return xp.polygamma(x, n), lambda dy: dy * xp.polygamma(x, n + 1)
 
 
@@ -64,7 +69,7 @@ def polygamma(xp, x, /, n):
 def digamma(xp, x, /):
     """y = ψ(x) = d/dx log Γ(x) = Γʹ(x)/Γ(x);   dx = dy·ψʹ(x).
 
-    >>> minidl.digamma(minidl.tensor([1.0, 2.0]))  # one more with each 1/x
+    >>> minidl.digamma(minidl.tensor([1.0, 2.0]))  # ψ(x + 1) = ψ(x) + 1/x
     Tensor([-0.5772157 ,  0.42278433], float32)
     """
     return xp.polygamma(x, 0)
@@ -74,7 +79,7 @@ def digamma(xp, x, /):
 def sinc(xp, x, /):
     """y = sin(πx) / (πx), and 1 at 0.
 
-    Near 0 it is computed as its series, so that no derivative divides by 0.
+    Near 0 it is computed from its series, so that no derivative divides by 0.
 
     >>> minidl.sinc(minidl.tensor([0.0, 0.5]))
     Tensor([1.        , 0.63661975], float32)
@@ -86,34 +91,3 @@ def sinc(xp, x, /):
         series = 1 - square / (k * (k + 1)) * series
     away = xp.where(near, 1, z)
     return xp.where(near, series, xp.sin(away) / away)
-
-
-@composite
-def lerp(xp, x1, x2, weight, /):
-    """z = x₁ + weight·(x₂ − x₁): x₁ at weight 0, x₂ at weight 1.
-
-    >>> minidl.lerp(minidl.tensor([0.0, 10.0]), minidl.tensor([1.0, 20.0]), 0.25)
-    Tensor([ 0.25, 12.5 ], float32)
-    """
-    return xp.where(weight < 0.5, x1 + weight * (x2 - x1), x2 - (1 - weight) * (x2 - x1))
-
-
-@composite
-def nan_to_num(xp, x, /, nan=0.0, posinf=None, neginf=None):
-    """x with numbers in the place of NaN, ∞ and −∞;   dx = dy, and 0 there.
-
-    posinf, neginf    without them, the largest and the smallest number of the dtype
-
-    >>> minidl.nan_to_num(minidl.tensor([float("nan"), float("inf"), 2.0]), posinf=9.0)
-    Tensor([0., 9., 2.], float32)
-    """
-    for name, value in (("nan", nan), ("posinf", posinf), ("neginf", neginf)):
-        if not isinstance(value, int | float | None):
-            raise ArgumentError(f"nan_to_num: {name} is a number; got {describe(value)}")
-    if x.dtype.kind != "f":
-        return x
-    largest = float(finfo(x.dtype).max)
-    nan = 0.0 if nan is None else nan
-    y = xp.where(xp.isnan(x), nan, x)
-    y = xp.where(x == math.inf, largest if posinf is None else posinf, y)
-    return xp.where(x == -math.inf, -largest if neginf is None else neginf, y)

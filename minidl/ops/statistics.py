@@ -1,138 +1,131 @@
-"""Products, running sums and products, differences.
+"""Quantiles and medians.
 
-A product may have factors of 0: its derivatives multiply the others together, and never divide.
+They are made of elements of x in sorted order, so gradients go to these elements; among ties, to
+the first.  NaN is sorted last.
 """
 
 import math
 
-from minidl.autograd.primitive import composite, primitive
-from minidl.dtypes import ANY
-from minidl.errors import ArgumentError, check_flags
-from minidl.ops.axes import one_axis
-from minidl.ops.manipulation import concat
-from minidl.ops.reduction import _axes, _cast, _restore
+from minidl.autograd.primitive import composite
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.ops.axes import axes_of, checked_axis
+from minidl.ops.creation import asarray
 
-
-def _along(axis, start, stop=None):
-    """The index of a part of the axis."""
-    return (slice(None),) * axis + (slice(start, stop),)
-
-
-def _after(xp, x, initial, axis):
-    """x behind a slice of `initial`."""
-    first = xp.zeros_like(xp.sum(x, axis=axis, keepdims=True)) + initial
-    return xp.concat([_cast(xp, first, x.dtype), x], axis=axis)
-
-
-@primitive(ANY, of_complex=True)
-def cumulative_sum(xp, x, /, *, axis=None, dtype=None, include_initial=False):
-    """y_i = x₀ + … + x_i;   dx_i = dy_i + dy_(i+1) + ….  Bools and integers give int64.
-
-    include_initial    begin with the sum of nothing, 0: one more element
-
-    >>> minidl.cumulative_sum(minidl.tensor([1, 2, 3]))
-    Tensor([1, 3, 6], int64)
-    >>> minidl.cumulative_sum(minidl.tensor([1, 2, 3]), include_initial=True)
-    Tensor([0, 1, 3, 6], int64)
-    """
-    axis = one_axis(x, axis)
-    check_flags(include_initial=include_initial)
-    y = _cast(xp, xp.cumulative_sum(_cast(xp, x, dtype), axis=axis), dtype)
-
-    def dx(dy):
-        dy = dy[_along(axis, 1)] if include_initial else dy
-        return xp.flip(xp.cumulative_sum(xp.flip(dy, axis=axis), axis=axis), axis=axis)
-
-    return _after(xp, y, 0, axis) if include_initial else y, dx
-
-
-@primitive(ANY, of_complex=True)
-def cumulative_prod(xp, x, /, *, axis=None, dtype=None, include_initial=False):
-    """y_i = x₀ ⋯ x_i;   dx_i = x₀ ⋯ x_(i−1) · s_i,   s_i = dy_i + x_(i+1)·s_(i+1).
-
-    Bools and integers give int64.
-
-    include_initial    begin with the product of nothing, 1: one more element
-
-    >>> minidl.cumulative_prod(minidl.tensor([1.0, 2.0, 3.0]))
-    Tensor([1., 2., 6.], float32)
-    """
-    axis = one_axis(x, axis)
-    check_flags(include_initial=include_initial)
-    x = _cast(xp, x, dtype)
-    y = _cast(xp, xp.cumulative_prod(x, axis=axis), dtype)
-
-    def dx(dy):
-        dy = dy[_along(axis, 1)] if include_initial else dy
-        return _products_before(xp, x, axis) * _backward_sums(xp, x, dy, axis)
-
-    return _after(xp, y, 1, axis) if include_initial else y, dx
-
-
-def _products_before(xp, x, axis):
-    """x₀ ⋯ x_(i−1) for each i: 1 for the first."""
-    return _after(xp, xp.cumulative_prod(x, axis=axis), 1, axis)[_along(axis, 0, x.shape[axis])]
-
-
-def _backward_sums(xp, x, s, axis):
-    """s_i + x_(i+1)·s_(i+1) + x_(i+1)·x_(i+2)·s_(i+2) + …, twice as many terms with each step.
-
-    The recurrence of a running product's gradient, as a parallel scan (Blelloch 1990).
-    """
-
-    def ahead(t, step):
-        beyond = xp.zeros_like(t[_along(axis, 0, step)])
-        return xp.concat([t[_along(axis, step)], beyond], axis=axis)
-
-    factors, step = ahead(x, 1), 1
-    while step < x.shape[axis]:
-        s = s + factors * ahead(s, step)
-        factors = factors * ahead(factors, step)
-        step *= 2
-    return s
-
-
-@primitive(ANY, of_complex=True)
-def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
-    """y = Π x;   dx_i = dy · Π x_k over k ≠ i.  Bools and integers give int64.
-
-    >>> x = minidl.tensor([0.0, 2.0, 3.0], requires_grad=True)
-    >>> minidl.prod(x).backward()
-    >>> x.grad
-    Tensor([6., 0., 0.], float32)
-    """
-    x = _cast(xp, x, dtype)
-
-    def dx(dy):
-        last = [i % x.ndim for i in _axes(axis, x.ndim)]
-        order = [i for i in range(x.ndim) if i not in last] + last
-        moved = xp.permute_dims(x, tuple(order))
-        kept = moved.shape[: x.ndim - len(last)]
-        rows = xp.reshape(moved, (*kept, math.prod(moved.shape[len(kept) :])))
-        before = _products_before(xp, rows, len(kept))
-        behind = _products_before(xp, xp.flip(rows, axis=-1), len(kept))
-        others = xp.reshape(before * xp.flip(behind, axis=-1), moved.shape)
-        back = tuple(sorted(range(x.ndim), key=lambda i: order[i]))
-        return xp.permute_dims(others, back) * _restore(xp, dy, axis, keepdims, x.ndim)
-
-    return _cast(xp, xp.prod(x, axis=axis, keepdims=keepdims), dtype), dx
+_METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
 
 
 @composite
-def diff(xp, x, /, *, axis=-1, n=1, prepend=None, append=None):
-    """x_(i+1) − x_i along the axis, n times over; prepend and append go before and behind x.
+def quantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
+    """The number below which a fraction q of x is: at rank q·(n − 1) of the sorted x.
 
-    Raises ArgumentError for a negative n.
+    q                a number in [0, 1], or a vector of them, which becomes the first axis
+    axis             an int, a tuple, or None for all axes
+    interpolation    for ranks between two elements: "linear", between both; the "lower", the
+                     "higher", the "nearest" of them, or their "midpoint"
 
-    >>> x = minidl.tensor([1, 4, 9, 16])
-    >>> minidl.diff(x), minidl.diff(x, n=2)
-    (Tensor([3, 5, 7], int64), Tensor([2, 2], int64))
+    Where any x is NaN, so is the quantile.  Hyndman, Fan 1996, definition 7.
+
+    >>> minidl.quantile(minidl.tensor([4.0, 1.0, 2.0, 3.0]), 0.25)
+    Tensor(1.75, float32)
     """
-    if n < 0:
-        raise ArgumentError(f"diff: n must not be negative; got {n}")
-    axis = one_axis(x, axis)
-    parts = [part for part in (prepend, x, append) if part is not None]
-    x = concat(parts, axis=axis) if len(parts) > 1 else x
-    for _ in range(n):
-        x = x[_along(axis, 1)] - x[_along(axis, 0, -1)]
-    return x
+    return _quantile(xp, "quantile", x, q, axis, keepdims, interpolation, False)
+
+
+@composite
+def nanquantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
+    """The quantile of the x that are not NaN; NaN where all are.
+
+    >>> minidl.nanquantile(minidl.tensor([1.0, float("nan"), 3.0]), 0.5)
+    Tensor(2., float32)
+    """
+    return _quantile(xp, "nanquantile", x, q, axis, keepdims, interpolation, True)
+
+
+@composite
+def median(xp, x, /, *, axis=None, keepdims=False):
+    """The middle element of the sorted x; of an even number, the mean of the two, as in NumPy.
+
+    PyTorch's `median` is the lower of the two: `quantile(x, 0.5, interpolation="lower")`.
+
+    >>> minidl.median(minidl.tensor([4.0, 1.0, 2.0, 3.0]))
+    Tensor(2.5, float32)
+    """
+    return _quantile(xp, "median", x, 0.5, axis, keepdims, "midpoint", False)
+
+
+def _quantile(xp, name, x, q, axis, keepdims, interpolation, ignore_nan):
+    """The quantiles q, as the first axis if there are several."""
+    q = _check_q(name, x, q)
+    check_flags(name, keepdims=keepdims)
+    if interpolation not in _METHODS:
+        raise ArgumentError(
+            f"{name}: interpolation is one of {', '.join(_METHODS)}; got {interpolation!r:.60}"
+        )
+    if x.dtype.kind != "f":
+        raise DTypeError(f"{name}: needs floating-point numbers: astype first; got {x.dtype}")
+    rows, kept = _as_rows(xp, name, x, axis)
+    if not rows.shape[-1]:
+        raise ShapeError(f"{name}: there are no numbers along axis {axis} of shape {x.shape}")
+    ordered = xp.take_along_axis(rows, xp.argsort(rows, axis=-1), axis=-1)
+    last, missing = _last_rank(xp, ordered, ignore_nan)
+    rank = last * xp.reshape(q, (-1,))  # (…, how many q)
+    y = _at_rank(xp, ordered, rank, interpolation)
+    y = xp.where(missing, math.nan, y)
+    y = xp.permute_dims(y, (y.ndim - 1, *range(y.ndim - 1)))
+    shape = kept if keepdims else rows.shape[:-1]
+    return xp.reshape(y, (*q.shape, *shape))
+
+
+def _check_q(name, x, q):
+    """q as a float64 tensor of at most one axis."""
+    if not isinstance(q, int | float | list | tuple) and not hasattr(q, "shape"):
+        raise ArgumentError(f"{name}: q is a number between 0 and 1, or several; got {describe(q)}")
+    q = asarray(q) if hasattr(q, "dtype") else asarray(q, dtype="float64")
+    if q.dtype.kind not in "fiu" or q.ndim > 1:
+        raise ArgumentError(f"{name}: q is a number or a vector of reals; got {describe(q)}")
+    q = asarray(q.detach(), dtype="float64", device=x.device)
+    if not bool(((q >= 0) & (q <= 1)).all()):
+        raise ArgumentError(f"{name}: q lies between 0 and 1; got {q.tolist()!r:.60}")
+    return q
+
+
+def _as_rows(xp, name, x, axis):
+    """x with the reduced axes as one, the last; and its shape, where these have length 1."""
+    axes = [checked_axis(name, x, i) for i in axes_of(axis, x.ndim)]
+    if len({*axes}) < len(axes):
+        raise ShapeError(f"{name}: an axis is named twice in {axis}")
+    rest = [i for i in range(x.ndim) if i not in axes]
+    moved = xp.permute_dims(x, (*rest, *axes))
+    rows = xp.reshape(moved, (*moved.shape[: len(rest)], math.prod(x.shape[i] for i in axes)))
+    return rows, tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+
+
+def _last_rank(xp, ordered, ignore_nan):
+    """The rank of the largest number of each row, as float64, and where the result is NaN."""
+    number = xp.logical_not(xp.isnan(ordered))
+    count = xp.sum(number, axis=-1, keepdims=True)
+    length = ordered.shape[-1]
+    missing = count == 0 if ignore_nan else count < length
+    last = xp.maximum(count - 1, 0) if ignore_nan else xp.maximum(count, length) - 1
+    return xp.astype(last, "float64"), missing
+
+
+def _at_rank(xp, ordered, rank, interpolation):
+    """The values at these ranks of sorted rows."""
+
+    def at(rank):
+        return xp.take_along_axis(ordered, xp.astype(rank, "int64"), axis=-1)
+
+    if interpolation == "nearest":
+        return at(xp.round(rank))
+    if interpolation == "lower":
+        return at(xp.floor(rank))
+    if interpolation == "higher":
+        return at(xp.ceil(rank))
+    below, above = at(xp.floor(rank)), at(xp.ceil(rank))
+    fraction = xp.astype(rank - xp.floor(rank), ordered.dtype)
+    if interpolation == "midpoint":
+        fraction = xp.where(fraction > 0, 0.5, fraction)
+    same_infinity = xp.logical_and(xp.isinf(below), above == below)
+    return below + xp.xmuly(fraction, above - xp.where(same_infinity, 0, below))

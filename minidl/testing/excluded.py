@@ -12,7 +12,7 @@ EXCLUDED: dict[str, str] = {
     **dict.fromkeys(
         (
             *("concat", "stack", "einsum", "broadcast_arrays", "meshgrid", "tile", "repeat"),
-            *("moveaxis", "unstack", "tensordot", "put_at", "scatter_at", "searchsorted"),
+            *("moveaxis", "unstack", "tensordot", "searchsorted"),
         ),
         _LISTS,
     ),

@@ -1,9 +1,9 @@
 """The base of image layers: output lengths and zero padding under Keras's padding modes."""
 
-from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.keras.layers.base import Layer, Shape
 from minidl.nn import Module
+from minidl.ops.indexing import scatter_at
 
 Sides = tuple[int, int]  # the padding before and after an axis
 
@@ -67,7 +67,7 @@ def pad(x: Tensor, rows: Sides, columns: Sides) -> Tensor:
         return x
     *lead, height, width = x.shape
     inside = (..., slice(rows[0], rows[0] + height), slice(columns[0], columns[0] + width))
-    return ops.scatter_at(x, inside, (*lead, sum(rows) + height, sum(columns) + width))
+    return scatter_at(x, inside, (*lead, sum(rows) + height, sum(columns) + width))
 
 
 class Pad(Module):

@@ -1,0 +1,1 @@
+"""Linear algebra: products, decompositions, equations and norms."""

@@ -1,0 +1,59 @@
+"""The namespace in which bodies compute on Tensors: their `xp` when gradients are recorded.
+
+It has the functions of the contract (`minidl.backends.contract`) and every operation: the public
+ones, those of `minidl.linalg` and `minidl.fft`, and those below, which only bodies call.
+"""
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from minidl.ops.arithmetic import xdivy, xmuly
+from minidl.ops.fourier import (
+    fft,
+    fftn,
+    fftshift,
+    hfft,
+    ifft,
+    ifftn,
+    ifftshift,
+    ihfft,
+    irfft,
+    irfftn,
+    rfft,
+    rfftn,
+)
+from minidl.ops.indexing import check_indices, put_at, scatter_at
+from minidl.ops.linear_algebra.decomposition import cholesky, eigh, eigvalsh, qr, svd, svdvals
+from minidl.ops.linear_algebra.equations import (
+    adjugate,
+    det,
+    inv,
+    matrix_power,
+    matrix_rank,
+    pinv,
+    slogdet,
+    solve,
+    solve_triangular,
+)
+from minidl.ops.linear_algebra.norms import matrix_norm, vector_norm
+
+ONLY_IN_BODIES = (check_indices, put_at, scatter_at, xdivy, xmuly)
+
+OF_LINALG = (
+    *(adjugate, cholesky, det, eigh, eigvalsh, inv, matrix_norm, matrix_power, matrix_rank, pinv),
+    *(qr, slogdet, solve, solve_triangular, svd, svdvals, vector_norm),
+)
+
+OF_FFT = (*(fft, fftn, fftshift, hfft, ifft, ifftn, ifftshift, ihfft, irfft, irfftn, rfft, rfftn),)
+
+
+# A module object, since Python looks up attributes of modules fastest.
+differentiable: Any = ModuleType("minidl.ops.namespace.differentiable", "minidl's operations.")
+
+
+def fill(public: Mapping[str, Any]) -> None:
+    """Put the public operations, and those above, into the namespace."""
+    vars(differentiable).update(public)
+    for operation in (*ONLY_IN_BODIES, *OF_LINALG, *OF_FFT):
+        setattr(differentiable, operation.__name__, operation)

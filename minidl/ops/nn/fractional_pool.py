@@ -1,0 +1,109 @@
+"""Fractional max pooling: windows at random offsets, for any ratio of sizes (Graham 2014)."""
+
+import math
+
+import numpy as np
+
+from minidl.autograd.primitive import composite
+from minidl.checks import check_flags, lengths
+from minidl.errors import DTypeError, ShapeError, describe
+
+
+def _offsets(sample, length, size, count):
+    """The offsets of the windows along an axis, for each sample u in [0, 1): (…) → (…, count).
+
+    Window i offsets at ⌊α·(i + u)⌋ − ⌊α·u⌋ with α = (length − size) / (count − 1), the last one at
+    length − size.
+    """
+    last = np.full((*sample.shape, 1), length - size, dtype="int64")
+    if count == 1:
+        return last
+    alpha = sample.dtype.type(length - size) / sample.dtype.type(count - 1)
+    sample = sample[..., None]
+    steps = np.arange(count - 1).astype(sample.dtype)
+    offsets = ((steps + sample) * alpha).astype("int64") - (sample * alpha).astype("int64")
+    return np.concatenate([offsets, last], axis=-1)
+
+
+def _tap_indices(samples, image, size, output):
+    """The flat indices of the taps of each window: (N, C, *output, ∏size)."""
+    axes = len(image)
+    order = (1, 0) if axes == 2 else range(axes)  # PyTorch's samples: columns first for images
+    taps = np.zeros((1,) * (2 + 2 * axes), dtype="int64")
+    for axis in range(axes):
+        offsets = _offsets(samples[..., order[axis]], image[axis], size[axis], output[axis])
+        patches = offsets[..., None] + np.arange(size[axis])  # (N, C, windows, size)
+        shape = [*patches.shape[:2], *[1] * (2 * axes)]
+        shape[2 + axis], shape[2 + axes + axis] = output[axis], size[axis]
+        taps = taps * image[axis] + patches.reshape(shape)
+    return taps.reshape(*taps.shape[: 2 + axes], math.prod(size))
+
+
+def _pooled(xp, name, x, samples, kernel_size, output_size, return_indices, axes):
+    """The maximum of each window, of equal elements the first, and its flat index in its image."""
+    check_flags(name, return_indices=return_indices)
+    letters = "C, H, W" if axes == 2 else "C, D, H, W"
+    if getattr(x, "ndim", None) not in (axes + 1, axes + 2):
+        raise ShapeError(f"needs x of shape (N, {letters}) or ({letters}); got {describe(x)}")
+    if x.dtype.kind == "c":
+        raise DTypeError(f"needs real numbers, of which one is the largest; got {x.dtype}")
+    size = lengths(name, "kernel_size", kernel_size, 1, axes)
+    output = lengths(name, "output_size", output_size, 1, axes)
+    image = x.shape[-axes:]
+    if any(k + n - 1 > length for k, n, length in zip(size, output, image, strict=True)):
+        raise ShapeError(
+            f"{output} windows of {size}, each a step after the one before, do not fit {image}"
+        )
+    needs = (x.shape[0] if x.ndim == axes + 2 else 1, x.shape[-axes - 1], axes)
+    if getattr(samples, "shape", None) != needs or samples.dtype.kind != "f":
+        raise ShapeError(f"needs samples of shape {needs}, floats; got {describe(samples)}")
+    given = samples.numpy()
+    if not ((given >= 0) & (given < 1)).all():
+        raise ShapeError("samples are numbers from 0 on, below 1")
+    taps = xp.asarray(_tap_indices(given, image, size, output), device=x.device)
+    images = xp.reshape(x, (*needs[:2], math.prod(image)))
+    windows = xp.reshape(taps, (*needs[:2], math.prod(taps.shape[2:])))
+    patches = xp.reshape(xp.take_along_axis(images.detach(), windows, axis=-1), taps.shape)
+    scores = xp.where(patches != patches, math.inf, patches)
+    best = xp.expand_dims(xp.argmax(scores, axis=-1), axis=-1)
+    indices = xp.squeeze(xp.take_along_axis(taps, best, axis=-1), -1)
+    flat = xp.reshape(indices, (*needs[:2], math.prod(output)))
+    shape = (*x.shape[:-axes], *output)
+    y = xp.reshape(xp.take_along_axis(images, flat, axis=-1), shape)
+    return (y, xp.reshape(indices, shape)) if return_indices else y
+
+
+@composite
+def fractional_max_pool2d(xp, x, samples, /, kernel_size, output_size, return_indices=False):
+    """y = max x over each of output_size windows, at steps that vary.
+
+    x            (N, C, H, W) or (C, H, W)
+    samples      (N, C, 2), uniform in [0, 1): window i along an axis of length n offsets at
+                 ⌊α·(i + u)⌋ − ⌊α·u⌋ with α = (n − kernel_size) / (output_size − 1), and the last
+                 one ends at the end of the axis; (C, H, W) has N = 1
+    raises       ShapeError if that many windows, each at least one step after the last, do not fit
+
+    return_indices also returns the flat index of each y in its image.  Graham 2014.
+
+    >>> x = minidl.reshape(minidl.arange(25), (1, 5, 5))
+    >>> minidl.fractional_max_pool2d(x, minidl.zeros((1, 1, 2)), 2, output_size=3)
+    Tensor([[[ 6,  7,  9],
+             [11, 12, 14],
+             [21, 22, 24]]], shape=(1, 3, 3), int64)
+    """
+    settings = kernel_size, output_size, return_indices
+    return _pooled(xp, "fractional_max_pool2d", x, samples, *settings, 2)
+
+
+@composite
+def fractional_max_pool3d(xp, x, samples, /, kernel_size, output_size, return_indices=False):
+    """y = max x over the window, as fractional_max_pool2d;   x: (N, C, D, H, W) or (C, D, H, W).
+
+    >>> x = minidl.reshape(minidl.arange(24), (1, 2, 3, 4))
+    >>> samples = minidl.zeros((1, 1, 3))
+    >>> minidl.fractional_max_pool3d(x, samples, (1, 2, 2), output_size=(1, 2, 2))
+    Tensor([[[[17, 19],
+              [21, 23]]]], shape=(1, 1, 2, 2), int64)
+    """
+    settings = kernel_size, output_size, return_indices
+    return _pooled(xp, "fractional_max_pool3d", x, samples, *settings, 3)
