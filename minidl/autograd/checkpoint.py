@@ -23,7 +23,7 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """f(*args, **kwargs), which saves only its arguments for backward, and then runs again.
 
     First derivatives are those of f(*args, **kwargs) to the bit, higher ones up to rounding.
-    f gives a tensor, or a tuple or list of tensors and other values.  It does the same each time:
+    f returns a tensor, or a tuple or list of tensors and other values.  It must be deterministic:
     random numbers come from minidl's generators, which draw the same ones again.  If it did
     something else, or if what it reads was written in between, backward raises GradientError.
 

@@ -30,7 +30,7 @@ Root = tuple[Edge, Any]  # where backpropagation starts, and the gradient there
 _leaf_lock = Lock()  # threads may run backward at once, on graphs that share leaves
 
 
-def backward(roots: list[Root], *, create_graph: bool = False, retain_graph: bool = False) -> None:
+def backward(roots: list[Root], *, create_graph: bool, retain_graph: bool) -> None:
     """Add to the `grad` of each leaf that the roots depend on its gradient."""
     accumulated = _walk(roots, create_graph, retain_graph)
     shared = {id(gradient) for _, gradient in roots}
@@ -41,20 +41,14 @@ def backward(roots: list[Root], *, create_graph: bool = False, retain_graph: boo
 
 
 def gradients(
-    roots: list[Root],
-    targets: list[Edge],
-    *,
-    create_graph: bool = False,
-    retain_graph: bool = False,
+    roots: list[Root], targets: list[Edge], *, create_graph: bool, retain_graph: bool
 ) -> list[Any]:
     """The gradients at the target edges; None where no root depends on one."""
     sources = {source for source, _ in targets}
     needed = paths_to(sources, [source for (source, _), _ in roots])
-    accumulated = _walk(roots, create_graph, retain_graph, sources, needed)
+    sums = _walk(roots, create_graph, retain_graph, sources, needed)
     shared = {id(gradient) for _, gradient in roots}
-    return [
-        leave_graph(accumulated[s][i], shared) if s in accumulated else None for s, i in targets
-    ]
+    return [leave_graph(sums[s][i], shared) if s in sums else None for s, i in targets]
 
 
 def _walk(

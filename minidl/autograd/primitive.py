@@ -143,7 +143,11 @@ def _operation(
     outputs: Outputs | None,
     composed: bool = False,
 ) -> Any:
-    """The public function of a body, which dispatches to a kernel or to the body itself."""
+    """The public function of a body, which dispatches to a kernel or to the body itself.
+
+    A primitive's body runs on raw arrays, as a kernel does.  A composite's body is `composed` of
+    other operations: it runs on Tensors, and these operations are recorded instead.
+    """
     signature = Signature(body)
     name = signature.name
     check_dtypes = rule is not None or not of_complex
@@ -164,7 +168,7 @@ def _operation(
                 kernel = backend.kernel(name)
                 if kernel is not None:
                     result = kernel(*arrays, **settings)
-            if result is NotImplemented:
+            if result is NotImplemented:  # no kernel, or not one for these inputs
                 if composed:
                     return _compose(name, body, inputs, settings, constants, outputs)
                 result = body(backend, *arrays, **settings)

@@ -26,7 +26,7 @@ class TensorMethods:
     __slots__ = ()
 
     if TYPE_CHECKING:
-        # Arithmetic.  `2 - x` asks x for __rsub__, and `x -= 2` writes into the memory of x.
+        # Arithmetic.  `2 - x` calls x.__rsub__, and `x -= 2` writes into the memory of x.
 
         def __add__(self, other: Operand, /) -> Tensor: ...
         def __radd__(self, other: Operand, /) -> Tensor: ...

@@ -5,7 +5,7 @@ library returns large blocks to the operating system at once, and gets new ones 
 the kernel zeroes first: a quarter of the time of a small convolutional network.  So it is set to
 keep up to a gigabyte of freed memory in the process.
 
-For the address range of these blocks, Linux is asked for huge pages of 2 MiB instead of 4 KiB: the
+For the address range of these blocks, huge pages of 2 MiB, instead of 4 KiB, are requested: the
 TLB caches the addresses of some thousand pages, and others are looked up in memory.  That saves a
 few per cent of a step.
 """
