@@ -7,7 +7,7 @@ from minidl.data.errors import DataError, FormatError
 from minidl.data.idx import read_idx
 from minidl.data.loader import DataLoader
 from minidl.data.npz import read_npz
-from minidl.data.randomness import sample_generator
+from minidl.data.seeding import sample_generator
 from minidl.data.samplers import RandomSampler, Sampler, SequentialSampler, WeightedRandomSampler
 from minidl.data.splits import k_fold, random_split
 from minidl.data.tables import Table, read_csv

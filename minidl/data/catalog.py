@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from minidl.data.published import DATASETS
-from minidl.data.sources import Dataset, data_folder, files_of, find
+from minidl.data.remote_datasets import DATASETS
+from minidl.data.download import Dataset, data_folder, files_of, find
 from minidl.errors import ArgumentError
 
 

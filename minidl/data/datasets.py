@@ -63,12 +63,9 @@ def fashion_mnist() -> tuple[TensorDataset, TensorDataset]:
 
 def _like_mnist(name: str) -> tuple[TensorDataset, TensorDataset]:
     """The sets in four IDX files: images and labels to train with, then those to test with."""
-    from minidl.data import (
-        published,
-        sources,
-    )  # networks and archives: 0.1 s, spared to `import minidl`
+    from minidl.data import download, remote_datasets  # lazily: takes 0.1 s to import
 
-    files = sources.files_of(published.DATASETS[name])
+    files = download.files_of(remote_datasets.DATASETS[name])
     images, labels, test_images, test_labels = map(read_idx, files)
     return _pictures(images, labels), _pictures(test_images, test_labels)
 

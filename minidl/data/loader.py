@@ -11,8 +11,8 @@ import numpy as np
 from minidl.autograd.tensor import Tensor
 from minidl.data.checks import check_dataset, check_generator
 from minidl.data.collate import collate, samples_of
-from minidl.data.position import Position
-from minidl.data.randomness import BatchKey, current
+from minidl.data.epoch_state import EpochState
+from minidl.data.seeding import BatchKey, current
 from minidl.data.samplers import RandomSampler, Sampler, SequentialSampler
 from minidl.errors import ArgumentError, DTypeError, MinidlError, check_flags, describe, explain
 from minidl.ops import asarray

@@ -19,7 +19,7 @@ import numpy as np
 from minidl.autograd.tensor import Tensor
 from minidl.errors import DTypeError, MinidlError, check_flags, describe, path_of
 from minidl.io.errors import CheckpointError
-from minidl.io.replace import replacing
+from minidl.io.atomic_write import atomic_write
 from minidl.io.safetensors_file import in_file_order, read, write
 from minidl.io.torch_file import is_torch_file, load_torch
 from minidl.io.tree import put_together, take_apart
@@ -54,7 +54,7 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
     document = {"format": _FORMAT, "version": _VERSION, "tree": tree}
     document["arrays"] = {name: _checksum(array) for name, array in arrays.items()}
     document["crc32"] = _crc32_of(document)
-    with _errors_of(path, "cannot be written"), replacing(place) as new:
+    with _errors_of(path, "cannot be written"), atomic_write(place) as new:
         write(new, arrays, {_ENTRY: _json(document)})
 
 

@@ -20,7 +20,7 @@ from minidl.optim.plateau import ReduceLROnPlateau
 from minidl.optim.radam import RAdam
 from minidl.optim.rmsprop import RMSprop
 from minidl.optim.rprop import Rprop
-from minidl.optim.schedule import LRScheduler
+from minidl.optim.lr_scheduler import LRScheduler
 from minidl.optim.schedules import (
     ConstantLR,
     CosineAnnealingLR,

@@ -6,7 +6,7 @@ from minidl.errors import ArgumentError, listed
 from minidl.optim.composed import ComposedScheduler
 from minidl.optim.cycling import CyclingScheduler
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import LRScheduler
+from minidl.optim.lr_scheduler import LRScheduler
 from minidl.optim.swa_lr import SWALR
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from minidl.errors import ArgumentError, listed
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.plateau import ReduceLROnPlateau
-from minidl.optim.schedule import LRScheduler
+from minidl.optim.lr_scheduler import LRScheduler
 
 
 class ComposedScheduler(LRScheduler):

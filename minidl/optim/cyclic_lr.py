@@ -6,7 +6,7 @@ from minidl.errors import ArgumentError
 from minidl.optim.checks import check_choice, check_count, check_finite
 from minidl.optim.cycling import CyclingScheduler
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import for_each, groups_of
+from minidl.optim.lr_scheduler import for_each, groups_of
 
 
 class CyclicLR(CyclingScheduler):

@@ -1,7 +1,7 @@
 """What schedules share whose learning rates and momenta go up and down against each other."""
 
 from minidl.errors import ArgumentError, check_flags
-from minidl.optim.schedule import LRScheduler
+from minidl.optim.lr_scheduler import LRScheduler
 
 
 class CyclingScheduler(LRScheduler):

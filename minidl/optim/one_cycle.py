@@ -9,7 +9,7 @@ from minidl.optim.checks import (
 )
 from minidl.optim.cycling import CyclingScheduler
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import between, for_each, groups_of
+from minidl.optim.lr_scheduler import between, for_each, groups_of
 
 
 class OneCycleLR(CyclingScheduler):

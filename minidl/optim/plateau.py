@@ -7,7 +7,7 @@ from typing import Any
 from minidl.errors import ArgumentError
 from minidl.optim.checks import check_choice, check_count, check_finite, check_not_negative
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import LRScheduler, groups_of
+from minidl.optim.lr_scheduler import LRScheduler, groups_of
 
 
 class ReduceLROnPlateau(LRScheduler):

@@ -10,7 +10,7 @@ from typing import Any
 from minidl.errors import ArgumentError, listed
 from minidl.optim.checks import check_count, check_finite, check_fraction, check_not_negative
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import LRScheduler, annealed, groups_of
+from minidl.optim.lr_scheduler import LRScheduler, annealed, groups_of
 
 
 class LambdaLR(LRScheduler):

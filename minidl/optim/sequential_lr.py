@@ -7,7 +7,7 @@ from minidl.errors import ArgumentError, listed
 from minidl.optim.checks import check_count
 from minidl.optim.composed import ComposedScheduler
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import LRScheduler
+from minidl.optim.lr_scheduler import LRScheduler
 
 
 class SequentialLR(ComposedScheduler):

@@ -2,7 +2,7 @@
 
 from minidl.optim.checks import check_choice, check_count
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import LRScheduler, between, for_each, groups_of
+from minidl.optim.lr_scheduler import LRScheduler, between, for_each, groups_of
 
 
 class SWALR(LRScheduler):

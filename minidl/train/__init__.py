@@ -20,10 +20,10 @@ from minidl.train.losses import (
     loss_for,
 )
 from minidl.train.optimizers import optimizer_for
-from minidl.train.pictures import confusion_picture, learning_curves
+from minidl.train.plots import confusion_picture, learning_curves
 from minidl.train.progress import Progress
 from minidl.train.trainer import Trainer
-from minidl.train.writers import HistoryWriter, LearningCurves, TensorStatistics
+from minidl.train.logging_callbacks import HistoryWriter, LearningCurves, TensorStatistics
 
 __all__ = [
     *("Averaging", "BinaryCrossEntropy", "Callback", "Checkpoint", "CrossEntropy"),

@@ -12,7 +12,7 @@ from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, listed
 from minidl.ops import concat
-from minidl.train.feed import check_labels, samples_in, split
+from minidl.train.data_adapter import check_labels, samples_in, split
 from minidl.train.interrupt import Interrupt
 from minidl.train.metrics import Metric, metric_for
 from minidl.train.objective import Objective

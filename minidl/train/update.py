@@ -13,7 +13,7 @@ from minidl.ops import asarray
 from minidl.optim import Optimizer
 from minidl.optim.clipping import clip_grad_norm_, clip_grad_value_
 from minidl.optim.plateau import ReduceLROnPlateau
-from minidl.optim.schedule import LRScheduler
+from minidl.optim.lr_scheduler import LRScheduler
 
 
 class Updates:

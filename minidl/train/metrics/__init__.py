@@ -20,7 +20,7 @@ from minidl.train.metrics.classification import (
     Recall,
     TopKAccuracy,
 )
-from minidl.train.metrics.names import higher_is_better, metric_for
+from minidl.train.metrics.registry import higher_is_better, metric_for
 from minidl.train.metrics.regression import (
     MeanAbsoluteError,
     MeanSquaredError,

@@ -6,7 +6,7 @@ import numpy as np
 
 from minidl.errors import ShapeError, check_flags
 from minidl.train.metrics.base import Metric, as_array
-from minidl.train.metrics.outcomes import (
+from minidl.train.metrics.class_labels import (
     check_probabilities,
     has_one_score,
     one_score,

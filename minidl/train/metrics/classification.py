@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.errors import ArgumentError, ShapeError, check_flags
 from minidl.train.metrics.base import Metric, as_array
-from minidl.train.metrics.outcomes import check_range, outcomes, true_classes
+from minidl.train.metrics.class_labels import check_range, outcomes, true_classes
 
 _AVERAGES = "auto", "binary", "macro", "micro", "weighted", None
 _NORMALIZATIONS = None, "true", "predicted", "all"

@@ -22,7 +22,7 @@ _OLD = 24 * 3600  # seconds after which a folder without locks is nobody's
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Where to write what is to stand at `path`; it goes there if the block ends without error."""
     path = Path(os.path.realpath(path))  # what a link points to, rather than the link
     if path.exists() and not path.is_file():

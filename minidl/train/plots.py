@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import ArgumentError, ShapeError, check_kind, listed, path_of
-from minidl.io.replace import replacing
+from minidl.io.atomic_write import atomic_write
 from minidl.optim.checks import check_count
-from minidl.train.metrics.names import higher_is_better
+from minidl.train.metrics.registry import higher_is_better
 
 # Okabe, Ito 2008: colours that people with any kind of colour vision tell apart.
 _TRAINING, _VALIDATION = "#0072B2", "#D55E00"
@@ -153,7 +153,7 @@ def _save(figure: Any, path: Path) -> Path:
     kind = path.suffix.lower()[1:]
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, format=kind, metadata=undated, bbox_inches="tight")
     return path
 

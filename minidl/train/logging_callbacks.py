@@ -11,10 +11,10 @@ import numpy as np
 
 from minidl.backends.rows import RowGradient
 from minidl.errors import ArgumentError, path_of
-from minidl.io.replace import replacing
+from minidl.io.atomic_write import atomic_write
 from minidl.optim.checks import check_count
 from minidl.train.callbacks import Callback
-from minidl.train.pictures import learning_curves, picture_path
+from minidl.train.plots import learning_curves, picture_path
 
 
 class HistoryWriter(Callback):
@@ -62,7 +62,7 @@ class HistoryWriter(Callback):
         if not epochs:
             self._columns = []
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path) as new:
+        with atomic_write(self.path) as new:
             new.write_text(content, encoding="utf-8", newline="")
 
     def _append(self, line: str) -> None:

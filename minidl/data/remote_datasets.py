@@ -1,6 +1,6 @@
 """The datasets that others have published: their files, and who has them."""
 
-from minidl.data.sources import Address, AptPackage, Dataset, File, NpmPackage
+from minidl.data.download import Address, AptPackage, Dataset, File, NpmPackage
 
 
 def _as_in_mnist(*checksums: str) -> tuple[File, ...]:
