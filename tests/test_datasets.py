@@ -24,8 +24,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import minidl
-from minidl.data import DataError, FormatError, catalog, datasets, download, read_idx, remote_datasets
-from minidl.data.download import Address, AptPackage, Dataset, File, NpmPackage, files_of
+from minidl.data import (
+    DataError,
+    FormatError,
+    catalog,
+    datasets,
+    download,
+    read_idx,
+    remote_datasets,
+)
+from minidl.data.download import Address, AptPackage, File, NpmPackage, RemoteDataset, files_of
 from minidl.errors import ArgumentError
 
 ROOT = Path(__file__).parents[1]
@@ -163,7 +171,7 @@ def publisher(tmp_path):
 
 
 def toy(*places):
-    return Dataset("toy", FILES, places)
+    return RemoteDataset("toy", FILES, places)
 
 
 class Broken:
@@ -195,7 +203,7 @@ def test_files_are_fetched_unpacked_and_kept(home, publisher):
 
 def test_a_loader_gives_pictures_and_labels(home, publisher, monkeypatch):
     for name, loader in [("mnist", datasets.mnist), ("fashion-mnist", datasets.fashion_mnist)]:
-        dataset = Dataset(name, FILES, (Address(publisher.as_uri()),))
+        dataset = RemoteDataset(name, FILES, (Address(publisher.as_uri()),))
         monkeypatch.setitem(remote_datasets.DATASETS, name, dataset)
         for part, word in zip(loader(), ("train", "t10k"), strict=True):
             images, labels = part.tensors
@@ -404,7 +412,7 @@ def test_offline_nothing_is_fetched_and_the_error_says_what_to_do(home, publishe
 
 def test_the_catalogue_tells_what_is_here(home, publisher, monkeypatch):
     place = Address(publisher.as_uri())
-    listed = Dataset("toy", FILES, (place,), samples=8, licence="MIT")
+    listed = RemoteDataset("toy", FILES, (place,), samples=8, licence="MIT")
     monkeypatch.setattr(catalog, "DATASETS", {"toy": listed})
     size = sum(map(len, CONTENT.values()))
     here, away = catalog.catalog()

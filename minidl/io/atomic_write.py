@@ -1,8 +1,8 @@
-"""A file that is replaced whole or not at all, whatever happens meanwhile.
+"""Atomic file replacement: readers see the old file or the new one, complete, even after a crash.
 
-The new file is written in a temporary folder beside the old one, and moved over it in one step when
-it is on the disk.  A run that is killed leaves its temporary folder behind; the next one removes
-it.  It knows that nobody works there any more by a lock, which goes with the process that held it.
+The new file is written in a temporary folder beside the old one, flushed to disk, and renamed over
+it.  A killed process leaves its temporary folder behind, and the next writer removes it: the folder
+is stale if its lock is free, since the operating system releases the locks of a dead process.
 """
 
 import errno
@@ -15,25 +15,25 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # there are no such locks
 
 _PREFIX = ".minidl-saving-"
-_OLD = 24 * 3600  # seconds after which a folder without locks is nobody's
+_STALE = 24 * 3600  # seconds after which a folder is stale where there are no locks
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Where to write what is to stand at `path`; it goes there if the block ends without error."""
-    path = Path(os.path.realpath(path))  # what a link points to, rather than the link
+    """A temporary path to write to; it replaces `path` if the block ends without an error."""
+    path = Path(os.path.realpath(path))  # replace the target of a symlink, not the link
     if path.exists() and not path.is_file():
         raise OSError(errno.EEXIST, "is no file (but a folder, or a device)")
-    _remove_leftovers(path.parent)
-    with _workshop(path.parent) as workshop:
-        plain, new = workshop / "plain", workshop / "new"
-        plain.touch()
+    _remove_stale(path.parent)
+    with _temporary_folder(path.parent) as temporary:
+        reference, new = temporary / "plain", temporary / "new"
+        reference.touch()
         yield new
-        with suppress(PermissionError):  # of file systems without permissions
-            new.chmod(plain.stat().st_mode)  # those that new files have here
+        with suppress(PermissionError):  # on file systems without permissions
+            new.chmod(reference.stat().st_mode)  # the default mode of new files here
         _sync(new)
         os.replace(new, path)
         if os.name == "posix":
@@ -41,44 +41,44 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _workshop(folder: Path) -> Iterator[Path]:
-    """A temporary folder, locked as long as it is in use."""
+def _temporary_folder(parent: Path) -> Iterator[Path]:
+    """A temporary folder, locked while it is in use."""
     while True:
-        workshop = folder / f"{_PREFIX}{os.urandom(8).hex()}"
-        workshop.mkdir(0o700)
-        lock = _lock(workshop, wait=True)
-        if workshop.exists():
+        folder = parent / f"{_PREFIX}{os.urandom(8).hex()}"
+        folder.mkdir(0o700)
+        lock = _lock(folder, wait=True)
+        if folder.exists():
             break
-        _unlock(lock)  # someone took it for a leftover before it was locked
+        _unlock(lock)  # another process removed it as stale before it was locked
     try:
-        yield workshop
+        yield folder
     finally:
-        _remove(workshop)
+        _remove(folder)
         _unlock(lock)
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary folders of runs that were killed."""
-    for workshop in folder.glob(f"{_PREFIX}*"):
+def _remove_stale(parent: Path) -> None:
+    """Remove the temporary folders of processes that were killed."""
+    for folder in parent.glob(f"{_PREFIX}*"):
         if fcntl is None:
             with suppress(OSError):
-                if time.time() - workshop.stat().st_mtime > _OLD:
-                    _remove(workshop)
-        elif (lock := _lock(workshop, wait=False)) is not None:
-            _remove(workshop)
+                if time.time() - folder.stat().st_mtime > _STALE:
+                    _remove(folder)
+        elif (lock := _lock(folder, wait=False)) is not None:
+            _remove(folder)
             _unlock(lock)
 
 
-def _remove(workshop: Path) -> None:
-    """Remove a temporary folder, as far as that can be done."""
+def _remove(folder: Path) -> None:
+    """Remove a temporary folder, ignoring errors."""
     with suppress(OSError):
-        for file in workshop.iterdir():
+        for file in folder.iterdir():
             file.unlink()
-        workshop.rmdir()
+        folder.rmdir()
 
 
 def _lock(folder: Path, *, wait: bool) -> int | None:
-    """Lock a folder; None where another has it locked, it is gone, or there are no locks."""
+    """Lock a folder; None if it is locked or gone, or if there are no locks."""
     if fcntl is None:
         return None
     try:
@@ -99,18 +99,18 @@ def _unlock(handle: int | None) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Wait until the file is on the disk."""
+    """Flush a file to disk."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
-    """Wait until it is on the disk which files the folder has."""
+    """Flush a folder's entries to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # unsupported by the file system
             raise
     finally:
         os.close(handle)

@@ -1,4 +1,4 @@
-"""Training."""
+"""Trainer: the training loop, with losses, metrics, callbacks and checkpoints."""
 
 from minidl.train import metrics
 from minidl.train.callbacks import (
@@ -10,6 +10,7 @@ from minidl.train.callbacks import (
 )
 from minidl.train.errors import TrainingError
 from minidl.train.history import History
+from minidl.train.logging_callbacks import HistoryWriter, LearningCurves, TensorStatistics
 from minidl.train.losses import (
     BinaryCrossEntropy,
     CrossEntropy,
@@ -23,7 +24,6 @@ from minidl.train.optimizers import optimizer_for
 from minidl.train.plots import confusion_picture, learning_curves
 from minidl.train.progress import Progress
 from minidl.train.trainer import Trainer
-from minidl.train.logging_callbacks import HistoryWriter, LearningCurves, TensorStatistics
 
 __all__ = [
     *("Averaging", "BinaryCrossEntropy", "Callback", "Checkpoint", "CrossEntropy"),
