@@ -55,6 +55,15 @@ class _Entry(NamedTuple):
     shape: tuple[int, ...]
 
 
+def open_file(path: Path) -> BufferedReader:
+    """Open a file for reading; CheckpointError unless it is a regular file."""
+    if not path.is_file():
+        raise CheckpointError(
+            "is no file (but a folder, or a device)" if path.exists() else "there is no such file"
+        )
+    return open(path, "rb")
+
+
 def in_file_order(array: np.ndarray) -> np.ndarray:
     """The array in C order and little-endian, without a copy where it is so already."""
     return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
@@ -77,11 +86,7 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     Any deviation from the format is a CheckpointError.  No more memory is allocated than the file
     has bytes, whatever its header says.
     """
-    if not path.is_file():
-        raise CheckpointError(
-            "is no file (but a folder, or a device)" if path.exists() else "there is no such file"
-        )
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         header = _read_header(file, size)
         metadata = header.pop(METADATA, {})

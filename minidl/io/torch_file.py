@@ -22,6 +22,7 @@ import numpy as np
 from minidl.errors import MinidlError, path_of
 from minidl.io.errors import CheckpointError
 from minidl.io.pickle_reader import Source, read_pickle
+from minidl.io.safetensors_file import open_file
 from minidl.io.torch_objects import Survey, TorchObjects, check_tree
 
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
@@ -61,7 +62,7 @@ def load_torch(path: str | os.PathLike[str]) -> Any:
     """
     source = path_of("load_torch", path)
     try:
-        with _open(source) as file:
+        with open_file(source) as file:
             return check_tree(_load(file, os.fstat(file.fileno()).st_size))
     except MinidlError as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from None
@@ -82,14 +83,6 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
 def _is_safetensors(head: bytes) -> bool:
     """Whether a header length of 8 bytes is followed by JSON."""
     return len(head) == 9 and head[4:] == b"\0\0\0\0{"
-
-
-def _open(path: Path) -> BufferedReader:
-    if not path.is_file():
-        raise CheckpointError(
-            "is no file (but a folder, or a device)" if path.exists() else "there is no such file"
-        )
-    return open(path, "rb")
 
 
 def _load(file: BufferedReader, size: int) -> Any:

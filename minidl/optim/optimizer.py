@@ -31,7 +31,7 @@ from minidl.ops import asarray
 from minidl.optim.flat import dense_gradient, flatten, gradient_of, unflatten
 
 _T = TypeVar("_T")
-Params = Iterable[Tensor] | Iterable[Mapping[str, Any]]  # parameters, or parameter groups
+Params = Iterable[Tensor | Mapping[str, Any]]  # parameters, or parameter groups
 
 # The boolean settings, in the rules that have them.
 _FLAGS = "maximize", "nesterov", "amsgrad", "centered", "decoupled_weight_decay"
@@ -61,7 +61,7 @@ class Optimizer:
     rule = ""  # the name of the fused kernel that computes the same as `change`
     counts_steps = True  # whether the rule depends on the step count
     decoupled = False  # whether weight decay is decoupled from the gradient, as in AdamW
-    numbers: tuple[str, ...] = ()  # the names of scalar state: one number per parameter
+    scalars: tuple[str, ...] = ()  # the names of scalar state: one number per parameter
 
     def __init__(self, params: Params, **defaults: Any) -> None:
         self.defaults = defaults
@@ -157,7 +157,7 @@ class Optimizer:
         """The amount to subtract from the parameters, as a flat array like `gradient`.
 
         step     the step count t, from 1
-        state    flat arrays by name, updated in place, and scalar state (`numbers`), reassigned
+        state    flat arrays by name, updated in place, and scalar state (`scalars`), reassigned
         """
         raise TypeError(f"{type(self).__name__} has no rule: it must define change")
 
@@ -191,8 +191,8 @@ class Optimizer:
                 step = self.state[p]["step"] if p in self.state else 0
                 key: tuple[Any, ...] = type(p.data), p.dtype, step
                 # Scalar state differs if settings changed while only some parameters stepped.
-                if self.numbers and step:
-                    key += tuple(self.state[p][name] for name in self.numbers)
+                if self.scalars and step:
+                    key += tuple(self.state[p][name] for name in self.scalars)
                 buckets.setdefault(key, []).append(p)
         return buckets.values()
 
@@ -226,15 +226,15 @@ class Optimizer:
         decoupled = group.get("decoupled_weight_decay", self.decoupled)
         if decay and not decoupled:
             gradient = gradient + decay * flatten(xp, values)
-        numbers = {name: self.state[params[0]][name] for name in self.numbers}
-        state = {**self._flat_state(xp, params, self.state_names(group)), **numbers}
+        scalars = {name: self.state[params[0]][name] for name in self.scalars}
+        state = {**self._flat_state(xp, params, self.state_names(group)), **scalars}
         change = self.change(xp, group, step, gradient, state)
         if decay and decoupled:
             change = change + group["lr"] * decay * flatten(xp, values)
         for p, part in zip(params, unflatten(change, params), strict=True):
             self.subtract(xp, group, p, part)
-        for p in params if numbers else ():
-            self.state[p].update({name: state[name] for name in numbers})
+        for p in params if scalars else ():
+            self.state[p].update({name: state[name] for name in scalars})
 
     def _ensure_state(
         self, xp: Any, group: Mapping[str, Any], params: list[Tensor], names: tuple[str, ...]
@@ -245,8 +245,8 @@ class Optimizer:
         """
         for p in params:
             if p not in self.state:
-                numbers = {name: self.initial(group, name) for name in self.numbers}
-                self.state[p] = {"step": 0, **numbers}
+                scalars = {name: self.initial(group, name) for name in self.scalars}
+                self.state[p] = {"step": 0, **scalars}
         for name in names:
             if lacking := [p for p in params if name not in self.state[p]]:
                 size = sum(p.data.size for p in lacking)
@@ -286,13 +286,13 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """The hyperparameters of every group, and the state of every parameter by its index."""
         params = (p for group in self.param_groups for p in group["params"])
-        numbers = {p: i for i, p in enumerate(params)}
+        indices = {p: i for i, p in enumerate(params)}
         groups = [
-            {**group, "params": [numbers[p] for p in group["params"]]}
+            {**group, "params": [indices[p] for p in group["params"]]}
             for group in self.param_groups
         ]
         state = {
-            numbers[p]: {k: Tensor(v.copy()) if hasattr(v, "shape") else v for k, v in own.items()}
+            indices[p]: {k: Tensor(v.copy()) if hasattr(v, "shape") else v for k, v in own.items()}
             for p, own in self.state.items()
         }
         return {"state": state, "param_groups": groups}
@@ -320,9 +320,9 @@ class Optimizer:
         given = [len(group["params"]) for group in saved["param_groups"]]
         if needs != given:
             raise ShapeError(f"load_state_dict: groups of {given} parameters; needs {needs}")
-        numbers = [n for group in saved["param_groups"] for n in group["params"]]
+        indices = [i for group in saved["param_groups"] for i in group["params"]]
         params = dict(
-            zip(numbers, (p for g in self.param_groups for p in g["params"]), strict=True)
+            zip(indices, (p for g in self.param_groups for p in g["params"]), strict=True)
         )
         groups = [
             {**own, **{k: v for k, v in new.items() if k in self.defaults or k == "initial_lr"}}
@@ -349,7 +349,7 @@ class Optimizer:
         if step != int(step) or step < 0:
             raise ArgumentError(f"load_state_dict: parameter {number} has the step {step!r}")
         state: dict[str, Any] = {"step": int(step)}
-        for name in self.numbers:
+        for name in self.scalars:
             if own.get(name) is None:
                 raise ArgumentError(f"load_state_dict: parameter {number} has no {name}")
             state[name] = float(own[name])

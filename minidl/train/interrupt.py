@@ -10,12 +10,12 @@ class Interrupt:
     """Whether Ctrl-C was pressed; pressed twice, it interrupts immediately."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.pressed = False
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if Ctrl-C was pressed."""
-        if self.asked:
-            self.asked = False
+        if self.pressed:
+            self.pressed = False
             raise KeyboardInterrupt
 
     @contextmanager
@@ -24,7 +24,7 @@ class Interrupt:
 
         Where another SIGINT handler is installed, and outside the main thread, nothing changes.
         """
-        self.asked = False
+        self.pressed = False
         if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
             yield
             return
@@ -39,6 +39,6 @@ class Interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.pressed:
             signal.default_int_handler(number, frame)
-        self.asked = True
+        self.pressed = True

@@ -266,7 +266,7 @@ class Trainer:
                 logs = {"loss": position.total / position.samples}
                 for hook in end:
                     hook(position.batch - 1, logs)
-            if interrupt.asked:
+            if interrupt.pressed:
                 interrupt.check()
             if self.stop_training:
                 break
