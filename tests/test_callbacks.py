@@ -475,7 +475,7 @@ def test_progress_on_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr("minidl.train.progress._PAUSE", 0.0)
+    monkeypatch.setattr("minidl.train.progress._INTERVAL", 0.0)
     bars = []
     progress = Progress()
     look = LambdaCallback(on_epoch_end=lambda *_: bars.append(progress._bar))

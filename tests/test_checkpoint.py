@@ -26,7 +26,7 @@ import minidl
 from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, MinidlError
-from minidl.io import CheckpointError, load, load_weights, replace, save, save_weights
+from minidl.io import CheckpointError, atomic_write, load, load_weights, save, save_weights
 from tests.oracle import torch, torch_files
 
 DTYPES = [
@@ -722,7 +722,7 @@ def test_a_killed_run_leaves_the_old_file_or_the_new_one(path):
 
 
 def test_folders_in_use_are_not_taken_for_leftovers(path):
-    with replace.replacing(path) as new:
+    with atomic_write.atomic_write(path) as new:
         new.write_bytes(b"1")
         save(path.with_name("other"), 2)
         assert new.exists()
@@ -731,7 +731,7 @@ def test_folders_in_use_are_not_taken_for_leftovers(path):
 
 
 def test_without_locks_only_old_folders_are_leftovers(path, monkeypatch):
-    monkeypatch.setattr(replace, "fcntl", None)
+    monkeypatch.setattr(atomic_write, "fcntl", None)
     old, young = (path.with_name(f".minidl-saving-{name}") for name in ("old", "young"))
     old.mkdir()
     young.mkdir()

@@ -24,8 +24,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import minidl
-from minidl.data import DataError, FormatError, catalog, datasets, published, read_idx, sources
-from minidl.data.sources import Address, AptPackage, Dataset, File, NpmPackage, files_of
+from minidl.data import (
+    DataError,
+    FormatError,
+    catalog,
+    datasets,
+    download,
+    read_idx,
+    remote_datasets,
+)
+from minidl.data.download import Address, AptPackage, File, NpmPackage, RemoteDataset, files_of
 from minidl.errors import ArgumentError
 
 ROOT = Path(__file__).parents[1]
@@ -163,7 +171,7 @@ def publisher(tmp_path):
 
 
 def toy(*places):
-    return Dataset("toy", FILES, places)
+    return RemoteDataset("toy", FILES, places)
 
 
 class Broken:
@@ -195,8 +203,8 @@ def test_files_are_fetched_unpacked_and_kept(home, publisher):
 
 def test_a_loader_gives_pictures_and_labels(home, publisher, monkeypatch):
     for name, loader in [("mnist", datasets.mnist), ("fashion-mnist", datasets.fashion_mnist)]:
-        dataset = Dataset(name, FILES, (Address(publisher.as_uri()),))
-        monkeypatch.setitem(published.DATASETS, name, dataset)
+        dataset = RemoteDataset(name, FILES, (Address(publisher.as_uri()),))
+        monkeypatch.setitem(remote_datasets.DATASETS, name, dataset)
         for part, word in zip(loader(), ("train", "t10k"), strict=True):
             images, labels = part.tensors
             pixels = ARRAYS[f"{word}-images-idx3-ubyte"]
@@ -282,7 +290,7 @@ def test_what_is_not_as_published_is_refused_and_not_kept(home, publisher, tampe
 def test_a_bomb_is_not_unpacked(tmp_path):
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(10**7)))
     copy = io.BytesIO()
-    assert sources._fault(FILES[0], tmp_path / "bomb.gz", copy) == "more bytes, needs 4720"
+    assert download._fault(FILES[0], tmp_path / "bomb.gz", copy) == "more bytes, needs 4720"
     assert len(copy.getvalue()) < 10**6
 
 
@@ -316,10 +324,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 def test_without_MINIDL_DATA_data_is_in_the_users_cache(monkeypatch, tmp_path):
     monkeypatch.delenv("MINIDL_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert sources.data_folder() == tmp_path / "minidl" / "data"
+    assert download.data_folder() == tmp_path / "minidl" / "data"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert sources.data_folder() == tmp_path / ".cache" / "minidl" / "data"
+    assert download.data_folder() == tmp_path / ".cache" / "minidl" / "data"
 
 
 def _fetch_at_once(address, barrier):
@@ -351,22 +359,22 @@ def leave_behind(home, name, age):
 
 
 def test_what_killed_fetches_left_behind_is_removed(home, publisher):
-    old = leave_behind(home, ".fetching-old", 2 * sources._STALE)
-    recent = leave_behind(home, ".fetching-recent", sources._STALE / 2)
-    writing = leave_behind(home, ".fetching-writing", 2 * sources._STALE)
+    old = leave_behind(home, ".fetching-old", 2 * download._STALE)
+    recent = leave_behind(home, ".fetching-recent", download._STALE / 2)
+    writing = leave_behind(home, ".fetching-writing", 2 * download._STALE)
     (writing / "inner" / "half").write_bytes(b"more")
     files_of(toy(Address(publisher.as_uri())))
     assert [old.exists(), recent.exists(), writing.exists()] == [False, True, True]
-    leave_behind(home, ".fetching-old", 2 * sources._STALE)
+    leave_behind(home, ".fetching-old", 2 * download._STALE)
     files_of(toy())  # complete, and nothing is fetched
     assert not old.exists()
     assert (recent / "inner" / "half").exists()
 
 
 def test_a_fetch_that_is_killed_leaves_nothing_for_long(home, publisher):
-    code = "import os; from tests import test_datasets as t; from minidl.data import sources\n"
+    code = "import os; from tests import test_datasets as t; from minidl.data import download\n"
     code += "class Killed:\n    def fetch(self, *_): os.kill(os.getpid(), 9)\n"
-    code += "sources.files_of(t.toy(Killed()))"
+    code += "download.files_of(t.toy(Killed()))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT)
     assert done.returncode == -9
     (left,) = (home / "toy").iterdir()
@@ -404,7 +412,7 @@ def test_offline_nothing_is_fetched_and_the_error_says_what_to_do(home, publishe
 
 def test_the_catalogue_tells_what_is_here(home, publisher, monkeypatch):
     place = Address(publisher.as_uri())
-    listed = Dataset("toy", FILES, (place,), samples=8, licence="MIT")
+    listed = RemoteDataset("toy", FILES, (place,), samples=8, licence="MIT")
     monkeypatch.setattr(catalog, "DATASETS", {"toy": listed})
     size = sum(map(len, CONTENT.values()))
     here, away = catalog.catalog()
@@ -481,7 +489,7 @@ def test_a_connection_that_breaks_is_a_failure(home, server, monkeypatch):
 
 
 def test_progress_counts_the_bytes(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "_BLOCK", 1000)
+    monkeypatch.setattr(download, "_BLOCK", 1000)
     told = []
     Address(server).fetch([FILES[0].name], tmp_path, lambda *numbers: told.append(numbers))
     size = (tmp_path / FILES[0].name).stat().st_size
@@ -552,7 +560,7 @@ def test_a_client_that_is_missing_or_fails_is_quoted(home, commands):
 
 
 def test_a_client_that_takes_too_long_is_stopped(home, commands, monkeypatch):
-    monkeypatch.setattr(sources, "_PATIENCE", 0.3)
+    monkeypatch.setattr(download, "_PATIENCE", 0.3)
     program(commands, "npm", "import time\ntime.sleep(60)")
     with pytest.raises(DataError, match=r"npm took more than 0\.3 seconds"):
         files_of(toy(NpmPackage("toy-data@1.0", "x")))
@@ -562,7 +570,7 @@ def test_a_client_that_takes_too_long_is_stopped(home, commands, monkeypatch):
 
 
 def test_every_source_is_tried_through_public_names_only():
-    for name, dataset in published.DATASETS.items():
+    for name, dataset in remote_datasets.DATASETS.items():
         assert dataset.name == name
         assert len({file.sha256 for file in dataset.files}) == len(dataset.files)
         assert all(len(bytes.fromhex(file.sha256)) == 32 for file in dataset.files)

@@ -469,7 +469,7 @@ def test_bad_settings_are_refused(make):
 
 
 def test_metrics_have_names():
-    for name in m.names._METRICS:
+    for name in m.registry._METRICS:
         metric = m.metric_for(name)
         assert metric.name == name
         assert m.higher_is_better(f"val_{name}") is metric.higher_is_better

@@ -10,8 +10,8 @@ import pytest
 
 import minidl
 from minidl.errors import ArgumentError, ShapeError
-from minidl.train import pictures
-from minidl.train.pictures import confusion_picture, learning_curves
+from minidl.train import plots
+from minidl.train.plots import confusion_picture, learning_curves
 
 matplotlib = pytest.importorskip("matplotlib", reason="draws: pip install 'minidl[plots]'")
 
@@ -30,7 +30,7 @@ RUN = {
 def drawn(monkeypatch):
     """The figures that would have been saved."""
     figures = []
-    monkeypatch.setattr(pictures, "_save", lambda figure, path: figures.append(figure) or path)
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure) or path)
     return figures
 
 
@@ -202,7 +202,7 @@ def test_without_matplotlib_the_error_says_what_to_install(tmp_path):
     code = """
 import sys
 sys.modules["matplotlib"] = None
-from minidl.train.pictures import learning_curves
+from minidl.train.plots import learning_curves
 learning_curves({"loss": [1]}, sys.argv[1])
 """
     path = tmp_path / "run.png"
@@ -215,7 +215,7 @@ learning_curves({"loss": [1]}, sys.argv[1])
 def test_no_window_system_is_asked_for(tmp_path):
     code = """
 import sys
-from minidl.train.pictures import learning_curves
+from minidl.train.plots import learning_curves
 assert "matplotlib" not in sys.modules
 learning_curves({"loss": [1]}, sys.argv[1])
 assert "matplotlib.pyplot" not in sys.modules

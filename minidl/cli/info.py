@@ -12,7 +12,7 @@ from typing import Any
 from minidl import __version__
 from minidl.backends.kernels.runtime.compile import cache_folder
 from minidl.backends.threads import get_num_threads
-from minidl.data.sources import data_folder
+from minidl.data.download import data_folder
 
 _PARTS = "numpy", "numba", "llvmlite", "scipy", "safetensors", "rich"
 _EXTRAS = {"matplotlib": "plots", "PIL": "images", "torch": "parity"}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.errors import ArgumentError
-from minidl.io.replace import replacing
+from minidl.io.atomic_write import atomic_write
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Run:
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file into the folder, atomically."""
-        with replacing(self.folder / name) as new:
+        with atomic_write(self.folder / name) as new:
             new.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

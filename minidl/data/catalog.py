@@ -1,11 +1,11 @@
-"""Which datasets there are, and whether they are here: what `minidl data` shows."""
+"""The catalogue of datasets, with their local status: the rows of `minidl data`."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from minidl.data.published import DATASETS
-from minidl.data.sources import Dataset, data_folder, files_of, find
+from minidl.data.download import RemoteDataset, data_folder, files_of, find
+from minidl.data.remote_datasets import DATASETS
 from minidl.errors import ArgumentError
 
 
@@ -13,13 +13,13 @@ from minidl.errors import ArgumentError
 class Entry:
     """A row of the catalogue.
 
-    name       as in the code, with a hyphen for a space
-    samples    to train with and to test with, together
-    size       bytes on disk; of what is not here, what it will take
-    licence    under which it is published
-    here       whether every file is on this machine; their content is checked when it is used
-    folder     where the files are, or will be
-    sources    who has them, in the order in which they are asked
+    name       the name of its function, with hyphens
+    samples    training and test samples together
+    size       bytes on disk; for missing files, the bytes they will take
+    licence    the licence under which it is published
+    here       whether every file is on this machine; contents are verified when they are used
+    folder     the folder of the files
+    sources    the sources to download from, in order of preference
     """
 
     name: str
@@ -32,15 +32,15 @@ class Entry:
 
 
 def catalog() -> list[Entry]:
-    """Every dataset that minidl knows; nothing is fetched."""
+    """All datasets; nothing is downloaded."""
     return [_digits(), *map(_entry, DATASETS.values())]
 
 
 def fetch(names: Iterable[str]) -> Iterator[Entry]:
-    """See that the datasets of these names are here and as published; each, once that is done.
+    """Download the datasets of these names and verify their files; yields each when it is done.
 
-    ArgumentError for a name that is not in the catalogue, before anything is fetched; DataError if
-    one cannot be had.
+    ArgumentError for a name that is not in the catalogue, before anything is downloaded; DataError
+    if a dataset cannot be downloaded.
     """
     names, known = list(names), [entry.name for entry in catalog()]
     for name in names:
@@ -58,20 +58,20 @@ def _fetched(names: list[str]) -> Iterator[Entry]:
             yield _digits()
 
 
-def _entry(dataset: Dataset) -> Entry:
+def _entry(dataset: RemoteDataset) -> Entry:
     folder = data_folder() / dataset.name
-    found = [find(folder, file) for file in dataset.files]
+    paths = [find(folder, file) for file in dataset.files]
     sizes = [
         file.size if path is None else path.stat().st_size
-        for file, path in zip(dataset.files, found, strict=True)
+        for file, path in zip(dataset.files, paths, strict=True)
     ]
     sources = tuple(map(str, dataset.sources))
     facts = dataset.name, dataset.samples, sum(sizes), dataset.licence
-    return Entry(*facts, None not in found, folder, sources)
+    return Entry(*facts, None not in paths, folder, sources)
 
 
 def _digits() -> Entry:
-    """The one that needs no fetching."""
+    """The dataset that is shipped with the package."""
     folder = Path(__file__).parent / "files"
     size = (folder / "digits.npz").stat().st_size
     return Entry("digits", 1797, size, "CC BY 4.0", True, folder, ("shipped with minidl",))

@@ -1,4 +1,4 @@
-"""From samples to batches."""
+"""Collating: batches from lists of samples."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from minidl.ops import asarray, concat, stack
 
 
 def collate(samples: Sequence[Any]) -> Any:
-    """A batch of samples: numbers and arrays are stacked; tuples, lists and dicts, inside.
+    """Collate samples into a batch: numbers and arrays are stacked, also within containers.
 
     >>> from minidl.data import collate
     >>> x, names = collate([(1.0, "a"), (2.0, "b")])
@@ -23,14 +23,14 @@ def collate(samples: Sequence[Any]) -> Any:
 
 
 def batch_of(dataset: Any, indices: Tensor) -> Any:
-    """The samples at these indices in one batch, from the dataset's own `batch` if it has one."""
+    """The batch of samples at these indices, by the dataset's own `batch` if it has one."""
     if hasattr(dataset, "batch"):
         return dataset.batch(indices)
     return collate(samples_of(dataset, indices.tolist()))
 
 
 def samples_of(dataset: Any, indices: Sequence[Any]) -> list[Any]:
-    """The samples at these indices; an error says at which one it came."""
+    """The samples at these indices; errors name the sample at which they occurred."""
     samples = []
     for index in indices:
         try:
@@ -42,19 +42,19 @@ def samples_of(dataset: Any, indices: Sequence[Any]) -> list[Any]:
 
 
 def concatenated(batches: Sequence[Any], order: Tensor) -> Any:
-    """Batches as a single one: all their samples, put into this order."""
+    """The concatenation of batches, with their samples in this order."""
 
     def leaf(parts: Sequence[Any]) -> Any:
-        if _is_texts(parts[0]):
+        if _is_strings(parts[0]):
             flat = [text for texts in parts for text in texts]
             return [flat[i] for i in order.tolist()]
-        return None if _has_parts(parts[0]) else _of_one_shape(concat, parts)[order]
+        return None if _is_container(parts[0]) else _of_one_shape(concat, parts)[order]
 
     return _merged(batches, leaf)
 
 
 def _merged(parts: Sequence[Any], leaf: Callable[[Sequence[Any]], Any]) -> Any:
-    """Alike structures as one; `leaf` merges what is no structure, and gives None for what is."""
+    """Merge equal structures; `leaf` merges leaves, and returns None for containers."""
     merged = leaf(parts)
     if merged is not None:
         return merged
@@ -73,11 +73,11 @@ def _merged(parts: Sequence[Any], leaf: Callable[[Sequence[Any]], Any]) -> Any:
     return first._make(columns) if hasattr(first, "_make") else type(first)(columns)
 
 
-def _has_parts(value: Any) -> bool:
+def _is_container(value: Any) -> bool:
     return isinstance(value, dict | list | tuple)
 
 
-def _is_texts(value: Any) -> bool:
+def _is_strings(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], str | bytes)
 
 
@@ -86,14 +86,14 @@ def _length(sample: Any) -> int:
 
 
 def _stacked(samples: Sequence[Any]) -> Any:
-    """Texts as a list; numbers or arrays of one shape along a new first axis."""
+    """Strings as a list; numbers or arrays stacked; None for containers."""
     if isinstance(samples[0], str | bytes):
         return list(samples)
-    return None if _has_parts(samples[0]) else _of_one_shape(stack, samples)
+    return None if _is_container(samples[0]) else _of_one_shape(stack, samples)
 
 
 def _of_one_shape(join: Callable[[list[Tensor]], Tensor], samples: Sequence[Any]) -> Tensor:
-    """Samples joined by `stack`, or batches of them by `concat`."""
+    """Tensors of one shape joined by `stack`, or by `concat` along the first axis."""
     try:
         tensors = [asarray(sample) for sample in samples]
     except MinidlError as error:

@@ -1,4 +1,4 @@
-"""A column of a table: its texts, and what they are as numbers."""
+"""Columns of CSV tables: parsed as numbers, or encoded as categories."""
 
 import re
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ import numpy as np
 
 from minidl.data.errors import FormatError
 
-MISSING = "", "NA", "N/A", "NaN", "nan", "null", "?"  # what stands for nothing, if not told
+MISSING = "", "NA", "N/A", "NaN", "nan", "null", "?"  # default markers of missing values
 _LARGEST = float(np.finfo(np.float32).max)
-_WHOLE = re.compile(r"[+-]?[0-9]+")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf(inity)?", re.I)
 
 
 @dataclass(frozen=True)
 class Cells:
-    """What stands in a column, and where that is."""
+    """The cells of a column, with their line numbers for error messages."""
 
     path: str
     name: str
@@ -26,55 +26,55 @@ class Cells:
     missing: frozenset[str]
 
     def wrong(self, i: int, what: str) -> FormatError:
-        """An error about cell i."""
+        """A FormatError that names the line and the column of cell i."""
         return FormatError(f"{self.path}: line {self.lines[i]}, column {self.name!r}: {what}")
 
 
 @dataclass(frozen=True)
 class Column:
-    """The numbers of a column, whether they are whole, and the classes if it was one of texts."""
+    """The values of a column, whether they are integers, and the classes of a categorical one."""
 
     values: np.ndarray
-    whole: bool
+    integral: bool
     classes: tuple[str, ...] | None = None
 
 
 def read_column(
-    cells: Cells, is_text: bool, classes: Sequence[str] | None, put: float | str | None
+    cells: Cells, categorical: bool, classes: Sequence[str] | None, fill: Any
 ) -> Column:
-    """The numbers, or the classes, in a column; `put` stands in for what is missing."""
+    """The numbers, or the class labels, of a column; `fill` replaces missing values."""
     present = [text for text in cells.texts if text not in cells.missing]
-    is_text = is_text or bool(present) and not any(map(_NUMBER.fullmatch, present))
-    suits = isinstance(put, str) if is_text else isinstance(put, int | float | np.number)
+    categorical = categorical or bool(present) and not any(map(_NUMBER.fullmatch, present))
+    suits = isinstance(fill, str) if categorical else isinstance(fill, int | float | np.number)
     for i, text in enumerate(cells.texts):
         if text in cells.missing and not suits:
-            kind = "a text" if is_text else "a number"
+            kind = "a text" if categorical else "a number"
             raise cells.wrong(i, f"nothing is there; say with `missing` {kind} to put there")
-    filled = [put if text in cells.missing else text for text in cells.texts]
-    return _classes(cells, filled, classes) if is_text else _numbers(cells, filled)
+    filled = [fill if text in cells.missing else text for text in cells.texts]
+    return _encoded(cells, filled, classes) if categorical else _parsed(cells, filled)
 
 
-def _classes(cells: Cells, texts: list[str], classes: Sequence[str] | None) -> Column:
-    """Texts as the numbers of their classes."""
+def _encoded(cells: Cells, texts: list[str], classes: Sequence[str] | None) -> Column:
+    """Strings as class labels, by default numbered in alphabetical order."""
     known = tuple(sorted(set(texts)) if classes is None else classes)
-    numbers = {text: number for number, text in enumerate(known)}
+    labels = {text: label for label, text in enumerate(known)}
     for i, text in enumerate(texts):
-        if text not in numbers:
+        if text not in labels:
             raise cells.wrong(i, f"{text!r} is none of the classes {', '.join(known)}")
-    return Column(np.array([numbers[text] for text in texts], np.int64), True, known)
+    return Column(np.array([labels[text] for text in texts], np.int64), True, known)
 
 
-def _numbers(cells: Cells, texts: list[Any]) -> Column:
-    """Texts, and what was put among them, as int64 if all are whole, else float64."""
+def _parsed(cells: Cells, texts: list[Any]) -> Column:
+    """Strings, and fill values among them, as int64 if all are integers, else float64."""
     for i, text in enumerate(texts):
         if isinstance(text, str) and not _NUMBER.fullmatch(text):
             raise cells.wrong(
                 i, f"{text!r} is no number, as others are; `categories` names columns of texts"
             )
-    whole = all(_WHOLE.fullmatch(str(text)) for text in texts)
-    least, most = (-(2**63), 2**63 - 1) if whole else (-_LARGEST, _LARGEST)
-    values = [int(text) if whole else float(text) for text in texts]
+    integral = all(_INTEGER.fullmatch(str(text)) for text in texts)
+    low, high = (-(2**63), 2**63 - 1) if integral else (-_LARGEST, _LARGEST)
+    values = [int(text) if integral else float(text) for text in texts]
     for i, value in enumerate(values):
-        if not least <= value <= most and abs(value) != np.inf and value == value:
+        if not low <= value <= high and abs(value) != np.inf and value == value:
             raise cells.wrong(i, f"{texts[i]} is too large")
-    return Column(np.array(values, np.int64 if whole else np.float64), whole)
+    return Column(np.array(values, np.int64 if integral else np.float64), integral)

@@ -1,9 +1,9 @@
-"""Datasets: anything with a length, and a sample for each index."""
+"""Datasets: the base class, and datasets of tensors, of subsets and of concatenations."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from operator import index as whole
-from typing import Any
+from operator import index as as_integer
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -23,13 +23,23 @@ from minidl.errors import (
 )
 from minidl.ops import asarray
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
-class Dataset(ABC):
-    """A base for datasets, which anything with these two methods is without it, too.
 
-    One that can give several samples at once, faster than one by one, also has
-    `batch(indices: Tensor)`: those samples as a batch, equal to what `collate` would make of them.
-    Randomness comes from `sample_generator()`.
+class DatasetLike(Protocol[T_co]):
+    """Anything that serves as a dataset: it has a length, and indexing gives a sample."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> T_co: ...
+
+
+class Dataset(ABC, Generic[T_co]):
+    """The base class of datasets; any object with these two methods is a dataset as well.
+
+    A dataset that can return several samples faster than one by one may define
+    `batch(indices: Tensor)`, which returns them as a batch, equal to what `collate` would return.
+    Random numbers should come from `sample_generator()`.
 
     >>> from minidl.data import DataLoader, Dataset
     >>> class Squares(Dataset):
@@ -43,20 +53,20 @@ class Dataset(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many samples there are."""
+        """The number of samples."""
 
     @abstractmethod
-    def __getitem__(self, index: int) -> Any:
-        """Sample `index`, from 0 to the length − 1; an IndexError beyond."""
+    def __getitem__(self, index: int) -> T_co:
+        """The sample at `index`, from 0 to the length − 1; an IndexError beyond."""
 
-    def __add__(self, other: Any) -> "ConcatDataset":
+    def __add__(self, other: DatasetLike[T]) -> "ConcatDataset[T_co | T]":
         return ConcatDataset([self, other])
 
 
-class TensorDataset(Dataset):
+class TensorDataset(Dataset[tuple[Tensor, ...]]):
     """Tensors of one length: sample i is the tuple of their i-th entries.
 
-    tensors    what is given, as tensors; arrays share their memory
+    tensors    the tensors; arrays are converted without copying
 
     >>> from minidl.data import TensorDataset
     >>> pairs = TensorDataset(np.zeros((6, 3)), np.arange(6))
@@ -82,28 +92,28 @@ class TensorDataset(Dataset):
         return tuple(x[index] for x in self.tensors)
 
     def batch(self, indices: Tensor) -> tuple[Tensor, ...]:
-        """The samples at these indices, each tensor's in one piece."""
+        """The samples at these indices, gathered from each tensor in one operation."""
         _check_indices("TensorDataset.batch", indices)
         return tuple([_rows(x, indices) for x in self.tensors])
 
 
 def _rows(x: Tensor, indices: Tensor) -> Tensor:
-    """x[indices]; of a constant on the CPU in a third of the time."""
-    array, places = x.data, indices.data
-    plain = type(array) is np.ndarray and x.edge is None and not inplace.superseded
-    if plain and array.flags.c_contiguous and places.dtype.kind == "i":
+    """x[indices], with a fast path for constants on the CPU, which takes a third of the time."""
+    array, positions = x.data, indices.data
+    constant = type(array) is np.ndarray and x.edge is None and not inplace.superseded
+    if constant and array.flags.c_contiguous and positions.dtype.kind == "i":
         try:
-            return Tensor(array.take(places, axis=0))
+            return Tensor(array.take(positions, axis=0))
         except IndexError:
-            pass  # x[indices] says what is wrong
+            pass  # x[indices] raises with a better message
     return x[indices]
 
 
-class Subset(Dataset):
+class Subset(Dataset[T_co]):
     """The samples of a dataset at some indices: sample i is the dataset's sample indices[i].
 
-    dataset    anything with a length and indices
-    indices    whole numbers from 0 on, in any order, also more than once
+    dataset    anything with a length and indexing
+    indices    non-negative integers, in any order, possibly repeated
 
     >>> from minidl.data import Subset
     >>> part = Subset([10, 11, 12, 13], [1, 3, 1])
@@ -111,43 +121,43 @@ class Subset(Dataset):
     [11, 13, 11]
     """
 
-    def __init__(self, dataset: Any, indices: Any) -> None:
+    def __init__(self, dataset: DatasetLike[T_co], indices: Any) -> None:
         check_dataset("Subset", dataset)
         needs, given = "a list of indices", indices
         if not hasattr(indices, "shape"):
             given = listed("Subset", needs, indices)
         try:
-            found = np.asarray(given, None if len(given) else np.int64)
+            array = np.asarray(given, None if len(given) else np.int64)
         except (TypeError, ValueError) as error:
             raise DTypeError(f"Subset: needs {needs}; got {describe(given)}") from error
-        if found.ndim != 1 or found.dtype.kind not in "iu":
+        if array.ndim != 1 or array.dtype.kind not in "iu":
             raise DTypeError(f"Subset: indices are a list of whole numbers; got {describe(given)}")
         n = len(dataset)
-        wrong = found[(found < 0) | (found >= n)]
-        if wrong.size:
-            raise BoundsError(f"Subset: index {wrong[0]} is outside a dataset of {n} samples")
-        self.dataset, self.indices = dataset, found.astype(np.int64)
+        outside = array[(array < 0) | (array >= n)]
+        if outside.size:
+            raise BoundsError(f"Subset: index {outside[0]} is outside a dataset of {n} samples")
+        self.dataset, self.indices = dataset, array.astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> T_co:
         return self.dataset[self.indices[_inside("Subset", index, len(self))].item()]
 
     def batch(self, indices: Tensor) -> Any:
-        """The samples at these indices, in one piece if the dataset can."""
+        """The samples at these indices, by the dataset's own `batch` if it has one."""
         _check_indices("Subset.batch", indices)
         try:
-            places = self.indices[indices.data]
+            own = self.indices[indices.data]
         except IndexError as error:
             raise BoundsError(f"Subset.batch: {error}") from error
-        return batch_of(self.dataset, Tensor(places))
+        return batch_of(self.dataset, Tensor(own))
 
 
-class ConcatDataset(Dataset):
-    """Datasets one after another: the samples of the first, then those of the second, ….
+class ConcatDataset(Dataset[T_co]):
+    """The concatenation of datasets: the samples of the first, then those of the second, ….
 
-    datasets    anything with a length and indices; at least one
+    datasets    at least one; anything with a length and indexing
 
     >>> from minidl.data import ConcatDataset
     >>> both = ConcatDataset([[10, 11], [20, 21, 22]])
@@ -155,8 +165,10 @@ class ConcatDataset(Dataset):
     (5, 20, 22)
     """
 
-    def __init__(self, datasets: Iterable[Any]) -> None:
-        self.datasets = listed("ConcatDataset", "a list of datasets", datasets)
+    def __init__(self, datasets: Iterable[DatasetLike[T_co]]) -> None:
+        self.datasets: list[DatasetLike[T_co]] = listed(
+            "ConcatDataset", "a list of datasets", datasets
+        )
         if not self.datasets:
             raise ArgumentError("ConcatDataset: needs at least one dataset; got none")
         for dataset in self.datasets:
@@ -166,24 +178,24 @@ class ConcatDataset(Dataset):
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> T_co:
         index = _inside("ConcatDataset", index, len(self))
         part = int(np.searchsorted(self._ends, index, side="right"))
         return self.datasets[part][index - self._start(part)]
 
     def batch(self, indices: Tensor) -> Any:
-        """The samples at these indices: from each dataset in one piece, then put in order."""
+        """The samples at these indices: one batch from each dataset, concatenated and reordered."""
         _check_indices("ConcatDataset.batch", indices)
-        places = indices.data
-        if not places.size:
+        positions = indices.data
+        if not positions.size:
             raise ShapeError("ConcatDataset.batch: needs at least one index; got none")
-        for index in (places.min(), places.max()):
+        for index in (positions.min(), positions.max()):
             _inside("ConcatDataset", index, len(self))
-        places = np.where(places < 0, places + len(self), places)
-        parts = np.searchsorted(self._ends, places, side="right")
+        positions = np.where(positions < 0, positions + len(self), positions)
+        parts = np.searchsorted(self._ends, positions, side="right")
         order = np.argsort(parts, kind="stable")
         batches = [
-            batch_of(self.datasets[part], Tensor(places[parts == part] - self._start(part)))
+            batch_of(self.datasets[part], Tensor(positions[parts == part] - self._start(part)))
             for part in np.unique(parts)
         ]
         return batches[0] if len(batches) == 1 else concatenated(batches, asarray(order.argsort()))
@@ -194,7 +206,7 @@ class ConcatDataset(Dataset):
 
 
 def _check_indices(name: str, indices: Any) -> None:
-    """Raise for what is no row of whole numbers."""
+    """Raise DTypeError unless it is a one-dimensional tensor of integers."""
     fine = isinstance(indices, Tensor) and indices.ndim == 1 and indices.dtype.kind in "iu"
     if not fine:
         raise DTypeError(
@@ -203,11 +215,11 @@ def _check_indices(name: str, indices: Any) -> None:
 
 
 def _inside(name: str, index: Any, n: int) -> int:
-    """An index as a number from 0 to n − 1; −1 is the last one."""
+    """An index normalised to 0 … n − 1; negative indices count from the end."""
     try:
-        place = whole(index)
+        integer = as_integer(index)
     except TypeError:
         raise DTypeError(f"{name}: an index is a whole number; got {describe(index)}") from None
-    if not -n <= place < n:
-        raise BoundsError(f"{name}: index {place} is outside a dataset of {n} samples")
-    return place % n
+    if not -n <= integer < n:
+        raise BoundsError(f"{name}: index {integer} is outside a dataset of {n} samples")
+    return integer % n

@@ -1,10 +1,10 @@
-"""What goes wrong with data."""
+"""The errors of data."""
 
 from minidl.errors import MinidlError
 
 
 class DataError(MinidlError, OSError):
-    """Data that cannot be had, or is not what was published.
+    """Data that cannot be downloaded, or differs from what was published.
 
     >>> issubclass(minidl.data.DataError, OSError)
     True
@@ -12,7 +12,7 @@ class DataError(MinidlError, OSError):
 
 
 class FormatError(MinidlError, ValueError):
-    """A file that is damaged, or not of the format that it should be.
+    """A file that is damaged, or not of the expected format.
 
     >>> with open("pictures.idx", "wb") as file:
     ...     _ = file.write(b"not pictures")

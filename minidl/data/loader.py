@@ -1,48 +1,73 @@
-"""DataLoader: a dataset in batches."""
+"""DataLoader: a dataset in batches, optionally shuffled, prefetched by workers, resumable."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Generator as GeneratorIterator
 from contextlib import closing
 from itertools import islice
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Protocol, Self, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
 from minidl.data.checks import check_dataset, check_generator
 from minidl.data.collate import collate, samples_of
-from minidl.data.position import Position
-from minidl.data.randomness import BatchKey, current
+from minidl.data.dataset import DatasetLike, T
+from minidl.data.epoch_state import EpochState
 from minidl.data.samplers import RandomSampler, Sampler, SequentialSampler
+from minidl.data.seeding import BatchKey, current
 from minidl.errors import ArgumentError, DTypeError, MinidlError, check_flags, describe, explain
 from minidl.ops import asarray
 from minidl.ops.random import Generator, default_generator
 
+B = TypeVar("B")
+B_co = TypeVar("B_co", covariant=True)
 
-class DataLoader:
-    """The samples of a dataset in batches, once for each time it is iterated over.
 
-    dataset             anything with a length and indices; one with `batch(indices)` gives whole
+class BatchDataset(Protocol[B_co]):
+    """A dataset that makes its own batches, which then determine the type of the loader's."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Any: ...
+    def batch(self, indices: Tensor, /) -> B_co: ...  # noqa: D102  documented in Dataset
+
+
+class _Settings(TypedDict, total=False):
+    """The keyword arguments of a DataLoader that do not affect the type of its batches."""
+
+    sampler: Iterable[Any] | None
+    batch_sampler: Iterable[Any] | None
+    drop_last: bool
+    generator: Generator | None
+    num_workers: int
+    workers: str
+    prefetch_factor: int
+    persistent_workers: bool
+
+
+class DataLoader(Generic[B]):
+    """Iterates over a dataset in batches; each iteration is one epoch.
+
+    dataset             anything with a length and indexing; one with `batch(indices)` makes its own
                         batches
-    batch_size          samples in a batch; the last one may have fewer
-    shuffle             in a new random order each time
-    sampler             instead of shuffle: the indices, any iterable
-    batch_sampler       instead of batch_size, shuffle, sampler and drop_last: the indices of each
-                        batch, any iterable of lists
-    drop_last           without an incomplete last batch
-    collate_fn          makes a batch of a list of samples; stacks them if left out
-    generator           where the order comes from; minidl's default one if left out
-    num_workers         how many workers make batches ahead of time; 0: none, each batch is made
-                        when it is asked for
-    workers             "threads", for data that is read, or made by NumPy; "processes", for work in
-                        Python: they are spawned, and get a copy of the dataset, by pickle
-    prefetch_factor     how many batches each worker is ahead
-    persistent_workers  keep the processes, and their copy of the dataset, from one epoch to the
-                        next, until `close`
+    batch_size          samples per batch; the last one may have fewer
+    shuffle             whether each epoch has a new random order
+    sampler             instead of shuffle: any iterable of indices
+    batch_sampler       instead of batch_size, shuffle, sampler and drop_last: any iterable of lists
+                        of indices, one per batch
+    drop_last           whether to drop an incomplete last batch
+    collate_fn          makes a batch from a list of samples; `collate` by default
+    generator           the random generator of the order; by default minidl's default generator
+    num_workers         the number of workers that prefetch batches; 0: each batch is made on demand
+    workers             "threads", for data that is read or processed by NumPy; "processes", for
+                        work in Python: they are spawned, and receive the dataset by pickle
+    prefetch_factor     batches prefetched by each worker
+    persistent_workers  whether to keep the processes, and their copy of the dataset, between
+                        epochs, until `close`
 
-    Batches and their order are the same with any workers, if the dataset takes its randomness from
-    `sample_generator()`.  Where an epoch stands is in `position` and `state_dict()`; a loader that
-    has loaded that goes on there.  An exception in a worker is raised where its batch is due; a
+    Batches and their order do not depend on the workers, if the dataset takes its random numbers
+    from `sample_generator()`.  `position` and `state_dict()` tell the position in an epoch, and
+    `load_state_dict` resumes there.  An exception in a worker is raised when its batch is due; a
     worker that dies is a DataError.
 
     >>> from minidl.data import DataLoader, TensorDataset
@@ -51,6 +76,36 @@ class DataLoader:
     [((2, 3), [0, 1]), ((2, 3), [2, 3]), ((1, 3), [4])]
     """
 
+    @overload
+    def __init__(
+        self,
+        dataset: DatasetLike[T],
+        batch_size: int = 1,
+        shuffle: bool = False,
+        *,
+        collate_fn: Callable[[list[T]], B],
+        **settings: Unpack[_Settings],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        dataset: BatchDataset[B],
+        batch_size: int = 1,
+        shuffle: bool = False,
+        *,
+        collate_fn: None = None,
+        **settings: Unpack[_Settings],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "DataLoader[Any]",
+        dataset: DatasetLike[Any],
+        batch_size: int = 1,
+        shuffle: bool = False,
+        *,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        **settings: Unpack[_Settings],
+    ) -> None: ...
     def __init__(
         self,
         dataset: Any,
@@ -97,70 +152,74 @@ class DataLoader:
         self.sampler = sampler
         own = sampler.generator if isinstance(sampler, Sampler) else generator
         self.generator = own or default_generator
-        self._epochs = 0  # begun so far
-        self._at: Position | None = None
-        self._resumed: Position | None = None
+        self._epochs = 0  # started so far
+        self._at: EpochState | None = None
+        self._resumed: EpochState | None = None
         self._pool: Any = None
 
+    @property
+    def _source(self) -> Any:
+        """The iterable of indices: the batch sampler if there is one, otherwise the sampler."""
+        return self.sampler if self.batch_sampler is None else self.batch_sampler
+
     def __len__(self) -> int:
-        indices = self.sampler if self.batch_sampler is None else self.batch_sampler
         try:
-            n = len(indices)
+            n = len(self._source)
         except TypeError:
-            raise DTypeError(f"DataLoader: {describe(indices)} has no length") from None
+            raise DTypeError(f"DataLoader: {describe(self._source)} has no length") from None
         if self.batch_sampler is not None:
             return n
-        whole, rest = divmod(n, self.batch_size)
-        return whole + bool(rest and not self.drop_last)
+        full, rest = divmod(n, self.batch_size)
+        return full + bool(rest and not self.drop_last)
 
-    def __iter__(self) -> Iterator[Any]:
-        at, again = self._resumed, self._resumed is not None
+    def __iter__(self) -> Iterator[B]:
+        at, resumed = self._resumed, self._resumed is not None
         if at is None:
-            state = self.generator.seed, self.generator.offset
-            at = Position(self._epochs, *state, sampler=self._sampler_state())
+            seed, offset = self.generator.seed, self.generator.offset
+            at = EpochState(self._epochs, seed, offset, sampler=self._sampler_state())
             self._epochs += 1
         self._at, self._resumed = at, None
-        return self._epoch(at, enumerate(self._indices(at, again)))
+        return self._epoch(at, enumerate(self._indices(at, resumed)))
 
     @property
     def epoch(self) -> int:
-        """The number, from 0 on, of the epoch under way; between epochs that of the next."""
+        """The number, from 0, of the epoch in progress; between epochs that of the next."""
         at = self._resumed or self._at
         return self._epochs if at is None else at.epoch
 
     @property
     def position(self) -> int:
-        """How many batches of the epoch under way have been delivered; 0 between epochs."""
+        """The number of batches delivered of the epoch in progress; 0 between epochs."""
         at = self._resumed or self._at
         return 0 if at is None else at.batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands, in whole numbers and text: to go on there, to the bit.
+        """The loader's position, as integers and strings, from which it can resume exactly.
 
-        Called while batch i is in use, the next one is i + 1.  An epoch that was left early counts
-        as under way until another begins.
+        Called while batch i is being used, the next one is i + 1.  An epoch that was left early
+        counts as in progress until another starts.
         """
         at = self._resumed or self._at
         return {
             "epoch": self.epoch,
             "under_way": at is not None,
-            **(at.state_dict(self._kind()) if at else {}),
+            **(at.state_dict(self._configuration()) if at else {}),
             "generator": self.generator.get_state(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was called: the next iteration has the rest of that epoch.
+        """Restore what `state_dict` returned: the next iteration yields the rest of that epoch.
 
-        The dataset, the sampler and the batch size must be those of the state if it is from the
-        middle of an epoch; ArgumentError if they are not, or if it is no such state.  A sampler of
-        one's own must give the same indices again, or have `state_dict` and `load_state_dict`.
+        If the state is from the middle of an epoch, the dataset, the sampler and the batch size
+        must match; ArgumentError if they do not, or if the state is invalid.  A custom sampler must
+        yield the same indices again, or have `state_dict` and `load_state_dict`.
         """
-        epoch, at = Position.from_state_dict(state, self._kind())
+        epoch, at = EpochState.from_state_dict(state, self._configuration())
         self.generator.set_state(state["generator"])
         self._epochs, self._at, self._resumed = epoch + (at is not None), None, at
 
     def close(self) -> None:
-        """Stop processes that were kept for the next epoch."""
+        """Stop persistent worker processes."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.stop()
@@ -173,8 +232,8 @@ class DataLoader:
     ) -> None:
         self.close()
 
-    def _epoch(self, at: Position, numbered: Iterator[tuple[int, Any]]) -> Iterator[Any]:
-        """The batches of an epoch from its position on, which moves along."""
+    def _epoch(self, at: EpochState, numbered: Iterator[tuple[int, Any]]) -> Iterator[B]:
+        """The batches of an epoch from its position, which is advanced."""
         jobs = (
             (BatchKey(at.seed, at.offset, at.epoch, number), indices)
             for number, indices in islice(numbered, at.batch, None)
@@ -193,9 +252,11 @@ class DataLoader:
         if self._at is at:
             self._at = None
 
-    def _prefetched(self, make: "BatchMaker", jobs: Iterator[Any]) -> Iterator[Any]:
-        """Batches that workers make ahead of time."""
-        from minidl.data import workers  # threads and processes: spared to `import minidl`
+    def _prefetched(
+        self, make: "BatchMaker", jobs: Iterator[Any]
+    ) -> GeneratorIterator[Any, None, None]:
+        """The batches, prefetched by workers."""
+        from minidl.data import workers  # lazily, for a fast `import minidl`
 
         pool, self._pool = self._pool, None
         if pool is None:
@@ -209,57 +270,56 @@ class DataLoader:
             if pool is not None:
                 pool.stop()
 
-    def _indices(self, at: Position, again: bool) -> Iterator[Any]:
-        """The indices of each batch; those of an epoch that is resumed are drawn again."""
-        source = self.sampler if self.batch_sampler is None else self.batch_sampler
-        if again and at.sampler is not None:
+    def _indices(self, at: EpochState, resumed: bool) -> Iterator[Any]:
+        """The indices of each batch; those of a resumed epoch are redrawn."""
+        source = self._source
+        if resumed and at.sampler is not None:
             source.load_state_dict(at.sampler)
         if self.batch_sampler is not None:
             return iter(source)
         size = self.batch_size
         if not isinstance(source, Sampler):
             return _chunks(iter(source), size, self.drop_last)
-        generator = at.generator() if again else self.generator
+        generator = at.generator() if resumed else self.generator
         order = source.order(generator)
         end = len(order) - len(order) % size if self.drop_last else len(order)
         return (order[i : i + size] for i in range(0, end, size))
 
     def _sampler_state(self) -> Any:
-        """The state of a sampler that has one of its own."""
-        source = self.sampler if self.batch_sampler is None else self.batch_sampler
+        """The state of a sampler that has one."""
+        source = self._source
         return source.state_dict() if hasattr(source, "load_state_dict") else None
 
-    def _kind(self) -> dict[str, Any]:
-        """What must be alike for an epoch to go on."""
-        source = self.sampler if self.batch_sampler is None else self.batch_sampler
+    def _configuration(self) -> dict[str, Any]:
+        """What must match for an epoch to be resumed."""
         return {
             "samples": len(self.dataset),
             "batch_size": self.batch_size,
-            "sampler": type(source).__name__,
+            "sampler": type(self._source).__name__,
         }
 
 
 class BatchMaker:
-    """A dataset and how samples are joined: makes the batch of a key and its indices."""
+    """Makes a batch from a key and indices, with a dataset and a collate function."""
 
     def __init__(self, dataset: Any, collate_fn: Callable[[list[Any]], Any] | None) -> None:
         self.dataset, self.collate_fn = dataset, collate_fn
 
     def __call__(self, key: BatchKey, indices: Any) -> Any:
-        """The batch; an error says of which one it is."""
+        """The batch; errors name it."""
         token = current.set(key)
         try:
             if self.collate_fn is None and hasattr(self.dataset, "batch"):
                 return self.dataset.batch(_tensor(indices))
-            return (self.collate_fn or collate)(samples_of(self.dataset, _plain(indices)))
+            return (self.collate_fn or collate)(samples_of(self.dataset, _as_list(indices)))
         except Exception as error:
-            error.add_note(self._place(key, _plain(indices)))
+            error.add_note(self._location(key, _as_list(indices)))
             raise
         finally:
             current.reset(token)
 
-    def _place(self, key: BatchKey, indices: list[Any]) -> str:
-        """Where something went wrong, in words."""
+    def _location(self, key: BatchKey, indices: list[Any]) -> str:
+        """The location of an error, for its note."""
         some = ", ".join(map(repr, indices[:5])) + (", …" if len(indices) > 5 else "")
         return (
             f"DataLoader: this is batch {key.batch} of epoch {key.epoch}, of the samples {some} "
@@ -267,12 +327,12 @@ class BatchMaker:
         )
 
 
-def _plain(indices: Any) -> list[Any]:
+def _as_list(indices: Any) -> list[Any]:
     return indices.tolist() if hasattr(indices, "tolist") else list(indices)
 
 
 def _tensor(indices: Any) -> Tensor:
-    """The indices of a batch, int64 where a sampler gave numbers."""
+    """The indices of a batch as a tensor of integers, validated."""
     if isinstance(indices, np.ndarray) and indices.size:
         return Tensor(indices)
     try:
@@ -284,21 +344,21 @@ def _tensor(indices: Any) -> Tensor:
     return indices
 
 
-def _chunks(indices: Iterator[Any], size: int, whole: bool) -> Iterator[list[Any]]:
-    """Lists of so many indices, as they come; the last may be shorter, unless only whole ones."""
+def _chunks(indices: Iterator[Any], size: int, drop_last: bool) -> Iterator[list[Any]]:
+    """Lists of `size` indices each; the last one may be shorter, or is dropped."""
     while chunk := list(islice(indices, size)):
-        if len(chunk) == size or not whole:
+        if len(chunk) == size or not drop_last:
             yield chunk
 
 
 def _check_gives_indices(sampler: Any) -> None:
-    """Raise for what cannot be gone through, if anything is there."""
+    """Raise DTypeError unless it is an iterable or None."""
     if sampler is not None and not hasattr(sampler, "__iter__"):
         raise DTypeError(f"DataLoader: a sampler gives indices; got {describe(sampler)}")
 
 
 def _check_numbers(**numbers: tuple[Any, int]) -> None:
-    """Raise for what is no whole number from the least on."""
-    for name, (given, least) in numbers.items():
-        if not isinstance(given, int | np.integer) or given < least:
-            raise ArgumentError(f"DataLoader: {name} is a number from {least} on; got {given!r}")
+    """Raise ArgumentError unless the values are integers, and at least their minimum."""
+    for name, (value, minimum) in numbers.items():
+        if not isinstance(value, int | np.integer) or value < minimum:
+            raise ArgumentError(f"DataLoader: {name} is a number from {minimum} on; got {value!r}")

@@ -1,4 +1,4 @@
-"""NPZ, NumPy's file of several arrays: a ZIP archive of NPY files."""
+"""The NPZ file format of NumPy: a ZIP archive of NPY arrays."""
 
 import math
 import os
@@ -7,16 +7,15 @@ import zipfile
 import numpy as np
 
 from minidl.data.errors import FormatError
+from minidl.data.idx import MAX_DEFLATE_RATIO
 from minidl.errors import path_of
-
-_DENSEST = 1032  # bytes that DEFLATE can make of one (M. Adler, zlib's technical details)
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays in an NPZ file, by their names; `TensorDataset(a["x"], a["y"])` joins them.
+    """The arrays in an NPZ file by name, as for `TensorDataset(arrays["x"], arrays["y"])`.
 
-    Nothing in the file is run: what holds Python objects, is damaged, or is no NPZ file, is a
-    FormatError.  Memory is taken for what the file really holds, whatever its headers say.
+    Nothing in the file is executed: a file that contains Python objects, is damaged, or of another
+    format, is a FormatError.  No more memory is allocated than the file has content.
 
     >>> np.savez("a.npz", x=np.zeros((4, 2)), y=np.arange(4))
     >>> arrays = minidl.data.read_npz("a.npz")
@@ -28,7 +27,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         try:
             with zipfile.ZipFile(file) as archive:
                 return {_name(info): _array(archive, info) for info in archive.infolist()}
-        except Exception as error:  # ZIP, DEFLATE and NPY each have errors of many kinds
+        except Exception as error:  # ZIP, DEFLATE and NPY raise many types
             reason = str(error) or type(error).__name__
             raise FormatError(f"{path}: not a sound NPZ file: {reason}") from None
 
@@ -38,9 +37,9 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    """One array, after a look at whether its header can be true."""
+    """One array, after checking that its header is plausible."""
     name = _name(info)
-    if info.file_size > info.compress_size * _DENSEST:
+    if info.file_size > info.compress_size * MAX_DEFLATE_RATIO:
         raise FormatError(f"{name}: {info.compress_size} bytes cannot hold {info.file_size}")
     with archive.open(info) as file:
         version = np.lib.format.read_magic(file)
@@ -48,7 +47,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
             raise FormatError(f"{name}: NPY version {version}; needs 1.0 or 2.0")
         read = np.lib.format
         header = read.read_array_header_1_0 if version == (1, 0) else read.read_array_header_2_0
-        shape, columns_first, dtype = header(file)
+        shape, fortran_order, dtype = header(file)
         if dtype.hasobject:
             raise FormatError(f"{name}: holds Python objects, which only pickle can read")
         needs = math.prod(shape) * dtype.itemsize
@@ -56,4 +55,4 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
         if len(values) != needs:
             raise FormatError(f"{name}: {dtype} {shape} takes {needs} bytes; it has fewer or more")
     flat = np.frombuffer(bytearray(values), dtype, count=math.prod(shape))
-    return flat.reshape(shape, order="F" if columns_first else "C")
+    return flat.reshape(shape, order="F" if fortran_order else "C")

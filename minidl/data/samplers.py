@@ -1,7 +1,7 @@
-"""Samplers: in which order a loader goes through a dataset."""
+"""Samplers: the order in which a loader visits the samples of a dataset."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from minidl.ops.random import Generator, default_generator, permutation, uniform
 
 
 class Sampler(ABC):
-    """Indices that are a function of a generator's state: a loader can draw an earlier order again.
+    """An order of indices that is a function of a generator's state, so that it can be redrawn.
 
-    A loader takes any other iterable of indices, too, but it cannot resume an epoch of one that
-    gives others each time.
+    A loader also accepts any other iterable of indices, but can only resume an epoch of one that
+    yields the same indices again.
 
     >>> from minidl.data import DataLoader, Sampler
     >>> class Backwards(Sampler):
@@ -34,24 +34,24 @@ class Sampler(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many indices there are."""
+        """The number of indices."""
 
     @abstractmethod
     def order(self, generator: Generator) -> np.ndarray:
-        """The indices, int64, drawn from this generator alone."""
+        """The indices, int64, random only through this generator."""
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.order(self.generator).tolist())
 
 
 class SequentialSampler(Sampler):
-    """0, 1, … to the last sample of a dataset.
+    """All samples of a dataset in order: 0, 1, …, n − 1.
 
     >>> list(minidl.data.SequentialSampler(["a", "b", "c"]))
     [0, 1, 2]
     """
 
-    def __init__(self, dataset: Any, generator: Generator | None = None) -> None:
+    def __init__(self, dataset: Sized, generator: Generator | None = None) -> None:
         super().__init__(generator)
         check_dataset("SequentialSampler", dataset)
         self.dataset = dataset
@@ -60,7 +60,7 @@ class SequentialSampler(Sampler):
         return len(self.dataset)
 
     def order(self, generator: Generator) -> np.ndarray:
-        """The indices; nothing is drawn."""
+        """The indices; the generator is not used."""
         return np.arange(len(self))
 
 
@@ -72,7 +72,7 @@ class RandomSampler(Sampler):
     ([4, 0, 3, 1, 2], [4, 1, 0, 2, 3])
     """
 
-    def __init__(self, dataset: Any, generator: Generator | None = None) -> None:
+    def __init__(self, dataset: Sized, generator: Generator | None = None) -> None:
         super().__init__(generator)
         check_dataset("RandomSampler", dataset)
         self.dataset = dataset
@@ -88,13 +88,13 @@ class RandomSampler(Sampler):
 
 
 class WeightedRandomSampler(Sampler):
-    """Samples drawn at random, each as often as its weight says.
+    """Samples drawn at random, with probabilities proportional to weights.
 
-    weights        one for each sample, 0 or more; they need not add up to 1
-    num_samples    how many are drawn
-    replacement    whether a sample may come again; without, it is out once it is drawn, and the
-                   next is drawn among the rest (Efraimidis, Spirakis: Weighted random sampling with
-                   a reservoir, Information Processing Letters 97, 2006: by −log u / weight)
+    weights        one per sample, non-negative; they need not sum to 1
+    num_samples    the number of samples drawn
+    replacement    whether a sample may be drawn more than once; without replacement, the samples
+                   with the smallest −log u / weight are drawn (Efraimidis, Spirakis: Weighted
+                   random sampling with a reservoir, Information Processing Letters 97, 2006)
 
     >>> sampler = minidl.data.WeightedRandomSampler([0.0, 1.0, 3.0], num_samples=4000)
     >>> counts = np.bincount(list(sampler))
@@ -114,7 +114,7 @@ class WeightedRandomSampler(Sampler):
         try:
             given = np.asarray(weights, np.float64)
         except (TypeError, ValueError):
-            given = np.zeros(0)  # refused below
+            given = np.zeros(0)  # rejected below
         fine = given.ndim == 1 and np.isfinite(given).all() and (given >= 0).all()
         if not fine or not given.any():
             raise ArgumentError(
@@ -125,7 +125,7 @@ class WeightedRandomSampler(Sampler):
             raise ArgumentError(
                 f"WeightedRandomSampler: num_samples is a number from 1 on; got {num_samples!r}"
             )
-        self.weights = given / given.max()  # so that their sum does not overflow
+        self.weights = given / given.max()  # prevents overflow of the sum
         self.num_samples, self.replacement = int(num_samples), replacement
         positive = np.count_nonzero(self.weights)
         if not replacement and num_samples > positive:
@@ -138,13 +138,13 @@ class WeightedRandomSampler(Sampler):
         return self.num_samples
 
     def order(self, generator: Generator) -> np.ndarray:
-        """The indices drawn, in the order of drawing."""
+        """The drawn indices, in the order of drawing."""
         n = self.num_samples if self.replacement else len(self.weights)
         u = uniform(n, dtype=dtypes.float64, generator=generator).data
         if self.replacement:
             bounds = np.cumsum(self.weights)
             return np.searchsorted(bounds, u * bounds[-1], side="right")
-        waits = np.full(n, np.nan)  # which is sorted last
+        keys = np.full(n, np.nan)  # NaN sorts last
         with np.errstate(over="ignore"):
-            np.divide(-np.log(1 - u), self.weights, out=waits, where=self.weights > 0)
-        return np.argsort(waits, kind="stable")[: self.num_samples]
+            np.divide(-np.log(1 - u), self.weights, out=keys, where=self.weights > 0)
+        return np.argsort(keys, kind="stable")[: self.num_samples]

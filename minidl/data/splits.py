@@ -1,25 +1,25 @@
-"""A dataset in parts: to train with, to validate, to test."""
+"""Splits of a dataset: random splits and k-fold cross-validation."""
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from minidl.data.checks import check_dataset, check_generator
-from minidl.data.dataset import Subset
+from minidl.data.dataset import DatasetLike, Subset, T
 from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, listed
 from minidl.ops.random import Generator, permutation
 
 
 def random_split(
-    dataset: Any, lengths: Sequence[float], generator: Generator | None = None
-) -> list[Subset]:
-    """A dataset in parts that have no sample in common, drawn at random.
+    dataset: DatasetLike[T], lengths: Sequence[float], generator: Generator | None = None
+) -> list[Subset[T]]:
+    """A random partition of a dataset.
 
-    lengths    how many samples each part has, which add up to all; or fractions, which add up to
-               1: a part has ⌊fraction · n⌋ samples, and what is left over goes to the first parts,
-               one each, as in PyTorch
+    lengths    the number of samples of each part, which sum to the total; or fractions, which sum
+               to 1: a part has ⌊fraction · n⌋ samples, and the remainder is distributed to the
+               first parts, one each, as in PyTorch
 
     >>> from minidl.data import random_split
     >>> [len(part) for part in random_split(range(11), [0.5, 0.3, 0.2])]
@@ -37,7 +37,7 @@ def random_split(
 
 
 def _counts(n: int, lengths: list[float]) -> list[int]:
-    """How many of n samples each part gets."""
+    """The number of samples of each part."""
     numbers = all(isinstance(x, int | float | np.number) and x >= 0 for x in lengths)
     whole = numbers and all(x == int(x) for x in lengths if math.isfinite(x))
     if numbers and whole and sum(lengths) == n:
@@ -53,6 +53,24 @@ def _counts(n: int, lengths: list[float]) -> list[int]:
     return counts
 
 
+@overload
+def k_fold(
+    dataset: int,
+    k: int,
+    shuffle: bool = False,
+    generator: Generator | None = None,
+    *,
+    labels: Any = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]: ...
+@overload
+def k_fold(
+    dataset: DatasetLike[T],
+    k: int,
+    shuffle: bool = False,
+    generator: Generator | None = None,
+    *,
+    labels: Any = None,
+) -> Iterator[tuple[Subset[T], Subset[T]]]: ...
 def k_fold(
     dataset: Any,
     k: int,
@@ -61,16 +79,17 @@ def k_fold(
     *,
     labels: Any = None,
 ) -> Iterator[tuple[Any, Any]]:
-    """k pairs of a training and a validation part; each sample is validated once.
+    """The k folds of cross-validation: pairs of a training and a validation part.
 
-    Sizes of the validation parts differ by one at most.  Stone: Cross-validatory choice and
-    assessment of statistical predictions, Journal of the Royal Statistical Society B 36, 1974.
+    Each sample is in one validation part, whose sizes differ by at most one.  Stone:
+    Cross-validatory choice and assessment of statistical predictions, Journal of the Royal
+    Statistical Society B 36, 1974.
 
-    dataset    anything with a length and indices, to get Subsets; or a number of samples, to get
-               arrays of indices
-    shuffle    draw the parts at random; without, each is a run of neighbours
-    labels     the class of each sample: every part has each class in its share, so that two parts
-               differ by one sample of a class at most (stratified)
+    dataset    anything with a length and indexing, for Subsets; or a number of samples, for arrays
+               of indices
+    shuffle    shuffle before splitting; otherwise each validation part is contiguous
+    labels     the class of each sample, for stratified folds: the counts of a class differ by at
+               most one between validation parts
 
     >>> for train, validation in minidl.data.k_fold(5, 2):
     ...     print(train, validation)
@@ -99,7 +118,7 @@ def k_fold(
 
 
 def _folds(dataset: Any, fold: np.ndarray, k: int) -> Iterator[tuple[Any, Any]]:
-    """For each fold the samples outside it, and those in it."""
+    """For each fold, the samples outside it and those in it."""
     for number in range(k):
         parts = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         if isinstance(dataset, int | np.integer):

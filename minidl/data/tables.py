@@ -1,4 +1,4 @@
-"""Tables: CSV files as datasets."""
+"""CSV files as datasets."""
 
 import codecs
 import csv
@@ -7,6 +7,7 @@ import io
 import os
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,17 @@ import numpy as np
 from minidl.data.columns import MISSING, Cells, Column, read_column
 from minidl.data.dataset import TensorDataset
 from minidl.data.errors import FormatError
-from minidl.data.idx import open_plain
+from minidl.data.idx import open_decompressed
 from minidl.errors import ArgumentError, check_flags, check_kind, listed, path_of
 
 
 class Table(TensorDataset):
     r"""The rows of a table: a sample is (features,), or (features, target).
 
-    tensors          features (N, F), float32, and the target, (N,) or, of several columns, (N, T)
-    columns          the names of the features
-    target_columns   the names in the target
-    classes          for each column of texts, its texts: the number of a class is its place there
+    tensors          features (N, F), float32, and the target, (N,), or (N, T) for several columns
+    columns          the names of the feature columns
+    target_columns   the names of the target columns
+    classes          for each categorical column its categories, in the order of their labels
 
     >>> with open("iris.csv", "w") as file:
     ...     _ = file.write("length,kind\n5.1,setosa\n6.2,virginica\n")
@@ -62,23 +63,23 @@ def read_csv(
     missing_values: Sequence[str] = MISSING,
     encoding: str = "utf-8-sig",
 ) -> Table:
-    r"""A table of numbers and texts, gzipped or not, as a dataset.
+    r"""A CSV file with numeric and categorical columns, gzipped or not, as a dataset.
 
-    A column of numbers becomes float32, but int64 as a target that is written in whole numbers.
-    A column of texts becomes the numbers of their classes, in alphabetical order.
+    Numeric columns become float32; an integer target becomes int64.  Columns of strings are
+    categorical: they become class labels, numbered in alphabetical order.
 
-    target           the name or place of a column, or a list of them; they are no features
-    columns          the features; all other columns if left out
-    header           whether the first line has the names; without, they are "0", "1", …
-    categories       columns that are texts although they look like numbers, or partly do
-    classes          the classes of columns of texts, as `classes` of the table trained with has
-                     them, so that the same text gets the same number
-    missing          what to put where nothing is: a number in columns of numbers, a text in columns
-                     of texts, or a dict with what to put in each column
-    missing_values   what stands for nothing
+    target           the name or index of the target column, or a list of them
+    columns          the feature columns; by default all others
+    header           whether the first line has the names; otherwise they are "0", "1", …
+    categories       columns to treat as categorical although (some of) their values are numbers
+    classes          the categories of categorical columns, such as `classes` of the training table,
+                     so that the same string gets the same label
+    missing          the fill value for missing values: a number for numeric columns, a string for
+                     categorical ones, or a dict with one for each column
+    missing_values   the markers of missing values
 
-    FormatError, with the line and the column, for a file that is damaged or no such table, and for
-    missing values that nothing is put for; ArgumentError for columns that are not there.
+    FormatError, with the line and the column, for a file that is damaged or not such a table, and
+    for missing values without a fill value; ArgumentError for unknown columns.
 
     >>> with open("t.csv", "w") as file:
     ...     _ = file.write("a,b,y\n1,2,0\n3,?,1\n")
@@ -89,50 +90,72 @@ def read_csv(
     check_flags("read_csv: ", header=header)
     columns = columns if columns is None else _list("columns", columns)
     categories = _list("categories", categories)
-    missing_values = frozenset(_list("missing_values", missing_values))
+    markers = frozenset(_list("missing_values", missing_values))
     if classes is not None:
         check_kind("read_csv", "classes", classes, Mapping)
         classes = {name: _list(f"classes of {name!r}", texts) for name, texts in classes.items()}
-    rows, lines = _rows_of(path_of("read_csv", path), delimiter, encoding)
+    sheet = _read_sheet(path, delimiter, encoding, header)
+    several = isinstance(target, Sequence) and not isinstance(target, str)
+    targets: list[Any] = _list("target", target) if several else [target]
+    target_indices = [] if target is None else [sheet.index(column) for column in targets]
+    indices = [i for i in range(len(sheet.names)) if i not in target_indices]
+    if columns is not None:
+        indices = [sheet.index(column) for column in columns]
+    fills = missing if isinstance(missing, Mapping) else dict.fromkeys(sheet.names, missing)
+    for column in fills:
+        sheet.index(column)
+    categorical = {sheet.index(column) for column in (*categories, *(classes or ()))}
+    parsed: dict[int, Column] = {}
+    for i in {*indices, *target_indices}:
+        name, texts = sheet.names[i], [row[i] for row in sheet.rows]
+        cells = Cells(f"{path}", name, sheet.lines, texts, markers)
+        own_classes = (classes or {}).get(name)
+        parsed[i] = read_column(cells, i in categorical, own_classes, fills.get(name))
+    return Table(
+        _features([parsed[i] for i in indices], len(sheet.rows)),
+        _target([parsed[i] for i in target_indices], several),
+        [sheet.names[i] for i in indices],
+        [sheet.names[i] for i in target_indices],
+        {sheet.names[i]: c.classes for i, c in parsed.items() if c.classes is not None},
+    )
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """The cells of a table: the names of its columns, and its rows with their line numbers."""
+
+    names: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def index(self, column: str | int) -> int:
+        """The index of a column from its name, or from its position, where −1 is the last."""
+        if isinstance(column, str) and column in self.names:
+            return self.names.index(column)
+        if isinstance(column, int) and -len(self.names) <= column < len(self.names):
+            return column % len(self.names)
+        raise ArgumentError(f"read_csv: there is no column {column!r}; there are {self.names}")
+
+
+def _read_sheet(
+    path: str | os.PathLike[str], delimiter: str, encoding: str, header: bool
+) -> _Sheet:
+    """The column names and the rows of a file, validated."""
+    rows, lines = _read_rows(path_of("read_csv", path), delimiter, encoding)
     names = rows[0] if header else [str(i) for i in range(len(rows[0]))]
     rows, lines = rows[header:], lines[header:]
     if not rows:
         raise FormatError(f"{path}: there are no rows below the names of the columns")
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise FormatError(f"{path}: two columns have the name {twice!r}")
-    several = isinstance(target, Sequence) and not isinstance(target, str)
-    targets = list(target) if several else [] if target is None else [target]
-    target_places = [_place(names, column) for column in targets]
-    places = [i for i in range(len(names)) if i not in target_places]
-    if columns is not None:
-        places = [_place(names, column) for column in columns]
-    if isinstance(missing, Mapping):
-        for column in missing:
-            _place(names, column)
-    texts = {_place(names, column) for column in (*categories, *(classes or ()))}
-    read = {
-        i: read_column(
-            Cells(f"{path}", names[i], lines, [row[i] for row in rows], missing_values),
-            i in texts,
-            (classes or {}).get(names[i]),
-            missing.get(names[i]) if isinstance(missing, Mapping) else missing,
-        )
-        for i in {*places, *target_places}
-    }
-    x = [read[i].values.astype(np.float32) for i in places]
-    return Table(
-        np.stack(x, axis=1) if x else np.empty((len(rows), 0), np.float32),
-        _target([read[i] for i in target_places], several),
-        [names[i] for i in places],
-        [names[i] for i in target_places],
-        {names[i]: column.classes for i, column in read.items() if column.classes is not None},
-    )
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise FormatError(f"{path}: two columns have the name {duplicate!r}")
+    return _Sheet(names, rows, lines)
 
 
-def _rows_of(path: Path, delimiter: str, encoding: str) -> tuple[list[list[str]], list[int]]:
-    """The cells of each row, without spaces around, and its line; every row is as long."""
-    rows, lines = [], []
+def _read_rows(path: Path, delimiter: str, encoding: str) -> tuple[list[list[str]], list[int]]:
+    """The cells of each row, stripped, and its line number; all rows have equal lengths."""
+    rows: list[list[str]] = []
+    lines: list[int] = []
     if not isinstance(delimiter, str) or len(delimiter) != 1:
         raise ArgumentError(f"read_csv: a delimiter is one character; got {delimiter!r}")
     try:
@@ -140,7 +163,7 @@ def _rows_of(path: Path, delimiter: str, encoding: str) -> tuple[list[list[str]]
     except (LookupError, TypeError):
         raise ArgumentError(f"read_csv: no encoding {encoding!r}; utf-8 is one") from None
     try:
-        with open_plain(path) as file, io.TextIOWrapper(file, encoding, newline="") as text:
+        with open_decompressed(path) as file, io.TextIOWrapper(file, encoding, newline="") as text:
             reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
             for row in reader:
                 if not row:
@@ -159,24 +182,21 @@ def _rows_of(path: Path, delimiter: str, encoding: str) -> tuple[list[list[str]]
     return rows, lines
 
 
-def _place(names: list[str], column: str | int) -> int:
-    """Which column is meant by a name, or by a place, where −1 is the last one."""
-    if isinstance(column, str) and column in names:
-        return names.index(column)
-    if isinstance(column, int) and -len(names) <= column < len(names):
-        return column % len(names)
-    raise ArgumentError(f"read_csv: there is no column {column!r}; there are {names}")
-
-
 def _list(what: str, value: Any) -> list[Any]:
-    """The items of an argument that is a list, of which one name alone is none."""
+    """The items of an argument that is a list; DTypeError for a single string."""
     return listed("read_csv", f"a list as {what}", None if isinstance(value, str) else value)
 
 
+def _features(columns: list[Column], rows: int) -> np.ndarray:
+    """The columns as one float32 array (N, F)."""
+    arrays = [column.values.astype(np.float32) for column in columns]
+    return np.stack(arrays, axis=1) if arrays else np.empty((rows, 0), np.float32)
+
+
 def _target(columns: list[Column], several: bool) -> np.ndarray | None:
-    """The columns as one array: int64 if all are whole numbers or classes, else float32."""
+    """The columns as one array: int64 if all are integers or class labels, else float32."""
     if not columns:
         return None
-    whole = all(column.whole for column in columns)
-    arrays = [column.values.astype(np.int64 if whole else np.float32) for column in columns]
+    integral = all(column.integral for column in columns)
+    arrays = [column.values.astype(np.int64 if integral else np.float32) for column in columns]
     return np.stack(arrays, axis=1) if several else arrays[0]

@@ -1,8 +1,8 @@
-"""Workers that make batches ahead of time: threads, or processes that are spawned.
+"""Workers that prefetch batches: threads, or spawned processes.
 
-A pool takes jobs and promises batches; `in_order` keeps so many jobs under way.  Processes are
-never forked: a process that was forked after Numba's threads have started hangs.  Each has a pipe
-of its own: closing it ends the process, however the other end came to be closed.
+A pool turns jobs into futures of batches; `in_order` keeps a number of jobs in flight.  Processes
+are never forked: a process that is forked after Numba's threads have started hangs.  Each has its
+own pipe: closing either end, for whatever reason, ends the process.
 """
 
 import pickle
@@ -23,50 +23,50 @@ from minidl.backends.threads import get_num_threads, set_num_threads
 from minidl.data.errors import DataError
 from minidl.ops.random import default_generator
 
-_GRACE = 1.0  # seconds that a process may go on with its batch when nobody wants it any more
+_GRACE = 1.0  # seconds that a process may take to finish its batch when it is stopped
 
-Promise = Callable[[], Any]  # waits for a batch, and returns it or raises what went wrong
+Future = Callable[[], Any]  # waits for a batch, and returns it or raises its error
 
 
 class Pool(Protocol):
-    """Workers that share the jobs."""
+    """A pool of workers."""
 
-    def submit(self, *job: Any) -> Promise:
-        """Let a worker do this; promises are redeemed in the order of their jobs."""
+    def submit(self, *job: Any) -> Future:
+        """Assign a job to a worker; futures must be called in the order of submission."""
 
     def stop(self) -> None:
-        """End the workers, and wait until they have ended."""
+        """Stop the workers, and wait for their end."""
 
 
 def in_order(pool: Pool, jobs: Iterable[Any], ahead: int) -> Iterator[Any]:
-    """What becomes of the jobs, in their order, with so many under way beyond the one in use."""
-    promises: deque[Promise] = deque()
+    """The results of the jobs, in their order, with up to `ahead` jobs in flight."""
+    futures: deque[Future] = deque()
     for job in jobs:
-        promises.append(pool.submit(*job))
-        if len(promises) > ahead:
-            yield promises.popleft()()
-    while promises:
-        yield promises.popleft()()
+        futures.append(pool.submit(*job))
+        if len(futures) > ahead:
+            yield futures.popleft()()
+    while futures:
+        yield futures.popleft()()
 
 
 class Threads:
-    """Threads of this process; each job sees the modes (`no_grad`, …) of whoever submits it."""
+    """Threads of this process; each job runs in the context (`no_grad`, …) of its submission."""
 
     def __init__(self, make: Callable[..., Any], count: int) -> None:
         self._make = make
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="minidl-loader")
 
-    def submit(self, *job: Any) -> Promise:
-        """Let a thread do this."""
+    def submit(self, *job: Any) -> Future:
+        """Assign a job to a thread."""
         return self._pool.submit(copy_context().run, self._make, *job).result
 
     def stop(self) -> None:
-        """Drop what has not begun, and wait for what has."""
+        """Cancel pending jobs, and wait for running ones."""
         self._pool.shutdown(cancel_futures=True)
 
 
 class Processes:
-    """Spawned processes, each with a copy of what makes the batches; they take turns."""
+    """Spawned processes, each with a copy of the batch maker; jobs are assigned round-robin."""
 
     def __init__(self, make: Any, count: int) -> None:
         copy = _pickled(make)
@@ -79,23 +79,23 @@ class Processes:
             self.stop()
             raise
 
-    def submit(self, *job: Any) -> Promise:
-        """Let the next process do this."""
+    def submit(self, *job: Any) -> Future:
+        """Assign a job to the next process."""
         worker = self._workers[self._next % len(self._workers)]
         self._next += 1
-        with suppress(OSError):  # it has died: that is found where what it did not do is due
+        with suppress(OSError):  # it has died, which is reported when the result is due
             worker.pipe.send(job)
         return lambda: self._received(worker)
 
     def _received(self, worker: "_Worker") -> Any:
-        """The oldest batch of a process, as soon as it is there, if no process dies before."""
+        """Wait for the oldest result of a process; DataError if any process dies meanwhile."""
         sentinels = [w.process.sentinel for w in self._workers]
         ready = connection.wait([worker.pipe, *sentinels])
         if worker.pipe not in ready:
             raise _death(next(w for w in self._workers if w.process.sentinel in ready))
-        fine, content = pickle.loads(self._checked(worker, worker.pipe.recv_bytes))
+        succeeded, content = pickle.loads(self._checked(worker, worker.pipe.recv_bytes))
         worker.has_answered = True
-        if not fine:
+        if not succeeded:
             raise content
         return content
 
@@ -106,7 +106,7 @@ class Processes:
             raise _death(worker) from None
 
     def stop(self) -> None:
-        """Close the pipes, which ends whoever waits; end those that do not within a moment."""
+        """Close the pipes, which ends idle processes; terminate or kill those that remain."""
         for worker in self._workers:
             worker.pipe.close()
         deadline = monotonic() + _GRACE
@@ -122,14 +122,17 @@ class Processes:
 
 
 class _Worker:
-    """A process, and this end of its pipe."""
+    """A process, and the parent's end of its pipe."""
 
     def __init__(self, copy: bytes) -> None:
         spawn = get_context("spawn")
-        self.pipe, theirs = spawn.Pipe()
+        self.pipe, child_end = spawn.Pipe()
         self.has_answered = False
         self.process = spawn.Process(
-            target=_serve, args=(theirs, copy, get_num_threads()), name="minidl-loader", daemon=True
+            target=_serve,
+            args=(child_end, copy, get_num_threads()),
+            name="minidl-loader",
+            daemon=True,
         )
         try:
             self.process.start()
@@ -137,14 +140,14 @@ class _Worker:
             self.pipe.close()
             raise
         finally:
-            theirs.close()
+            child_end.close()
 
 
 KINDS = {"threads": Threads, "processes": Processes}
 
 
 def _pickled(make: Any) -> bytes:
-    """What a process gets, or a DataError that names what cannot be sent to it."""
+    """The pickled batch maker; DataError that names what cannot be pickled."""
     for name in ("dataset", "collate_fn"):
         part = getattr(make, name)
         try:
@@ -159,15 +162,15 @@ def _pickled(make: Any) -> bytes:
 
 
 def _culprit(value: Any) -> str:
-    """The innermost attribute that cannot be pickled, in words."""
-    words, seen = type(value).__name__, set()
+    """The path of the innermost attribute that cannot be pickled."""
+    path, seen = type(value).__name__, set()
     while id(value) not in seen:
         seen.add(id(value))
         for name, inner in getattr(value, "__dict__", {}).items():
             if not _can_be_pickled(inner):
-                words, value = f"{words}.{name}", inner
+                path, value = f"{path}.{name}", inner
                 break
-    return words
+    return path
 
 
 def _can_be_pickled(value: Any) -> bool:
@@ -179,7 +182,7 @@ def _can_be_pickled(value: Any) -> bool:
 
 
 def _death(worker: _Worker) -> DataError:
-    """What to say of a process that has ended."""
+    """The error for a process that has died."""
     worker.process.join(_GRACE)
     code = worker.process.exitcode
     how = f"was ended by signal {-code}" if code and code < 0 else f"ended with status {code}"
@@ -192,15 +195,15 @@ def _death(worker: _Worker) -> DataError:
     return DataError(f"DataLoader: a worker process {how}{advice}")
 
 
-# In the process.
+# In the child process.
 
 
 def _serve(pipe: connection.Connection, copy: bytes, threads: int) -> None:
     """Make batches until the pipe is closed.
 
-    Answers leave through a thread, so that the next batch is begun while one waits to be taken.
+    A thread sends the answers, so that the next batch is started while one waits to be received.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for whoever started this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
     set_num_threads(threads)
     answers: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_send, args=(pipe, answers), daemon=True).start()
@@ -210,7 +213,7 @@ def _serve(pipe: connection.Connection, copy: bytes, threads: int) -> None:
             job = pipe.recv()
             try:
                 make = make or pickle.loads(copy)
-                # What a dataset takes from here, instead of from its own, does not repeat either.
+                # Draws from the default generator also differ between batches.
                 default_generator.manual_seed(~job[0].draw().seed)
                 answers.put(pickle.dumps((True, make(*job)), pickle.HIGHEST_PROTOCOL))
             except BaseException as error:
@@ -224,7 +227,7 @@ def _send(pipe: connection.Connection, answers: "SimpleQueue[bytes]") -> None:
 
 
 def _portable(error: BaseException) -> Exception:
-    """An exception that can be sent, with its traceback as a note."""
+    """An exception that can be pickled, with its traceback as a note."""
     text = "".join(traceback.format_exception(error))
     try:
         if not isinstance(error, Exception) or type(pickle.loads(pickle.dumps(error))) is not type(

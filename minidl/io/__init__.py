@@ -1,6 +1,6 @@
-"""Checkpoints as safetensors files: never pickle, whole or not at all, checked when loaded.
+"""Checkpoints as safetensors files: without pickle, written atomically, verified by checksums.
 
-Files of PyTorch are read, too: as plain data, without running anything in them.
+PyTorch's files are read as well: as plain data, without executing anything in them.
 """
 
 from minidl.io.checkpoint import load, load_weights, save, save_weights

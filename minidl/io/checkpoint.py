@@ -1,10 +1,9 @@
 """Checkpoints: the state of a training run, or the weights of a model, as a safetensors file.
 
-Arrays are in the file under readable names; all else is JSON in one entry of its metadata:
+Arrays are stored under readable names, so that any safetensors reader can load them; all else is
+JSON in one metadata entry, with checksums that detect any flipped bit:
 
     minidl      {"format", "version", "tree": …, "arrays": {name: checksum}, "crc32": of the rest}
-
-so that any reader of safetensors can have the arrays, and a changed bit is noticed.
 """
 
 import json
@@ -18,11 +17,11 @@ import numpy as np
 
 from minidl.autograd.tensor import Tensor
 from minidl.errors import DTypeError, MinidlError, check_flags, describe, path_of
+from minidl.io.atomic_write import atomic_write
 from minidl.io.errors import CheckpointError
-from minidl.io.replace import replacing
 from minidl.io.safetensors_file import in_file_order, read, write
 from minidl.io.torch_file import is_torch_file, load_torch
-from minidl.io.tree import put_together, take_apart
+from minidl.io.tree import flatten, unflatten
 from minidl.nn.module import Module
 
 _ENTRY = "minidl"
@@ -34,13 +33,14 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
 
         save("run.safetensors", {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
 
-    The keys of dicts are strings and integers.  `load` gives an equal tree; a tensor or array that
-    is in several places is written once, and is again one.  Tensors are saved as constants,
-    subclasses as what they derive from, big-endian arrays in the byte order of the machine.
+    The keys of dicts are strings and integers.  `load` returns an equal tree; a tensor or array
+    that occurs several times is stored once, and shared again after loading.  Tensors are saved as
+    constants, subclasses as their base types, big-endian arrays in native byte order.
 
-    The file at `path` is the old one or the new one, whole, whatever happens meanwhile.  A dict of
-    tensors is a file of weights that PyTorch's users can load.  What the format has not, such as
-    complex128 arrays, is a DTypeError, and a file that cannot be written a CheckpointError.
+    The file is replaced atomically: at any time `path` is the old file or the new one, complete.  A
+    dict of tensors is saved as a weights file that PyTorch users can load.  Values that the format
+    cannot represent, such as complex128 arrays, are a DTypeError, and a file that cannot be written
+    is a CheckpointError.
 
     >>> from minidl import io
     >>> io.save("run.safetensors", {"step": 7, "weights": [minidl.ones(2)], "betas": (0.9, 0.999)})
@@ -48,21 +48,21 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
     >>> state["step"], state["weights"][0].tolist(), state["betas"]
     (7, [1.0, 1.0], (0.9, 0.999))
     """
-    place = path_of("save", path)
-    tree, arrays = take_apart(state)
+    target = path_of("save", path)
+    tree, arrays = flatten(state)
     arrays = {name: in_file_order(array) for name, array in arrays.items()}
     document = {"format": _FORMAT, "version": _VERSION, "tree": tree}
     document["arrays"] = {name: _checksum(array) for name, array in arrays.items()}
     document["crc32"] = _crc32_of(document)
-    with _errors_of(path, "cannot be written"), replacing(place) as new:
+    with _errors_of(path, "cannot be written"), atomic_write(target) as new:
         write(new, arrays, {_ENTRY: _json(document)})
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """The tree that `save` saved, or of any other safetensors file the dict of its tensors.
+    """The tree saved by `save`, or the dict of tensors in any other safetensors file.
 
-    Tensors are on the CPU; bfloat16, which NumPy has not, becomes float32.  Nothing in a file is
-    ever run.  A file that is damaged, of another kind, or cannot be read is a CheckpointError.
+    Tensors are on the CPU; bfloat16, which NumPy lacks, becomes float32.  Nothing in a file is ever
+    executed.  A file that is damaged, of another format, or unreadable is a CheckpointError.
 
     >>> from minidl import io
     >>> io.save("a.safetensors", {"x": minidl.ones((2, 3)), 3: [None, float("inf")]})
@@ -70,18 +70,18 @@ def load(path: str | os.PathLike[str]) -> Any:
     >>> tree["x"].shape, tree[3]
     ((2, 3), [None, inf])
     """
-    place = path_of("load", path)
+    source = path_of("load", path)
     with _errors_of(path, "cannot be read"):
-        metadata, arrays = read(place)
+        metadata, arrays = read(source)
         if _ENTRY in metadata:
-            return put_together(_checked(metadata[_ENTRY], arrays)["tree"], arrays)
+            return unflatten(_checked(metadata[_ENTRY], arrays)["tree"], arrays)
         if any(text.startswith(_json({"format": _FORMAT})[:-1]) for text in metadata.values()):
             raise CheckpointError(f"is damaged: its metadata has no entry {_ENTRY!r}")
         return {name: Tensor(array) for name, array in arrays.items()}
 
 
 def save_weights(path: str | os.PathLike[str], model: Module) -> None:
-    """Save the parameters and buffers of a model, as `save` saves its `state_dict()`.
+    """Save the parameters and buffers of a model: its `state_dict()`, with `save`.
 
     >>> from minidl import io
     >>> io.save_weights("model.safetensors", nn.Linear(3, 2))
@@ -95,12 +95,12 @@ def save_weights(path: str | os.PathLike[str], model: Module) -> None:
 def load_weights(
     path: str | os.PathLike[str], model: Module, strict: bool = True
 ) -> tuple[list[str], list[str]]:
-    """Copy a file of weights into a model; the names missing from the file, and unexpected.
+    """Load a weights file into a model; returns the missing and the unexpected names.
 
     The file may come from `save_weights` or any other writer of safetensors, or from torch.save;
-    its content says which.  One name of a tensor that the model has under several is enough.  With
-    `strict`, missing and unexpected names are a CheckpointError; wrong shapes always are.  On an
-    error nothing has been changed.
+    the format is detected from its content.  For a tensor that the model has under several names,
+    one of them suffices.  With `strict`, missing and unexpected names are a CheckpointError;
+    mismatched shapes always are.  On an error the model is unchanged.
 
     >>> from minidl import io
     >>> io.save_weights("model.safetensors", nn.Linear(3, 2, bias=False))
@@ -115,8 +115,8 @@ def load_weights(
     state = reader(path)
     with _errors_of(path, "cannot be loaded"):
         _check_is_weights(state, reader.__name__)
-        given = {id(x.data) for name, x in own.items() if name in state}
-        missing = [name for name in own if name not in state and id(own[name].data) not in given]
+        loaded = {id(x.data) for name, x in own.items() if name in state}
+        missing = [name for name in own if name not in state and id(own[name].data) not in loaded]
         unexpected = [name for name in state if name not in own]
         shapes = [
             f"{name} (is {state[name].shape}, needs {x.shape})"
@@ -133,7 +133,7 @@ def load_weights(
 
 
 def _module(name: str, model: Any) -> Module:
-    """The model, if it is one; the arguments are easily exchanged."""
+    """The model; DTypeError unless it is one, as when the arguments are swapped."""
     if not isinstance(model, Module):
         raise DTypeError(
             f"{name}: needs a path and a Module; its second argument is {describe(model)}"
@@ -143,18 +143,18 @@ def _module(name: str, model: Any) -> Module:
 
 @contextmanager
 def _errors_of(path: str | os.PathLike[str], failure: str) -> Iterator[None]:
-    """Raise what goes wrong as one class of error, which names the file."""
+    """Convert errors in the block to CheckpointErrors that name the file."""
     try:
         yield
     except MinidlError as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from None
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+    except (OSError, ValueError) as error:  # ValueError: an invalid file name
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(f"{os.fspath(path)}: {failure}: {reason}") from None
 
 
 def _checked(text: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The document in the metadata, if it and the arrays are as they were saved."""
+    """The document in the metadata, after verifying its checksum and those of the arrays."""
     try:
         document = json.loads(text)
         rest = {name: value for name, value in document.items() if name != "crc32"}
@@ -176,7 +176,7 @@ def _checked(text: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _check_arrays(checksums: Any, arrays: Mapping[str, np.ndarray]) -> None:
-    """Compare the arrays of a file with the checksums taken when they were saved."""
+    """Verify the checksums of the arrays."""
     if not isinstance(checksums, dict) or set(checksums) != set(arrays):
         names = sorted(set(arrays) ^ set(checksums if isinstance(checksums, dict) else ()))
         raise CheckpointError(f"its arrays are not those that were saved: {', '.join(names):.200}")
@@ -186,7 +186,7 @@ def _check_arrays(checksums: Any, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _check_is_weights(state: Any, reader: str) -> None:
-    """Raise if a tree is more than tensors by name; the weights may be one level further down."""
+    """Raise unless a tree is a flat dict of arrays; a hint if the weights are one level down."""
     if not isinstance(state, dict):
         raise CheckpointError(f"holds no weights by name but a {type(state).__name__}")
     others = [str(name) for name, x in state.items() if not _is_array(x)]
@@ -213,7 +213,7 @@ def _is_array(value: Any) -> bool:
 
 def _checksum(array: np.ndarray) -> int:
     """CRC-32 of dtype, shape and bytes."""
-    return zlib.crc32(array, zlib.crc32(f"{array.dtype.str} {array.shape}".encode()))
+    return zlib.crc32(array.data, zlib.crc32(f"{array.dtype.str} {array.shape}".encode()))
 
 
 def _crc32_of(document: Mapping[str, Any]) -> int:

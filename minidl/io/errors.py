@@ -1,10 +1,10 @@
-"""What goes wrong with checkpoints."""
+"""The error of checkpoints."""
 
 from minidl.errors import MinidlError
 
 
 class CheckpointError(MinidlError, OSError, ValueError):
-    """A file that cannot be read or written, is damaged, or is not what it should be.
+    """A file that cannot be read or written, is damaged, or has unexpected content.
 
     >>> from minidl import io
     >>> with open("run.safetensors", "wb") as file:

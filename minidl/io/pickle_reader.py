@@ -1,15 +1,15 @@
-"""Pickles read as plain data: nothing that a file names is ever imported or called.
+"""A restricted unpickler: pickles read as plain data, without importing or calling what they name.
 
-A pickle is a program for a machine with a stack and a memo.  Here only those instructions exist
-that plain data is made of, in protocols 2 to 5 (Python's module pickletools lists them all):
+A pickle is a program for a stack machine with a memo.  Only the opcodes that plain data needs are
+implemented, of protocols 2 to 5 (the standard module pickletools documents all):
 
-    GLOBAL, STACK_GLOBAL    put what the host has for a name: a `Global`, or a value
-    REDUCE                  calls the function that a `Global` brings, one of this package
-    BUILD, BINPERSID        ask the host, with an object and its state, or with an identifier
+    GLOBAL, STACK_GLOBAL    push what the host has registered for a name: a `Global`, or a value
+    REDUCE                  calls the function of a `Global`, one of this package
+    BUILD, BINPERSID        delegate to the host: an object with its state, or an identifier
 
-Memory grows with the bytes that were read: what a call is given, it may copy, and one long text in
-the memo can be given to a million calls, so all together are given a few times the pickle's length.
-Keys of dicts and sets are of kinds whose hashes are cheap.
+Memory is bounded by the bytes read.  A call may copy its arguments, and one long string in the memo
+may be passed to a million calls, so the total size of arguments is limited to a few times the
+pickle's length.  Keys of dicts and sets are of types whose hashes are cheap.
 """
 
 import struct
@@ -24,68 +24,68 @@ WRONG_VALUES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeEr
 
 _LONGEST_NAME = 1000  # bytes of one line of GLOBAL
 _KEYS = (str, int, float, complex, bool, bytes, type(None))
-_COPIED = (str, bytes, bytearray, list, tuple, dict, set, frozenset)  # by what calls do here
-_COPIES = 8  # of each byte of a pickle, by calls
+_COPIED = (str, bytes, bytearray, list, tuple, dict, set, frozenset)  # types that calls copy
+_COPIES = 8  # the limit of copied bytes per byte of the pickle
 
 
 @dataclass(frozen=True, eq=False)
 class Global:
-    """What stands for a name that pickles use; `make`, if any, is what calling it does here."""
+    """The stand-in for a global name; `make`, if any, is the function that a call runs."""
 
     name: str
     make: Callable[..., Any] | None = None
 
 
 class Host(Protocol):
-    """What the owner of a pickle decides."""
+    """The resolver of names, persistent identifiers and object states."""
 
     def find(self, name: str) -> Any:
-        """What stands for a global, such as "collections.OrderedDict"; an error if nothing does."""
+        """The stand-in for a global, "collections.OrderedDict" say; an error if there is none."""
 
     def persistent(self, identifier: Any) -> Any:
-        """The object of a persistent identifier."""
+        """The object for a persistent identifier."""
 
     def build(self, value: Any, state: Any) -> Any:
-        """The object with the state that was pickled beside it."""
+        """The object with its pickled state applied."""
 
 
 class Source:
-    """The bytes of a pickle: those of a file from its position on, `left` (its `size`) at most."""
+    """The bytes of a pickle: at most `size` bytes of a file from its current position."""
 
-    def __init__(self, file: BinaryIO, left: int) -> None:
-        self.size = left
-        self._file, self._left = file, left
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self.size = size
+        self._file, self._left = file, size
 
     def take(self, count: int) -> bytes:
-        """The next bytes; no memory is taken for more than there are."""
+        """The next bytes, without allocating more than there are."""
         self._left -= count
-        found = self._file.read(count) if self._left >= 0 else b""
-        if len(found) < count:
+        content = self._file.read(count) if self._left >= 0 else b""
+        if len(content) < count:
             raise CheckpointError("its pickle ends early")
-        return found
+        return content
 
     def line(self) -> str:
         """The text up to the next line feed."""
-        found = self._file.readline(_LONGEST_NAME)
-        self._left -= len(found)
-        if self._left < 0 or not found.endswith(b"\n"):
+        content = self._file.readline(_LONGEST_NAME)
+        self._left -= len(content)
+        if self._left < 0 or not content.endswith(b"\n"):
             raise CheckpointError("its pickle ends early, or has a name that is too long")
-        return found[:-1].decode()
+        return content[:-1].decode()
 
 
 def read_pickle(source: Source, host: Host) -> Any:
     """The value of the next pickle; the source is left at its end.
 
-    What is no pickle, or has other instructions than plain data needs, is a CheckpointError.
+    CheckpointError for invalid pickles and for opcodes that plain data does not need.
     """
     machine = _Machine(source, host)
     try:
-        while (code := source.take(1)) != b".":
-            if code not in _STEPS:
+        while (opcode := source.take(1)) != b".":
+            if opcode not in _OPCODES:
                 raise CheckpointError(
-                    f"its pickle has the instruction {code!r}, which plain data does not need"
+                    f"its pickle has the instruction {opcode!r}, which plain data does not need"
                 )
-            _STEPS[code](machine)
+            _OPCODES[opcode](machine)
         return machine.stack.pop()
     except MinidlError:
         raise
@@ -94,7 +94,7 @@ def read_pickle(source: Source, host: Host) -> Any:
 
 
 def make_key(value: Any) -> Any:
-    """The value, if it may be a key of a dict or a member of a set."""
+    """The value; CheckpointError unless its type is allowed for keys and members of sets."""
     parts = value if type(value) is tuple else (value,)
     if not all(type(part) in _KEYS for part in parts):
         raise CheckpointError(f"its pickle has a key that is a {type(value).__name__}")
@@ -102,17 +102,17 @@ def make_key(value: Any) -> Any:
 
 
 def make_dict(items: Any = ()) -> dict[Any, Any]:
-    """A dict of another, or of pairs."""
+    """A dict from another, or from pairs."""
     pairs = items.items() if type(items) is dict else items
     return {make_key(key): value for key, value in pairs}
 
 
 class _Machine:
-    """The stack, the stacks below its marks, and the memo."""
+    """The stack machine: the stack, the stacks below its marks, and the memo."""
 
     def __init__(self, source: Source, host: Host) -> None:
         self.take, self.line, self.host = source.take, source.line, host
-        self._room = _COPIES * source.size
+        self._budget = _COPIES * source.size  # of bytes that calls may copy
         self.stack: list[Any] = []
         self._below: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
@@ -121,7 +121,7 @@ class _Machine:
         return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
 
     def top(self, kind: type) -> Any:
-        """The top of the stack, which must be of a kind."""
+        """The top of the stack, which must be of this type."""
         if type(self.stack[-1]) is not kind:
             raise TypeError(f"a {type(self.stack[-1]).__name__} in the place of a {kind.__name__}")
         return self.stack[-1]
@@ -141,7 +141,7 @@ class _Machine:
     def text(self, layout: str) -> None:
         self.stack.append(self.take(self.number(layout)).decode(errors="surrogatepass"))
 
-    def whole_number(self, layout: str) -> None:
+    def integer(self, layout: str) -> None:
         self.stack.append(int.from_bytes(self.take(self.number(layout)), "little", signed=True))
 
     def put(self, layout: str) -> None:
@@ -193,8 +193,8 @@ class _Machine:
         if type(function) is not Global or function.make is None or type(arguments) is not tuple:
             called = getattr(function, "name", f"a {type(function).__name__}")
             raise CheckpointError(f"its pickle calls {called}, which is no function here")
-        self._room -= sum(len(part) for part in arguments if type(part) in _COPIED)
-        if self._room < 0:
+        self._budget -= sum(len(part) for part in arguments if type(part) in _COPIED)
+        if self._budget < 0:
             raise CheckpointError("its pickle asks for copies of far more than it has bytes")
         try:
             self.stack.append(function.make(*arguments))
@@ -208,35 +208,35 @@ class _Machine:
         self.stack.append(self.host.build(value, state))
 
 
-_Step = Callable[[_Machine], Any]
+_Operation = Callable[[_Machine], Any]
 
 
-def _pushes_number(layout: str) -> _Step:
+def _pushes_number(layout: str) -> _Operation:
     return lambda machine: machine.stack.append(machine.number(layout))
 
 
-def _pushes_bytes(layout: str, kind: type) -> _Step:
+def _pushes_bytes(layout: str, kind: type) -> _Operation:
     return lambda machine: machine.stack.append(kind(machine.take(machine.number(layout))))
 
 
-def _pushes(make: Callable[[], Any]) -> _Step:
+def _pushes(make: Callable[[], Any]) -> _Operation:
     return lambda machine: machine.stack.append(make())
 
 
-def _does(method: Callable[[_Machine, Any], None], argument: Any) -> _Step:
+def _does(method: Callable[[_Machine, Any], None], argument: Any) -> _Operation:
     return lambda machine: method(machine, argument)
 
 
-_STEPS: dict[bytes, _Step] = {
+_OPCODES: dict[bytes, _Operation] = {
     b"\x80": _Machine.protocol,
-    b"\x95": lambda machine: machine.take(8),  # FRAME: how far to read ahead
+    b"\x95": lambda machine: machine.take(8),  # FRAME: a size for reading ahead
     b"J": _pushes_number("<i"),
     b"K": _pushes_number("<B"),
     b"M": _pushes_number("<H"),
     b"G": _pushes_number(">d"),
-    b"\x8a": _does(_Machine.whole_number, "<B"),
-    b"\x8b": _does(_Machine.whole_number, "<I"),
-    b"U": _does(_Machine.text, "<B"),  # the texts of Python 2
+    b"\x8a": _does(_Machine.integer, "<B"),
+    b"\x8b": _does(_Machine.integer, "<I"),
+    b"U": _does(_Machine.text, "<B"),  # strings of Python 2
     b"T": _does(_Machine.text, "<I"),
     b"X": _does(_Machine.text, "<I"),
     b"\x8c": _does(_Machine.text, "<B"),

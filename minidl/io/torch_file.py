@@ -1,9 +1,9 @@
-"""PyTorch's files (.pt, .pth): read without PyTorch, and without running anything in them.
+"""Reader of PyTorch's files (.pt, .pth), without PyTorch and without executing their content.
 
-    zip       since PyTorch 1.6; members under one folder of any name, stored without compression:
-              data.pkl (a pickle), data/<key> (a storage each), byteorder ("little" or "big"), …
-    legacy    before, or _use_new_zipfile_serialization=False: five pickles (a magic number, the
-              version, the machine, the object, the list of the keys of its storages), then for
+    zip       since PyTorch 1.6: an uncompressed archive of one folder of any name, with members
+              data.pkl (a pickle), data/<key> (one per storage), byteorder ("little" or "big"), …
+    legacy    before, or with _use_new_zipfile_serialization=False: five pickles (a magic number,
+              the version, the machine, the object, the list of the keys of its storages), then for
               each key an int64, the number of elements, and the elements, little-endian
 
 PyTorch: torch/serialization.py.
@@ -12,9 +12,9 @@ PyTorch: torch/serialization.py.
 import os
 import struct
 import zlib
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
@@ -22,15 +22,16 @@ import numpy as np
 from minidl.errors import MinidlError, path_of
 from minidl.io.errors import CheckpointError
 from minidl.io.pickle_reader import Source, read_pickle
+from minidl.io.safetensors_file import open_file
 from minidl.io.torch_objects import Survey, TorchObjects, check_tree
 
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
-_LONGEST_PICKLE = 100_000_000  # bytes; of pickles, which may take 200 times as much memory
+_LONGEST_PICKLE = 100_000_000  # bytes; objects may take 200 times as much memory
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a member: signature, lengths of name and extras
 
-# What is handed in by mistake: how such a file begins, and what it is.
-_OTHERS = {
+# Magic numbers of other formats, for error messages.
+_OTHER_FORMATS = {
     b"\x89HDF": "an HDF5 file, as Keras writes",
     b"\x93NUMPY": "a .npy file, as numpy.save writes; numpy.load reads it",
     b"\x1f\x8b": "a gzip file",
@@ -40,17 +41,16 @@ _OTHERS = {
 
 
 def load_torch(path: str | os.PathLike[str]) -> Any:
-    """What torch.save wrote: tensors in dicts, lists, tuples and sets, with plain values.
+    """The object saved by torch.save: tensors in dicts, lists, tuples and sets, with plain values.
 
         model.load_state_dict(load_torch("resnet.pth"))
 
-    Tensors and Parameters are constants on the CPU; bfloat16, which NumPy has not, becomes float32.
-    Tensors that are the same view of one storage are one Tensor, as tied weights are; all other
-    views are copies, which share no memory.  OrderedDicts are dicts, sizes are tuples, devices are
-    strings and dtypes are NumPy's.
+    Tensors and Parameters become constants on the CPU; bfloat16, which NumPy lacks, float32.  Equal
+    views of one storage, such as tied weights, become one Tensor; all other views are copies.
+    OrderedDicts become dicts, sizes tuples, devices strings, and dtypes NumPy's.
 
-    Nothing in a file is ever run.  One that holds more than tensors and plain data (such as a
-    whole model: save its state_dict()), is damaged, of another kind, or cannot be read is a
+    Nothing in a file is ever executed.  A file that holds more than tensors and plain data (such as
+    a whole model: save its state_dict()), is damaged, of another format, or unreadable is a
     CheckpointError.
 
     >>> import pickle
@@ -60,9 +60,9 @@ def load_torch(path: str | os.PathLike[str]) -> Any:
     >>> minidl.io.load_torch("old.pth")
     [1.5]
     """
-    place = path_of("load_torch", path)
+    source = path_of("load_torch", path)
     try:
-        with _open(place) as file:
+        with open_file(source) as file:
             return check_tree(_load(file, os.fstat(file.fileno()).st_size))
     except MinidlError as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from None
@@ -72,7 +72,7 @@ def load_torch(path: str | os.PathLike[str]) -> Any:
 
 
 def is_torch_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as those of torch.save do, whatever its name is."""
+    """Whether a file begins like those of torch.save, whatever its name."""
     if not Path(path).is_file():
         return False
     with open(path, "rb") as file:
@@ -81,19 +81,11 @@ def is_torch_file(path: str | os.PathLike[str]) -> bool:
 
 
 def _is_safetensors(head: bytes) -> bool:
-    """Whether 8 bytes that are a small number are followed by JSON."""
+    """Whether a header length of 8 bytes is followed by JSON."""
     return len(head) == 9 and head[4:] == b"\0\0\0\0{"
 
 
-def _open(path: Path) -> BinaryIO:
-    if not path.is_file():
-        raise CheckpointError(
-            "is no file (but a folder, or a device)" if path.exists() else "there is no such file"
-        )
-    return open(path, "rb")
-
-
-def _load(file: BinaryIO, size: int) -> Any:
+def _load(file: BufferedReader, size: int) -> Any:
     """The object in a file of either format."""
     head = file.read(262)
     file.seek(0)
@@ -103,7 +95,7 @@ def _load(file: BinaryIO, size: int) -> Any:
         return _load_zip(file, size)
     if head.startswith(_PICKLE):
         return _load_legacy(file, size)
-    other = [what for beginning, what in _OTHERS.items() if head.startswith(beginning)]
+    other = [what for beginning, what in _OTHER_FORMATS.items() if head.startswith(beginning)]
     if head[257:] == b"ustar":
         other = ["a tar archive, as PyTorch before version 0.2 wrote; save it again with a newer"]
     if other:
@@ -114,7 +106,7 @@ def _load(file: BinaryIO, size: int) -> Any:
 # The zip format.
 
 
-def _load_zip(file: BinaryIO, size: int) -> Any:
+def _load_zip(file: BufferedReader, size: int) -> Any:
     members = _members(file, size)
     folder = _folder(members)
     order = b"little"
@@ -137,16 +129,16 @@ def _load_zip(file: BinaryIO, size: int) -> Any:
     return read_pickle(Source(BytesIO(pickle), len(pickle)), objects)
 
 
-def _members(file: BinaryIO, size: int) -> dict[str, ZipInfo]:
-    """The members of an archive, none compressed and none twice; together no more than the file."""
+def _members(file: BufferedReader, size: int) -> dict[str, ZipInfo]:
+    """The members of an archive: uncompressed, without duplicates, no larger than the file."""
     try:
         members = ZipFile(file).infolist()
     except (BadZipFile, NotImplementedError, ValueError, LookupError, struct.error) as error:
         raise CheckpointError(f"is a zip archive that is cut off or damaged ({error})") from None
-    found = {member.filename: member for member in members}
-    if len(found) < len(members):
+    by_name = {member.filename: member for member in members}
+    if len(by_name) < len(members):
         raise CheckpointError("is a zip archive that has a name twice")
-    for member in members if any(name.endswith("/data.pkl") for name in found) else ():
+    for member in members if any(name.endswith("/data.pkl") for name in by_name) else ():
         if member.compress_type or member.compress_size != member.file_size:
             raise CheckpointError(
                 f"its member {member.filename!r:.80} is compressed, as torch.save never writes; "
@@ -154,11 +146,11 @@ def _members(file: BinaryIO, size: int) -> dict[str, ZipInfo]:
             )
     if sum(member.compress_size for member in members) > size:
         raise CheckpointError("is a zip archive whose members overlap")
-    return found
+    return by_name
 
 
 def _folder(members: dict[str, ZipInfo]) -> str:
-    """The one folder that all is in."""
+    """The folder that contains all members."""
     folders = [name[: -len("/data.pkl")] for name in members if name.endswith("/data.pkl")]
     if not folders:
         what = (
@@ -178,26 +170,26 @@ def _folder(members: dict[str, ZipInfo]) -> str:
     return folder
 
 
-def _read_member(file: BinaryIO, member: ZipInfo, size: int) -> np.ndarray:
-    """The bytes of a member, compared with their checksum if there is one."""
-    file.seek(min(member.header_offset, size))  # what is said may be more than a seek can take
+def _read_member(file: BufferedReader, member: ZipInfo, size: int) -> np.ndarray:
+    """The bytes of a member, verified by their checksum if there is one."""
+    file.seek(min(member.header_offset, size))  # the offset may exceed what seek accepts
     header = file.read(_LOCAL_HEADER.size)
     if len(header) < _LOCAL_HEADER.size or not header.startswith(_ZIP) or member.flag_bits & 1:
         raise CheckpointError(f"its member {member.filename!r:.80} is damaged, or encrypted")
     _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
     file.seek(name_length + extra_length, os.SEEK_CUR)
     content = _read_bytes(file, member.file_size, size)
-    if member.CRC not in (0, zlib.crc32(content)):  # 0: PyTorch was told to leave it out
+    if member.CRC not in (0, zlib.crc32(content.data)):  # 0: saved without a checksum
         raise CheckpointError(f"its member {member.filename!r:.80} is damaged: another checksum")
     return content
 
 
-def _read_bytes(file: BinaryIO, count: int, size: int) -> np.ndarray:
-    """The next bytes of a file; no memory is taken for more than there are."""
+def _read_bytes(file: BufferedReader, count: int, size: int) -> np.ndarray:
+    """The next bytes of a file, without allocating more than there are."""
     if count > size - file.tell():
         raise CheckpointError(f"ends early: {count} bytes from {file.tell()} on are not there")
     content = np.empty(count, np.uint8)
-    if file.readinto(content) < count:
+    if file.readinto(content.data) < count:
         raise CheckpointError("ends early: it was changed while it was read")
     return content
 
@@ -205,11 +197,11 @@ def _read_bytes(file: BinaryIO, count: int, size: int) -> np.ndarray:
 # The legacy format.
 
 
-def _load_legacy(file: BinaryIO, size: int) -> Any:
+def _load_legacy(file: BufferedReader, size: int) -> Any:
     _read_beginning(file, size)
     begin = file.tell()
     is_model = _is_model(file.read(min(size, 1_000_000)))
-    # The object is read twice: the storages, which lie after it, have no widths of their own.
+    # Two passes: the storages follow the object, and only it knows the width of their elements.
     file.seek(begin)
     survey = Survey(size, is_model)
     read_pickle(_source(file, size), survey)
@@ -219,27 +211,29 @@ def _load_legacy(file: BinaryIO, size: int) -> Any:
     return read_pickle(_source(file, size), objects)
 
 
-def _source(file: BinaryIO, size: int) -> Source:
+def _source(file: BufferedReader, size: int) -> Source:
     return Source(file, min(size - file.tell(), _LONGEST_PICKLE))
 
 
-def _read_beginning(file: BinaryIO, size: int) -> None:
+def _read_beginning(file: BufferedReader, size: int) -> None:
     """The magic number, the version and the machine."""
-    nothing = Survey(size)
+    host = Survey(size)
     try:
-        magic = read_pickle(_source(file, size), nothing)
+        magic = read_pickle(_source(file, size), host)
     except CheckpointError:
         magic = None
     if type(magic) is not int or magic != _MAGIC:
         raise CheckpointError("is no file of torch.save but another Python pickle, or damaged")
-    version = read_pickle(_source(file, size), nothing)
+    version = read_pickle(_source(file, size), host)
     if type(version) is not int or version != _VERSION:
         raise CheckpointError(f"is not of version {_VERSION} of the legacy format")
-    read_pickle(_source(file, size), nothing)
+    read_pickle(_source(file, size), host)
 
 
-def _read_storages(file: BinaryIO, size: int, lengths: dict[str, tuple[int, int]]) -> Any:
-    """The bytes of each storage; `lengths` has their numbers of elements, and widths."""
+def _read_storages(
+    file: BufferedReader, size: int, lengths: dict[str, tuple[int, int]]
+) -> dict[str, np.ndarray]:
+    """The bytes of each storage; `lengths` has their number of elements and element width."""
     keys = read_pickle(_source(file, size), Survey(size))
     if type(keys) is not list or not all(type(key) is str for key in keys):
         raise CheckpointError("its list of storages is damaged")
@@ -248,15 +242,15 @@ def _read_storages(file: BinaryIO, size: int, lengths: dict[str, tuple[int, int]
     storages = {}
     for key in keys:
         count, width = lengths[key]
-        found = int.from_bytes(_read_bytes(file, 8, size).tobytes(), "little", signed=True)
-        if found != count:
+        stored = int.from_bytes(_read_bytes(file, 8, size).tobytes(), "little", signed=True)
+        if stored != count:
             raise CheckpointError(
-                f"the storage {key!r:.40} has {found} elements where {count} are needed"
+                f"the storage {key!r:.40} has {stored} elements where {count} are needed"
             )
         storages[key] = _read_bytes(file, count * width, size)
     return storages
 
 
 def _is_model(pickle: bytes) -> bool:
-    """Whether a pickle has the attributes that every Module has."""
+    """Whether a pickle contains the attribute names of a torch Module."""
     return b"_parameters" in pickle and b"_modules" in pickle

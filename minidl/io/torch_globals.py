@@ -1,4 +1,4 @@
-"""The names in PyTorch's files that stand for plain data, for dtypes and for storages."""
+"""The global names allowed in PyTorch's files: plain data, dtypes and storage types."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from minidl.io.pickle_reader import Global, make_dict, make_key
 _LARGEST = 2**63
 
 _UNSIGNED = {f"uint{bits}": f"u{bits // 8}" for bits in (16, 32, 64)}
-_CODES = {  # the dtypes of PyTorch; bf16 is the upper half of a float32, which it becomes
+_CODES = {  # PyTorch's dtypes; bf16 is the upper half of a float32, to which it is converted
     **{"float32": "f4", "float64": "f8", "float16": "f2", "bfloat16": "bf16", "int64": "i8"},
     **{"int32": "i4", "int16": "i2", "int8": "i1", "uint8": "u1", "bool": "b1"},
     **{"complex64": "c8", "complex128": "c16"},
@@ -28,27 +28,28 @@ _SCALARS = {code for code in _CODES.values() if code != "bf16"}
 
 @dataclass(frozen=True, eq=False)
 class StorageType:
-    """A class of storages: what its elements are."""
+    """A storage class: its name, and the dtype code of its elements."""
 
     name: str
     code: str
 
 
 def are_sizes(values: tuple[Any, ...]) -> bool:
-    """Whether these are whole numbers from 0 on, as 64 bits hold."""
+    """Whether these are non-negative 64-bit integers."""
     return all(type(n) is int and 0 <= n < _LARGEST for n in values)
 
 
 def parameter(tensor: Any, *_: Any) -> Tensor:
-    """A Parameter is its values."""
+    """The tensor of a Parameter."""
     if type(tensor) is not Tensor:
         raise TypeError("no tensor")
     return tensor
 
 
 def tensor_of_type(function: Any, kind: Any, arguments: Any, state: Any) -> Tensor:
-    """A tensor that was given attributes in Python, without them."""
-    if type(function) is not Global or not function.name.startswith("torch._utils._rebuild_"):
+    """A tensor with Python attributes, which are dropped."""
+    rebuilds = type(function) is Global and function.name.startswith("torch._utils._rebuild_")
+    if not rebuilds or function.make is None:
         raise TypeError("no way to make a tensor")
     if type(kind) is not Global or kind.name != "torch.Tensor":
         raise TypeError("a subclass of torch.Tensor")
@@ -56,14 +57,14 @@ def tensor_of_type(function: Any, kind: Any, arguments: Any, state: Any) -> Tens
 
 
 def _text_as_bytes(text: Any = "", encoding: Any = "latin1") -> bytes:
-    """How protocol 2 writes bytes."""
+    """Bytes, as protocol 2 encodes them."""
     if type(text) is not str or encoding != "latin1":
         raise TypeError("no bytes")
     return text.encode("latin1")
 
 
 def _bytearray(content: Any = b"") -> bytearray:
-    if type(content) is not bytes:  # a number would ask for that many bytes
+    if type(content) is not bytes:  # bytearray(n) would allocate n bytes
         raise TypeError("no bytes")
     return bytearray(content)
 

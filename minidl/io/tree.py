@@ -1,7 +1,7 @@
-"""A tree of dicts, lists, tuples, arrays and values, taken apart into JSON and named arrays.
+"""Trees of dicts, lists, tuples, arrays and values, flattened into JSON and named arrays.
 
-Strings, bools, None, finite floats, lists and dicts of strings are JSON's own.  An object whose
-only name begins with $ stands for what JSON has not:
+Strings, bools, None, finite floats, lists and dicts with string keys are native to JSON.  An object
+whose only name begins with $ encodes what JSON lacks:
 
     {"$tensor": name}    a Tensor                 {"$int": "0x…"}      an integer beyond 2⁵³
     {"$array": name}     a NumPy array            {"$float": "nan"}    nan, inf or -inf
@@ -21,28 +21,28 @@ from minidl.io.errors import CheckpointError
 from minidl.io.safetensors_file import DTYPES, METADATA
 
 _DEEPEST = 100
-_EXACT = 2**53  # the integers up to here survive any reader of JSON
+_EXACT = 2**53  # integers up to here are exact in any JSON reader
 _SCALARS = {dtype.name: dtype for dtype in (*DTYPES, np.dtype("complex128"))}
 
 
-def take_apart(state: Any) -> tuple[Any, dict[str, np.ndarray]]:
-    """A tree as JSON, and its arrays by names that say where they are: "model.0.weight".
+def flatten(state: Any) -> tuple[Any, dict[str, np.ndarray]]:
+    """A tree as JSON, and its arrays, named by their paths: "model.0.weight".
 
-    An array that is in several places is there once, under the first name.
+    An array that occurs several times is stored once, under its first path.
     """
-    parts = _Parts()
-    return parts.encode(state, ()), parts.arrays
+    encoder = _Encoder()
+    return encoder.encode(state, ()), encoder.arrays
 
 
-class _Parts:
-    """What has been taken from a tree."""
+class _Encoder:
+    """The encoder of a tree, which collects its arrays."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
-        self._names: dict[int, str] = {}  # by id of the array
+        self._names: dict[int, str] = {}  # by the id of the array
 
     def encode(self, value: Any, path: tuple[Any, ...]) -> Any:
-        """A part of the tree as JSON."""
+        """A subtree as JSON."""
         if len(path) > _DEEPEST:
             raise ArgumentError(
                 f"save: {_dotted(path[:4])}… is nested more than {_DEEPEST} levels deep, or "
@@ -73,7 +73,7 @@ class _Parts:
         return {"$dict": [[_encode_value(key, path), item] for key, item in items]}
 
     def _name(self, identity: Any, array: np.ndarray, path: tuple[Any, ...]) -> str:
-        """The name under which an array is kept."""
+        """The name of an array, which is stored when it first occurs."""
         if id(identity) not in self._names:
             if array.dtype.newbyteorder("<") not in DTYPES:
                 raise DTypeError(
@@ -85,17 +85,17 @@ class _Parts:
         return self._names[id(identity)]
 
     def _free_name(self, path: tuple[Any, ...]) -> str:
-        """The path with dots; something is added if that is taken."""
-        wanted = _dotted(path).encode(errors="backslashreplace").decode()
-        name, count = wanted, 1
+        """The dotted path, with a suffix if that name is in use."""
+        dotted = _dotted(path).encode(errors="backslashreplace").decode()
+        name, count = dotted, 1
         while name in self.arrays or name == METADATA:
             count += 1
-            name = f"{wanted}~{count}"
+            name = f"{dotted}~{count}"
         return name
 
 
 def _dotted(path: tuple[Any, ...]) -> str:
-    """How a place in the tree is called."""
+    """A path in the tree, joined by dots."""
     return ".".join(map(str, path)) if path else "state"
 
 
@@ -120,13 +120,13 @@ def _encode_value(value: Any, path: tuple[Any, ...]) -> Any:
     )
 
 
-def put_together(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """The tree that was taken apart; what is not such a tree is a CheckpointError."""
-    return _Whole(arrays).decode(tree, 0)
+def unflatten(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """The inverse of `flatten`; CheckpointError for an invalid tree."""
+    return _Decoder(arrays).decode(tree, 0)
 
 
-class _Whole:
-    """What has been made of named arrays: for each one Tensor, if any, and one array."""
+class _Decoder:
+    """The decoder of a tree; all occurrences of a tensor become one Tensor."""
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self._arrays = arrays
@@ -143,7 +143,7 @@ class _Whole:
         }
 
     def decode(self, node: Any, depth: int) -> Any:
-        """A part of the tree; `depth` levels are around it."""
+        """A subtree at this depth."""
         if depth > _DEEPEST:
             raise CheckpointError(f"its tree is nested more than {_DEEPEST} levels deep")
         if isinstance(node, list):

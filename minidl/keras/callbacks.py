@@ -6,8 +6,13 @@ from typing import Any
 
 from minidl import io, optim, train
 from minidl.train import Callback, History, HistoryWriter, LambdaCallback
-from minidl.train.callbacks import check_mode, direction, improved
-from minidl.train.update import monitored, watched
+from minidl.train.monitor import (
+    check_mode,
+    direction,
+    improved,
+    monitored_name,
+    monitored_value,
+)
 
 __all__ = [
     "CSVLogger",
@@ -94,11 +99,10 @@ class ModelCheckpoint(Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Save the weights, unless only the best are saved and these are not."""
         if self.save_best_only:
-            value = monitored("ModelCheckpoint", self.monitor, logs)
-            name = watched(self.monitor, logs)
-            if not improved(
-                value, self.best, direction("ModelCheckpoint", self.trainer, name, self.mode)
-            ):
+            value = monitored_value("ModelCheckpoint", self.monitor, logs)
+            name = monitored_name(self.monitor, logs)
+            sign = direction("ModelCheckpoint", self.trainer.metrics, name, self.mode)
+            if not improved(value, self.best, sign):
                 return
             self.best = value
         io.save_weights(self.filepath.format(epoch=epoch + 1, **logs), self.trainer.model)
@@ -174,10 +178,10 @@ class ReduceLROnPlateau(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Reduce the learning rate if the value has stopped improving."""
-        value = monitored("ReduceLROnPlateau", self.monitor, logs)
+        value = monitored_value("ReduceLROnPlateau", self.monitor, logs)
         if self.rule is None:
-            name = watched(self.monitor, logs)
-            sign = direction("ReduceLROnPlateau", self.trainer, name, self.mode)
+            name = monitored_name(self.monitor, logs)
+            sign = direction("ReduceLROnPlateau", self.trainer.metrics, name, self.mode)
             mode = "max" if sign > 0 else "min"
             self.rule = optim.ReduceLROnPlateau(self.trainer.optimizer, mode, **self.settings)
         self.rule.step(value)

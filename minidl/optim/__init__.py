@@ -1,4 +1,4 @@
-"""Optimisers: how gradients change parameters; schedules, clipping and averages beside them."""
+"""Optimisers, learning-rate schedules, gradient clipping and weight averaging."""
 
 from minidl.optim.adadelta import Adadelta
 from minidl.optim.adagrad import Adagrad
@@ -13,6 +13,7 @@ from minidl.optim.cyclic_lr import CyclicLR
 from minidl.optim.lamb import LAMB
 from minidl.optim.lbfgs import LBFGS
 from minidl.optim.lion import Lion
+from minidl.optim.lr_scheduler import LRScheduler
 from minidl.optim.nadam import NAdam
 from minidl.optim.one_cycle import OneCycleLR
 from minidl.optim.optimizer import Optimizer
@@ -20,7 +21,6 @@ from minidl.optim.plateau import ReduceLROnPlateau
 from minidl.optim.radam import RAdam
 from minidl.optim.rmsprop import RMSprop
 from minidl.optim.rprop import Rprop
-from minidl.optim.schedule import LRScheduler
 from minidl.optim.schedules import (
     ConstantLR,
     CosineAnnealingLR,

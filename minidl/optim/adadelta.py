@@ -1,23 +1,23 @@
-"""Adadelta."""
+"""Adadelta (Zeiler 2012)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minidl.optim.checks import check_fraction, check_not_negative
-from minidl.optim.moments import follow
-from minidl.optim.optimizer import Optimizer
+from minidl.optim.moments import update_average
+from minidl.optim.optimizer import Optimizer, Params
 
 
 class Adadelta(Optimizer):
-    """Steps in the units of the parameters: the gradient times a ratio of running roots.
+    """The gradient scaled by a ratio of running RMS values, in the units of the parameters.
 
         v ← ρ·v + (1 − ρ)·g²
         d ← √(u + ε) / √(v + ε) · g
         u ← ρ·u + (1 − ρ)·d²
         θ ← θ − lr·d
 
-    g is the gradient, plus weight_decay·θ.  Zeiler 2012, where lr is 1.  A RowGradient is made
-    dense.
+    g is the gradient, plus weight_decay·θ.  Zeiler 2012, where lr is 1.  A RowGradient is
+    densified.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.Adadelta([w], lr=1.0)
@@ -31,7 +31,7 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1.0,
         rho: float = 0.9,
         eps: float = 1e-6,
@@ -49,23 +49,23 @@ class Adadelta(Optimizer):
         )
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Rates are not negative, and rho is at most 1."""
+        """Require non-negative rates, and rho in [0, 1]."""
         check_not_negative("Adadelta", settings, "lr", "eps", "weight_decay")
         check_fraction("Adadelta", settings, "rho")
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        """v and u."""
+        """The moving averages v and u."""
         return "square_avg", "acc_delta"
 
     def change(
-        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: dict[str, Any]
     ) -> Any:
-        """lr·d."""
+        """The update lr·d."""
         rho, eps = group["rho"], group["eps"]
         v, u = state["square_avg"], state["acc_delta"]
-        follow(v, rho, gradient * gradient)
+        update_average(v, rho, gradient * gradient)
         d = (u + eps) ** 0.5
         d /= (v + eps) ** 0.5
         d *= gradient
-        follow(u, rho, d * d)
+        update_average(u, rho, d * d)
         return group["lr"] * d

@@ -1,20 +1,20 @@
-"""Adagrad."""
+"""Adagrad (Duchi, Hazan & Singer 2011)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minidl.optim.checks import check_not_negative
-from minidl.optim.optimizer import Optimizer
+from minidl.optim.optimizer import Optimizer, Params
 
 
 class Adagrad(Optimizer):
-    """The gradient over the root of the sum of all its squares so far.
+    """The gradient divided by the root of the sum of all its squares so far.
 
-        s ← s + g²                                  (before the first step: the initial value)
+        s ← s + g²                                  (s₀: initial_accumulator_value)
         θ ← θ − lr / (1 + (t − 1)·lr_decay) · g / (√s + ε)
 
-    g is the gradient, plus weight_decay·θ; t counts the steps.  Duchi, Hazan, Singer 2011.  A
-    RowGradient is made dense.
+    g is the gradient, plus weight_decay·θ; t is the step count.  Duchi, Hazan, Singer 2011.  A
+    RowGradient is densified.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.Adagrad([w], lr=0.5)
@@ -27,7 +27,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-2,
         lr_decay: float = 0.0,
         weight_decay: float = 0.0,
@@ -47,22 +47,22 @@ class Adagrad(Optimizer):
         )
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """No setting is negative."""
+        """Require non-negative settings."""
         rates = "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"
         check_not_negative("Adagrad", settings, *rates)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        """s."""
+        """The accumulator s."""
         return ("sum",)
 
     def initial(self, group: Mapping[str, Any], name: str) -> float:
-        """What s begins with."""
+        """The initial value of s."""
         return group["initial_accumulator_value"]
 
     def change(
-        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: dict[str, Any]
     ) -> Any:
-        """lr, decayed, · g / (√s + ε)."""
+        """The decayed lr · g / (√s + ε)."""
         s = state["sum"]
         s += gradient * gradient
         root = s**0.5

@@ -1,21 +1,21 @@
-"""Adam."""
+"""Adam (Kingma & Ba 2015), and AMSGrad (Reddi, Kale & Kumar 2018)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minidl.optim.checks import check_betas, check_not_negative
-from minidl.optim.moments import corrected_root, moments
-from minidl.optim.optimizer import Optimizer
+from minidl.optim.moments import bias_corrected_root, update_moments
+from minidl.optim.optimizer import Optimizer, Params
 
 
 class Adam(Optimizer):
-    """Steps of about lr in every parameter, whatever the scale of its gradient.
+    """Steps of about lr in every parameter, independent of the scale of its gradient.
 
         m ← β₁·m + (1 − β₁)·g              v ← β₂·v + (1 − β₂)·g²
         θ ← θ − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
 
-    g is the gradient, plus weight_decay·θ; with amsgrad, v is the largest it has been.  Kingma, Ba
-    2015; Reddi, Kale, Kumar 2018.  A RowGradient is made dense: every row's momentum moves it.
+    g is the gradient, plus weight_decay·θ; with amsgrad, v is its running maximum.  Kingma, Ba
+    2015; Reddi, Kale, Kumar 2018.  A RowGradient is densified: momentum moves every row.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.Adam([w], lr=0.1)
@@ -30,7 +30,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -50,24 +50,24 @@ class Adam(Optimizer):
         )
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Rates are not negative, and betas are two numbers below 1."""
+        """Require non-negative rates, and betas in [0, 1)."""
         name = type(self).__name__
         check_not_negative(name, settings, "lr", "eps", "weight_decay")
         check_betas(name, settings)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        """m and v, and with amsgrad the largest v."""
-        largest = ("max_exp_avg_sq",) if group["amsgrad"] else ()
-        return "exp_avg", "exp_avg_sq", *largest
+        """The moments m and v, and with amsgrad the running maximum of v."""
+        maximum = ("max_exp_avg_sq",) if group["amsgrad"] else ()
+        return "exp_avg", "exp_avg_sq", *maximum
 
     def change(
-        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: dict[str, Any]
     ) -> Any:
         """lr · m̂ / (√v̂ + ε)."""
         beta1 = float(group["betas"][0])
-        m, v = moments(group, gradient, state)
+        m, v = update_moments(group, gradient, state)
         if group["amsgrad"]:
             v = state["max_exp_avg_sq"]
             v[...] = xp.maximum(v, state["exp_avg_sq"])
-        root = corrected_root(group, step, v)
+        root = bias_corrected_root(group, step, v)
         return group["lr"] / (1 - beta1**step) * m / root

@@ -1,19 +1,16 @@
-"""AdamW."""
-
-from collections.abc import Iterable
-from typing import Any
+"""AdamW: Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
 from minidl.optim.adam import Adam
+from minidl.optim.optimizer import Params
 
 
 class AdamW(Adam):
-    """Adam, where weights decay by themselves rather than through their gradient.
+    """Adam with weight decay that is decoupled from the gradient.
 
-        θ ← θ − lr · weight_decay · θ       and then a step of Adam, whose g is the gradient alone
+        θ ← θ − lr · weight_decay · θ       and then an Adam step, whose g is the gradient alone
 
-    So a weight decays at the same rate whether its gradients are large or small; in Adam, whose
-    steps do not depend on the scale of g, they would outweigh the decay or be outweighed by it.
-    Loshchilov, Hutter 2019.
+    So all weights decay at the same rate, whatever the scale of their gradients.  In Adam, which
+    normalises that scale, the decay of a weight would depend on it.  Loshchilov, Hutter 2019.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.AdamW([w], lr=0.1, weight_decay=0.5)
@@ -28,7 +25,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

@@ -1,23 +1,23 @@
-"""ASGD."""
+"""ASGD: averaged stochastic gradient descent (Polyak & Juditsky 1992)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
 from minidl.optim.checks import check_finite, check_not_negative
-from minidl.optim.optimizer import Optimizer
+from minidl.optim.optimizer import Optimizer, Params
 
 
 class ASGD(Optimizer):
-    """Stochastic gradient descent whose iterates are averaged.
+    """Stochastic gradient descent with an average of its iterates.
 
         θ ← θ − η·(g + λ·θ)                λ: lambd
         a ← a + μ·(θ − a)
         η ← lr / (1 + λ·lr·t)^α            μ ← 1 / max(1, t − t₀)
 
-    η begins as lr, and μ as 1: up to step t₀ + 1 the average a is θ itself.  g is the gradient,
-    plus weight_decay·θ.  The model goes on with θ; a is `optimizer.state[p]["ax"]`.  Polyak,
-    Juditsky 1992; Bottou 2012 (section 2.3).  A RowGradient is made dense.
+    Initially η = lr and μ = 1: up to step t₀ + 1 the average a is θ itself.  g is the gradient,
+    plus weight_decay·θ.  The model keeps θ; a is `optimizer.state[p]["ax"]`.  Polyak,
+    Juditsky 1992; Bottou 2012 (section 2.3).  A RowGradient is densified.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.ASGD([w], lr=0.5, t0=0, lambd=0)
@@ -28,11 +28,11 @@ class ASGD(Optimizer):
     [0.0, 3.0]
     """
 
-    numbers = ("eta", "mu")  # of which lr may have been another at each step
+    scalars = ("eta", "mu")  # state, since lr may change from step to step
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-2,
         lambd: float = 1e-4,
         alpha: float = 0.75,
@@ -52,7 +52,7 @@ class ASGD(Optimizer):
         )
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Rates are not negative."""
+        """Require non-negative rates."""
         check_not_negative("ASGD", settings, "lr", "lambd", "weight_decay")
         check_finite("ASGD", settings, "alpha", "t0")
 
@@ -61,17 +61,17 @@ class ASGD(Optimizer):
         return ("ax",)
 
     def initial(self, group: Mapping[str, Any], name: str) -> float:
-        """η is lr, μ is 1, and a does not matter yet."""
+        """η₀ = lr and μ₀ = 1, so the initial a is never read."""
         return {"eta": float(group["lr"]), "mu": 1.0}.get(name, 0.0)
 
     def decay(self, group: Mapping[str, Any]) -> float:
-        """Both are added to the gradient."""
+        """λ and weight_decay together."""
         return group["weight_decay"] + group["lambd"]
 
     def change(
-        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: dict[str, Any]
     ) -> Any:
-        """η·(g + λ·θ); and η and μ for the next step."""
+        """η·(g + λ·θ); sets η and μ for the next step."""
         change = state["eta"] * gradient
         lr = group["lr"]
         state["eta"] = lr / (1 + group["lambd"] * lr * step) ** group["alpha"]
@@ -79,7 +79,7 @@ class ASGD(Optimizer):
         return change
 
     def subtract(self, xp: Any, group: Mapping[str, Any], p: Tensor, change: Any) -> None:
-        """The step, and what it makes of the average: μ is still the last step's."""
+        """The step, and the update of the average, with the μ of the previous step."""
         super().subtract(xp, group, p, change)
         own = self.state[p]
         if own["mu"] == 1:

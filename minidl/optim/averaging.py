@@ -1,4 +1,4 @@
-"""Averages of the weights that a model had during training."""
+"""Weight averaging: stochastic weight averaging (SWA) and exponential moving averages (EMA)."""
 
 import copy
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ Average = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def get_swa_avg_fn() -> Average:
-    """w ← w + (θ − w) / (n + 1): every model weighs the same.  Izmailov et al. 2018.
+    """w ← w + (θ − w) / (n + 1): the equal-weight average.  Izmailov et al. 2018.
 
     >>> average = optim.get_swa_avg_fn()
     >>> average(minidl.tensor(2.0), minidl.tensor(5.0), 2).item()  # of 2, 2 and 5
@@ -27,7 +27,7 @@ def get_swa_avg_fn() -> Average:
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Average:
-    """w ← decay·w + (1 − decay)·θ: later models weigh more.  Polyak, Juditsky 1992.
+    """w ← decay·w + (1 − decay)·θ: the exponential moving average.  Polyak, Juditsky 1992.
 
     >>> optim.get_ema_avg_fn(0.75)(minidl.tensor(2.0), minidl.tensor(6.0), 2).item()
     3.0
@@ -38,18 +38,18 @@ def get_ema_avg_fn(decay: float = 0.999) -> Average:
 
 
 class AveragedModel(Module):
-    """A copy of a model, whose parameters are averages of those that the model comes to have.
+    """A copy of a model whose parameters are running averages of the model's.
 
-    avg_fn         (averaged, current, how many are in the average) → the new average, for each
-                   parameter; get_swa_avg_fn() if left out.  It is not saved.
-    use_buffers    average the buffers too; otherwise they are the model's latest
+    avg_fn         (averaged, current, number averaged) → the new average, for each parameter;
+                   get_swa_avg_fn() by default.  It is not saved.
+    use_buffers    average the buffers too; otherwise they are copied from the latest model
 
         average = AveragedModel(model, get_ema_avg_fn(0.999))
         for …:
             optimizer.step()
             average.update_parameters(model)
 
-    The statistics of batch norm do not belong to averaged weights: see `update_bn`.
+    The running statistics of batch norm do not fit averaged weights: see `update_bn`.
 
     >>> model = nn.Linear(1, 1, bias=False)
     >>> average = optim.AveragedModel(model)
@@ -72,13 +72,13 @@ class AveragedModel(Module):
         self.avg_fn, self.use_buffers = avg_fn or get_swa_avg_fn(), use_buffers
 
     def forward(self, *inputs: Any, **settings: Any) -> Any:
-        """What the averaged model gives."""
+        """The output of the averaged model."""
         return self.module(*inputs, **settings)
 
     def update_parameters(self, model: Module) -> None:
-        """Take the model as it is now into the average; the first is taken over as it is.
+        """Include the model's current weights in the average; the first call copies them.
 
-        Raises ShapeError if it is not like the one that was copied.
+        Raises ShapeError if its shapes differ from those of the model that was copied.
         """
         check_kind("AveragedModel.update_parameters", "model", model, Module)
         parameters = _pairs("parameters", self.module.parameters(), model.parameters())
@@ -99,20 +99,20 @@ class AveragedModel(Module):
 def _pairs(
     what: str, own: Iterable[Tensor], current: Iterable[Tensor]
 ) -> list[tuple[Tensor, Tensor]]:
-    """The tensors of both models side by side."""
-    own, current = list(own), list(current)
-    needs, given = ([x.shape for x in tensors] for tensors in (own, current))
+    """The tensors of both models in pairs."""
+    averaged, latest = list(own), list(current)
+    needs, given = ([x.shape for x in tensors] for tensors in (averaged, latest))
     if needs != given:
         raise ShapeError(f"AveragedModel: {what} of shapes {given}; the average has {needs}")
-    return list(zip(own, current, strict=True))
+    return list(zip(averaged, latest, strict=True))
 
 
 @named
 @no_grad()
 def update_bn(loader: Iterable[Any], model: Module) -> None:
-    """Compute the statistics of a model's batch norms anew: their means over the loader's batches.
+    """Recompute the running statistics of a model's batch norms as means over a loader's batches.
 
-    loader    gives inputs of the model, or tuples that begin with one
+    loader    yields inputs of the model, or tuples whose first element is the input
 
     >>> norm = nn.BatchNorm1d(1)
     >>> optim.update_bn([minidl.tensor([[1.0], [3.0]]), minidl.tensor([[5.0], [7.0]])], norm)

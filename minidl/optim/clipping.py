@@ -1,4 +1,4 @@
-"""Clipping: gradients that are too large, made smaller before a step."""
+"""Gradient clipping, by norm and by value."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from minidl.dtypes import default_float, float64, result_type
 from minidl.errors import ArgumentError, DTypeError, GradientError, check_flags, describe, listed
 from minidl.optim.checks import check_not_negative
 
-_SAFE = 1e-30, 1e30  # sums of powers in between have neither overflowed nor lost much
+_SAFE = 1e-30, 1e30  # sums of powers in between have neither overflowed nor underflowed
 
 
 def clip_grad_norm_(
@@ -23,12 +23,12 @@ def clip_grad_norm_(
 ) -> Tensor:
     """g ← g · min(1, max_norm / (n + 1e-6)), n = (Σ |g|ᵖ)^(1/p) over all gradients together.
 
-    norm_type             p, above 0; infinity: the largest |g|
-    error_if_nonfinite    raise GradientError if n is infinite or NaN; else, as in PyTorch, the
-                          gradients become 0 or NaN
+    norm_type             p > 0; infinity for max |g|
+    error_if_nonfinite    raise GradientError if n is infinite or NaN; otherwise, as in PyTorch,
+                          the gradients become 0 or NaN
 
-    Returns n, as it was before.  Parameters without a gradient are skipped.  A gradient that is
-    changed becomes a new array; others that hold the old one keep it as it was.  Pascanu, Mikolov,
+    Returns n, the norm before clipping.  Parameters without a gradient are skipped.  A clipped
+    gradient is a new array: other references to the old one see no change.  Pascanu, Mikolov,
     Bengio 2013.
 
     >>> w = nn.Parameter(minidl.zeros((2,), dtype="float64"))
@@ -45,28 +45,28 @@ def clip_grad_norm_(
         p = math.nan
     if not p > 0:
         raise ArgumentError(f"{name}: norm_type is a number above 0; got {norm_type!r}")
-    found = {leaf: _plain(leaf.grad) for leaf in _leaves("clip_grad_norm_", parameters)}
-    gradients = [g.rows if type(g) is RowGradient else g for g in found.values()]
+    gradients = {leaf: _coalesced(leaf.grad) for leaf in _leaves("clip_grad_norm_", parameters)}
+    arrays = [g.rows if type(g) is RowGradient else g for g in gradients.values()]
     with cpu.quiet():
-        total = _combined([_norm(g, p) for g in gradients], p)
+        total = _combined([_norm(g, p) for g in arrays], p)
         if error_if_nonfinite and not math.isfinite(total):
             raise GradientError(
                 f"clip_grad_norm_: the norm of the gradients is {total}; error_if_nonfinite=False "
                 "clips them nevertheless"
             )
         coefficient = float(max_norm) / (total + 1e-6)
-        if not coefficient >= 1:  # NaN is not, either
-            _replace(found, lambda xp, g: g * coefficient)
-        dtype = result_type(*gradients) if gradients else default_float
-        xp = backend_of(gradients[0]) if gradients else cpu
+        if not coefficient >= 1:  # nor if it is NaN
+            _replace(gradients, lambda xp, g: g * coefficient)
+        dtype = result_type(*arrays) if arrays else default_float
+        xp: Any = backend_of(arrays[0]) if arrays else cpu
         return Tensor(xp.asarray(total, dtype=dtype))
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """g ← min(max(g, −clip_value), clip_value), element by element; NaN stays.
+    """g ← min(max(g, −clip_value), clip_value), element by element; NaN stays NaN.
 
-    Parameters without a gradient are skipped.  A gradient becomes a new array; others that hold the
-    old one keep it as it was.
+    Parameters without a gradient are skipped.  A clipped gradient is a new array: other references
+    to the old one see no change.
 
     >>> w = nn.Parameter(minidl.zeros((3,)))
     >>> w.grad = minidl.tensor([3.0, -0.5, -4.0])
@@ -76,14 +76,17 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """
     check_not_negative("clip_grad_value_", {"clip_value": clip_value}, "clip_value", infinite=True)
     bound = float(clip_value)
-    found = {leaf: _plain(leaf.grad) for leaf in _leaves("clip_grad_value_", parameters)}
-    _replace(found, lambda xp, g: xp.minimum(xp.maximum(g, -bound), bound))
+    gradients = {leaf: _coalesced(leaf.grad) for leaf in _leaves("clip_grad_value_", parameters)}
+    _replace(gradients, lambda xp, g: xp.minimum(xp.maximum(g, -bound), bound))
 
 
 def _leaves(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Leaf]:
-    """Where the gradients are, of the parameters that have one."""
-    alone = isinstance(parameters, Tensor)
-    given = [parameters] if alone else listed(name, "a list of parameters", parameters)
+    """The leaves that hold the gradients of the parameters that have one."""
+    given: list[Any] = (
+        [parameters]
+        if isinstance(parameters, Tensor)
+        else listed(name, "a list of parameters", parameters)
+    )
     for p in given:
         if not isinstance(p, Tensor) or not p.is_leaf:
             raise GradientError(f"{name}: parameters are leaf tensors; got {p!r:.80}")
@@ -93,32 +96,32 @@ def _leaves(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Leaf]:
     return [leaf for leaf in leaves if leaf.grad is not None]
 
 
-def _plain(gradient: Any) -> Any:
-    """A gradient as an array, or as a RowGradient that has each of its rows once."""
+def _coalesced(gradient: Any) -> Any:
+    """A gradient as an array, or as a RowGradient whose duplicate indices are summed."""
     if type(gradient) is not RowGradient:
         return gradient.data if isinstance(gradient, Tensor) else gradient
     xp, indices = gradient.backend, gradient.indices.tolist()
-    places = {index: place for place, index in enumerate(dict.fromkeys(indices))}
-    where = xp.asarray([places[index] for index in indices], dtype=gradient.indices.dtype)
-    shape = len(places), *gradient.rows.shape[1:]
-    rows = xp.scatter_at(gradient.rows, (where,), shape)
-    once = xp.asarray(list(places), dtype=gradient.indices.dtype)
-    return RowGradient(xp, once, rows, gradient.shape)
+    positions = {index: position for position, index in enumerate(dict.fromkeys(indices))}
+    inverse = xp.asarray([positions[index] for index in indices], dtype=gradient.indices.dtype)
+    shape = len(positions), *gradient.rows.shape[1:]
+    rows = xp.scatter_at(gradient.rows, (inverse,), shape)
+    unique = xp.asarray(list(positions), dtype=gradient.indices.dtype)
+    return RowGradient(xp, unique, rows, gradient.shape)
 
 
-def _replace(found: dict[Leaf, Any], function: Callable[[Any, Any], Any]) -> None:
-    """Give each leaf what the function makes of its gradient."""
-    for leaf, g in found.items():
+def _replace(gradients: dict[Leaf, Any], function: Callable[[Any, Any], Any]) -> None:
+    """Replace each leaf's gradient by function(backend, gradient)."""
+    for leaf, g in gradients.items():
         if type(g) is RowGradient:
             leaf.grad = RowGradient(g.backend, g.indices, function(g.backend, g.rows), g.shape)
         else:
-            xp = backend_of(g)
+            xp: Any = backend_of(g)
             leaf.grad = xp.asarray(function(xp, g))
 
 
 def _norm(g: Any, p: float) -> float:
-    """(Σ |g|ᵖ)^(1/p) of one array, in double precision where its own would not hold the sum."""
-    xp = backend_of(g)
+    """(Σ |g|ᵖ)^(1/p) of one array, in double precision if its own would over- or underflow."""
+    xp: Any = backend_of(g)
     if not g.size:
         return 0.0
     if p == math.inf:
@@ -134,7 +137,7 @@ def _sum_of_powers(xp: Any, g: Any, p: float) -> float:
 
 
 def _combined(norms: list[float], p: float) -> float:
-    """The norm of all, from the norm of each."""
+    """The norm of all arrays together, from their norms."""
     largest = max(norms, default=0.0)
     if not math.isfinite(sum(norms)) or not largest:
         return sum(norms)

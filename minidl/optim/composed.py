@@ -1,16 +1,16 @@
-"""What schedules share that are made of others."""
+"""ComposedScheduler: the base class of schedules composed of others."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minidl.errors import ArgumentError, listed
+from minidl.optim.lr_scheduler import LRScheduler
 from minidl.optim.optimizer import Optimizer
 from minidl.optim.plateau import ReduceLROnPlateau
-from minidl.optim.schedule import LRScheduler
 
 
 class ComposedScheduler(LRScheduler):
-    """A schedule of schedules, of which only its own `step()` is called."""
+    """A schedule composed of others; only its own `step()` is called."""
 
     unsaved = ("optimizer", "_schedulers")
 
@@ -28,7 +28,7 @@ class ComposedScheduler(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings and where it stands, and the states of its schedules."""
+        """The settings, the step count, and the states of its schedules."""
         states = [each.state_dict() for each in self._schedulers]
         return {**super().state_dict(), "_schedulers": states}
 

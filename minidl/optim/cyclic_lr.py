@@ -1,31 +1,33 @@
-"""CyclicLR: up and down between two rates, again and again."""
+"""CyclicLR: a periodic triangular schedule (Smith 2017)."""
 
 from collections.abc import Callable
+from typing import Any
 
 from minidl.errors import ArgumentError
 from minidl.optim.checks import check_choice, check_count, check_finite
 from minidl.optim.cycling import CyclingScheduler
+from minidl.optim.lr_scheduler import groups_of, per_group
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import for_each, groups_of
 
 
 class CyclicLR(CyclingScheduler):
-    """lr from base_lr up to a peak, straight, and down again; and so on.
+    """lr rises linearly from base_lr to a peak and falls back, periodically.
 
-        lr = base_lr + (max_lr − base_lr) · h · scale       h: 0 … 1 … 0, over the cycle
+        lr = base_lr + (max_lr − base_lr) · h · scale       h: 0 … 1 … 0 over a cycle
 
-    Momentum, or β₁, goes the other way: from max_momentum down, and back.
+    The momentum, or β₁, moves in the opposite direction: from max_momentum down, and back.
 
-    base_lr, max_lr    the smallest and the largest lr; they and both momenta may be lists of one
-                       for each group
-    step_size_up       steps from base_lr to the peak, and `step_size_down`, as many if left out
-    mode               what scale is: "triangular", 1; "triangular2", half of it in each cycle;
+    base_lr, max_lr    the lower and the upper bound; these and both momenta may be lists of one
+                       number per group
+    step_size_up       steps from base_lr to the peak; `step_size_down` from there, the same by
+                       default
+    mode               the scale: "triangular", 1; "triangular2", halved after each cycle;
                        "exp_range", gammaᵗ
-    scale_fn           a function that gives scale instead, of what `scale_mode` says: the number of
-                       the "cycle", from 1 on, or of "iterations"; `state_dict` leaves it out
-    cycle_momentum     whether momentum is set, too
+    scale_fn           a custom scale, as a function of the number of the "cycle", from 1, or of
+                       "iterations", as `scale_mode` says; not saved by `state_dict`
+    cycle_momentum     whether the momentum is set, too
 
-    Smith 2017; it is meant to take a step after each batch.
+    Smith 2017; step it after each batch.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
     >>> schedule = optim.CyclicLR(optimizer, 0.1, 1.0, step_size_up=2, cycle_momentum=False)
@@ -58,19 +60,20 @@ class CyclicLR(CyclingScheduler):
         self.step_size_up = step_size_up
         self.step_size_down = step_size_up if step_size_down is None else step_size_down
         self.mode, self.gamma = mode, gamma
-        self.scale_fn, self.scale_mode = scale_fn, scale_mode
+        self.scale_fn: Callable[[Any], float] | None = scale_fn
+        self.scale_mode = scale_mode
         self.cycle_momentum = cycle_momentum
-        lowest = for_each("CyclicLR", "base_lr", base_lr, groups)
-        self.max_lrs = for_each("CyclicLR", "max_lr", max_lr, groups)
-        self.base_momentums = for_each("CyclicLR", "base_momentum", base_momentum, groups)
-        self.max_momentums = for_each("CyclicLR", "max_momentum", max_momentum, groups)
+        lowest = per_group("CyclicLR", "base_lr", base_lr, groups)
+        self.max_lrs = per_group("CyclicLR", "max_lr", max_lr, groups)
+        self.base_momentums = per_group("CyclicLR", "base_momentum", base_momentum, groups)
+        self.max_momentums = per_group("CyclicLR", "max_momentum", max_momentum, groups)
         self.check()
         for group, lr in zip(groups, lowest, strict=True):
             group["initial_lr"] = lr
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
-        """A cycle has steps, and the mode is one of those that there are."""
+        """Require a cycle of at least one step, and known modes."""
         check_count("CyclicLR", vars(self), "step_size_up", "step_size_down")
         check_choice("CyclicLR", vars(self), "mode", "triangular", "triangular2", "exp_range")
         check_choice("CyclicLR", vars(self), "scale_mode", "cycle", "iterations")
@@ -92,14 +95,14 @@ class CyclicLR(CyclingScheduler):
         return height * (0.5**cycle if self.mode == "triangular2" else 1.0)
 
     def rates(self, base_lrs: list[float], step: float) -> list[float]:
-        """The lr of every group after so many steps."""
+        """The lr of every group after `step` steps."""
         height = self._height(step)
         return [
             low + (high - low) * height for low, high in zip(base_lrs, self.max_lrs, strict=True)
         ]
 
     def momenta(self, step: float) -> list[float]:
-        """The momentum of every group after so many steps: low where lr is high."""
+        """The momentum of every group after `step` steps: low where lr is high."""
         height = self._height(step)
         pairs = zip(self.base_momentums, self.max_momentums, strict=True)
         return [high - (high - low) * height for low, high in pairs]

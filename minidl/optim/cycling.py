@@ -1,19 +1,19 @@
-"""What schedules share whose learning rates and momenta go up and down against each other."""
+"""CyclingScheduler: the base class of schedules that cycle lr and momentum in opposition."""
 
 from minidl.errors import ArgumentError, check_flags
-from minidl.optim.schedule import LRScheduler
+from minidl.optim.lr_scheduler import LRScheduler
 
 
 class CyclingScheduler(LRScheduler):
-    """A schedule between learning rates of its own, which sets momentum, or β₁, too.
+    """A schedule between bounds of its own, which also sets the momentum, or β₁.
 
-    A subclass gives `rates`, and `momenta` for `cycle_momentum`.
+    A subclass defines `rates`, and `momenta` for `cycle_momentum`.
     """
 
     cycle_momentum: bool
 
     def check(self) -> None:
-        """There is a momentum to be set."""
+        """Require an optimiser with a momentum, for cycle_momentum."""
         check_flags(f"{type(self).__name__}: ", cycle_momentum=self.cycle_momentum)
         if self.cycle_momentum and not {"momentum", "betas"} & set(self.optimizer.defaults):
             raise ArgumentError(
@@ -22,7 +22,7 @@ class CyclingScheduler(LRScheduler):
             )
 
     def momenta(self, step: float) -> list[float]:
-        """The momentum of every group after so many steps."""
+        """The momentum of every group after `step` steps."""
         raise TypeError(f"{type(self).__name__} has no rule: it must define momenta")
 
     def _go_to(self, step: float) -> None:

@@ -1,6 +1,6 @@
-"""L-BFGS."""
+"""L-BFGS: the limited-memory quasi-Newton method (Nocedal & Wright 2006)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,23 +11,24 @@ from minidl.backends import backend_of
 from minidl.errors import ArgumentError, DeviceError, ShapeError, describe
 from minidl.ops import asarray
 from minidl.optim.checks import check_count, check_not_negative
+from minidl.optim.flat import dense_gradient, flatten, unflatten
 from minidl.optim.line_search import Point, strong_wolfe
-from minidl.optim.optimizer import Optimizer, _array, _flat, _pieces
+from minidl.optim.optimizer import Optimizer, Params
 
-_LISTS = "old_dirs", "old_stps"  # arrays of all steps that are remembered
+_LISTS = "old_dirs", "old_stps"  # the history: y and s of the last steps
 _ARRAYS = "d", "prev_flat_grad"
 _NUMBERS = "t", "H_diag", "prev_loss"
 
 
 class LBFGS(Optimizer):
-    """Newton's method, with a Hessian made of the last gradients and steps.
+    """A quasi-Newton method that builds the inverse Hessian from the last steps and gradients.
 
         θ ← θ + t·d,  d = −H·g
 
-    H approximates the inverse of the Hessian from the last `history_size` pairs of s, a change of
-    θ, and y, that of the gradient: H·y = s for the latest one.  It is for a loss that is the same
-    function in all evaluations: all data at once, no dropout.  One step takes up to `max_iter`
-    iterations, and a closure that evaluates the loss:
+    H approximates the inverse Hessian from the last `history_size` pairs of s, a change of θ, and
+    y, the change of the gradient: H·y = s for the latest one.  The loss must be the same function
+    in all evaluations: full batch, no dropout.  One step runs up to `max_iter` iterations, and
+    needs a closure that evaluates the loss:
 
         def closure():
             optimizer.zero_grad()
@@ -38,18 +39,18 @@ class LBFGS(Optimizer):
         for _ in range(20):
             optimizer.step(closure)
 
-    lr                  t; with a line search what is tried first.  The first t of all is
+    lr                  t; with a line search, the initial trial step.  The very first t is
                         lr·min(1, 1 / Σ|g|)
-    max_iter            iterations in a step
-    max_eval            evaluations of the loss in a step; max_iter · 5 // 4 if left out
-    tolerance_grad      a step ends when no gradient is larger
+    max_iter            iterations per step
+    max_eval            evaluations of the loss per step; max_iter · 5 // 4 by default
+    tolerance_grad      a step ends when max |g| is at most this
     tolerance_change    or when neither the loss nor a parameter changes by more
-    history_size        how many pairs are remembered
-    line_search_fn      None, or "strong_wolfe", which searches for a t on the way of d
+    history_size        the number of pairs kept
+    line_search_fn      None, or "strong_wolfe", which searches for t along d
 
-    All parameters are in one group and on one device; those without a gradient count as having one
-    of 0.  Nocedal, Wright 2006 (algorithms 7.4 and 7.5); the rules by which it ends are PyTorch's.
-    A RowGradient is made dense.
+    All parameters are in one group and on one device; a missing gradient counts as 0.  Nocedal,
+    Wright 2006 (algorithms 7.4 and 7.5); the termination rules are PyTorch's.  A RowGradient is
+    densified.
 
     >>> x = nn.Parameter(np.array([0.0, 0.0]))
     >>> optimizer = optim.LBFGS([x], line_search_fn="strong_wolfe")
@@ -68,7 +69,7 @@ class LBFGS(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1.0,
         max_iter: int = 20,
         max_eval: int | None = None,
@@ -90,7 +91,7 @@ class LBFGS(Optimizer):
         )
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """The only group."""
+        """Set the parameters: there is only one group."""
         if self.param_groups:
             raise ArgumentError("LBFGS: takes one group of parameters, for they step together")
         super().add_param_group(group)
@@ -99,7 +100,7 @@ class LBFGS(Optimizer):
             raise DeviceError(f"LBFGS: parameters are on one device; got some on {devices}")
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Rates are not negative, and counts are counts."""
+        """Require non-negative rates, positive counts and a known line search."""
         check_not_negative("LBFGS", settings, "lr", "tolerance_grad", "tolerance_change")
         check_count("LBFGS", settings, "max_iter", "max_eval", "history_size")
         search = settings["line_search_fn"]
@@ -107,9 +108,9 @@ class LBFGS(Optimizer):
             raise ArgumentError(f'LBFGS: line_search_fn is None or "strong_wolfe"; got {search!r}')
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Up to max_iter iterations; returns what the closure first returned.
+        """Run up to max_iter iterations; returns the loss of the first evaluation.
 
-        closure    forgets the gradients, computes the loss, calls its `backward` and returns it
+        closure    zeroes the gradients, computes the loss, calls its `backward` and returns it
         """
         if not callable(closure):
             raise ArgumentError(
@@ -121,7 +122,7 @@ class LBFGS(Optimizer):
         first, loss, gradient = self._evaluated(closure)
         state = self.state.setdefault(group["params"][0], {"func_evals": 0, "n_iter": 0})
         state["func_evals"] += 1
-        if self._goes_on(group, gradient):
+        if self._above_tolerance(group, gradient):
             self._iterate(closure, group, state, loss, gradient)
         return first
 
@@ -133,41 +134,43 @@ class LBFGS(Optimizer):
         loss: float,
         gradient: Any,
     ) -> None:
-        """Go on from where the loss and the gradient are these."""
+        """Iterate, starting from this loss and gradient."""
         lr, change = float(group["lr"]), group["tolerance_change"]
         evaluations = 1
         for iteration in range(1, group["max_iter"] + 1):
             state["n_iter"] += 1
             d = state["d"] = self._direction(group, state, gradient)
             first = state["n_iter"] == 1
-            t = state["t"] = lr * (min(1.0, 1 / _total(gradient)) if first else 1.0)
+            t = state["t"] = lr * (min(1.0, 1 / _sum_abs(gradient)) if first else 1.0)
             state["prev_flat_grad"], state["prev_loss"] = gradient, loss
             start = Point(0.0, loss, gradient, float(gradient @ d))
             if start.slope > -change:
                 return
             if group["line_search_fn"]:
-                look, limit = partial(self._looked_up, closure, d), group["max_eval"] - evaluations
-                here, count = strong_wolfe(look, start, t, _largest(d), limit)
+                evaluate, limit = partial(self._trial, closure, d), group["max_eval"] - evaluations
+                here, count = strong_wolfe(evaluate, start, t, _max_abs(d), limit)
                 self._move(here.t * d)
             else:
                 self._move(t * d)
                 if iteration == group["max_iter"]:
-                    return  # with other data the next time, an evaluation would be of no use
+                    return  # the next step evaluates again, perhaps on other data
                 here, count = Point(t, *self._evaluated(closure)[1:], 0.0), 1
             state["t"] = here.t
             state["func_evals"] += count
             evaluations += count
-            small = here.t * _largest(d) <= change or abs(here.loss - loss) < change
+            small = here.t * _max_abs(d) <= change or abs(here.loss - loss) < change
             loss, gradient = here.loss, here.gradient
-            if small or evaluations >= group["max_eval"] or not self._goes_on(group, gradient):
+            if small or evaluations >= group["max_eval"]:
+                return
+            if not self._above_tolerance(group, gradient):
                 return
 
-    def _goes_on(self, group: Mapping[str, Any], gradient: Any) -> bool:
-        """Whether the gradient is not small yet, nor NaN."""
-        return _largest(gradient) > group["tolerance_grad"]
+    def _above_tolerance(self, group: Mapping[str, Any], gradient: Any) -> bool:
+        """Whether max |g| is above tolerance_grad; False for NaN."""
+        return _max_abs(gradient) > group["tolerance_grad"]
 
     def _evaluated(self, closure: Callable[[], Any]) -> tuple[Any, float, Any]:
-        """What the closure returned, as a number too, and the gradient of all parameters."""
+        """What the closure returned, the same as a float, and the flat gradient."""
         with enable_grad():
             loss = closure()
         try:
@@ -177,14 +180,13 @@ class LBFGS(Optimizer):
                 f"LBFGS.step: the closure returns the loss, one number; got {describe(loss)}"
             ) from None
         params = self.param_groups[0]["params"]
-        xp = backend_of(params[0].data)
-        gradients = [None if p.edge is None else p.edge[0].grad for p in params]
-        pairs = zip(params, gradients, strict=True)
-        arrays = [xp.zeros_like(p.data) if g is None else _array(g) for p, g in pairs]
-        return loss, number, _flat(xp, arrays)
+        xp: Any = backend_of(params[0].data)
+        gradients = [(p, dense_gradient(p)) for p in params]
+        arrays = [xp.zeros_like(p.data) if g is None else g for p, g in gradients]
+        return loss, number, flatten(xp, arrays)
 
-    def _looked_up(self, closure: Callable[[], Any], d: Any, t: float) -> Point:
-        """What is after a step of t·d, which is then taken back."""
+    def _trial(self, closure: Callable[[], Any], d: Any, t: float) -> Point:
+        """Evaluate at a trial step of t·d, and restore the parameters."""
         values = [p.data for p in self.param_groups[0]["params"]]
         before = [value.copy() for value in values]
         self._move(t * d)
@@ -197,21 +199,21 @@ class LBFGS(Optimizer):
         return Point(t, loss, gradient, float(gradient @ d))
 
     def _move(self, change: Any) -> None:
-        """Add a flat array to the parameters."""
+        """Add a flat array to the parameters, in place."""
         params = self.param_groups[0]["params"]
-        for p, part in zip(params, _pieces(change, params), strict=True):
+        for p, part in zip(params, unflatten(change, params), strict=True):
             value = p.data
             value += part  # in place
         inplace.mark_written(*(p.data for p in params))
 
     def _direction(self, group: Mapping[str, Any], state: dict[str, Any], gradient: Any) -> Any:
-        """d = −H·g, where H knows of the step that was taken last."""
+        """d = −H·g by the two-loop recursion, after the last step has entered the history."""
         if state["n_iter"] == 1:
             state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1.0)
             return -gradient
         y, s = gradient - state["prev_flat_grad"], state["t"] * state["d"]
         ys = float(y @ s)
-        if ys > 1e-10:  # H stays positive definite
+        if ys > 1e-10:  # the curvature condition, which keeps H positive definite
             for name, new in (("old_dirs", y), ("old_stps", s), ("ro", 1 / ys)):
                 state[name] = [*state[name], new][-group["history_size"] :]
             state["H_diag"] = ys / float(y @ y)
@@ -226,10 +228,10 @@ class LBFGS(Optimizer):
             d += (alpha - float(y @ d) * rho) * s
         return d
 
-    # Saving and restoring: PyTorch keeps the state of all under the first parameter.
+    # Saving and restoring: as in PyTorch, the state belongs to the first parameter.
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings, and under 0 what is known of the loss."""
+        """The settings, and under index 0 the history."""
         saved = super().state_dict()
         for own in saved["state"].values():
             own.update(
@@ -240,7 +242,7 @@ class LBFGS(Optimizer):
     def _restored(
         self, number: int, own: Mapping[str, Any], p: Tensor, group: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The saved state, once it is seen to be complete."""
+        """The saved state, validated."""
         name, params = "load_state_dict: LBFGS's state", group["params"]
         needs = ["func_evals", "n_iter"]
         if own.get("n_iter"):
@@ -250,10 +252,10 @@ class LBFGS(Optimizer):
             raise ArgumentError(f"{name} is under the first parameter; got one under {number}")
         if missing:
             raise ArgumentError(f"{name} has {needs}; {number} lacks {missing}")
-        state = {key: int(own[key]) for key in needs[:2]}
+        state: dict[str, Any] = {key: int(own[key]) for key in needs[:2]}
         if not state["n_iter"]:
             return state
-        flat = _flat(backend_of(p.data), [q.data for q in params])
+        flat = flatten(backend_of(p.data), [q.data for q in params])
 
         def vector(values: Any) -> Any:
             x = asarray(values, copy=True)
@@ -270,13 +272,13 @@ class LBFGS(Optimizer):
         return state
 
 
-def _largest(x: Any) -> float:
+def _max_abs(x: Any) -> float:
     """max |x|."""
-    xp = backend_of(x)
+    xp: Any = backend_of(x)
     return float(xp.max(xp.abs(x), axis=None, keepdims=False)) if x.size else 0.0
 
 
-def _total(x: Any) -> float:
+def _sum_abs(x: Any) -> float:
     """Σ |x|."""
-    xp = backend_of(x)
+    xp: Any = backend_of(x)
     return float(xp.sum(xp.abs(x), axis=None, keepdims=False))

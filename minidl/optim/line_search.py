@@ -1,9 +1,9 @@
-"""How far to go along a direction: a search for a step that satisfies the strong Wolfe conditions.
+"""Line search for a step length that satisfies the strong Wolfe conditions.
 
-With φ(t) the loss after a step of t, and c₁ = 10⁻⁴, c₂ = 0.9:
+With φ(t) the loss after a step of length t, and c₁ = 10⁻⁴, c₂ = 0.9:
 
-    φ(t) ≤ φ(0) + c₁·t·φ′(0)           the loss has become smaller, and
-    |φ′(t)| ≤ c₂·|φ′(0)|               there is not much more to be had in this direction
+    φ(t) ≤ φ(0) + c₁·t·φ′(0)           sufficient decrease (Armijo), and
+    |φ′(t)| ≤ c₂·|φ′(0)|               the curvature condition
 
 Nocedal, Wright 2006 (algorithms 3.5 and 3.6), with the safeguards of Schmidt's minFunc, as in
 PyTorch.
@@ -13,12 +13,12 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-_DECREASE, _FLATTER = 1e-4, 0.9  # c₁ and c₂
-_NARROW = 1e-9  # a bracket in which no parameter moves further than this is not searched
+_C1, _C2 = 1e-4, 0.9
+_MIN_WIDTH = 1e-9  # the search ends when no parameter moves further than this within the bracket
 
 
 class Point(NamedTuple):
-    """What is known after a step of t: φ(t), the gradient there, and φ′(t)."""
+    """The evaluation at step length t: φ(t), the gradient there, and φ′(t)."""
 
     t: float
     loss: float
@@ -29,21 +29,21 @@ class Point(NamedTuple):
 def strong_wolfe(
     evaluate: Callable[[float], Point], start: Point, t: float, reach: float, limit: int
 ) -> tuple[Point, int]:
-    """The point to go to, and how many evaluations it took to find it.
+    """The accepted point, and the number of evaluations it took to find it.
 
     start    the point at t = 0
-    t        the step to be tried first
-    reach    how far a step of 1 moves the parameter that moves furthest
-    limit    evaluations after the first; then the best point known is taken
+    t        the initial trial step
+    reach    max |d|: how far a step of length 1 moves the parameter that moves furthest
+    limit    evaluations after the first; then the best point so far is accepted
 
-    A loss of NaN counts as one that is too high.
+    A loss of NaN counts as too high.
     """
 
     def is_too_high(point: Point) -> bool:
-        return not point.loss <= start.loss + _DECREASE * point.t * start.slope
+        return not point.loss <= start.loss + _C1 * point.t * start.slope
 
     def is_flat(point: Point) -> bool:
-        return abs(point.slope) <= -_FLATTER * start.slope
+        return abs(point.slope) <= -_C2 * start.slope
 
     before, here = start, evaluate(t)
     for count in range(limit):
@@ -53,13 +53,13 @@ def strong_wolfe(
             return here, count + 1
         if here.slope >= 0:
             break
-        t = _lowest(before, here, here.t + 0.01 * (here.t - before.t), here.t * 10)
+        t = _cubic_minimum(before, here, here.t + 0.01 * (here.t - before.t), here.t * 10)
         before, here = here, evaluate(t)
     else:
-        return [start, here][_lower([start, here])], max(limit, 0) + 1
+        return [start, here][_lower_end([start, here])], max(limit, 0) + 1
     bracket = [before, here]
-    done = _zoom(evaluate, is_too_high, is_flat, bracket, reach, limit - count)
-    return bracket[_lower(bracket)], count + done + 1
+    zoomed = _zoom(evaluate, is_too_high, is_flat, bracket, reach, limit - count)
+    return bracket[_lower_end(bracket)], count + zoomed + 1
 
 
 def _zoom(
@@ -70,13 +70,13 @@ def _zoom(
     reach: float,
     limit: int,
 ) -> int:
-    """Make the bracket smaller until its lower end will do; how many evaluations that took."""
+    """Shrink the bracket until its lower end is acceptable; returns the number of evaluations."""
     was_at_end = False
     for count in range(limit):
-        if abs(bracket[1].t - bracket[0].t) * reach < _NARROW:
+        if abs(bracket[1].t - bracket[0].t) * reach < _MIN_WIDTH:
             return count
-        t, was_at_end = _inside(bracket, was_at_end)
-        here, low = evaluate(t), _lower(bracket)
+        t, was_at_end = _trial_step(bracket, was_at_end)
+        here, low = evaluate(t), _lower_end(bracket)
         if is_too_high(here) or not here.loss < bracket[low].loss:
             bracket[1 - low] = here
             continue
@@ -88,18 +88,18 @@ def _zoom(
     return limit
 
 
-def _lower(bracket: list[Point]) -> int:
-    """Which end of a bracket has the lower loss; the first, if they are equal."""
+def _lower_end(bracket: list[Point]) -> int:
+    """The index of the end with the lower loss; 0 if they are equal."""
     return 1 if bracket[1].loss < bracket[0].loss else 0
 
 
-def _inside(bracket: list[Point], was_at_end: bool) -> tuple[float, bool]:
-    """Where to look next within a bracket, and whether that is near one of its ends.
+def _trial_step(bracket: list[Point], was_at_end: bool) -> tuple[float, bool]:
+    """The next trial step within a bracket, and whether it is near one of the ends.
 
-    Not near one twice in turn: the bracket has to become smaller.
+    It is not near an end twice in a row, so that the bracket shrinks.
     """
     left, right = sorted(point.t for point in bracket)
-    t = _lowest(*bracket, left, right)
+    t = _cubic_minimum(bracket[0], bracket[1], left, right)
     margin = 0.1 * (right - left)
     if min(right - t, t - left) >= margin:
         return t, False
@@ -108,10 +108,10 @@ def _inside(bracket: list[Point], was_at_end: bool) -> tuple[float, bool]:
     return (right - margin if right - t < t - left else left + margin), False
 
 
-def _lowest(one: Point, other: Point, least: float, most: float) -> float:
-    """Between bounds, where the cubic through two points with their slopes is lowest.
+def _cubic_minimum(one: Point, other: Point, low: float, high: float) -> float:
+    """The minimiser, clipped to [low, high], of the cubic through two points with their slopes.
 
-    Their middle, if it has no minimum.  Equation 3.59.
+    The midpoint of the interval, if the cubic has no minimum.  Equation 3.59.
     """
     a, b = (one, other) if one.t <= other.t else (other, one)
     width = b.t - a.t
@@ -122,5 +122,5 @@ def _lowest(one: Point, other: Point, least: float, most: float) -> float:
             d2 = math.sqrt(square)
             divisor = b.slope - a.slope + 2 * d2
             if divisor:
-                return min(max(b.t - width * ((b.slope + d2 - d1) / divisor), least), most)
-    return (least + most) / 2
+                return min(max(b.t - width * ((b.slope + d2 - d1) / divisor), low), high)
+    return (low + high) / 2

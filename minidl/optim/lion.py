@@ -1,21 +1,21 @@
-"""Lion."""
+"""Lion: evolved sign momentum (Chen et al. 2023)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minidl.optim.checks import check_betas, check_not_negative
-from minidl.optim.moments import follow
-from minidl.optim.optimizer import Optimizer
+from minidl.optim.moments import update_average
+from minidl.optim.optimizer import Optimizer, Params
 
 
 class Lion(Optimizer):
-    """Steps of lr in every parameter, in the direction of a momentum's sign.
+    """Steps of lr in every parameter, in the direction of the sign of a momentum.
 
         c = β₁·m + (1 − β₁)·g              m ← β₂·m + (1 − β₂)·g
         θ ← θ − lr·(sign c + weight_decay·θ)
 
-    Its steps are longer than Adam's: lr is 3 to 10 times smaller, and weight_decay as much larger.
-    Chen et al. 2023 (algorithm 2).  A RowGradient is made dense: every row's momentum moves it.
+    Its steps are longer than Adam's: use a 3 to 10 times smaller lr, and a weight_decay as much
+    larger.  Chen et al. 2023 (algorithm 2).  A RowGradient is densified: momentum moves every row.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.Lion([w], lr=0.1)
@@ -31,7 +31,7 @@ class Lion(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
@@ -47,20 +47,20 @@ class Lion(Optimizer):
         )
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Rates are not negative, and betas are two numbers below 1."""
+        """Require non-negative rates, and betas in [0, 1)."""
         check_not_negative("Lion", settings, "lr", "weight_decay")
         check_betas("Lion", settings)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        """m."""
+        """The momentum m."""
         return ("exp_avg",)
 
     def change(
-        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: dict[str, Any]
     ) -> Any:
         """lr · sign c."""
         beta1, beta2 = map(float, group["betas"])
         m = state["exp_avg"]
         sign = xp.sign(beta1 * m + (1 - beta1) * gradient)
-        follow(m, beta2, gradient)
+        update_average(m, beta2, gradient)
         return group["lr"] * sign

@@ -1,15 +1,15 @@
-"""NAdam."""
+"""NAdam: Adam with Nesterov momentum (Dozat 2016)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minidl.optim.checks import check_betas, check_not_negative
-from minidl.optim.moments import corrected_root, moments
-from minidl.optim.optimizer import Optimizer
+from minidl.optim.moments import bias_corrected_root, update_moments
+from minidl.optim.optimizer import Optimizer, Params
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov's momentum.
+    """Adam with Nesterov momentum.
 
         m ← β₁·m + (1 − β₁)·g              v ← β₂·v + (1 − β₂)·g²
         μₜ = β₁·(1 − ½·0.96^(t·ψ))         ψ: momentum_decay
@@ -17,7 +17,7 @@ class NAdam(Optimizer):
         θ ← θ − lr · m̂ / (√(v / (1 − β₂ᵗ)) + ε)
 
     g is the gradient, plus weight_decay·θ; with decoupled_weight_decay, g is the gradient alone,
-    and θ first loses lr·weight_decay·θ, as in AdamW.  Dozat 2016.  A RowGradient is made dense.
+    and θ first loses lr·weight_decay·θ, as in AdamW.  Dozat 2016.  A RowGradient is densified.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.NAdam([w], lr=0.1)
@@ -28,11 +28,11 @@ class NAdam(Optimizer):
     [0.816, 1.184]
     """
 
-    numbers = ("mu_product",)  # μ₁⋯μₜ, of which betas may have been others at each step
+    scalars = ("mu_product",)  # μ₁⋯μₜ: state, since betas may change from step to step
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 2e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -54,25 +54,25 @@ class NAdam(Optimizer):
         )
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Rates are not negative, and betas are two numbers below 1."""
+        """Require non-negative rates, and betas in [0, 1)."""
         check_not_negative("NAdam", settings, "lr", "eps", "weight_decay", "momentum_decay")
         check_betas("NAdam", settings)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        """m and v."""
+        """The first moment m and the second moment v."""
         return "exp_avg", "exp_avg_sq"
 
     def initial(self, group: Mapping[str, Any], name: str) -> float:
-        """Zeros, and the product of no numbers."""
+        """Zeros; 1 for the empty product."""
         return 1.0 if name == "mu_product" else 0.0
 
     def change(
-        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: dict[str, Any]
     ) -> Any:
         """lr · m̂ / (√v̂ + ε)."""
         beta1 = float(group["betas"][0])
-        m, v = moments(group, gradient, state)
-        root = corrected_root(group, step, v)
+        m, v = update_moments(group, gradient, state)
+        root = bias_corrected_root(group, step, v)
         decay = group["momentum_decay"]
         mu, following = (beta1 * (1 - 0.5 * 0.96 ** (t * decay)) for t in (step, step + 1))
         product = state["mu_product"] = state["mu_product"] * mu

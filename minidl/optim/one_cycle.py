@@ -1,4 +1,6 @@
-"""OneCycleLR: up to a large rate and down to almost none, once."""
+"""OneCycleLR: the 1cycle policy (Smith & Topin 2019)."""
+
+from typing import Any
 
 from minidl.errors import ArgumentError, check_flags
 from minidl.optim.checks import (
@@ -8,23 +10,24 @@ from minidl.optim.checks import (
     check_not_negative,
 )
 from minidl.optim.cycling import CyclingScheduler
+from minidl.optim.lr_scheduler import anneal, groups_of, per_group
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import between, for_each, groups_of
 
 
 class OneCycleLR(CyclingScheduler):
-    """lr from max_lr / div_factor up to max_lr, and down to a final_div_factor-th of the first.
+    """lr rises from max_lr / div_factor to max_lr, then anneals to initial lr / final_div_factor.
 
-    Momentum, or β₁, goes the other way: from max_momentum down to base_momentum, and back.
+    The momentum, or β₁, moves in the opposite direction: from max_momentum to base_momentum, and
+    back.
 
-    max_lr             the largest lr; max_lr and both momenta may be lists of one for each group
-    total_steps        how many steps the cycle has; or else `epochs` of `steps_per_epoch`
-    pct_start          the share of it that goes upwards
-    anneal_strategy    "cos", half a wave, or "linear"
-    cycle_momentum     whether momentum is set, too
-    three_phase        come down in as many steps as up, and then to almost nothing
+    max_lr             the peak lr; max_lr and both momenta may be lists of one number per group
+    total_steps        the length of the cycle; or else `epochs` times `steps_per_epoch`
+    pct_start          the fraction of the cycle spent increasing lr
+    anneal_strategy    "cos", half a cosine wave, or "linear"
+    cycle_momentum     whether the momentum is set, too
+    three_phase        fall back to the initial lr in as many steps as up, then anneal to the end
 
-    Smith, Topin 2019; it is meant to take a step after each batch.
+    Smith, Topin 2019; step it after each batch.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
     >>> schedule = optim.OneCycleLR(optimizer, 1.0, total_steps=6, cycle_momentum=False)
@@ -52,9 +55,9 @@ class OneCycleLR(CyclingScheduler):
         last_epoch: int = -1,
     ) -> None:
         if total_steps is None:
-            counts = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
+            counts: dict[str, Any] = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
             check_count("OneCycleLR: without total_steps", counts, *counts)
-            total_steps = epochs * steps_per_epoch
+            total_steps = counts["epochs"] * counts["steps_per_epoch"]
         divisors = {"div_factor": div_factor, "final_div_factor": final_div_factor}
         check_not_negative("OneCycleLR", divisors, *divisors)
         if not div_factor or not final_div_factor:
@@ -63,9 +66,9 @@ class OneCycleLR(CyclingScheduler):
         self.anneal_strategy, self.cycle_momentum = anneal_strategy, cycle_momentum
         groups = groups_of("OneCycleLR", optimizer)
         self.optimizer = optimizer
-        self.max_lrs = for_each("OneCycleLR", "max_lr", max_lr, groups)
-        self.max_momentums = for_each("OneCycleLR", "max_momentum", max_momentum, groups)
-        self.base_momentums = for_each("OneCycleLR", "base_momentum", base_momentum, groups)
+        self.max_lrs = per_group("OneCycleLR", "max_lr", max_lr, groups)
+        self.max_momentums = per_group("OneCycleLR", "max_momentum", max_momentum, groups)
+        self.base_momentums = per_group("OneCycleLR", "base_momentum", base_momentum, groups)
         self.min_lrs = [lr / div_factor / final_div_factor for lr in self.max_lrs]
         self.check()
         for group, lr in zip(groups, self.max_lrs, strict=True):
@@ -73,7 +76,7 @@ class OneCycleLR(CyclingScheduler):
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
-        """The cycle has steps, and shares are shares."""
+        """Require a positive length, a pct_start in [0, 1] and a known strategy."""
         check_count("OneCycleLR", vars(self), "total_steps")
         check_fraction("OneCycleLR", vars(self), "pct_start")
         check_flags("OneCycleLR: ", three_phase=self.three_phase)
@@ -81,32 +84,31 @@ class OneCycleLR(CyclingScheduler):
         super().check()
 
     def _phase(self, step: float) -> tuple[str, str, float]:
-        """The level that the phase of this step begins at, the one it ends at, and the way made."""
+        """The phase of this step: the level it starts from, the one it goes to, the progress."""
         up, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
         phases = [(up, "initial", "max"), (last, "max", "min")]
         if self.three_phase:
             phases[1:] = (2 * up, "max", "initial"), (last, "initial", "min")
         begin = 0.0
-        for end, *levels in phases[:-1]:
-            if step <= end:
-                return *levels, (step - begin) / (end - begin) if end > begin else 1.0
-            begin = end
-        end, *levels = phases[-1]
-        return *levels, (step - begin) / (end - begin) if end > begin else 1.0
+        while len(phases) > 1 and step > phases[0][0]:
+            begin = phases.pop(0)[0]
+        end, source, target = phases[0]
+        return source, target, (step - begin) / (end - begin) if end > begin else 1.0
 
     def rates(self, base_lrs: list[float], step: float) -> list[float]:
-        """The lr of every group after so many steps."""
+        """The lr of every group after `step` steps."""
         if step > self.total_steps:
             raise ArgumentError(f"OneCycleLR: step {step} of a cycle of {self.total_steps}")
-        begin, end, way = self._phase(step)
         levels = {"initial": base_lrs, "max": self.max_lrs, "min": self.min_lrs}
-        pairs = zip(levels[begin], levels[end], strict=True)
-        return [between(self.anneal_strategy, start, stop, way) for start, stop in pairs]
+        return self._annealed(levels, step)
 
     def momenta(self, step: float) -> list[float]:
-        """The momentum of every group after so many steps: low where lr is high."""
-        begin, end, way = self._phase(step)
+        """The momentum of every group after `step` steps: low where lr is high."""
         high, low = self.max_momentums, self.base_momentums
-        levels = {"initial": high, "max": low, "min": high}
-        pairs = zip(levels[begin], levels[end], strict=True)
-        return [between(self.anneal_strategy, start, stop, way) for start, stop in pairs]
+        return self._annealed({"initial": high, "max": low, "min": high}, step)
+
+    def _annealed(self, levels: dict[str, list[float]], step: float) -> list[float]:
+        """The value for every group at this step, between the levels of its phase."""
+        source, target, progress = self._phase(step)
+        pairs = zip(levels[source], levels[target], strict=True)
+        return [anneal(self.anneal_strategy, start, end, progress) for start, end in pairs]

@@ -1,4 +1,4 @@
-"""ReduceLROnPlateau: smaller steps when nothing gets better."""
+"""ReduceLROnPlateau: a smaller learning rate when a metric stops improving."""
 
 import math
 from collections.abc import Mapping
@@ -6,20 +6,20 @@ from typing import Any
 
 from minidl.errors import ArgumentError
 from minidl.optim.checks import check_choice, check_count, check_finite, check_not_negative
+from minidl.optim.lr_scheduler import LRScheduler, groups_of
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import LRScheduler, groups_of
 
 
 class ReduceLROnPlateau(LRScheduler):
     """lr ← max(lr · factor, min_lr) once a metric has not improved for `patience` steps.
 
     mode              "min": smaller metrics are better; "max": larger ones
-    patience          how many steps without improvement are borne: the next one reduces lr
-    threshold         what counts as one, as a share of the best ("rel") or a difference ("abs")
-    threshold_mode    "rel" or "abs"
-    cooldown          steps after a reduction in which nothing is counted
-    min_lr            a bound for all groups, or a list of one for each
-    eps               smaller changes of lr than this are not made
+    patience          steps without improvement that are tolerated; the next one reduces lr
+    threshold         the smallest change that counts as an improvement
+    threshold_mode    "rel", a fraction of the best, or "abs", a difference
+    cooldown          steps after a reduction during which bad steps are not counted
+    min_lr            a lower bound for all groups, or a list of one per group
+    eps               reductions of lr smaller than this are skipped
 
     >>> schedule = optim.ReduceLROnPlateau(optim.SGD([nn.Parameter(1.0)], lr=1.0), patience=1)
     >>> for loss in [0.9, 0.8, 0.8, 0.8]:
@@ -54,7 +54,7 @@ class ReduceLROnPlateau(LRScheduler):
         super().__init__(optimizer)
 
     def check(self) -> None:
-        """The factor makes lr smaller, and counts are counts."""
+        """Require a factor below 1, non-negative counts and known modes."""
         name, settings = "ReduceLROnPlateau", vars(self)
         check_choice(name, settings, "mode", "min", "max")
         check_choice(name, settings, "threshold_mode", "rel", "abs")
@@ -66,8 +66,8 @@ class ReduceLROnPlateau(LRScheduler):
         if self.factor >= 1:
             raise ArgumentError(f"{name}: factor is below 1; got {self.factor}")
 
-    def step(self, metrics: Any) -> None:
-        """Take note of a metric, a single number, and reduce lr if it is time."""
+    def step(self, metrics: Any) -> None:  # type: ignore[override]  # alone in needing a metric
+        """Record a metric, a single number, and reduce lr if it has not improved for too long."""
         try:
             metric = float(metrics)
         except (TypeError, ValueError):
@@ -98,11 +98,11 @@ class ReduceLROnPlateau(LRScheduler):
         return smaller if lr - smaller > self.eps else lr
 
     def rates(self, base_lrs: list[float], step: float) -> list[float]:
-        """What was last set: it depends on the metrics, not on their number."""
+        """The rates as last set: they depend on the metrics, not on the step count."""
         return self._last_lr or [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings, the best metric, and what is counted; an infinite metric as a string."""
+        """The settings, the best metric and the counters; an infinite metric as a string."""
         best = self.best if math.isfinite(self.best) else str(self.best)
         return {**super().state_dict(), "best": best}
 

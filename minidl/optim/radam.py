@@ -1,25 +1,25 @@
-"""RAdam."""
+"""RAdam: rectified Adam (Liu et al. 2020)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minidl.optim.checks import check_betas, check_not_negative
-from minidl.optim.moments import moments
-from minidl.optim.optimizer import Optimizer
+from minidl.optim.moments import update_moments
+from minidl.optim.optimizer import Optimizer, Params
 
 
 class RAdam(Optimizer):
-    """Adam that begins as a momentum, until its mean of squares can be relied on.
+    """Adam that starts as SGD with momentum, until the variance of its step is tractable.
 
         m ← β₁·m + (1 − β₁)·g              v ← β₂·v + (1 − β₂)·g²
         m̂ = m / (1 − β₁ᵗ)
         ρ∞ = 2 / (1 − β₂) − 1              ρ = ρ∞ − 2t·β₂ᵗ / (1 − β₂ᵗ)
-        θ ← θ − lr·m̂                                                        (as long as ρ ≤ 5)
+        θ ← θ − lr·m̂                                                        (while ρ ≤ 5)
         θ ← θ − lr·m̂ · √((ρ−4)(ρ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρ)) · √(1 − β₂ᵗ) / (√v + ε)
 
     g is the gradient, plus weight_decay·θ; with decoupled_weight_decay, g is the gradient alone,
     and θ first loses lr·weight_decay·θ, as in AdamW.  Liu et al. 2020, with ρ > 5 as in PyTorch,
-    where the paper has ρ > 4.  A RowGradient is made dense.
+    where the paper has ρ > 4.  A RowGradient is densified.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.RAdam([w], lr=0.1)
@@ -31,7 +31,7 @@ class RAdam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -51,28 +51,28 @@ class RAdam(Optimizer):
         )
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Rates are not negative, and betas are two numbers below 1."""
+        """Require non-negative rates, and betas in [0, 1)."""
         check_not_negative("RAdam", settings, "lr", "eps", "weight_decay")
         check_betas("RAdam", settings)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        """m and v."""
+        """The first moment m and the second moment v."""
         return "exp_avg", "exp_avg_sq"
 
     def change(
-        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: dict[str, Any]
     ) -> Any:
-        """lr·m̂, once ρ is above 5 rectified and over √v̂ + ε."""
+        """lr·m̂; for ρ > 5 divided by √v̂ + ε and rectified."""
         beta1, beta2 = map(float, group["betas"])
-        m, v = moments(group, gradient, state)
+        m, v = update_moments(group, gradient, state)
         change = group["lr"] / (1 - beta1**step) * m
-        rest = 1 - beta2**step
-        longest = 2 / (1 - beta2) - 1
-        length = longest - 2 * step * beta2**step / rest
-        if length <= 5:
+        correction = 1 - beta2**step
+        rho_inf = 2 / (1 - beta2) - 1
+        rho = rho_inf - 2 * step * beta2**step / correction
+        if rho <= 5:
             return change
-        share = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+        rectification = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
         root = v**0.5
         root += group["eps"]
-        change *= (share * rest) ** 0.5
+        change *= (rectification * correction) ** 0.5
         return change / root

@@ -1,23 +1,23 @@
-"""RMSprop."""
+"""RMSprop (Tieleman & Hinton 2012)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minidl.optim.checks import check_fraction, check_not_negative
-from minidl.optim.moments import follow
-from minidl.optim.optimizer import Optimizer
+from minidl.optim.moments import update_average
+from minidl.optim.optimizer import Optimizer, Params
 
 
 class RMSprop(Optimizer):
-    """The gradient over a running root of its mean square.
+    """The gradient divided by a running root mean square of itself.
 
         v ← α·v + (1 − α)·g²
         θ ← θ − lr·g / (√v + ε)
 
-    g is the gradient, plus weight_decay·θ.  With momentum μ, b ← μ·b + g / (√v + ε) is taken in
-    place of the quotient; centered, v − m² in place of v, the variance rather than the mean square,
-    where m ← α·m + (1 − α)·g.  Tieleman, Hinton 2012 (lecture 6.5); Graves 2013 (centered).  A
-    RowGradient is made dense.
+    g is the gradient, plus weight_decay·θ.  With momentum μ, the buffer b ← μ·b + g / (√v + ε)
+    replaces the quotient; centered, the variance v − m² replaces the mean square v, with
+    m ← α·m + (1 − α)·g.  Tieleman, Hinton 2012 (lecture 6.5); Graves 2013 (centered).  A
+    RowGradient is densified.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.RMSprop([w], lr=0.1, alpha=0.75)
@@ -31,7 +31,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -53,26 +53,26 @@ class RMSprop(Optimizer):
         )
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Rates are not negative, and alpha is at most 1."""
+        """Require non-negative rates, and alpha in [0, 1]."""
         check_not_negative("RMSprop", settings, "lr", "eps", "weight_decay", "momentum")
         check_fraction("RMSprop", settings, "alpha")
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        """v, and where they are asked for b and m."""
+        """v, and b and m where they are used."""
         momentum = ("momentum_buffer",) if group["momentum"] else ()
         return "square_avg", *momentum, *(("grad_avg",) if group["centered"] else ())
 
     def change(
-        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: dict[str, Any]
     ) -> Any:
         """lr·g / (√v + ε), or lr·b."""
         alpha, momentum = group["alpha"], group["momentum"]
         v = state["square_avg"]
-        follow(v, alpha, gradient * gradient)
+        update_average(v, alpha, gradient * gradient)
         if group["centered"]:
             m = state["grad_avg"]
-            follow(m, alpha, gradient)
-            v = xp.maximum(v - m * m, 0)  # rounding may take it below
+            update_average(m, alpha, gradient)
+            v = xp.maximum(v - m * m, 0)  # rounding may make it negative
         root = v**0.5
         root += group["eps"]
         change = gradient / root

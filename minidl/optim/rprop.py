@@ -1,25 +1,25 @@
-"""Rprop."""
+"""Rprop: resilient backpropagation (Riedmiller & Braun 1993)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from minidl.errors import ArgumentError
 from minidl.optim.checks import check_not_negative
-from minidl.optim.optimizer import Optimizer
+from minidl.optim.optimizer import Optimizer, Params
 
 
 class Rprop(Optimizer):
-    """Steps of each parameter's own size, which depends on signs of gradients alone.
+    """A step size for each weight, adapted by the signs of its gradients alone.
 
-        s ← clip(s·η₊, smin, smax)         if the gradient g has the sign that it had before
-        s ← clip(s·η₋, smin, smax)         if it has the other one; then g counts as 0
+        s ← clip(s·η₊, smin, smax)         if the gradient g has the same sign as before
+        s ← clip(s·η₋, smin, smax)         if its sign has changed; then g is treated as 0
         θ ← θ − s · sign g
 
-    s begins as lr; etas are (η₋, η₊), and step_sizes (smin, smax).  It is for gradients of all data
-    at once, not of batches.  Riedmiller, Braun 1993, in the form of Igel, Hüsken 2000 (iRprop⁻).  A
-    RowGradient is made dense.
+    The initial s is lr; etas are (η₋, η₊), and step_sizes (smin, smax).  Meant for full-batch
+    gradients.  Riedmiller, Braun 1993, in the form of Igel, Hüsken 2000 (iRprop⁻).  A RowGradient
+    is densified.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.Rprop([w], lr=0.1)
@@ -34,7 +34,7 @@ class Rprop(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-2,
         etas: tuple[float, float] = (0.5, 1.2),
         step_sizes: tuple[float, float] = (1e-6, 50),
@@ -44,44 +44,44 @@ class Rprop(Optimizer):
         super().__init__(params, lr=lr, etas=etas, step_sizes=step_sizes, maximize=maximize)
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Sizes are not negative, and η₋ < 1 < η₊."""
+        """Require 0 < η₋ < 1 < η₊ and 0 ≤ smin ≤ smax."""
         check_not_negative("Rprop", settings, "lr")
-        smaller, larger = _pair(settings, "etas")
-        if not 0 < smaller < 1 < larger:
+        eta_minus, eta_plus = _pair(settings, "etas")
+        if not 0 < eta_minus < 1 < eta_plus:
             raise ArgumentError(
                 f"Rprop: etas are a number below 1 and one above; got {settings['etas']!r}"
             )
-        least, most = _pair(settings, "step_sizes")
-        if not 0 <= least <= most:
+        size_min, size_max = _pair(settings, "step_sizes")
+        if not 0 <= size_min <= size_max:
             raise ArgumentError(
-                f"Rprop: step_sizes are two ascending numbers from 0 on; got {(least, most)}"
+                f"Rprop: step_sizes are two ascending numbers from 0 on; got {(size_min, size_max)}"
             )
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        """The last g, and s."""
+        """The previous g, and s."""
         return "prev", "step_size"
 
     def initial(self, group: Mapping[str, Any], name: str) -> float:
-        """s is lr, and there has been no g."""
+        """s₀ = lr, and a previous g of 0."""
         return group["lr"] if name == "step_size" else 0.0
 
     def change(
-        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: dict[str, Any]
     ) -> Any:
         """s · sign g."""
-        smaller, larger = map(float, group["etas"])
-        least, most = map(float, group["step_sizes"])
-        last, size = state["prev"], state["step_size"]
-        turned = gradient * last
-        grown = xp.where(turned > 0, larger * size, size)
-        size[...] = xp.where(turned < 0, smaller * size, grown)
-        size[...] = xp.minimum(xp.maximum(size, least), most)
-        last[...] = xp.where(turned < 0, xp.zeros_like(gradient), gradient)
-        return size * xp.sign(last)
+        eta_minus, eta_plus = map(float, group["etas"])
+        size_min, size_max = map(float, group["step_sizes"])
+        previous, size = state["prev"], state["step_size"]
+        agreement = gradient * previous
+        grown = xp.where(agreement > 0, eta_plus * size, size)
+        size[...] = xp.where(agreement < 0, eta_minus * size, grown)
+        size[...] = xp.minimum(xp.maximum(size, size_min), size_max)
+        previous[...] = xp.where(agreement < 0, xp.zeros_like(gradient), gradient)
+        return size * xp.sign(previous)
 
 
 def _pair(settings: Mapping[str, Any], setting: str) -> tuple[float, float]:
-    """Two numbers."""
+    """A setting that is a pair of numbers, validated."""
     pair = settings[setting]
     two = isinstance(pair, tuple | list) and len(pair) == 2
     if not two or not all(isinstance(x, int | float | np.number) for x in pair):

@@ -1,6 +1,6 @@
-"""Schedules: learning rates as functions of the number of steps t.
+"""Learning-rate schedules, as functions of the step count t.
 
-A step is whatever lies between two calls of `step()`: an epoch, or a step of the optimiser.
+A step is the interval between two calls of `step()`: an epoch, or a step of the optimiser.
 """
 
 from bisect import bisect_right
@@ -9,14 +9,14 @@ from typing import Any
 
 from minidl.errors import ArgumentError, listed
 from minidl.optim.checks import check_count, check_finite, check_fraction, check_not_negative
+from minidl.optim.lr_scheduler import LRScheduler, cosine_annealing, groups_of
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import LRScheduler, annealed, groups_of
 
 
 class LambdaLR(LRScheduler):
     """lr = initial lr · f(t).
 
-    lr_lambda    f, or a list of such functions, one for each group; `state_dict` leaves them out
+    lr_lambda    f, or a list of one function per group; not saved by `state_dict`
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
     >>> schedule = optim.LambdaLR(optimizer, lambda t: 1 / (1 + t))
@@ -45,7 +45,7 @@ class LambdaLR(LRScheduler):
 class MultiplicativeLR(LRScheduler):
     """lr = initial lr · f(1) · f(2) ⋯ f(t).
 
-    lr_lambda    f, or a list of such functions, one for each group; `state_dict` leaves them out
+    lr_lambda    f, or a list of one function per group; not saved by `state_dict`
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
     >>> schedule = optim.MultiplicativeLR(optimizer, lambda t: 0.5 if t < 3 else 1.0)
@@ -64,19 +64,19 @@ class MultiplicativeLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         self.lr_lambdas = _lambdas("MultiplicativeLR", lr_lambda, optimizer)
-        self._products = 0, [1.0] * len(self.lr_lambdas)  # those after so many steps
+        self._products = 0, [1.0] * len(self.lr_lambdas)  # (t, f(1) ⋯ f(t) per group)
         super().__init__(optimizer, last_epoch)
 
     def rates(self, base_lrs: list[float], step: float) -> list[float]:
         """Initial lr · f(1) ⋯ f(t), each group with its own f."""
-        at, products = self._products
-        if at > step:
-            at, products = 0, [1.0] * len(self.lr_lambdas)
-        while at < step:
-            at += 1
+        t, products = self._products
+        if t > step:
+            t, products = 0, [1.0] * len(self.lr_lambdas)
+        while t < step:
+            t += 1
             pairs = zip(products, self.lr_lambdas, strict=True)
-            products = [float(product * f(at)) for product, f in pairs]
-        self._products = at, products
+            products = [float(product * f(t)) for product, f in pairs]
+        self._products = t, products
         return [lr * product for lr, product in zip(base_lrs, products, strict=True)]
 
 
@@ -98,7 +98,7 @@ class StepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
-        """step_size is a count."""
+        """Require a positive step_size."""
         check_count("StepLR", vars(self), "step_size")
         check_finite("StepLR", vars(self), "gamma")
 
@@ -108,7 +108,7 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """lr = initial lr · gamma^(how many of the milestones t has reached).
+    """lr = initial lr · gamma^(number of milestones ≤ t).
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
     >>> schedule = optim.MultiStepLR(optimizer, milestones=[1, 4], gamma=0.1)
@@ -130,19 +130,19 @@ class MultiStepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
-        """Milestones are numbers of steps."""
+        """Require non-negative milestones, and sort them."""
         for milestone in self.milestones:
             check_count("MultiStepLR", {"a milestone": milestone}, "a milestone", least=0)
         self.milestones = sorted(self.milestones)
         check_finite("MultiStepLR", vars(self), "gamma")
 
     def rate(self, base_lr: float, step: float) -> float:
-        """Initial lr · gamma^(milestones reached)."""
+        """Initial lr · gamma^(number of milestones ≤ t)."""
         return base_lr * self.gamma ** bisect_right(self.milestones, step)
 
 
 class ConstantLR(LRScheduler):
-    """lr = initial lr · factor for t < total_iters, and then the initial lr.
+    """lr = initial lr · factor for t < total_iters, then the initial lr.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
     >>> schedule = optim.ConstantLR(optimizer, factor=0.5, total_iters=2)
@@ -163,19 +163,19 @@ class ConstantLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
-        """Factor is at most 1."""
+        """Require a factor in [0, 1]."""
         check_fraction("ConstantLR", vars(self), "factor")
         check_count("ConstantLR", vars(self), "total_iters", least=0)
 
     def rate(self, base_lr: float, step: float) -> float:
-        """Initial lr · factor, or the initial lr."""
+        """Initial lr · factor, then the initial lr."""
         return base_lr * self.factor if step < self.total_iters else base_lr
 
 
 class LinearLR(LRScheduler):
     """lr = initial lr · (start_factor + (end_factor − start_factor) · min(t / total_iters, 1)).
 
-    With the default end_factor of 1, a warm-up.
+    With the default end_factor of 1, a linear warm-up.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
     >>> schedule = optim.LinearLR(optimizer, start_factor=0.2, total_iters=4)
@@ -198,18 +198,18 @@ class LinearLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
-        """Factors are at most 1, and the first is not 0."""
+        """Require factors in [0, 1], and a positive start_factor."""
         check_fraction("LinearLR", vars(self), "start_factor", "end_factor")
         if not self.start_factor:
             raise ArgumentError("LinearLR: start_factor is above 0; got 0")
         check_count("LinearLR", vars(self), "total_iters", least=0)
 
     def rate(self, base_lr: float, step: float) -> float:
-        """The straight line, and then its end."""
+        """The straight line up to total_iters, then its end."""
         if step >= self.total_iters:
             return base_lr * self.end_factor
-        way = (self.end_factor - self.start_factor) * step / self.total_iters
-        return base_lr * (self.start_factor + way)
+        increment = (self.end_factor - self.start_factor) * step / self.total_iters
+        return base_lr * (self.start_factor + increment)
 
 
 class ExponentialLR(LRScheduler):
@@ -228,7 +228,7 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
-        """Gamma is a number."""
+        """Require a finite gamma."""
         check_finite("ExponentialLR", vars(self), "gamma")
 
     def rate(self, base_lr: float, step: float) -> float:
@@ -254,19 +254,19 @@ class PolynomialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
-        """total_iters is a count, and the power not negative."""
+        """Require a positive total_iters and a non-negative power."""
         check_count("PolynomialLR", vars(self), "total_iters")
         check_not_negative("PolynomialLR", vars(self), "power")
 
     def rate(self, base_lr: float, step: float) -> float:
-        """Initial lr · (what is left)^power."""
+        """Initial lr · (remaining fraction)^power."""
         return base_lr * (1 - min(step, self.total_iters) / self.total_iters) ** self.power
 
 
 class CosineAnnealingLR(LRScheduler):
     """lr = eta_min + (initial lr − eta_min) · (1 + cos(π·t / T_max)) / 2.
 
-    After T_max steps it rises again, as the cosine does.  Loshchilov, Hutter 2017, without its
+    After T_max steps it rises again, following the cosine.  Loshchilov, Hutter 2017, without
     restarts.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
@@ -284,13 +284,13 @@ class CosineAnnealingLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
-        """T_max is a count."""
+        """Require a positive T_max."""
         check_count("CosineAnnealingLR", vars(self), "T_max")
         check_finite("CosineAnnealingLR", vars(self), "eta_min")
 
     def rate(self, base_lr: float, step: float) -> float:
-        """The cosine's half wave, down and up."""
-        return annealed(base_lr, self.eta_min, step / self.T_max)
+        """Cosine annealing, periodic with period 2·T_max."""
+        return cosine_annealing(base_lr, self.eta_min, step / self.T_max)
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
@@ -318,22 +318,22 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
-        """T_0 and T_mult are counts."""
+        """Require positive T_0 and T_mult."""
         check_count("CosineAnnealingWarmRestarts", vars(self), "T_0", "T_mult")
         check_finite("CosineAnnealingWarmRestarts", vars(self), "eta_min")
 
     def rate(self, base_lr: float, step: float) -> float:
-        """The cosine's half wave, again and again."""
+        """Cosine annealing since the last restart."""
         length = self.T_0
         if self.T_mult == 1:
             step %= length
         while step >= length:
             step -= length
             length *= self.T_mult
-        return annealed(base_lr, self.eta_min, step / length)
+        return cosine_annealing(base_lr, self.eta_min, step / length)
 
     def step(self, epoch: float | None = None) -> None:
-        """Go on by one, or to `epoch`, which may have a fraction: epoch + batch / batches."""
+        """Advance by one, or to `epoch`, which may be fractional: epoch + batch / batches."""
         if epoch is not None:
             check_finite("CosineAnnealingWarmRestarts.step", {"epoch": epoch}, "epoch")
             if epoch < 0:
@@ -343,8 +343,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self._go_to(self.last_epoch + 1 if epoch is None else epoch)
 
 
-def _lambdas(name: str, given: Any, optimizer: Optimizer) -> list[Callable[[int], float]]:
-    """One function for each group."""
+def _lambdas(name: str, given: Any, optimizer: Optimizer) -> list[Callable[[Any], float]]:
+    """One function per group; a single one is repeated."""
     groups = len(groups_of(name, optimizer))
     functions = list(given) if isinstance(given, list | tuple) else [given] * groups
     if len(functions) != groups or not all(map(callable, functions)):

@@ -1,4 +1,4 @@
-"""SequentialLR: one schedule after the other."""
+"""SequentialLR: one schedule after another."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from minidl.errors import ArgumentError, listed
 from minidl.optim.checks import check_count
 from minidl.optim.composed import ComposedScheduler
+from minidl.optim.lr_scheduler import LRScheduler
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import LRScheduler
 
 
 class SequentialLR(ComposedScheduler):
-    """schedulers[0], and schedulers[i] from step milestones[i − 1] on, which is its step 0.
+    """schedulers[0] first, and schedulers[i] from step milestones[i − 1] on, which is its step 0.
 
-    A warm-up of 5 epochs, and a cosine of 95:
+    A warm-up for 5 epochs, then cosine annealing for 95:
 
         warmup = LinearLR(optimizer, start_factor=0.1, total_iters=5)
         cosine = CosineAnnealingLR(optimizer, T_max=95)
         schedule = SequentialLR(optimizer, [warmup, cosine], milestones=[5])
 
-    Only `step()` of the whole is called, not that of the parts.
+    Only its own `step()` is called, not those of its schedules.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
     >>> warmup = optim.ConstantLR(optimizer, 0.1, total_iters=2)
@@ -42,7 +42,7 @@ class SequentialLR(ComposedScheduler):
         super().__init__(optimizer, schedulers, last_epoch)
 
     def check(self) -> None:
-        """There is a milestone between each two schedules, and they ascend."""
+        """Require one ascending milestone between each two schedules."""
         milestones = self._milestones
         for milestone in milestones:
             check_count("SequentialLR", {"a milestone": milestone}, "a milestone", least=0)
@@ -53,12 +53,12 @@ class SequentialLR(ComposedScheduler):
             )
 
     def _active(self, step: float) -> tuple[LRScheduler, float]:
-        """The schedule whose turn it is after so many steps, and how many are its own."""
+        """The schedule active at this step, and its own step count."""
         index = bisect_right(self._milestones, step)
         return self._schedulers[index], step - self._milestones[index - 1] if index else step
 
     def rates(self, base_lrs: list[float], step: float) -> list[float]:
-        """The lr of every group after so many steps."""
+        """The lr of every group after `step` steps."""
         active, own = self._active(step)
         return active.rates(base_lrs, own)
 

@@ -1,21 +1,21 @@
-"""Stochastic gradient descent."""
+"""SGD: stochastic gradient descent, with momentum and Nesterov momentum."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from minidl.errors import ArgumentError
 from minidl.optim.checks import check_finite, check_not_negative
-from minidl.optim.optimizer import Optimizer
+from minidl.optim.optimizer import Optimizer, Params
 
 
 class SGD(Optimizer):
-    """θ ← θ − lr·v, where v is the gradient, or with momentum μ its running sum.
+    """θ ← θ − lr·v, where v is the gradient, or with momentum μ its decayed sum.
 
-        v ← μ·v + (1 − dampening)·g        (the first v is g)
+        v ← μ·v + (1 − dampening)·g        (v₁ = g)
         θ ← θ − lr·v                       (nesterov: θ − lr·(g + μ·v))
 
     g is the gradient, plus weight_decay·θ.  Sutskever et al. 2013, in PyTorch's form.  Without
-    momentum and weight decay, a RowGradient changes only its rows, exactly as a dense one would.
+    momentum and weight decay, a RowGradient updates only its rows, with the same result as dense.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.SGD([w], lr=0.5, momentum=0.5)
@@ -27,11 +27,11 @@ class SGD(Optimizer):
     """
 
     rule = "sgd"
-    counts_steps = False  # only the first step of a momentum is special
+    counts_steps = False  # only the first step with a momentum buffer is special
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -51,18 +51,18 @@ class SGD(Optimizer):
         )
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Rates are not negative, and nesterov goes with plain momentum."""
+        """Require non-negative rates, and momentum without dampening for nesterov."""
         check_not_negative("SGD", settings, "lr", "momentum", "weight_decay")
         check_finite("SGD", settings, "dampening")
         if settings["nesterov"] and (not settings["momentum"] or settings["dampening"]):
             raise ArgumentError("SGD: nesterov needs a momentum, and no dampening")
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        """v, if there is a momentum."""
+        """The momentum buffer v, if there is a momentum."""
         return ("momentum_buffer",) if group["momentum"] else ()
 
     def change(
-        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: Mapping[str, Any]
+        self, xp: Any, group: Mapping[str, Any], step: int, gradient: Any, state: dict[str, Any]
     ) -> Any:
         """lr·v."""
         momentum = group["momentum"]
@@ -74,5 +74,5 @@ class SGD(Optimizer):
         return group["lr"] * (gradient + momentum * v if group["nesterov"] else v)
 
     def takes_rows(self, group: Mapping[str, Any]) -> bool:
-        """Rows that have no gradient stay as they are, unless something moves them."""
+        """Only without momentum and weight decay, which move rows without a gradient."""
         return not group["momentum"] and not group["weight_decay"]

@@ -1,18 +1,18 @@
-"""SWALR: to the constant rate at which weights are averaged."""
+"""SWALR: annealing to the constant learning rate of stochastic weight averaging."""
 
 from minidl.optim.checks import check_choice, check_count
+from minidl.optim.lr_scheduler import LRScheduler, anneal, groups_of, per_group
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.schedule import LRScheduler, between, for_each, groups_of
 
 
 class SWALR(LRScheduler):
-    """lr from what it is at the first step to swa_lr in anneal_epochs steps, and then swa_lr.
+    """lr anneals from its value at the first step to swa_lr in anneal_epochs steps, then stays.
 
-    swa_lr             a number for all groups, or a list of one for each
-    anneal_epochs      how many steps that takes; with 0, lr is swa_lr at once
-    anneal_strategy    "cos", half a wave, or "linear"
+    swa_lr             a number for all groups, or a list of one per group
+    anneal_epochs      the number of annealing steps; with 0, lr is swa_lr immediately
+    anneal_strategy    "cos", half a cosine wave, or "linear"
 
-    It may be made with the schedule that goes before it, and begins when it is first stepped:
+    It may be created along with the schedule before it, and starts when it is first stepped:
 
         schedule, swa = CosineAnnealingLR(optimizer, T_max=100), SWALR(optimizer, swa_lr=0.05)
         for epoch in range(100):
@@ -23,7 +23,7 @@ class SWALR(LRScheduler):
                 average.update_parameters(model)
                 swa.step()
 
-    Izmailov et al. 2018; `AveragedModel` averages.
+    Izmailov et al. 2018; see `AveragedModel` for the averaging.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
     >>> schedule = optim.SWALR(optimizer, swa_lr=0.2, anneal_epochs=4, anneal_strategy="linear")
@@ -42,26 +42,26 @@ class SWALR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         groups = groups_of("SWALR", optimizer)
-        self.swa_lrs = for_each("SWALR", "swa_lr", swa_lr, groups)
+        self.swa_lrs = per_group("SWALR", "swa_lr", swa_lr, groups)
         self.anneal_epochs, self.anneal_strategy = anneal_epochs, anneal_strategy
         first = "lr" if last_epoch == -1 else "initial_lr"
         self.start_lrs = [float(group.get(first, group["lr"])) for group in groups]
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
-        """anneal_epochs is a count, and the way is one of two."""
+        """Require a non-negative anneal_epochs and a known strategy."""
         check_count("SWALR", vars(self), "anneal_epochs", least=0)
         check_choice("SWALR", vars(self), "anneal_strategy", "cos", "linear")
 
     def rates(self, base_lrs: list[float], step: float) -> list[float]:
-        """The lr of every group after so many steps; before the first, what it is."""
+        """The lr of every group after `step` steps; before the first, the current one."""
         if step >= self.anneal_epochs:
             return list(self.swa_lrs)
         if not step:
             return self._current()
         pairs = zip(self.start_lrs, self.swa_lrs, strict=True)
-        way = step / self.anneal_epochs
-        return [between(self.anneal_strategy, start, end, way) for start, end in pairs]
+        progress = step / self.anneal_epochs
+        return [anneal(self.anneal_strategy, start, end, progress) for start, end in pairs]
 
     def _current(self) -> list[float]:
         return [float(group["lr"]) for group in self._groups()]

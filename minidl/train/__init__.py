@@ -1,4 +1,4 @@
-"""Training."""
+"""Trainer: the training loop, with losses, metrics, callbacks and checkpoints."""
 
 from minidl.train import metrics
 from minidl.train.callbacks import (
@@ -10,6 +10,7 @@ from minidl.train.callbacks import (
 )
 from minidl.train.errors import TrainingError
 from minidl.train.history import History
+from minidl.train.logging_callbacks import HistoryWriter, LearningCurves, TensorStatistics
 from minidl.train.losses import (
     BinaryCrossEntropy,
     CrossEntropy,
@@ -20,10 +21,9 @@ from minidl.train.losses import (
     loss_for,
 )
 from minidl.train.optimizers import optimizer_for
-from minidl.train.pictures import confusion_picture, learning_curves
+from minidl.train.plots import confusion_picture, learning_curves
 from minidl.train.progress import Progress
 from minidl.train.trainer import Trainer
-from minidl.train.writers import HistoryWriter, LearningCurves, TensorStatistics
 
 __all__ = [
     *("Averaging", "BinaryCrossEntropy", "Callback", "Checkpoint", "CrossEntropy"),

@@ -1,27 +1,66 @@
-"""Callbacks: what else is to happen while a model is trained."""
+"""Callbacks: early stopping, checkpoints and weight averaging; the base class for your own."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from minidl import nn
+from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, check_flags, check_kind, describe, path_of
 from minidl.ops import isfinite
+from minidl.optim import Optimizer
 from minidl.optim.averaging import AveragedModel
 from minidl.optim.checks import check_count, check_not_negative
 from minidl.train.errors import TrainingError
-from minidl.train.metrics import higher_is_better
-from minidl.train.update import monitored, watched
+from minidl.train.history import History
+from minidl.train.metrics import Metric
+from minidl.train.monitor import (
+    check_mode,
+    check_monitor,
+    direction,
+    improved,
+    monitored_name,
+    monitored_value,
+)
+from minidl.train.state import Position
+
+
+class TrainingRun(Protocol):
+    """The Trainer as callbacks see it."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    metrics: list[Metric]
+    history: History
+    position: Position
+    data: Any
+    epochs: int | None
+    resumed: bool
+    stop_training: bool
+
+    @property
+    def epoch(self) -> int: ...  # noqa: D102  documented in Trainer, like those below
+    @property
+    def batch(self) -> int: ...  # noqa: D102
+    @property
+    def step(self) -> int: ...  # noqa: D102
+    @property
+    def is_consistent(self) -> bool: ...  # noqa: D102
+    def logs(self) -> dict[str, Any]: ...  # noqa: D102
+    def evaluate(self, data: Any, batch_size: int = 32) -> dict[str, Any]: ...  # noqa: D102
+    def predict(self, x: Any, batch_size: int = 32) -> Tensor: ...  # noqa: D102
+    def save(self, path: str | os.PathLike[str]) -> None: ...  # noqa: D102
 
 
 class Callback:
-    """The base of callbacks, with Keras's hooks; a subclass defines those that it needs.
+    """The base class of callbacks, with Keras's hooks; a subclass defines those that it needs.
 
     `self.trainer` is the Trainer: its `model`, `optimizer`, `epoch`, `batch`, `step`, `history`,
-    and `stop_training`, which may be set.  Hooks of batches and steps that a class does not define
-    cost nothing.
+    and `stop_training`, which may be set.  Batch and step hooks that a class does not define cost
+    nothing.
 
-    saves    whether it saves the run, and so is called after those that do not
+    saves    whether it saves the run; then it is called after those that do not
 
     >>> from minidl.train import Callback, Trainer
     >>> class StopEarly(Callback):
@@ -35,51 +74,51 @@ class Callback:
     """
 
     saves = False
-    trainer: Any = None
+    trainer: TrainingRun = None  # type: ignore[assignment]  # set when `fit` begins
 
     def on_train_begin(self) -> None:
-        """`fit` begins; `trainer.resumed` says whether from a checkpoint."""
+        """`fit` begins; `trainer.resumed` is whether it continues from a checkpoint."""
 
     def on_train_end(self) -> None:
-        """`fit` has come to its end."""
+        """`fit` is complete."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """An epoch begins, or goes on after it was resumed."""
+        """An epoch begins, or continues after it was resumed."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """An epoch is complete; logs are its loss, metrics, and those of validation: "val_loss"."""
+        """An epoch is complete; logs are its loss and metrics, with "val_" for validation."""
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any]) -> None:
-        """A batch of the epoch begins."""
+        """A batch begins."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """A batch is done; logs["loss"] is the mean loss of the epoch so far.
+        """A batch is complete; logs["loss"] is the mean loss of the epoch so far.
 
-        `trainer.logs()` has the metrics, too.
+        `trainer.logs()` also has the metrics.
         """
 
     def on_step_begin(self, step: int) -> None:
-        """The optimiser is about to use the gradients, which have been averaged and clipped."""
+        """The optimiser is about to step; the gradients have been averaged and clipped."""
 
     def on_step_end(self, step: int) -> None:
-        """The optimiser has changed the weights; the gradients are still there."""
+        """The optimiser has updated the weights; the gradients are still available."""
 
     def on_interrupt(self) -> None:
         """Training was interrupted from the keyboard; KeyboardInterrupt follows."""
 
     def on_exit(self) -> None:
-        """`fit` ends, in whatever way: close what is open."""
+        """`fit` ends, normally or by an exception: release resources."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint is to hold."""
+        """The state to save in a checkpoint."""
         return {}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
 
 
 class LambdaCallback(Callback):
-    """Functions as hooks: LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs)).
+    """A callback made of functions: LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs)).
 
     >>> from minidl.train import LambdaCallback, Trainer
     >>> show = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, list(logs)))
@@ -100,13 +139,13 @@ class LambdaCallback(Callback):
 
 
 class EarlyStopping(Callback):
-    """Training ends when a measurement has not improved for `patience` epochs.
+    """Stop training when a monitored quantity has not improved for `patience` epochs.
 
-    monitor         "val_loss" if left out, or without validation data "loss"
-    patience        how many epochs without improvement are borne; with 0 or 1, not even one
-    min_delta       a smaller change than this is no improvement
-    mode            "min", "max", or "auto", which knows for losses and metrics
-    restore_best    put the weights of the best epoch back when `fit` ends
+    monitor         "val_loss" by default, or "loss" without validation data
+    patience        epochs without improvement after which training stops; 0 is the same as 1
+    min_delta       the smallest change that counts as an improvement
+    mode            "min", "max", or "auto", which infers it for losses and metrics
+    restore_best    restore the weights of the best epoch when `fit` ends
 
     >>> from minidl.train import EarlyStopping, Trainer
     >>> model = nn.Linear(1, 1)
@@ -136,22 +175,24 @@ class EarlyStopping(Callback):
         self._reset()
 
     def _reset(self) -> None:
-        self.wait, self.best, self.best_epoch = 0, None, None
+        self.wait = 0
+        self.best: Any = None
+        self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self.best_weights: dict[str, Any] | None = None
 
     def on_train_begin(self) -> None:
-        """Begin anew, unless the run is resumed; one that has been stopped stays so."""
+        """Reset, unless the run is resumed; a run that was stopped early stays stopped."""
         if not self.trainer.resumed:
             self._reset()
         elif self.stopped_epoch is not None:
             self.trainer.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Look at the measurement."""
-        value = monitored("EarlyStopping", self.monitor, logs)
-        name = watched(self.monitor, logs)
-        sign = direction("EarlyStopping", self.trainer, name, self.mode)
+        """Check for an improvement."""
+        value = monitored_value("EarlyStopping", self.monitor, logs)
+        name = monitored_name(self.monitor, logs)
+        sign = direction("EarlyStopping", self.trainer.metrics, name, self.mode)
         if improved(value, self.best, sign, self.min_delta):
             self.wait, self.best, self.best_epoch = 0, value, epoch
             if self.restore_best:
@@ -164,33 +205,34 @@ class EarlyStopping(Callback):
             self.trainer.stop_training = True
 
     def on_train_end(self) -> None:
-        """Put the best weights back."""
+        """Restore the best weights."""
         if self.best_weights is not None:
             self.trainer.model.load_state_dict(self.best_weights)
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has seen."""
+        """The best value and epoch, their weights, and the wait since."""
         names = "wait", "best", "best_epoch", "stopped_epoch", "best_weights"
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Take over what it had seen."""
+        """Restore what `state_dict` returned."""
         vars(self).update({name: saved[name] for name in self.state_dict()})
 
 
 class Checkpoint(Callback):
-    """Saves the run, so that `fit(…, resume=path)` can go on where it was stopped or killed.
+    """Save checkpoints from which `fit(…, resume=path)` can continue the run.
 
     path         a folder, for "last.safetensors" and "best.safetensors"; or a name that ends in
-                 .safetensors, of the last one, or with best_only of the best
-    monitor      what "best" means: "val_loss" if left out, or without validation data "loss"
-    mode         "min", "max", or "auto", which knows for losses and metrics
+                 .safetensors, for the last checkpoint, or with best_only for the best
+    monitor      the quantity that "best" refers to: "val_loss" by default, or "loss" without
+                 validation data
+    mode         "min", "max", or "auto", which infers it for losses and metrics
     best_only    save only the best
-    every        "epoch", or a number of batches after which the last one is saved as well
+    every        "epoch", or a number of batches, after which the last one is saved as well
 
-    Both hold everything: `io.load(path)["model"]` are the weights.  A run whose weights have become
-    NaN is not saved, but a TrainingError, so that the last checkpoint stays usable.  When training
-    is interrupted, the last one is saved once more.
+    Both hold the whole run: `io.load(path)["model"]` are the weights.  Weights that contain NaN
+    are not saved but a TrainingError, so that the last checkpoint stays usable.  When training is
+    interrupted, the last checkpoint is saved once more.
 
     >>> from minidl.train import Checkpoint, Trainer
     >>> x = minidl.ones((8, 1))
@@ -228,16 +270,16 @@ class Checkpoint(Callback):
         self.best_value: float | None = None
 
     def on_train_begin(self) -> None:
-        """Make the folder; the best is of this run."""
+        """Create the folder; forget the best of earlier runs."""
         self.last.parent.mkdir(parents=True, exist_ok=True)
         if not self.trainer.resumed:
             self.best_value = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Save the last, and if it is, the best."""
-        value = monitored("Checkpoint", self.monitor, logs)
-        name = watched(self.monitor, logs)
-        sign = direction("Checkpoint", self.trainer, name, self.mode)
+        """Save the last, and the best if this is it."""
+        value = monitored_value("Checkpoint", self.monitor, logs)
+        name = monitored_name(self.monitor, logs)
+        sign = direction("Checkpoint", self.trainer.metrics, name, self.mode)
         is_best = improved(value, self.best_value, sign)
         if is_best:
             self.best_value = value
@@ -246,12 +288,12 @@ class Checkpoint(Callback):
             self._save(self.last)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """Save the last, if it is time."""
-        if self.every != "epoch" and not self.best_only and not (batch + 1) % self.every:
+        """Save the last after every `every` batches."""
+        if isinstance(self.every, int) and not self.best_only and not (batch + 1) % self.every:
             self._save(self.last)
 
     def on_interrupt(self) -> None:
-        """Save the last, as it is between two batches."""
+        """Save the last, if the interrupt came between two batches."""
         if not self.best_only and self.trainer.is_consistent:
             self._save(self.last)
 
@@ -265,16 +307,16 @@ class Checkpoint(Callback):
         self.trainer.save(path)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best so far."""
+        """The best value so far."""
         return {"best_value": self.best_value}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Take over the best so far."""
+        """Restore the best value so far."""
         self.best_value = saved["best_value"]
 
 
 class Averaging(Callback):
-    """Keeps an average of the weights up to date, after each step or each epoch.
+    """Update an average of the weights, after each step or each epoch.
 
         average = AveragedModel(model, get_ema_avg_fn(0.999))
         Trainer(model, "adam", "mse", callbacks=[Averaging(average)]).fit(train)
@@ -300,48 +342,16 @@ class Averaging(Callback):
         self.average.update_parameters(self.trainer.model)
 
     def state_dict(self) -> dict[str, Any]:
-        """The averages."""
+        """The averaged weights."""
         return dict(self.average.state_dict())
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Take over the averages."""
+        """Restore the averaged weights."""
         self.average.load_state_dict(saved)
 
 
 def hooks(callbacks: Iterable[Callback], name: str) -> list[Callable[..., Any]]:
-    """The callbacks' own methods of this name."""
-    found = [getattr(callback, name) for callback in callbacks]
+    """The hooks of this name that callbacks define themselves."""
+    methods = [getattr(callback, name) for callback in callbacks]
     base = getattr(Callback, name)
-    return [hook for hook in found if getattr(hook, "__func__", hook) is not base]
-
-
-def check_monitor(who: str, monitor: Any) -> None:
-    """Raise for what is neither a name nor left out."""
-    if monitor is not None:
-        check_kind(who, "monitor", monitor, str)
-
-
-def check_mode(who: str, mode: str) -> str:
-    """The mode, if it is one."""
-    if mode not in ("auto", "min", "max"):
-        raise ArgumentError(f'{who}: mode is "auto", "min" or "max"; got {mode!r}')
-    return mode
-
-
-def direction(who: str, trainer: Any, name: str, mode: str) -> int:
-    """1 if larger values are better, else −1."""
-    if mode != "auto":
-        return 1 if mode == "max" else -1
-    own = {metric.name: metric.higher_is_better for metric in trainer.metrics}
-    higher = own.get(name.removeprefix("val_"))
-    higher = higher_is_better(name) if higher is None else higher
-    if higher is None:
-        raise ArgumentError(f'{who}: is a large {name!r} good? Say mode="max" or mode="min"')
-    return 1 if higher else -1
-
-
-def improved(value: Any, best: Any, sign: int, min_delta: float = 0.0) -> bool:
-    """Whether a value is better than the best so far; NaN never is."""
-    if value != value:
-        return False
-    return best is None or sign * (value - best) > min_delta
+    return [hook for hook in methods if getattr(hook, "__func__", hook) is not base]

@@ -1,10 +1,10 @@
-"""What goes wrong in training."""
+"""The error of training."""
 
 from minidl.errors import MinidlError
 
 
 class TrainingError(MinidlError, ArithmeticError):
-    """Training that has run into NaN or infinity, and would only go on to spoil the weights.
+    """The loss or the weights have become NaN or infinite.
 
     >>> model, x = nn.Linear(1, 1), minidl.ones((4, 1))
     >>> trainer = minidl.train.Trainer(model, optim.SGD(model.parameters(), lr=1e30), "mse")

@@ -1,4 +1,4 @@
-"""A model in use: what it gives, and how good that is."""
+"""Evaluation and prediction, in evaluation mode and without gradients."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, listed
 from minidl.ops import concat
-from minidl.train.feed import check_labels, samples_in, split
+from minidl.train.data_adapter import batch_length, check_labels, inputs_and_target
 from minidl.train.interrupt import Interrupt
 from minidl.train.metrics import Metric, metric_for
 from minidl.train.objective import Objective
@@ -26,19 +26,19 @@ def evaluate(
     batches: Iterable[Any],
     interrupt: Interrupt,
 ) -> dict[str, Any]:
-    """The mean loss of a sample, and the metrics, which themselves stay as they are."""
+    """The mean loss per sample, and the metrics, computed on copies."""
     metrics = [deepcopy(metric) for metric in metrics]
     for metric in metrics:
         metric.reset()
     total = count = 0
-    with in_use(model):
+    with evaluation_mode(model):
         for batch in batches:
             interrupt.check()
-            *inputs, target = split("evaluate", batch)
+            *inputs, target = inputs_and_target("evaluate", batch)
             output = objective.body(*inputs)
             if not count:
                 check_labels("evaluate", batches, objective.classes(output, target))
-            samples = samples_in(inputs[0])
+            samples = batch_length(inputs[0])
             total += objective.loss(output, target).item() * samples
             count += samples
             prediction = objective.prediction(output)
@@ -51,9 +51,9 @@ def evaluate(
 
 @no_grad()
 def predict(model: nn.Module, batches: Iterable[Any], *, all_inputs: bool) -> Tensor:
-    """What a model gives for every sample; without `all_inputs`, batches end in a target."""
+    """The outputs for all samples; unless `all_inputs`, the last part of a batch is the target."""
     outputs = []
-    with in_use(model):
+    with evaluation_mode(model):
         for batch in batches:
             parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
             output = model(*(parts if all_inputs or len(parts) == 1 else parts[:-1]))
@@ -69,8 +69,8 @@ def predict(model: nn.Module, batches: Iterable[Any], *, all_inputs: bool) -> Te
 
 
 @contextmanager
-def in_use(model: nn.Module) -> Iterator[None]:
-    """A block in which a model runs as in use, and after which it is as it was."""
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """A block in which a model is in evaluation mode; the modes of its modules are restored."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -81,13 +81,13 @@ def in_use(model: nn.Module) -> Iterator[None]:
 
 
 def computed(metrics: Iterable[Metric]) -> dict[str, Any]:
-    """The metrics' values by name, numbers as Python has them."""
+    """The metrics' values by name, NumPy scalars as Python numbers."""
     values = {metric.name: metric.compute() for metric in metrics}
     return {name: v.item() if isinstance(v, np.generic) else v for name, v in values.items()}
 
 
 def metrics_for(given: Sequence[str | Metric], from_logits: bool) -> list[Metric]:
-    """Metrics, those by name told what the model gives; no two of one name."""
+    """Metrics, those given by name set to logits or probabilities; duplicate names are an error."""
     if isinstance(given, str | Metric):
         raise DTypeError(f"Trainer: metrics are a list of metrics; got {describe(given)}")
     given = listed("Trainer", "a list of metrics", given)
@@ -96,7 +96,7 @@ def metrics_for(given: Sequence[str | Metric], from_logits: bool) -> list[Metric
         if isinstance(one, str) and hasattr(metric, "from_logits"):
             metric.from_logits = from_logits
     names = ["loss", *(metric.name for metric in metrics)]
-    twice = [name for i, name in enumerate(names) if name in names[:i]]
-    if twice:
-        raise ArgumentError(f"Trainer: two metrics are called {twice[0]!r}; set one's name")
+    duplicates = [name for i, name in enumerate(names) if name in names[:i]]
+    if duplicates:
+        raise ArgumentError(f"Trainer: two metrics are called {duplicates[0]!r}; set one's name")
     return metrics

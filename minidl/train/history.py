@@ -1,11 +1,11 @@
-"""What a training run has measured."""
+"""History: the loss and the metrics of every epoch."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, overload
 
 
 class History:
-    """The measurements of every epoch.
+    """The loss and the metrics of every epoch.
 
         history = trainer.fit(train, epochs=10)
         history.history["val_loss"]     # ten numbers
@@ -13,8 +13,8 @@ class History:
         history[-1]                     # the last epoch: {"loss": …, "val_loss": …}
         len(history)                    # epochs
 
-    epoch      the number of each epoch, from 0 on
-    history    a list for every name, with an entry for each epoch
+    epoch      the number of each epoch, from 0
+    history    a list for every name, with one entry per epoch
 
     >>> history = minidl.train.History()
     >>> history.append(0, {"loss": 0.9})
@@ -28,7 +28,7 @@ class History:
         self.history: dict[str, list[Any]] = {}
 
     def append(self, epoch: int, logs: Mapping[str, Any]) -> None:
-        """Add an epoch; what was not measured in it, or not before, is None."""
+        """Add an epoch; values missing from it, or from earlier epochs, are None."""
         for name in (*self.history, *logs):
             column = self.history.setdefault(name, [None] * len(self.epoch))
             if len(column) == len(self.epoch):
@@ -38,10 +38,14 @@ class History:
     def __len__(self) -> int:
         return len(self.epoch)
 
-    def __getitem__(self, which: str | int) -> Any:
-        if isinstance(which, str):
-            return self.history[which]
-        return {name: column[which] for name, column in self.history.items()}
+    @overload
+    def __getitem__(self, key: str) -> list[Any]: ...
+    @overload
+    def __getitem__(self, key: int) -> dict[str, Any]: ...
+    def __getitem__(self, key: str | int) -> Any:
+        if isinstance(key, str):
+            return self.history[key]
+        return {name: column[key] for name, column in self.history.items()}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[i] for i in range(len(self)))
@@ -50,12 +54,12 @@ class History:
         return name in self.history
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of both."""
+        """A copy of `epoch` and `history`."""
         columns = {name: list(column) for name, column in self.history.items()}
         return {"epoch": list(self.epoch), "history": columns}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.epoch = list(saved["epoch"])
         self.history = {name: list(column) for name, column in saved["history"].items()}
 

@@ -1,4 +1,4 @@
-"""Ctrl-C between two steps, rather than in the middle of one."""
+"""Deferred Ctrl-C: the interrupt is raised between two batches, not in the middle of one."""
 
 import signal
 from collections.abc import Iterator
@@ -7,25 +7,24 @@ from types import FrameType
 
 
 class Interrupt:
-    """Whether the user has asked to stop; asking twice stops at once."""
+    """Whether Ctrl-C was pressed; pressed twice, it interrupts immediately."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.pressed = False
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if the user has asked."""
-        if self.asked:
-            self.asked = False
+        """Raise KeyboardInterrupt if Ctrl-C was pressed."""
+        if self.pressed:
+            self.pressed = False
             raise KeyboardInterrupt
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Keep Ctrl-C for the next `check`.
+        """A block in which Ctrl-C takes effect at the next `check`.
 
-        Where it has been given another meaning, or in other threads than the main one, it keeps
-        that.
+        Where another SIGINT handler is installed, and outside the main thread, nothing changes.
         """
-        self.asked = False
+        self.pressed = False
         if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
             yield
             return
@@ -40,6 +39,6 @@ class Interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.pressed:
             signal.default_int_handler(number, frame)
-        self.asked = True
+        self.pressed = True

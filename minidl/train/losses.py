@@ -1,13 +1,13 @@
-"""Losses by name, which know whether they are given probabilities or logits.
+"""Loss functions, by class and by name, on probabilities or on logits.
 
-Names, values and defaults are Keras's.  In cross-entropies, probabilities are kept between ε and
-1 − ε, ε = 10⁻⁷, before their logarithm is taken; logits need no such care.
+Names, values and defaults are Keras's.  Cross-entropies clip probabilities to [ε, 1 − ε],
+ε = 10⁻⁷, before taking their logarithm; logits need no clipping.
 """
 
 import difflib
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,16 +16,17 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, BoundsError, MinidlError, ShapeError, check_flags, explain
 from minidl.ops import asarray
 
+_T = TypeVar("_T")
 _EPSILON = 1e-7
 
 
 class Loss:
-    """The base of losses: called with a prediction and a target, the mean over all samples.
+    """The base class of losses: called with a prediction and a target, the mean over all samples.
 
-    A subclass gives `mean`, of two tensors.
+    A subclass defines `mean`, of two tensors.
 
-    squash         the layer that makes probabilities of logits, if the loss is of probabilities
-    from_logits    whether the prediction is what comes before that layer
+    squash         the layer that turns logits into probabilities, for a loss on probabilities
+    from_logits    whether predictions are logits, the input of that layer
 
     >>> class Hinge(minidl.train.Loss):
     ...     def mean(self, prediction, target):
@@ -54,13 +55,13 @@ class Loss:
 
 
 class CrossEntropy(Loss):
-    """−Σ target·log p, p the probabilities of the classes; or −log p[target].
+    """−Σ target·log p, where p are the class probabilities; or −log p[target].
 
-    prediction     (N, C) or (N, C, …): probabilities, which are divided by their sum; or logits
-    target         class numbers (N, …), or (N, 1) where that is (N,); or probabilities, or ones
-                   and zeros, of the prediction's shape
+    prediction     (N, C) or (N, C, …): probabilities, which are normalised to sum 1; or logits
+    target         class labels (N, …), with (N, 1) accepted for (N,); or probabilities, or one-hot
+                   vectors, of the prediction's shape
 
-    A class number outside 0 … C − 1 is a BoundsError that says where it is.
+    A label outside 0 … C − 1 is a BoundsError that names its position.
 
     >>> loss = minidl.train.CrossEntropy()
     >>> round(loss([[0.5, 0.5], [0.25, 0.75]], [0, 1]).item(), 4)  # (log 2 + log 4/3) / 2
@@ -84,7 +85,7 @@ class CrossEntropy(Loss):
             target = target.reshape(-1)
         if not self.from_logits:
             p = prediction / prediction.sum(axis=min(1, prediction.ndim - 1), keepdims=True)
-            # log p are logits themselves, as Σ exp log p = 1
+            # log p are valid logits, since Σ exp(log p) = 1
             if target.shape == prediction.shape:
                 log_p = ops.log(ops.clip(p, epsilon, 1 - epsilon))
                 return -(target * log_p).sum() / _rows(prediction)
@@ -96,12 +97,12 @@ class CrossEntropy(Loss):
 
 
 class BinaryCrossEntropy(Loss):
-    """−target·log p − (1 − target)·log(1 − p), of the mean over all elements.
+    """−target·log p − (1 − target)·log(1 − p), the mean over all elements.
 
-    prediction     probabilities of being 1, or logits
+    prediction     probabilities of class 1, or logits
     target         0 or 1, or probabilities, of the same shape; (N,) for predictions (N, 1)
 
-    From logits z, it is max(z, 0) − target·z + log(1 + exp −|z|), which nothing overflows.
+    From logits z, it is max(z, 0) − target·z + log(1 + exp −|z|), which cannot overflow.
 
     >>> round(minidl.train.BinaryCrossEntropy()([[0.5], [0.75]], [0, 1]).item(), 4)
     0.4904
@@ -117,7 +118,7 @@ class BinaryCrossEntropy(Loss):
 
     def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""
-        t = _fitting("BinaryCrossEntropy", prediction, target)
+        t = _like_prediction("BinaryCrossEntropy", prediction, target)
         if self.from_logits:
             return ops.binary_cross_entropy_with_logits(prediction, t)
         epsilon = _epsilon(prediction)
@@ -126,7 +127,7 @@ class BinaryCrossEntropy(Loss):
 
 
 class MeanSquaredError(Loss):
-    """(prediction − target)², of one shape, or targets (N,) for predictions (N, 1).
+    """Mean of (prediction − target)², of equal shapes, or targets (N,) for predictions (N, 1).
 
     >>> minidl.train.MeanSquaredError()([[1.0], [2.0]], [1.0, 5.0]).item()
     4.5
@@ -134,11 +135,11 @@ class MeanSquaredError(Loss):
 
     def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""
-        return ops.mse_loss(prediction, _fitting("MeanSquaredError", prediction, target))
+        return ops.mse_loss(prediction, _like_prediction("MeanSquaredError", prediction, target))
 
 
 class MeanAbsoluteError(Loss):
-    """|prediction − target|, of one shape, or targets (N,) for predictions (N, 1).
+    """Mean of |prediction − target|, of equal shapes, or targets (N,) for predictions (N, 1).
 
     >>> minidl.train.MeanAbsoluteError()([[1.0], [2.0]], [1.0, 5.0]).item()
     1.5
@@ -146,7 +147,7 @@ class MeanAbsoluteError(Loss):
 
     def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""
-        return ops.l1_loss(prediction, _fitting("MeanAbsoluteError", prediction, target))
+        return ops.l1_loss(prediction, _like_prediction("MeanAbsoluteError", prediction, target))
 
 
 class Huber(Loss):
@@ -164,11 +165,11 @@ class Huber(Loss):
 
     def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""
-        target = _fitting("Huber", prediction, target)
+        target = _like_prediction("Huber", prediction, target)
         return ops.huber_loss(prediction, target, delta=self.delta)
 
 
-LOSSES: dict[str, Callable[..., Loss]] = {
+LOSSES: dict[str, type[Loss]] = {
     "cross_entropy": CrossEntropy,
     "crossentropy": CrossEntropy,
     "categorical_crossentropy": CrossEntropy,
@@ -185,24 +186,24 @@ LOSSES: dict[str, Callable[..., Loss]] = {
 
 
 def loss_for(name: str, **settings: Any) -> Loss:
-    """The loss of a name: `loss_for("cross_entropy", from_logits=True)`.
+    """The loss registered under a name: `loss_for("cross_entropy", from_logits=True)`.
 
-    Raises ArgumentError for a name that is not known, which lists those that are.
+    Raises ArgumentError for an unknown name, listing the known ones.
 
     >>> minidl.train.loss_for("cross_entropy", from_logits=True)
     CrossEntropy(from_logits=True)
     """
-    kind = named("loss_for", "loss", LOSSES, name)
+    kind: Callable[..., Loss] = named("loss_for", "loss", LOSSES, name)
     known = list(inspect.signature(kind).parameters)
     if unknown := [setting for setting in settings if setting not in known]:
         raise ArgumentError(f"loss_for: {name!r} has no setting {unknown}; has {known}")
     return kind(**settings)
 
 
-def named(who: str, what: str, known: dict[str, Any], name: Any) -> Any:
-    """The entry of a name, in letters of either case."""
+def named(who: str, what: str, known: Mapping[str, _T], name: Any) -> _T:
+    """The entry registered under a name, ignoring case; ArgumentError if there is none."""
     key = name.lower() if isinstance(name, str) else None
-    if key not in known:
+    if key is None or key not in known:
         near = difflib.get_close_matches(str(name).lower(), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ArgumentError(f"{who}: no {what} {name!r}{hint} Known are {', '.join(known)}")
@@ -214,17 +215,17 @@ def _tensor(x: Any) -> Tensor:
 
 
 def _rows(prediction: Tensor) -> int:
-    """How many distributions there are in (N, C, …)."""
+    """The number of distributions in (N, C, …)."""
     return max(prediction.size // prediction.shape[min(1, prediction.ndim - 1)], 1)
 
 
 def _epsilon(p: Tensor) -> float:
-    """How far probabilities are kept from 0 and 1: 10⁻⁷, or what separates 1 from its neighbour."""
+    """The clipping bound of probabilities: 10⁻⁷, or the spacing of floats below 1 if larger."""
     return max(_EPSILON, float(np.finfo(p.dtype).epsneg)) if p.dtype.kind == "f" else _EPSILON
 
 
-def _fitting(who: str, prediction: Tensor, target: Tensor) -> Tensor:
-    """The target in the shape and dtype of the prediction, (N,) and (N, 1) being the same."""
+def _like_prediction(who: str, prediction: Tensor, target: Tensor) -> Tensor:
+    """The target in the shape and dtype of the prediction; (N,) and (N, 1) are equivalent."""
     t, shape = target, prediction.shape
     if shape == (*t.shape, 1) or t.shape == (*shape, 1):
         t = t.reshape(shape)
@@ -237,12 +238,12 @@ def _fitting(who: str, prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def _no_such_class(target: Tensor, classes: int) -> BoundsError:
-    """The error for the first class number that is outside."""
+    """The error for the first label that is out of range."""
     labels = target.numpy()
     outside = (labels < 0) | (labels >= classes)
-    place = tuple(int(axis[0]) for axis in outside.nonzero())
-    where = f"sample {place[0]}" if len(place) == 1 else f"place {place}"
+    position = tuple(int(axis[0]) for axis in outside.nonzero())
+    where = f"sample {position[0]}" if len(position) == 1 else f"place {position}"
     return BoundsError(
-        f"CrossEntropy: label {labels[place]} ({where} of the batch) is outside 0 … "
+        f"CrossEntropy: label {labels[position]} ({where} of the batch) is outside 0 … "
         f"{classes - 1}: the prediction is of {classes} classes"
     )

@@ -1,6 +1,7 @@
-"""A model and its loss, joined: who takes the softmax."""
+"""Objective: a model joined to its loss, with a final softmax or sigmoid fused into the loss."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -12,34 +13,34 @@ from minidl.train.losses import LOSSES, CrossEntropy, Loss, loss_for, named
 
 
 class Objective(NamedTuple):
-    """What is trained: `loss(body(inputs), target)`, where the model is `head(body(inputs))`.
+    """The training objective `loss(body(inputs), target)`, for the model `head(body(inputs))`.
 
-    head    the model's last layer, Softmax or Sigmoid, where the loss takes its place; or None
+    head    the model's final Softmax or Sigmoid, if the loss includes it; or None
     """
 
-    body: Any
-    loss: Any
+    body: nn.Module
+    loss: Callable[[Any, Any], Tensor]
     head: nn.Module | None
 
     @property
     def from_logits(self) -> bool:
-        """Whether the model itself gives logits."""
-        return self.head is None and _squash_of_logits(self.loss) is not None
+        """Whether the model outputs logits."""
+        return self.head is None and _included_layer(self.loss) is not None
 
     def prediction(self, output: Tensor) -> Tensor:
-        """What the model gives, where its body gives this."""
+        """The model's output, given the output of its body."""
         with no_grad():
             return output.detach() if self.head is None else self.head(output.detach())
 
     def classes(self, output: Any, target: Any) -> int | None:
-        """How many classes the model tells apart, if its targets are class numbers."""
+        """The number of classes, if the targets are class labels."""
         if not isinstance(self.loss, CrossEntropy) and not _takes_logits(self.loss):
             return None
         ndim = getattr(output, "ndim", 0)
         return output.shape[1] if ndim > 1 and getattr(target, "ndim", ndim) < ndim else None
 
     def check(self, output: Any, loss: Any) -> None:
-        """Raise if the first batch shows that the loss is not what the model needs."""
+        """Raise if the first batch shows that the loss does not fit the model."""
         if not isinstance(loss, Tensor) or loss.size != 1:
             raise ShapeError(
                 f"Trainer: the loss of a batch is one number, a Tensor; got {describe(loss)}"
@@ -66,9 +67,9 @@ class Objective(NamedTuple):
 def join(model: nn.Module, loss: Any) -> Objective:
     """The objective of a model and a loss, which is a name or a function.
 
-    By name, a cross-entropy takes what the model gives: probabilities if its last layer is a
-    Softmax (a Sigmoid for binary ones), and else logits.  The last layer of a Sequential is then
-    left out in training, as the logarithm of a softmax is exact only in one piece.
+    By name, a cross-entropy adapts to the model's output: probabilities if its last layer is a
+    Softmax (a Sigmoid for binary ones), otherwise logits.  That layer of a Sequential is then
+    skipped in training, since log-softmax is numerically stable only as one operation.
     """
     last = _last_layer(model)
     if isinstance(loss, str):
@@ -77,13 +78,13 @@ def join(model: nn.Module, loss: Any) -> Objective:
             return Objective(model, loss_for(loss), None)
         if type(last) is not squash:
             return Objective(model, loss_for(loss, from_logits=True), None)
-        if _is_plain(model) and not last._hooks:
+        if _is_plain_sequential(model) and not last._hooks:
             body = _without_last(model)
             return Objective(body, loss_for(loss, from_logits=True), last)
         return Objective(model, loss_for(loss, from_logits=False), None)
     if not callable(loss):
         raise DTypeError(f"Trainer: a loss is a function or a name; got {describe(loss)}")
-    squash = _squash_of_logits(loss)
+    squash = _included_layer(loss)
     if squash is not None and type(last) is squash:
         name = "cross_entropy" if squash is nn.Softmax else "binary_crossentropy"
         raise ArgumentError(
@@ -94,26 +95,26 @@ def join(model: nn.Module, loss: Any) -> Objective:
 
 
 def _without_last(model: nn.Sequential) -> nn.Module:
-    """The model up to its last layer, or to that of its last part."""
+    """The model without its last layer, also if that is nested."""
     *rest, last = model
-    return nn.Sequential(*rest, *([_without_last(last)] if _is_plain(last) else []))
+    return nn.Sequential(*rest, *([_without_last(last)] if _is_plain_sequential(last) else []))
 
 
 def _last_layer(model: nn.Module) -> nn.Module:
-    """What computes the output, as far as that can be seen."""
-    while _is_plain(model) and len(model):
+    """The layer that computes the output, looking into plain Sequentials only."""
+    while _is_plain_sequential(model) and len(model):
         model = model[-1]
     return model
 
 
-def _is_plain(model: nn.Module) -> bool:
-    """Whether it only runs one part after the other; hooks would want to see it run."""
+def _is_plain_sequential(model: nn.Module) -> TypeGuard[nn.Sequential]:
+    """Whether it is a Sequential with the original forward and without hooks."""
     plain = isinstance(model, nn.Sequential) and type(model).forward is nn.Sequential.forward
     return plain and "forward" not in vars(model) and not model._hooks
 
 
-def _squash_of_logits(loss: Any) -> type[nn.Module] | None:
-    """The layer that must not come before this loss."""
+def _included_layer(loss: Any) -> type[nn.Module] | None:
+    """The layer that a loss on logits includes, and that must not precede it."""
     if isinstance(loss, nn.CrossEntropyLoss) or loss is ops.cross_entropy:
         return nn.Softmax
     if isinstance(loss, nn.BCEWithLogitsLoss) or loss is ops.binary_cross_entropy_with_logits:
@@ -122,12 +123,12 @@ def _squash_of_logits(loss: Any) -> type[nn.Module] | None:
 
 
 def _takes_logits(loss: Any) -> bool:
-    """Whether it is a cross-entropy of several classes that takes the softmax itself."""
-    return _squash_of_logits(loss) is nn.Softmax
+    """Whether it is a multi-class cross-entropy on logits."""
+    return _included_layer(loss) is nn.Softmax
 
 
 def _are_distributions(output: Tensor) -> bool:
-    """Whether every row sums to 1, and nothing is below 0: such logits do not occur."""
+    """Whether rows are non-negative and sum to 1, which logits practically never do."""
     if output.ndim < 2 or output.shape[1] < 2 or not output.size:
         return False
     values = output.numpy()
@@ -135,7 +136,7 @@ def _are_distributions(output: Tensor) -> bool:
 
 
 def _check_axis(head: nn.Softmax, output: Tensor) -> None:
-    """A cross-entropy has its classes on axis 1, and so must the softmax."""
+    """Raise unless the softmax is over axis 1, the class axis of a cross-entropy."""
     if head.axis(output) % max(output.ndim, 1) != min(1, output.ndim - 1):
         raise ShapeError(
             f"Trainer: a cross-entropy of {output.shape} has its classes on axis 1, but the model "
@@ -144,5 +145,5 @@ def _check_axis(head: nn.Softmax, output: Tensor) -> None:
 
 
 def _name(loss: Any) -> str:
-    """How a loss is called in messages."""
+    """The name of a loss, for error messages."""
     return getattr(loss, "__name__", None) or type(loss).__name__

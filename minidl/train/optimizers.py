@@ -1,4 +1,4 @@
-"""Optimisers by name, with Keras's settings."""
+"""Optimisers by name, with Keras's default settings."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ from minidl.optim.rprop import Rprop
 from minidl.optim.sgd import SGD
 from minidl.train.losses import named
 
-# What Keras makes of the name alone; where the two differ, the classes' own defaults are PyTorch's.
+# Keras's defaults for each name; the defaults of the classes themselves are PyTorch's.
 OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "sgd": (SGD, {"lr": 0.01}),
     "rmsprop": (RMSprop, {"lr": 0.001, "alpha": 0.9, "eps": 1e-7}),
@@ -33,17 +33,17 @@ OPTIMIZERS: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
     "lion": (Lion, {"lr": 0.001, "betas": (0.9, 0.99)}),
     "adamax": (Adamax, {"lr": 0.001, "eps": 1e-7}),
     "lamb": (LAMB, {"lr": 0.001, "eps": 1e-7, "weight_decay": 0.0}),
-    "radam": (RAdam, {}),  # Keras has not these: PyTorch's settings
+    "radam": (RAdam, {}),  # this and those below are not in Keras: PyTorch's defaults
     "asgd": (ASGD, {}),
     "rprop": (Rprop, {}),
 }
 
 
 def optimizer_for(optimizer: str | Optimizer, model: nn.Module) -> Optimizer:
-    """The optimiser of a name, for all parameters of a model; an optimiser is given back as it is.
+    """The optimiser registered under a name, for all parameters of a model.
 
-    Raises ArgumentError for a name that is not known, which lists those that are, and for an
-    optimiser of another model.
+    An Optimizer is returned unchanged.  Raises ArgumentError for an unknown name, listing the known
+    ones, and for an optimiser of another model.
 
     >>> optimizer = minidl.train.optimizer_for("rmsprop", nn.Linear(3, 2))
     >>> type(optimizer).__name__, optimizer.defaults["alpha"]  # Keras's, not PyTorch's
@@ -51,8 +51,8 @@ def optimizer_for(optimizer: str | Optimizer, model: nn.Module) -> Optimizer:
     """
     check_kind("optimizer_for", "a model", model, nn.Module)
     if isinstance(optimizer, Optimizer):
-        changed = {p for group in optimizer.param_groups for p in group["params"]}
-        if changed.isdisjoint(model.parameters()):
+        optimized = {p for group in optimizer.param_groups for p in group["params"]}
+        if optimized.isdisjoint(model.parameters()):
             raise ArgumentError(
                 f"Trainer: this {type(optimizer).__name__} changes no parameter of the model; make "
                 "it of model.parameters()"

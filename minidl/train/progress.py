@@ -1,4 +1,4 @@
-"""How training is going, on the terminal."""
+"""Progress: a progress bar and a line per epoch, on the terminal."""
 
 import sys
 import time
@@ -6,17 +6,17 @@ from typing import Any
 
 from minidl.train.callbacks import Callback
 
-_PAUSE = 0.1  # seconds between two pictures of the bar
+_INTERVAL = 0.1  # seconds between two redraws of the bar
 
 
 class Progress(Callback):
-    """A bar for the epoch that runs, and a line for each that is done.
+    """A progress bar for the current epoch, and a line for each completed one.
 
         Epoch 3/10  loss 0.1234  accuracy 0.9567  val_loss 0.1456  1.2 s  48213 samples/s
 
-    It goes to the error stream.  Where that is no terminal there is no bar, and with quiet=True
-    there are no lines, either.  The bar is drawn ten times a second at most; what a batch costs is
-    a look at the clock.
+    It is written to stderr.  If that is not a terminal, there is no bar, and with quiet=True no
+    lines either.  The bar is redrawn at most ten times a second; otherwise a batch costs one
+    reading of the clock.
 
     >>> from minidl.train import Progress, Trainer
     >>> x = minidl.ones((8, 1))
@@ -31,7 +31,7 @@ class Progress(Callback):
         self._console: Any = None
 
     def on_train_begin(self) -> None:
-        """See whether anybody is looking."""
+        """Use the terminal, if stderr is one."""
         self._console = None
         if sys.stderr.isatty():
             from rich.console import Console
@@ -39,7 +39,7 @@ class Progress(Callback):
             self._console = Console(stderr=True, highlight=False)
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Begin with an empty bar, or as much of it as was done before."""
+        """Start the bar, advanced to the first batch of a resumed epoch."""
         self._started = self._drawn = time.monotonic()
         self._first = self.trainer.position.samples
         self._samples = 0
@@ -54,10 +54,10 @@ class Progress(Callback):
             self._bar.start()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """Draw the bar, if that was some time ago."""
+        """Redraw the bar, at most every 0.1 seconds."""
         now = time.monotonic()
         self._samples = self.trainer.position.samples
-        if self._bar is None or now - self._drawn < _PAUSE:
+        if self._bar is None or now - self._drawn < _INTERVAL:
             return
         self._drawn = now
         rate = (self._samples - self._first) / max(now - self._started, 1e-9)
@@ -66,7 +66,7 @@ class Progress(Callback):
         self._bar.refresh()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """One line."""
+        """Print the line of the epoch."""
         self.on_exit()
         seconds = time.monotonic() - self._started
         rate = (self._samples - self._first) / max(seconds, 1e-9)
@@ -77,7 +77,7 @@ class Progress(Callback):
             print(line, file=sys.stderr, flush=True)
 
     def on_exit(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -100,6 +100,6 @@ class Progress(Callback):
 
 
 def _line(logs: dict[str, Any]) -> str:
-    """The measurements that are numbers."""
+    """The entries of the logs that are numbers."""
     numbers = {name: value for name, value in logs.items() if isinstance(value, int | float)}
     return "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())

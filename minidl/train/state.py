@@ -1,4 +1,4 @@
-"""All that a training run is, as a tree that can be saved, and back."""
+"""The state of a training run as a tree that can be saved, and its restoration."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -20,12 +20,12 @@ _VERSION = 1
 
 @dataclass
 class Position:
-    """How far training is, and the sums of the epoch so far.
+    """The position in a training run, and the running sums of the current epoch.
 
-    total      Σ of the batches' losses · their samples
-    samples    Σ of their samples
-    random     the default generator's seed and offset when the epoch began
-    seen       whether all batches have been, and what follows an epoch has not
+    total      Σ loss · samples over the batches so far
+    samples    Σ samples
+    random     the default generator's seed and offset at the start of the epoch
+    seen       whether all batches are done, but not the end of the epoch
     """
 
     epoch: int = 0
@@ -36,17 +36,17 @@ class Position:
     seen: bool = False
 
     def begin(self) -> None:
-        """Note where random numbers stand at the beginning of an epoch."""
+        """Record the state of the default generator at the start of an epoch."""
         self.random = _state(default_generator)
 
     def go_on(self, data: Any, pending: Mapping[str, Any]) -> Iterator[Any]:
-        """The batches that are left of an epoch, with random numbers as they were.
+        """The remaining batches of a resumed epoch, with the generator's state restored.
 
-        A loader that cannot say where it stands begins the epoch again, with the random numbers
-        that it had, and the batches that were seen are skipped.
+        A loader without a state of its own restarts the epoch, from the generator's state at its
+        start, and the batches already seen are skipped.
         """
-        own = pending["loader"] is not None and hasattr(data, "load_state_dict")
-        if own:
+        stateful = pending["loader"] is not None and hasattr(data, "load_state_dict")
+        if stateful:
             data.load_state_dict(pending["loader"])
         _set(default_generator, pending["random"])
         if self.seen:
@@ -54,10 +54,10 @@ class Position:
         if not self.batch:
             self.begin()
             return iter(data)
-        if not own:
+        if not stateful:
             _set(default_generator, self.random)
         batches = iter(data)
-        if not own:
+        if not stateful:
             for _ in islice(batches, self.batch):
                 pass
         _set(default_generator, pending["random"])
@@ -65,7 +65,7 @@ class Position:
 
 
 def state_of(trainer: Any) -> dict[str, Any]:
-    """What `restore` needs; arrays share the trainer's memory."""
+    """The state that `restore` takes; arrays share the trainer's memory."""
     schedule, pending = trainer.schedule, trainer._pending
     loader = getattr(trainer.data, "state_dict", None)
     return {
@@ -94,9 +94,9 @@ def state_of(trainer: Any) -> dict[str, Any]:
 
 
 def restore(trainer: Any, saved: Any, path: str) -> dict[str, Any]:
-    """Put a trainer where another was; what is to be done when its data is there.
+    """Restore a trainer; returns what remains to be restored once the data is known.
 
-    Raises CheckpointError, and leaves the trainer as it is, if that was another's.
+    Raises CheckpointError, and leaves the trainer unchanged, if the state does not fit.
     """
     _check(trainer, saved, path)
     before = deepcopy(state_of(trainer))
@@ -130,7 +130,7 @@ def _put(trainer: Any, saved: Mapping[str, Any]) -> None:
 
 
 def _check(trainer: Any, saved: Any, path: str) -> None:
-    """Raise if a checkpoint is not of such a run, with all that differs."""
+    """Raise CheckpointError, listing the differences, unless it is a checkpoint of such a run."""
     about = saved.get("about") if isinstance(saved, Mapping) else None
     if not isinstance(about, Mapping) or "version" not in about:
         raise CheckpointError(f"{path}: holds no training run, as Trainer.save saves one")
@@ -146,7 +146,7 @@ def _check(trainer: Any, saved: Any, path: str) -> None:
     faults = [
         f"its {name} is {about.get(name)!r}, here it is {own['about'][name]!r}"
         for name in ("optimizer", "schedule", "metrics", "accumulate")
-        if _plain(about.get(name)) != _plain(own["about"][name])
+        if _as_list(about.get(name)) != _as_list(own["about"][name])
     ]
     faults += _weight_faults(saved["model"], own["model"])
     sizes = [[len(g["params"]) for g in x["optimizer"]["param_groups"]] for x in (saved, own)]
@@ -158,7 +158,7 @@ def _check(trainer: Any, saved: Any, path: str) -> None:
 
 
 def _weight_faults(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """In which tensors two models differ."""
+    """The tensors in which two models differ, for the error message."""
     missing = [name for name in own if name not in saved]
     unexpected = [name for name in saved if name not in own]
     faults = [f"its model has no {', '.join(missing)}"] if missing else []
@@ -170,21 +170,21 @@ def _weight_faults(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> li
     ]
 
 
-def _plain(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
 def _keys(trainer: Any) -> Iterator[tuple[str, Any]]:
-    """The callbacks, each with its class and its number among those of that class."""
-    seen: dict[str, int] = {}
+    """The callbacks by a key: the class name and the index among callbacks of that class."""
+    indices: dict[str, int] = {}
     for callback in trainer.callbacks:
         name = type(callback).__name__
-        seen[name] = seen.get(name, -1) + 1
-        yield f"{name}.{seen[name]}", callback
+        indices[name] = indices.get(name, -1) + 1
+        yield f"{name}.{indices[name]}", callback
 
 
 def _generators(model: nn.Module) -> Iterator[tuple[str, Generator]]:
-    """The generators that modules have of their own."""
+    """The generators that modules own, by path."""
     for prefix, module in model.named_modules():
         for name, value in vars(module).items():
             if isinstance(value, Generator) and value is not default_generator:
@@ -192,7 +192,7 @@ def _generators(model: nn.Module) -> Iterator[tuple[str, Generator]]:
 
 
 def _set(generator: Generator, state: Any) -> None:
-    """Put a generator where another was: (seed, offset), as runs are saved."""
+    """Restore a generator from (seed, offset)."""
     seed, offset = state
     generator.set_state({"seed": seed, "offset": offset})
 
@@ -203,7 +203,7 @@ def _state(generator: Generator) -> tuple[int, int]:
 
 
 def _metric_state(metric: Metric) -> dict[str, Any]:
-    """What a metric has added up: its `state_dict()`, or else its attributes."""
+    """A metric's accumulators: its `state_dict()`, or else its attributes."""
     if hasattr(metric, "state_dict"):
         return metric.state_dict()
     return {name: value for name, value in vars(metric).items() if _can_be_saved(metric, value)}
@@ -217,7 +217,7 @@ def _restore_metric(metric: Metric, state: Mapping[str, Any]) -> None:
 
 
 def _can_be_saved(metric: Metric, value: Any) -> bool:
-    """Whether it belongs into a checkpoint; functions do not, and what else is none raises."""
+    """Whether to save an attribute: not functions; DTypeError for what cannot be saved."""
     if isinstance(value, dict | list | tuple):
         items = value.values() if isinstance(value, dict) else value
         savable = [_can_be_saved(metric, item) for item in items]  # each of them may raise

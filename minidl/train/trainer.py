@@ -1,4 +1,4 @@
-"""Trainer: a model, an optimiser and a loss, trained with one call."""
+"""Trainer: the training loop, evaluation, prediction, and resuming from checkpoints."""
 
 import math
 import os
@@ -10,47 +10,49 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, ShapeError, check_flags, check_kind, listed, path_of
 from minidl.optim import Optimizer
 from minidl.optim.checks import check_count
-from minidl.train import feed, update
-from minidl.train.callbacks import Callback, check_monitor, hooks
+from minidl.optim.lr_scheduler import LRScheduler
+from minidl.train import data_adapter, update
+from minidl.train.callbacks import Callback, hooks
 from minidl.train.errors import TrainingError
 from minidl.train.evaluation import computed, evaluate, metrics_for, predict
 from minidl.train.history import History
 from minidl.train.interrupt import Interrupt
 from minidl.train.metrics import Metric
+from minidl.train.monitor import check_monitor
 from minidl.train.objective import join
 from minidl.train.optimizers import optimizer_for
 from minidl.train.state import Position, restore, state_of
 
 
 class Trainer:
-    """Trains, tests and uses a model, as Keras's `fit`, `evaluate` and `predict` do.
+    """Trains, evaluates and applies a model, like Keras's `fit`, `evaluate` and `predict`.
 
         trainer = Trainer(model, "adam", "cross_entropy", metrics=["accuracy"])
         history = trainer.fit(train, epochs=10, validation_data=test)
-        print(trainer.evaluate(test), trainer.predict(pictures))
+        print(trainer.evaluate(test), trainer.predict(images))
 
     model             a Module, called with the inputs of a batch
-    optimizer         an Optimizer; or a name, with Keras's settings: "adam", "sgd", "rmsprop", …
+    optimizer         an Optimizer; or a name, with Keras's defaults: "adam", "sgd", "rmsprop", …
     loss              (prediction, target) → Tensor, the mean over the samples; or a name, which
-                      knows whether the model ends in a softmax: "cross_entropy", "mse", …
+                      adapts to a final softmax of the model: "cross_entropy", "mse", …
     metrics           Metrics, or their names
     callbacks         Callbacks, called in this order; those that save the run, last
-    schedule          sets learning rates; made for the optimiser, or a function that makes it:
+    schedule          a learning-rate schedule of the optimiser, or a function that creates it:
                       lambda optimizer: StepLR(optimizer, 10)
-    schedule_every    when it goes on: "epoch" or "step"
-    monitor           what a ReduceLROnPlateau is given: "val_loss" if left out, or without
-                      validation data "loss"
-    clip_norm         the largest norm of all gradients together, as in `clip_grad_norm_`
-    clip_value        the largest gradient of any weight; this is clipped first
-    accumulate        batches in a step, whose gradients are averaged over all their samples
-    stop_on_nan       whether a loss of NaN or infinity is a TrainingError, raised before it
-                      touches the weights
+    schedule_every    when the schedule is stepped: "epoch" or "step"
+    monitor           the quantity for a ReduceLROnPlateau: "val_loss" by default, or "loss" without
+                      validation data
+    clip_norm         the maximum norm of all gradients together, as in `clip_grad_norm_`
+    clip_value        the maximum absolute gradient of any weight; applied before clip_norm
+    accumulate        batches per step, whose gradients are averaged over all their samples
+    stop_on_nan       whether a loss of NaN or infinity is a TrainingError, raised before the
+                      weights are updated
 
-    epoch, batch      how far training is: epochs done, and batches done of the next
-    step              steps that the optimiser has taken
-    history           what the epochs gave
+    epoch, batch      the position: epochs completed, and batches completed of the next
+    step              optimiser steps taken
+    history           the loss and the metrics of every epoch
     stop_training     may be set by callbacks: training ends after this batch, or epoch
-    resumed           whether training goes on from a checkpoint, rather than from the beginning
+    resumed           whether training continues from a checkpoint
 
     >>> from minidl.train import Trainer
     >>> x = np.linspace(-1, 1, 64, dtype="float32")[:, None]
@@ -70,7 +72,7 @@ class Trainer:
         metrics: Sequence[str | Metric] = (),
         callbacks: Iterable[Callback] = (),
         *,
-        schedule: Any = None,
+        schedule: LRScheduler | Callable[[Optimizer], LRScheduler] | None = None,
         schedule_every: str = "epoch",
         monitor: str | None = None,
         clip_norm: float | None = None,
@@ -82,7 +84,7 @@ class Trainer:
         self.model, self.optimizer = model, optimizer_for(optimizer, model)
         self.objective = join(model, loss)
         self.metrics = metrics_for(metrics, self.objective.from_logits)
-        self.callbacks = listed("Trainer", "a list of callbacks", callbacks)
+        self.callbacks: list[Callback] = listed("Trainer", "a list of callbacks", callbacks)
         for callback in self.callbacks:
             check_kind("Trainer", "a callback", callback, Callback)
         check_monitor("Trainer", monitor)
@@ -94,31 +96,31 @@ class Trainer:
         self.stop_training = self.resumed = False
         self.data: Any = None
         self.epochs: int | None = None
-        self._pending: dict[str, Any] | None = None  # a checkpoint whose loader is still to come
+        self._pending: dict[str, Any] | None = None  # of a checkpoint: what `fit` restores
         self._interrupt = Interrupt()
         self._in_step = self._in_fit = False
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
 
-    # How far training is.
+    # The position.
 
     @property
     def epoch(self) -> int:
-        """Epochs done; while callbacks of an epoch's batches run, the number of that epoch."""
+        """Epochs completed; within an epoch, its number."""
         return self.position.epoch
 
     @property
     def batch(self) -> int:
-        """Batches done in this epoch."""
+        """Batches completed in this epoch."""
         return self.position.batch
 
     @property
     def step(self) -> int:
-        """Steps that the optimiser has taken."""
+        """Optimiser steps taken."""
         return self.updates.step
 
     @property
     def is_consistent(self) -> bool:
-        """Whether everything is as between two batches, so that it can be saved."""
+        """Whether the state is that between two batches, so that it can be saved."""
         return not self._in_step
 
     def logs(self) -> dict[str, Any]:
@@ -141,19 +143,19 @@ class Trainer:
         initial_epoch: int = 0,
         resume: str | os.PathLike[str] | None = None,
     ) -> History:
-        """Train until `epochs` epochs are done; what they gave.
+        """Train until `epochs` epochs are completed; returns their History.
 
         train             (x, y), or (x1, x2, y) for a model of two inputs, as arrays, whose floats
-                          take the model's dtype; a dataset; or a DataLoader, or anything else that
-                          gives batches (x, y) each time it is iterated over
-        batch_size        samples in a batch; of arrays and datasets, and so is `shuffle`
-        validation_data   of the same kinds; evaluated after each epoch
-        initial_epoch     the number of the first epoch, if the run is not resumed
-        resume            a checkpoint to go on from, as `resume` does
+                          are cast to the model's dtype; a dataset; or a DataLoader or any other
+                          iterable of batches (x, y) that can be iterated repeatedly
+        batch_size        samples per batch; like `shuffle`, for arrays and datasets only
+        validation_data   as `train`; evaluated after each epoch
+        initial_epoch     the number of the first epoch, unless the run is resumed
+        resume            a checkpoint to continue from, as with `resume`
 
-        Raises ShapeError and ArgumentError for data that is empty, of different lengths, or has NaN
-        or infinity in it, and TrainingError if the loss comes to that.  Ctrl-C is
-        KeyboardInterrupt after the batch is done; a second one, at once.
+        Raises ShapeError and ArgumentError for data that is empty, of different lengths, or
+        contains NaN or infinity, and TrainingError if the loss becomes NaN or infinite.  Ctrl-C
+        raises KeyboardInterrupt after the current batch; a second one, immediately.
         """
         if self._in_fit:
             raise ArgumentError("fit: is running already; a callback cannot call it")
@@ -161,12 +163,14 @@ class Trainer:
             self.resume(resume)
         counts = {"epochs": epochs, "initial_epoch": initial_epoch}
         check_count("fit", counts, *counts, least=0)
-        dtype = feed.float_dtype(self.model)
-        self.data = feed.batches_of("fit", train, batch_size, shuffle, dtype)
+        dtype = data_adapter.float_dtype(self.model)
+        self.data = data_adapter.batches_of("fit", train, batch_size, shuffle, dtype)
         validation = None
         if validation_data is not None:
             size = batch_size if validation_batch_size is None else validation_batch_size
-            validation = feed.batches_of("fit: validation", validation_data, size, False, dtype)
+            validation = data_adapter.batches_of(
+                "fit: validation", validation_data, size, False, dtype
+            )
         self._start(epochs, initial_epoch)
         with self._interrupt.deferred():
             try:
@@ -183,7 +187,7 @@ class Trainer:
         return self.history
 
     def _start(self, epochs: int, initial_epoch: int) -> None:
-        """Begin anew, or go on from the checkpoint that was resumed."""
+        """Start a new run, or continue from the checkpoint that was resumed."""
         self.resumed, self.stop_training, self.epochs = self._pending is not None, False, epochs
         self._in_step = False
         if not self.resumed:
@@ -191,7 +195,7 @@ class Trainer:
             self.updates.forget()
             for metric in self.metrics:
                 metric.reset()
-        self.callbacks.sort(key=lambda callback: callback.saves)  # what saves the run, last
+        self.callbacks.sort(key=lambda callback: callback.saves)  # those that save the run, last
         for callback in self.callbacks:
             callback.trainer = self
         names = [name for name in vars(Callback) if name.startswith("on_")]
@@ -203,14 +207,14 @@ class Trainer:
             hook(*arguments)
 
     def _run_epoch(self, validation: Any) -> None:
-        """Go through the data once, or through what is left of it."""
+        """Run an epoch, or the rest of a resumed one."""
         epoch = self.epoch
         batches = self._batches()
         self._call("on_epoch_begin", epoch)
         self.model.train()
         self._run_batches(batches)
         if self.stop_training:
-            return  # in the middle: the epoch can be resumed
+            return  # within the epoch, which can be resumed
         if not self.batch:
             raise ShapeError(f"fit: the loader gave no batches in epoch {epoch}")
         self.position.seen = True
@@ -220,8 +224,8 @@ class Trainer:
         self._in_step = False
         logs = self.logs()
         if validation is not None:
-            tested = self._evaluate(validation)
-            logs.update({f"val_{name}": value for name, value in tested.items()})
+            results = self._evaluate(validation)
+            logs.update({f"val_{name}": value for name, value in results.items()})
         self._in_step = True
         self._end_epoch(epoch, logs)
         self._in_step = False
@@ -229,7 +233,7 @@ class Trainer:
         self._interrupt.check()
 
     def _end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Write down what the epoch gave, and be where the next one begins."""
+        """Step the schedule, record the epoch in the history, and advance to the next."""
         if self.schedule is not None:
             logs["lr"] = self.optimizer.param_groups[0]["lr"]
             if self.schedule_every == "epoch":
@@ -240,7 +244,7 @@ class Trainer:
             metric.reset()
 
     def _batches(self) -> Iterator[Any]:
-        """The batches of this epoch that have not been seen."""
+        """The remaining batches of this epoch."""
         pending, self._pending = self._pending, None
         if pending is not None:
             return self.position.go_on(self.data, pending)
@@ -248,7 +252,7 @@ class Trainer:
         return iter(self.data)
 
     def _run_batches(self, batches: Iterator[Any]) -> None:
-        """Every batch, with the callbacks that want to know."""
+        """Train on every batch, and call the batch hooks."""
         begin, end = self._hooks["on_train_batch_begin"], self._hooks["on_train_batch_end"]
         position, interrupt, train_on = self.position, self._interrupt, self._train_on
         for batch in batches:
@@ -262,25 +266,25 @@ class Trainer:
                 logs = {"loss": position.total / position.samples}
                 for hook in end:
                     hook(position.batch - 1, logs)
-            if interrupt.asked:
+            if interrupt.pressed:
                 interrupt.check()
             if self.stop_training:
                 break
 
     def _train_on(self, batch: Any) -> None:
-        """Forward, backward, and if it is time a step."""
+        """Forward, backward, and an optimiser step if one is due."""
         if self._unchecked:
-            batch = feed.split("fit", batch)
+            batch = data_adapter.inputs_and_target("fit", batch)
         *inputs, target = batch
         objective, position, updates = self.objective, self.position, self.updates
         output = objective.body(*inputs)
         if self._unchecked:
-            feed.check_labels("fit", self.data, objective.classes(output, target))
+            data_adapter.check_labels("fit", self.data, objective.classes(output, target))
         loss = objective.loss(output, target)
         if self._unchecked:
             objective.check(output, loss)
             self._unchecked = False
-        value, samples = loss.item(), feed.samples_in(inputs[0])
+        value, samples = loss.item(), data_adapter.batch_length(inputs[0])
         if value - value != 0 and self.stop_on_nan:  # NaN, or infinity
             raise self._diverged(f"the loss is {value}")
         if updates.add(loss, samples):
@@ -293,7 +297,7 @@ class Trainer:
                 metric.update(prediction, target)
 
     def _update(self) -> None:
-        """One step of the optimiser, and of a schedule of steps."""
+        """Step the optimiser, and a schedule of steps."""
         norm = self.updates.prepare()
         if norm is not None and self.stop_on_nan and not math.isfinite(norm):
             raise self._diverged(f"the norm of the gradients is {norm}")
@@ -310,53 +314,53 @@ class Trainer:
             "stop_on_nan=False goes on"
         )
 
-    # Use.
+    # Evaluation and prediction.
 
     def evaluate(self, data: Any, batch_size: int = 32) -> dict[str, Any]:
-        """The loss and the metrics on data of the kinds that `fit` takes.
+        """The loss and the metrics on data of any kind that `fit` accepts.
 
-        Nothing is recorded, and modules run as in use; afterwards they are as they were.
+        Runs in evaluation mode and without recording gradients; the modes of modules are restored.
         """
-        dtype = feed.float_dtype(self.model)
-        return self._evaluate(feed.batches_of("evaluate", data, batch_size, False, dtype))
+        dtype = data_adapter.float_dtype(self.model)
+        return self._evaluate(data_adapter.batches_of("evaluate", data, batch_size, False, dtype))
 
     def _evaluate(self, batches: Iterable[Any]) -> dict[str, Any]:
         return evaluate(self.model, self.objective, self.metrics, batches, self._interrupt)
 
     def predict(self, x: Any, batch_size: int = 32) -> Tensor:
-        """What the model gives for every sample, in order: (n, …).
+        """The model's outputs for all samples, in order: (n, …).
 
-        x    an array, or a tuple of them for a model of several inputs; a dataset or a loader, of
-             which the last of several parts is the target, and left out
+        x    an array, or a tuple of them for a model of several inputs; or a dataset or a loader,
+             where the last of several parts is the target, and ignored
         """
         arrays = isinstance(x, tuple) or hasattr(x, "shape")
-        dtype = feed.float_dtype(self.model)
-        batches = feed.batches_of("predict", x, batch_size, False, dtype, roles=not arrays)
+        dtype = data_adapter.float_dtype(self.model)
+        batches = data_adapter.batches_of("predict", x, batch_size, False, dtype, roles=not arrays)
         return predict(self.model, batches, all_inputs=arrays)
 
-    # Saving and going on.
+    # Saving and resuming.
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save all that `resume` needs to go on as if training had not stopped.
+        """Save a checkpoint from which `resume` continues exactly.
 
-        That is the model with its buffers, the optimiser, the schedule, the place in the data, the
-        state of random numbers, sums and gradients of an epoch or step that is not complete,
-        history, and the state of callbacks.
+        It holds the model with its buffers, the optimiser, the schedule, the position in the data,
+        the state of random number generators, the sums and gradients of an incomplete epoch or
+        step, the history, and the state of callbacks.
         """
         if not self.is_consistent:
             raise TrainingError("save: a step has not been completed; save between two batches")
         io.save(path, state_of(self))
 
     def resume(self, path: str | os.PathLike[str]) -> None:
-        """Be where a run was when it was saved; the next `fit` goes on from there.
+        """Restore a run from a checkpoint; the next `fit` continues it.
 
-        Model, optimiser, schedule, metrics and callbacks are to be made as they were for that run;
-        `fit` is to be called with the same data and settings, but for a larger number of epochs.
-        Then weights, the optimiser's state and the history are, to the bit, those of a run that
-        was never stopped.
+        Create the model, optimiser, schedule, metrics and callbacks as for the original run, and
+        call `fit` with the same data and settings, except for a larger number of epochs.  Then the
+        weights, the optimiser's state and the history are bit-identical to those of a run that was
+        never stopped.
 
-        Raises CheckpointError, and changes nothing, if the file is damaged, or of another model or
-        optimiser.
+        Raises CheckpointError, and changes nothing, if the file is damaged, or does not fit the
+        model or the optimiser.
         """
         path = path_of("resume", path)
         self._pending = restore(self, io.load(path), os.fspath(path))

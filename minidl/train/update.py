@@ -1,4 +1,4 @@
-"""From the losses of batches to steps of the optimiser."""
+"""Optimiser steps with gradient accumulation and clipping, and steps of schedules."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,15 +12,16 @@ from minidl.errors import ArgumentError, DTypeError, describe
 from minidl.ops import asarray
 from minidl.optim import Optimizer
 from minidl.optim.clipping import clip_grad_norm_, clip_grad_value_
+from minidl.optim.lr_scheduler import LRScheduler
 from minidl.optim.plateau import ReduceLROnPlateau
-from minidl.optim.schedule import LRScheduler
+from minidl.train.monitor import monitored_value
 
 
 class Updates:
-    """Gradients, added up over batches, averaged over their samples, clipped, and used.
+    """Gradients accumulated over batches, averaged over their samples, clipped, and applied.
 
-    step       how many steps there were
-    batches    how many batches have been added for the next one, and their `samples`
+    step       the number of optimiser steps taken
+    batches    the number of batches accumulated for the next step, and of their `samples`
     """
 
     def __init__(
@@ -42,23 +43,23 @@ class Updates:
 
     @property
     def pending(self) -> bool:
-        """Whether there are gradients for a step that has not been taken."""
+        """Whether there are accumulated gradients that have not been applied."""
         return self.batches > 0
 
     def add(self, loss: Tensor, samples: int) -> bool:
-        """Take the gradients of a batch's mean loss; whether it is time for a step."""
+        """Accumulate the gradients of a batch's mean loss; returns whether a step is due."""
         if not self.batches:
             self.optimizer.zero_grad()
         if self.accumulate == 1:
             loss.backward()
         else:
-            (loss * samples).backward()  # of the sum, for batches may differ in size
+            (loss * samples).backward()  # gradients of the sum: batches may differ in size
         self.batches += 1
         self.samples += samples
         return self.batches == self.accumulate
 
     def prepare(self) -> float | None:
-        """Make the gradients what the step is to use; their norm if that is clipped."""
+        """Average and clip the gradients; returns their norm if that is clipped."""
         if self.accumulate > 1:
             for p in self.parameters():
                 if p.grad is not None:
@@ -70,28 +71,28 @@ class Updates:
         return None
 
     def finish(self) -> None:
-        """Take the step."""
+        """Step the optimiser."""
         self.optimizer.step()
         self.step += 1
         self.batches = self.samples = 0
 
     def forget(self) -> None:
-        """Drop gradients that have not been used."""
+        """Discard accumulated gradients."""
         self.optimizer.zero_grad()
         self.batches = self.samples = 0
 
     def parameters(self) -> list[Tensor]:
-        """All that the optimiser changes."""
+        """All parameters of the optimiser."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def state_dict(self) -> dict[str, Any]:
-        """The counts, and the gradients if they are waiting for more."""
+        """The counts, and the gradients accumulated so far."""
         counts = {"step": self.step, "batches": self.batches, "samples": self.samples}
-        waiting = self.parameters() if self.pending else []
-        return {**counts, "gradients": [_saved(p.grad) for p in waiting]}
+        accumulating = self.parameters() if self.pending else []
+        return {**counts, "gradients": [_saved(p.grad) for p in accumulating]}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.forget()
         self.step, self.batches, self.samples = saved["step"], saved["batches"], saved["samples"]
         if saved["gradients"]:
@@ -100,8 +101,8 @@ class Updates:
                     p.grad = _restored(gradient, p)
 
 
-def schedule_for(schedule: Any, every: str, optimizer: Optimizer) -> Any:
-    """The schedule that was given, or is made by the function that was given."""
+def schedule_for(schedule: Any, every: str, optimizer: Optimizer) -> LRScheduler | None:
+    """The schedule, created if a function was given, and validated."""
     if every not in ("epoch", "step"):
         raise ArgumentError(f'Trainer: schedule_every is "epoch" or "step"; got {every!r}')
     if schedule is None:
@@ -120,29 +121,16 @@ def schedule_for(schedule: Any, every: str, optimizer: Optimizer) -> Any:
     return schedule
 
 
-def step_schedule(schedule: Any, logs: Mapping[str, Any], monitor: str | None) -> None:
-    """Go on by an epoch."""
+def step_schedule(schedule: LRScheduler, logs: Mapping[str, Any], monitor: str | None) -> None:
+    """Advance a schedule by one epoch."""
     if isinstance(schedule, ReduceLROnPlateau):
-        schedule.step(monitored("Trainer", monitor, logs))
+        schedule.step(monitored_value("Trainer", monitor, logs))
     else:
         schedule.step()
 
 
-def monitored(who: str, monitor: str | None, logs: Mapping[str, Any]) -> Any:
-    """The measurement to look at: "val_loss", or without validation data "loss", if left out."""
-    name = watched(monitor, logs)
-    if name not in logs:
-        raise ArgumentError(f"{who}: nothing is called {name!r}; there are {', '.join(logs)}")
-    return logs[name]
-
-
-def watched(monitor: str | None, logs: Mapping[str, Any]) -> str:
-    """What is looked at if nothing else is said."""
-    return monitor or ("val_loss" if "val_loss" in logs else "loss")
-
-
 def _divided(gradient: Any, count: int) -> Any:
-    """The gradient over a number."""
+    """The gradient divided by a number."""
     if isinstance(gradient, RowGradient):
         rows = gradient.rows / count
         return RowGradient(gradient.backend, gradient.indices, rows, gradient.shape)
@@ -150,7 +138,7 @@ def _divided(gradient: Any, count: int) -> Any:
 
 
 def _saved(gradient: Any) -> Any:
-    """A gradient as a checkpoint holds it."""
+    """A gradient in the form saved in checkpoints."""
     if isinstance(gradient, RowGradient):
         xp = gradient.backend
         return {"indices": xp.to_numpy(gradient.indices), "rows": xp.to_numpy(gradient.rows)}
@@ -158,8 +146,9 @@ def _saved(gradient: Any) -> Any:
 
 
 def _restored(gradient: Any, p: Tensor) -> Any:
-    """What was saved, as the gradient of a parameter."""
+    """The gradient of a parameter from its saved form."""
     if isinstance(gradient, Mapping):
-        parts = [asarray(gradient[name]).to_device(p.device).data for name in ("indices", "rows")]
-        return RowGradient(backend_of(p.data), *parts, p.shape)
+        indices = asarray(gradient["indices"]).to_device(p.device).data
+        rows = asarray(gradient["rows"]).to_device(p.device).data
+        return RowGradient(backend_of(p.data), indices, rows, p.shape)
     return asarray(gradient, copy=True).to_device(p.device)

@@ -1,13 +1,13 @@
-"""How good predictions are, over all the batches of a pass.
+"""Metrics: the quality of predictions, accumulated over batches.
 
     metric = Accuracy()
     for inputs, target in batches:
         metric.update(model(inputs), target)
     print(metric.compute())
 
-Sums are in float64, counts in whole numbers: how the samples are split into batches makes no
-difference, but for the rounding of float64.  A metric of no samples is NaN.  Called like a
-function, a metric looks at what it is given alone: `F1(average="macro")(logits, labels)`.
+Sums are accumulated in float64 and counts in integers, so that the division into batches makes no
+difference beyond float64 rounding.  A metric of no samples is NaN.  Called like a function, a
+metric considers its arguments alone: `F1(average="macro")(logits, labels)`.
 """
 
 from minidl.train.metrics.auc import AUC
@@ -20,7 +20,7 @@ from minidl.train.metrics.classification import (
     Recall,
     TopKAccuracy,
 )
-from minidl.train.metrics.names import higher_is_better, metric_for
+from minidl.train.metrics.registry import higher_is_better, metric_for
 from minidl.train.metrics.regression import (
     MeanAbsoluteError,
     MeanSquaredError,

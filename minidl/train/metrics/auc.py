@@ -1,4 +1,4 @@
-"""The area under the ROC curve."""
+"""AUC: the area under the ROC curve."""
 
 from typing import Any
 
@@ -6,25 +6,25 @@ import numpy as np
 
 from minidl.errors import ShapeError, check_flags
 from minidl.train.metrics.base import Metric, as_array
-from minidl.train.metrics.outcomes import (
+from minidl.train.metrics.class_labels import (
+    binary_scores,
     check_probabilities,
     has_one_score,
-    one_score,
-    true_classes,
+    true_labels,
 )
 
 
 class AUC(Metric):
-    """P(a sample of the class scores above one of another class) + ½ P(they score the same).
+    """P(a positive sample scores above a negative one) + ½ P(they score the same).
 
-    That is the area under the ROC curve, exactly, from ranks; Hanley, McNeil 1982.  All scores are
-    kept until `compute`.
+    This equals the area under the ROC curve, computed exactly from ranks; Hanley, McNeil 1982.  All
+    scores are stored until `compute`.
 
-    from_logits    whether scores of several classes are logits, which a softmax is to make
-                   comparable from sample to sample; for one score it makes no difference
+    from_logits    whether scores of several classes are logits, which a softmax makes comparable
+                   between samples; for one score it makes no difference
 
-    With scores of several classes: the mean of the area of each class against the rest, over those
-    that some samples, but not all, are of.  A score of NaN loses against every other.
+    With several classes: the macro average of one-vs-rest areas, over the classes that have both
+    positive and negative samples.  A score of NaN ranks below every other.
 
     >>> from minidl.train import metrics
     >>> scores, t = minidl.tensor([0.9, 0.4, 0.6, 0.2]), minidl.tensor([1, 0, 1, 1])
@@ -41,19 +41,19 @@ class AUC(Metric):
         super().__init__()
 
     def reset(self) -> None:
-        """Forget all samples."""
+        """Discard all samples."""
         self.scores: list[np.ndarray] = []  # (n, 1) or (n, C)
         self.classes: list[np.ndarray] = []  # (n,)
 
     def update(self, prediction: Any, target: Any) -> None:
-        """Keep scores: one for each sample, or one for each of its classes; see `outcomes`."""
+        """Store scores: one per sample, or one per sample and class; see `class_labels`."""
         p = as_array("AUC", "the prediction", prediction)
         t = as_array("AUC", "the target", target)
         if has_one_score(p):
-            p, t = one_score("AUC", p, t)
+            p, t = binary_scores("AUC", p, t)
             p = p[:, None].copy()
         else:
-            t = true_classes("AUC", p, t).ravel().astype(np.int64)
+            t = true_labels("AUC", p, t).ravel().astype(np.int64)
             p = np.moveaxis(p, 1, -1).reshape(-1, p.shape[1])
             if not self.from_logits:
                 check_probabilities("AUC", p)
@@ -76,21 +76,21 @@ class AUC(Metric):
 
 
 def _area(scores: np.ndarray, positive: np.ndarray) -> float:
-    """The share of pairs, of a positive and another, that the positive wins; ties count ½."""
+    """The fraction of positive–negative pairs that the positive wins; ties count ½."""
     positives = int(np.count_nonzero(positive))
     pairs = positives * (scores.size - positives)
     if not pairs:
         return float("nan")
-    known = scores == scores  # a NaN wins no pair
-    values, rank = np.unique(scores[known], return_inverse=True)
-    above = np.bincount(rank[positive[known]], minlength=values.size)
-    below = np.bincount(rank[~positive[known]], minlength=values.size)
+    valid = scores == scores  # a NaN wins no pair
+    values, rank = np.unique(scores[valid], return_inverse=True)
+    above = np.bincount(rank[positive[valid]], minlength=values.size)
+    below = np.bincount(rank[~positive[valid]], minlength=values.size)
     won_twice = above * (2 * (np.cumsum(below) - below) + below)  # wins twice, ties once
     return int(won_twice.sum()) / (2 * pairs)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    """In float64, so that no two probabilities become the same that need not."""
+    """Softmax in float64, which keeps more scores distinct."""
     with np.errstate(invalid="ignore"):
         powers = np.exp(np.subtract(logits, logits.max(axis=1, keepdims=True), dtype=np.float64))
     return powers / powers.sum(axis=1, keepdims=True)

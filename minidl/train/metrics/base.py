@@ -1,4 +1,4 @@
-"""What a metric is."""
+"""Metric: the base class of metrics; and the weighted mean."""
 
 import copy
 import math
@@ -11,9 +11,9 @@ from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, de
 
 
 class Metric:
-    """The base of metrics: `reset`, then `update` for each batch, then `compute`.
+    """The base class of metrics: `reset`, then `update` for each batch, then `compute`.
 
-    One of your own states these three, and a name:
+    A subclass defines these three, and a name:
 
         class Within(Metric):
             name = "within"
@@ -29,7 +29,7 @@ class Metric:
                 return self.right / self.count
 
     name                the key of its values in a history; may be changed
-    higher_is_better    whether a larger value is the better one; None if neither is
+    higher_is_better    whether larger values are better; None if neither is
 
     >>> from minidl.train import metrics
     >>> metric = metrics.Accuracy()
@@ -46,11 +46,11 @@ class Metric:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all samples."""
+        """Discard all samples."""
         raise TypeError(f"{type(self).__name__} must define reset")
 
     def update(self, prediction: Any, target: Any) -> None:
-        """Take a batch into account: what the model gave, and what is true."""
+        """Accumulate a batch: the model's output, and the target."""
         raise TypeError(f"{type(self).__name__} must define update")
 
     def compute(self) -> Any:
@@ -58,7 +58,7 @@ class Metric:
         raise TypeError(f"{type(self).__name__} must define compute")
 
     def __call__(self, prediction: Any, target: Any) -> Any:
-        """The value over these samples alone; what has been seen before stays as it is."""
+        """The value over these samples alone; the accumulated state is unchanged."""
         other = copy.copy(self)
         other.reset()
         other.update(prediction, target)
@@ -69,7 +69,7 @@ class Metric:
 
 
 class Mean(Metric):
-    """Σ nᵢ·vᵢ / Σ nᵢ: the mean of values that are themselves means over nᵢ samples, as losses are.
+    """Σ nᵢ·vᵢ / Σ nᵢ: the mean of values that are themselves means over nᵢ samples, such as losses.
 
     A NaN among the values makes it NaN.
 
@@ -84,11 +84,11 @@ class Mean(Metric):
     name = "mean"
 
     def reset(self) -> None:
-        """Forget all values."""
+        """Discard all values."""
         self.total, self.count = 0.0, 0
 
     def update(self, value: Any, samples: int = 1) -> None:
-        """A number, or a tensor of one element, and how many samples it is the mean of."""
+        """Accumulate a number, or a one-element tensor, that is the mean of `samples` samples."""
         if not isinstance(samples, int | float | np.number) or not 0 <= samples < math.inf:
             raise ArgumentError(f"Mean: samples is a number from 0 on; got {samples!r}")
         if samples:
@@ -100,12 +100,12 @@ class Mean(Metric):
         return self.total / self.count if self.count else float("nan")
 
     def __call__(self, value: Any, samples: int = 1) -> float:
-        """The value itself: what one update gives."""
+        """The value of this update alone."""
         return super().__call__(value, samples)
 
 
 def _number(who: str, value: Any) -> float:
-    """A value that is one number."""
+    """The value as a float; DTypeError unless it is one number."""
     try:
         return float(value)
     except MinidlError as error:
@@ -115,7 +115,7 @@ def _number(who: str, value: Any) -> float:
 
 
 def as_array(who: str, what: str, x: Any) -> np.ndarray:
-    """Numbers of a tensor, or of what NumPy makes an array of; not copied where that can be."""
+    """A tensor or array-like as a NumPy array of real numbers, without a copy where possible."""
     try:
         array = x.numpy() if isinstance(x, Tensor) else np.asarray(x)
     except ValueError as error:

@@ -1,6 +1,7 @@
-"""Metrics of classifiers; `outcomes` says what predictions and targets may be.
+"""Classification metrics: accuracy, confusion matrix, precision, recall and F1.
 
-A prediction with a NaN in it is never right: it is of no class.
+`class_labels` defines the accepted forms of predictions and targets.  A prediction that contains a
+NaN belongs to no class, and so is never correct.
 """
 
 from typing import Any
@@ -9,16 +10,16 @@ import numpy as np
 
 from minidl.errors import ArgumentError, ShapeError, check_flags
 from minidl.train.metrics.base import Metric, as_array
-from minidl.train.metrics.outcomes import check_range, outcomes, true_classes
+from minidl.train.metrics.class_labels import check_range, class_labels, true_labels
 
 _AVERAGES = "auto", "binary", "macro", "micro", "weighted", None
 _NORMALIZATIONS = None, "true", "predicted", "all"
 
 
 class Accuracy(Metric):
-    """The share of samples whose predicted class is the true one.
+    """The fraction of samples whose predicted class is the true one.
 
-    threshold      with one score for each sample, the probability above which it is of class 1
+    threshold      with one score per sample, the probability above which it is of class 1
     from_logits    whether that score is a logit; for several scores it makes no difference
 
     >>> from minidl.train import metrics
@@ -35,15 +36,15 @@ class Accuracy(Metric):
         super().__init__()
 
     def reset(self) -> None:
-        """Forget all samples."""
+        """Discard all samples."""
         self.right = self.count = 0
 
     def update(self, prediction: Any, target: Any) -> None:
-        """Count what is right."""
-        predicted, true, _ = outcomes(
+        """Count the correct predictions."""
+        predicted, true, _ = class_labels(
             type(self).__name__, prediction, target, self.threshold, self.from_logits
         )
-        self.right += np.count_nonzero(predicted == true)
+        self.right += int(np.count_nonzero(predicted == true))
         self.count += true.size
 
     def compute(self) -> float:
@@ -52,10 +53,10 @@ class Accuracy(Metric):
 
 
 class TopKAccuracy(Metric):
-    """The share of samples whose true class is among the k with the largest scores.
+    """The fraction of samples whose true class is among the k classes with the largest scores.
 
-    Of equal scores, that of the smaller class number comes first, so that k = 1 is `Accuracy`;
-    a NaN comes before every number, and is not right itself.
+    Ties are broken in favour of the smaller label, so that k = 1 is `Accuracy`; a NaN ranks before
+    every number, and is never correct itself.
 
     k    from 1 to the number of classes
 
@@ -74,20 +75,20 @@ class TopKAccuracy(Metric):
         super().__init__()
 
     def reset(self) -> None:
-        """Forget all samples."""
+        """Discard all samples."""
         self.right = self.count = 0
 
     def update(self, prediction: Any, target: Any) -> None:
-        """Scores (N, C) or (N, C, …); class numbers or probabilities."""
+        """Accumulate scores (N, C) or (N, C, …), and class labels or probabilities."""
         p = as_array("TopKAccuracy", "the prediction", prediction)
-        t = true_classes("TopKAccuracy", p, as_array("TopKAccuracy", "the target", target))
+        t = true_labels("TopKAccuracy", p, as_array("TopKAccuracy", "the target", target))
         if self.k > p.shape[1]:
             raise ShapeError(f"TopKAccuracy: k = {self.k}, but there are {p.shape[1]} classes")
         t = np.expand_dims(t, 1)
         own = np.take_along_axis(p, t, axis=1)
-        numbers = np.arange(p.shape[1]).reshape(-1, *[1] * (p.ndim - 2))
-        before = ~(p <= own) | ((p == own) & (numbers < t))
-        self.right += np.count_nonzero(np.count_nonzero(before, axis=1) < self.k)
+        labels = np.arange(p.shape[1]).reshape(-1, *[1] * (p.ndim - 2))
+        before = ~(p <= own) | ((p == own) & (labels < t))
+        self.right += int(np.count_nonzero(np.count_nonzero(before, axis=1) < self.k))
         self.count += t.size
 
     def compute(self) -> float:
@@ -95,8 +96,8 @@ class TopKAccuracy(Metric):
         return float(self.right / self.count) if self.count else float("nan")
 
 
-class _Counts(Metric):
-    """What can be computed from how often each class was taken for each."""
+class _ConfusionCounts(Metric):
+    """The base class of metrics computed from the counts of a confusion matrix."""
 
     def __init__(self, classes: int | None, threshold: float, from_logits: bool) -> None:
         if classes is not None and (not isinstance(classes, int | np.integer) or classes < 1):
@@ -106,15 +107,15 @@ class _Counts(Metric):
         super().__init__()
 
     def reset(self) -> None:
-        """Forget all samples."""
+        """Discard all samples."""
         size = self.classes or 0
-        # counts[i, j + 1] samples of class i were taken for class j, counts[i, 0] for none
+        # counts[i, j + 1]: samples of class i predicted as class j; counts[i, 0]: as none (NaN)
         self.counts = np.zeros((size, size + 1), np.int64)
 
     def update(self, prediction: Any, target: Any) -> None:
-        """Count which class was taken for which."""
+        """Accumulate the confusion matrix."""
         who = type(self).__name__
-        predicted, true, classes = outcomes(
+        predicted, true, classes = class_labels(
             who, prediction, target, self.threshold, self.from_logits
         )
         if classes is None:
@@ -134,17 +135,17 @@ class _Counts(Metric):
         self.counts += np.bincount(pairs, minlength=self.counts.size).reshape(self.counts.shape)
 
 
-class ConfusionMatrix(_Counts):
-    """How many samples of class i (row) were predicted to be of class j (column).
+class ConfusionMatrix(_ConfusionCounts):
+    """The number of samples of class i (row) that were predicted as class j (column).
 
-    classes        how many there are; may be left out unless predictions are class numbers
-    normalize      None: counts; "true": shares of their row, "predicted": of their column, "all":
-                   of all samples; where there are none, 0
-    threshold      with one score for each sample, the probability above which it is of class 1
+    classes        the number of classes; required only if predictions are class labels
+    normalize      None: counts; "true": fractions of the row, "predicted": of the column, "all":
+                   of all samples; 0 where there are none
+    threshold      with one score per sample, the probability above which it is of class 1
     from_logits    whether that score is a logit; for several scores it makes no difference
 
-    Predictions with a NaN are in no column, but count in rows and in all: with "true", the diagonal
-    is the recall.
+    Predictions with a NaN are in no column, but count in the row and overall totals: with "true",
+    the diagonal is the recall.
 
     >>> from minidl.train import metrics
     >>> p, t = minidl.tensor([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]]), minidl.tensor([0, 1, 1])
@@ -176,14 +177,14 @@ class ConfusionMatrix(_Counts):
         if self.normalize is None:
             return matrix.copy()
         if self.normalize == "true":
-            return _share(matrix, self.counts.sum(axis=1, keepdims=True))
-        return _share(
+            return _ratio(matrix, self.counts.sum(axis=1, keepdims=True))
+        return _ratio(
             matrix, matrix.sum(axis=0) if self.normalize == "predicted" else self.counts.sum()
         )
 
 
-class _Averaged(_Counts):
-    """A share for each class, and its average."""
+class _Averaged(_ConfusionCounts):
+    """The base class of ratios per class, and their average."""
 
     higher_is_better = True
 
@@ -204,7 +205,7 @@ class _Averaged(_Counts):
         super().__init__(classes, threshold, from_logits)
 
     def update(self, prediction: Any, target: Any) -> None:
-        """Count which class was taken for which."""
+        """Accumulate the confusion matrix."""
         super().update(prediction, target)
         if self.average == "binary" and len(self.counts) != 2:
             raise ShapeError(
@@ -215,7 +216,7 @@ class _Averaged(_Counts):
     def compute(self) -> Any:
         """A float, or an array (C,) if average is None; NaN if there were no samples."""
         right, predicted, true = self._totals()
-        each = _share(*self.parts(right, predicted, true))
+        each = _ratio(*self.parts(right, predicted, true))
         if self.average is None:
             return each if true.any() else np.full_like(each, np.nan)
         if not true.any():
@@ -226,32 +227,32 @@ class _Averaged(_Counts):
         if average == "binary":
             return float(each[1])
         if average == "micro":
-            return float(_share(*self.parts(right.sum(), predicted.sum(), true.sum())))
+            return float(_ratio(*self.parts(right.sum(), predicted.sum(), true.sum())))
         return float(
             np.average(each, weights=true if average == "weighted" else predicted + true > 0)
         )
 
     def _totals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For each class: how often it was predicted rightly, was predicted, was true."""
+        """Per class: true positives, predicted positives, actual positives."""
         matrix = self.counts[:, 1:]
         return matrix.diagonal(), matrix.sum(axis=0), self.counts.sum(axis=1)
 
     def parts(self, right: Any, predicted: Any, true: Any) -> tuple[Any, Any]:
-        """What is divided by what; for each class, or summed over classes."""
+        """Numerator and denominator, per class or summed over classes."""
         raise TypeError(f"{type(self).__name__} has no formula: it must define parts")
 
 
 class Precision(_Averaged):
-    """Right / predicted: of the samples taken for a class, the share that are of it.
+    """True positives / predicted positives.
 
     average        "auto": "binary" for two classes, else "macro"
                    "binary": of class 1 alone
                    "macro": the mean over the classes that occur, as true or as predicted
-                   "weighted": the mean weighted by how often the classes are true
-                   "micro": of the counts summed over all classes
-                   None: an array, a number for each class
-    classes        how many there are; needed only if predictions are class numbers
-    threshold      with one score for each sample, the probability above which it is of class 1
+                   "weighted": the mean weighted by the number of true samples of each class
+                   "micro": from the counts summed over all classes
+                   None: an array with one number per class
+    classes        the number of classes; required only if predictions are class labels
+    threshold      with one score per sample, the probability above which it is of class 1
     from_logits    whether that score is a logit; for several scores it makes no difference
 
     0/0, where a class is never predicted, is 0.
@@ -265,12 +266,12 @@ class Precision(_Averaged):
     name = "precision"
 
     def parts(self, right: Any, predicted: Any, true: Any) -> tuple[Any, Any]:
-        """right / predicted."""
+        """True positives, predicted positives."""
         return right, predicted
 
 
 class Recall(_Averaged):
-    """Right / true: of the samples of a class, the share that are taken for it.
+    """True positives / actual positives.
 
     The settings are those of `Precision`; 0/0, where a class never occurs, is 0.
 
@@ -283,15 +284,15 @@ class Recall(_Averaged):
     name = "recall"
 
     def parts(self, right: Any, predicted: Any, true: Any) -> tuple[Any, Any]:
-        """right / true."""
+        """True positives, actual positives."""
         return right, true
 
 
 class F1(_Averaged):
-    """2·right / (predicted + true), the harmonic mean of precision and recall.
+    """The harmonic mean of precision and recall: 2·TP / (predicted + actual positives).
 
     The settings are those of `Precision`; 0/0, where a class is neither predicted nor occurs, is 0.
-    "macro" is the mean of the classes' F1, not the F1 of mean precision and recall.
+    "macro" is the mean of the classes' F1, not the F1 of the mean precision and recall.
 
     >>> from minidl.train import metrics
     >>> scores, t = minidl.tensor([0.9, 0.4, 0.6, 0.2]), minidl.tensor([1, 0, 1, 1])
@@ -302,13 +303,13 @@ class F1(_Averaged):
     name = "f1"
 
     def parts(self, right: Any, predicted: Any, true: Any) -> tuple[Any, Any]:
-        """2·right / (predicted + true)."""
+        """2·TP, predicted plus actual positives."""
         return 2 * right, predicted + true
 
 
-def _share(part: Any, whole: Any) -> np.ndarray:
-    """part / whole, and 0 for 0/0."""
-    return part / np.maximum(whole, 1)  # whole numbers: where there are none, part is 0 too
+def _ratio(part: Any, whole: Any) -> np.ndarray:
+    """part / whole of counts, and 0 for 0/0."""
+    return part / np.maximum(whole, 1)  # where whole is 0, so is part
 
 
 def _checked(metric: Metric, threshold: float, from_logits: bool) -> tuple[float, bool]:

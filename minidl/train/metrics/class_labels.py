@@ -1,15 +1,15 @@
-"""From what a classifier gives to classes.
+"""Class labels from the predictions and targets of a classifier.
 
 A prediction is one of these:
 
     (N, C), (N, C, …)           scores of C ≥ 2 classes: logits or probabilities
-    (N,), (N, 1), (N, 1, …)     one score, of class 1 as against class 0
-    integers like the target    class numbers
+    (N,), (N, 1), (N, 1, …)     one binary score: of class 1 against class 0
+    integers like the target    class labels
 
 and a target one of these:
 
-    (N,), (N, …)                class numbers; beside one score, 0 or 1 of any dtype, (N, 1, …) too
-    (N, C), (N, C, …)           probabilities, of which the largest counts
+    (N,), (N, …)                class labels; for a binary score 0 or 1 of any dtype, or (N, 1, …)
+    (N, C), (N, C, …)           probabilities, of which the largest determines the label
 """
 
 import math
@@ -20,16 +20,16 @@ import numpy as np
 from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from minidl.train.metrics.base import as_array
 
-NONE = -1  # the class of a prediction in which there is a NaN
+NONE = -1  # the label of a prediction that contains a NaN
 
 
-def outcomes(
+def class_labels(
     who: str, prediction: Any, target: Any, threshold: float, from_logits: bool
 ) -> tuple[np.ndarray, np.ndarray, int | None]:
-    """The predicted and the true class of each sample, flat, and how many classes there are.
+    """The predicted and the true label of each sample, flat, and the number of classes if known.
 
-    Of several scores the largest decides, of equal ones the first; a single one is of class 1 if
-    its probability is above the threshold.  Class numbers do not say how many classes there are.
+    Of several scores the label is the first argmax; a binary score is of class 1 if its probability
+    is above the threshold.  The number of classes is unknown if predictions are labels.
     """
     p = as_array(who, "the prediction", prediction)
     t = as_array(who, "the target", target)
@@ -37,27 +37,27 @@ def outcomes(
         check_range(who, t, None)
         return p.ravel(), t.ravel(), None
     if has_one_score(p):
-        p, t = one_score(who, p, t)
+        p, t = binary_scores(who, p, t)
         if not from_logits:
             check_probabilities(who, p)
         predicted = (p > (_logit(threshold) if from_logits else threshold)).astype(np.int64)
         predicted[p != p] = NONE
         return predicted, t, 2
-    t = true_classes(who, p, t)
+    t = true_labels(who, p, t)
     predicted = p.argmax(axis=1)
-    unknown = np.isnan(p)
-    if unknown.any():
-        predicted[unknown.any(axis=1)] = NONE
+    nan = np.isnan(p)
+    if nan.any():
+        predicted[nan.any(axis=1)] = NONE
     return predicted.ravel(), t.ravel(), p.shape[1]
 
 
 def has_one_score(p: np.ndarray) -> bool:
-    """Whether there is one score a sample, rather than one for each class."""
+    """Whether there is one binary score per sample, rather than one per class."""
     return p.ndim == 1 or (p.ndim > 1 and p.shape[1] == 1)
 
 
-def one_score(who: str, p: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The scores, and the true classes 0 and 1, flat."""
+def binary_scores(who: str, p: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Binary scores, and the true labels 0 and 1, flat."""
     needs = p.shape if p.ndim == 1 else (p.shape[0], *p.shape[2:])
     if t.shape not in (needs, (needs[0], 1, *needs[1:])):
         raise ShapeError(
@@ -72,8 +72,8 @@ def one_score(who: str, p: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.nd
     return p.ravel(), t.ravel().astype(np.int64)
 
 
-def true_classes(who: str, p: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The true class of each sample, where there are scores of several classes."""
+def true_labels(who: str, p: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """The true label of each sample, where predictions are scores of several classes."""
     if p.ndim < 2 or not p.shape[1]:
         raise ShapeError(f"{who}: needs predictions of shape (N, C) or (N, C, …); got {p.shape}")
     if t.shape == p.shape:
@@ -93,7 +93,7 @@ def true_classes(who: str, p: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def check_range(who: str, numbers: np.ndarray, classes: int | None) -> None:
-    """Raise unless class numbers are from 0 on and, where that is known, below `classes`."""
+    """Raise BoundsError unless labels are non-negative and, if given, below `classes`."""
     if not numbers.size:
         return
     low, high = numbers.min(), numbers.max()
@@ -105,7 +105,7 @@ def check_range(who: str, numbers: np.ndarray, classes: int | None) -> None:
 
 
 def check_probabilities(who: str, p: np.ndarray) -> None:
-    """Raise if what should be probabilities must be something else."""
+    """Raise ArgumentError unless all values are in [0, 1]."""
     if ((p < 0) | (p > 1)).any():
         raise ArgumentError(
             f"{who}: probabilities are from 0 to 1; these are from {np.nanmin(p):.4g} to "

@@ -1,8 +1,8 @@
-"""Random numbers for the samples of a loader: the same whoever makes a batch, and when.
+"""Per-batch seeding: random numbers that depend neither on the workers nor on resuming.
 
-A batch has a key: the state of the loader's generator at the start of the epoch, the number of the
-epoch, and that of the batch.  A generator of this key, and nothing else, serves the samples of the
-batch, so that they do not depend on how many workers there are, or where training was resumed.
+A batch has a key: the state of the loader's generator at the start of the epoch, the epoch number
+and the batch number.  A generator seeded by this key alone serves the samples of the batch, so that
+they do not depend on the number of workers, or on where training was resumed.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from minidl.ops.random import Generator, default_generator
 
 @dataclass(slots=True)
 class BatchKey:
-    """Which batch of which epoch, and its generator once somebody has asked for it."""
+    """The key of a batch, and its generator, created on first use."""
 
     seed: int
     offset: int
@@ -23,7 +23,7 @@ class BatchKey:
     generator: Generator | None = None
 
     def draw(self) -> Generator:
-        """The generator of this key, further on with every number taken."""
+        """The generator seeded by this key, which advances with every draw."""
         if self.generator is None:
             numbers = self.seed, self.offset, self.epoch, self.batch
             text = ",".join(map(str, numbers)).encode()
@@ -36,10 +36,10 @@ current: ContextVar[BatchKey | None] = ContextVar("current", default=None)
 
 
 def sample_generator() -> Generator:
-    """Where a dataset, or a `collate_fn`, takes its random numbers from.
+    """The random generator for datasets and `collate_fn`s.
 
-    While a DataLoader makes a batch it is that batch's own, a function of the epoch and the number
-    of the batch; otherwise minidl's default generator.  Samples of one batch share it, in order.
+    While a DataLoader makes a batch, it is the batch's own generator, seeded by the epoch and the
+    batch number; otherwise minidl's default generator.  The samples of a batch share it, in order.
 
         def __getitem__(self, i):
             noise = minidl.random.normal(self.x[i].shape, generator=sample_generator())
@@ -52,7 +52,7 @@ def sample_generator() -> Generator:
     ...     def __getitem__(self, i):
     ...         return minidl.random.normal(2, generator=sample_generator())
     >>> runs = []
-    >>> for workers in [0, 2]:  # the same numbers, whoever makes the batches
+    >>> for workers in [0, 2]:  # the same numbers for any number of workers
     ...     seed = minidl.random.Generator(0)
     ...     loader = DataLoader(Noise(), 2, generator=seed, num_workers=workers)
     ...     runs.append([batch.tolist() for batch in loader])

