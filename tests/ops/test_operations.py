@@ -4,9 +4,7 @@ The rows come from `tests.cases`.  Everything is in float64 unless its test says
 """
 
 import math
-import pkgutil
 import sys
-from importlib import import_module
 from inspect import Parameter
 
 import numpy as np
@@ -15,7 +13,8 @@ import pytest
 import minidl
 from minidl import ops
 from minidl.autograd import engine, inplace
-from tests.cases import CASES, NO_DERIVATIVE, written
+from tests.cases import CASES, NO_DERIVATIVE, operations, table_for
+from tests.cases.support import written
 from tests.helpers import (
     Case,
     Minidl,
@@ -48,14 +47,7 @@ def setup_of(case, dtype="float64"):
     return arrays, weights, directions
 
 
-# The table is complete.
-
-
-def operations():
-    """Every operation that a module of minidl.ops defines, by name."""
-    modules = [import_module(f"minidl.ops.{m.name}") for m in pkgutil.iter_modules(ops.__path__)]
-    found = [x for module in modules for x in vars(module).values() if hasattr(x, "body")]
-    return {operation.__name__: operation for operation in found}
+# The tables are complete.
 
 
 def code_run_by(function, *args):
@@ -70,9 +62,21 @@ def code_run_by(function, *args):
 
 
 def test_every_operation_has_a_row_or_no_derivative():
-    rows = {case.operation for case in CASES}
-    assert not rows & set(NO_DERIVATIVE)
-    assert rows | set(NO_DERIVATIVE) == set(operations())
+    rows, constant = {case.operation for case in CASES}, set(NO_DERIVATIVE)
+    missing = [
+        f'{name}: no row. Add Case("{name}", ops.{name}, …) to {table_for(name)}; '
+        "or, if it has no derivative, its name to tests/cases/no_derivative.py"
+        for name in sorted(set(operations()) - rows - constant)
+    ]
+    missing += [
+        f"{name}: has a row, so take its name out of tests/cases/no_derivative.py"
+        for name in sorted(rows & constant)
+    ]
+    missing += [
+        f"{name}: no operation of minidl.ops, but tests/cases/ has this name"
+        for name in sorted((rows | constant) - set(operations()))
+    ]
+    assert not missing, "\n".join(missing)
 
 
 def test_names_of_rows_are_unique():

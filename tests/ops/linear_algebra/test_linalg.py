@@ -1,4 +1,4 @@
-"""minidl.linalg: beside the derivatives of `tests.linalg_cases`, its results, edges and errors."""
+"""minidl.linalg: beside the derivatives of the tables, its results, edges and errors."""
 
 import inspect
 import math

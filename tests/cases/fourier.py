@@ -1,4 +1,4 @@
-"""The rows of `tests.cases` for Fourier transforms: of real numbers, both parts of the result."""
+"""Rows of the Fourier transforms: of real numbers, both parts of the result."""
 
 from minidl import ops
 from minidl.ops import fourier
@@ -30,7 +30,7 @@ def _rows(name, label="", given=None, renamed=None):
 _LINES = ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
 _GRIDS = ("fftn", "ifftn", "rfftn", "irfftn")
 
-FOURIER = [
+CASES = [
     *(_rows(name) for name in (*_LINES, *_GRIDS, "fftshift", "ifftshift")),
     *(
         _rows(name, f"of {n}", {"n": n, "axis": 0, "norm": "ortho"}, {"axis": "dim"})
