@@ -12,11 +12,10 @@ is named in `no_derivative.py` instead.
 """
 
 import pkgutil
-from collections import Counter
 from importlib import import_module
 
 from tests.cases.no_derivative import NO_DERIVATIVE
-from tests.cases.registry import operation, operations
+from tests.cases.registry import operations
 
 _MODULES = [m.name for m in pkgutil.walk_packages(__path__, f"{__name__}.")]
 TABLES = {
@@ -29,12 +28,10 @@ CASES = [case for table in TABLES.values() for case in table]
 
 def table_for(name):
     """The file in which the operation's row belongs: that of the others in its module."""
-    module = operation(name).body.__module__
-    files = Counter(
-        file
-        for file, table in TABLES.items()
-        for case in table
-        if case.operation in operations() and operation(case.operation).body.__module__ == module
-    )
-    folder = "/".join(module.split(".")[2:-1])
-    return files.most_common(1)[0][0] if files else f"a file of tests/cases/{folder}".rstrip("/")
+    module = operations()[name].body.__module__
+    neighbours = {n for n, f in operations().items() if f.body.__module__ == module}
+    counts = {
+        file: sum(case.operation in neighbours for case in table) for file, table in TABLES.items()
+    }
+    file = max(counts, key=counts.get)
+    return file if counts[file] else "the file of tests/cases/ that fits"

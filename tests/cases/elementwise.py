@@ -1,6 +1,6 @@
 """Rows of elementwise functions: arithmetic, choices, exponentials, trigonometry, erf, Γ."""
 
-from minidl import ops
+from tests.cases.registry import ops
 from tests.cases.support import MASK
 from tests.helpers import Case, away_from, distinct, fixed, given, positive, real, unit
 from tests.oracle import torch

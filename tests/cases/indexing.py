@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minidl import ops
+from tests.cases.registry import ops
 from tests.cases.support import IDS, MASK, written
 from tests.helpers import Case, distinct, fixed, real
 from tests.oracle import torch

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from minidl import ops
-from tests.cases.registry import operation
+from tests.cases.registry import ops
 from tests.cases.support import with_settings
 from tests.helpers import Case, away_from, distinct, fixed, given, positive, real
 from tests.oracle import functional, torch
@@ -27,7 +26,7 @@ def likelihood(emitted):
     begin, skip, end = [[0, -np.inf, -np.inf]], [[-np.inf] * 3], [[-np.inf, 0, 0]]
     steps = (ops.asarray(x, dtype=emitted.dtype) for x in (begin, skip, end))
     running = ops.asarray(np.ones((emitted.shape[0], 1, 1), bool))
-    return operation("ctc_log_likelihood")(emitted, *steps, running)
+    return ops.ctc_log_likelihood(emitted, *steps, running)
 
 
 # fmt: off
@@ -61,11 +60,11 @@ CASES = [
          positive(4), given([1.5, 2.5, 0.5, 4.0])),
     Case("gaussian_nll_loss", *with_settings("gaussian_nll_loss", full=True),
          real(3, 4), real(3, 4), positive(3, 4)),
-    Case("at_least", lambda x: operation("at_least")(x, bound=0.2), torch.clone,
+    Case("at_least", lambda x: ops.at_least(x, bound=0.2), torch.clone,
          positive(3, 4)),
     Case("binary_cross_entropy", ops.binary_cross_entropy, None,
          given([0.2, 0.5, 0.9]), given([0.3, 0.6, 0.2])),
-    Case("bernoulli_nll", operation("bernoulli_nll"),
+    Case("bernoulli_nll", ops.bernoulli_nll,
          lambda p, t: -t * p.log() - (1 - t) * (1 - p).log(),
          given([0.2, 0.5, 0.9]), given([0.3, 0.6, 0.2])),
     *losses("binary_cross_entropy_with_logits",

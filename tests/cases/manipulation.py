@@ -81,7 +81,5 @@ CASES = [
          lambda x: torch.cat(x.unbind()[::-1]), real(3, 2)),
     Case("unstack axis", lambda x: ops.multiply(*ops.unstack(x, axis=-1)),
          lambda x: x[..., 0] * x[..., 1], real(2, 3, 2)),
-    Case("vander", lambda x: ops.vander(x, 4),
-         lambda x: torch.stack([x**3, x**2, x, torch.ones_like(x)], -1), real(3)),
 ]
 # fmt: on

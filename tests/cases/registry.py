@@ -3,18 +3,18 @@
 import pkgutil
 from functools import cache
 from importlib import import_module
+from types import SimpleNamespace
 
-from minidl import ops
+import minidl
 
 
 @cache
 def operations():
     """The operations by name, private ones without their underscore."""
-    names = [m.name for m in pkgutil.walk_packages(ops.__path__, "minidl.ops.")]
+    names = [m.name for m in pkgutil.walk_packages(minidl.ops.__path__, "minidl.ops.")]
     found = [x for name in names for x in vars(import_module(name)).values() if hasattr(x, "body")]
     return {operation.__name__: operation for operation in found}
 
 
-def operation(name):
-    """The operation of a name, wherever it is defined."""
-    return operations()[name]
+# For rows of operations that minidl.ops does not offer: private ones, those of minidl.linalg, ….
+ops = SimpleNamespace(**{**vars(minidl.ops), **operations()})

@@ -1,7 +1,7 @@
 """Rows of decompositions: what does not depend on the choice of signs is compared."""
 
-from minidl import ops
 from tests.cases.linear_algebra.support import definite, regular, symmetric, wrapped
+from tests.cases.registry import ops
 from tests.helpers import Case, distinct, unit
 from tests.oracle import torch
 

@@ -1,7 +1,7 @@
 """Rows of linear equations, inverses, determinants and powers."""
 
-from minidl import ops
 from tests.cases.linear_algebra.support import regular, wrapped
+from tests.cases.registry import ops
 from tests.helpers import Case, distinct, real, unit
 from tests.oracle import torch
 

@@ -2,7 +2,7 @@
 
 import math
 
-from minidl import ops
+from tests.cases.registry import ops
 from tests.helpers import Case, away_from, distinct, real
 from tests.oracle import torch
 

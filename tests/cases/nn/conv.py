@@ -1,6 +1,6 @@
 """Rows of convolutions, transposed convolutions, and of unfolding and folding."""
 
-from minidl import ops
+from tests.cases.registry import ops
 from tests.cases.support import both, of_signs
 from tests.helpers import Case, given, real
 from tests.oracle import functional

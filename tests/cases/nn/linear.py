@@ -1,6 +1,6 @@
 """Rows of linear and bilinear maps."""
 
-from minidl import ops
+from tests.cases.registry import ops
 from tests.cases.support import of_signs
 from tests.helpers import Case, given, real
 from tests.oracle import functional

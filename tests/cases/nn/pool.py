@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from minidl import ops
-from tests.cases.registry import operation
+from tests.cases.registry import ops
 from tests.cases.support import both, of_signs
 from tests.helpers import Case, Input, distinct, fixed, real
 from tests.oracle import functional, torch
@@ -74,7 +73,7 @@ CASES = [
     *(Case(f"fractional_max_pool{n}d", *fractional(n), small(1, 4 - n, *[5] * n))
       for n in (2, 3)),
     Case("placed",
-         lambda x: operation("placed")(ops.zeros(6, dtype=x.dtype), x, np.array([4, 0, 1])),
+         lambda x: ops.placed(ops.zeros(6, dtype=x.dtype), x, np.array([4, 0, 1])),
          lambda x: torch.zeros(6, dtype=x.dtype).index_put((torch.tensor([4, 0, 1]),), x),
          real(3)),
     Case("max_unpool1d", *both("max_unpool1d", 2), real(1, 2, 2), fixed([[[1, 2], [0, 3]]])),
