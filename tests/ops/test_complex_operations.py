@@ -10,7 +10,7 @@ import pytest
 import minidl
 from minidl.errors import MinidlError
 from tests.cases import CASES
-from tests.helpers import assert_all_close
+from tests.helpers import assert_all_close, explained_by_gradcheck
 from tests.oracle import INSTALLED, torch
 
 STEP = 1e-6
@@ -143,6 +143,27 @@ def check_differences(case, arrays, first, second):
     check_growth("gradient of the gradient", growth, arrays, second, along_2)
 
 
+def inputs_of(pattern):
+    """The inputs that `by_parts` makes of those of a pattern, as x₀ or Re z₀, Im z₀."""
+    names = [f"Re z{i}, Im z{i}" if z else f"x{i}" for i, z in enumerate(pattern)]
+    return f"({', '.join(names)})"
+
+
+def by_parts(case, arrays):
+    """A case as a function of real numbers, and its inputs: the real and imaginary parts."""
+    parts = [p for x in arrays for p in ((x.real, x.imag) if np.iscomplexobj(x) else (x,))]
+
+    def function(*reals):
+        rest = iter(reals)
+        inputs = [
+            next(rest) + 1j * next(rest) if np.iscomplexobj(x) else next(rest) for x in arrays
+        ]
+        y = case.in_minidl()(*inputs)
+        return (minidl.real(y), minidl.imag(y)) if is_complex(minidl, y) else y
+
+    return function, [np.ascontiguousarray(p) for p in parts]
+
+
 @pytest.mark.parametrize("row", ROWS, ids=row_name)
 def test_every_operation_refuses_complex_numbers_or_is_right(row):
     case, pattern = row
@@ -156,11 +177,12 @@ def test_every_operation_refuses_complex_numbers_or_is_right(row):
         return
     first, second = ours[1 : n + 1], ours[n + 1 :]
     assert [g.dtype for g in (*first, *second)] == [x.dtype for x in arrays] * 2
-    assert_all_close(simple, first, 1e-10)
-    check_differences(case, arrays, first, second)
-    theirs = torch_takes(case, arrays)
-    if theirs is not None and (all(pattern) or case.operation not in DROPS_IMAGINARY_PARTS):
-        assert_all_close(ours, theirs, 1e-10)
+    with explained_by_gradcheck(f"{case} of {inputs_of(pattern)}", *by_parts(case, arrays), 2):
+        assert_all_close(simple, first, 1e-10)
+        check_differences(case, arrays, first, second)
+        theirs = torch_takes(case, arrays)
+        if theirs is not None and (all(pattern) or case.operation not in DROPS_IMAGINARY_PARTS):
+            assert_all_close(ours, theirs, 1e-10)
 
 
 # In PyTorch, where a real input meets complex ones: with a warning, the first time.

@@ -5,6 +5,7 @@ The rows come from `tests.cases`.  Everything is in float64 unless its test says
 
 import math
 import sys
+from functools import wraps
 from inspect import Parameter
 
 import numpy as np
@@ -24,6 +25,7 @@ from tests.helpers import (
     contracted,
     curved,
     derivatives,
+    explained_by_gradcheck,
     fixed,
     given,
     gradients,
@@ -35,6 +37,18 @@ each_case = pytest.mark.parametrize("case", CASES, ids=repr)
 each_case_in_torch = pytest.mark.parametrize(
     "case", [case for case in CASES if case.torch_function], ids=repr
 )
+
+
+def read_as_gradcheck(test):
+    """A decorator: if a derivative is wrong, the test of a case fails with gradcheck's report."""
+
+    @wraps(test)
+    def explained(case, **fixtures):
+        __tracebackhide__ = True
+        with explained_by_gradcheck(case.name, case.in_minidl(), case.arrays(), order=3):
+            test(case, **fixtures)
+
+    return explained
 
 
 def setup_of(case, dtype="float64"):
@@ -113,6 +127,7 @@ def test_value_equals_pytorch(case):
 
 
 @each_case_in_torch
+@read_as_gradcheck
 def test_three_derivatives_equal_pytorch(case):
     ours = higher_derivatives(case.in_minidl(), *setup_of(case))
     theirs = derivatives(Torch, case.in_torch(), *setup_of(case))
@@ -121,6 +136,7 @@ def test_three_derivatives_equal_pytorch(case):
 
 
 @each_case_in_torch
+@read_as_gradcheck
 def test_three_derivatives_by_nested_grad_equal_pytorch(case):
     arrays, weights, directions = setup_of(case)
     positions = tuple(range(len(arrays)))
@@ -148,6 +164,7 @@ def central_difference(function, arrays, direction, step=1e-5):
 
 
 @each_case
+@read_as_gradcheck
 def test_three_derivatives_equal_central_differences(case):
     arrays, weights, directions = setup_of(case)
     function = case.in_minidl()
@@ -176,6 +193,7 @@ def from_the_present(y, weights):
 
 
 @each_case_in_torch
+@read_as_gradcheck
 def test_second_and_third_derivatives_where_the_first_is_zero_equal_pytorch(case):
     ours = higher_derivatives(case.in_minidl(), *setup_of(case), loss=from_the_present)
     theirs = derivatives(Torch, case.in_torch(), *setup_of(case), loss=from_the_present)
@@ -187,6 +205,7 @@ def test_second_and_third_derivatives_where_the_first_is_zero_equal_pytorch(case
 
 
 @each_case
+@read_as_gradcheck
 def test_gradients_agree_however_they_are_computed(case):
     arrays, weights, directions = setup_of(case)
     function = case.in_minidl()
@@ -208,6 +227,7 @@ def test_values_agree_with_either_kernels(case):
 
 
 @each_case
+@read_as_gradcheck
 def test_gradient_of_each_input_alone(case):
     arrays, weights, _ = setup_of(case)
     function, tensors = case.in_minidl(), [minidl.asarray(x) for x in arrays]
@@ -225,6 +245,7 @@ def test_gradient_of_each_input_alone(case):
 
 
 @each_case_in_torch
+@read_as_gradcheck
 def test_float32_equals_pytorch(case):
     arrays, weights, _ = setup_of(case, "float32")
     value = case.in_minidl()(*map(minidl.asarray, arrays))
