@@ -57,7 +57,7 @@ def test_every_public_name_has_an_example_that_runs(name, tmp_path, monkeypatch)
     text = inspect.getdoc(PUBLIC[name]) or ""
     names = {"minidl": minidl, "nn": nn, "optim": optim, "np": np}
     test = doctest.DocTestParser().get_doctest(text, names, name, None, 0)
-    assert test.examples, f"{name} shows no example:\n{text}"
+    assert test.examples, f"{name} shows no example: add one to its docstring, after >>>\n{text}"
     monkeypatch.chdir(tmp_path)  # what an example writes, it writes there
     minidl.manual_seed(0)
     failures = []

@@ -156,8 +156,15 @@ def loss_inputs(name, shape, dtype, kind):
 def test_every_layer_has_a_row():
     classes = {x.__name__ for x in vars(nn).values() if inspect.isclass(x)}
     layers = {name for name in classes if issubclass(getattr(nn, name), nn.Module)}
-    assert layers == {row[0] for row in LAYERS + LOSSES} | NO_ROW
-    assert classes <= set(nn.__all__)
+    known = {row[0] for row in LAYERS + LOSSES} | NO_ROW
+    assert not layers - known, (
+        f"no row tests {sorted(layers - known)}: add one to LAYERS or LOSSES of "
+        "tests/nn/test_layers.py; or, if a file of its own tests the layer, its name to NO_ROW"
+    )
+    assert not known - layers, f"minidl.nn has no {sorted(known - layers)}"
+    assert not classes - set(nn.__all__), (
+        f"add {sorted(classes - set(nn.__all__))} to __all__ of minidl/nn/__init__.py"
+    )
 
 
 @each_dtype
