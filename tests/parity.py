@@ -59,6 +59,14 @@ def assert_same(ours, theirs, *arrays, second=None):
             assert_all_close(found, needed, TOLERANCE[dtype])
 
 
+def both(name, *args, **settings):
+    """minidl's and PyTorch's function of one name."""
+    return (
+        lambda *xs, library=library: getattr(library, name)(*xs, *args, **settings)
+        for library in (minidl, torch)
+    )
+
+
 def twins(name, dtype="float64", **settings):
     """The layer of minidl, and PyTorch's with the same parameters."""
     ours = getattr(minidl.nn, name)(**settings, dtype=dtype)

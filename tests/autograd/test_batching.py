@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl.errors import ArgumentError, AxisError, DTypeError, ShapeError
+from tests.bad_input import call, every_spoilt, real
 from tests.helpers import assert_close
 from tests.oracle import torch
 from tests.parity import random
@@ -117,3 +118,14 @@ def test_each_slice_has_random_numbers_of_its_own():
 def test_bad_input(run, error, words):
     with pytest.raises(error, match=words):
         run()
+
+
+BAD = [
+    call(minidl.vmap, minidl.exp),
+    call(minidl.vmap(minidl.add), real(3, 4), real(3, 4), names=["vmap", "add"]),
+]
+
+
+@every_spoilt(BAD)
+def test_spoilt_arguments(spoilt):
+    spoilt.check()

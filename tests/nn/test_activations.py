@@ -142,48 +142,6 @@ def test_rrelu_draws_slopes_in_training_and_takes_their_mean_in_use():
     assert layer(minidl.tensor([3.0])).tolist() == [3]
 
 
-@pytest.mark.parametrize(
-    ("name", "shape"),
-    [
-        *(("Dropout1d", (200, 50, 3)), ("Dropout2d", (200, 50, 2, 2)), ("Dropout2d", (200, 50, 3))),
-        *(
-            ("Dropout3d", (200, 50, 2, 1, 2)),
-            ("Dropout1d", (5000, 3)),
-            ("Dropout3d", (5000, 2, 1, 2)),
-        ),
-    ],
-)
-def test_whole_channels_are_dropped(name, shape):
-    layer = getattr(nn, name)(0.3, generator=minidl.random.Generator(4))
-    alone = len(shape) == int(name[-2]) + 1 and name != "Dropout2d"
-    channels = shape[0] if alone else shape[0] * shape[1]
-    y = layer(ops.ones(shape)).numpy().reshape(channels, -1)
-    assert (y == y[:, :1]).all()
-    np.testing.assert_allclose(y[y != 0], 1 / 0.7, rtol=1e-6)
-    assert (y == 0).mean() == pytest.approx(0.3, abs=4 * math.sqrt(0.21 / channels))
-    np.testing.assert_array_equal(layer.eval()(ops.ones(shape)), 1)
-
-
-@pytest.mark.parametrize("p", [0.1, 0.5])
-def test_alpha_dropout_keeps_mean_and_variance(p):
-    x = minidl.random.normal(100_000, dtype="float64", generator=minidl.random.Generator(1))
-    layer = nn.AlphaDropout(p, generator=minidl.random.Generator(2))
-    y = layer(x).numpy()
-    assert y.mean() == pytest.approx(0, abs=0.02)
-    assert y.std() == pytest.approx(1, abs=0.02)
-    values, counts = np.unique(y, return_counts=True)
-    assert counts.max() / y.size == pytest.approx(p, abs=0.01)
-    assert values[counts.argmax()] < 0
-    assert layer.eval()(x) is x
-
-
-@pytest.mark.parametrize("name", ["Dropout1d", "AlphaDropout"])
-def test_a_probability_of_1_leaves_nothing(name):
-    assert not getattr(nn, name)(1.0)(ops.ones((2, 3, 4))).numpy().any()
-    with pytest.raises(ArgumentError, match=r"p is a probability.*1\.5"):
-        getattr(nn, name)(1.5)
-
-
 # Instance norm's statistics.
 
 

@@ -15,6 +15,7 @@ SEQUENCES = real(2, 4, 6)
 VOLUMES = real(2, 4, 6, 6, 6)
 OF_RANK = {1: SEQUENCES, 2: PICTURES, 3: VOLUMES}
 MATRIX = real(3, 4)
+IDS = minidl.tensor([2, 0, 2, 1])
 
 
 def used(layer, *inputs, names=(), allowed=(), settings=(), **named):
@@ -113,6 +114,13 @@ LINEAR = [
         sparse=False,
         names=("Embedding",),
     ),
+    call(nn.EmbeddingBag, 5, 2, mode="sum", include_last_offset=True, padding_idx=1),
+    call(
+        nn.EmbeddingBag(5, 2, mode="sum"), IDS, minidl.tensor([0, 2]), real(4), allowed=["2: None"]
+    ),
+    call(nn.EmbeddingBag(5, 2), whole(2, 3)),
+    call(nn.AdaptiveLogSoftmaxWithLoss, 8, 9, [3], 2.0, True),
+    call(nn.AdaptiveLogSoftmaxWithLoss(8, 9, [3]), real(4, 8), IDS),
 ]
 CONVOLUTIONS = [
     *of_each_rank(
@@ -201,12 +209,16 @@ NORMS = [
         bias=True,
     ),
     used(nn.LocalResponseNorm, PICTURES, settings=(2,), alpha=1e-4, beta=0.75, k=1.0),
+    call(nn.BatchNorm3d, 3),
+    call(nn.BatchNorm3d(3), real(2, 3, 2, 2, 2), names=["batch_norm"]),
 ]
 NOISE = [
     used(nn.Dropout, MATRIX, p=0.5, inplace=False, generator=None),
     *of_each_rank("Dropout", p=0.5, inplace=False, generator=None),
     used(nn.AlphaDropout, MATRIX, p=0.5, inplace=False, generator=None),
     used(nn.FeatureAlphaDropout, MATRIX, p=0.5, inplace=False, generator=None),
+    call(nn.FeatureAlphaDropout, 0.3, False),
+    call(nn.FeatureAlphaDropout(0.3), real(2, 3, 4)),
 ]
 PLACES = [
     *of_each_rank("ZeroPad", settings=(1,), names=("pad",)),
@@ -239,6 +251,9 @@ PLACES = [
         padding=0,
         stride=1,
     ),
+    call(nn.UpsamplingNearest2d, None, 2.0),
+    call(nn.UpsamplingNearest2d(2), real(1, 1, 2, 2), names=["interpolate"]),
+    call(nn.UpsamplingBilinear2d(2), real(1, 1, 2, 2), names=["interpolate"]),
 ]
 POOLING = [
     *of_each_rank(
@@ -271,6 +286,14 @@ POOLING = [
         )
         for rank, x in OF_RANK.items()
     ],
+    call(nn.FractionalMaxPool2d, 2, output_ratio=0.5, return_indices=True),
+    call(nn.FractionalMaxPool2d(2, 3), real(2, 3, 7, 7), names=["fractional_max_pool2d"]),
+    call(nn.FractionalMaxPool3d, 2, (3, 3, 3)),
+    call(
+        nn.FractionalMaxPool3d(2, output_ratio=0.5),
+        real(3, 7, 7, 7),
+        names=["fractional_max_pool3d"],
+    ),
 ]
 NO_WEIGHT = ("weight: None", "pos_weight: None")
 SIGNS = minidl.sign(MATRIX - 0.5)
@@ -373,6 +396,14 @@ LOSSES = [
         swap=False,
         reduction="mean",
         names=("triplet_margin",),
+    ),
+    call(nn.TripletMarginWithDistanceLoss, distance_function=None, margin=0.5, swap=True),
+    call(
+        nn.TripletMarginWithDistanceLoss(),
+        real(3, 4),
+        real(3, 4),
+        real(3, 4),
+        names=["triplet_margin_with_distance_loss"],
     ),
 ]
 INIT = [

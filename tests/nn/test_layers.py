@@ -99,6 +99,7 @@ NO_ROW = {
 }
 each_layer = pytest.mark.parametrize(("name", "settings", "shape"), LAYERS)
 each_loss = pytest.mark.parametrize(("name", "settings", "shape"), LOSSES)
+X = ops.ones((4, 3))
 each_class = pytest.mark.parametrize("name", sorted({row[0] for row in LAYERS + LOSSES}))
 
 
@@ -336,66 +337,6 @@ def test_initialisers_write_into_the_parameter_and_return_it():
 def test_fans_need_a_matrix():
     with pytest.raises(ShapeError, match=r"at least two axes; got shape \(3,\)"):
         init.kaiming_uniform_(minidl.empty(3))
-
-
-# Dropout.
-
-X = ops.ones((4, 3))
-
-
-@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_dropout_drops_with_probability_p_and_scales_the_rest(p, dtype):
-    layer = nn.Dropout(p, generator=minidl.random.Generator(2))
-    y = layer(ops.full(100_000, 3, dtype=dtype)).numpy()
-    assert y.dtype == dtype
-    assert (y == 0).mean() == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / y.size))
-    np.testing.assert_allclose(y[y != 0].astype("float64"), 3 / (1 - p), rtol=np.finfo(dtype).eps)
-
-
-def test_the_gradient_of_dropout_goes_through_the_mask():
-    x = minidl.tensor(uniform((50, 60)), requires_grad=True)
-    y = nn.Dropout(0.3)(x)
-    (y * 2).sum().backward()
-    kept = y.numpy() != 0
-    np.testing.assert_allclose(x.grad, np.where(kept, 2 / 0.7, 0), rtol=1e-15)
-
-
-def test_dropout_of_a_probability_of_1_leaves_nothing():
-    x = minidl.tensor([1.0, np.inf], requires_grad=True)
-    y = nn.Dropout(1.0)(x)
-    y.sum().backward()
-    assert y.tolist() == x.grad.tolist() == [0, 0]
-
-
-def test_dropout_does_nothing_in_use():
-    x = minidl.tensor(uniform((3, 4)))
-    np.testing.assert_array_equal(nn.Dropout(0.9).eval()(x), x)
-    np.testing.assert_array_equal(nn.Dropout(0.0)(x), x)
-
-
-def test_dropout_is_a_function_of_its_key():
-    x, keys = ops.ones(1000), [(1, 0), (1, 0), (2, 0), (1, 500)]
-    first, same, *others = [ops.dropout(x, 0.5, key=key).tolist() for key in keys]
-    assert first == same
-    assert first not in others
-
-
-def test_dropout_draws_anew_each_time_and_again_from_the_same_seed():
-    x, layer = ops.ones(1000), nn.Dropout()
-    runs = []
-    for _ in range(2):
-        minidl.manual_seed(4)
-        runs.append([layer(x).tolist() for _ in range(3)])
-    assert runs[0] == runs[1]
-    assert runs[0][0] != runs[0][1] != runs[0][2]
-
-
-@pytest.mark.parametrize("dropout", [nn.Dropout, lambda p: ops.dropout(X, p, key=(0, 0))])
-@pytest.mark.parametrize("p", [-0.1, 1.1, float("nan"), "0.5", None])
-def test_dropout_refuses_what_is_no_probability(p, dropout):
-    with pytest.raises(MinidlError, match=f"(?i)dropout.*got.*{p}"):
-        dropout(p)
 
 
 # Errors name the layer, what it got and what it needs.

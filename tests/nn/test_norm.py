@@ -11,6 +11,7 @@ import minidl
 from minidl import nn, ops
 from minidl.errors import ArgumentError, GradientError, ShapeError
 from minidl.testing import gradcheck
+from tests import parity
 from tests.helpers import assert_all_close, assert_close
 from tests.oracle import torch
 
@@ -360,3 +361,10 @@ def test_groups_divide_the_channels(groups):
 def test_batch_norm_without_eps_is_refused():
     with pytest.raises(ArgumentError, match="eps must be above 0"):
         nn.BatchNorm1d(3, eps=0)(ops.ones((2, 3)))
+
+
+def test_batch_norm_of_three_axes_is_pytorchs():
+    ours, theirs = parity.twins("BatchNorm3d", num_features=3)
+    parity.assert_same_layer(ours, theirs, parity.random(2, 3, 2, 3, 4))
+    with pytest.raises(minidl.errors.ShapeError, match="BatchNorm3d"):
+        ours(minidl.ones((2, 3, 4, 4)))

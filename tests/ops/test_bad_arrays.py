@@ -19,6 +19,8 @@ TRUTH = real(3, 4) > 0.5
 ROW = real(6)
 SORTED = minidl.asarray([0.1, 0.4, 0.9])
 X = real(3, 4)
+IDS = minidl.tensor([2, 0, 2, 1])
+STARTS = minidl.tensor([0, 2])
 KEY = (0, 0)
 
 
@@ -86,6 +88,7 @@ MANIPULATION = [
     call(minidl.pad, X, (1, 1), mode="constant", value=2.0),
     call(minidl.pad, X, (1, 1, 2, 2), "reflect"),
     call(minidl.pad, X, (1, 1), "circular"),
+    call(minidl.rot90, real(2, 3), 1, axes=(0, 1)),
 ]
 PICKING = [
     call(minidl.scatter_at, real(3), minidl.asarray([0, 1, 1]), (4,)),
@@ -107,6 +110,39 @@ PICKING = [
     call(minidl.unique_counts, BITS),
     call(minidl.unique_inverse, BITS),
     call(minidl.unique_values, X),
+    call(minidl.topk, real(3, 4), 2, axis=0, largest=False, sorted=True),
+    call(minidl.kthvalue, real(3, 4), 2, axis=1, keepdims=True),
+    call(minidl.segment_sum, real(4, 2), IDS, 3),
+    call(minidl.segment_mean, real(4, 2), IDS, 3),
+    call(minidl.segment_prod, real(4, 2), IDS, 3),
+    call(minidl.segment_max, real(4, 2), IDS, num_segments=3),
+    call(minidl.segment_min, real(4, 2), IDS),
+    call(minidl.put_along_axis, real(3, 4), whole(3, 2), real(3, 2), axis=1),
+    call(minidl.put_along_axis, real(3), whole(1), 2.0, axis=0),
+    call(
+        minidl.scatter_reduce,
+        real(3, 4),
+        whole(2, 4),
+        real(2, 4),
+        "prod",
+        axis=0,
+        include_self=False,
+    ),
+    call(minidl.scatter_reduce, real(3), IDS, real(4), "amax"),
+    call(
+        minidl.embedding_bag,
+        real(3, 2),
+        IDS,
+        STARTS,
+        real(4),
+        mode="sum",
+        padding_idx=1,
+        include_last_offset=False,
+        scale_grad_by_freq=True,
+        sparse=False,
+        allowed=["3: None"],
+    ),
+    call(minidl.embedding_bag, real(3, 2), whole(2, 2), mode="max"),
 ]
 REDUCTION = [
     *(
@@ -130,6 +166,23 @@ REDUCTION = [
         prepend=real(1, 4),
         append=real(2, 4),
         allowed=("prepend: None", "append: None"),
+    ),
+    call(minidl.quantile, real(3, 4), 0.3, axis=0, keepdims=True, interpolation="lower"),
+    call(minidl.nanquantile, real(3, 4), real(2), axis=0),
+    call(minidl.median, real(3, 4), axis=0, keepdims=False),
+    call(minidl.cumulative_max, real(3, 4), axis=0),
+    call(minidl.cumulative_min, real(3, 4), axis=-1),
+    call(minidl.cumulative_logsumexp, real(3, 4), axis=1),
+    call(minidl.one_hot, IDS, 3, dtype="float32"),
+    call(minidl.bincount, IDS, real(4), minlength=5, allowed=["1: None"]),
+    call(
+        minidl.histogram,
+        real(9),
+        4,
+        range=(0.0, 1.0),
+        weights=real(9),
+        density=True,
+        allowed=["weights: None"],
     ),
 ]
 NUMBERS = [

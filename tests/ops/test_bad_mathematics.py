@@ -31,6 +31,14 @@ ELEMENTWISE = [
     ),
     call(minidl.floor_divide, whole(3, 4), whole(4) + 1),
     call(minidl.pow, whole(3, 4), whole(4)),
+    call(minidl.erfc, real(3)),
+    call(minidl.erfinv, real(3)),
+    call(minidl.lgamma, real(3)),
+    call(minidl.digamma, real(3)),
+    call(minidl.polygamma, real(3), 1),
+    call(minidl.sinc, real(3)),
+    call(minidl.lerp, real(3), real(3), real(3)),
+    call(minidl.nan_to_num, real(3), 1.0, posinf=2.0, neginf=3.0),
 ]
 ACTIVATIONS = [
     call(minidl.leaky_relu, real(3, 4), 0.1),
@@ -51,6 +59,8 @@ ACTIVATIONS = [
     call(minidl.prelu, real(2, 3, 4), real(1)),
     call(minidl.rrelu, real(3, 4), 0.1, 0.3),
     call(minidl.rrelu, real(3, 4), 0.1, 0.3, key=(0, 0)),
+    call(minidl.gumbel_softmax, real(2, 3), 0.5, True, axis=0, key=(0, 0)),
+    call(minidl.feature_alpha_dropout, real(2, 3, 4), 0.5, key=(0, 0)),
 ]
 PRODUCTS = [
     call(minidl.matmul, real(2, 3), real(3, 4)),
@@ -70,6 +80,10 @@ PRODUCTS = [
     call(minidl.triu, real(3, 4), k=-1),
     call(linalg.diagonal, real(3, 4), offset=1),
     call(linalg.trace, real(3, 4), offset=1, dtype="float64"),
+    call(minidl.einsum, "ij,jk->ik", real(2, 3), real(3, 4)),
+    call(minidl.diag_embed, real(3), offset=1),
+    call(minidl.kron, real(2, 2), real(3, 2)),
+    call(minidl.vander, real(3), 2, increasing=True),
 ]
 DISTANCES = [
     call(minidl.normalize, real(3, 4), 2.0, axis=1, eps=1e-6),
@@ -79,6 +93,8 @@ DISTANCES = [
     call(linalg.vector_norm, real(3, 4), ord=math.inf),
     call(linalg.matrix_norm, real(2, 3, 4), keepdims=True, ord="nuc"),
     call(linalg.matrix_norm, real(3, 4), ord=2),
+    call(minidl.cdist, real(3, 2), real(4, 2), 1.0),
+    call(minidl.pdist, real(3, 2), 1.0),
 ]
 NORMALISATIONS = [
     call(minidl.batch_norm, real(4, 3, 2), real(3), real(3), 1e-4, allowed=("1: None", "2: None")),

@@ -93,6 +93,8 @@ def _of_margins():
     yield call(minidl.triplet_margin_loss, x, y, x / 3)
     settings = {"margin": 0.5, "p": 3.0, "eps": 1e-6, "swap": True, "reduction": "sum"}
     yield call(minidl.triplet_margin_loss, x, y, x / 3, **settings)
+    settings = {"distance_function": None, "margin": 0.5, "swap": True, "reduction": "sum"}
+    yield call(minidl.triplet_margin_with_distance_loss, x, y, x / 3, **settings)
 
 
 def _of_sequences():

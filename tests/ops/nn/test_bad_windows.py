@@ -107,6 +107,35 @@ def test_kernels_and_bodies_refuse_and_give_the_same(right):
             np.testing.assert_allclose(y, expected, 1e-5, err_msg=repr(spoilt))
 
 
+RESAMPLING = [
+    call(
+        minidl.grid_sample,
+        real(2, 3, 4, 4),
+        real(2, 2, 3, 2),
+        mode="bicubic",
+        padding_mode="border",
+        align_corners=True,
+    ),
+    call(minidl.grid_sample, real(1, 1, 2, 3, 2), real(1, 2, 2, 2, 3)),
+    call(minidl.affine_grid, real(2, 2, 3), (2, 1, 3, 4), align_corners=True),
+    call(minidl.interpolate, real(1, 2, 4, 4), (2, 3), mode="bilinear", antialias=True),
+    call(
+        minidl.fractional_max_pool2d,
+        real(2, 3, 7, 7),
+        real(2, 3, 2),
+        2,
+        (3, 4),
+        return_indices=True,
+    ),
+    call(minidl.fractional_max_pool3d, real(3, 7, 7, 7), real(1, 3, 3), 2, 3),
+]
+
+
+@every_spoilt(RESAMPLING)
+def test_bad_input_of_resampling_and_random_pools(spoilt):
+    spoilt.check()
+
+
 # What cannot be seen in one argument alone.
 
 

@@ -1,47 +1,9 @@
-"""The kernels of the CPU: exactness, special values, and what they leave to the bodies."""
-
-import subprocess
-import sys
+"""The kernels of the optimisers: special values, and the arithmetic of whole arrays."""
 
 import numpy as np
 import pytest
 
 import minidl
-from minidl.errors import BoundsError
-
-
-def loss_of(logits, target, kernels):
-    x = minidl.tensor(np.asarray(logits, "float32"), requires_grad=True)
-    with minidl.kernels(kernels):
-        y = minidl.cross_entropy(x, minidl.asarray(target))
-    return y.item(), minidl.gradients(y, [x])[0].numpy()
-
-
-@pytest.mark.filterwarnings("ignore:invalid value")
-@pytest.mark.parametrize(
-    "logits",
-    [
-        [[1000.0, -1000.0, 0.0], [-1e30, 1e30, 0.0]],
-        [[-np.inf, 0.0, 1.0], [2.0, -np.inf, 1.0]],
-        [[np.nan, 0.0, 1.0], [0.0, 1.0, 2.0]],
-        [[-np.inf, -np.inf, -np.inf], [0.0, 1.0, 2.0]],
-        [[np.inf, 0.0, 1.0], [0.0, 1.0, 2.0]],
-    ],
-)
-def test_cross_entropy_of_special_values(logits):
-    fast, slow = (loss_of(logits, [2, 0], kernels) for kernels in ("fast", "reference"))
-    np.testing.assert_allclose(fast[0], slow[0], rtol=1e-6)
-    nan = np.isnan(slow[1]).any(axis=1)
-    np.testing.assert_array_equal(np.isnan(fast[1]).any(axis=1), nan)
-    np.testing.assert_allclose(fast[1][~nan], slow[1][~nan], atol=1e-6)
-
-
-@pytest.mark.parametrize("target", [[0, 3], [-1, 0]])
-@pytest.mark.parametrize("kernels", ["fast", "reference"])
-def test_cross_entropy_of_a_class_that_does_not_exist(target, kernels):
-    wrong = next(t for t in target if not 0 <= t < 3)
-    with pytest.raises(BoundsError, match=f"cross_entropy.*index {wrong} is outside 0 … 2"):
-        loss_of(np.zeros((2, 3)), target, kernels)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
@@ -94,14 +56,3 @@ def test_momenta_do_not_linger_among_the_denormal_numbers():
     for _ in range(1500):
         optimizer.step()
     assert optimizer.state[p]["exp_avg"].tolist() == [0, 0]
-
-
-def test_compiled_code_is_kept_in_the_users_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MINIDL_CACHE", str(tmp_path))
-    code = (
-        "import minidl, numba; p = minidl.nn.Parameter([1.0]); p.grad = minidl.ones(1);"
-        "minidl.optim.SGD([p]).step(); print(numba.config.CACHE_DIR)"
-    )
-    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
-    assert printed.strip() == b"", "the setting of the process is as it was"
-    assert [path for path in tmp_path.rglob("*.nbi") if "_descend" in path.name]
