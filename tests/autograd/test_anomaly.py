@@ -102,7 +102,7 @@ def test_overflow_in_other_dtypes(dtype):
         square(x)
 
 
-def test_the_output_that_is_wrong_is_told():
+def test_the_report_names_the_wrong_output():
     @minidl.primitive
     def pair(xp, x, /):
         return (x, xp.log(x)), lambda dy, dz: dy + dz / x

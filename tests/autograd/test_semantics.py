@@ -105,7 +105,7 @@ def test_the_promotion_table():
 # The graph, and what it keeps alive.
 
 
-def test_pullbacks_nobody_wants_are_dropped_with_what_they_captured():
+def test_pullbacks_that_are_not_needed_are_dropped_with_what_they_captured():
     x = random_leaf(100) * 1.0
     saved = weakref.ref(x.data)
     y = x * minidl.asarray(np.ones(100))
@@ -286,7 +286,7 @@ def sine_and_cosine(xp, x, /):
 
 
 @pytest.mark.parametrize("used", [(1, 0), (0, 1), (1, 1)])
-def test_outputs_nobody_used_count_as_zero(used):
+def test_unused_outputs_count_as_zero(used):
     with minidl.higher_order():
         x = random_leaf(5)
         s, c = sine_and_cosine(x)
@@ -345,7 +345,7 @@ def test_the_gradient_of_a_leaf_aliases_nothing():
             assert not np.shares_memory(a, b)
 
 
-def test_gradients_asked_for_alias_nothing():
+def test_returned_gradients_alias_nothing():
     x, y, seed = random_leaf(3), random_leaf(3), minidl.tensor(np.ones(3))
     z = x + y
     found = minidl.gradients(z, [x, y, z], [seed])

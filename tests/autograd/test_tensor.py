@@ -37,7 +37,7 @@ def test_the_dtype_follows_from_the_values(values, dtype):
         np.testing.assert_array_equal(x.numpy(), np.asarray(values))
 
 
-def test_a_dtype_that_is_asked_for_is_exact():
+def test_a_requested_dtype_is_exact():
     assert minidl.tensor(0.1, dtype="float64").item() == 0.1
     assert minidl.tensor([0.1], dtype=minidl.float64).tolist() == [0.1]
     assert minidl.asarray(np.float64(0.1), dtype=float).item() == 0.1

@@ -66,7 +66,7 @@ class Refusing(Old):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_others_see_the_values(library, dtype):
+def test_other_libraries_read_the_values(library, dtype):
     load, read = LIBRARIES[library]
     for name, view in VIEWS.items():
         ours = view(minidl.asarray(numbers(dtype)))
@@ -81,7 +81,7 @@ def test_others_see_the_values(library, dtype):
 
 
 @pytest.mark.parametrize("version", [None, (0, 8), (1, 0), (1, 2), (9, 0)])
-def test_the_version_asked_for_is_given(version):
+def test_the_requested_version_is_given(version):
     capsule = repr(minidl.ones(3).__dlpack__(max_version=version))
     assert ('"dltensor_versioned"' in capsule) == (version is not None and version >= (1, 0))
     assert '"dltensor' in capsule
@@ -93,7 +93,7 @@ def test_the_old_protocol_gives_the_values(view):
     assert_close(np.from_dlpack(Old(ours)), ours.numpy(), 0)
 
 
-def test_copies_are_made_as_told():
+def test_copies_are_made_as_the_argument_says():
     x = minidl.asarray(numbers("float64"))
     for library in (np, minidl, torch):
         copied = library.from_dlpack(x, copy=True)
@@ -133,7 +133,7 @@ def test_devices():
         x.__dlpack__(max_version="1.0")
 
 
-def test_others_do_not_write_unseen():
+def test_other_libraries_cannot_write_unnoticed():
     x = minidl.tensor([1.0, 2.0])
     theirs = np.from_dlpack(x)
     with pytest.raises(ValueError, match="read-only"):
@@ -168,7 +168,7 @@ def test_views_of_what_was_then_written_are_refused():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("protocol", ["old", "new"])
-def test_values_of_others_are_seen(protocol, dtype):
+def test_arrays_of_others_share_their_memory(protocol, dtype):
     for theirs in (numbers(dtype), numbers(dtype).T, numbers(dtype)[::-2], numbers(dtype)[:0]):
         for copy in (None, False, True):
             ours = minidl.from_dlpack(Old(theirs) if protocol == "old" else theirs, copy=copy)
@@ -179,7 +179,7 @@ def test_values_of_others_are_seen(protocol, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_tensors_of_torch_are_seen(dtype):
+def test_tensors_of_torch_share_their_memory(dtype):
     theirs = torch.from_numpy(numbers(dtype))
     for view in (
         theirs,
@@ -263,7 +263,7 @@ def test_what_has_no_memory_to_share_is_refused():
 
 
 @pytest.mark.parametrize("load", ["numpy", "torch"])
-def test_memory_lives_as_long_as_it_is_seen(load):
+def test_memory_lives_as_long_as_it_is_referenced(load):
     x = minidl.asarray(numbers("float64"))
     memory = weakref.ref(x.data)
     theirs = LIBRARIES[load][0](x)
@@ -276,7 +276,7 @@ def test_memory_lives_as_long_as_it_is_seen(load):
     assert memory() is None
 
 
-def test_memory_of_others_lives_as_long_as_it_is_seen():
+def test_memory_of_others_lives_as_long_as_it_is_referenced():
     theirs = numbers("float64")
     memory = weakref.ref(theirs)
     ours = minidl.from_dlpack(theirs)[1:]

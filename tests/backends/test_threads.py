@@ -64,7 +64,7 @@ def test_the_number_of_threads_is_what_was_set():
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.0, 2.5, True, "2", None, [2], np.inf])
-def test_the_number_of_threads_is_a_whole_number_from_1_on(wrong):
+def test_the_number_of_threads_is_an_integer_of_at_least_1(wrong):
     minidl.set_num_threads(3)
     with pytest.raises(ArgumentError, match=r"set_num_threads.*from 1 on.*got"):
         minidl.set_num_threads(wrong)
@@ -85,7 +85,7 @@ def test_where_it_does_not_there_is_one_for_each_core(asked):
     assert run(COUNT, OMP_NUM_THREADS=asked) == [str(len(affinity(0)))]
 
 
-def test_work_is_split_where_it_is_worth_it():
+def test_work_is_split_if_it_is_large_enough():
     minidl.set_num_threads(4)
     worth = threads._WORTH
     for nanoseconds, count in [
@@ -99,7 +99,7 @@ def test_work_is_split_where_it_is_worth_it():
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5, 6, 7, 100])
 @pytest.mark.parametrize("pieces", [1, 2, 3, 7])
-def test_shares_are_all_of_it_once(n, pieces):
+def test_chunks_cover_everything_once(n, pieces):
     ends = [chunk_bounds(n, piece, pieces) for piece in range(pieces)]
     assert [i for start, stop in ends for i in range(start, stop)] == list(range(n))
     sizes = [stop - start for start, stop in ends]
@@ -206,7 +206,7 @@ def test_a_workspace_is_used_again_and_grows():
     assert workspace.scratch(3, 0).shape == (3, 0)
 
 
-def test_nothing_that_is_returned_lies_in_the_workspace():
+def test_nothing_that_is_returned_is_in_the_workspace():
     for operation, shapes in [
         (conv2d.conv2d, [(2, 3, 9, 9), (9, 3, 3, 3), (9,)]),
         (conv2d.conv2d_relu, [(2, 3, 9, 9), (2, 3, 3, 3), (2,)]),
@@ -235,7 +235,7 @@ UNTOLD = {
         ("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=131072"),
     ],
 )
-def test_the_c_library_is_left_alone_where_somebody_has_told_it(name, value):
+def test_the_c_library_is_left_alone_if_it_was_configured(name, value):
     assert run(TOLD, **{**UNTOLD, name: value}) == ["False"]
 
 
@@ -256,7 +256,7 @@ print(told, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the page faults of Linux")
-def test_freed_memory_is_used_again_without_a_page_fault():
+def test_freed_memory_is_reused_without_page_faults():
     (told, faults), (untold, many) = (
         run(FAULTS, **UNTOLD),
         run(FAULTS, **{**UNTOLD, "MINIDL_KEEP_MEMORY": "0"}),
@@ -283,7 +283,7 @@ def large_pages_are_there_for_the_asking():
 
 
 @pytest.mark.skipif(not large_pages_are_there_for_the_asking(), reason="Linux gives none")
-def test_memory_that_is_kept_lies_in_large_pages():
+def test_memory_that_is_kept_is_in_large_pages():
     (told, large), (untold, none) = (
         run(LARGE_PAGES, **UNTOLD),
         run(LARGE_PAGES, **{**UNTOLD, "MINIDL_KEEP_MEMORY": "0"}),
@@ -329,7 +329,7 @@ def leaves(arrays, wanted="xwb"):
 
 
 @pytest.mark.parametrize("wanted", ["x", "w", "b", "xw", "xb", "wb", "xwb"])
-def test_gradients_that_nobody_wants_are_not_computed(wanted, monkeypatch):
+def test_gradients_that_are_not_required_are_not_computed(wanted, monkeypatch):
     calls = []
     for module, name in [
         *((conv2d, "convolve_back"), (conv2d, "weight_gradient")),
@@ -351,7 +351,7 @@ def test_gradients_that_nobody_wants_are_not_computed(wanted, monkeypatch):
     assert calls == needed + ["sum_rows"] * ("b" in wanted)
 
 
-def test_a_joint_pullback_is_told_what_is_wanted():
+def test_a_joint_pullback_is_given_what_is_required():
     told = []
 
     def function(wanted, *dys):
@@ -364,7 +364,7 @@ def test_a_joint_pullback_is_told_what_is_wanted():
 
 
 @each_joint
-def test_nothing_is_recorded_where_nothing_is_wanted(name):
+def test_nothing_is_recorded_where_nothing_requires_a_gradient(name):
     operation, arrays = JOINT[name]
     assert operation(*leaves(arrays, wanted="")).edge is None
     with minidl.no_grad():

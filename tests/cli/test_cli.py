@@ -346,7 +346,7 @@ def test_predictions_of_the_runs_own_test_data(capsys):
     assert 0 < sum(first["probabilities"].values()) <= 1
 
 
-def test_predictions_of_pictures_in_files(capsys, tmp_path):
+def test_predictions_of_images_in_files(capsys, tmp_path):
     folder = result(capsys, "--epochs 15")["run"]
     _, test = known.DATA["digits"][0]()
     pictures = test.tensors[0].numpy()[:6]
@@ -376,7 +376,7 @@ def test_predictions_of_pictures_in_files(capsys, tmp_path):
         ("missing.npy", None, "missing.npy"),
     ],
 )
-def test_files_that_are_no_pictures_are_refused(capsys, name, content, message):
+def test_files_that_are_no_images_are_refused(capsys, name, content, message):
     folder = result(capsys, "--epochs 1")["run"]
     if isinstance(content, bytes):
         with open(name, "wb") as file:

@@ -72,7 +72,7 @@ def test_batches_are_as_many_and_as_large_as_pytorchs(
 
 
 @each_dataset
-def test_samples_come_in_order_and_whole(dataset):
+def test_samples_come_complete_and_in_order(dataset):
     batches = list(DataLoader(dataset(5), 2))
     assert [(x.tolist(), y.tolist()) for x, y in batches] == [
         ([0, 1], [0, 1]),
@@ -129,7 +129,7 @@ def test_the_order_comes_from_manual_seed_if_there_is_no_generator():
     assert runs[0] == runs[1] != runs[2]
 
 
-def test_without_shuffling_no_random_numbers_are_taken():
+def test_without_shuffling_no_random_numbers_are_drawn():
     generator = Generator(1)
     numbers_of(DataLoader(Squares(5), 2, generator=generator))
     assert generator.offset == 0
@@ -336,7 +336,7 @@ def test_no_digit_is_in_both_sets():
     assert not train & test
 
 
-def test_both_sets_have_every_class_in_its_share():
+def test_both_sets_have_every_class_in_its_proportion():
     for dataset in digits():
         counts = np.bincount(dataset.tensors[1], minlength=10)
         expected = np.array(IN_ALL) * len(dataset) / 1797
@@ -344,7 +344,7 @@ def test_both_sets_have_every_class_in_its_share():
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_split_is_always_the_same_and_takes_no_random_numbers(seed):
+def test_the_split_is_always_the_same_and_draws_no_random_numbers(seed):
     generator = minidl.manual_seed(seed)
     whole = b"".join(x.numpy().tobytes() for dataset in digits() for x in dataset.tensors)
     assert hashlib.sha256(whole).hexdigest() == CHECKSUM

@@ -193,7 +193,7 @@ def test_files_are_fetched_unpacked_and_kept(home, publisher):
     assert_complete(files_of(toy(place)), home)
 
 
-def test_a_loader_gives_pictures_and_labels(home, publisher, monkeypatch):
+def test_a_loader_yields_images_and_labels(home, publisher, monkeypatch):
     for name, loader in [("mnist", datasets.mnist), ("fashion-mnist", datasets.fashion_mnist)]:
         dataset = Dataset(name, FILES, (Address(publisher.as_uri()),))
         monkeypatch.setitem(published.DATASETS, name, dataset)

@@ -349,7 +349,7 @@ def test_samplers_give_the_indices():
     assert len(DataLoader(Noisy(5), batch_sampler=[[1], [2, 3]])) == 2
 
 
-def test_an_endless_sampler_is_taken_as_it_goes():
+def test_an_endless_sampler_is_consumed_lazily():
     def endless():
         while True:
             yield from range(5)
@@ -420,7 +420,7 @@ def test_an_exception_is_raised_where_its_batch_is_due(kind):
         next(batches)
 
 
-def test_an_exception_that_cannot_be_sent_is_told_of():
+def test_an_exception_that_cannot_be_pickled_is_reported():
     dataset = Broken(3, NotForPickle, at=0)
     with pytest.raises(DataError, match="NotForPickle in a worker process: sample is") as caught:
         next(iter(DataLoader(dataset, num_workers=1, workers="processes")))
@@ -438,7 +438,7 @@ def test_errors_of_batches_name_them(kind):
     assert "batch 1 of epoch 0, of the samples 2, 9 among 4" in caught.value.__notes__[0]
 
 
-def test_a_length_that_lies_is_seen():
+def test_a_wrong_length_is_noticed():
     class Lying(list):
         def __len__(self):
             return 5
@@ -595,7 +595,7 @@ def test_an_interrupt_ends_everything(tmp_path, workers):
     assert _soon(lambda: not _lives(running.pid))
 
 
-def test_a_script_without_a_guard_is_told_what_to_do(tmp_path):
+def test_a_script_without_a_guard_gets_an_error_that_says_what_to_do(tmp_path):
     path = tmp_path / "script.py"
     path.write_text(SCRIPT.format(guard="", workers="processes"))
     done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=60)

@@ -140,7 +140,7 @@ def test_a_column_of_nothing_but_gaps(write):
     assert read_csv(write("a,b\n,1\n"), missing=2).tensors[0].tolist() == [[2, 1]]
 
 
-def test_what_is_put_into_whole_numbers(write):
+def test_what_is_written_into_integers(write):
     path = write("x,y\n1,2\n1,\n")
     assert read_csv(path, "y", missing=-1).tensors[1].dtype == "int64"
     assert read_csv(path, "y", missing=0.5).tensors[1].tolist() == [2, 0.5]

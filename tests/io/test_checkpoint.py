@@ -178,7 +178,7 @@ ODD_ARRAYS = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("odd", ODD_ARRAYS.values(), ids=ODD_ARRAYS)
-def test_arrays_come_back_however_they_lie_in_memory(path, odd, dtype):
+def test_arrays_come_back_whatever_their_strides(path, odd, dtype):
     array = odd(np.arange(12).reshape(3, 4).astype(dtype))
     before = array.copy()
     assert_same(round_trip(path, [array, Tensor(array)]), [before, Tensor(before)])
@@ -499,7 +499,7 @@ def test_a_forged_document_is_refused_with_the_reason(path, changes, message):
 
 
 @pytest.mark.parametrize("array", [np.ones((1, 2)), np.ones(2).view("int64"), np.zeros(2)])
-def test_another_array_in_the_place_of_one_is_noticed(path, array):
+def test_another_array_instead_of_the_saved_one_is_noticed(path, array):
     refused(path, forged(path, array), "array 'a' is damaged")
 
 
@@ -721,7 +721,7 @@ def test_a_killed_run_leaves_the_old_file_or_the_new_one(path):
     assert done.stdout.split() == ["True", "True", "1"], done
 
 
-def test_folders_in_use_are_not_taken_for_leftovers(path):
+def test_folders_in_use_are_not_mistaken_for_leftovers(path):
     with replace.replacing(path) as new:
         new.write_bytes(b"1")
         save(path.with_name("other"), 2)

@@ -793,7 +793,7 @@ def test_a_file_cut_anywhere_is_refused(path, new):
             load_torch(path)
 
 
-def test_memory_is_taken_for_what_is_there(path):
+def test_memory_is_allocated_for_what_is_there(path):
     pytest.importorskip("resource")
     claims = {
         "storage": tensor(0, (2**36,), (1,), storage(2**36)),

@@ -247,7 +247,7 @@ def test_global_pooling(keepdims):
         assert layer.compute_output_shape((None, 5, 4, 3)) == (None, *y.shape[1:])
 
 
-def test_zeros_around_pictures():
+def test_zeros_around_images():
     x = random(2, 3, 4, 2, dtype="float32")
     for padding, sides in [(1, ((1, 1), (1, 1))), ((2, 0), ((2, 2), (0, 0)))]:
         y = layers.ZeroPadding2D(padding)(x).numpy()
@@ -289,7 +289,7 @@ def test_dense_and_norms_are_pytorchs(shape, dtype):
     assert_all_close(norm.get_weights()[2:], [m.astype(dtype) for m in moving], TOLERANCE[dtype])
 
 
-def test_norms_have_the_weights_that_were_asked_for():
+def test_norms_have_the_requested_weights():
     x = random(4, 3, 2, dtype="float32")
     for kind, more in ((layers.BatchNormalization, 2), (layers.LayerNormalization, 0)):
         for center, scale in itertools.product((True, False), repeat=2):
@@ -324,7 +324,7 @@ def test_flatten_has_channels_fastest():
     assert layers.Flatten()(np.ones(3)).shape == (3, 1)
 
 
-def test_pictures_are_turned_round_once():
+def test_images_are_transposed_once():
     model = Sequential([Input((9, 9, 2)), layers.Conv2D(3, 3), layers.BatchNormalization()])
     for layer in (layers.Activation("relu"), layers.Dropout(0.5), layers.MaxPooling2D()):
         model.add(layer)
@@ -397,7 +397,7 @@ def test_activation_layers():
 
 
 @pytest.mark.parametrize("shape", [(300, 100), (3, 3, 40, 60)])
-def test_weights_begin_as_keras_documents(shape):
+def test_weights_are_initialised_as_keras_documents(shape):
     window = math.prod(shape[:-2])
     ins, outs = window * shape[-2], window * shape[-1]
     limits = {
@@ -421,7 +421,7 @@ def test_weights_begin_as_keras_documents(shape):
         assert abs(x).max() <= 2 * deviation / 0.8796256
 
 
-def test_layers_begin_with_glorot_and_zeros():
+def test_layers_are_initialised_with_glorot_and_zeros():
     dense, conv = layers.Dense(50), layers.Conv2D(20, 3, groups=2)
     dense.build((None, 70))
     conv.build((None, 9, 9, 10))
@@ -518,7 +518,7 @@ def test_weights_come_and_go(tmp_path):
         one.set_weights([w.T for w in one.get_weights()])
 
 
-def test_pictures_may_be_of_any_size_until_the_data_is_known():
+def test_images_may_be_of_any_size_until_the_data_is_known():
     model = Sequential([Input((None, None, 3)), layers.Conv2D(4, 3, strides=2, padding="same")])
     model.add(layers.GlobalAveragePooling2D())
     for size in (5, 8):
@@ -626,7 +626,7 @@ def test_several_labels_at_once():
 
 @pytest.mark.parametrize("last_layer", ["conv", "dense"])
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
-def test_every_place_of_a_picture_may_have_a_class(last_layer, loss):
+def test_every_pixel_may_have_a_class(last_layer, loss):
     kind = layers.Conv2D(3, 1, activation="softmax")
     kind = kind if last_layer == "conv" else layers.Dense(3, activation="softmax")
     model = Sequential([Input((5, 4, 2)), layers.Conv2D(6, 3, padding="same"), kind])
@@ -763,7 +763,7 @@ def test_plateaus():
     assert model.optimizer.learning_rate == pytest.approx(0.0125)
 
 
-def test_progress_is_shown_unless_it_is_not_wanted(capsys):
+def test_progress_is_shown_unless_turned_off(capsys):
     x, y = random(8, 4), np.arange(8) % 3
     model = small(metrics=["sparse_categorical_accuracy"])
     model.fit(x, y, verbose=0)
@@ -894,13 +894,13 @@ def test_the_modules_are_those_of_keras():
     [["a"], [[1], [1, 2]], [0.5], [np.nan], [np.inf], [1 + 2j], [-1], None],
     ids=lambda labels: str(labels),
 )
-def test_class_numbers_are_whole(labels):
+def test_class_indices_are_integers(labels):
     with pytest.raises(MinidlError, match="to_categorical"):
         utils.to_categorical(labels)
 
 
 @pytest.mark.parametrize("num_classes", [2.5, "a", 1])
-def test_the_number_of_classes_is_whole_and_enough(num_classes):
+def test_the_number_of_classes_is_an_integer_and_large_enough(num_classes):
     with pytest.raises(MinidlError, match="to_categorical"):
         utils.to_categorical([0, 2], num_classes)
 

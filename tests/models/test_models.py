@@ -38,7 +38,7 @@ def test_the_convolutional_network_is_the_documents():
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [4, 5, 8, 9, 10, 11, 13, 32, (10, 17), (4, 20), (31, 9)])
-def test_pictures_of_any_size_give_logits(size, channels):
+def test_images_of_any_size_give_logits(size, channels):
     height, width = (size, size) if isinstance(size, int) else size
     model = CNN(channels, size, classes=7)
     with minidl.kernels("reference"):
@@ -50,13 +50,13 @@ def test_pictures_of_any_size_give_logits(size, channels):
 
 
 @pytest.mark.parametrize("size", [3, (28, 2), 0])
-def test_pictures_that_are_too_small_are_refused(size):
+def test_images_that_are_too_small_are_refused(size):
     with pytest.raises(ArgumentError, match=r"CNN: needs pictures of 4×4 or more"):
         CNN(1, size)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 27, 28), (2, 28, 28), (2, 3, 28, 28), (1, 28, 28), ()])
-def test_other_pictures_are_refused(shape):
+def test_other_images_are_refused(shape):
     with pytest.raises(ShapeError, match=r"CNN needs an input of shape \(N, 1, 28, 28\); got \("):
         CNN()(minidl.zeros(shape))
 
@@ -103,5 +103,5 @@ def test_the_convolutional_network_learns_as_in_pytorch(size):
         other.step()
 
 
-def test_the_feed_forward_network_flattens_pictures():
+def test_the_feed_forward_network_flattens_images():
     assert MLP(64, 3)(minidl.zeros((5, 1, 8, 8))).shape == (5, 3)

@@ -103,7 +103,7 @@ def test_in_place_is_accepted_and_leaves_the_input_alone(name):
 
 
 @each_class
-def test_arguments_have_the_places_and_defaults_of_pytorchs(name):
+def test_arguments_have_the_positions_and_defaults_of_pytorchs(name):
     ours = inspect.signature(getattr(nn, name)).parameters
     theirs = inspect.signature(getattr(torch.nn, name)).parameters
     for own, other in zip(ours.values(), theirs.values(), strict=False):
@@ -170,7 +170,7 @@ def test_statistics_of_copies_are_their_own():
 # How parameters begin, and where gradients could go wrong.
 
 
-def test_bilinear_begins_uniform():
+def test_bilinear_is_initialised_uniformly():
     layer = nn.Bilinear(16, 20, 200)
     for parameter in layer.parameters():
         assert np.abs(parameter.numpy()).max() == pytest.approx(0.25, rel=0.02)

@@ -285,6 +285,6 @@ def test_random_numbers_are_not_written_into_integers(fill):
     np.testing.assert_array_equal(x, np.ones((2, 2)))
 
 
-def test_a_transposed_convolution_given_no_picture_says_what_it_needs():
+def test_a_transposed_convolution_given_no_image_says_what_it_needs():
     with pytest.raises(ShapeError, match="ConvTranspose2d"):
         nn.ConvTranspose2d(2, 3, 2)(minidl.ones(4), output_size=(8, 8))

@@ -83,7 +83,7 @@ def test_representation_and_attributes_are_pytorchs(settings):
         assert getattr(ours, name) == getattr(theirs, name), name
 
 
-def test_arguments_have_the_places_and_defaults_of_pytorchs():
+def test_arguments_have_the_positions_and_defaults_of_pytorchs():
     ours, theirs = (
         [(p.name, p.default) for p in inspect.signature(module.Conv2d).parameters.values()]
         for module in (nn, torch.nn)
@@ -107,7 +107,7 @@ def test_state_goes_both_ways(settings):
 
 
 @pytest.mark.parametrize("settings", [{}, {"groups": 4}, {"kernel_size": (2, 7)}], ids=str)
-def test_parameters_begin_uniform(settings):
+def test_parameters_are_initialised_uniformly(settings):
     minidl.manual_seed(0)
     made = layer(minidl, {"in_channels": 16, "out_channels": 1024, **settings})
     bound = 1 / math.sqrt(math.prod(made.weight.shape[1:]))

@@ -208,21 +208,21 @@ def test_functional_twin_agrees():
 # How it begins.
 
 
-def test_the_table_begins_normal():
+def test_the_table_is_initialised_normally():
     minidl.manual_seed(0)
     weight = nn.Embedding(300, 100).weight.numpy()
     assert weight.dtype == "float32"
     assert stats.kstest(weight.ravel(), "norm").pvalue > 1e-3
 
 
-def test_the_row_of_no_word_begins_as_zeros_and_may_be_given_a_value():
+def test_the_row_of_the_padding_index_is_zero_and_may_be_set():
     layer = nn.Embedding(4, 3, padding_idx=-3)
     assert (layer.weight.numpy() == 0).any(axis=1).tolist() == [False, True, False, False]
     init.fill(layer.weight, 2.0)
     assert layer(minidl.asarray([1])).tolist() == [[2, 2, 2]]
 
 
-def test_a_bad_gradient_of_no_word_stays_out():
+def test_a_bad_gradient_of_the_padding_index_stays_out():
     layer = nn.Embedding(3, 2, padding_idx=0)
     y = layer(minidl.asarray([0, 1]))
     y.backward(minidl.asarray(np.array([[np.nan, np.inf], [1, 1]], "float32")))

@@ -172,7 +172,7 @@ def test_parts_are_found_by_path():
             find("blocks.1")
 
 
-def test_own_tensors_are_told_from_those_inside():
+def test_own_tensors_are_distinguished_from_those_of_children():
     net = Net()
     assert list(dict(net.named_parameters(recurse=False))) == ["scale"]
     assert list(net.buffers(recurse=False)) == [net.steps, net.kept]

@@ -79,7 +79,7 @@ def test_gains_are_pytorchs(name):
         ("zeros_", (), ()),
     ],
 )
-def test_fixed_beginnings_are_pytorchs(name, shape, settings):
+def test_fixed_initial_values_are_pytorchs(name, shape, settings):
     ours = getattr(init, name)(minidl.full(shape, 7.0), *settings)
     theirs = getattr(torch.nn.init, name)(torch.full(shape, 7.0), *settings)
     np.testing.assert_array_equal(ours, theirs)
@@ -102,7 +102,7 @@ def test_orthogonal_matrices_have_no_preferred_sign():
 
 
 @pytest.mark.parametrize("sparsity", [0, 0.11, 0.5, 1])
-def test_sparse_columns_have_their_share_of_zeros(sparsity):
+def test_sparse_columns_have_their_fraction_of_zeros(sparsity):
     x = init.sparse_(fresh(50, 40), sparsity, 0.2, generator()).numpy()
     assert ((x == 0).sum(axis=0) == math.ceil(sparsity * 50)).all()
     if sparsity in (0.11, 0.5):

@@ -185,7 +185,7 @@ def test_losses_compute_what_pytorch_computes(name, settings, shape, kernels, dt
 
 
 @pytest.mark.parametrize("integer", ["uint8", "int16", "int32", "int64"])
-def test_class_numbers_may_be_of_any_integer_dtype(integer):
+def test_class_indices_may_be_of_any_integer_dtype(integer):
     logits, target = loss_inputs("CrossEntropyLoss", (4, 3), "float64", "classes")
     assert nn.CrossEntropyLoss()(logits, target).item() == pytest.approx(
         nn.CrossEntropyLoss()(logits, target.astype(integer)).item(), rel=1e-15
@@ -245,7 +245,7 @@ def test_repr_is_pytorchs(name):
 
 
 @each_class
-def test_arguments_have_the_places_and_defaults_of_pytorchs(name):
+def test_arguments_have_the_positions_and_defaults_of_pytorchs(name):
     ours = inspect.signature(getattr(nn, name)).parameters
     theirs = inspect.signature(getattr(torch.nn, name)).parameters
     positional = [p.name for p in ours.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -269,7 +269,7 @@ def assert_uniform(x, bound):
 
 
 @pytest.mark.parametrize("in_features", [1, 16, 100])
-def test_linear_begins_uniform(in_features):
+def test_linear_is_initialised_uniformly(in_features):
     minidl.manual_seed(0)
     layer = nn.Linear(in_features, 20_000)
     assert_uniform(layer.weight, 1 / math.sqrt(in_features))
@@ -277,7 +277,7 @@ def test_linear_begins_uniform(in_features):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_linear_has_the_dtype_asked_for(dtype):
+def test_linear_has_the_requested_dtype(dtype):
     layer = nn.Linear(4, 3, dtype=dtype)
     assert layer.weight.dtype == layer.bias.dtype == dtype
     assert layer(ops.ones((2, 4), dtype=dtype)).dtype == dtype
@@ -315,7 +315,7 @@ def test_initialisers_have_pytorchs_bounds(name, settings, shape):
     assert_uniform(x, np.abs(x.numpy()).max())
 
 
-def test_normal_has_the_mean_and_deviation_asked_for():
+def test_normal_has_the_requested_mean_and_deviation():
     x = init.normal_(minidl.empty((100, 300)), 2.0, 0.5, minidl.random.Generator(5))
     assert stats.kstest(x.numpy().ravel(), "norm", (2, 0.5)).pvalue > 1e-3
 

@@ -262,7 +262,7 @@ def test_states_are_exchanged_both_ways(name, settings, shape):
 
 
 @each_layer
-def test_they_begin_as_pytorchs_do_and_can_begin_anew(name, settings, shape):
+def test_they_are_initialised_as_pytorchs_and_can_be_reset(name, settings, shape):
     ours, theirs = getattr(nn, name)(**settings), getattr(torch.nn, name)(**settings)
     assert_same_state(ours, theirs, 0)
     with minidl.no_grad():

@@ -68,7 +68,7 @@ def test_the_table():
     ]
 
 
-def test_frozen_parameters_and_other_dtypes_are_told_apart():
+def test_frozen_parameters_and_other_dtypes_are_counted_separately():
     model = Keras(dtype="float64")
     model.conv1.requires_grad_(False)
     found = nn.summary(model, (2, 1, 28, 28))
@@ -285,7 +285,7 @@ def test_the_pass_is_not_recorded():
     assert model.forward is replaced
 
 
-def test_an_error_leaves_the_model_as_it_was_and_names_the_place():
+def test_an_error_leaves_the_model_as_it_was_and_names_the_layer():
     model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Linear(2, 2)))
     with pytest.raises(ShapeError, match=r"summary: in 1\.1 \(Linear\): Linear\(2, 2\) needs"):
         nn.summary(model, (1, 2))

@@ -119,7 +119,7 @@ def positions(cls):
 
 
 @pytest.mark.parametrize("name", [name for name in TWINS if name not in DIFFERENT])
-def test_places_of_arguments_are_pytorchs(name):
+def test_positions_of_arguments_are_pytorchs(name):
     ours, theirs = positions(CLASSES[name]), positions(getattr(torch.nn, name))
     old = next((i for i, word in enumerate(theirs) if word in DEPRECATED), len(theirs))
     assert ours == theirs[:old]  # behind a deprecated one, places have no meaning any more

@@ -491,7 +491,7 @@ def test_kinds_meet_as_published(dtype, other):
     assert minidl.add(x, y).dtype == minidl.result_type(x, y) == joint
 
 
-def test_asarray_copies_as_told():
+def test_asarray_copies_as_its_argument_says():
     x = np.arange(3.0)
     assert np.shares_memory(minidl.asarray(x, copy=False, device="cpu").data, x)
     assert not np.shares_memory(minidl.asarray(x, copy=True).data, x)
@@ -503,7 +503,7 @@ def test_asarray_copies_as_told():
             minidl.asarray(needs_a_copy, copy=False)
 
 
-def test_reshape_and_astype_copy_as_told():
+def test_reshape_and_astype_copy_as_their_argument_says():
     x = minidl.asarray(np.arange(6.0).reshape(2, 3))
     assert np.shares_memory(minidl.reshape(x, (3, 2), copy=False).data, x.data)
     assert not np.shares_memory(minidl.reshape(x, (3, 2), copy=True).data, x.data)

@@ -27,7 +27,7 @@ def leaf(*shape):
 
 
 @pytest.mark.parametrize("kind", TWICE)
-def test_places_named_twice_get_both(kind):
+def test_indices_named_twice_get_both(kind):
     values = minidl.tensor([1.0, 2.0, 3.0])
     assert minidl.scatter_at(values, TWICE[kind], (4,)).tolist() == [1, 0, 5, 0]
     dx = minidl.grad(lambda x: x[TWICE[kind]].sum())(minidl.zeros(4))
@@ -35,7 +35,7 @@ def test_places_named_twice_get_both(kind):
 
 
 @pytest.mark.parametrize("kind", TWICE)
-def test_of_values_written_to_one_place_the_last_gets_the_gradient(kind):
+def test_of_values_written_to_one_index_the_last_gets_the_gradient(kind):
     weights = minidl.tensor([1.0, 10.0, 100.0, 1000.0])
 
     def put(values):
@@ -46,7 +46,7 @@ def test_of_values_written_to_one_place_the_last_gets_the_gradient(kind):
     assert minidl.hessian(put)(values).tolist() == [[2, 0, 0], [0, 0, 0], [0, 0, 200]]
 
 
-def test_rows_written_to_one_place():
+def test_rows_written_to_one_index():
     x, values = minidl.zeros((3, 2)), leaf(3, 2)
     x[minidl.tensor([1, 1, 0])] = values
     (x * minidl.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])).sum().backward()
@@ -93,7 +93,7 @@ def test_take_along_axis_broadcasts(shape, indices, axis):
 
 
 @pytest.mark.parametrize("indices", [[[0, 2]], [[0, 2], [3, 3]], [[1], [2], [3]]])
-def test_scatter_add_of_fewer_places_than_there_are(indices):
+def test_scatter_add_of_fewer_indices_than_elements(indices):
     places = np.array(indices)
     values, weights = leaf(*places.shape), np.arange(12.0).reshape(3, 4)
     y = minidl.scatter_add(

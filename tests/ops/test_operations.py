@@ -446,7 +446,7 @@ def test_masked_poles_give_no_gradient(name, order, dtype):
     np.testing.assert_array_equal(found, [0, needed, 0])
 
 
-def test_logsumexp_of_nothing_but_masked_gives_no_gradient():
+def test_logsumexp_of_masked_elements_alone_has_no_gradient():
     y, dx = value_and_gradients(Minidl, ops.logsumexp, [np.array([-INF, -INF])], np.array(1.0))
     assert y == -INF
     np.testing.assert_array_equal(dx, [0, 0])

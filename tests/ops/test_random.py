@@ -156,7 +156,7 @@ def test_same_seed_same_numbers(draw):
 
 
 @each_kind
-def test_manual_seed_begins_the_default_generator_anew(draw):
+def test_manual_seed_resets_the_default_generator(draw):
     minidl.manual_seed(1)
     first = [draw((50,), None).tolist() for _ in range(2)]
     minidl.manual_seed(2)
@@ -183,7 +183,7 @@ def test_numbers_do_not_depend_on_the_shape(draw, shape):
 
 @each_stream
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0), (1,), (2, 3)])
-def test_shapes_are_those_asked_for(draw, shape):
+def test_shapes_are_the_requested_ones(draw, shape):
     assert draw(shape, Generator(3)).shape == shape
 
 
@@ -209,7 +209,7 @@ def test_a_seed_is_an_integer(function, seed):
         function(seed)
 
 
-def test_seed_begins_with_a_seed_that_can_be_used_again():
+def test_seed_gives_a_seed_that_can_be_used_again():
     seeds = [random.seed() for _ in range(3)]
     assert len(set(seeds)) == 3
     last = random.uniform(5).tolist()

@@ -51,7 +51,7 @@ def test_scatter_reduce_is_pytorchs(reduce, include_self, dtype):
 
 
 @given(st.lists(st.integers(0, 3), max_size=8), st.sampled_from(REDUCTIONS), st.booleans())
-def test_each_place_is_the_reduction_of_what_points_there(ids, reduce, include_self):
+def test_each_element_is_the_reduction_of_what_points_to_it(ids, reduce, include_self):
     x, v = random(4), random(len(ids), seed=1)
     y = ops.scatter_reduce(x, np.array(ids, int), v, reduce, include_self=include_self).numpy()
     numpys = {"sum": np.sum, "prod": np.prod, "mean": np.mean, "amax": np.max, "amin": np.min}
@@ -69,7 +69,7 @@ def test_equal_extremes_share_the_gradient():
     np.testing.assert_allclose(v.grad.numpy(), [1 / 3, 1 / 3, 0], rtol=1e-6)
 
 
-def test_places_outside_are_named():
+def test_indices_outside_are_named():
     x, ids = minidl.zeros((2, 3)), minidl.tensor([[3], [0]])
     for put in (
         lambda: ops.put_along_axis(x, ids, 1.0, axis=1),

@@ -59,7 +59,7 @@ def test_quantiles_of_several_axes_are_numpys():
 
 
 @pytest.mark.parametrize("q", [-0.01, 1.01, [0.5, 2.0], np.nan])
-def test_a_quantile_is_of_a_share_from_0_to_1(q):
+def test_q_is_between_0_and_1(q):
     for quantile in (ops.quantile, ops.nanquantile):
         reason = f"{quantile.__name__}: q lies between 0 and 1"
         with pytest.raises(minidl.errors.ArgumentError, match=reason):

@@ -284,7 +284,7 @@ def test_as_many_axes_as_promised():
         minidl.zeros((1,) * (most + 1))
 
 
-def test_whole_numbers_beyond_int64_keep_their_digits():
+def test_integers_beyond_int64_keep_their_digits():
     large = 2**63 + 1
     for numbers in ([large, 0], [[large], [True]], [np.uint64(large), 1]):
         for dtype in (None, "uint64"):

@@ -85,7 +85,7 @@ def test_settings_may_change_between_steps(name, settings, kernels):
     assert_all_close(ours, after_ten_steps(torch, name, settings, arrays(), changed), 1e-10)
 
 
-def test_groups_decay_as_each_is_told():
+def test_each_group_has_its_own_decay():
     found = []
     for library in LIBRARIES:
         parameters = parameters_of(library, arrays())

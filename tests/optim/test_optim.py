@@ -313,7 +313,7 @@ def test_a_closure_gives_the_gradients_and_its_value():
 
 
 @each_optimizer
-def test_gradients_that_can_be_differentiated_are_taken_too(name, settings):
+def test_gradients_that_can_be_differentiated_are_accepted_too(name, settings):
     found = []
     for create_graph in (False, True):
         parameter = nn.Parameter(np.arange(1.0, 4.0))
@@ -344,7 +344,7 @@ def all_state(optimizer):
 
 
 @each_optimizer
-def test_gradients_are_not_changed_and_not_kept(name, settings):
+def test_gradients_are_neither_changed_nor_kept(name, settings):
     optimizer, parameters, given = stepping(name, settings)
     assert_equal([p.grad for p in parameters], given)
     state = all_state(optimizer)

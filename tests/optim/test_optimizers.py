@@ -182,7 +182,7 @@ def test_numpys_scalars_are_as_good_as_pythons(name, settings):
 
 
 @each_rule
-def test_gradients_are_not_changed_and_not_kept(name, settings):
+def test_gradients_are_neither_changed_nor_kept(name, settings):
     parameters = parameters_of(minidl, arrays())
     optimizer = getattr(optim, name)(parameters, **settings)
     steps = gradients(arrays(), 3, every=True)
@@ -209,7 +209,7 @@ def test_rows_of_a_table_are_as_good_as_a_dense_gradient(name, settings):
     assert_all_close(*([x] for x in found), 1e-14)
 
 
-def test_rprop_forgets_a_gradient_that_has_turned():
+def test_rprop_forgets_a_gradient_whose_sign_has_changed():
     """It then stays, and goes on with a smaller step whatever the sign."""
     p = nn.Parameter([0.0])
     optimizer = optim.Rprop([p], lr=1.0)

@@ -168,7 +168,7 @@ def test_fit_does_not_run_within_itself():
         ([math.nan, math.nan, 1], {"patience": 2}, 2),
     ],
 )
-def test_early_stopping_waits_as_long_as_it_is_told(values, settings, epochs):
+def test_early_stopping_waits_for_its_patience(values, settings, epochs):
     stop = EarlyStopping("score", **{"mode": "min", **settings})
     t = trainer(stop, metrics=[Scripted([*values])])
     assert len(fit(t, len(values), validate=False)) == epochs

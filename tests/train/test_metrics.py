@@ -151,7 +151,7 @@ def test_regression_is_as_defined_however_it_is_split(make, definition, split, m
 
 @settings(max_examples=60, deadline=None)
 @given(split=splits())
-def test_the_area_of_one_score_is_the_share_of_pairs_won(split):
+def test_the_area_of_one_score_is_the_fraction_of_pairs_won(split):
     n, cuts, rng = split
     p, t = rng.integers(-3, 4, n).astype("float32"), rng.integers(0, 2, n)
     p[rng.random(n) < 0.1] = NAN
@@ -237,7 +237,7 @@ def test_one_score_is_held_against_the_threshold(shape, dtype):
         np.testing.assert_array_equal(m.ConfusionMatrix()(p, target), [[1, 1], [2, 1]])
 
 
-def test_classes_lie_along_the_second_axis():
+def test_classes_are_along_the_second_axis():
     rng = np.random.default_rng(0)
     p, t = rng.random((4, 3, 5, 2)), rng.integers(0, 3, (4, 5, 2))
     flat = np.moveaxis(p, 1, -1).reshape(-1, 3)
@@ -254,7 +254,7 @@ def test_a_target_may_be_probabilities():
             np.testing.assert_equal(make()(p, target), make()(p, t))
 
 
-def test_a_prediction_may_be_class_numbers():
+def test_a_prediction_may_be_class_indices():
     p, t = [0, 1, 1, 3], [0, 1, 2, 2]
     assert m.Accuracy()(p, t) == 0.5
     expected = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 1], [0, 0, 0, 0]]

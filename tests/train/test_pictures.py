@@ -122,7 +122,7 @@ def cells(axes):
     return [texts[i * size : (i + 1) * size] for i in range(size)]
 
 
-def test_a_confusion_matrix_has_numbers_and_shares_of_rows(drawn, tmp_path):
+def test_a_confusion_matrix_has_counts_and_fractions_of_rows(drawn, tmp_path):
     matrix = minidl.asarray([[50, 0, 0], [30, 10, 0], [0, 0, 0]])
     confusion_picture(matrix, ["healthy", "ill", "neither"], tmp_path / "c.png")
     axes = drawn[0].axes[0]
@@ -134,7 +134,7 @@ def test_a_confusion_matrix_has_numbers_and_shares_of_rows(drawn, tmp_path):
         assert [t.get_text() for t in labels] == ["healthy", "ill", "neither"]
 
 
-def test_shares_are_rounded(drawn, tmp_path):
+def test_fractions_are_rounded(drawn, tmp_path):
     confusion_picture([[0.996, 0.004], [0.0, 1.0]], None, tmp_path / "c.svg")
     confusion_picture([[0.996, 0.004], [0.0, 1.0]], None, tmp_path / "c.svg", decimals=3)
     assert cells(drawn[0].axes[0]) == [["1.00", "0.00"], ["0", "1.00"]]
@@ -212,7 +212,7 @@ learning_curves({"loss": [1]}, sys.argv[1])
     assert not path.exists()
 
 
-def test_no_window_system_is_asked_for(tmp_path):
+def test_no_window_system_is_needed(tmp_path):
     code = """
 import sys
 from minidl.train.pictures import learning_curves
@@ -247,7 +247,7 @@ def test_a_confusion_matrix_is_square(tmp_path, matrix):
 
 
 @pytest.mark.parametrize("value", [-1.0, NAN, float("inf"), 1j])
-def test_a_confusion_matrix_holds_counts_or_shares(tmp_path, value):
+def test_a_confusion_matrix_holds_counts_or_fractions(tmp_path, value):
     with pytest.raises(ArgumentError, match="counts or shares"):
         confusion_picture([[value]], None, tmp_path / "c.png")
 

@@ -247,7 +247,7 @@ class Loaders:
 
 
 @pytest.mark.parametrize("kind", ["own_generator", "threads", "samples", "iterable"])
-def test_the_place_in_the_data_is_found_again(tmp_path, kind):
+def test_the_position_in_the_data_is_restored(tmp_path, kind):
     path, loader = tmp_path / "run.safetensors", getattr(Loaders, kind)
 
     def run(*callbacks, **settings):

@@ -264,7 +264,7 @@ def test_targets_may_lack_the_axis_of_one(shape):
 
 
 @pytest.mark.parametrize("given", [nn.CrossEntropyLoss(), ops.cross_entropy])
-def test_a_softmax_is_not_taken_twice(given):
+def test_softmax_is_not_applied_twice(given):
     x, y = classification()
     for net in (network(nn.Softmax(dim=1)), nn.Sequential(network(nn.Softmax(dim=1)))):
         with pytest.raises(ArgumentError, match=r'Softmax.*twice.*loss="cross_entropy"'):
@@ -289,7 +289,7 @@ def test_a_softmax_is_not_taken_twice(given):
         Trainer(network(nn.Sigmoid()), "adam", BinaryCrossEntropy(from_logits=True))
 
 
-def test_logits_are_not_taken_for_probabilities():
+def test_logits_are_not_mistaken_for_probabilities():
     x, y = classification()
     with pytest.raises(ArgumentError, match=r"needs probabilities.*from_logits=True"):
         Trainer(network(), "adam", CrossEntropy()).fit((x * 10, y))

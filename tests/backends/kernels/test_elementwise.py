@@ -78,7 +78,7 @@ def test_activations_of_special_values(name, gradient):
 
 
 @each_activation
-def test_the_same_bits_in_any_number_of_pieces(name, in_pieces):
+def test_the_same_bits_with_any_number_of_threads(name, in_pieces):
     x = rng.normal(size=(401, 1000)).astype(np.float32)
     first, *others = in_pieces(lambda: run("fast", ACTIVATIONS[name], x, x[::-1]))
     for other in others:

@@ -152,7 +152,7 @@ def test_a_bad_number_stays_in_its_row_and_column(m, k, n, least, bad):
 
 @pytest.mark.parametrize("pieces", [1, 3])
 @pytest.mark.parametrize(("m", "k", "n"), [(70, 90, 65), (13, 1500, 17), (67, 70, 130)])
-def test_what_lies_in_the_workspace_does_not_show(m, k, n, pieces):
+def test_what_is_in_the_workspace_does_not_show(m, k, n, pieces):
     a, b, bias = random(m, k), random(k, n, seed=1), random(n, seed=2)
     for x in (a, np.asfortranarray(a)):
         for y in (b, np.asfortranarray(b)):
@@ -222,7 +222,7 @@ def test_linear_computes_what_its_body_does(rows, ins, outs, lay, biased, name, 
 @pytest.mark.parametrize("wanted", WISHES)
 @each_operation
 @pytest.mark.parametrize("sizes", [(3, 4, 5), (70, 90, 65)])
-def test_a_gradient_is_the_same_whichever_others_are_wanted(sizes, name, wanted):
+def test_a_gradient_is_the_same_whichever_others_are_required(sizes, name, wanted):
     arrays, operation = layer_inputs(*sizes), OPERATIONS[name]
     together = dict(zip("xwb", outcome(arrays, {}, operation=operation)[1:], strict=True))
     found = outcome(arrays, {}, wanted=wanted, operation=operation)[1:]

@@ -43,7 +43,7 @@ def test_cross_entropy_of_a_class_that_does_not_exist(target, kernels):
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_cross_entropy_has_the_same_bits_in_any_number_of_pieces(reduction, in_pieces):
+def test_cross_entropy_has_the_same_bits_with_any_number_of_threads(reduction, in_pieces):
     x = rng.normal(0, 10, (301, 1000)).astype(np.float32)
     target = minidl.asarray(rng.integers(1000, size=301))
     loss = lambda x: minidl.cross_entropy(x, target, reduction=reduction)
@@ -56,7 +56,7 @@ def test_cross_entropy_has_the_same_bits_in_any_number_of_pieces(reduction, in_p
     np.testing.assert_allclose(gradient, slow[1], atol=1e-6)
 
 
-def test_the_first_class_that_does_not_exist_is_named_in_any_number_of_pieces(in_pieces):
+def test_the_first_class_that_does_not_exist_is_named_with_any_number_of_threads(in_pieces):
     x, target = minidl.zeros((300, 1000)), np.zeros(300, int)
     target[[20, 250]] = 1000, -7
 

@@ -47,7 +47,7 @@ def test_rules_are_those_of_whole_array_arithmetic(name, settings, dtype):
         np.testing.assert_allclose(fast, slow, rtol=tolerance, atol=tolerance)
 
 
-def test_momenta_do_not_linger_among_the_denormal_numbers():
+def test_momenta_do_not_become_denormal():
     p = minidl.nn.Parameter(minidl.ones(2))
     optimizer = minidl.optim.Adam([p])
     p.grad = minidl.tensor([1e-3, 0.0])

@@ -38,7 +38,7 @@ def test_dropout_drops_the_same_elements(dtype, x, p, key):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_dropout_in_any_number_of_pieces(dtype, in_pieces):
+def test_dropout_with_any_number_of_threads(dtype, in_pieces):
     x = rng.normal(size=(301, 333)).astype(dtype)
     x[5, 3:60] = np.nan
     dropped = lambda x: minidl.dropout(x, 0.3, key=(7, 11))

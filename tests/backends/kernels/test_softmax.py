@@ -25,7 +25,7 @@ def test_softmax_of_any_layout(function, data):
 
 @each_softmax
 @pytest.mark.parametrize("shape", [(3, 2000), (700, 5), (3, 5, 600), (2, 300, 3)])
-def test_softmax_of_long_axes_in_any_number_of_pieces(function, shape, in_pieces):
+def test_softmax_of_long_axes_with_any_number_of_threads(function, shape, in_pieces):
     x = rng.normal(0, 10, shape).astype(np.float32)
     dy = rng.normal(size=shape).astype(np.float32)
     for axis in range(len(shape)):

@@ -319,7 +319,7 @@ def test_vector_norms_at_0_equal_pytorch(order):
 
 
 @pytest.mark.parametrize("ord", ["fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf])
-def test_matrix_norms_have_the_shape_that_is_asked_for(ord):
+def test_matrix_norms_have_the_requested_shape(ord):
     x = random(2, 3, 4)
     assert_close(linalg.matrix_norm(x, ord=ord), np.linalg.matrix_norm(x, ord=ord), 1e-12)
     kept = linalg.matrix_norm(x, ord=ord, keepdims=True)

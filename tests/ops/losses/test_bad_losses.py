@@ -254,7 +254,7 @@ def test_of_no_samples_the_mean_is_nan_as_in_pytorch(name, reduction, kernels):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64"])
-def test_class_numbers_may_be_small_or_unsigned(dtype):
+def test_class_indices_may_be_small_or_unsigned(dtype):
     scores, labels = real(4), minidl.tensor([1, 2, 0, 3], dtype=dtype)
     loss = minidl.multilabel_margin_loss(scores, labels)
     expected = functional.multilabel_margin_loss(*map(torch.tensor, (scores.numpy(), [1, 2, 0, 3])))

@@ -301,7 +301,7 @@ def test_the_kernel_ignores_what_the_composite_ignores():
 
 @pytest.mark.parametrize("integer", ["uint8", "int8", "uint64"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_small_and_unsigned_class_numbers_need_not_hold_the_ignored_one(dtype, integer):
+def test_small_and_unsigned_class_indices_need_not_hold_the_ignored_one(dtype, integer):
     (logits,) = map(minidl.asarray, drawn(reals((3, 4)), dtype))
     needed = ops.cross_entropy(logits, minidl.tensor([3, 0, 1])).item()
     target = minidl.tensor([3, 0, 1], dtype=integer)

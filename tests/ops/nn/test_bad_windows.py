@@ -204,7 +204,7 @@ def test_a_divisor_that_equals_a_right_one_is_still_refused(kernels):
 
 @each_kernels
 @pytest.mark.parametrize("operation", ["max_pool2d", "avg_pool2d", "lp_pool2d", "conv2d", "unfold"])
-def test_no_pictures_give_none(operation, kernels):
+def test_an_empty_batch_gives_an_empty_batch_with_either_kernels(operation, kernels):
     arguments = {"lp_pool2d": (2, 2), "conv2d": (real(6, 3, 2, 2),)}.get(operation, (2,))
     with minidl.kernels(kernels):
         x = minidl.asarray(np.zeros((0, 3, 6, 4), "float32"), requires_grad=True)

@@ -56,7 +56,7 @@ def test_an_empty_batch_gives_an_empty_batch(axes):
     assert y.shape == (0, 3, *(n - 1 for n in PICTURE[:axes]))
 
 
-def test_what_is_not_a_number_stays_where_it_is_seen():
+def test_nan_reaches_only_the_windows_that_cover_it():
     x = np.zeros((1, 1, 6), "float32")
     x[..., 3] = np.nan
     y = ops.conv1d(x, np.ones((1, 1, 2), "float32"))
@@ -104,7 +104,7 @@ def test_each_end_of_each_axis_is_padded_by_its_own_width():
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
-def test_arguments_and_beginnings_are_pytorchs(axes):
+def test_arguments_and_initial_parameters_are_pytorchs(axes):
     ours, theirs = (
         [(p.name, p.default) for p in inspect.signature(kind).parameters.values()]
         for kind in (getattr(nn, f"Conv{axes}d"), getattr(torch.nn, f"Conv{axes}d"))

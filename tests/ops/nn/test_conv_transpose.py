@@ -121,7 +121,7 @@ def test_the_output_may_be_chosen(axes):
 
 
 @each_number_of_axes
-def test_arguments_and_beginnings_are_pytorchs(axes):
+def test_arguments_and_initial_parameters_are_pytorchs(axes):
     kinds = [getattr(library, f"ConvTranspose{axes}d") for library in (nn, torch.nn)]
     ours, theirs = (
         [(p.name, p.default) for p in inspect.signature(kind).parameters.values()] for kind in kinds

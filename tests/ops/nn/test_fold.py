@@ -47,7 +47,7 @@ def test_fold_is_pytorchs(settings, dtype):
 
 
 @each_setting
-def test_each_is_the_other_turned_round(settings):
+def test_each_is_the_transpose_of_the_other(settings):
     x = random(2, 3, 6, 5)
     columns = random(*ops.unfold(x, **settings).shape, seed=1)
     one = (ops.unfold(x, **settings) * columns).sum().item()

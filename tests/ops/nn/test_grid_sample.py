@@ -58,7 +58,7 @@ def test_affine_grids_are_pytorchs(picture, align_corners):
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
-def test_the_identity_gives_the_picture_again(mode):
+def test_the_identity_gives_the_image_again(mode):
     x = random(2, 3, 4, 5)
     theta = np.tile([[1.0, 0, 0], [0, 1, 0]], (2, 1, 1))
     for align_corners in (False, True):
@@ -66,7 +66,7 @@ def test_the_identity_gives_the_picture_again(mode):
         assert_close(ops.grid_sample(x, grid, mode, align_corners=align_corners), x, 1e-14)
 
 
-def test_a_nan_in_the_picture_is_seen_only_where_it_is():
+def test_a_nan_in_the_image_reaches_only_samples_beside_it():
     x = np.ones((1, 1, 1, 5))
     x[..., 1] = np.nan
     grid = np.stack([np.linspace(-1.5, 1.5, 13), np.zeros(13)], -1)[None, None]
@@ -97,7 +97,7 @@ def test_any_backend():
 @each_dtype
 @pytest.mark.parametrize("align_corners", [None, False, True])
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
-def test_antialiased_pictures_are_pytorchs(mode, align_corners, dtype):
+def test_antialiased_images_are_pytorchs(mode, align_corners, dtype):
     x = random(2, 2, 9, 7, dtype=dtype)
     for settings in (
         *({"size": size} for size in (1, 3, 9, (20, 2), (9, 4))),
@@ -112,7 +112,7 @@ def test_antialiased_pictures_are_pytorchs(mode, align_corners, dtype):
         assert_same(ours, theirs, x, second=False)
 
 
-def test_places_that_nobody_takes_have_no_gradient_even_beside_nan():
+def test_elements_that_no_sample_uses_have_no_gradient_even_beside_nan():
     x = minidl.tensor(np.ones((1, 1, 8)), requires_grad=True)
     (dx,) = minidl.gradients(ops.interpolate(x, 2), [x], [np.array([[[np.nan, 1.0]]])])
     np.testing.assert_array_equal(dx.numpy()[0, 0], [np.nan, 0, 0, 0, 1, 0, 0, 0])

@@ -52,7 +52,7 @@ def test_it_is_pytorchs(settings, axes, dtype):
 
 
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
-def test_the_same_places_are_taken_as_pytorch_takes(mode):
+def test_the_same_elements_are_chosen_as_pytorch_chooses(mode):
     for old in (1, 2, 3, 5, 7, 10, 33):
         x = np.arange(old, dtype="float32").reshape(1, 1, old)
         for new in range(1, 70):
@@ -67,7 +67,7 @@ def test_the_same_places_are_taken_as_pytorch_takes(mode):
                 np.testing.assert_array_equal(y, needed)
 
 
-def test_what_is_not_a_number_stays_where_it_is_seen():
+def test_nan_reaches_only_the_windows_that_cover_it():
     x = np.array([[[0, np.nan, 2, 3, 4, 5]]])
     for mode, axes in (("nearest", 12), ("linear", 12)):
         y = ops.interpolate(x, axes, mode=mode).numpy()

@@ -257,7 +257,7 @@ def test_kernels_compute_what_the_bodies_do_in_each_way(case, way, pieces):
 @pytest.mark.parametrize("wanted", WISHES)
 @each_operation
 @each_small
-def test_a_gradient_is_the_same_whichever_others_are_wanted(case, name, wanted):
+def test_a_gradient_is_the_same_whichever_others_are_required(case, name, wanted):
     x, weight, settings = SMALL[case]
     arrays, operation = inputs(x, weight), OPERATIONS[name]
     together = dict(zip("xwb", outcome(arrays, settings, operation=operation)[1:], strict=True))
@@ -272,7 +272,7 @@ def test_a_gradient_is_the_same_whichever_others_are_wanted(case, name, wanted):
 @pytest.mark.parametrize("place", ["first", "last", "end of a row", "middle"])
 @each_operation
 @each_small
-def test_a_bad_number_in_a_picture_goes_only_where_it_is_seen(case, name, place, bad):
+def test_a_bad_number_in_an_image_reaches_only_the_windows_that_cover_it(case, name, place, bad):
     shape, weight, settings = SMALL[case]
     arrays = inputs(shape, weight)
     n, channel, row, column = (length // 2 for length in shape)
@@ -289,7 +289,7 @@ def test_a_bad_number_in_a_picture_goes_only_where_it_is_seen(case, name, place,
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @each_operation
 @each_small
-def test_a_bad_gradient_goes_only_where_it_is_seen(case, name, bad):
+def test_a_bad_gradient_reaches_only_its_receptive_field(case, name, bad):
     x, weight, settings = SMALL[case]
     arrays, operation = inputs(x, weight), OPERATIONS[name]
     y = outcome(arrays, settings, wanted="", operation=operation)[0]
@@ -336,7 +336,7 @@ def assert_special_values_agree(arrays, settings, dy=None, **how):
 @each_way
 @each_operation
 @each_small
-def test_what_lies_in_the_workspace_does_not_show(case, name, way, pieces):
+def test_what_is_in_the_workspace_does_not_show(case, name, way, pieces):
     x, weight, settings = SMALL[case]
     arrays, found = inputs(x, weight), []
     with split_into(pieces), computed_by(way):
@@ -520,7 +520,7 @@ def test_pooling_in_the_same_pass_changes_no_bit(case, lay, biased, bad, pieces,
         ((3, 1, 20, 23), (5, 1, 2, 3), {}),  # few enough for vectors of eight too
     ],
 )
-def test_few_weights_of_pooled_pictures(x, weight, settings, pieces):
+def test_few_weights_of_pooled_images(x, weight, settings, pieces):
     arrays = [array.astype("float32") for array in inputs(x, weight)]
     exact = outcome(arrays, settings, dtype="float64", kernels="reference", operation=pooled_apart)
     with split_into(pieces):
@@ -532,7 +532,7 @@ def test_few_weights_of_pooled_pictures(x, weight, settings, pieces):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_bad_number_where_nothing_was_taken_is_seen(bad):
+def test_a_bad_number_that_is_no_maximum_still_reaches_the_gradient(bad):
     arrays = [array.astype("float32") for array in inputs((2, 1, 9, 9), (5, 1, 3, 3))]
     arrays[0][0, 0, 4, 4] = bad
     with np.errstate(invalid="ignore"):
@@ -545,7 +545,7 @@ def test_a_bad_number_where_nothing_was_taken_is_seen(bad):
 @pytest.mark.parametrize("pieces", [1, 3])
 @each_way
 @each_large
-def test_pooling_in_the_same_pass_changes_no_bit_of_large_pictures(case, way, pieces):
+def test_pooling_in_the_same_pass_changes_no_bit_of_large_images(case, way, pieces):
     x, weight, settings = LARGE[case]
     arrays = inputs(x, weight)
     with split_into(pieces), computed_by(way):
@@ -587,7 +587,7 @@ def test_numbers_that_are_not_finite_are_noticed(monkeypatch):
                 found.clear()
 
 
-def test_squares_are_as_exact_as_other_ways():
+def test_winograd_is_as_exact_as_other_algorithms():
     for shift in (0, 10):
         arrays = inputs((2, 64, 20, 20), (64, 64, 3, 3))
         arrays[0] += shift
@@ -602,7 +602,7 @@ def test_squares_are_as_exact_as_other_ways():
 
 @pytest.mark.parametrize("kernels", ["fast", "reference"])
 @each_small
-def test_nothing_passes_where_the_value_is_0(case, kernels):
+def test_the_gradient_is_0_where_the_value_is_0(case, kernels):
     x, weight, settings = SMALL[case]
     arrays = [np.zeros(x), *inputs(x, weight)[1:]]
     arrays[2][:] = 0
@@ -848,7 +848,7 @@ def test_without_higher_order_second_derivatives_are_refused(name):
         minidl.gradients((y * y).sum(), [x], create_graph=True)
 
 
-def test_one_picture_is_a_batch_of_one():
+def test_one_image_is_a_batch_of_one():
     arrays = inputs((1, 3, 6, 7), (4, 3, 3, 3))
     for name, kernels in product(OPERATIONS, ["fast", "reference"]):
         how = {"operation": OPERATIONS[name], "kernels": kernels, "dtype": "float64"}

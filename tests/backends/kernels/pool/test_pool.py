@@ -217,7 +217,7 @@ def test_any_number_of_threads_gives_the_same_bits(operation, shape, monkeypatch
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_window_of_more_places_than_a_byte_can_number():
+def test_a_window_of_more_taps_than_a_byte_can_number():
     x = picture((1, 2, 17, 18), 0, ORDINARY, "float32")
     assert kernels.max_pool2d(x, 16) is NotImplemented
     y, indices, _ = outcome(lambda t: ops.max_pool2d(t, (17, 18), return_indices=True), x)
