@@ -54,7 +54,7 @@ def test_what_new_interpreters_do_exists(name):
     assert work.workload is None or work.workload in TIMED
 
 
-def test_the_fraction_spent_loading_is_measured_for_each_number_of_workers(monkeypatch):
+def test_the_share_of_loading_is_measured_for_each_number_of_workers(monkeypatch):
     monkeypatch.setattr(loading, "SAMPLES", 64)
     found = loading.shares()
     assert [share.workers for share in found] == [0, 1, 2]

@@ -125,7 +125,7 @@ def called_through_xp(function):
 
 
 def test_bodies_call_only_what_is_offered():
-    """Primitives, and what they call, use the contract; composites use any operation."""
+    """Primitives, and what helps them, call the contract; composites call any operation."""
     functions = list(helpers_and_bodies())
     primitives = [f for f in functions if is_decorated(f, "primitive")]
     composites = [f for f in functions if is_decorated(f, "composite")]

@@ -721,7 +721,7 @@ def test_a_killed_run_leaves_the_old_file_or_the_new_one(path):
     assert done.stdout.split() == ["True", "True", "1"], done
 
 
-def test_folders_in_use_are_not_mistaken_for_leftovers(path):
+def test_folders_in_use_are_not_taken_for_leftovers(path):
     with replace.replacing(path) as new:
         new.write_bytes(b"1")
         save(path.with_name("other"), 2)
