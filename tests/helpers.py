@@ -1,4 +1,4 @@
-"""What the tests of operations share: inputs, comparison, and derivatives in both libraries."""
+"""Helpers of the tests of operations: inputs, comparison, derivatives in both libraries."""
 
 import builtins
 import re
@@ -9,6 +9,8 @@ from zlib import crc32
 import numpy as np
 
 import minidl
+from minidl.errors import MinidlError
+from minidl.testing import gradcheck
 from tests.oracle import torch
 
 # Inputs: small arrays from a stated domain, the same in every run.
@@ -212,10 +214,48 @@ def higher_derivatives(function, arrays, weights, directions=(), loss=curved):
 
 
 def gradients(function, arrays, weights, loss=curved):
-    """minidl's first derivatives, as training computes them: by kernels where there are any."""
+    """minidl's first derivatives as training computes them: by kernels, if there are any."""
     return derivatives(Minidl, function, arrays, weights, loss=loss)[0]
 
 
+@dataclass(frozen=True)
+class explained_by_gradcheck:  # noqa: N801 (used as a function is)
+    """Where derivatives compared inside turn out wrong, the failure is the report of gradcheck.
+
+    It names the order, the input and the element; a comparison of whole arrays shows numbers only.
+    """
+
+    name: str
+    function: Callable
+    arrays: list[np.ndarray]
+    order: int
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        __tracebackhide__ = True
+        report = self.report() if kind is AssertionError else None
+        if report is not None:  # else the derivatives are right, and something else is wrong
+            raise AssertionError(report) from None
+
+    def report(self):
+        """What gradcheck says is wrong; None if nothing is, or if it refuses the function."""
+
+        def checked(*inputs):
+            return self.function(*inputs)
+
+        checked.__name__ = self.name
+        try:
+            with np.errstate(all="ignore"):
+                gradcheck(checked, *self.arrays, order=self.order)
+        except AssertionError as error:
+            return str(error)
+        except MinidlError:
+            pass
+        return None
+
+
 def named(value):
-    """What a case is called: as it prints, without addresses, which differ among processes."""
+    """The name of a case: as it prints, without addresses, which differ among processes."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(value))

@@ -3,7 +3,7 @@
 import numpy as np
 
 import minidl
-from tests.helpers import assert_all_close
+from tests.helpers import assert_all_close, explained_by_gradcheck
 from tests.oracle import torch
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
@@ -50,12 +50,21 @@ def assert_same(ours, theirs, *arrays, second=None):
         return torch.autograd.grad(y, leaves, materialize_grads=True, **settings)
 
     needed = _found(torch, their_gradients, theirs, arrays, second)
-    found = _found(minidl, our_gradients, ours, arrays, False)
-    assert_all_close(found, needed[: len(found)], TOLERANCE[dtype])
-    if second:
-        with minidl.higher_order():
-            found = _found(minidl, our_gradients, ours, arrays, True)
-        assert_all_close(found, needed, TOLERANCE[dtype])
+    with explained_by_gradcheck("the function", ours, arrays, order=2 if second else 1):
+        found = _found(minidl, our_gradients, ours, arrays, False)
+        assert_all_close(found, needed[: len(found)], TOLERANCE[dtype])
+        if second:
+            with minidl.higher_order():
+                found = _found(minidl, our_gradients, ours, arrays, True)
+            assert_all_close(found, needed, TOLERANCE[dtype])
+
+
+def both(name, *args, **settings):
+    """minidl's and PyTorch's function of one name."""
+    return (
+        lambda *xs, library=library: getattr(library, name)(*xs, *args, **settings)
+        for library in (minidl, torch)
+    )
 
 
 def twins(name, dtype="float64", **settings):
