@@ -7,7 +7,7 @@
         spoilt.check()
 
 How an argument is spoilt follows from its kind.  Some values can never be right (None instead of an
-an array, an axis that does not exist): they must be refused.  Some may be right (one more axis,
+How an argument is spoilt follows from its kind.  Some values can never be right (None instead of
 another dtype): they must be refused, or give a result without a warning of NumPy's.
 """
 

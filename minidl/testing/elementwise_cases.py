@@ -237,6 +237,4 @@ RECIPES: dict[str, Recipe] = {
     "copy": unary(REAL),
     "signbit": unary(NONZERO),
     "threshold": unary(NONZERO, threshold=(1 / 16,), value=(0.0, 2.0)),
-    "xdivy": binary(REAL, NONZERO),
-    "xmuly": binary(REAL, REAL),
 }

@@ -17,4 +17,4 @@ def operations():
 
 
 # For rows of operations that minidl.ops does not offer: private ones, those of minidl.linalg, ….
-ops = SimpleNamespace(**{**vars(minidl.ops), **operations()})
+ops = SimpleNamespace(**{**operations(), **vars(minidl.ops)})
