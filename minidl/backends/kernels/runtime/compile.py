@@ -28,8 +28,10 @@ rounding of operations, except in `reassociating`.
 
 **The cache.**  The machine code of entry points is stored in the user's cache folder
 (`$MINIDL_CACHE`, or else `minidl` in `$XDG_CACHE_HOME` or `~/.cache`), not beside the source: an
-installation may be read-only, and uninstalling it should leave nothing behind.  Entry points of
-another process find it there: loading takes milliseconds where compiling takes seconds.
+installation may be read-only, and uninstalling it should leave nothing behind.  The next process
+loads it in milliseconds, where compiling takes seconds.  Numba compiles an entry point anew when
+the file that defines it has changed; after a change in a file that it only imports from, such as
+`simd.math`, empty the folder.
 
 **Threads.**  minidl splits work in one place, `minidl.backends.threads`: it gives the number of
 chunks for an amount of work.  A parallel kernel loops over the chunks with `prange`, and
