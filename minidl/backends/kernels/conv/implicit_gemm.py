@@ -13,7 +13,7 @@ what fills up the tiles; it reads the image once and the planes once for each MR
 from minidl.backends import threads
 from minidl.backends.kernels.conv.implicit_gemm_plan import GemmPlan
 from minidl.backends.kernels.conv.pack import Operands, packed, store_phase, store_rows
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
+from minidl.backends.kernels.runtime.compile import chunk_bounds, inlined, inner, parallel, prange
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
 from minidl.backends.kernels.simd.micro_kernel import (
@@ -52,43 +52,39 @@ def _image(machine_code, operands, layout, tables, unit, panels, workspace):
 
     Where the planes are large, a block of rows goes through all panels before the next block does.
     """
-    offset = unit * layout.channels * layout.height * layout.width
-    planes = packed(operands.x, operands.relu_mask, offset, layout, workspace)
-    weights = pointer(operands.weight, unit % tables.groups * tables.group_stride)
-    accumulators, columns = workspace[layout.size :], layout.columns
-    for phase in range(tables.phases.shape[0]):
-        height = tables.phases[phase, 2]
-        for first in range(0, height, tables.block_rows):
-            last = min(first + tables.block_rows, height)
+    groups, columns = tables.groups, layout.columns
+    outputs = operands.bias.size // groups
+    planes = packed(operands.x, operands.relu_mask, unit, groups, layout, workspace)
+    weights = pointer(operands.weight, unit % groups * (operands.weight.size // groups))
+    accumulators = workspace[layout.size :]
+    for i in range(tables.phases.shape[0]):
+        phase = tables.phases[i]
+        for first in range(0, phase[2], tables.block_rows):
+            last = min(first + tables.block_rows, phase[2])
             for panel in range(panels[0], panels[1]):
                 _multiply(
-                    machine_code,
-                    weights,
-                    planes,
-                    columns,
-                    tables,
-                    phase,
-                    first,
-                    last,
-                    panel,
+                    machine_code, weights, planes, columns, tables, outputs, phase, first, last,
+                    panel, accumulators,
+                )  # fmt: skip
+                _store(
+                    operands, columns, tables, outputs, phase, unit, first, last, panel,
                     accumulators,
-                )
-                _store(operands, columns, tables, unit, phase, first, last, panel, accumulators)
+                )  # fmt: skip
 
 
 @inner
 def _multiply(
-    machine_code, weights, planes, columns, tables, phase, first, last, panel, accumulators
+    machine_code, weights, planes, columns, tables, outputs, phase, first, last, panel, accumulators
 ):
-    """The accumulators of a panel, in rows of the block, tile by tile."""
-    k, depth, _, width = tables.phases[phase, :4]
+    """The accumulators of a panel of outputs in rows first … last − 1 of a phase, tile by tile."""
+    k, depth, width = phase[0], phase[1], phase[3]
     rows, stride = pointer(tables.rows, panel * MR), tables.block_size + LANES
     depth_a, depth_b = pointer(tables.depth_a, k), pointer(tables.depth_b, k)
     positions = (last - first - 1) * columns + width
     if depth == 0:  # no tap reaches this phase
         accumulators[:] = 0
         return
-    if tables.outputs == 1:
+    if outputs == 1:
         for j in range(0, positions, SINGLE_ROW_VECTORS * LANES):
             patches, target = advance(planes, first * columns + j), pointer(accumulators, j)
             micro_kernel(
@@ -107,16 +103,13 @@ def _multiply(
         )  # fmt: skip
 
 
-@inner
-def _store(operands, columns, tables, unit, phase, first, last, panel, accumulators):
+@inlined
+def _store(operands, columns, tables, outputs, phase, unit, first, last, panel, accumulators):
     """The epilogue of a panel."""
-    _, _, height, width, row, column = tables.phases[phase]
-    for i in range(min(MR, tables.outputs - panel * MR)):
-        index = unit * tables.outputs + panel * MR + i
+    for i in range(min(MR, outputs - panel * MR)):
+        index = unit * outputs + panel * MR + i
         source = pointer(accumulators, i * (tables.block_size + LANES))
-        if tables.step_y == tables.step_x == 1:
-            store_rows(source, columns, 2 * columns, operands, index, first, last, height)
+        if phase[6] == phase[7] == 1:
+            store_rows(source, columns, 2 * columns, operands, index, first, last, phase[2])
         else:
-            origin = row + first * tables.step_y, column
-            step, size = (tables.step_y, tables.step_x), (last - first, width)
-            store_phase(source, columns, operands, index, size, origin, step)
+            store_phase(source, columns, operands, index, phase, first, last)

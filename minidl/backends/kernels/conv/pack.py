@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.backends.kernels.pool.max_pool_2x2 import pool_rows
-from minidl.backends.kernels.runtime.compile import carray, inner
+from minidl.backends.kernels.runtime.compile import carray, inlined, inner
 from minidl.backends.kernels.simd.intrinsics import (
     LANES,
     advance,
@@ -64,9 +64,6 @@ class GradientOperands(NamedTuple):
 class Layout(NamedTuple):
     """How an image, the channels of one group, is packed: phase planes of each channel in turn."""
 
-    channels: int
-    height: int
-    width: int
     stride_y: int
     stride_x: int
     rows: int  # of a plane
@@ -89,24 +86,13 @@ def layout_of(
 
     origins    the row and column of the image at the origin of each plane; negative in the padding
     """
+    (rows, columns), (stride_y, stride_x) = plane, stride
     phases = [
-        _visible(y, stride[0], image[0], plane[0]) + _visible(x, stride[1], image[1], plane[1])
+        _visible(y, stride_y, image[0], rows) + _visible(x, stride_x, image[1], columns)
         for y, x in origins
     ]
-    size = channels * len(origins) * plane[0] * plane[1] + SINGLE_ROW_VECTORS * LANES
-    (height, width), (stride_y, stride_x), (rows, columns) = image, stride, plane
-    return Layout(
-        channels,
-        height,
-        width,
-        stride_y,
-        stride_x,
-        rows,
-        columns,
-        np.array(phases, np.int64),
-        size,
-        in_place,
-    )
+    size = channels * len(origins) * rows * columns + SINGLE_ROW_VECTORS * LANES
+    return Layout(stride_y, stride_x, rows, columns, np.array(phases, np.int64), size, in_place)
 
 
 def _visible(origin: int, stride: int, length: int, count: int) -> tuple[int, int, int]:
@@ -121,36 +107,40 @@ def _visible(origin: int, stride: int, length: int, count: int) -> tuple[int, in
 # Packing.
 
 
-@inner
-def packed(x, relu_mask, offset, layout, scratch):
-    """The address of the planes of the image at an offset in x: in x itself where that is possible.
+@inlined
+def packed(x, relu_mask, unit, groups, layout, scratch):
+    """The address of the planes of an image: in x itself where that is possible, else in `scratch`.
 
     A tile reads beyond the end of the image, but must not read beyond x.
     """
-    planes = pointer(scratch, 0)
+    planes, offset = pointer(scratch, 0), unit * (x.size // (x.shape[0] * groups))
     if layout.in_place and offset + layout.size <= x.size and not relu_mask.size:
         planes = pointer(x, offset)
     else:
-        pack_image(x, relu_mask, offset, layout, scratch)
+        pack_image(x, relu_mask, unit, groups, layout, scratch)
     return planes
 
 
 @inner
-def pack_image(x, relu_mask, offset, layout, planes):
-    """Pack the image at an offset in x.  The mask may be one only where stride_x is 1."""
-    columns = layout.columns
-    row_stride = layout.stride_y * layout.width
+def pack_image(x, relu_mask, unit, groups, layout, planes):
+    """Pack an image of x, whose images are one group of one sample each.
+
+    There may be a mask only where stride_x is 1.
+    """
+    channels, columns = x.shape[1] // groups, layout.columns
+    height, width = x.shape[2:]
+    row_stride = layout.stride_y * width
     plane = 0
-    for c in range(layout.channels):
+    for c in range(unit * channels, (unit + 1) * channels):
         for phase in range(layout.phases.shape[0]):
-            y, top, bottom, x_, left, right = layout.phases[phase]
-            source = offset + (c * layout.height + top * layout.stride_y + y) * layout.width
-            source += left * layout.stride_x + x_
+            first_y, top, bottom, first_x, left, right = layout.phases[phase]
+            source = (c * height + top * layout.stride_y + first_y) * width
+            source += left * layout.stride_x + first_x
             target = pointer(planes, plane + top * columns)
             _zero(pointer(planes, plane), top * columns)
             if layout.stride_x == 1:
-                height = bottom - top
-                copy_rows(x, relu_mask, source, row_stride, target, columns, left, right, height)
+                count = bottom - top
+                copy_rows(x, relu_mask, source, row_stride, target, columns, left, right, count)
             else:
                 for i in range(bottom - top):
                     start = plane + (top + i) * columns
@@ -225,7 +215,7 @@ def copy_masked(x, relu_mask, source, count, target, begin):
 # Epilogues.  A feature map of y is known by its index among all N·C of them.
 
 
-@inner
+@inlined
 def store_rows(accumulators, row_stride, pair_stride, operands, index, first, last, end):
     """Rows first … last − 1 of the convolution: bias, clamp, and pooling if there is an argmax.
 
@@ -266,18 +256,18 @@ def _clamp_rows(accumulators, row_stride, pair_stride, y, width, height, room, b
             row[j] = clamp_min if value < clamp_min else value
 
 
-@inner
-def store_phase(accumulators, row_stride, operands, index, size, origin, step):
-    """Bias and clamp of rows that are a phase of y: every step-th row and column from an origin."""
+@inlined
+def store_phase(accumulators, row_stride, operands, index, phase, first, last):
+    """The same of rows of a phase of y, which are every step-th row and column of it."""
     channels, clamp_min = operands.bias.size, operands.clamp_min
     y, bias = operands.y[index // channels, index % channels], operands.bias[index % channels]
-    height, width = size
-    for i in range(height):
+    width, row, column, step_y, step_x = phase[3], phase[4], phase[5], phase[6], phase[7]
+    for i in range(last - first):
         source = carray(advance(accumulators, i * row_stride), width)
         for j in range(width):
             value = source[j] + bias
             value = clamp_min if value < clamp_min else value
-            y[origin[0] + i * step[0], origin[1] + j * step[1]] = value
+            y[row + (first + i) * step_y, column + j * step_x] = value
 
 
 @inner

@@ -95,8 +95,7 @@ def _add_image(operands, layout, tables, n, offsets, sums, workspace):
     """What one image contributes: summed by itself in float32 first, which keeps it exact."""
     rows = sums.shape[0]
     outputs, height, width = operands.dy.shape[1:]
-    image = n * layout.channels * layout.height * layout.width
-    pack_image(operands.x, NO_MASK, image, layout, workspace)
+    pack_image(operands.x, NO_MASK, n, 1, layout, workspace)
     end = layout.size + 2 * tables.row_length * LANES
     patches, own = workspace[layout.size : end], workspace[end : end + rows * LANES]
     values = workspace[end + rows * LANES :]
