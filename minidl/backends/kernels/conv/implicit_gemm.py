@@ -13,7 +13,7 @@ what fills up the tiles; it reads the image once and the planes once for each MR
 from minidl.backends import threads
 from minidl.backends.kernels.conv.implicit_gemm_plan import GemmPlan
 from minidl.backends.kernels.conv.pack import Operands, packed, store_phase, store_rows
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inlined, inner, parallel, prange
+from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
 from minidl.backends.kernels.simd.micro_kernel import (
@@ -39,23 +39,28 @@ def implicit_gemm(operands: Operands, plan: GemmPlan) -> None:
 @parallel
 def _images(machine_code, operands, layout, tables, splits, workspace, chunks):
     """Each group of each image is a unit of work; its outputs may be split, too."""
+    channels = operands.x.shape[1] // tables.groups
+    outputs = operands.y.shape[1] // tables.groups
     for chunk in prange(chunks):
         start, stop = chunk_bounds(operands.x.shape[0] * tables.groups * splits, chunk, chunks)
         for i in range(start, stop):
             panels = chunk_bounds(tables.rows.size // MR, i % splits, splits)
-            _image(machine_code, operands, layout, tables, i // splits, panels, workspace[chunk])
+            _image(
+                machine_code, operands, layout, tables, channels, outputs, i // splits, panels,
+                workspace[chunk],
+            )  # fmt: skip
 
 
 @inner
-def _image(machine_code, operands, layout, tables, unit, panels, workspace):
+def _image(machine_code, operands, layout, tables, channels, outputs, unit, panels, workspace):
     """Some panels of MR outputs of one group of one image.
 
     Where the planes are large, a block of rows goes through all panels before the next block does.
     """
-    groups, columns = tables.groups, layout.columns
-    outputs = operands.bias.size // groups
-    planes = packed(operands.x, operands.relu_mask, unit, groups, layout, workspace)
-    weights = pointer(operands.weight, unit % groups * (operands.weight.size // groups))
+    group, columns = unit % tables.groups, layout.columns
+    height, width = operands.weight.shape[2:]
+    planes = packed(operands.x, operands.relu_mask, unit, channels, layout, workspace)
+    weights = pointer(operands.weight, group * outputs * channels * height * width)
     accumulators = workspace[layout.size :]
     for i in range(tables.phases.shape[0]):
         phase = tables.phases[i]
@@ -66,10 +71,16 @@ def _image(machine_code, operands, layout, tables, unit, panels, workspace):
                     machine_code, weights, planes, columns, tables, outputs, phase, first, last,
                     panel, accumulators,
                 )  # fmt: skip
-                _store(
-                    operands, columns, tables, outputs, phase, unit, first, last, panel,
-                    accumulators,
-                )  # fmt: skip
+                for o in range(panel * MR, min(panel * MR + MR, outputs)):
+                    source = pointer(accumulators, o % MR * (tables.block_size + LANES))
+                    bias, index = operands.bias[group * outputs + o], unit * outputs + o
+                    if phase[6] == phase[7] == 1:
+                        store_rows(
+                            source, columns, 2 * columns, operands, bias, index, first, last,
+                            phase[2],
+                        )  # fmt: skip
+                    else:
+                        store_phase(source, columns, operands, bias, index, phase, first, last)
 
 
 @inner
@@ -79,7 +90,7 @@ def _multiply(
     """The accumulators of a panel of outputs in rows first … last − 1 of a phase, tile by tile."""
     k, depth, width = phase[0], phase[1], phase[3]
     rows, stride = pointer(tables.rows, panel * MR), tables.block_size + LANES
-    depth_a, depth_b = pointer(tables.depth_a, k), pointer(tables.depth_b, k)
+    depth_a, depth_b = pointer(tables.depths[0], k), pointer(tables.depths[1], k)
     positions = (last - first - 1) * columns + width
     if depth == 0:  # no tap reaches this phase
         accumulators[:] = 0
@@ -101,15 +112,3 @@ def _multiply(
             machine_code, end - begin, depth, weights, rows, depth_a, patches, depth_b, target,
             stride, 0,
         )  # fmt: skip
-
-
-@inlined
-def _store(operands, columns, tables, outputs, phase, unit, first, last, panel, accumulators):
-    """The epilogue of a panel."""
-    for i in range(min(MR, outputs - panel * MR)):
-        index = unit * outputs + panel * MR + i
-        source = pointer(accumulators, i * (tables.block_size + LANES))
-        if phase[6] == phase[7] == 1:
-            store_rows(source, columns, 2 * columns, operands, index, first, last, phase[2])
-        else:
-            store_phase(source, columns, operands, index, phase, first, last)

@@ -6,7 +6,7 @@ each output, C·KH·KW elements, into a column of a matrix of patches, and
     y[output, position] = Σₖ w[output, k] · patches[k, position]        k = (channel, a, b)
 
 Implicit GEMM (S. Chetlur et al. 2014, arXiv:1410.0759) never stores that matrix.  Here, row k of it
-is an offset into the packed image (`pack.py`), `depth_b[k]`, as in the indirect convolution
+is an offset into the packed image (`pack.py`), `depths[1, k]`, as in the indirect convolution
 (M. Dukhan 2019, arXiv:1907.02129): at output (i, j) and stride s, tap (a, b) meets
 
     plane (a·d mod s, b·d mod s)    at    i·columns + j + (a·d div s)·columns + b·d div s
@@ -45,8 +45,7 @@ class GemmTables(NamedTuple):
     block_size: int  # positions from the first to the last of them, in whole vectors
     # The factors, as the micro-kernel takes them: the weights are a, the planes are b.
     rows: np.ndarray  # offset of the weights of each output, padded to full tiles
-    depth_a: np.ndarray  # offset of weight k
-    depth_b: np.ndarray  # offset of row k of the patches
+    depths: np.ndarray  # (2, n): offset of weight k, and of row k of the patches
 
 
 class GemmPlan(NamedTuple):
@@ -78,6 +77,7 @@ def forward(at: Convolution, channels: int, outputs: int) -> GemmPlan:
     ]
     channel_size = len(phases) * plane[0] * plane[1]
     depth = channels * kh * kw
+    patches = np.add.outer(np.arange(channels) * channel_size, offsets).ravel()
     origins = [(y - at.padding[0], x - at.padding[1]) for y, x in phases]
     in_place = at.padding == (0, 0) and at.stride == (1, 1)
     block_rows, block_size = _block(channels, at.output[0], plane[1], at.output[1])
@@ -87,8 +87,7 @@ def forward(at: Convolution, channels: int, outputs: int) -> GemmPlan:
         block_rows,
         block_size,
         pad_to_tiles(outputs) * depth,
-        np.arange(depth, dtype=np.int64),
-        np.add.outer(np.arange(channels, dtype=np.int64) * channel_size, offsets).ravel(),
+        np.array([np.arange(depth), patches], np.int64),
     )
     layout = layout_of(channels, at.picture, at.stride, plane, origins, in_place=in_place)
     return _plan(layout, tables, outputs, outputs * depth * at.output[0] * plane[1])
@@ -135,8 +134,7 @@ def backward(at: Convolution, channels: int, outputs: int) -> GemmPlan:
         block_rows,
         block_size,
         pad_to_tiles(channels) * (kh * kw),
-        np.array(depth_a, np.int64),
-        np.array(depth_b, np.int64),
+        np.array([depth_a, depth_b], np.int64),
     )
     origins = [(first[0], first[1])]
     layout = layout_of(outputs, at.output, (1, 1), plane, origins, in_place=in_place)

@@ -63,7 +63,7 @@ class WeightPlan(NamedTuple):
 def plan(at: Convolution, channels: int, outputs: int) -> WeightPlan:
     """The tables, for all channels and outputs of all groups."""
     gemm = implicit_gemm_plan.forward(at, channels, outputs)
-    layout, depth_b = gemm.layout, gemm.tables.depth_b
+    layout, taps = gemm.layout, gemm.tables.depths[1]
     rows, columns = (np.arange(n, dtype=np.int64) for n in at.output)
     images = max(1, _KC // (rows.size * columns.size)) if layout.in_place else 1
     offsets = np.arange(images, dtype=np.int64) * (channels * at.picture[0] * at.picture[1])
@@ -71,11 +71,11 @@ def plan(at: Convolution, channels: int, outputs: int) -> WeightPlan:
     tables = WeightTables(
         at.groups,
         images,
-        depth_b[pad_to_tiles(depth_b.size)],
+        taps[pad_to_tiles(taps.size)],
         np.add.outer(offsets, positions).ravel(),
         np.arange(_KC, dtype=np.int64) * NR,
     )
-    return WeightPlan(layout, tables, depth_b.size)
+    return WeightPlan(layout, tables, taps.size)
 
 
 def weight_gradient(operands: GradientOperands, plan: WeightPlan) -> tuple[np.ndarray, np.ndarray]:
@@ -119,12 +119,13 @@ def _add_images(
 ):  # fmt: skip
     """What one group of some images contributes, block by block of their positions."""
     x, dy = operands.x, operands.dy
-    groups, outputs = tables.groups, dy.shape[1] // tables.groups
+    groups = tables.groups
+    channels, outputs = x.shape[1] // groups, dy.shape[1] // groups
     planes, unit = pointer(workspace, 0), first * groups + group
     if layout.in_place:
-        planes = pointer(x, unit * (x.size // (x.shape[0] * groups)))
+        planes = pointer(x, unit * channels * x.shape[2] * x.shape[3])
     else:
-        pack_image(x, NO_MASK, unit, groups, layout, workspace)
+        pack_image(x, NO_MASK, unit, channels, layout, workspace)
     block, rows = workspace[layout.size :], workspace[layout.size + _KC * NR :]
     count, lanes = dy.shape[2] * dy.shape[3], accumulators.shape[1]
     vectors = lanes // LANES

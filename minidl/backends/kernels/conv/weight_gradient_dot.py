@@ -61,12 +61,12 @@ class DotPlan(NamedTuple):
 def plan(at: Convolution, channels: int, outputs: int) -> DotPlan:
     """The tables, for all channels and outputs of all groups."""
     gemm = implicit_gemm_plan.forward(at, channels, outputs)
-    depth, single = gemm.tables.depth_b.size, 2 * (outputs // at.groups) <= DOT_TILE[0]
+    depth, single = gemm.tables.depths[1].size, 2 * (outputs // at.groups) <= DOT_TILE[0]
     columns = _tile(single)[1]
     taps = np.minimum(np.arange(-(-depth // columns) * columns), depth - 1)
     tables = DotTables(
         at.groups,
-        gemm.tables.depth_b[taps],
+        gemm.tables.depths[1][taps],
         -(-at.output[0] * gemm.layout.columns // LANES) * LANES,
         single,
     )
@@ -126,7 +126,8 @@ def _add_image(machine_code, operands, layout, tables, unit, workspace, accumula
     """What one group of one image contributes."""
     size = tables.size
     panels, tiles, rows, columns = accumulators.shape[:4]
-    planes = packed(operands.x, NO_MASK, unit, tables.groups, layout, workspace)
+    channels = operands.x.shape[1] // tables.groups
+    planes = packed(operands.x, NO_MASK, unit, channels, layout, workspace)
     padded = workspace[layout.size :]
     for panel in range(panels):
         first = panel * rows
@@ -163,11 +164,11 @@ def _recompute(operands, layout, tables, workspace, dw):
     wrong = ~np.isfinite(dw)
     if not wrong.any():
         return
-    outputs = dw.shape[0] // tables.groups
+    outputs, channels = dw.shape[0] // tables.groups, operands.x.shape[1] // tables.groups
     row = workspace[layout.size : layout.size + tables.size + LANES]
     height, width = operands.dy.shape[2:]
     for unit in range(operands.x.shape[0] * tables.groups):
-        pack_image(operands.x, NO_MASK, unit, tables.groups, layout, workspace)
+        pack_image(operands.x, NO_MASK, unit, channels, layout, workspace)
         for i in range(outputs):
             o = unit % tables.groups * outputs + i
             _pad(operands, layout.columns, unit * outputs + i, row)

@@ -68,8 +68,7 @@ class WinogradTables(NamedTuple):
     # The factors.
     order: np.ndarray  # the U that belongs to each V
     begins: np.ndarray  # offset of the U of each output, padded to full tiles of the GEMM
-    depth_a: np.ndarray  # offset of U of channel k
-    depth_b: np.ndarray  # offset of V of channel k
+    depths: np.ndarray  # (2, channels): offset of U of channel k, and of V
 
 
 class WinogradPlan(NamedTuple):
@@ -134,8 +133,7 @@ def _plan(
         channels * size(block) + LANES,
         np.array([4 * i + j for i in order for j in order], np.int64),
         pad_to_tiles(outputs) * strides[0],
-        np.arange(channels, dtype=np.int64) * strides[1],
-        np.arange(channels, dtype=np.int64) * size(block),
+        np.outer((strides[1], size(block)), np.arange(channels)),
     )
     multiply_adds = _PRODUCTS * computed(block) * channels * outputs
     return WinogradPlan(
@@ -211,8 +209,8 @@ def _image(machine_code, operands, u, layout, tables, unit, tile_rows, finite, w
     """Some rows of tiles of one group of one image, a block of them at a time."""
     group, row_length = unit % tables.groups, layout.columns // 2
     channels = operands.x.shape[1] // tables.groups
-    outputs = operands.bias.size // tables.groups
-    pack_image(operands.x, operands.relu_mask, unit, tables.groups, layout, workspace)
+    outputs = operands.y.shape[1] // tables.groups
+    pack_image(operands.x, operands.relu_mask, unit, channels, layout, workspace)
     buffers = _split(workspace[layout.size :], tables)
     pairs = buffers.pairs
     for first in range(tile_rows[0], tile_rows[1], tables.block_rows):
@@ -230,9 +228,10 @@ def _image(machine_code, operands, u, layout, tables, unit, tile_rows, finite, w
                 count, vectors, finite,
             )  # fmt: skip
             for i in range(count):
+                o = panel * MR + i
                 store_rows(
                     pointer(pairs[i], 0), 2 * tables.block_size, layout.columns, operands,
-                    unit * outputs + panel * MR + i, top, bottom, bottom,
+                    operands.bias[group * outputs + o], unit * outputs + o, top, bottom, bottom,
                 )  # fmt: skip
 
 
@@ -267,7 +266,7 @@ def _multiply(machine_code, u, offset, buffers, tables, channels, panel, count, 
     when they are transformed.
     """
     begins, parts = pointer(tables.begins, panel * MR), tile_count(vectors)
-    depth_a, depth_b = pointer(tables.depth_a, 0), pointer(tables.depth_b, 0)
+    depth_a, depth_b = pointer(tables.depths[0], 0), pointer(tables.depths[1], 0)
     v, m, pairs = buffers
     for part in range(parts):
         first, last = chunk_bounds(vectors, part, parts)
