@@ -19,6 +19,7 @@ import numpy as np
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.conv import select
 from minidl.backends.kernels.conv.implicit_gemm import implicit_gemm
+from minidl.backends.kernels.conv.implicit_gemm_plan import GemmPlan
 from minidl.backends.kernels.conv.pack import (
     NO_ARGMAX,
     NO_CLAMP,
@@ -27,7 +28,6 @@ from minidl.backends.kernels.conv.pack import (
     Operands,
 )
 from minidl.backends.kernels.conv.padding_free import PaddingFreePlan, padding_free
-from minidl.backends.kernels.conv.select import Algorithms
 from minidl.backends.kernels.conv.weight_gradient import weight_gradient
 from minidl.backends.kernels.conv.weight_gradient_dot import DotPlan, weight_gradient_dot
 from minidl.backends.kernels.conv.weight_gradient_pooled import weight_gradient_pooled
@@ -205,8 +205,16 @@ def _forward(
 ) -> None:
     """y from x."""
     algorithms = select.forward(at, x.shape[1], y.shape[1])
-    bias = _bias(bias, y)
-    _convolve(Operands(x, NO_MASK, weight, bias, y, argmax, clamp_min), algorithms, at)
+    operands = Operands(x, NO_MASK, weight, _bias(bias, y), y, argmax, clamp_min)
+    if algorithms.winograd is not None and winograd(operands, algorithms.winograd):
+        return
+    if argmax is NO_ARGMAX or algorithms.pools:
+        _convolve_exactly(operands, algorithms.exact)
+        return
+    full_y = np.empty((*y.shape[:2], *at.output), np.float32)
+    operands = operands._replace(y=full_y, argmax=NO_ARGMAX, clamp_min=NO_CLAMP)
+    _convolve_exactly(operands, algorithms.exact)
+    max_pool_2x2(full_y, y, argmax, relu=True)
 
 
 def _backward(
@@ -219,29 +227,20 @@ def _backward(
 ) -> None:
     """dx from dy."""
     algorithms = select.backward(at, dx.shape[1], dy.shape[1])
-    bias = _bias(bias, dx)
-    _convolve(Operands(dy, relu_mask, weight, bias, dx, NO_ARGMAX, NO_CLAMP), algorithms, at)
+    operands = Operands(dy, relu_mask, weight, _bias(bias, dx), dx, NO_ARGMAX, NO_CLAMP)
+    if algorithms.winograd is None or not winograd(operands, algorithms.winograd):
+        _convolve_exactly(operands, algorithms.exact)
 
 
 def _bias(bias: np.ndarray | None, y: np.ndarray) -> np.ndarray:
     return np.zeros(y.shape[1], np.float32) if bias is None else as_contiguous(bias)
 
 
-def _convolve(operands: Operands, algorithms: Algorithms, at: Convolution) -> None:
-    """Run the fastest algorithm; Winograd's, where it refuses, is replaced by an exact one."""
-    if algorithms.winograd is not None and winograd(operands, algorithms.winograd):
-        return
-    exact, pooled = algorithms.exact, operands
-    pools_later = operands.argmax.size and not algorithms.pools
-    if pools_later:
-        y = np.empty((*operands.y.shape[:2], *at.output), np.float32)
-        operands = operands._replace(y=y, argmax=NO_ARGMAX, clamp_min=NO_CLAMP)
-    if isinstance(exact, PaddingFreePlan):
-        padding_free(operands, exact)
+def _convolve_exactly(operands: Operands, plan: GemmPlan | PaddingFreePlan) -> None:
+    if isinstance(plan, PaddingFreePlan):
+        padding_free(operands, plan)
     else:
-        implicit_gemm(operands, exact)
-    if pools_later:
-        max_pool_2x2(operands.y, pooled.y, pooled.argmax, relu=True)
+        implicit_gemm(operands, plan)
 
 
 def _weight_gradient(at: Convolution, operands: GradientOperands) -> tuple[np.ndarray, np.ndarray]:

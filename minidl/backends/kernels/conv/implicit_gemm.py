@@ -39,56 +39,63 @@ def implicit_gemm(operands: Operands, plan: GemmPlan) -> None:
 @parallel
 def _images(machine_code, operands, layout, tables, splits, workspace, chunks):
     """Each group of each image is a unit of work; its outputs may be split, too."""
+    channels = operands.x.shape[1] // tables.groups
+    outputs = operands.y.shape[1] // tables.groups
     for chunk in prange(chunks):
         start, stop = chunk_bounds(operands.x.shape[0] * tables.groups * splits, chunk, chunks)
         for i in range(start, stop):
             panels = chunk_bounds(tables.rows.size // MR, i % splits, splits)
-            _image(machine_code, operands, layout, tables, i // splits, panels, workspace[chunk])
+            _image(
+                machine_code, operands, layout, tables, channels, outputs, i // splits, panels,
+                workspace[chunk],
+            )  # fmt: skip
 
 
 @inner
-def _image(machine_code, operands, layout, tables, unit, panels, workspace):
+def _image(machine_code, operands, layout, tables, channels, outputs, unit, panels, workspace):
     """Some panels of MR outputs of one group of one image.
 
     Where the planes are large, a block of rows goes through all panels before the next block does.
     """
-    offset = unit * layout.channels * layout.height * layout.width
-    planes = packed(operands.x, operands.relu_mask, offset, layout, workspace)
-    weights = pointer(operands.weight, unit % tables.groups * tables.group_stride)
-    accumulators, columns = workspace[layout.size :], layout.columns
-    for phase in range(tables.phases.shape[0]):
-        height = tables.phases[phase, 2]
-        for first in range(0, height, tables.block_rows):
-            last = min(first + tables.block_rows, height)
+    group, columns = unit % tables.groups, layout.columns
+    height, width = operands.weight.shape[2:]
+    planes = packed(operands.x, operands.relu_mask, unit, channels, layout, workspace)
+    weights = pointer(operands.weight, group * outputs * channels * height * width)
+    accumulators = workspace[layout.size :]
+    for i in range(tables.phases.shape[0]):
+        phase = tables.phases[i]
+        for first in range(0, phase[2], tables.block_rows):
+            last = min(first + tables.block_rows, phase[2])
             for panel in range(panels[0], panels[1]):
                 _multiply(
-                    machine_code,
-                    weights,
-                    planes,
-                    columns,
-                    tables,
-                    phase,
-                    first,
-                    last,
-                    panel,
-                    accumulators,
-                )
-                _store(operands, columns, tables, unit, phase, first, last, panel, accumulators)
+                    machine_code, weights, planes, columns, tables, outputs, phase, first, last,
+                    panel, accumulators,
+                )  # fmt: skip
+                for o in range(panel * MR, min(panel * MR + MR, outputs)):
+                    source = pointer(accumulators, o % MR * (tables.block_size + LANES))
+                    bias, index = operands.bias[group * outputs + o], unit * outputs + o
+                    if phase[6] == phase[7] == 1:
+                        store_rows(
+                            source, columns, 2 * columns, operands, bias, index, first, last,
+                            phase[2],
+                        )  # fmt: skip
+                    else:
+                        store_phase(source, columns, operands, bias, index, phase, first, last)
 
 
 @inner
 def _multiply(
-    machine_code, weights, planes, columns, tables, phase, first, last, panel, accumulators
+    machine_code, weights, planes, columns, tables, outputs, phase, first, last, panel, accumulators
 ):
-    """The accumulators of a panel, in rows of the block, tile by tile."""
-    k, depth, _, width = tables.phases[phase, :4]
+    """The accumulators of a panel of outputs in rows first … last − 1 of a phase, tile by tile."""
+    k, depth, width = phase[0], phase[1], phase[3]
     rows, stride = pointer(tables.rows, panel * MR), tables.block_size + LANES
-    depth_a, depth_b = pointer(tables.depth_a, k), pointer(tables.depth_b, k)
+    depth_a, depth_b = pointer(tables.depths[0], k), pointer(tables.depths[1], k)
     positions = (last - first - 1) * columns + width
     if depth == 0:  # no tap reaches this phase
         accumulators[:] = 0
         return
-    if tables.outputs == 1:
+    if outputs == 1:
         for j in range(0, positions, SINGLE_ROW_VECTORS * LANES):
             patches, target = advance(planes, first * columns + j), pointer(accumulators, j)
             micro_kernel(
@@ -105,18 +112,3 @@ def _multiply(
             machine_code, end - begin, depth, weights, rows, depth_a, patches, depth_b, target,
             stride, 0,
         )  # fmt: skip
-
-
-@inner
-def _store(operands, columns, tables, unit, phase, first, last, panel, accumulators):
-    """The epilogue of a panel."""
-    _, _, height, width, row, column = tables.phases[phase]
-    for i in range(min(MR, tables.outputs - panel * MR)):
-        index = unit * tables.outputs + panel * MR + i
-        source = pointer(accumulators, i * (tables.block_size + LANES))
-        if tables.step_y == tables.step_x == 1:
-            store_rows(source, columns, 2 * columns, operands, index, first, last, height)
-        else:
-            origin = row + first * tables.step_y, column
-            step, size = (tables.step_y, tables.step_x), (last - first, width)
-            store_phase(source, columns, operands, index, size, origin, step)

@@ -6,7 +6,7 @@ each output, C·KH·KW elements, into a column of a matrix of patches, and
     y[output, position] = Σₖ w[output, k] · patches[k, position]        k = (channel, a, b)
 
 Implicit GEMM (S. Chetlur et al. 2014, arXiv:1410.0759) never stores that matrix.  Here, row k of it
-is an offset into the packed image (`pack.py`), `depth_b[k]`, as in the indirect convolution
+is an offset into the packed image (`pack.py`), `depths[1, k]`, as in the indirect convolution
 (M. Dukhan 2019, arXiv:1907.02129): at output (i, j) and stride s, tap (a, b) meets
 
     plane (a·d mod s, b·d mod s)    at    i·columns + j + (a·d div s)·columns + b·d div s
@@ -39,17 +39,13 @@ class GemmTables(NamedTuple):
     """What the loops need to know; sizes are those of one group of one image."""
 
     groups: int
-    outputs: int
-    phases: np.ndarray  # (n, 6) of y: first k, depth, rows, columns, first row, first column
-    step_y: int  # between the rows of a phase
-    step_x: int
+    # (n, 8), of y: first k, depth, rows, columns, first row, first column, and the steps between.
+    phases: np.ndarray
     block_rows: int  # rows of y that are computed at a time
     block_size: int  # positions from the first to the last of them, in whole vectors
     # The factors, as the micro-kernel takes them: the weights are a, the planes are b.
-    group_stride: int  # of the weights
     rows: np.ndarray  # offset of the weights of each output, padded to full tiles
-    depth_a: np.ndarray  # offset of weight k
-    depth_b: np.ndarray  # offset of row k of the patches
+    depths: np.ndarray  # (2, n): offset of weight k, and of row k of the patches
 
 
 class GemmPlan(NamedTuple):
@@ -58,11 +54,7 @@ class GemmPlan(NamedTuple):
     layout: Layout
     tables: GemmTables
     multiply_adds: int
-
-    @property
-    def computed(self) -> float:
-        """The multiply-adds of full tiles."""
-        return self.multiply_adds * self.tables.rows.size / self.tables.outputs
+    computed: float  # multiply-adds of full tiles
 
 
 @lru_cache(maxsize=256)
@@ -85,27 +77,20 @@ def forward(at: Convolution, channels: int, outputs: int) -> GemmPlan:
     ]
     channel_size = len(phases) * plane[0] * plane[1]
     depth = channels * kh * kw
+    patches = np.add.outer(np.arange(channels) * channel_size, offsets).ravel()
     origins = [(y - at.padding[0], x - at.padding[1]) for y, x in phases]
     in_place = at.padding == (0, 0) and at.stride == (1, 1)
     block_rows, block_size = _block(channels, at.output[0], plane[1], at.output[1])
     tables = GemmTables(
         at.groups,
-        outputs,
-        np.array([[0, depth, *at.output, 0, 0]], np.int64),
-        1,
-        1,
+        np.array([[0, depth, *at.output, 0, 0, 1, 1]], np.int64),
         block_rows,
         block_size,
-        outputs * depth,
         pad_to_tiles(outputs) * depth,
-        np.arange(depth, dtype=np.int64),
-        np.add.outer(np.arange(channels, dtype=np.int64) * channel_size, offsets).ravel(),
+        np.array([np.arange(depth), patches], np.int64),
     )
-    return GemmPlan(
-        layout_of(channels, at.picture, at.stride, plane, origins, in_place=in_place),
-        tables,
-        outputs * depth * at.output[0] * plane[1],
-    )
+    layout = layout_of(channels, at.picture, at.stride, plane, origins, in_place=in_place)
+    return _plan(layout, tables, outputs, outputs * depth * at.output[0] * plane[1])
 
 
 def backward(at: Convolution, channels: int, outputs: int) -> GemmPlan:
@@ -137,7 +122,7 @@ def backward(at: Convolution, channels: int, outputs: int) -> GemmPlan:
             height = -(-(at.picture[0] - r) // at.stride[0])
             width = -(-(at.picture[1] - q) // at.stride[1])
             depth = outputs * len(rows) * len(columns)
-            phases.append((len(depth_a), depth, height, width, r, q))
+            phases.append((len(depth_a), depth, height, width, r, q, *at.stride))
             for o, (a, i), (b, j) in product(range(outputs), rows, columns):
                 depth_a.append((o * channels * kh + a) * kw + b)
                 depth_b.append((o * plane[0] + i - first[0]) * plane[1] + j - first[1])
@@ -145,22 +130,19 @@ def backward(at: Convolution, channels: int, outputs: int) -> GemmPlan:
     block_rows, block_size = _block(outputs, phases[0][2], plane[1], phases[0][3])
     tables = GemmTables(
         at.groups,
-        channels,
         np.array(phases, np.int64),
-        at.stride[0],
-        at.stride[1],
         block_rows,
         block_size,
-        outputs * channels * kh * kw,
         pad_to_tiles(channels) * (kh * kw),
-        np.array(depth_a, np.int64),
-        np.array(depth_b, np.int64),
+        np.array([depth_a, depth_b], np.int64),
     )
-    return GemmPlan(
-        layout_of(outputs, at.output, (1, 1), plane, [(first[0], first[1])], in_place=in_place),
-        tables,
-        channels * len(depth_a) * phases[0][2] * plane[1],
-    )
+    origins = [(first[0], first[1])]
+    layout = layout_of(outputs, at.output, (1, 1), plane, origins, in_place=in_place)
+    return _plan(layout, tables, channels, channels * len(depth_a) * phases[0][2] * plane[1])
+
+
+def _plan(layout: Layout, tables: GemmTables, outputs: int, multiply_adds: int) -> GemmPlan:
+    return GemmPlan(layout, tables, multiply_adds, multiply_adds * tables.rows.size / outputs)
 
 
 def _row_length(width: int, left: int, right: int, columns: int) -> int:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.backends.kernels.pool.max_pool_2x2 import pool_rows
-from minidl.backends.kernels.runtime.compile import carray, inner
+from minidl.backends.kernels.runtime.compile import carray, inlined, inner
 from minidl.backends.kernels.simd.intrinsics import (
     LANES,
     advance,
@@ -64,14 +64,9 @@ class GradientOperands(NamedTuple):
 class Layout(NamedTuple):
     """How an image, the channels of one group, is packed: phase planes of each channel in turn."""
 
-    channels: int
-    height: int
-    width: int
-    stride_y: int
-    stride_x: int
     rows: int  # of a plane
     columns: int
-    phases: np.ndarray  # (n, 6): for each phase plane, `_visible` of its rows and its columns
+    phases: np.ndarray  # (n, 8): for each plane, what `_visible` gives of its rows and columns
     size: int  # elements of all planes, and of what a tile may read beyond them
     in_place: bool  # the image is its own plane
 
@@ -89,78 +84,68 @@ def layout_of(
 
     origins    the row and column of the image at the origin of each plane; negative in the padding
     """
+    rows, columns = plane
     phases = [
-        _visible(y, stride[0], image[0], plane[0]) + _visible(x, stride[1], image[1], plane[1])
+        _visible(y, stride[0], image[0], rows) + _visible(x, stride[1], image[1], columns)
         for y, x in origins
     ]
-    size = channels * len(origins) * plane[0] * plane[1] + SINGLE_ROW_VECTORS * LANES
-    (height, width), (stride_y, stride_x), (rows, columns) = image, stride, plane
-    return Layout(
-        channels,
-        height,
-        width,
-        stride_y,
-        stride_x,
-        rows,
-        columns,
-        np.array(phases, np.int64),
-        size,
-        in_place,
-    )
+    size = channels * len(origins) * rows * columns + SINGLE_ROW_VECTORS * LANES
+    return Layout(rows, columns, np.array(phases, np.int64), size, in_place)
 
 
-def _visible(origin: int, stride: int, length: int, count: int) -> tuple[int, int, int]:
+def _visible(origin: int, stride: int, length: int, count: int) -> tuple[int, int, int, int]:
     """Of an axis of a plane, whose index i shows index i·stride + origin of the image's axis.
 
-    The origin, the first of the `count` indices that is inside the image, and the first beyond it.
+    Origin and stride, the first of the `count` indices that is inside the image, and the first
+    beyond it.
     """
     first = min(max(-(origin // stride), 0), count)
-    return origin, first, max(min((length - 1 - origin) // stride + 1, count), first)
+    return origin, stride, first, max(min((length - 1 - origin) // stride + 1, count), first)
 
 
 # Packing.
 
 
-@inner
-def packed(x, relu_mask, offset, layout, scratch):
-    """The address of the planes of the image at an offset in x: in x itself where that is possible.
+@inlined
+def packed(x, relu_mask, unit, channels, layout, scratch):
+    """The address of the planes of an image: in x itself where that is possible, else in `scratch`.
 
     A tile reads beyond the end of the image, but must not read beyond x.
     """
-    planes = pointer(scratch, 0)
+    planes, offset = pointer(scratch, 0), unit * channels * x.shape[2] * x.shape[3]
     if layout.in_place and offset + layout.size <= x.size and not relu_mask.size:
         planes = pointer(x, offset)
     else:
-        pack_image(x, relu_mask, offset, layout, scratch)
+        pack_image(x, relu_mask, unit, channels, layout, scratch)
     return planes
 
 
 @inner
-def pack_image(x, relu_mask, offset, layout, planes):
-    """Pack the image at an offset in x.  The mask may be one only where stride_x is 1."""
-    columns = layout.columns
-    row_stride = layout.stride_y * layout.width
-    plane = 0
-    for c in range(layout.channels):
+def pack_image(x, relu_mask, unit, channels, layout, planes):
+    """Pack an image of x: so many channels, one group of one sample.
+
+    There may be a mask only where the stride along a row is 1.
+    """
+    height, width = x.shape[2:]
+    columns, plane = layout.columns, 0
+    for c in range(unit * channels, (unit + 1) * channels):
         for phase in range(layout.phases.shape[0]):
-            y, top, bottom, x_, left, right = layout.phases[phase]
-            source = offset + (c * layout.height + top * layout.stride_y + y) * layout.width
-            source += left * layout.stride_x + x_
+            origin_y, stride_y, top, bottom, origin_x, stride_x, left, right = layout.phases[phase]
+            source = (c * height + top * stride_y + origin_y) * width + left * stride_x + origin_x
+            row_stride = stride_y * width
             target = pointer(planes, plane + top * columns)
             _zero(pointer(planes, plane), top * columns)
-            if layout.stride_x == 1:
-                height = bottom - top
-                copy_rows(x, relu_mask, source, row_stride, target, columns, left, right, height)
+            if stride_x == 1:
+                count = bottom - top
+                copy_rows(x, relu_mask, source, row_stride, target, columns, left, right, count)
             else:
                 for i in range(bottom - top):
                     start = plane + (top + i) * columns
                     row = planes[start : start + columns]
                     row[:left], row[right:] = 0, 0
-                    values = carray(
-                        pointer(x, source + i * row_stride), (right - left) * layout.stride_x
-                    )
+                    values = carray(pointer(x, source + i * row_stride), (right - left) * stride_x)
                     for j in range(left, right):
-                        row[j] = values[(j - left) * layout.stride_x]
+                        row[j] = values[(j - left) * stride_x]
             _zero(pointer(planes, plane + bottom * columns), (layout.rows - bottom) * columns)
             plane += layout.rows * columns
     _zero(pointer(planes, plane), SINGLE_ROW_VECTORS * LANES)  # to the right of the last row
@@ -222,11 +207,11 @@ def copy_masked(x, relu_mask, source, count, target, begin):
         target[begin + j] = x.flat[source + j] if positive else np.float32(0)
 
 
-# Epilogues.  A feature map of y is known by its index among all N·C of them.
+# Epilogues.  A feature map of y is given by its index among all N·C of them.
 
 
-@inner
-def store_rows(accumulators, row_stride, pair_stride, operands, index, first, last, end):
+@inlined
+def store_rows(accumulators, row_stride, pair_stride, operands, bias, index, first, last, end):
     """Rows first … last − 1 of the convolution: bias, clamp, and pooling if there is an argmax.
 
     Their accumulators are in pairs of rows, `pair_stride` apart; the rows of a pair are
@@ -234,7 +219,6 @@ def store_rows(accumulators, row_stride, pair_stride, operands, index, first, la
     """
     y, argmax = operands.y, operands.argmax
     height, width = y.shape[2:]
-    bias = operands.bias[index % operands.bias.size]
     if argmax.size:
         begin = (index * height + first // 2) * width
         count = min(last // 2, height) - first // 2
@@ -266,18 +250,18 @@ def _clamp_rows(accumulators, row_stride, pair_stride, y, width, height, room, b
             row[j] = clamp_min if value < clamp_min else value
 
 
-@inner
-def store_phase(accumulators, row_stride, operands, index, size, origin, step):
-    """Bias and clamp of rows that are a phase of y: every step-th row and column from an origin."""
-    channels, clamp_min = operands.bias.size, operands.clamp_min
-    y, bias = operands.y[index // channels, index % channels], operands.bias[index % channels]
-    height, width = size
-    for i in range(height):
-        source = carray(advance(accumulators, i * row_stride), width)
-        for j in range(width):
+@inlined
+def store_phase(accumulators, row_stride, operands, bias, index, phase, first, last):
+    """The same of rows of a phase of y, which are every step-th row and column of it."""
+    (height, width), clamp_min = operands.y.shape[2:], operands.clamp_min
+    y = carray(pointer(operands.y, index * height * width), (height, width))
+    count, row, column, step_y, step_x = phase[3], phase[4], phase[5], phase[6], phase[7]
+    for i in range(last - first):
+        source = carray(advance(accumulators, i * row_stride), count)
+        for j in range(count):
             value = source[j] + bias
             value = clamp_min if value < clamp_min else value
-            y[origin[0] + i * step[0], origin[1] + j * step[1]] = value
+            y[row + (first + i) * step_y, column + j * step_x] = value
 
 
 @inner

@@ -49,13 +49,10 @@ _SQUARE = LANES * LANES
 Field = tuple[int, tuple[tuple[int, int], ...]]
 
 
-class PaddingFreePlan(NamedTuple):
-    """The tables of a convolution by regions; sizes are those of one group of one image."""
+class PaddingFreeTables(NamedTuple):
+    """What the loops need to know; sizes are those of one group of one image."""
 
     groups: int
-    image_size: int  # elements of an image that are read
-    outputs: int
-    multiply_adds: int
     # The regions, and their positions one after the other.
     depths: np.ndarray  # (n, 2): the first k of a region, and how many it has
     bounds: np.ndarray  # (n + 1): where the positions of each region begin, and where the last end
@@ -70,7 +67,13 @@ class PaddingFreePlan(NamedTuple):
     parts: int  # parts of it, one below the other, that are apart in w
     part_stride: int
     output_stride: int
-    group_stride: int
+
+
+class PaddingFreePlan(NamedTuple):
+    """A convolution by regions of one group of one image."""
+
+    tables: PaddingFreeTables
+    multiply_adds: int
 
 
 def forward(at: Convolution, channels: int, outputs: int, limit: int) -> PaddingFreePlan | None:
@@ -154,11 +157,8 @@ def _plan(
         row = np.add.outer(channel * at.window[0] * at.window[1], indices)
         depth_b.extend((row * width * LANES).ravel())
     ordered = np.array([member for members in regions.values() for member in members], np.int64)
-    return PaddingFreePlan(
+    tables = PaddingFreeTables(
         at.groups,
-        summed * image[0] * image[1],
-        outputs,
-        multiply_adds,
         np.array(depths, np.int64),
         np.cumsum([0, *map(len, regions.values())], dtype=np.int64),
         np.ascontiguousarray(ordered[:, 1]),
@@ -167,99 +167,101 @@ def _plan(
         np.array(depth_b, np.int64),
         blocks,
         width,
-        group_stride=outputs * summed * at.window[0] * at.window[1],
         **weights,
     )
+    return PaddingFreePlan(tables, multiply_adds)
 
 
 def padding_free(operands: Operands, plan: PaddingFreePlan) -> None:
     """y = max(Σ x·w + b, clamp_min)."""
-    images, positions, stride = len(operands.x), plan.begins.size, plan.width * LANES
-    chunks = threads.pieces(images * plan.groups * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
-    matrices = plan.groups * plan.blocks
+    images, tables = len(operands.x), plan.tables
+    positions, stride = tables.begins.size, tables.width * LANES
+    chunks = threads.pieces(images * tables.groups * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
+    matrices = tables.groups * tables.blocks
     batch = max(1, min(images * matrices // chunks, images, _POSITIONS // positions))
     units = -(-images // batch) * matrices
     chunks = min(chunks, units)
-    rows = batch * positions + len(plan.depths) * MR
-    masked = batch * plan.image_size + LANES if operands.relu_mask.size else 0
-    weights = np.empty((plan.groups, plan.blocks, plan.weight_rows * stride), np.float32)
-    tables = np.empty((chunks, rows + batch * positions), np.int64)
+    rows = batch * positions + len(tables.depths) * MR
+    masked = batch * operands.relu_mask.size // (images * tables.groups) + LANES
+    weights = np.empty((tables.groups, tables.blocks, tables.weight_rows * stride), np.float32)
+    offsets = np.empty((chunks, rows + batch * positions), np.int64)
     workspace = scratch(chunks, _SQUARE + rows * stride + masked)
-    _batches(machine_code(), operands, plan, weights, batch, units, tables, workspace, chunks)
+    _batches(machine_code(), operands, tables, weights, batch, units, offsets, workspace, chunks)
 
 
 @parallel
-def _batches(machine_code, operands, plan, weights, batch, units, tables, workspace, chunks):
+def _batches(machine_code, operands, tables, weights, batch, units, offsets, workspace, chunks):
     """Each block of outputs of each group of a batch of images is a unit of work."""
-    _pack_weights(machine_code, operands.weight, plan, weights)
+    outputs = operands.bias.size // tables.groups
+    _pack_weights(machine_code, operands.weight, outputs, tables, weights)
     for chunk in prange(chunks):
         start, stop = chunk_bounds(units, chunk, chunks)
         for unit in range(start, stop):
             _batch(
-                machine_code, operands, plan, weights, unit, batch, tables[chunk], workspace[chunk]
-            )
+                machine_code, operands, tables, weights, unit, batch, offsets[chunk],
+                workspace[chunk],
+            )  # fmt: skip
 
 
 @inner
-def _pack_weights(machine_code, weight, plan, weights):
+def _pack_weights(machine_code, weight, outputs, tables, weights):
     """The weights transposed, in matrices [(channel, tap), output]."""
-    stride, height = plan.width * LANES, plan.weight_rows // plan.parts
-    for group in range(plan.groups):
-        for block in range(plan.blocks):
-            outputs = min(stride, plan.outputs - block * stride)
-            begin = group * plan.group_stride + block * stride * plan.output_stride
-            for part in range(plan.parts):
+    stride, height = tables.width * LANES, tables.weight_rows // tables.parts
+    for group in range(tables.groups):
+        for block in range(tables.blocks):
+            count = min(stride, outputs - block * stride)
+            begin = group * (weight.size // tables.groups) + block * stride * tables.output_stride
+            for part in range(tables.parts):
                 transpose_panel(
-                    machine_code, pointer(weight, begin + part * plan.part_stride),
-                    plan.output_stride, outputs, height,
+                    machine_code, pointer(weight, begin + part * tables.part_stride),
+                    tables.output_stride, count, height,
                     pointer(weights[group, block], part * height * stride), stride,
                 )  # fmt: skip
 
 
 @inner
-def _batch(machine_code, operands, plan, weights, unit, batch, tables, workspace):
+def _batch(machine_code, operands, tables, weights, unit, batch, offsets, workspace):
     """A block of outputs of one group of some images."""
-    x, relu_mask, stride = operands.x, operands.relu_mask, plan.width * LANES
-    positions, matrices = plan.begins.size, plan.groups * plan.blocks
-    group, block, first = unit // plan.blocks % plan.groups, unit % plan.blocks, unit // matrices
-    first *= batch
+    x, relu_mask, stride = operands.x, operands.relu_mask, tables.width * LANES
+    positions, groups = tables.begins.size, tables.groups
+    matrix, block = unit // tables.blocks, unit % tables.blocks
+    group, first = matrix % groups, matrix // groups * batch
     images = min(batch, x.shape[0] - first)
-    begin, distance = (first * plan.groups + group) * plan.image_size, plan.groups * plan.image_size
+    size = x.size // (x.shape[0] * groups)
+    begin, distance = (first * groups + group) * size, groups * size
     values, square, accumulators = pointer(x, begin), workspace, workspace[_SQUARE:]
     if relu_mask.size:
-        masked, size = (
-            workspace[workspace.size - images * plan.image_size - LANES :],
-            plan.image_size,
-        )
+        masked = workspace[workspace.size - images * size - LANES :]
         for n in range(images):
             copy_masked(x, relu_mask, begin + n * distance, size, masked, n * size)
         values, distance = pointer(masked, 0), size
-    row_of, rows = tables[: images * positions], tables[images * positions :]
-    top = 0
-    for region in range(plan.depths.shape[0]):
-        bottom = _list_rows(plan, region, images, distance, top, rows, row_of)
+    row_of, rows = offsets[: images * positions], offsets[images * positions :]
+    outputs = operands.bias.size // groups
+    count = min(stride, outputs - block * stride)
+    vectors, top = (count + LANES - 1) // LANES, 0
+    for region in range(tables.depths.shape[0]):
+        bottom = _list_rows(tables, region, images, distance, top, rows, row_of)
         _multiply(
-            machine_code, values, weights[group, block], plan, region, block, rows, top, bottom,
+            machine_code, values, weights[group, block], tables, region, vectors, rows, top, bottom,
             accumulators,
         )  # fmt: skip
         top = bottom
-    output, count = block * stride, min(stride, plan.outputs - block * stride)
     for n in range(images):
-        index = ((first + n) * plan.groups + group) * plan.outputs + output
+        index = ((first + n) * groups + group) * outputs + block * stride
         own = row_of[n * positions : (n + 1) * positions]
         store_transposed(accumulators, own, stride, operands, index, count, square)
 
 
 @inner
-def _list_rows(plan, region, images, distance, row, rows, row_of):
+def _list_rows(tables, region, images, distance, row, rows, row_of):
     """rows: the offset of each receptive field of a region, padded to full tiles.
 
     row_of: the row of each position of each image.  The first row after the region is returned.
     """
     for n in range(images):
-        for i in range(plan.bounds[region], plan.bounds[region + 1]):
-            rows[row] = n * distance + plan.begins[i]
-            row_of[n * plan.begins.size + plan.positions[i]] = row
+        for i in range(tables.bounds[region], tables.bounds[region + 1]):
+            rows[row] = n * distance + tables.begins[i]
+            row_of[n * tables.begins.size + tables.positions[i]] = row
             row += 1
     while row % MR:
         rows[row] = rows[row - 1]
@@ -269,18 +271,16 @@ def _list_rows(plan, region, images, distance, row, rows, row_of):
 
 @inner
 def _multiply(
-    machine_code, values, weights, plan, region, block, rows, top, bottom, accumulators
+    machine_code, values, weights, tables, region, vectors, rows, top, bottom, accumulators
 ):  # fmt: skip
     """The accumulators of a region, by as many weights at a time as stay in the cache."""
-    first, depth = plan.depths[region]
-    stride = plan.width * LANES
-    outputs = min(stride, plan.outputs - block * stride)
-    vectors = (outputs + LANES - 1) // LANES
+    first, depth = tables.depths[region]
+    stride = tables.width * LANES
     if depth == 0:
         accumulators[top * stride : bottom * stride] = 0
     for k in range(first, first + depth, _L1_WEIGHTS // stride):
         count = min(_L1_WEIGHTS // stride, first + depth - k)
-        depth_a, depth_b = pointer(plan.depth_a, k), pointer(plan.depth_b, k)
+        depth_a, depth_b = pointer(tables.depth_a, k), pointer(tables.depth_b, k)
         for row in range(top, bottom, MR):
             micro_kernel(
                 machine_code, vectors, count, values, pointer(rows, row), depth_a,

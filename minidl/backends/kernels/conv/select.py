@@ -88,7 +88,8 @@ def _if_faster(plan: WinogradPlan | None, exact: GemmPlan | PaddingFreePlan) -> 
     """
     if plan is None:
         return None
-    cost = plan.computed * (1.1 + 12 / plan.tables.outputs + 14 / plan.layout.channels)
+    channels, outputs = plan.transforms
+    cost = plan.computed * (1.1 + 12 / outputs + 14 / channels)
     if isinstance(exact, PaddingFreePlan):
         return plan if cost < _WINOGRAD_OF_PADDING_FREE * exact.multiply_adds else None
     return plan if cost < exact.computed else None

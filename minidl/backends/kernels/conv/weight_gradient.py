@@ -46,7 +46,6 @@ class WeightTables(NamedTuple):
     """What the loops need to know; sizes are those of one group of one image."""
 
     groups: int
-    outputs: int
     images: int  # that are taken together, since one has few positions
     taps: np.ndarray  # offset of each (channel, tap), padded to full tiles
     patches: np.ndarray  # offset of the patch of position k
@@ -64,20 +63,19 @@ class WeightPlan(NamedTuple):
 def plan(at: Convolution, channels: int, outputs: int) -> WeightPlan:
     """The tables, for all channels and outputs of all groups."""
     gemm = implicit_gemm_plan.forward(at, channels, outputs)
-    layout, depth_b = gemm.layout, gemm.tables.depth_b
+    layout, taps = gemm.layout, gemm.tables.depths[1]
     rows, columns = (np.arange(n, dtype=np.int64) for n in at.output)
     images = max(1, _KC // (rows.size * columns.size)) if layout.in_place else 1
-    offsets = np.arange(images, dtype=np.int64) * (channels * layout.height * layout.width)
+    offsets = np.arange(images, dtype=np.int64) * (channels * at.picture[0] * at.picture[1])
     positions = np.add.outer(rows * layout.columns, columns)
     tables = WeightTables(
         at.groups,
-        gemm.tables.outputs,
         images,
-        depth_b[pad_to_tiles(depth_b.size)],
+        taps[pad_to_tiles(taps.size)],
         np.add.outer(offsets, positions).ravel(),
         np.arange(_KC, dtype=np.int64) * NR,
     )
-    return WeightPlan(layout, tables, depth_b.size)
+    return WeightPlan(layout, tables, taps.size)
 
 
 def weight_gradient(operands: GradientOperands, plan: WeightPlan) -> tuple[np.ndarray, np.ndarray]:
@@ -85,10 +83,11 @@ def weight_gradient(operands: GradientOperands, plan: WeightPlan) -> tuple[np.nd
     dy, layout, tables = operands.dy, plan.layout, plan.tables
     work = dy.size * plan.depth / MULTIPLY_ADDS_PER_NS
     chunks = min(threads.pieces(work), len(dy))
-    lanes = -(-tables.outputs // LANES) * LANES
+    outputs = dy.shape[1] // tables.groups
+    lanes = -(-outputs // LANES) * LANES
     accumulators = np.empty((chunks, tables.groups, tables.taps.size, lanes), np.float32)
     db = np.zeros((chunks, dy.shape[1]), np.float32)
-    dw = np.empty((tables.groups, tables.outputs, plan.depth), np.float32)
+    dw = np.empty((tables.groups, outputs, plan.depth), np.float32)
     workspace = scratch(chunks, layout.size + 2 * _KC * NR)
     _sum_chunks(machine_code(), operands, layout, tables, workspace, accumulators, dw, db, chunks)
     return dw, db[0]
@@ -120,12 +119,13 @@ def _add_images(
 ):  # fmt: skip
     """What one group of some images contributes, block by block of their positions."""
     x, dy = operands.x, operands.dy
-    planes = pointer(workspace, 0)
-    offset = (first * tables.groups + group) * layout.channels * layout.height * layout.width
+    groups = tables.groups
+    channels, outputs = x.shape[1] // groups, dy.shape[1] // groups
+    planes, unit = pointer(workspace, 0), first * groups + group
     if layout.in_place:
-        planes = pointer(x, offset)
+        planes = pointer(x, unit * channels * x.shape[2] * x.shape[3])
     else:
-        pack_image(x, NO_MASK, offset, layout, workspace)
+        pack_image(x, NO_MASK, unit, channels, layout, workspace)
     block, rows = workspace[layout.size :], workspace[layout.size + _KC * NR :]
     count, lanes = dy.shape[2] * dy.shape[3], accumulators.shape[1]
     vectors = lanes // LANES
@@ -136,15 +136,12 @@ def _add_images(
         for panel in range(panels):
             lane, end = chunk_bounds(vectors, panel, panels)
             width, lane = end - lane, lane * LANES
-            output, outputs = (
-                group * tables.outputs + lane,
-                min(width * LANES, tables.outputs - lane),
-            )
+            output, some = group * outputs + lane, min(width * LANES, outputs - lane)
             for n in range(first, last):
-                begin = (n * tables.groups * tables.outputs + output) * count + start
+                begin = (n * groups * outputs + output) * count + start
                 target = pointer(block, (n - first) * length * NR)
-                _transpose(machine_code, operands, begin, count, outputs, length, rows, target)
-            _add_positions(block, depth, rows[:outputs], db[output : output + outputs])
+                _transpose(machine_code, operands, begin, count, some, length, rows, target)
+            _add_positions(block, depth, rows[:some], db[output : output + some])
             for tap in range(0, tables.taps.size, MR):
                 micro_kernel(
                     machine_code, width, depth, planes, pointer(tables.taps, tap),

@@ -45,13 +45,9 @@ class DotTables(NamedTuple):
     """What the loops need to know; sizes are those of one group of one image."""
 
     groups: int
-    outputs: int
-    depth: int  # weights of an output
     taps: np.ndarray  # offset of each (channel, tap), padded to full tiles
     size: int  # elements of a padded feature map of dy, in whole vectors
-    single: bool  # a tile has one row
-    tile_rows: int
-    tile_columns: int
+    single: bool  # a tile of dot products has one row
 
 
 class DotPlan(NamedTuple):
@@ -59,37 +55,39 @@ class DotPlan(NamedTuple):
 
     layout: Layout
     tables: DotTables
+    depth: int  # weights of an output
 
 
 def plan(at: Convolution, channels: int, outputs: int) -> DotPlan:
     """The tables, for all channels and outputs of all groups."""
     gemm = implicit_gemm_plan.forward(at, channels, outputs)
-    depth, single = gemm.tables.depth_b.size, 2 * gemm.tables.outputs <= DOT_TILE[0]
-    rows, columns = DOT_TILE_SINGLE if single else DOT_TILE
+    depth, single = gemm.tables.depths[1].size, 2 * (outputs // at.groups) <= DOT_TILE[0]
+    columns = _tile(single)[1]
     taps = np.minimum(np.arange(-(-depth // columns) * columns), depth - 1)
     tables = DotTables(
         at.groups,
-        gemm.tables.outputs,
-        depth,
-        gemm.tables.depth_b[taps],
+        gemm.tables.depths[1][taps],
         -(-at.output[0] * gemm.layout.columns // LANES) * LANES,
         single,
-        rows,
-        columns,
     )
-    return DotPlan(gemm.layout, tables)
+    return DotPlan(gemm.layout, tables, depth)
+
+
+def _tile(single: bool) -> tuple[int, int]:
+    return DOT_TILE_SINGLE if single else DOT_TILE
 
 
 def weight_gradient_dot(operands: GradientOperands, plan: DotPlan) -> tuple[np.ndarray, np.ndarray]:
     """dw (outputs, weights) and db."""
     dy, layout, tables = operands.dy, plan.layout, plan.tables
-    rows, columns = tables.tile_rows, tables.tile_columns
-    work = dy.size * tables.depth / MULTIPLY_ADDS_PER_NS
+    outputs = dy.shape[1] // tables.groups
+    rows, columns = _tile(tables.single)
+    work = dy.size * plan.depth / MULTIPLY_ADDS_PER_NS
     chunks = min(threads.pieces(work), len(dy) * tables.groups)
-    tiles = -(-tables.outputs // rows), tables.taps.size // columns
+    tiles = -(-outputs // rows), tables.taps.size // columns
     accumulators = np.zeros((chunks, tables.groups, *tiles, rows, columns, LANES), np.float32)
     db = np.zeros((chunks, dy.shape[1]), np.float32)
-    dw = np.empty((dy.shape[1], tables.depth), np.float32)
+    dw = np.empty((dy.shape[1], plan.depth), np.float32)
     workspace = scratch(chunks, layout.size + rows * tables.size + LANES)
     _sum_chunks(machine_code(), operands, layout, tables, workspace, accumulators, dw, db, chunks)
     return dw, db[0]
@@ -98,21 +96,22 @@ def weight_gradient_dot(operands: GradientOperands, plan: DotPlan) -> tuple[np.n
 @parallel
 def _sum_chunks(machine_code, operands, layout, tables, workspace, accumulators, dw, db, chunks):
     """The sums over the images and groups of each chunk, and then over the chunks and lanes."""
+    outputs = db.shape[1] // tables.groups
     for chunk in prange(chunks):
         start, stop = chunk_bounds(operands.x.shape[0] * tables.groups, chunk, chunks)
         for unit in range(start, stop):
             group = unit % tables.groups
-            first = group * tables.outputs
+            first = group * outputs
             _add_image(
                 machine_code, operands, layout, tables, unit, workspace[chunk],
-                accumulators[chunk, group], db[chunk, first : first + tables.outputs],
+                accumulators[chunk, group], db[chunk, first : first + outputs],
             )  # fmt: skip
     for chunk in range(1, chunks):
         for o in range(db.shape[1]):
             db[0, o] += db[chunk, o]
-    rows, columns = tables.tile_rows, tables.tile_columns
+    rows, columns = accumulators.shape[4:6]
     for o in range(dw.shape[0]):
-        group, output = o // tables.outputs, o % tables.outputs
+        group, output = o // outputs, o % outputs
         for k in range(dw.shape[1]):
             total = np.float32(0)
             for chunk in range(chunks):
@@ -126,21 +125,22 @@ def _sum_chunks(machine_code, operands, layout, tables, workspace, accumulators,
 def _add_image(machine_code, operands, layout, tables, unit, workspace, accumulators, db):
     """What one group of one image contributes."""
     size = tables.size
-    offset = unit * layout.channels * layout.height * layout.width
-    planes = packed(operands.x, NO_MASK, offset, layout, workspace)
+    panels, tiles, rows, columns = accumulators.shape[:4]
+    channels = operands.x.shape[1] // tables.groups
+    planes = packed(operands.x, NO_MASK, unit, channels, layout, workspace)
     padded = workspace[layout.size :]
-    for panel in range(accumulators.shape[0]):
-        first = panel * tables.tile_rows
-        for i in range(min(tables.tile_rows, tables.outputs - first)):
+    for panel in range(panels):
+        first = panel * rows
+        for i in range(min(rows, db.size - first)):
             row = padded[i * size : (i + 1) * size + LANES]
-            _pad(operands, layout.columns, unit * tables.outputs + first + i, row)
+            _pad(operands, layout.columns, unit * db.size + first + i, row)
             db[first + i] += sum32(row[:size])
         for start in range(0, size, _L1_VECTORS * LANES):
             count = min(_L1_VECTORS, (size - start) // LANES)
-            for tile in range(accumulators.shape[1]):
+            for tile in range(tiles):
                 dot_tile(
                     machine_code, tables.single, count, pointer(padded, start), size,
-                    advance(planes, start), pointer(tables.taps, tile * tables.tile_columns),
+                    advance(planes, start), pointer(tables.taps, tile * columns),
                     pointer(accumulators[panel, tile], 0),
                 )  # fmt: skip
 
@@ -164,12 +164,11 @@ def _recompute(operands, layout, tables, workspace, dw):
     wrong = ~np.isfinite(dw)
     if not wrong.any():
         return
-    outputs = tables.outputs
+    outputs, channels = dw.shape[0] // tables.groups, operands.x.shape[1] // tables.groups
     row = workspace[layout.size : layout.size + tables.size + LANES]
     height, width = operands.dy.shape[2:]
     for unit in range(operands.x.shape[0] * tables.groups):
-        offset = unit * layout.channels * layout.height * layout.width
-        pack_image(operands.x, NO_MASK, offset, layout, workspace)
+        pack_image(operands.x, NO_MASK, unit, channels, layout, workspace)
         for i in range(outputs):
             o = unit % tables.groups * outputs + i
             _pad(operands, layout.columns, unit * outputs + i, row)

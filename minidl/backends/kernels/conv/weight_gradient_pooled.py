@@ -49,11 +49,11 @@ class PooledPlan(NamedTuple):
 def plan(at: Convolution, channels: int, outputs: int) -> PooledPlan:
     """The tables of a convolution of one group."""
     gemm = implicit_gemm_plan.forward(at, channels, outputs)
-    depth = gemm.tables.depth_b.size
+    depth = gemm.tables.depths[1].size
     height, width = (n // 2 for n in at.output)
     tables = PooledTables(
         depth,
-        gemm.tables.depth_b[np.minimum(np.arange(LANES), depth - 1)],
+        gemm.tables.depths[1][np.minimum(np.arange(LANES), depth - 1)],
         np.tile(np.arange(width) * 2 * LANES, height),
         -(-2 * width // LANES) * LANES,
     )
@@ -95,8 +95,7 @@ def _add_image(operands, layout, tables, n, offsets, sums, workspace):
     """What one image contributes: summed by itself in float32 first, which keeps it exact."""
     rows = sums.shape[0]
     outputs, height, width = operands.dy.shape[1:]
-    image = n * layout.channels * layout.height * layout.width
-    pack_image(operands.x, NO_MASK, image, layout, workspace)
+    pack_image(operands.x, NO_MASK, n, operands.x.shape[1], layout, workspace)
     end = layout.size + 2 * tables.row_length * LANES
     patches, own = workspace[layout.size : end], workspace[end : end + rows * LANES]
     values = workspace[end + rows * LANES :]

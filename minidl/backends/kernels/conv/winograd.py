@@ -60,19 +60,15 @@ class WinogradTables(NamedTuple):
     """What the loops need to know; sizes are those of one group of one image."""
 
     groups: int
-    channels: int
-    outputs: int
     rows: int  # of outputs
     columns: int
     block_rows: int  # rows of tiles that are computed at a time
     block_size: int  # tiles from the first to the last of them, in whole vectors
     v_stride: int  # between the V of two products
     # The factors.
-    group_stride: int  # of U
     order: np.ndarray  # the U that belongs to each V
     begins: np.ndarray  # offset of the U of each output, padded to full tiles of the GEMM
-    depth_a: np.ndarray  # offset of U of channel k
-    depth_b: np.ndarray  # offset of V of channel k
+    depths: np.ndarray  # (2, channels): offset of U of channel k, and of V
 
 
 class WinogradPlan(NamedTuple):
@@ -81,11 +77,8 @@ class WinogradPlan(NamedTuple):
     layout: Layout
     tables: WinogradTables
     multiply_adds: int
-
-    @property
-    def computed(self) -> float:
-        """The multiply-adds of full tiles of the GEMMs."""
-        return self.multiply_adds * self.tables.begins.size / self.tables.outputs
+    computed: float  # multiply-adds of full tiles of the GEMMs
+    transforms: tuple[int, int]  # channels that are transformed before the GEMMs, and after them
 
 
 def forward(at: Convolution, channels: int, outputs: int) -> WinogradPlan | None:
@@ -133,24 +126,31 @@ def _plan(
     origins = [(r - padding[0], -padding[1]) for r in (0, 1)]
     tables = WinogradTables(
         at.groups,
-        channels,
-        outputs,
         output[0],
         output[1],
         block,
         size(block),
         channels * size(block) + LANES,
-        outputs * channels,
         np.array([4 * i + j for i in order for j in order], np.int64),
         pad_to_tiles(outputs) * strides[0],
-        np.arange(channels, dtype=np.int64) * strides[1],
-        np.arange(channels, dtype=np.int64) * size(block),
+        np.outer((strides[1], size(block)), np.arange(channels)),
     )
+    multiply_adds = _PRODUCTS * computed(block) * channels * outputs
     return WinogradPlan(
         layout_of(channels, image, (2, 1), (rows + 1, 2 * row_length), origins),
         tables,
-        _PRODUCTS * computed(block) * channels * outputs,
+        multiply_adds,
+        multiply_adds * tables.begins.size / outputs,
+        (channels, outputs),
     )
+
+
+class _Buffers(NamedTuple):
+    """Memory of a thread for V, for M, and for the upper and lower rows of tiles of MR outputs."""
+
+    v: np.ndarray
+    m: np.ndarray
+    pairs: np.ndarray
 
 
 def winograd(operands: Operands, plan: WinogradPlan) -> bool:
@@ -199,50 +199,47 @@ def _images(machine_code, operands, u, layout, tables, splits, finite, workspace
         for i in range(start, stop):
             rows = chunk_bounds((tables.rows + 1) // 2, i % splits, splits)
             _image(
-                machine_code,
-                operands,
-                u,
-                layout,
-                tables,
-                i // splits,
-                rows,
-                finite[chunk],
+                machine_code, operands, u, layout, tables, i // splits, rows, finite[chunk],
                 workspace[chunk],
-            )
+            )  # fmt: skip
 
 
 @inner
 def _image(machine_code, operands, u, layout, tables, unit, tile_rows, finite, workspace):
     """Some rows of tiles of one group of one image, a block of them at a time."""
-    offset = unit * layout.channels * layout.height * layout.width
-    pack_image(operands.x, operands.relu_mask, offset, layout, workspace)
-    row_length = layout.columns // 2
-    v, m, pairs = _parts(workspace[layout.size :], tables)
+    group, row_length = unit % tables.groups, layout.columns // 2
+    channels = operands.x.shape[1] // tables.groups
+    outputs = operands.y.shape[1] // tables.groups
+    pack_image(operands.x, operands.relu_mask, unit, channels, layout, workspace)
+    buffers = _split(workspace[layout.size :], tables)
+    pairs = buffers.pairs
     for first in range(tile_rows[0], tile_rows[1], tables.block_rows):
         last = min(first + tables.block_rows, tile_rows[1])
         tiles = (last - first - 1) * row_length + (tables.columns + 1) // 2
         vectors = (tiles + LANES - 1) // LANES
-        _transform_block(pointer(workspace, first * layout.columns), layout, tables, vectors, v)
+        _transform_block(
+            pointer(workspace, first * layout.columns), layout, tables, channels, vectors, buffers.v
+        )
         top, bottom = 2 * first, min(2 * last, tables.rows)
         for panel in range(tables.begins.size // MR):
-            outputs = min(MR, tables.outputs - panel * MR)
+            count = min(MR, outputs - panel * MR)
             _multiply(
-                machine_code, u, v, tables, unit % tables.groups, panel, outputs, vectors, m, pairs,
-                finite,
+                machine_code, u, group * outputs * channels, buffers, tables, channels, panel,
+                count, vectors, finite,
             )  # fmt: skip
-            for i in range(outputs):
+            for i in range(count):
+                o = panel * MR + i
                 store_rows(
                     pointer(pairs[i], 0), 2 * tables.block_size, layout.columns, operands,
-                    unit * tables.outputs + panel * MR + i, top, bottom, bottom,
+                    operands.bias[group * outputs + o], unit * outputs + o, top, bottom, bottom,
                 )  # fmt: skip
 
 
 @inner
-def _parts(workspace, tables):
-    """Memory for V, for M, and for the upper and lower rows of the tiles of MR outputs."""
+def _split(workspace, tables):
     m = _PRODUCTS * tables.v_stride
     pairs = m + _PRODUCTS * _PANEL
-    return (
+    return _Buffers(
         workspace[:m].reshape(_PRODUCTS, tables.v_stride),
         workspace[m:pairs].reshape(_PRODUCTS, _PANEL),
         workspace[pairs : pairs + MR * 4 * tables.block_size].reshape(MR, 2, 2 * tables.block_size),
@@ -250,10 +247,10 @@ def _parts(workspace, tables):
 
 
 @inner
-def _transform_block(planes, layout, tables, vectors, v):
+def _transform_block(planes, layout, tables, channels, vectors, v):
     """v[product, channel, tile] of some vectors of tiles."""
     plane = layout.rows * layout.columns
-    for c in range(tables.channels):
+    for c in range(channels):
         for j in range(vectors):
             transform_inputs(
                 advance(planes, 2 * c * plane + 2 * j * LANES), layout.columns, plane,
@@ -262,23 +259,24 @@ def _transform_block(planes, layout, tables, vectors, v):
 
 
 @inner
-def _multiply(machine_code, u, v, tables, group, panel, outputs, vectors, m, pairs, finite):
+def _multiply(machine_code, u, offset, buffers, tables, channels, panel, count, vectors, finite):
     """M = U·V and its transforms: the upper and the lower rows of the tiles of some outputs.
 
     One tile of the GEMM at a time, so that its sixteen products are still in the first-level cache
     when they are transformed.
     """
-    begins, count = pointer(tables.begins, panel * MR), tile_count(vectors)
-    depth_a, depth_b = pointer(tables.depth_a, 0), pointer(tables.depth_b, 0)
-    for part in range(count):
-        first, last = chunk_bounds(vectors, part, count)
+    begins, parts = pointer(tables.begins, panel * MR), tile_count(vectors)
+    depth_a, depth_b = pointer(tables.depths[0], 0), pointer(tables.depths[1], 0)
+    v, m, pairs = buffers
+    for part in range(parts):
+        first, last = chunk_bounds(vectors, part, parts)
         for product in range(_PRODUCTS):
             micro_kernel(
-                machine_code, last - first, tables.channels,
-                pointer(u[tables.order[product]], group * tables.group_stride), begins, depth_a,
+                machine_code, last - first, channels,
+                pointer(u[tables.order[product]], offset), begins, depth_a,
                 pointer(v[product], first * LANES), depth_b, pointer(m[product], 0), NR, 0,
             )  # fmt: skip
-        for i in range(outputs):
+        for i in range(count):
             for j in range(first, last):
                 transform_outputs(
                     pointer(m, i * NR + (j - first) * LANES), _PANEL,
