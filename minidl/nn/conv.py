@@ -122,16 +122,9 @@ class Convolutional(Windows):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, …) → (N, out_channels, …), and the same without N."""
-        return self._run(type(self).operation, x)
-
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
-        """Each number of the output is made with a window of the weight, zeros around included."""
-        return output.size * math.prod(self.weight.shape[1:])
-
-    def _run(self, operation: Any, x: Tensor) -> Tensor:
         try:
             x, padding = self._padded(x)
-            return operation(
+            return type(self).operation(
                 x,
                 self.weight,
                 self.bias,
@@ -142,6 +135,10 @@ class Convolutional(Windows):
             )
         except MinidlError as error:
             raise self._explained(x, error) from None
+
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+        """Each number of the output is made with a window of the weight, zeros around included."""
+        return output.size * math.prod(self.weight.shape[1:])
 
     def _padded(self, x: Any) -> tuple[Any, Lengths]:
         """x with what the operation does not do itself around it, and the zeros it does."""
@@ -200,14 +197,6 @@ class Conv2d(Convolutional):
     """
 
     axes, operation = 2, ops.conv2d
-
-    def forward_relu(self, x: Tensor) -> Tensor:
-        """max(forward(x), 0) in one operation: what Sequential runs for a ReLU that follows."""
-        return self._run(ops.conv2d_relu, x)
-
-    def forward_pool_relu(self, x: Tensor) -> Tensor:
-        """max(max_pool2d(forward(x), 2), 0) likewise, where a MaxPool2d(2) follows too."""
-        return self._run(ops.conv2d_pool_relu, x)
 
 
 class Conv3d(Convolutional):

@@ -40,21 +40,18 @@ class Linear(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in_features) → (…, out_features)."""
-        return self._run(ops.linear, x)
-
-    def forward_relu(self, x: Tensor) -> Tensor:
-        """max(forward(x), 0) in one operation: what Sequential runs for a ReLU that follows."""
-        return self._run(ops.linear_relu, x)
-
-    def _run(self, operation: Any, x: Tensor) -> Tensor:
         try:
-            return operation(x, self.weight, self.bias)
-        except MinidlError:
-            if getattr(x, "shape", ())[-1:] == (self.in_features,):
-                raise
+            return ops.linear(x, self.weight, self.bias)
+        except MinidlError as error:
+            raise self._explained(x, error) from None
+
+    def _explained(self, x: Any, error: MinidlError) -> MinidlError:
+        """The error to raise for one of the operation: about x, if its shape is wrong."""
+        if getattr(x, "shape", ())[-1:] == (self.in_features,):
+            return error
         bias = ", bias=False" if self.bias is None else ""
         name = f"Linear({self.in_features}, {self.out_features}{bias})"
-        raise shape_error(name, f"(…, {self.in_features})", x)
+        return shape_error(name, f"(…, {self.in_features})", x)
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
         """Each number of the output is made with a row of the weight."""

@@ -74,11 +74,6 @@ class MaxPool2d(_MaxPool):
 
     axes, operation = 2, ops.max_pool2d
 
-    def forward_relu(self, x: Tensor) -> Tensor:
-        """max(forward(x), 0) in one operation: what Sequential runs for a ReLU beside it."""
-        geometry = self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        return ops.max_pool2d_relu(x, *geometry)
-
 
 class MaxPool3d(_MaxPool):
     """The largest number of each window of (…, D, H, W), as MaxPool2d.

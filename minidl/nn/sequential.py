@@ -1,14 +1,13 @@
 """One module after another."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, Self
 
 from minidl.errors import BoundsError, DTypeError, describe, listed
-from minidl.nn.activation import ReLU
+from minidl.nn import fusion
 from minidl.nn.module import Module
-from minidl.nn.pool import MaxPool2d
 from minidl.nn.settings import check_whole
 
 
@@ -34,12 +33,15 @@ class Sequential(Module):
     def forward(self, x: Any) -> Any:
         """The last module's output.
 
-        What gives the same numbers with less memory gone through is done so: a ReLU before a max
-        pooling runs after it, on fewer numbers, since max(relu(x)) = relu(max(x)), and a layer and
-        the ReLU after it run as one operation, where the layer has one.
+        Layers that give the same values with fewer passes over memory as one operation run so;
+        `minidl.nn.fusion` says which.
         """
-        for step in _steps(list(self)):
-            x = step(x)
+        modules = list(iter(self))
+        for step in fusion.plan(modules):
+            if type(step) is int:
+                x = modules[step](x)
+            else:
+                x = step.run(modules[step.start : step.stop], x)
         return x
 
     def append(self, module: Module) -> Self:
@@ -111,45 +113,3 @@ class Sequential(Module):
         if not isinstance(module, Module):
             raise DTypeError(f"Sequential: is made of modules; got {describe(module)}")
         return module
-
-
-def _steps(modules: list[Module]) -> list[Callable[[Any], Any]]:
-    """What to call, in order."""
-    steps: list[Callable[[Any], Any]] = list(modules)
-    relus = [i for i, module in enumerate(modules) if type(module) is ReLU and _plain(module)]
-    for i in reversed(relus):
-        end = i
-        while end + 1 < len(steps) and _takes_the_largest(steps[end + 1]):
-            steps[end], steps[end + 1] = steps[end + 1], steps[end]
-            end += 1
-        if end > 1 and _by_twos(steps[end - 1]) and _has(steps[end - 2], "forward_pool_relu"):
-            steps[end - 2 : end + 1] = [steps[end - 2].forward_pool_relu]
-        elif end > 0 and _has(steps[end - 1], "forward_relu"):
-            steps[end - 1 : end + 1] = [steps[end - 1].forward_relu]
-    return steps
-
-
-def _takes_the_largest(step: Any) -> bool:
-    return type(step) is MaxPool2d and _has(step, "forward_relu")
-
-
-def _by_twos(step: Any) -> bool:
-    """Whether it takes the largest of squares of two by two, side by side."""
-    return (
-        _takes_the_largest(step)
-        and all(side in (2, (2, 2), [2, 2]) for side in (step.kernel_size, step.stride))
-        and step.padding in (0, (0, 0), [0, 0])
-        and step.dilation in (1, (1, 1), [1, 1])
-        and not step.ceil_mode
-    )
-
-
-def _has(step: Any, way: str) -> bool:
-    """Whether the class itself has this way to run, which goes with its own `forward`."""
-    one_output = not getattr(step, "return_indices", False)
-    return one_output and way in vars(type(step)) and _plain(step)
-
-
-def _plain(module: Module) -> bool:
-    """Whether it has the `forward` of its class, and no hooks."""
-    return "forward" not in vars(module) and not module._hooks
