@@ -14,6 +14,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.ops import loss_ctc, loss_probability, loss_regression
+from tests import fused
 from tests.cases_more import MORE
 from tests.cases_windows import WINDOWS
 from tests.fourier_cases import FOURIER
@@ -102,7 +103,7 @@ def convolved(**settings):
 def convolved_relu(**settings):
     """The same, and max(y, 0) of it."""
     return (
-        lambda *xs: ops.conv2d_relu(*xs, **settings),
+        lambda *xs: fused.conv2d_relu(*xs, **settings),
         lambda *xs: functional.conv2d(*xs, **settings).relu(),
     )
 
@@ -416,22 +417,22 @@ CONV = [
          of_signs([1, -1], 2, 2, 3, 5), of_signs([1, -1], 2, 1, 2, 2), given([0.1, -0.1])),
     Case("conv2d_relu without a bias", *convolved_relu(padding=1),
          of_signs([-1, 1], 2, 1, 2, 3), of_signs([1, -1], 2, 1, 2, 2)),
-    Case("conv2d_pool_relu", lambda *xs: ops.conv2d_pool_relu(*xs, padding=1),
+    Case("conv2d_pool_relu", lambda *xs: fused.conv2d_pool_relu(*xs, padding=1),
          lambda *xs: functional.max_pool2d(functional.conv2d(*xs, padding=1), 2).relu(),
          real(2, 2, 4, 5), real(3, 2, 3, 3), given([0.1, -0.1, 0.2])),
     Case("conv2d_pool_relu strided, without a bias",
-         lambda *xs: ops.conv2d_pool_relu(*xs, stride=2, groups=2),
+         lambda *xs: fused.conv2d_pool_relu(*xs, stride=2, groups=2),
          lambda *xs: functional.max_pool2d(functional.conv2d(*xs, stride=2, groups=2), 2).relu(),
          real(1, 2, 6, 6), real(2, 1, 2, 3)),
     Case("conv2d_relu of one picture", *convolved_relu(), of_signs([1], 2, 3, 3),
          of_signs([1, -1], 2, 2, 2, 2), given([0.1, 0.1])),
-    Case("linear_relu", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("linear_relu", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
          of_signs([1, -1], 2, 3), of_signs([1, -1, -1, 1], 4, 3), given([0.1, -0.1, 0.2, -0.2])),
-    Case("linear_relu without a bias", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("linear_relu without a bias", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
          of_signs([1, -1], 2, 3), of_signs([1, -1], 2, 3)),
-    Case("linear_relu of a vector", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("linear_relu of a vector", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
          of_signs([1], 3), of_signs([1, -1], 2, 3), given([0.1, 0.2])),
-    Case("linear_relu of a batch", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("linear_relu of a batch", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
          of_signs([1, -1], 2, 2, 3), of_signs([1, -1], 2, 3), given([0.1, 0.2])),
 ]
 
@@ -446,10 +447,10 @@ POOL = [
          distinct(2, 4, 5)),
     Case("max_pool2d with indices", lambda x: ops.max_pool2d(x, 2, 1, return_indices=True)[0],
          lambda x: functional.max_pool2d(x, 2, 1), distinct(1, 1, 3, 4)),
-    Case("max_pool2d_relu", lambda x: ops.max_pool2d_relu(x, 2),
+    Case("max_pool2d_relu", lambda x: fused.max_pool2d_relu(x, 2),
          lambda x: functional.max_pool2d(x, 2).relu(), of_signs([1, -1], 2, 2, 4, 5)),
     Case("max_pool2d_relu overlapping, of one picture",
-         lambda x: ops.max_pool2d_relu(x, 2, 1), lambda x: functional.max_pool2d(x, 2, 1).relu(),
+         lambda x: fused.max_pool2d_relu(x, 2, 1), lambda x: functional.max_pool2d(x, 2, 1).relu(),
          distinct(2, 4, 5, shift=0.25)),
     Case("avg_pool2d", lambda x: ops.avg_pool2d(x, 2), lambda x: functional.avg_pool2d(x, 2),
          real(2, 2, 4, 5)),

@@ -13,6 +13,7 @@ import minidl
 from minidl import ops
 from minidl.backends import cpu
 from minidl.backends.contract import FUNCTIONS, KERNELS, RULES, SERVICES
+from minidl.ops.fused import fused
 
 PACKAGE = Path(minidl.__file__).parent
 ROOT = PACKAGE.parent
@@ -99,7 +100,7 @@ def test_importing_minidl_loads_nothing_heavy():
 
 # The contract.
 
-OPERATIONS = {n: f for n, f in vars(ops).items() if hasattr(f, "body")}
+OPERATIONS = {n: f for n, f in vars(ops).items() if hasattr(f, "body")} | {"fused": fused}
 
 
 def helpers_and_bodies():

@@ -20,6 +20,7 @@ from minidl.backends.kernels.conv import conv2d
 from minidl.backends.kernels.runtime import workspace
 from minidl.backends.kernels.runtime.compile import chunk_bounds, parallel
 from minidl.errors import ArgumentError, GradientError
+from tests import fused
 from tests.test_conv import assert_equal, outcome, split_into
 
 
@@ -316,8 +317,8 @@ PICTURES = [random(2, 3, 9, 9), random(9, 3, 3, 3), random(9)]
 ROWS = [random(70, 90), random(65, 90), random(65)]
 JOINT = {
     "conv2d": (minidl.conv2d, PICTURES),
-    "conv2d_relu": (minidl.conv2d_relu, PICTURES),
-    "linear_relu": (minidl.linear_relu, ROWS),
+    "conv2d_relu": (fused.conv2d_relu, PICTURES),
+    "linear_relu": (fused.linear_relu, ROWS),
 }
 each_joint = pytest.mark.parametrize("name", JOINT)
 
@@ -337,7 +338,7 @@ def test_gradients_that_nobody_wants_are_not_computed(wanted, monkeypatch):
         *((linear, "product"), (linear, "sum_rows"), (linear, "passed")),
     ]:
         monkeypatch.setattr(module, name, noted(calls, name, getattr(module, name)))
-    for operation in (minidl.conv2d, minidl.conv2d_relu):
+    for operation in (minidl.conv2d, fused.conv2d_relu):
         tensors = leaves(PICTURES, wanted)
         y = operation(*tensors)
         calls.clear()
@@ -345,7 +346,7 @@ def test_gradients_that_nobody_wants_are_not_computed(wanted, monkeypatch):
         needed = ["convolve_back"] * ("x" in wanted)
         assert calls == needed + ["weight_gradient"] * bool(set("wb") & set(wanted))
     tensors = leaves(ROWS, wanted)
-    y = minidl.linear_relu(*tensors)
+    y = fused.linear_relu(*tensors)
     calls.clear()
     minidl.gradients(y.sum(), [x for x in tensors if x.requires_grad])
     needed = ["passed", *["product"] * len(set("xw") & set(wanted))]
@@ -490,7 +491,7 @@ def test_backward_runs_in_several_python_threads_at_once():
     weight = minidl.tensor(np.round(random(9, 3, 3, 3) * 4), requires_grad=True)
     xs = [minidl.tensor(np.round(random(2, 3, 9, 9, seed=i) * 4)) for i in range(4)]
     needed = sum(
-        minidl.gradients(minidl.conv2d_relu(x, weight).sum(), [weight])[0].numpy() for x in xs
+        minidl.gradients(fused.conv2d_relu(x, weight).sum(), [weight])[0].numpy() for x in xs
     )
     failed, start = [], Barrier(4)
 
@@ -498,7 +499,7 @@ def test_backward_runs_in_several_python_threads_at_once():
         try:
             start.wait()
             for _ in range(25):
-                minidl.conv2d_relu(x, weight).sum().backward()
+                fused.conv2d_relu(x, weight).sum().backward()
         except Exception as error:
             failed.append(error)
 
@@ -547,7 +548,9 @@ def test_read_only_arrays_compile_nothing_anew(operation, monkeypatch):
 
     def run():
         inputs = [minidl.asarray(x, requires_grad=True) for x in arrays]
-        y = getattr(minidl, operation)(*inputs, **settings)
+        y = getattr(fused if operation.endswith("_relu") else minidl, operation)(
+            *inputs, **settings
+        )
         dy = np.ones(y.shape, "float32")
         dy.flags.writeable = arrays[0].flags.writeable
         y.backward(dy)
