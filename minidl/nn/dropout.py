@@ -13,8 +13,8 @@ from minidl.ops import random
 class Dropout(Module):
     """In training, each element is 0 with probability p, and else divided by 1 − p.
 
-    generator    where the randomness comes from; minidl's default one if left out
-    inplace      accepted for PyTorch's sake, and changes nothing
+    generator    the source of randomness; minidl's default one if left out
+    inplace      accepted as in PyTorch, and changes nothing
 
     Srivastava et al. 2014.
 
@@ -34,7 +34,7 @@ class Dropout(Module):
         self.p, self.inplace, self.generator = p, inplace, generator
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input, with holes in training."""
+        """Return the input, with elements zeroed in training."""
         x = self._tensor(x)
         if not self.training or self.p == 0:
             return x
@@ -42,7 +42,7 @@ class Dropout(Module):
         return ops.dropout(x, self.p, key=generator.key(x.size))
 
     def _tensor(self, x: Any) -> Tensor:
-        """The input as a tensor, so that what comes out is one in any case."""
+        """The input as a tensor, so that the output is one even if nothing is dropped."""
         try:
             return ops.asarray(x)
         except MinidlError as error:
@@ -55,10 +55,10 @@ class Dropout(Module):
 class _FeatureDropout(Dropout):
     """In training, each channel of each sample is 0 with probability p, else divided by 1 − p."""
 
-    _ranks: ClassVar[dict[int, str]]  # what shapes are taken; the first is that of one sample
+    _ranks: ClassVar[dict[int, str]]  # allowed shapes by rank; the first is that of one sample
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input, with channels missing in training."""
+        """Return the input, with channels zeroed in training."""
         ndim = len(getattr(x, "shape", ()))
         if ndim not in self._ranks:
             raise shape_error(f"{type(self).__name__}", " or ".join(self._ranks.values()), x)
@@ -66,11 +66,11 @@ class _FeatureDropout(Dropout):
         if not self.training or self.p == 0 or not x.size:
             return x
         generator = self.generator or random.default_generator
-        alone = self._ranks[ndim].startswith("(C")
-        batch = x[None] if alone else x
+        single = self._ranks[ndim].startswith("(C")
+        batch = x[None] if single else x
         key = generator.key(batch.shape[0] * batch.shape[1])
         y = ops.feature_dropout(batch, self.p, key=key)
-        return y[0] if alone else y
+        return y[0] if single else y
 
 
 class Dropout1d(_FeatureDropout):
@@ -111,9 +111,9 @@ class Dropout3d(_FeatureDropout):
 
 
 class AlphaDropout(Dropout):
-    """In training, each element is, with probability p, what selu gives far below 0.
+    """In training, each element is, with probability p, set to the limit of selu at −∞.
 
-    All are then scaled and shifted, so that mean 0 and variance 1 stay.  Klambauer et al. 2017.
+    All are then scaled and shifted, so that mean 0 and variance 1 are kept.  Klambauer et al. 2017.
 
     >>> layer, x = nn.AlphaDropout(p=0.5), minidl.random.normal(100000)
     >>> y = layer(x)
@@ -122,7 +122,7 @@ class AlphaDropout(Dropout):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input, with noise in training."""
+        """Return the input, with noise in training."""
         x = self._tensor(x)
         if not self.training or self.p == 0:
             return x
@@ -131,7 +131,7 @@ class AlphaDropout(Dropout):
 
 
 class FeatureAlphaDropout(AlphaDropout):
-    """In training, each channel of (N, C, …) is, with probability p, what selu gives far below 0.
+    """In training, each channel of (N, C, …) is, with probability p, the limit of selu at −∞.
 
     All are then scaled and shifted as by AlphaDropout.  Klambauer et al. 2017.
 
@@ -141,7 +141,7 @@ class FeatureAlphaDropout(AlphaDropout):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input, with noise in training."""
+        """Return the input, with noise in training."""
         x = self._tensor(x)
         if x.ndim < 2:
             raise shape_error("FeatureAlphaDropout", "(N, C, …)", x)

@@ -9,7 +9,7 @@ from minidl.nn.settings import check_axes, check_shape
 
 
 class Flatten(Module):
-    """The axes from start_dim to end_dim as one.
+    """Merge the axes from start_dim to end_dim into one.
 
     >>> nn.Flatten()(minidl.zeros((2, 3, 4, 5))).shape
     (2, 60)
@@ -22,7 +22,7 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, …) → (N, all the rest), unless told otherwise."""
+        """(N, …) → (N, product of the rest), by default."""
         return ops.flatten(x, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
@@ -30,7 +30,7 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """One axis as several, of these lengths.
+    """Split one axis into several, of these lengths.
 
     >>> nn.Unflatten(1, (2, 3))(minidl.zeros((5, 6))).shape
     (5, 2, 3)

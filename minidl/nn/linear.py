@@ -14,7 +14,7 @@ from minidl.nn.settings import check_flags, check_whole, empty
 class Linear(Module):
     """y = x·Wᵀ + b, for x of shape (…, in_features).
 
-    weight (out_features, in_features) and bias (out_features,) begin uniform in
+    weight (out_features, in_features) and bias (out_features,) start uniform in
     ±1/√in_features, as in PyTorch.
 
     >>> layer = nn.Linear(3, 5)
@@ -47,7 +47,7 @@ class Linear(Module):
             raise self._explained(x, error) from None
 
     def _explained(self, x: Any, error: MinidlError) -> MinidlError:
-        """The error to raise for one of the operation: about x, if its shape is wrong."""
+        """The error to raise instead of the operation's: about x, if its shape is wrong."""
         if getattr(x, "shape", ())[-1:] == (self.in_features,):
             return error
         bias = ", bias=False" if self.bias is None else ""
@@ -55,7 +55,7 @@ class Linear(Module):
         return shape_error(name, f"(…, {self.in_features})", x)
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
-        """Each number of the output is made with a row of the weight."""
+        """Each output element is a product with a row of the weight."""
         return output.size * self.in_features
 
     def extra_repr(self) -> str:
@@ -68,7 +68,7 @@ class Linear(Module):
 class Bilinear(Module):
     """yₖ = x₁ᵀ·Wₖ·x₂ + bₖ, for x₁ of shape (…, in1_features) and x₂ of (…, in2_features).
 
-    weight (out_features, in1_features, in2_features) and bias (out_features,) begin uniform in
+    weight (out_features, in1_features, in2_features) and bias (out_features,) start uniform in
     ±1/√in1_features, as in PyTorch.
 
     >>> layer = nn.Bilinear(3, 4, 5)
@@ -98,7 +98,7 @@ class Bilinear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Begin anew."""
+        """Draw weight and bias anew."""
         bound = 1 / math.sqrt(self.in1_features)
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound)
@@ -108,7 +108,7 @@ class Bilinear(Module):
         return ops.bilinear(x1, x2, self.weight, self.bias)
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
-        """Each number of the output is made with a matrix of the weight."""
+        """Each output element is a product with a matrix of the weight."""
         return output.size * self.in1_features * self.in2_features
 
     def extra_repr(self) -> str:
@@ -119,7 +119,7 @@ class Bilinear(Module):
 
 
 class Identity(Module):
-    """y = x, whatever it is made with.
+    """y = x; all arguments of the constructor are ignored.
 
     >>> nn.Identity()(minidl.tensor([1.0, 2.0]))
     Tensor([1., 2.], float32)
@@ -129,5 +129,5 @@ class Identity(Module):
         pass
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input."""
+        """Return the input."""
         return x

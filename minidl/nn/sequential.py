@@ -1,9 +1,9 @@
-"""One module after another."""
+"""Sequential: modules applied one after another."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from minidl.errors import BoundsError, DTypeError, describe, listed
 from minidl.nn import fusion
@@ -12,7 +12,7 @@ from minidl.nn.settings import check_whole
 
 
 class Sequential(Module):
-    """One module after another; their names are "0", "1" and so on, or the keys of a dict.
+    """Modules applied one after another; their names are "0", "1" and so on, or the keys of a dict.
 
     >>> net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     >>> net(minidl.ones((5, 3))).shape
@@ -24,21 +24,22 @@ class Sequential(Module):
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
-        if len(modules) == 1 and isinstance(modules[0], Mapping):
-            for name, module in modules[0].items():
+        first: Any = modules[0] if len(modules) == 1 else None
+        if isinstance(first, Mapping):
+            for name, module in first.items():
                 self.add_module(name, self._checked(module))
         else:
-            self.extend(modules)
+            self.extend(modules)  # which refuses what is no module
 
     def forward(self, x: Any) -> Any:
-        """The last module's output.
+        """Return the last module's output.
 
-        Layers that give the same values with fewer passes over memory as one operation run so;
-        `minidl.nn.fusion` says which.
+        Consecutive layers run as one operation where that gives the same values with fewer passes
+        over memory; `minidl.nn.fusion` lists them.
         """
         modules = list(iter(self))
         for step in fusion.plan(modules):
-            if type(step) is int:
+            if isinstance(step, int):
                 x = modules[step](x)
             else:
                 x = step.run(modules[step.start : step.stop], x)
@@ -51,21 +52,21 @@ class Sequential(Module):
         setattr(self, name, self._checked(module))
         return self
 
-    def extend(self, modules: Iterable[Module]) -> Self:
+    def extend(self, modules: Iterable[Any]) -> Self:
         """Add several modules at the end."""
         for module in listed("Sequential", "modules", modules):
             self.append(module)
         return self
 
     def insert(self, index: int, module: Module) -> Self:
-        """Put a module before that of this index; the names become "0", "1" and so on."""
+        """Insert a module before this index; the names become "0", "1" and so on."""
         check_whole(self, -math.inf, index=index)
         modules = list(self)
         modules.insert(index, self._checked(module))
         return self._renumber(modules)
 
     def pop(self, index: int | slice) -> Any:
-        """Take out a module; the names become "0", "1" and so on."""
+        """Remove and return a module; the names become "0", "1" and so on."""
         found = self[index]
         del self[index]
         return found
@@ -76,8 +77,14 @@ class Sequential(Module):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Sequential": ...
+
     def __getitem__(self, index: int | slice) -> Any:
-        """The module of an index; of a slice, a Sequential in which they keep their names."""
+        """Return the module at an index; for a slice, a Sequential that keeps the names."""
         if isinstance(index, slice):
             return Sequential(dict(list(self._parts().items())[index]))
         return getattr(self, self._name_of(index))

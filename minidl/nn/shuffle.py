@@ -46,7 +46,7 @@ class PixelUnshuffle(Module):
 
 
 class ChannelShuffle(Module):
-    """(N, C, *) → the same, with the first channels of all groups first, then the second, ….
+    """(N, C, *) → the same, with channels (groups, C / groups) transposed.
 
     Zhang et al. 2018.
 

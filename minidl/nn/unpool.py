@@ -39,7 +39,7 @@ class _MaxUnpool(Module):
 
 
 class MaxUnpool1d(_MaxUnpool):
-    """Zeros, with x where MaxPool1d with these settings found it.
+    """Zeros, with x at the indices that MaxPool1d with these settings returned.
 
     >>> y, where = nn.MaxPool1d(2, return_indices=True)(minidl.tensor([[1.0, 3.0, 2.0, 0.0]]))
     >>> nn.MaxUnpool1d(2)(y, where)
@@ -50,7 +50,7 @@ class MaxUnpool1d(_MaxUnpool):
 
 
 class MaxUnpool2d(_MaxUnpool):
-    """Zeros, with x where MaxPool2d with these settings found it.  Zeiler, Fergus 2014.
+    """Zeros, with x at the indices that MaxPool2d returned.  Zeiler, Fergus 2014.
 
     >>> y, where = nn.MaxPool2d(2, return_indices=True)(minidl.arange(8.0).reshape(1, 2, 4))
     >>> nn.MaxUnpool2d(2)(y, where)
@@ -62,7 +62,7 @@ class MaxUnpool2d(_MaxUnpool):
 
 
 class MaxUnpool3d(_MaxUnpool):
-    """Zeros, with x where MaxPool3d with these settings found it.
+    """Zeros, with x at the indices that MaxPool3d with these settings returned.
 
     >>> y, where = nn.MaxPool3d(2, return_indices=True)(minidl.zeros((1, 2, 2, 4)))
     >>> nn.MaxUnpool3d(2)(y, where).shape

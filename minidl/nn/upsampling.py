@@ -56,7 +56,7 @@ class Upsample(Module):
 
 
 class UpsamplingNearest2d(Upsample):
-    """Pictures (N, C, H, W) made larger by repeating places: Upsample with mode="nearest".
+    """Images (N, C, H, W) enlarged by repeating pixels: Upsample with mode="nearest".
 
     >>> nn.UpsamplingNearest2d(scale_factor=2)(minidl.tensor([[[[1.0, 2.0]]]]))
     Tensor([[[[1., 1., 2., 2.],
@@ -70,7 +70,7 @@ class UpsamplingNearest2d(Upsample):
 
 
 class UpsamplingBilinear2d(Upsample):
-    """Pictures (N, C, H, W) made larger between places: mode="bilinear", align_corners=True.
+    """Images (N, C, H, W) enlarged with mode="bilinear", align_corners=True.
 
     >>> nn.UpsamplingBilinear2d(size=(1, 3))(minidl.tensor([[[[1.0, 2.0]]]]))
     Tensor([[[[1. , 1.5, 2. ]]]], shape=(1, 1, 1, 3), float32)
