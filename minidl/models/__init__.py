@@ -1,4 +1,4 @@
-"""Networks that are ready to be trained."""
+"""Ready-made networks: an MLP and a CNN."""
 
 from minidl.models.cnn import CNN
 from minidl.models.mlp import MLP

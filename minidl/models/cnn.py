@@ -1,4 +1,4 @@
-"""The convolutional network."""
+"""A small convolutional network."""
 
 from minidl import nn
 from minidl.autograd.tensor import Tensor
@@ -7,20 +7,19 @@ from minidl.nn.module import shape_error
 
 
 class CNN(nn.Module):
-    """Two convolutions, each followed by a pooling that halves the picture, and two dense layers.
+    """Two convolutions, each followed by 2×2 max pooling, and two fully connected layers.
 
         (channels, H, W) → 32 maps → halved → 64 maps → halved → 128 → classes
 
-    channels    of a picture: 1 for grey, 3 for colour
-    size        its height and width: one number for both, or two
-    classes     how many logits come out
+    channels    of the images: 1 for greyscale, 3 for colour
+    size        their height and width: an int for both, or two
+    classes     the number of logits
 
-    The 3×3 convolutions do not look over the edge: each costs the picture two rows and two columns.
-    In one of less than 10×10 nothing would be left.  It is padded with zeros instead, so that
-    convolutions keep its size, and may be as small as 4×4.
+    The 3×3 convolutions are not padded: each removes two rows and two columns.  As this leaves
+    nothing of images below 10×10, those are padded with zeros, and may be as small as 4×4.
 
-    The result is the logits, without softmax: cross-entropy takes logits, because the logarithm
-    of a softmax that has rounded to 0 would be infinite.  The largest logit names the same class.
+    The output is the logits, without softmax: cross-entropy takes logits, because the logarithm
+    of a softmax that has rounded to 0 would be infinite.  The largest logit is the same class.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The feed-forward network."""
+"""A multilayer perceptron."""
 
 from minidl import nn
 from minidl.autograd.tensor import Tensor
@@ -8,7 +8,7 @@ from minidl.ops import flatten, relu
 class MLP(nn.Module):
     """Three fully connected layers, inputs → 128 → 64 → classes, with ReLU between them.
 
-    Pictures of any shape are flattened; the result is the logits.
+    Inputs of any shape are flattened; the output is the logits.
     """
 
     def __init__(self, inputs: int = 784, classes: int = 10) -> None:

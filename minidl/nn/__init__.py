@@ -26,19 +26,37 @@ from minidl.nn.activation import (
     Tanh,
     Tanhshrink,
 )
+from minidl.nn.activation_piecewise import (
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    PReLU,
+    ReLU6,
+    RReLU,
+    Softshrink,
+    Threshold,
+)
 from minidl.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss
-from minidl.nn.bilinear import Bilinear
 from minidl.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList
 from minidl.nn.conv import Conv1d, Conv2d, Conv3d
 from minidl.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from minidl.nn.distance import CosineSimilarity, PairwiseDistance
-from minidl.nn.dropout import Dropout
+from minidl.nn.dropout import (
+    AlphaDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    FeatureAlphaDropout,
+)
 from minidl.nn.embedding import Embedding
 from minidl.nn.embedding_bag import EmbeddingBag
+from minidl.nn.flatten import Flatten, Unflatten
 from minidl.nn.fold import Fold, Unfold
 from minidl.nn.fractional_pool import FractionalMaxPool2d, FractionalMaxPool3d
 from minidl.nn.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
-from minidl.nn.linear import Flatten, Identity, Linear
+from minidl.nn.linear import Bilinear, Identity, Linear
 from minidl.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -65,8 +83,15 @@ from minidl.nn.loss_margin import (
     TripletMarginWithDistanceLoss,
 )
 from minidl.nn.module import Buffer, Module, Parameter, PartError, StateError
-from minidl.nn.noise import AlphaDropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
-from minidl.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm
+from minidl.nn.norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    GroupNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
+)
 from minidl.nn.padding import (
     CircularPad1d,
     CircularPad2d,
@@ -84,17 +109,6 @@ from minidl.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
-from minidl.nn.piecewise import (
-    Hardshrink,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
-    PReLU,
-    ReLU6,
-    RReLU,
-    Softshrink,
-    Threshold,
-)
 from minidl.nn.pool import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -105,24 +119,22 @@ from minidl.nn.pool import (
     AvgPool1d,
     AvgPool2d,
     AvgPool3d,
+    LPPool1d,
+    LPPool2d,
+    LPPool3d,
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
 )
-from minidl.nn.resize import Upsample
-from minidl.nn.scale_norm import LocalResponseNorm, RMSNorm
 from minidl.nn.sequential import Sequential
-from minidl.nn.shuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle, Unflatten
+from minidl.nn.shuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from minidl.nn.summary import summary
 from minidl.nn.unpool import (
-    LPPool1d,
-    LPPool2d,
-    LPPool3d,
     MaxUnpool1d,
     MaxUnpool2d,
     MaxUnpool3d,
 )
-from minidl.nn.upsampling import UpsamplingBilinear2d, UpsamplingNearest2d
+from minidl.nn.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [name for name, value in list(globals().items()) if isinstance(value, type)]
 __all__ += ["init", "summary", "utils"]

@@ -1,7 +1,7 @@
-"""Activations as layers.
+"""Activation layers.
 
-Where PyTorch's twin has a setting `inplace`, it is accepted, and changes nothing: the result is the
-same, and memory that no gradient needs is freed anyway.
+`inplace` is accepted where PyTorch has it, and changes nothing: the result is the same, and memory
+that no gradient needs is freed anyway.
 """
 
 from minidl import ops
@@ -257,7 +257,7 @@ class Tanh(Module):
 class Softmax(Module):
     """exp xᵢ / Σⱼ exp xⱼ along `dim`.
 
-    Without a dim, PyTorch's choice: 0 for tensors of no, one and three axes, else 1.
+    Without a dim, as in PyTorch: axis 0 of tensors with 0, 1 or 3 axes, else axis 1.
 
     >>> nn.Softmax(dim=1)(minidl.tensor([[0.0, 0.0], [0.0, 1000.0]]))
     Tensor([[0.5, 0.5],
@@ -304,7 +304,7 @@ class Softmin(Softmax):
 
 
 class Softmax2d(Module):
-    """The softmax over the channels at each place of (N, C, H, W) or (C, H, W).
+    """The softmax over the channels at each pixel of (N, C, H, W) or (C, H, W).
 
     >>> p = nn.Softmax2d()(minidl.zeros((2, 4, 3, 3)))
     >>> p[0, :, 0, 0]

@@ -1,4 +1,4 @@
-"""A softmax of very many classes, of which most are rare: Grave et al. 2017."""
+"""Adaptive softmax for very many classes, most of them rare.  Grave et al. 2017."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from minidl.nn.settings import check_flags, check_numbers, check_whole
 
 
 class ASMoutput(NamedTuple):
-    """What AdaptiveLogSoftmaxWithLoss gives.
+    """The output of AdaptiveLogSoftmaxWithLoss.
 
     >>> layer, x = nn.AdaptiveLogSoftmaxWithLoss(4, 6, [2]), minidl.ones((3, 4))
     >>> result = layer(x, minidl.tensor([0, 5, 1]))
@@ -28,9 +28,9 @@ class ASMoutput(NamedTuple):
 
 
 class AdaptiveLogSoftmaxWithLoss(Module):
-    """Log-probabilities of n_classes that are sorted by how frequent they are.
+    """Log-probabilities of n_classes classes, which are sorted by frequency.
 
-    The head decides between the classes below cutoffs[0] and clusters of the rarer ones; each
+    The head distinguishes the classes below cutoffs[0] and clusters of the rarer ones; each
     cluster, from one cutoff to the next, has a tail of in_features / div_valueⁱ⁺¹ hidden features,
     which is only computed for the samples whose target is in it.
 
@@ -72,24 +72,24 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             self.tail.append(Sequential(down, Linear(hidden, size, bias=False, **made)))
 
     def forward(self, x: Tensor, target: Tensor) -> ASMoutput:
-        """x (N, in_features) and target (N,), or one of them: its log-probability, and the loss."""
+        """x (N, in_features), target (N,), or one sample → the targets' log-probabilities, loss."""
         self._check(x, target)
         x, target = ops.asarray(x), ops.asarray(target)
-        alone = not target.ndim
-        if alone:
+        single = not target.ndim
+        if single:
             x, target = ops.expand_dims(x), ops.expand_dims(target)
         cluster = sum(ops.astype(target >= cutoff, target.dtype) for cutoff in self.cutoffs[:-1])
-        place = ops.where(cluster > 0, self.shortlist_size - 1 + cluster, target)
+        column = ops.where(cluster > 0, self.shortlist_size - 1 + cluster, target)
         head = ops.log_softmax(self.head(x), axis=1)
-        output = ops.take_along_axis(head, ops.expand_dims(place, axis=1), axis=1)[:, 0]
+        output = ops.take_along_axis(head, ops.expand_dims(column, axis=1), axis=1)[:, 0]
         for i, tail in enumerate(self.tail):
-            (here,) = ops.nonzero(cluster == i + 1)
-            if here.size:
-                among = ops.log_softmax(tail(x[here]), axis=1)
-                which = ops.expand_dims(target[here] - self.cutoffs[i], axis=1)
+            (rows,) = ops.nonzero(cluster == i + 1)
+            if rows.size:
+                among = ops.log_softmax(tail(x[rows]), axis=1)
+                which = ops.expand_dims(target[rows] - self.cutoffs[i], axis=1)
                 chosen = ops.take_along_axis(among, which, axis=1)[:, 0]
-                output = output + ops.segment_sum(chosen, here, x.shape[0])
-        return ASMoutput(output[0] if alone else output, -ops.mean(output))
+                output = output + ops.segment_sum(chosen, rows, x.shape[0])
+        return ASMoutput(output[0] if single else output, -ops.mean(output))
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-probabilities of all classes: (N, in_features) → (N, n_classes)."""
@@ -130,8 +130,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 def _checked_cutoffs(cutoffs: Any, n_classes: int) -> list[int]:
     """The cutoffs as a list, after checking that they ascend between 0 and n_classes."""
     given = list(cutoffs) if isinstance(cutoffs, tuple | list) else []
-    numbers = bool(given) and all(map(is_number, given))
-    if not numbers or given != sorted({*given}) or given[0] < 1 or given[-1] >= n_classes:
+    integers = bool(given) and all(map(is_number, given))
+    if not integers or given != sorted({*given}) or given[0] < 1 or given[-1] >= n_classes:
         raise ArgumentError(
             "AdaptiveLogSoftmaxWithLoss: cutoffs ascend between 1 and n_classes − 1 = "
             f"{n_classes - 1}; got {cutoffs!r:.60}"

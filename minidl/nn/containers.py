@@ -1,7 +1,7 @@
-"""Lists and dicts of modules and of parameters, whose names are PyTorch's.
+"""ModuleList, ModuleDict, ParameterList and ParameterDict.
 
-A plain list or dict as an attribute of a module serves as well; these are parts of their own, which
-show in `named_modules` and in the printed network.
+A plain list or dict as an attribute of a module serves as well; these are modules themselves, which
+appear in `named_modules` and in the printed network.
 """
 
 import math
@@ -18,7 +18,7 @@ from minidl.nn.settings import check_whole
 
 
 class _Container(Module):
-    """What a container consists of: its attributes of one kind."""
+    """The items of a container: its attributes of one kind."""
 
     _kind: ClassVar[type]
 
@@ -26,14 +26,14 @@ class _Container(Module):
         return {name: x for name, x in vars(self).items() if isinstance(x, self._kind)}
 
     def _checked(self, value: Any) -> Any:
-        """The value, if it may be in here."""
+        """Return the value, if it is of the right kind."""
         if not isinstance(value, self._kind):
             kind = self._kind.__name__.lower()
             raise DTypeError(f"{type(self).__name__}: is made of {kind}s; got {describe(value)}")
         return value
 
     def _replace(self, items: Mapping[str, Any]) -> None:
-        """Hold these items, in this order."""
+        """Replace the items by these, in this order."""
         for name in self._items():
             delattr(self, name)
         for name, value in items.items():
@@ -64,14 +64,14 @@ class _List(_Container):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return type(self)(self._values()[index])
-        return self._values()[self._place(index)]
+        return self._values()[self._index(index)]
 
     def __setitem__(self, index: int, value: Any) -> None:
-        setattr(self, str(self._place(index)), self._checked(value))
+        setattr(self, str(self._index(index)), self._checked(value))
 
     def __delitem__(self, index: int | slice) -> None:
         values = self._values()
-        del values[index if isinstance(index, slice) else self._place(index)]
+        del values[index if isinstance(index, slice) else self._index(index)]
         self._renumber(values)
 
     def __iadd__(self, values: Iterable[Any]) -> Self:
@@ -96,19 +96,19 @@ class _List(_Container):
         return self
 
     def insert(self, index: int, value: Any) -> None:
-        """Put one before that of this index."""
+        """Insert one before this index."""
         check_whole(self, -math.inf, index=index)
         values = self._values()
         values.insert(index, value)
         self._renumber(values)
 
     def pop(self, index: int | slice = -1) -> Any:
-        """Take one out."""
+        """Remove and return one."""
         found = self[index]
         del self[index]
         return found
 
-    def _place(self, index: int) -> int:
+    def _index(self, index: int) -> int:
         """The index, counted from the beginning."""
         n = len(self)
         if not isinstance(index, int) or not -n <= index < n:
@@ -140,19 +140,19 @@ class _Dict(_Container):
         return isinstance(key, str) and key in self._items()
 
     def keys(self) -> Iterable[str]:
-        """The keys, in the order in which they came."""
+        """The keys, in the order of insertion."""
         return self._items().keys()
 
     def values(self) -> Iterable[Any]:
-        """What the keys stand for."""
+        """The values."""
         return self._items().values()
 
     def items(self) -> Iterable[tuple[str, Any]]:
-        """Both."""
+        """Pairs of keys and values."""
         return self._items().items()
 
     def update(self, values: Any) -> None:
-        """Add the entries of a dict, or pairs; what is there under the same key goes."""
+        """Add the entries of a dict, or pairs; they replace those with the same key."""
         try:
             entries = dict(values.items() if hasattr(values, "items") else values)
         except (TypeError, ValueError):
@@ -163,13 +163,13 @@ class _Dict(_Container):
             self[key] = value
 
     def pop(self, key: str) -> Any:
-        """Take one out."""
+        """Remove and return one."""
         found = self[key]
         delattr(self, key)
         return found
 
     def clear(self) -> None:
-        """Take all out."""
+        """Remove all."""
         self._replace({})
 
 
@@ -199,10 +199,10 @@ class ModuleList(_List):
             else:
                 runs.append((text, [i]))
         lines = [
-            f"({places[0]}): {text}"
-            if len(places) == 1
-            else f"({places[0]}-{places[-1]}): {len(places)} x {text}"
-            for text, places in runs
+            f"({indices[0]}): {text}"
+            if len(indices) == 1
+            else f"({indices[0]}-{indices[-1]}): {len(indices)} x {text}"
+            for text, indices in runs
         ]
         inner = "\n".join(lines).replace("\n", "\n  ")
         return f"ModuleList(\n  {inner}\n)" if lines else "ModuleList()"

@@ -15,9 +15,9 @@ _MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class Windows(Module):
-    """What layers with a window of weights have in common; each says along how many axes."""
+    """The settings and parameters that convolutions and transposed convolutions share."""
 
-    axes: int
+    axes: int  # of the kernel: 1, 2 or 3
 
     def _set_up(
         self,
@@ -49,7 +49,7 @@ class Windows(Module):
         self.padding_mode = padding_mode
 
     def _make_parameters(self, weight: Lengths, bias: bool, device: Any, dtype: Any) -> None:
-        """The weight of this shape and the bias, as they begin."""
+        """Create and initialise the weight, of this shape, and the bias."""
         check_flags(self, bias=bias)
         self.weight = Parameter(empty(self, weight, dtype, device))
         self.bias = Parameter(empty(self, self.out_channels, dtype, device)) if bias else None
@@ -60,7 +60,7 @@ class Windows(Module):
         init.uniform_by_fan_in(self.weight, self.bias)
 
     def _explained(self, x: Any, error: MinidlError) -> MinidlError:
-        """The error to raise for one of the operation: whether x suits the layer at all."""
+        """The error to raise instead of the operation's: about x, if its shape is wrong."""
         shape, axes = getattr(x, "shape", ()), self.axes
         if len(shape) in (axes + 1, axes + 2) and shape[-1 - axes] == self.in_channels:
             return error
@@ -76,8 +76,9 @@ class Windows(Module):
             parts.append(f"padding={self.padding}")
         if self.dilation != one:
             parts.append(f"dilation={self.dilation}")
-        if getattr(self, "output_padding", none) != none:
-            parts.append(f"output_padding={self.output_padding}")
+        output_padding = getattr(self, "output_padding", none)
+        if output_padding != none:
+            parts.append(f"output_padding={output_padding}")
         if self.groups != 1:
             parts.append(f"groups={self.groups}")
         if self.bias is None:
@@ -88,7 +89,7 @@ class Windows(Module):
 
 
 class Convolutional(Windows):
-    """y = b + Σ x·w over a window that slides over x: Conv1d, Conv2d and Conv3d."""
+    """y = b + Σ x·w over a sliding window: what Conv1d, Conv2d and Conv3d share."""
 
     operation: Any
 
@@ -122,16 +123,9 @@ class Convolutional(Windows):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, …) → (N, out_channels, …), and the same without N."""
-        return self._run(type(self).operation, x)
-
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
-        """Each number of the output is made with a window of the weight, zeros around included."""
-        return output.size * math.prod(self.weight.shape[1:])
-
-    def _run(self, operation: Any, x: Tensor) -> Tensor:
         try:
             x, padding = self._padded(x)
-            return operation(
+            return type(self).operation(
                 x,
                 self.weight,
                 self.bias,
@@ -143,8 +137,12 @@ class Convolutional(Windows):
         except MinidlError as error:
             raise self._explained(x, error) from None
 
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+        """Each output element is a product with a whole kernel, at the padded edges too."""
+        return output.size * math.prod(self.weight.shape[1:])
+
     def _padded(self, x: Any) -> tuple[Any, Lengths]:
-        """x with what the operation does not do itself around it, and the zeros it does."""
+        """x, padded as far as the operation cannot do it, and the zero padding left to it."""
         none = (0,) * self.axes
         if self.padding == "valid":
             return x, none
@@ -155,16 +153,16 @@ class Convolutional(Windows):
         if self.padding_mode == "zeros" and before == after:
             return x, before
         if len(getattr(x, "shape", ())) not in (self.axes + 1, self.axes + 2):
-            return x, none  # which the operation refuses
+            return x, none  # the operation raises for such an x
         pairs = zip(reversed(before), reversed(after), strict=True)
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
         return ops.pad(x, [n for pair in pairs for n in pair], mode), none
 
 
 class Conv1d(Convolutional):
-    """y[n, o, i] = b[o] + Σ x[n, c, …]·w[o, c, a] over a window that slides over x.
+    """y[n, o, i] = b[o] + Σ x[n, c, …]·w[o, c, a] over a sliding window.
 
-    weight (out_channels, in_channels / groups, kernel_size) and bias (out_channels,) begin uniform
+    weight (out_channels, in_channels / groups, kernel_size) and bias (out_channels,) start uniform
     in ±1/√(fan in), as in PyTorch.  The settings are those of Conv2d.
 
     >>> layer = nn.Conv1d(3, 8, 5, padding=2)
@@ -178,14 +176,14 @@ class Conv1d(Convolutional):
 
 
 class Conv2d(Convolutional):
-    """y[n, o, i, j] = b[o] + Σ x[n, c, …]·w[o, c, a, b] over a window that slides over x.
+    """y[n, o, i, j] = b[o] + Σ x[n, c, …]·w[o, c, a, b] over a sliding window.
 
-    weight (out_channels, in_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
-    in ±1/√(fan in), as in PyTorch.  `minidl.conv2d` says what the settings mean.
+    weight (out_channels, in_channels / groups, *kernel_size) and bias (out_channels,) start uniform
+    in ±1/√(fan in), as in PyTorch.  `minidl.conv2d` explains the settings.
 
     padding         also "valid", for none, or "same": as much as makes y as large as x, with
-                    stride 1; what is odd of it lies behind
-    padding_mode    what there is: "zeros", or of x "reflect", "replicate" or "circular", as in
+                    stride 1; an odd one more goes to the end
+    padding_mode    how to pad: "zeros", "reflect", "replicate" or "circular", as in
                     `minidl.pad`
 
     LeCun et al. 1998.
@@ -201,19 +199,11 @@ class Conv2d(Convolutional):
 
     axes, operation = 2, ops.conv2d
 
-    def forward_relu(self, x: Tensor) -> Tensor:
-        """max(forward(x), 0) in one operation: what Sequential runs for a ReLU that follows."""
-        return self._run(ops.conv2d_relu, x)
-
-    def forward_pool_relu(self, x: Tensor) -> Tensor:
-        """max(max_pool2d(forward(x), 2), 0) likewise, where a MaxPool2d(2) follows too."""
-        return self._run(ops.conv2d_pool_relu, x)
-
 
 class Conv3d(Convolutional):
     """y[n, o, i, j, k] = b[o] + Σ x[n, c, …]·w[o, c, …] over a window of three axes.
 
-    weight (out_channels, in_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
+    weight (out_channels, in_channels / groups, *kernel_size) and bias (out_channels,) start uniform
     in ±1/√(fan in), as in PyTorch.  The settings are those of Conv2d.
 
     >>> layer = nn.Conv3d(1, 2, (1, 2, 2))

@@ -1,4 +1,4 @@
-"""Transposed convolutional layers: convolutions turned round."""
+"""Transposed convolutional layers."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ from minidl.nn.settings import check_choice
 
 
 class Transposed(Windows):
-    """Each x spreads over a window of y: ConvTranspose1d, ConvTranspose2d and ConvTranspose3d."""
+    """What ConvTranspose1d, ConvTranspose2d and ConvTranspose3d share."""
 
     operation: Any
 
@@ -44,8 +44,8 @@ class Transposed(Windows):
     def forward(self, x: Tensor, output_size: Any = None) -> Tensor:
         """(N, C, …) → (N, out_channels, …), and the same without N.
 
-        output_size    how large y is to be: the last axes, or the whole shape.  Of the sizes that
-                       a convolution of these settings makes one of, it chooses one.
+        output_size    the lengths of the last axes of y, or its whole shape: several sizes of y
+                       lead to the size of x in a convolution with these settings
         """
         try:
             return type(self).operation(
@@ -62,14 +62,14 @@ class Transposed(Windows):
             raise self._explained(x, error) from None
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
-        """Each number of the input is spread with a window of the weight."""
+        """Each input element is multiplied by a whole kernel."""
         return inputs[0].size * math.prod(self.weight.shape[1:])
 
     def _output_padding(self, x: Any, output_size: Any) -> tuple[int, ...]:
-        """By how much y is longer than it needs to be."""
+        """The output_padding that gives y this size."""
         axes = self.axes
         if output_size is None or len(getattr(x, "shape", ())) not in (axes + 1, axes + 2):
-            return self.output_padding  # and the operation refuses such an x
+            return self.output_padding  # the operation raises for such an x
         size = tuple(output_size) if isinstance(output_size, tuple | list) else ()
         size = size[-axes:] if len(size) == x.ndim else size
         if len(size) != axes or not all(map(is_number, size)):
@@ -79,20 +79,20 @@ class Transposed(Windows):
             )
         settings = (self.stride, self.padding, self.dilation, self.kernel_size)
         each = zip(x.shape[-axes:], *settings, strict=True)
-        least = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in each)
-        most = tuple(n + s - 1 for n, s in zip(least, self.stride, strict=True))
-        if not all(a <= n <= b for a, n, b in zip(least, size, most, strict=True)):
+        low = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in each)
+        high = tuple(n + s - 1 for n, s in zip(low, self.stride, strict=True))
+        if not all(a <= n <= b for a, n, b in zip(low, size, high, strict=True)):
             raise ShapeError(
-                f"{type(self).__name__}: output_size is between {least} and {most} for an input of "
+                f"{type(self).__name__}: output_size is between {low} and {high} for an input of "
                 f"{tuple(x.shape[-axes:])}; got {size}"
             )
-        return tuple(n - a for n, a in zip(size, least, strict=True))
+        return tuple(n - a for n, a in zip(size, low, strict=True))
 
 
 class ConvTranspose1d(Transposed):
-    """Each x spreads over a window of y, where they add up: the input gradient of Conv1d.
+    """Each x adds a kernel, times x, to a window of y: the input gradient of Conv1d.
 
-    weight (in_channels, out_channels / groups, kernel_size) and bias (out_channels,) begin uniform
+    weight (in_channels, out_channels / groups, kernel_size) and bias (out_channels,) start uniform
     in ±1/√(weight[0].size), as in PyTorch.  The settings are those of ConvTranspose2d.
 
     >>> layer = nn.ConvTranspose1d(3, 2, 4, stride=2, padding=1)
@@ -106,10 +106,10 @@ class ConvTranspose1d(Transposed):
 
 
 class ConvTranspose2d(Transposed):
-    """Each x spreads over a window of y, where they add up: the input gradient of Conv2d.
+    """Each x adds a kernel, times x, to a window of y: the input gradient of Conv2d.
 
-    weight (in_channels, out_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
-    in ±1/√(weight[0].size), as in PyTorch.  `minidl.conv_transpose2d` says what the settings mean.
+    weight (in_channels, out_channels / groups, *kernel_size) and bias (out_channels,) start uniform
+    in ±1/√(weight[0].size), as in PyTorch.  `minidl.conv_transpose2d` explains the settings.
 
     Zeiler et al. 2010.
 
@@ -125,9 +125,9 @@ class ConvTranspose2d(Transposed):
 
 
 class ConvTranspose3d(Transposed):
-    """Each x spreads over a window of y, where they add up: the input gradient of Conv3d.
+    """Each x adds a kernel, times x, to a window of y: the input gradient of Conv3d.
 
-    weight (in_channels, out_channels / groups, *kernel_size) and bias (out_channels,) begin uniform
+    weight (in_channels, out_channels / groups, *kernel_size) and bias (out_channels,) start uniform
     in ±1/√(weight[0].size), as in PyTorch.  The settings are those of ConvTranspose2d.
 
     >>> layer = nn.ConvTranspose3d(2, 1, 2, stride=2)

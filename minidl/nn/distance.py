@@ -1,4 +1,4 @@
-"""Distances and similarities as layers."""
+"""Distance and similarity layers."""
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
@@ -7,7 +7,7 @@ from minidl.nn.settings import check_axes, check_flags, check_numbers
 
 
 class CosineSimilarity(Module):
-    """x₁·x₂ / (max(‖x₁‖, eps)·max(‖x₂‖, eps)) along `dim`, which goes.
+    """x₁·x₂ / (max(‖x₁‖, eps)·max(‖x₂‖, eps)) along `dim`, which is removed.
 
     >>> x = minidl.tensor([[1.0, 0.0], [3.0, 4.0]])
     >>> nn.CosineSimilarity()(x, minidl.tensor([[0.0, 2.0], [6.0, 8.0]]))
@@ -24,7 +24,7 @@ class CosineSimilarity(Module):
 
 
 class PairwiseDistance(Module):
-    """‖x₁ − x₂ + eps‖ₚ along the last axis, which goes unless `keepdim`.
+    """‖x₁ − x₂ + eps‖ₚ along the last axis, which is removed unless `keepdim`.
 
     >>> x = minidl.tensor([[0.0, 0.0], [1.0, 1.0]])
     >>> nn.PairwiseDistance(eps=0.0)(x, minidl.tensor([[3.0, 4.0], [1.0, 1.0]]))

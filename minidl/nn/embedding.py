@@ -1,4 +1,4 @@
-"""A vector for each word: a table whose rows are learned."""
+"""Embedding: a table of learned vectors, one for each id."""
 
 import math
 from typing import Any, Self
@@ -14,13 +14,13 @@ from minidl.nn.settings import check_flags, check_numbers, check_whole, empty
 
 
 class Embedding(Module):
-    """Row ids[…] of weight (num_embeddings, embedding_dim), which begins normal: N(0, 1).
+    """Row ids[…] of weight (num_embeddings, embedding_dim), which starts normal: N(0, 1).
 
-    padding_idx           the id of no word: its row begins as zeros, and has no gradient
-    max_norm              before they are used, rows that are longer are shortened, in place, to
-                          this norm: (Σ |w|ᵖ)^(1/p) with p = norm_type
-    scale_grad_by_freq    divide a row's gradient by how often its id is in the batch
-    sparse                let the gradient of weight be a RowGradient, of the used rows only
+    padding_idx           the id of padding: its row starts as zeros and gets no gradient
+    max_norm              used rows of a larger norm (Σ |w|ᵖ)^(1/p), p = norm_type, are first
+                          rescaled to it, in place
+    scale_grad_by_freq    divide a row's gradient by the count of its id in the batch
+    sparse                the gradient of weight is a RowGradient, of the used rows only
 
     >>> layer = nn.Embedding(num_embeddings=10, embedding_dim=4, padding_idx=0)
     >>> layer(minidl.tensor([[1, 2, 0], [3, 0, 0]])).shape
@@ -73,7 +73,7 @@ class Embedding(Module):
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
     ) -> Self:
-        """A layer with this table, which is not learned unless `freeze` is False."""
+        """Return a layer with this table, which is not trained unless `freeze` is False."""
         try:
             table = ops.asarray(embeddings)
         except MinidlError as error:
@@ -84,8 +84,10 @@ class Embedding(Module):
                 f"got {table.shape}"
             )
         check_flags("from_pretrained", freeze=freeze)
+        num_embeddings, embedding_dim = table.shape
         return cls(
-            *table.shape,
+            num_embeddings,
+            embedding_dim,
             padding_idx=padding_idx,
             max_norm=max_norm,
             norm_type=norm_type,
@@ -104,18 +106,18 @@ class Embedding(Module):
             )
         ids = ops.asarray(ids)
         if self.max_norm is not None:
-            self._shorten(ids)
+            self._limit_norms(ids)
         y = ops.embedding(self.weight, ids, sparse=self.sparse)
         if y.requires_grad and self.scale_grad_by_freq:
-            often = self._how_often(ids)
-            y.register_hook(lambda dy: dy / often)
+            counts = self._counts(ids)
+            y.register_hook(lambda dy: dy / counts)
         if y.requires_grad and self.padding_idx is not None:
-            no_word = ops.expand_dims(ids == self.padding_idx, axis=-1)
-            y.register_hook(lambda dy: ops.where(no_word, 0, dy))
+            is_padding = ops.expand_dims(ids == self.padding_idx, axis=-1)
+            y.register_hook(lambda dy: ops.where(is_padding, 0, dy))
         return y
 
-    def _shorten(self, ids: Tensor) -> None:
-        """Give the rows that are used, and are longer, the norm max_norm."""
+    def _limit_norms(self, ids: Tensor) -> None:
+        """Rescale the used rows of a larger norm to max_norm."""
         with no_grad():
             rows = ops.embedding(self.weight, ids)
             sizes = ops.abs(rows)
@@ -124,11 +126,11 @@ class Embedding(Module):
             else:
                 powers = ops.sum(sizes**self.norm_type, axis=-1, keepdims=True)
                 norms = powers ** (1 / self.norm_type)
-            shorter = rows * (self.max_norm / (norms + 1e-7))  # PyTorch's guard against 0 / 0
-            self.weight[ids] = ops.where(norms > self.max_norm, shorter, rows)
+            rescaled = rows * (self.max_norm / (norms + 1e-7))  # PyTorch's guard against 0 / 0
+            self.weight[ids] = ops.where(norms > self.max_norm, rescaled, rows)
 
-    def _how_often(self, ids: Tensor) -> Tensor:
-        """How often each of the ids is among them: (…, 1)."""
+    def _counts(self, ids: Tensor) -> Tensor:
+        """The count of each id among all: (…, 1)."""
         zeros = ops.zeros(self.num_embeddings, dtype="int64", device=ids.device)
         flat = ops.reshape(ids, (ids.size,))
         counts = ops.scatter_add(zeros, flat, ops.ones_like(flat), axis=0)
@@ -153,7 +155,7 @@ _DEFAULTS = {
 
 
 def _row(name: str, padding_idx: int | None, num_embeddings: int) -> int | None:
-    """The row that a padding_idx means, which may be counted from the end."""
+    """The row of a padding_idx, which may be counted from the end."""
     if padding_idx is None:
         return None
     if not is_number(padding_idx) or not -num_embeddings <= padding_idx < num_embeddings:

@@ -1,4 +1,4 @@
-"""A vector for each bag of words."""
+"""EmbeddingBag: the reduced embeddings of bags of ids."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from minidl.nn.settings import check_choice, check_flags
 
 
 class EmbeddingBag(Embedding):
-    """The mean, the sum or the largest of an Embedding's rows, for each bag of ids.
+    """The mean, sum or maximum of an Embedding's rows, for each bag of ids.
 
     mode                   "mean", "sum" or "max"; an empty bag gives zeros
-    include_last_offset    whether the last offset is where the last bag ends
-    padding_idx            the id of no word: it does not count
+    include_last_offset    whether the last offset is the end of the last bag
+    padding_idx            the id of padding, which is ignored
 
-    The other settings are Embedding's.
+    The other settings are those of Embedding.
 
     >>> table = minidl.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 8.0]])
     >>> layer = nn.EmbeddingBag(3, 2, _weight=table)
@@ -62,14 +62,14 @@ class EmbeddingBag(Embedding):
     def forward(
         self, ids: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None
     ) -> Tensor:
-        """(B, n), or (n,) with the offsets (B,) where bags begin → (B, embedding_dim).
+        """(B, n), or (n,) with the offsets (B,) where bags start → (B, embedding_dim).
 
-        per_sample_weights    of the shape of ids: what rows are multiplied by, with mode="sum"
+        per_sample_weights    a factor for each row, of the shape of ids, with mode="sum"
         """
         if getattr(getattr(ids, "dtype", None), "kind", "") not in tuple("iu"):
             raise DTypeError(f"EmbeddingBag: needs a tensor of integers; got {describe(ids)}")
         if self.max_norm is not None:
-            self._shorten(ops.asarray(ids))
+            self._limit_norms(ops.asarray(ids))
         return ops.embedding_bag(
             self.weight,
             ids,

@@ -1,4 +1,4 @@
-"""Layers between pictures and matrices whose columns are their windows."""
+"""Unfold (im2col) and Fold (col2im)."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from minidl.nn.settings import check_lengths
 
 
 class Unfold(Module):
-    """(N, C, H, W) → (N, C·KH·KW, windows): a column for each window.
+    """(N, C, H, W) → (N, C·KH·KW, windows): im2col, a column for each patch.
 
     >>> nn.Unfold(kernel_size=2)(minidl.zeros((1, 3, 4, 4))).shape
     (1, 12, 9)
@@ -36,7 +36,7 @@ class Unfold(Module):
 
 
 class Fold(Module):
-    """(N, C·KH·KW, windows) → (N, C, *output_size): the windows added up where they overlap.
+    """(N, C·KH·KW, windows) → (N, C, *output_size): col2im, patches added where they overlap.
 
     >>> columns = minidl.ones((1, 4, 4))
     >>> nn.Fold(output_size=3, kernel_size=2)(columns)[0, 0]

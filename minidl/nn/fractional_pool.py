@@ -1,4 +1,4 @@
-"""Pooling of windows that lie at random, as layers."""
+"""Fractional max pooling layers."""
 
 import math
 from numbers import Real
@@ -7,23 +7,22 @@ from typing import Any
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, describe
-from minidl.nn.module import Module, shape_error
+from minidl.nn.module import Buffer, Module, shape_error
 from minidl.nn.settings import check_flags, check_lengths
 from minidl.ops import random
 
 
 class _FractionalMaxPool(Module):
-    """The largest numbers of windows that lie at random, anew in each call.
+    """The maxima of randomly placed windows.
 
-    output_size       how many windows there are along each axis
-    output_ratio      instead of it: how many for each element of the axis, between 0 and 1
-    _random_samples   (N, C, axes) numbers to place the windows by, in each call
-
-    They lie at random out of training too.
+    output_size       the number of windows along each axis
+    output_ratio      instead of it: that number / the length of the axis, between 0 and 1
+    _random_samples   (N, C, axes) uniform values that place the windows, in each call
     """
 
     axes: int
     operation: Any
+    _random_samples: Buffer | None
 
     def __init__(
         self,
@@ -43,15 +42,19 @@ class _FractionalMaxPool(Module):
         if output_size is not None:
             check_lengths(self, self.axes, 1, output_size=output_size)
         self.kernel_size, self.return_indices = kernel_size, return_indices
-        self.output_size, self.output_ratio = output_size, self._ratios(output_ratio)
+        self.output_size: Any = output_size
+        self.output_ratio: Any = self._ratios(output_ratio)
         self.register_buffer("_random_samples", _random_samples)
 
     def _ratios(self, given: Any) -> tuple[float, ...] | None:
         """A ratio for each axis."""
         if given is None:
             return None
+        ratios: tuple[Any, ...]
         ratios = tuple(given) if isinstance(given, tuple | list) else (given,) * self.axes
-        if len(ratios) != self.axes or not all(isinstance(r, Real) and 0 < r < 1 for r in ratios):
+        if len(ratios) != self.axes or not all(
+            isinstance(r, Real) and 0 < float(r) < 1 for r in ratios
+        ):
             raise ArgumentError(
                 f"{type(self).__name__}: output_ratio is a number between 0 and 1, or "
                 f"{self.axes}; got {describe(given)}"
@@ -69,11 +72,11 @@ class _FractionalMaxPool(Module):
         if output is None:
             pairs = zip(x.shape[-self.axes :], self.output_ratio, strict=True)
             output = tuple(math.floor(n * ratio) for n, ratio in pairs)
-        samples = self._random_samples
+        samples: Tensor | None = self._random_samples
         if samples is None:
-            planes = x.shape[:2] if ndim == self.axes + 2 else (1, x.shape[0])
+            images = x.shape[:2] if ndim == self.axes + 2 else (1, x.shape[0])
             dtype = x.dtype if x.dtype.kind == "f" else None
-            samples = random.uniform((*planes, self.axes), dtype=dtype, device=x.device)
+            samples = random.uniform((*images, self.axes), dtype=dtype, device=x.device)
         return type(self).operation(
             x,
             samples,
@@ -84,13 +87,13 @@ class _FractionalMaxPool(Module):
 
 
 class FractionalMaxPool2d(_FractionalMaxPool):
-    """The largest numbers of windows that lie at random, so many that any factor is met.
+    """The maxima of randomly placed windows, whose number need not divide the axis.
 
-    output_size       how many windows there are along each axis
-    output_ratio      instead of it: how many for each element of the axis, between 0 and 1
-    return_indices    also give the place of each number in its plane, numbered row by row
+    output_size       the number of windows along each axis
+    output_ratio      instead of it: that number / the length of the axis, between 0 and 1
+    return_indices    also return the index of each maximum in its flattened image
 
-    The windows are placed anew in each call, in training or not.  Graham 2014.
+    The windows are drawn anew in each call, in training or not.  Graham 2014.
 
     >>> layer = nn.FractionalMaxPool2d(3, output_ratio=0.7)
     >>> layer(minidl.zeros((2, 4, 20, 30))).shape
@@ -101,7 +104,7 @@ class FractionalMaxPool2d(_FractionalMaxPool):
 
 
 class FractionalMaxPool3d(_FractionalMaxPool):
-    """The largest numbers of windows of (…, D, H, W) at random, as FractionalMaxPool2d.
+    """The maxima of randomly placed windows of (…, D, H, W), as FractionalMaxPool2d.
 
     >>> nn.FractionalMaxPool3d((1, 2, 2), output_size=(4, 5, 6))(minidl.zeros((3, 4, 8, 9))).shape
     (3, 4, 5, 6)

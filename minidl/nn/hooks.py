@@ -1,4 +1,4 @@
-"""Hooks: functions that are called whenever a module is, or when its gradients have arrived."""
+"""Hooks: functions called before and after a module's forward, and in its backward pass."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -10,13 +10,13 @@ from minidl.errors import ArgumentError, DTypeError, check_flags, describe
 
 
 class RemovableHandle:
-    """What registering a hook gives: `remove()` takes the hook away, as does leaving a `with`."""
+    """The handle of a registered hook: `remove()`, or leaving a `with`, removes the hook."""
 
     def __init__(self, hooks: list[Any], entry: Any) -> None:
         self._hooks, self._entry = hooks, entry
 
     def remove(self) -> None:
-        """Take the hook away; if it is gone already, do nothing."""
+        """Remove the hook; if it is gone already, do nothing."""
         self._hooks[:] = [entry for entry in self._hooks if entry is not self._entry]
 
     def __enter__(self) -> Self:
@@ -51,7 +51,7 @@ class Hooks:
 
 
 class Hooked:
-    """What can be called, with hooks."""
+    """An object that is called through its hooks."""
 
     _hooks: Hooks | None = None
 
@@ -61,7 +61,7 @@ class Hooked:
         return self.forward(*inputs, **settings)
 
     def forward(self, *inputs: Any, **settings: Any) -> Any:
-        """Compute the outputs; every subclass has its own."""
+        """Compute the outputs; subclasses define it."""
         raise DTypeError(f"{type(self).__name__} has no forward method, so it cannot be called")
 
     def register_forward_pre_hook(
@@ -71,7 +71,7 @@ class Hooked:
         prepend: bool = False,
         with_kwargs: bool = False,
     ) -> RemovableHandle:
-        """Before each call, call `hook(module, inputs)`; what it gives, if anything, is the input.
+        """Before each call, call `hook(module, inputs)`; a result replaces the inputs.
 
         prepend        run it before the hooks that are there
         with_kwargs    call hook(module, inputs, settings), which gives both or None
@@ -87,7 +87,7 @@ class Hooked:
         prepend: bool = False,
         with_kwargs: bool = False,
     ) -> RemovableHandle:
-        """After each call, call `hook(module, inputs, output)`; what it gives replaces the output.
+        """After each call, call `hook(module, inputs, output)`; a result replaces the output.
 
         prepend        run it before the hooks that are there
         with_kwargs    call hook(module, inputs, settings, output)
@@ -99,8 +99,8 @@ class Hooked:
     ) -> RemovableHandle:
         """In each backward pass, call `hook(module, input_gradients, output_gradients)`.
 
-        Both are tuples, with None for what needs no gradient.  What the hook gives, if anything,
-        replaces the gradients of the inputs.
+        Both are tuples, with None for what needs no gradient.  The hook's result, if any, replaces
+        the gradients of the inputs.
         """
         return _added(
             "register_full_backward_hook", self._own_hooks().backward, hook, False, prepend
@@ -115,7 +115,7 @@ class Hooked:
 def _added(
     name: str, hooks: list[Any], hook: Any, with_kwargs: bool, prepend: bool
 ) -> RemovableHandle:
-    """A handle of a hook that is put at the end, or at the beginning."""
+    """Register a hook at the end, or at the beginning."""
     if not callable(hook):
         raise DTypeError(f"{name}: a hook is a function; got {describe(hook)}")
     check_flags(f"{name}: ", with_kwargs=with_kwargs, prepend=prepend)
@@ -131,7 +131,7 @@ def _replaced_inputs(
     inputs: tuple[Any, ...],
     settings: dict[str, Any],
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The inputs and settings as a hook before `forward` leaves them."""
+    """The inputs and settings after a forward pre-hook."""
     if not with_kwargs:
         found = hook(module, inputs)
         if found is None:
@@ -149,48 +149,48 @@ def _replaced_inputs(
 
 
 @primitive(None)
-def _module_gradients(xp: Any, *arrays: Any, seen: Callable[..., Any]) -> Any:
-    """The arrays as they are;   their gradients as `seen` leaves them."""
-    return arrays, lambda *dys: seen(dys)
+def _module_gradients(xp: Any, *arrays: Any, replace: Callable[..., Any]) -> Any:
+    """The arrays unchanged;   their gradients as `replace` returns them."""
+    return arrays, lambda *dys: replace(dys)
 
 
 class _Watch:
-    """One call of a module with backward hooks: gradients are caught on both sides of it."""
+    """One call of a module with backward hooks, which intercepts gradients on both sides."""
 
     def __init__(self, module: Any, hooks: list[tuple[Callable[..., Any], bool]]) -> None:
         self._module, self._hooks = module, hooks
         self._count = 0  # of inputs that gradients flow to
-        self._places: list[int] = []  # among all inputs
-        self._outputs: tuple[Any, ...] = ()  # the gradients of the outputs, once they are there
+        self._positions: list[int] = []  # their positions among all inputs
+        self._outputs: tuple[Any, ...] = ()  # the gradients of the outputs, once computed
 
     def inputs(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The same inputs, whose gradients come by here."""
+        """The same inputs, whose gradients pass through here."""
         self._count = len(inputs)
-        self._places = _tracked(inputs)
-        return _through(inputs, self._places, self._inputs_arrived)
+        self._positions = _tracked(inputs)
+        return _through(inputs, self._positions, self._replace_input_gradients)
 
     def outputs(self, output: Any) -> Any:
-        """The same output, whose gradients come by here."""
+        """The same output, whose gradients pass through here."""
         outputs = output if isinstance(output, tuple) else (output,)
-        places = _tracked(outputs)
+        positions = _tracked(outputs)
 
-        def arrived(gradients: tuple[Any, ...]) -> tuple[Any, ...]:
-            self._outputs = _spread(gradients, places, len(outputs))
-            if not self._places:
+        def replace_output_gradients(gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+            self._outputs = _spread(gradients, positions, len(outputs))
+            if not self._positions:
                 self._call((None,) * self._count)
             return gradients
 
-        outputs = _through(outputs, places, arrived)
+        outputs = _through(outputs, positions, replace_output_gradients)
         return outputs if isinstance(output, tuple) else outputs[0]
 
-    def _inputs_arrived(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
-        found = self._call(_spread(gradients, self._places, self._count))
+    def _replace_input_gradients(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+        found = self._call(_spread(gradients, self._positions, self._count))
         recorded = isinstance(gradients[0], Tensor)
-        chosen = [found[i] for i in self._places]
+        chosen = [found[i] for i in self._positions]
         return tuple(x if recorded or not isinstance(x, Tensor) else x.data for x in chosen)
 
     def _call(self, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The gradients of the inputs as the hooks leave them."""
+        """The gradients of the inputs after the hooks."""
         for hook, _ in list(self._hooks):
             replaced = hook(self._module, gradients, self._outputs)
             if replaced is None:
@@ -206,24 +206,24 @@ class _Watch:
 
 
 def _tracked(values: tuple[Any, ...]) -> list[int]:
-    """The places of the tensors that gradients flow through."""
+    """The positions of the tensors that gradients flow through."""
     return [i for i, x in enumerate(values) if isinstance(x, Tensor) and x.requires_grad]
 
 
 def _through(
-    values: tuple[Any, ...], places: list[int], seen: Callable[..., Any]
+    values: tuple[Any, ...], positions: list[int], replace: Callable[..., Any]
 ) -> tuple[Any, ...]:
-    """The values, those at `places` by way of a node that shows their gradients to `seen`."""
-    if not places:
+    """The values, those at `positions` through a node whose gradients `replace` returns."""
+    if not positions:
         return values
-    watched = _module_gradients(*(values[i] for i in places), seen=seen)
-    replaced = dict(zip(places, watched, strict=True))
+    watched = _module_gradients(*(values[i] for i in positions), replace=replace)
+    replaced = dict(zip(positions, watched, strict=True))
     return tuple(replaced.get(i, x) for i, x in enumerate(values))
 
 
-def _spread(gradients: tuple[Any, ...], places: list[int], count: int) -> tuple[Any, ...]:
-    """Gradients at their places among `count`, as Tensors; None elsewhere."""
+def _spread(gradients: tuple[Any, ...], positions: list[int], count: int) -> tuple[Any, ...]:
+    """Gradients at their positions among `count`, as Tensors; None elsewhere."""
     found: list[Any] = [None] * count
-    for i, gradient in zip(places, gradients, strict=True):
+    for i, gradient in zip(positions, gradients, strict=True):
         found[i] = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
     return tuple(found)

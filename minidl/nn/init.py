@@ -1,4 +1,4 @@
-"""How parameters begin."""
+"""Initialisation of parameters."""
 
 import math
 from collections.abc import Callable
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def fans(weight: Tensor) -> tuple[int, int]:
-    """How many inputs reach one output of a weight (out, in, …), and the other way round.
+    """Fan in and fan out of a weight (out, in, …): inputs per output, and outputs per input.
 
     >>> nn.init.fans(minidl.zeros((8, 3, 5, 5)))
     (75, 200)
@@ -46,7 +46,7 @@ def fans(weight: Tensor) -> tuple[int, int]:
 
 
 def _fans(name: str, weight: Tensor) -> tuple[int, int]:
-    """The same for the function `name`."""
+    """The same, with errors that name the function `name`."""
     _check_tensor(name, weight)
     if weight.ndim < 2:
         raise ShapeError(f"{name}: needs a weight of at least two axes; got shape {weight.shape}")
@@ -55,7 +55,7 @@ def _fans(name: str, weight: Tensor) -> tuple[int, int]:
 
 
 def fill(x: Tensor, value: Any) -> Tensor:
-    """Write a number, or a tensor, into x.
+    """Write a scalar, or a tensor, into x.
 
     >>> nn.init.fill(minidl.empty(3), 0.5)
     Tensor([0.5, 0.5, 0.5], float32)
@@ -69,20 +69,20 @@ def fill(x: Tensor, value: Any) -> Tensor:
 
 
 def _check_tensor(name: str, x: Any) -> None:
-    """Raise if the function `name` could not write into x."""
+    """Raise, in the name of `name`, unless x can be written into."""
     if not isinstance(x, Tensor):
         raise DTypeError(f"{name}: needs a tensor to write into; got {describe(x)}")
 
 
 def _check_floats(name: str, x: Any) -> None:
-    """Raise if x has no place for random numbers."""
+    """Raise, in the name of `name`, unless x can hold random floats."""
     _check_tensor(name, x)
     if not dtypes.is_float(x.dtype):
         raise DTypeError(f"{name}: needs a tensor of floats to write into; got {describe(x)}")
 
 
 def uniform_by_fan_in(weight: Tensor, bias: Tensor | None = None) -> None:
-    """Uniform in ±1/√(fan in): how PyTorch's layers with a weight and a bias begin.
+    """Uniform in ±1/√(fan in): the default of PyTorch's layers with a weight and a bias.
 
     >>> w, b = minidl.zeros((2, 100)), minidl.zeros(2)
     >>> nn.init.uniform_by_fan_in(w, b)
@@ -139,7 +139,7 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Any = None,
 ) -> Tensor:
-    """Normal with this mean and deviation before what is outside [a, b] is drawn again.
+    """Normal with this mean and standard deviation, truncated to [a, b] by drawing again.
 
     >>> w = nn.init.trunc_normal_(minidl.empty(1000), a=-0.5, b=0.5)
     >>> bool(abs(w).max() <= 0.5)
@@ -168,7 +168,7 @@ def trunc_normal_(
 
 
 def _redrawn(draw: Callable[[], Tensor], rejected: Callable[[Tensor], Tensor]) -> Tensor:
-    """Numbers that are drawn again for as long as they are rejected."""
+    """Rejection sampling: elements are drawn again until all are accepted."""
     y = draw()
     wrong = rejected(y)
     while bool(ops.any(wrong)):
@@ -179,7 +179,7 @@ def _redrawn(draw: Callable[[], Tensor], rejected: Callable[[Tensor], Tensor]) -
 
 
 def constant_(x: Tensor, val: float) -> Tensor:
-    """One number everywhere.
+    """The same value everywhere.
 
     >>> nn.init.constant_(minidl.empty(3), 0.5)
     Tensor([0.5, 0.5, 0.5], float32)
@@ -225,9 +225,9 @@ def eye_(x: Tensor) -> Tensor:
 
 
 def dirac_(x: Tensor, groups: int = 1) -> Tensor:
-    """A convolution's weight (out, in, …) that passes channels on: 1 in the middle of window i, i.
+    """A convolution's weight (out, in, …) that is the identity: 1 at the centre of kernel (i, i).
 
-    Of each of the groups of outputs, for as many channels as there are inputs.
+    In each group of outputs, for min(out / groups, in) channels.
 
     >>> w, x = nn.init.dirac_(minidl.empty((2, 2, 3))), minidl.tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> minidl.conv1d(x, w, padding=1)
@@ -251,7 +251,7 @@ def dirac_(x: Tensor, groups: int = 1) -> Tensor:
 
 
 def _check_and_sum_fans(name: str, x: Tensor, gain: float, generator: Any) -> int:
-    """Fan in + fan out, at least 1, once the arguments are checked."""
+    """Check the arguments, and return fan in + fan out, at least 1."""
     _check_floats(name, x)
     check_numbers(name, 0, gain=gain)
     check_generator(name, generator)
@@ -271,7 +271,7 @@ def xavier_uniform_(x: Tensor, gain: float = 1.0, generator: Any = None) -> Tens
 
 
 def xavier_normal_(x: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """Normal with deviation gain·√(2 / (fan in + fan out)).  Glorot, Bengio 2010.
+    """Normal with standard deviation gain·√(2 / (fan in + fan out)).  Glorot, Bengio 2010.
 
     >>> w = nn.init.xavier_normal_(minidl.empty((50, 150)))
     >>> bool(abs(w.std() - 0.1) < 0.01)
@@ -288,11 +288,11 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Any = None,
 ) -> Tensor:
-    """Uniform in ±gain·√(3 / fan), for what comes after the layer.  He et al. 2015.
+    """Uniform in ±gain·√(3 / fan), for the nonlinearity that follows.  He et al. 2015.
 
     a               the slope of a leaky ReLU: gain² = 2 / (1 + a²)
     mode            "fan_in" or "fan_out": which fan
-    nonlinearity    what `calculate_gain` is asked for
+    nonlinearity    the argument of `calculate_gain`
 
     >>> w = nn.init.kaiming_uniform_(minidl.empty((8, 6)), nonlinearity="relu")
     >>> bool(abs(w).max() <= 1)
@@ -310,7 +310,7 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Any = None,
 ) -> Tensor:
-    """Normal with deviation gain / √fan; the arguments are those of `kaiming_uniform_`.
+    """Normal with standard deviation gain / √fan; the arguments are those of `kaiming_uniform_`.
 
     >>> w = nn.init.kaiming_normal_(minidl.empty((50, 200)), nonlinearity="relu")
     >>> bool(abs(w.std() - 0.1) < 0.01)
@@ -329,7 +329,7 @@ def _kaiming(name: str, x: Tensor, a: float, mode: str, nonlinearity: str) -> fl
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """How much larger weights before this function are to be, so that variances stay.
+    """The factor for weights before this nonlinearity that keeps the variance.
 
     param    the slope of "leaky_relu"; 0.01 if left out
 
@@ -340,7 +340,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def _gain(name: str, nonlinearity: str, slope: float | None) -> float:
-    """The same for the function `name`."""
+    """The same, with errors that name the function `name`."""
     check_choice(name, ("leaky_relu", *_GAINS), nonlinearity=nonlinearity)
     if nonlinearity != "leaky_relu":
         return _GAINS[nonlinearity]
@@ -356,7 +356,7 @@ _GAINS |= {f"conv{kind}{n}d": 1.0 for kind in ("", "_transpose") for n in (1, 2,
 def orthogonal_(x: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
     """gain times a random matrix with orthogonal rows, or columns where those are fewer.
 
-    Of a weight of more axes, all but the first count as one.  Saxe, McClelland, Ganguli 2014.
+    In a weight of more axes, all but the first count as one.  Saxe, McClelland, Ganguli 2014.
 
     >>> w = nn.init.orthogonal_(minidl.empty((2, 3)))
     >>> bool((abs(w @ w.T - minidl.eye(2)) < 1e-6).all())
@@ -378,7 +378,7 @@ def orthogonal_(x: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
 
 
 def sparse_(x: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
-    """Normal, but for a share of the rows of each column of a matrix, which is 0.  Martens 2010.
+    """Normal, with a fraction `sparsity` of each column of a matrix set to 0.  Martens 2010.
 
     >>> w = nn.init.sparse_(minidl.empty((4, 5)), sparsity=0.5)
     >>> (w == 0).sum(axis=0)

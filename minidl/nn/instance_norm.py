@@ -1,4 +1,4 @@
-"""Instance norm: each channel of each sample by itself."""
+"""Instance normalisation layers: statistics of each channel of each sample."""
 
 import math
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from minidl.nn.norm import _BatchNorm
 
 
 class _InstanceNorm(_BatchNorm):
-    """Instance norm, for batches of so many axes after the channels, and for single samples."""
+    """Instance norm, for batches and single samples of the ranks that a subclass names."""
 
     _axes: ClassVar[str]
 
@@ -40,10 +40,10 @@ class _InstanceNorm(_BatchNorm):
             one = f"{self.num_features}, {self._axes}"
             raise shape_error(self._name, f"(N, {one}) or ({one})", x)
         if len(shape) == ndim:
-            return self._of_batch(x[None])[0]
-        return self._of_batch(x)
+            return self._normalised(x[None])[0]
+        return self._normalised(x)
 
-    def _of_batch(self, x: Tensor) -> Tensor:
+    def _normalised(self, x: Tensor) -> Tensor:
         if not self.training and self.running_mean is not None:
             statistics = self.running_mean, self.running_var
             return ops.batch_norm_inference(x, *statistics, self.weight, self.bias, eps=self.eps)
@@ -53,19 +53,20 @@ class _InstanceNorm(_BatchNorm):
             )
         y = ops.instance_norm(x, self.weight, self.bias, eps=self.eps)
         if self.running_mean is not None and x.size:
-            self._follow(x)
+            self._track_samples(x)
         return y
 
-    def _follow(self, x: Tensor) -> None:
-        """Move the running statistics towards the means over the batch of those of its samples.
+    def _track_samples(self, x: Tensor) -> None:
+        """Update the running statistics with the samples' statistics, averaged over the batch.
 
-        num_batches_tracked stays 0, and without a momentum nothing moves, as in PyTorch.
+        num_batches_tracked stays 0, and without a momentum nothing is updated, as in PyTorch.
         """
         axes, momentum = tuple(range(2, x.ndim)), self.momentum or 0.0
         with no_grad():
             mean = x.mean(axis=axes).mean(axis=0)
             var = x.var(axis=axes, correction=1).mean(axis=0)
-        for old, new in ((self.running_mean, mean), (self.running_var, var)):
+        running: Any = (self.running_mean, self.running_var)
+        for old, new in zip(running, (mean, var), strict=True):
             old.data[...] = (1 - momentum) * old.data + momentum * new.data
             inplace.mark_written(old.data)
 
@@ -73,8 +74,8 @@ class _InstanceNorm(_BatchNorm):
 class InstanceNorm1d(_InstanceNorm):
     """y = (x − mean) / √(var + eps) · weight + bias for each channel of each sample of (N, C, L).
 
-    The mean and the variance are those of the channel; with track_running_stats, in use, they are
-    the running statistics, which training moves.  A single sample (C, L) will do.
+    The mean and the variance are those of the channel; with track_running_stats, in evaluation,
+    they are the running statistics, which training updates.  (C, L) is a single sample.
 
     Ulyanov, Vedaldi, Lempitsky 2016.
 
@@ -93,7 +94,7 @@ class InstanceNorm1d(_InstanceNorm):
 class InstanceNorm2d(_InstanceNorm):
     """y = (x − mean) / √(var + eps) · weight + bias for each channel of each (N, C, H, W).
 
-    Otherwise as InstanceNorm1d.
+    Otherwise like InstanceNorm1d.
 
     >>> y = nn.InstanceNorm2d(3)(5 * minidl.random.normal((2, 3, 4, 4)) + 7)
     >>> float(abs(y.mean(axis=(2, 3))).max()) < 1e-5
@@ -108,7 +109,7 @@ class InstanceNorm2d(_InstanceNorm):
 class InstanceNorm3d(_InstanceNorm):
     """y = (x − mean) / √(var + eps) · weight + bias for each channel of each (N, C, D, H, W).
 
-    Otherwise as InstanceNorm1d.
+    Otherwise like InstanceNorm1d.
 
     >>> y = nn.InstanceNorm3d(3)(5 * minidl.random.normal((2, 3, 2, 4, 4)) + 7)
     >>> float(abs(y.mean(axis=(2, 3, 4))).max()) < 1e-5

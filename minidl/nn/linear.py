@@ -1,5 +1,6 @@
-"""Fully connected layers, and the shape before them."""
+"""Linear layers: Linear, Bilinear, Identity."""
 
+import math
 from typing import Any
 
 from minidl import ops
@@ -7,13 +8,13 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import MinidlError
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
-from minidl.nn.settings import check_axes, check_flags, check_whole, empty
+from minidl.nn.settings import check_flags, check_whole, empty
 
 
 class Linear(Module):
     """y = x·Wᵀ + b, for x of shape (…, in_features).
 
-    weight (out_features, in_features) and bias (out_features,) begin uniform in
+    weight (out_features, in_features) and bias (out_features,) start uniform in
     ±1/√in_features, as in PyTorch.
 
     >>> layer = nn.Linear(3, 5)
@@ -40,24 +41,21 @@ class Linear(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in_features) → (…, out_features)."""
-        return self._run(ops.linear, x)
-
-    def forward_relu(self, x: Tensor) -> Tensor:
-        """max(forward(x), 0) in one operation: what Sequential runs for a ReLU that follows."""
-        return self._run(ops.linear_relu, x)
-
-    def _run(self, operation: Any, x: Tensor) -> Tensor:
         try:
-            return operation(x, self.weight, self.bias)
-        except MinidlError:
-            if getattr(x, "shape", ())[-1:] == (self.in_features,):
-                raise
+            return ops.linear(x, self.weight, self.bias)
+        except MinidlError as error:
+            raise self._explained(x, error) from None
+
+    def _explained(self, x: Any, error: MinidlError) -> MinidlError:
+        """The error to raise instead of the operation's: about x, if its shape is wrong."""
+        if getattr(x, "shape", ())[-1:] == (self.in_features,):
+            return error
         bias = ", bias=False" if self.bias is None else ""
         name = f"Linear({self.in_features}, {self.out_features}{bias})"
-        raise shape_error(name, f"(…, {self.in_features})", x)
+        return shape_error(name, f"(…, {self.in_features})", x)
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
-        """Each number of the output is made with a row of the weight."""
+        """Each output element is a product with a row of the weight."""
         return output.size * self.in_features
 
     def extra_repr(self) -> str:
@@ -67,29 +65,61 @@ class Linear(Module):
         )
 
 
-class Flatten(Module):
-    """The axes from start_dim to end_dim as one.
+class Bilinear(Module):
+    """yₖ = x₁ᵀ·Wₖ·x₂ + bₖ, for x₁ of shape (…, in1_features) and x₂ of (…, in2_features).
 
-    >>> nn.Flatten()(minidl.zeros((2, 3, 4, 5))).shape
-    (2, 60)
-    >>> nn.Flatten(0, 1)(minidl.zeros((2, 3, 4, 5))).shape
-    (6, 4, 5)
+    weight (out_features, in1_features, in2_features) and bias (out_features,) start uniform in
+    ±1/√in1_features, as in PyTorch.
+
+    >>> layer = nn.Bilinear(3, 4, 5)
+    >>> layer(minidl.ones((2, 3)), minidl.ones((2, 4))).shape
+    (2, 5)
+    >>> {name: p.shape for name, p in layer.named_parameters()}
+    {'weight': (5, 3, 4), 'bias': (5,)}
     """
 
-    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        check_axes(self, start_dim=start_dim, end_dim=end_dim)
-        self.start_dim, self.end_dim = start_dim, end_dim
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        check_whole(self, 1, in1_features=in1_features)
+        check_whole(self, in2_features=in2_features, out_features=out_features)
+        check_flags(self, bias=bias)
+        self.in1_features, self.in2_features = in1_features, in2_features
+        self.out_features = out_features
+        shape = out_features, in1_features, in2_features
+        self.weight = Parameter(empty(self, shape, dtype, device))
+        self.bias = Parameter(empty(self, out_features, dtype, device)) if bias else None
+        self.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, …) → (N, all the rest), unless told otherwise."""
-        return ops.flatten(x, self.start_dim, self.end_dim)
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """(…, in1_features), (…, in2_features) → (…, out_features)."""
+        return ops.bilinear(x1, x2, self.weight, self.bias)
+
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+        """Each output element is a product with a matrix of the weight."""
+        return output.size * self.in1_features * self.in2_features
 
     def extra_repr(self) -> str:
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )
 
 
 class Identity(Module):
-    """y = x, whatever it is made with.
+    """y = x; all arguments of the constructor are ignored.
 
     >>> nn.Identity()(minidl.tensor([1.0, 2.0]))
     Tensor([1., 2.], float32)
@@ -99,5 +129,5 @@ class Identity(Module):
         pass
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input."""
+        """Return the input."""
         return x

@@ -1,4 +1,4 @@
-"""Losses as layers: of classes, numbers, probabilities and sequences.
+"""Loss layers: classification, regression, probabilities and sequences.
 
 `reduction` is "mean", "sum" or "none".  What each layer computes, the function of its name in
 `minidl.ops` says.
@@ -17,7 +17,7 @@ from minidl.nn.settings import check_choice, check_flags, check_numbers, check_w
 class _Loss(Module):
     """What losses share: how they are reduced, and weights that belong to their state."""
 
-    _reductions: ClassVar = ("mean", "sum", "none")
+    _reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
 
     def __init__(self, *, reduction: str = "mean") -> None:
         check_choice(self, self._reductions, reduction=reduction)
@@ -43,8 +43,8 @@ class _WeightedLoss(_Loss):
 class CrossEntropyLoss(_WeightedLoss):
     """−log softmax(logits)[target], with weights of the classes.
 
-    Class numbers equal to ignore_index do not count; label_smoothing is the share of the target
-    that goes to all classes alike.
+    Targets equal to ignore_index are ignored; label_smoothing is the fraction of the target that
+    is spread over all classes.
 
     >>> logits, target = minidl.tensor([[2.0, 0.0], [0.0, 0.0]]), minidl.tensor([0, 1])
     >>> round(float(nn.CrossEntropyLoss()(logits, target)), 4)
@@ -69,7 +69,7 @@ class CrossEntropyLoss(_WeightedLoss):
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """logits (N, C, …), target (N, …) of class numbers, or probabilities like the logits."""
+        """logits (N, C, …), target (N, …) of class indices, or probabilities like the logits."""
         return ops.cross_entropy(
             logits,
             target,
@@ -97,7 +97,7 @@ class NLLLoss(_WeightedLoss):
         self.ignore_index = ignore_index
 
     def forward(self, log_p: Tensor, target: Tensor) -> Tensor:
-        """log_p (N, C, …), target (N, …) of class numbers."""
+        """log_p (N, C, …), target (N, …) of class indices."""
         settings = {"ignore_index": self.ignore_index, "reduction": self.reduction}
         return ops.nll_loss(log_p, target, self.weight, **settings)
 
@@ -211,7 +211,7 @@ class GaussianNLLLoss(_Loss):
         self.full, self.eps = full, eps
 
     def forward(self, prediction: Tensor, target: Tensor, var: Tensor | float) -> Tensor:
-        """All of one shape; var also without its last axis, or one number."""
+        """All of one shape; var also without its last axis, or one scalar."""
         settings = {"eps": self.eps, "reduction": self.reduction}
         return ops.gaussian_nll_loss(prediction, target, var, self.full, **settings)
 

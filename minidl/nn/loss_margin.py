@@ -59,7 +59,7 @@ class MultiMarginLoss(_WeightedLoss):
         self.p, self.margin = p, margin
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """x (N, C), target (N,) of class numbers."""
+        """x (N, C), target (N,) of class indices."""
         settings = self.p, self.margin, self.weight
         return ops.multi_margin_loss(x, target, *settings, reduction=self.reduction)
 
@@ -73,7 +73,7 @@ class MultiLabelMarginLoss(_Loss):
     """
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        """x (N, C), target (N, C): the numbers of the true classes, then −1."""
+        """x (N, C), target (N, C): the indices of the true classes, then −1."""
         return ops.multilabel_margin_loss(x, target, reduction=self.reduction)
 
 
@@ -128,7 +128,7 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class TripletMarginLoss(_Loss):
-    """max(0, ‖a − p‖ − ‖a − n‖ + margin); with swap, ‖p − n‖ in place of ‖a − n‖ if less.
+    """max(0, ‖a − p‖ − ‖a − n‖ + margin); with swap, ‖p − n‖ instead of ‖a − n‖ if smaller.
 
     Balntas et al. 2016.
 

@@ -1,4 +1,4 @@
-"""Module: a Python object whose parameters are found by looking at its attributes."""
+"""Module: the base class of layers and networks, whose attributes are its parameters."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
@@ -48,17 +48,17 @@ class PartError(MinidlError, AttributeError, KeyError):
 
 
 class LoadedKeys(NamedTuple):
-    """What `load_state_dict` did not find in the state, and what it found and did not need."""
+    """The keys that `load_state_dict` missed in the state, and those it did not expect."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
 
 
 class Module(Hooked):
-    """The base of layers and networks.
+    """The base class of layers and networks.
 
-    A subclass makes its parameters and parts in `__init__`, as plain attributes (lists, tuples and
-    dicts of them too), and computes in `forward`.  Calling the module calls `forward`.
+    A subclass creates its parameters and submodules in `__init__`, as plain attributes (also in
+    lists, tuples and dicts), and computes in `forward`.  Calling the module calls `forward`.
 
     >>> class Residual(nn.Module):
     ...     def __init__(self, n):
@@ -76,10 +76,10 @@ class Module(Hooked):
 
     training = True
 
-    # Its parts, in the order in which they were assigned.
+    # Submodules, parameters and buffers, in the order in which they were assigned.
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
-        """The modules directly inside this one; each once."""
+        """Yield the direct submodules with their names; each once."""
         seen: set[int] = set()
         for name, child in _named(vars(self), Module):
             if id(child) not in seen:
@@ -87,7 +87,7 @@ class Module(Hooked):
                 yield name, child
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
-        """Yield this module and all inside it, however deep; each once."""
+        """Yield this module and all its submodules, however deep, with their paths; each once."""
         return self._named_modules(prefix, set())
 
     def _named_modules(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, "Module"]]:
@@ -100,7 +100,7 @@ class Module(Hooked):
     def _named_tensors(
         self, kind: type[Tensor], prefix: str, recurse: bool
     ) -> Iterator[tuple[str, Any]]:
-        """The tensors of a kind in this module, and in all inside it; a shared one once."""
+        """Yield the tensors of a kind in this module and its submodules; a shared one once."""
         seen: set[int] = set()
         for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name, tensor in _named(vars(module), kind):
@@ -111,31 +111,31 @@ class Module(Hooked):
     def named_parameters(
         self, prefix: str = "", recurse: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter with its path: ("fc1.weight", …); its own only without `recurse`."""
+        """Yield every parameter with its path, "fc1.weight"; without `recurse`, only its own."""
         return self._named_tensors(Parameter, prefix, recurse)
 
     def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
-        """Every buffer with its path."""
+        """Yield every buffer with its path."""
         return self._named_tensors(Buffer, prefix, recurse)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """Every parameter."""
+        """Yield every parameter."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
-        """Every buffer."""
+        """Yield every buffer."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def modules(self) -> Iterator["Module"]:
-        """Yield this module and all inside it."""
+        """Yield this module and all its submodules."""
         return (module for _, module in self.named_modules())
 
     def children(self) -> Iterator["Module"]:
-        """The modules directly inside this one."""
+        """Yield the direct submodules."""
         return (child for _, child in self.named_children())
 
     def apply(self, function: Callable[["Module"], Any]) -> Self:
-        """Call a function with every module inside this one, and last with this one."""
+        """Call a function with every submodule, and last with this module."""
         if not callable(function):
             raise DTypeError(f"apply: needs a function; got {describe(function)}")
         try:
@@ -147,7 +147,7 @@ class Module(Hooked):
         return self
 
     def get_submodule(self, target: str) -> "Module":
-        """The module at a path such as "encoder.0"; "" is this one.  PartError if there is none."""
+        """Return the module at a path such as "encoder.0" ("" is this one), else PartError."""
         check_kind("get_submodule", "target", target, str)
         module, rest = self, target
         while rest:
@@ -160,11 +160,11 @@ class Module(Hooked):
         return module
 
     def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a path such as "encoder.0.weight"."""
+        """Return the parameter at a path such as "encoder.0.weight"."""
         return self._tensor_at(target, Parameter)
 
     def get_buffer(self, target: str) -> Buffer:
-        """The buffer at a path."""
+        """Return the buffer at a path."""
         return self._tensor_at(target, Buffer)
 
     def _tensor_at(self, target: str, kind: type[Tensor]) -> Any:
@@ -173,16 +173,16 @@ class Module(Hooked):
                 return tensor
         raise PartError(f"{type(self).__name__} has no {kind.__name__.lower()} {target!r}")
 
-    # Attributes by name: what an assignment does, for names that are computed.
+    # Assignment of attributes whose names are computed.
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """`self.name = param`, checked."""
+        """Assign `self.name = param`, checked."""
         self._register(name, param, Parameter)
 
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
-        """`self.name = Buffer(tensor, persistent)`, checked; None stays None.
+        """Assign `self.name = Buffer(tensor, persistent)`, checked; None stays None.
 
-        Write into a buffer with `self.name[...] = values`: assigned to, it is one no longer.
+        Write into a buffer with `self.name[...] = values`: an assignment would replace it.
         """
         try:
             made = tensor if tensor is None else Buffer(tensor, persistent)
@@ -191,7 +191,7 @@ class Module(Hooked):
         self._register(name, made, Buffer)
 
     def add_module(self, name: str, module: "Module | None") -> None:
-        """`self.name = module`, checked."""
+        """Assign `self.name = module`, checked."""
         self._register(name, module, Module)
 
     register_module = add_module
@@ -210,14 +210,15 @@ class Module(Hooked):
             raise ArgumentError(f"{own} has another attribute {name!r}")
         setattr(self, name, value)
 
-    # How it runs.
+    # Where and how it runs.
 
     def to(self, *where: Any, device: str | None = None, dtype: Any = None) -> Self:
         """Move all parameters and buffers to a device, and those of floats to a float dtype.
 
         where    a dtype, a device, both, or a tensor that has them: `to("float64")`, `to("cpu")`
 
-        The tensors stay the same objects; make optimisers afterwards, as they keep arrays beside.
+        The tensors stay the same objects.  Create optimisers afterwards: they keep arrays of their
+        own.
         """
         device, dtype = destination(where, device, dtype)
         for tensor in (*self.parameters(), *self.buffers()):
@@ -237,33 +238,33 @@ class Module(Hooked):
         return self.to("float16")
 
     def train(self, training: bool = True) -> Self:
-        """Run as in training (dropout drops), or not; and so all modules inside."""
+        """Switch to training mode (dropout is active), or out of it, with all submodules."""
         check_flags("train: ", training=training)
         for module in self.modules():
             module.training = training
         return self
 
     def eval(self) -> Self:
-        """Run as in use: `train(False)`."""
+        """Switch to evaluation mode: `train(False)`."""
         return self.train(False)
 
     def requires_grad_(self, wanted: bool = True) -> Self:
-        """Learn all parameters, or freeze them."""
+        """Train all parameters, or freeze them."""
         check_flags("requires_grad_: ", wanted=wanted)
         for parameter in self.parameters():
             parameter.requires_grad = bool(wanted)
         return self
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
         for parameter in self.parameters():
             if parameter.requires_grad:
                 parameter.grad = None
 
-    # Its state.
+    # State.
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Parameters and buffers by path, sharing their memory; a shared tensor under each name."""
+        """Parameters and buffers by path, sharing their memory; a shared one under each name."""
         own = _named(vars(self), Parameter | Buffer)
         state = {name: x.detach() for name, x in own if getattr(x, "persistent", True)}
         try:
@@ -274,7 +275,7 @@ class Module(Hooked):
         return state
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadedKeys:
-        """Copy values into parameters and buffers; the names missing from `state`, and unexpected.
+        """Copy values into parameters and buffers; return the missing and the unexpected names.
 
         With `strict`, missing and unexpected names are an error.  Wrong shapes always are.  On an
         error nothing has been changed.
@@ -302,19 +303,19 @@ class Module(Hooked):
                 own[name][...] = value
         return LoadedKeys(missing, unexpected)
 
-    # What `nn.summary` says of it.
+    # What `nn.summary` reports.
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
-        """How many products with its own weights one call of these inputs computed.
+        """Count the products with its own weights that a call with these inputs computed.
 
-        A layer whose `forward` multiplies by parameters says so here; others compute none.
+        A layer whose `forward` multiplies by parameters overrides this; others compute none.
         """
         return 0
 
-    # How it looks.
+    # Representation.
 
     def extra_repr(self) -> str:
-        """What stands between the brackets of a layer: its settings."""
+        """Return the settings shown between the brackets of a layer."""
         return ""
 
     def __repr__(self) -> str:
@@ -328,8 +329,8 @@ class Module(Hooked):
         return f"{type(self).__name__}(\n  {inner}\n)"
 
 
-def _named(attributes: Mapping[str, Any], kind: Any) -> Iterator[tuple[str, Any]]:
-    """The values of a kind among attributes, and in lists, tuples and dicts, with their path."""
+def _named(attributes: Mapping[Any, Any], kind: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the values of a kind among attributes, and in lists, tuples and dicts, with paths."""
     for name, value in attributes.items():
         if isinstance(value, kind):
             yield str(name), value
@@ -340,7 +341,7 @@ def _named(attributes: Mapping[str, Any], kind: Any) -> Iterator[tuple[str, Any]
 
 
 def _all_named(module: Module, kind: Any) -> Iterator[tuple[str, Any]]:
-    """The values of a kind in a module and all inside it, under each of their paths."""
+    """Yield the values of a kind in a module and its submodules, under each of their paths."""
     yield from _named(vars(module), kind)
     for prefix, child in _named(vars(module), Module):
         for name, value in _all_named(child, kind):
@@ -359,13 +360,13 @@ def _value(name: str, value: Any, own: Tensor) -> Tensor:
 
 
 def _inside_itself(module: Module) -> ArgumentError:
-    """The error for parts that do not come to an end."""
+    """The error for a module that contains itself."""
     return ArgumentError(
         f"{type(module).__name__} lies in itself; a part must not have the whole as an attribute"
     )
 
 
 def shape_error(layer: str, needs: str, x: Any) -> ShapeError:
-    """The error of a layer whose input does not fit."""
+    """The error for an input whose shape does not fit a layer."""
     given = tuple(x.shape) if hasattr(x, "shape") else describe(x)
     return ShapeError(f"{layer} needs an input of shape {needs}; got {given}")

@@ -15,7 +15,7 @@ from minidl.nn.settings import check_flags, check_numbers, check_shape, check_wh
 
 
 class _Norm(Module):
-    """What normalisation layers share: a weight that begins as 1, a bias that begins as 0."""
+    """What normalisation layers share: a weight that starts as 1, a bias that starts as 0."""
 
     weight: Parameter | None
     bias: Parameter | None
@@ -28,19 +28,23 @@ class _Norm(Module):
         self.bias = Parameter(empty(self, shape, dtype, device)) if affine and bias else None
 
     def reset_parameters(self) -> None:
-        """Write 1 into the weight, and 0 into the bias."""
+        """Reset the weight to 1 and the bias to 0."""
         if self.weight is not None:
             init.fill(self.weight, 1)
         if self.bias is not None:
             init.fill(self.bias, 0)
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
-        """Each number is scaled once, if there is a weight."""
+        """Each element is scaled once, if there is a weight."""
         return 0 if self.weight is None else output.size
 
 
 class _BatchNorm(_Norm):
-    """Batch norm, for inputs of the ranks that a subclass names."""
+    """Batch norm for inputs of the ranks that a subclass names."""
+
+    running_mean: Buffer | None
+    running_var: Buffer | None
+    num_batches_tracked: Buffer | None
 
     _shapes: ClassVar[dict[int, str]]  # by rank
 
@@ -72,16 +76,16 @@ class _BatchNorm(_Norm):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Begin anew: weight 1, bias 0, and no batch seen."""
+        """Reset: weight 1, bias 0, and the running statistics."""
         self.reset_running_stats()
         super().reset_parameters()
 
     def reset_running_stats(self) -> None:
-        """Forget the batches seen: mean 0, variance 1."""
-        if self.track_running_stats:
-            init.fill(self.running_mean, 0)
-            init.fill(self.running_var, 1)
-            init.fill(self.num_batches_tracked, 0)
+        """Reset the running statistics: mean 0, variance 1, no batches."""
+        buffers = self.running_mean, self.running_var, self.num_batches_tracked
+        for buffer, value in zip(buffers, (0, 1, 0), strict=True):
+            if self.track_running_stats and buffer is not None:
+                init.fill(buffer, value)
 
     def forward(self, x: Tensor) -> Tensor:
         self._check(x)
@@ -96,17 +100,16 @@ class _BatchNorm(_Norm):
             )
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
         if self.running_mean is not None:
-            once(self._track, mean, var, count)  # and not when checkpoint runs it again
+            once(self._track, mean, var, count)  # not again in the recomputation of a checkpoint
         return y
 
     def _track(self, mean: Tensor, var: Tensor, count: int) -> None:
-        """Move the running statistics towards those of a batch of `count` values per channel.
+        """Update the running statistics with those of a batch of `count` values per channel.
 
-        The arrays are written, so that it costs little beside a small layer.
+        It writes into the arrays directly, as operations would cost as much as a small layer.
         """
-        batches, *running = (
-            x.data for x in (self.num_batches_tracked, self.running_mean, self.running_var)
-        )
+        buffers: Any = (self.num_batches_tracked, self.running_mean, self.running_var)
+        batches, *running = (buffer.data for buffer in buffers)
         batches += 1
         if count:
             momentum = 1 / int(batches) if self.momentum is None else self.momentum
@@ -117,7 +120,7 @@ class _BatchNorm(_Norm):
         inplace.mark_written(batches, *running)
 
     def _check(self, x: Any) -> None:
-        shape = getattr(x, "shape", ())
+        shape: tuple[int, ...] = getattr(x, "shape", ())
         if len(shape) not in self._shapes or shape[1] != self.num_features:
             needs = " or ".join(
                 s.replace("C", str(self.num_features)) for s in self._shapes.values()
@@ -139,10 +142,10 @@ class _BatchNorm(_Norm):
 class BatchNorm1d(_BatchNorm):
     """y = (x − mean) / √(var + eps) · weight + bias for each channel of (N, C) or (N, C, L).
 
-    In training the mean and the variance are those of the batch, and move the running statistics;
-    afterwards they are the running statistics.  The running variance is divided by n − 1.
+    In training the mean and the variance are those of the batch, and update the running statistics;
+    in evaluation they are the running statistics.  The running variance is divided by n − 1.
 
-    momentum    how far a batch moves the running statistics; None: they are the mean of all batches
+    momentum    the weight of a batch in the running statistics; None: the mean of all batches
 
     Ioffe, Szegedy 2015.
 
@@ -163,7 +166,7 @@ class BatchNorm1d(_BatchNorm):
 class BatchNorm2d(_BatchNorm):
     """y = (x − mean) / √(var + eps) · weight + bias for each channel of (N, C, H, W).
 
-    Otherwise as BatchNorm1d.
+    Otherwise like BatchNorm1d.
 
     >>> layer = nn.BatchNorm2d(3)
     >>> layer(minidl.random.normal((2, 3, 4, 4))).shape
@@ -178,7 +181,7 @@ class BatchNorm2d(_BatchNorm):
 class BatchNorm3d(_BatchNorm):
     """y = (x − mean) / √(var + eps) · weight + bias for each channel of (N, C, D, H, W).
 
-    Otherwise as BatchNorm1d.
+    Otherwise like BatchNorm1d.
 
     >>> nn.BatchNorm3d(3)(minidl.random.normal((2, 3, 2, 4, 4))).shape
     (2, 3, 2, 4, 4)
@@ -190,7 +193,7 @@ class BatchNorm3d(_BatchNorm):
 class LayerNorm(_Norm):
     """y = (x − mean) / √(var + eps) · weight + bias over the last axes.
 
-    normalized_shape    the lengths of these axes, or of the one: an int
+    normalized_shape    the lengths of these axes, or an int for one
 
     Ba, Kiros, Hinton 2016.
 
@@ -214,8 +217,7 @@ class LayerNorm(_Norm):
         check_shape(self, normalized_shape=normalized_shape)
         check_numbers(self, 0, eps=eps)
         check_flags(self, elementwise_affine=elementwise_affine)
-        several = isinstance(normalized_shape, tuple | list)
-        self.normalized_shape = tuple(normalized_shape) if several else (normalized_shape,)
+        self.normalized_shape = _as_lengths(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self._make_parameters(self.normalized_shape, elementwise_affine, bias, device, dtype)
         self.reset_parameters()
@@ -283,3 +285,89 @@ class GroupNorm(_Norm):
             f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
             f"bias={self.bias is not None}"
         )
+
+
+class RMSNorm(Module):
+    """y = x / √(mean(x²) + eps) · weight over the last axes.
+
+    normalized_shape    the lengths of these axes, or an int for one
+    eps                 None: the machine epsilon of the input's dtype
+
+    Zhang, Sennrich 2019.
+
+    >>> layer = nn.RMSNorm(2, eps=0.0)
+    >>> layer(minidl.tensor([[1.0, 1.0], [7.0, -1.0]])).detach()
+    Tensor([[ 1. ,  1. ],
+            [ 1.4, -0.2]], shape=(2, 2), float32)
+    >>> [name for name, _ in layer.named_parameters()]
+    ['weight']
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        check_shape(self, normalized_shape=normalized_shape)
+        if eps is not None:
+            check_numbers(self, 0, eps=eps)
+        check_flags(self, elementwise_affine=elementwise_affine)
+        self.normalized_shape = _as_lengths(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.weight: Parameter | None = None
+        if elementwise_affine:
+            self.weight = Parameter(empty(self, self.normalized_shape, dtype, device))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Reset the weight to 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, *normalized_shape) → the same."""
+        shape = self.normalized_shape
+        if getattr(x, "shape", ())[-len(shape) :] != shape:
+            needs = ", ".join(map(str, ("…", *shape)))
+            raise shape_error(f"RMSNorm({shape})", f"({needs})", x)
+        return ops.rms_norm(x, self.weight, normalized_shape=shape, eps=self.eps)
+
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+        """Each element is scaled once, if there is a weight."""
+        return 0 if self.weight is None else output.size
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
+
+
+class LocalResponseNorm(Module):
+    """y = x / (k + α/size · Σ x²)^β, the sum over `size` channels around each.
+
+    Krizhevsky, Sutskever, Hinton 2012.
+
+    >>> x = minidl.ones((1, 4, 1))
+    >>> nn.LocalResponseNorm(size=3, alpha=3.0, beta=1.0, k=2.0)(x).reshape(4)
+    Tensor([0.25, 0.2 , 0.2 , 0.25], float32)
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        check_whole(self, 1, size=size)
+        check_numbers(self, alpha=alpha, beta=beta, k=k)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, *) → the same."""
+        return ops.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+def _as_lengths(shape: int | Sequence[int]) -> tuple[int, ...]:
+    """A normalized_shape as the lengths of axes."""
+    return tuple(shape) if isinstance(shape, Sequence) else (shape,)

@@ -1,4 +1,4 @@
-"""Layers that put more places around pictures."""
+"""Padding layers: constant, reflection, replication and circular."""
 
 from typing import Any
 
@@ -113,7 +113,7 @@ class ZeroPad3d(_Pad):
 
 
 class ReflectionPad1d(_Pad):
-    """The mirror image at both ends of the last axis, without the last place itself.
+    """The mirror image at both ends of the last axis, without repeating the end.
 
     >>> nn.ReflectionPad1d((2, 1))(minidl.tensor([[1.0, 2.0, 3.0]]))
     Tensor([[3., 2., 1., 2., 3., 2.]], shape=(1, 6), float32)
@@ -145,7 +145,7 @@ class ReflectionPad3d(_Pad):
 
 
 class ReplicationPad1d(_Pad):
-    """The first and the last place again at both ends of the last axis.
+    """The first and the last element repeated at both ends of the last axis.
 
     >>> nn.ReplicationPad1d((2, 1))(minidl.tensor([[1.0, 2.0, 3.0]]))
     Tensor([[1., 1., 1., 2., 3., 3.]], shape=(1, 6), float32)
@@ -155,7 +155,7 @@ class ReplicationPad1d(_Pad):
 
 
 class ReplicationPad2d(_Pad):
-    """The edges again around the last two axes: (left, right, top, bottom).
+    """The edges repeated around the last two axes: (left, right, top, bottom).
 
     >>> nn.ReplicationPad2d((1, 0, 0, 1))(minidl.tensor([[1.0, 2.0], [3.0, 4.0]])[None])[0]
     Tensor([[1., 1., 2.],
@@ -167,7 +167,7 @@ class ReplicationPad2d(_Pad):
 
 
 class ReplicationPad3d(_Pad):
-    """The edges again around the last three axes: (left, right, top, bottom, front, back).
+    """The edges repeated around the last three axes: (left, right, top, bottom, front, back).
 
     >>> nn.ReplicationPad3d((1, 1, 0, 0, 1, 0))(minidl.zeros((2, 3, 2, 4, 4))).shape
     (2, 3, 3, 4, 6)
@@ -177,7 +177,7 @@ class ReplicationPad3d(_Pad):
 
 
 class CircularPad1d(_Pad):
-    """What there is at the other end of the last axis.
+    """The elements from the other end of the last axis.
 
     >>> nn.CircularPad1d((2, 1))(minidl.tensor([[1.0, 2.0, 3.0]]))
     Tensor([[2., 3., 1., 2., 3., 1.]], shape=(1, 6), float32)
@@ -187,7 +187,7 @@ class CircularPad1d(_Pad):
 
 
 class CircularPad2d(_Pad):
-    """What there is at the other ends of the last two axes: (left, right, top, bottom).
+    """The elements from the other ends of the last two axes: (left, right, top, bottom).
 
     >>> nn.CircularPad2d((1, 0, 0, 1))(minidl.tensor([[1.0, 2.0], [3.0, 4.0]])[None])[0]
     Tensor([[2., 1., 2.],
@@ -199,7 +199,7 @@ class CircularPad2d(_Pad):
 
 
 class CircularPad3d(_Pad):
-    """What there is at the other ends of the last three axes.
+    """The elements from the other ends of the last three axes.
 
     >>> nn.CircularPad3d((1, 1, 0, 0, 1, 0))(minidl.zeros((2, 3, 2, 4, 4))).shape
     (2, 3, 3, 4, 6)

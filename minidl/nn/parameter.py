@@ -1,4 +1,4 @@
-"""The tensors of a module: those that are learned, and those that are only kept."""
+"""Parameters and buffers: the tensors of a module that are trained, and those that are not."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from minidl.ops import asarray
 
 
 class Parameter(Tensor):
-    """A tensor that an optimiser is to learn.
+    """A tensor that an optimiser trains.
 
     >>> w = nn.Parameter(minidl.tensor([1.0, 2.0]))
     >>> (w * w).sum().backward()
@@ -37,9 +37,9 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that belongs to a module's state, but is not learned, such as a running mean.
+    """A tensor of a module's state that is not trained, such as a running mean.
 
-    persistent    whether it is in the state dict; False for what can be computed again
+    persistent    whether it is in the state dict; False for what can be recomputed
 
     >>> layer = nn.Module()
     >>> layer.mean, layer.weight = nn.Buffer(minidl.zeros(2)), nn.Parameter(minidl.ones(2))
@@ -64,19 +64,20 @@ class Buffer(Tensor):
 def destination(
     where: Sequence[Any], device: str | None = None, dtype: Any = None
 ) -> tuple[str | None, Any]:
-    """The device and the float dtype that `Module.to` was asked for; None: as they are.
+    """The device and the float dtype that `Module.to` was called with; None: unchanged.
 
     where    a dtype, a device, both, or a tensor that has them
     """
-    for place in where:
-        if isinstance(place, Tensor):
-            found = place.device, place.dtype
-        elif _is_dtype(place):
-            found = None, place
-        elif isinstance(place, str):
-            found = place, None
+    found: tuple[str | None, Any]
+    for value in where:
+        if isinstance(value, Tensor):
+            found = value.device, value.dtype
+        elif _is_dtype(value):
+            found = None, value
+        elif isinstance(value, str):
+            found = value, None
         else:
-            raise ArgumentError(f"to: needs a dtype, a device or a tensor; got {place!r}")
+            raise ArgumentError(f"to: needs a dtype, a device or a tensor; got {value!r}")
         for new, old in zip(found, (device, dtype), strict=True):
             if new is not None and old is not None:
                 raise ArgumentError(f"to: needs one device and one dtype; got {old!r} and {new!r}")
@@ -102,7 +103,7 @@ def _is_dtype(value: Any) -> bool:
 
 
 def move(tensor: Tensor, device: str | None, dtype: Any) -> None:
-    """Give a leaf its values, and its gradient, elsewhere or in another dtype; integers keep it."""
+    """Move a leaf and its gradient to a device and a dtype; integers keep theirs."""
     dtype = dtype if dtype is not None and dtypes.is_float(tensor.dtype) else tensor.dtype
     device = device or tensor.device
     if (tensor.device, tensor.dtype) == (device, dtype):
@@ -112,6 +113,7 @@ def move(tensor: Tensor, device: str | None, dtype: Any) -> None:
     tensor.edge, tensor.data = None, data
     if before is not None:
         tensor.requires_grad = True
-        tensor.edge[0].hooks = before[0].hooks
+        leaf: Any = tensor.edge
+        leaf[0].hooks = before[0].hooks
         if gradient is not None:
             tensor.grad = gradient.astype(dtype).to_device(device)

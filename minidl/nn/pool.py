@@ -1,11 +1,11 @@
-"""Pooling layers: pictures (N, C, …) or (C, …) become smaller ones."""
+"""Pooling layers: max, average, adaptive and power-average pooling of (N, C, …) or (C, …)."""
 
 from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.nn.module import Module
-from minidl.nn.settings import check_flags, check_lengths
+from minidl.nn.settings import check_flags, check_lengths, check_numbers
 
 
 class _MaxPool(Module):
@@ -49,7 +49,7 @@ class _MaxPool(Module):
 
 
 class MaxPool1d(_MaxPool):
-    """The largest number of each window of (…, L), as MaxPool2d.
+    """The maximum of each window of (…, L), as MaxPool2d.
 
     >>> nn.MaxPool1d(2)(minidl.tensor([[1.0, 3.0, 2.0, 0.0, 9.0]]))
     Tensor([[3., 2.]], shape=(1, 2), float32)
@@ -61,7 +61,7 @@ class MaxPool1d(_MaxPool):
 
 
 class MaxPool2d(_MaxPool):
-    """The largest number of each window; the stride is the size of the window if it is left out.
+    """The maximum of each window; the stride defaults to the kernel size.
 
     >>> x = minidl.arange(16.0).reshape(1, 4, 4)
     >>> nn.MaxPool2d(2)(x)
@@ -74,14 +74,9 @@ class MaxPool2d(_MaxPool):
 
     axes, operation = 2, ops.max_pool2d
 
-    def forward_relu(self, x: Tensor) -> Tensor:
-        """max(forward(x), 0) in one operation: what Sequential runs for a ReLU beside it."""
-        geometry = self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        return ops.max_pool2d_relu(x, *geometry)
-
 
 class MaxPool3d(_MaxPool):
-    """The largest number of each window of (…, D, H, W), as MaxPool2d.
+    """The maximum of each window of (…, D, H, W), as MaxPool2d.
 
     >>> nn.MaxPool3d((1, 2, 2))(minidl.zeros((2, 3, 4, 6, 8))).shape
     (2, 3, 4, 3, 4)
@@ -108,9 +103,9 @@ class AvgPool1d(Module):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
-        _check_mean(self, 1, kernel_size, stride, padding, ceil_mode, count_include_pad)
-        self.kernel_size, self.padding = _single(kernel_size), _single(padding)
-        self.stride = self.kernel_size if stride is None else _single(stride)
+        _check_average(self, 1, kernel_size, stride, padding, ceil_mode, count_include_pad)
+        self.kernel_size, self.padding = _as_tuple(kernel_size), _as_tuple(padding)
+        self.stride = self.kernel_size if stride is None else _as_tuple(stride)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, x: Tensor) -> Tensor:
@@ -127,7 +122,7 @@ class AvgPool1d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-def _check_mean(
+def _check_average(
     layer: Module,
     axes: int,
     kernel_size: Any,
@@ -136,7 +131,7 @@ def _check_mean(
     ceil_mode: Any,
     count_include_pad: Any,
 ) -> None:
-    """Check the settings that all layers of means have."""
+    """Check the settings that all average poolings have."""
     check_lengths(layer, axes, 1, kernel_size=kernel_size)
     check_lengths(layer, axes, 0, padding=padding)
     if stride is not None:
@@ -144,8 +139,8 @@ def _check_mean(
     check_flags(layer, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
 
 
-def _single(value: Any) -> tuple:
-    """A setting of one axis as PyTorch keeps it."""
+def _as_tuple(value: Any) -> tuple:
+    """A setting along one axis, as a tuple, as PyTorch has it."""
     return tuple(value) if isinstance(value, tuple | list) else (value,)
 
 
@@ -162,7 +157,7 @@ class _AvgPool(Module):
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> None:
-        _check_mean(self, self.axes, kernel_size, stride, padding, ceil_mode, count_include_pad)
+        _check_average(self, self.axes, kernel_size, stride, padding, ceil_mode, count_include_pad)
         self.kernel_size, self.padding, self.ceil_mode = kernel_size, padding, ceil_mode
         self.stride = kernel_size if stride is None else stride
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
@@ -183,9 +178,9 @@ class _AvgPool(Module):
 
 
 class AvgPool2d(_AvgPool):
-    """The mean of each window; the stride is the size of the window if it is left out.
+    """The mean of each window; the stride defaults to the kernel size.
 
-    The zeros of the padding are counted, or not; `divisor_override` divides the sum instead.
+    `count_include_pad` counts the zeros of the padding; `divisor_override` replaces the count.
 
     >>> x = minidl.arange(16.0).reshape(1, 4, 4)
     >>> nn.AvgPool2d(2)(x)
@@ -222,7 +217,7 @@ class _AdaptiveAvgPool(Module):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
-    """Means of as many windows of (…, L) as `output_size` says.
+    """The means of `output_size` windows of (…, L).
 
     >>> nn.AdaptiveAvgPool1d(2)(minidl.tensor([[1.0, 2.0, 3.0]]))
     Tensor([[1.5, 2.5]], shape=(1, 2), float32)
@@ -232,9 +227,9 @@ class AdaptiveAvgPool1d(_AdaptiveAvgPool):
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPool):
-    """Means of as many windows as `output_size` says, whatever the size of the picture.
+    """The means of `output_size` windows, whatever the size of the image.
 
-    It is a number for both axes, or two; None keeps the length.
+    output_size is an int for both axes, or two; None keeps the length.
 
     >>> nn.AdaptiveAvgPool2d(1)(minidl.zeros((2, 3, 7, 9))).shape
     (2, 3, 1, 1)
@@ -246,7 +241,7 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPool):
-    """Means of as many windows of (…, D, H, W) as `output_size` says, as AdaptiveAvgPool2d.
+    """The means of `output_size` windows of (…, D, H, W), as AdaptiveAvgPool2d.
 
     >>> nn.AdaptiveAvgPool3d((1, 2, 2))(minidl.zeros((2, 3, 4, 7, 9))).shape
     (2, 3, 1, 2, 2)
@@ -271,7 +266,7 @@ class _AdaptiveMaxPool(Module):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
-    """The largest numbers of as many windows of (…, L) as `output_size` says.
+    """The maxima of `output_size` windows of (…, L).
 
     >>> nn.AdaptiveMaxPool1d(2)(minidl.tensor([[1.0, 2.0, 3.0]]))
     Tensor([[2., 3.]], shape=(1, 2), float32)
@@ -281,7 +276,7 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPool):
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
-    """The largest numbers of as many windows as `output_size` says, as AdaptiveAvgPool2d.
+    """The maxima of `output_size` windows, as AdaptiveAvgPool2d.
 
     >>> nn.AdaptiveMaxPool2d(1)(minidl.arange(12.0).reshape(1, 3, 4))
     Tensor([[[11.]]], shape=(1, 1, 1), float32)
@@ -293,10 +288,71 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
-    """The largest numbers of as many windows of (…, D, H, W) as `output_size` says.
+    """The maxima of `output_size` windows of (…, D, H, W).
 
     >>> nn.AdaptiveMaxPool3d(2)(minidl.zeros((2, 3, 4, 7, 9))).shape
     (2, 3, 2, 2, 2)
     """
 
     operation = ops.adaptive_max_pool3d
+
+
+class _LPPool(Module):
+    axes: int
+    operation: Any
+
+    def __init__(
+        self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+    ) -> None:
+        check_numbers(self, above=0, norm_type=norm_type)
+        check_lengths(self, self.axes, 1, kernel_size=kernel_size)
+        if stride is not None:
+            check_lengths(self, self.axes, 1, stride=stride)
+        check_flags(self, ceil_mode=ceil_mode)
+        self.norm_type, self.kernel_size = norm_type, kernel_size
+        self.stride, self.ceil_mode = stride, ceil_mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        return type(self).operation(
+            x,
+            norm_type=self.norm_type,
+            kernel_size=self.kernel_size,
+            stride=self.stride,
+            ceil_mode=self.ceil_mode,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    """(Σ xᵖ)^(1/p) of each window of (…, L), with p = norm_type.
+
+    >>> nn.LPPool1d(norm_type=2, kernel_size=2)(minidl.tensor([[3.0, 4.0, 6.0, 8.0]]))
+    Tensor([[ 5., 10.]], shape=(1, 2), float32)
+    """
+
+    axes, operation = 1, ops.lp_pool1d
+
+
+class LPPool2d(_LPPool):
+    """(Σ xᵖ)^(1/p) of each window of (…, H, W), with p = norm_type.
+
+    >>> nn.LPPool2d(2, kernel_size=2)(minidl.ones((1, 2, 4)))
+    Tensor([[[2., 2.]]], shape=(1, 1, 2), float32)
+    """
+
+    axes, operation = 2, ops.lp_pool2d
+
+
+class LPPool3d(_LPPool):
+    """(Σ xᵖ)^(1/p) of each window of (…, D, H, W), with p = norm_type.
+
+    >>> nn.LPPool3d(1, kernel_size=2)(minidl.ones((1, 2, 2, 4)))
+    Tensor([[[[8., 8.]]]], shape=(1, 1, 1, 2), float32)
+    """
+
+    axes, operation = 3, ops.lp_pool3d

@@ -1,4 +1,4 @@
-"""A parameter that is computed of others before each call of its module."""
+"""Reparametrisation: a parameter computed from others before each call of its module."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from minidl.nn.module import Module, Parameter
 
 
 class Reparametrized:
-    """The hooks that put the computed parameter into its place, and leave a constant there.
+    """The hooks that compute the parameter before a call, and leave a constant afterwards.
 
     A constant, since a module that holds a computed tensor could not be copied or pickled.
     """
@@ -21,7 +21,7 @@ class Reparametrized:
         self.handles: list[RemovableHandle] = []
 
     def weight(self, module: Module) -> Tensor:
-        """What the parameter is now; every subclass has its own."""
+        """Compute the parameter; subclasses define it."""
         raise NotImplementedError
 
     def before(self, module: Module, inputs: tuple[Any, ...]) -> None:
@@ -29,12 +29,12 @@ class Reparametrized:
         setattr(module, self.name, self.weight(module))
 
     def after(self, module: Module, inputs: tuple[Any, ...], output: Any) -> None:
-        """Leave its values after the call."""
+        """Keep its values after the call."""
         setattr(module, self.name, getattr(module, self.name).detach())
 
 
 def parameter_of(function: str, module: Any, name: str) -> Parameter:
-    """The parameter of that name, if the module has it."""
+    """Return the parameter of that name, if the module has it."""
     if not isinstance(module, Module):
         raise DTypeError(f"{function}: needs a Module; got {describe(module)}")
     check_kind(function, "name", name, str)
@@ -60,7 +60,7 @@ def put(module: Module, how: Reparametrized, parts: Mapping[str, Tensor]) -> Non
 def removed(
     function: str, module: Any, name: str, kind: type[Reparametrized], parts: Iterable[str]
 ) -> bool:
-    """Whether there was such a computed parameter; it is one of its own again."""
+    """Make the parameter independent again; return whether it was computed."""
     check_kind(function, "module", module, Module)
     hooks = module._hooks.before if module._hooks else []
     for hook, _ in list(hooks):

@@ -1,19 +1,18 @@
-"""One module after another."""
+"""Sequential: modules applied one after another."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from minidl.errors import BoundsError, DTypeError, describe, listed
-from minidl.nn.activation import ReLU
+from minidl.nn import fusion
 from minidl.nn.module import Module
-from minidl.nn.pool import MaxPool2d
 from minidl.nn.settings import check_whole
 
 
 class Sequential(Module):
-    """One module after another; their names are "0", "1" and so on, or the keys of a dict.
+    """Modules applied one after another; their names are "0", "1" and so on, or the keys of a dict.
 
     >>> net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     >>> net(minidl.ones((5, 3))).shape
@@ -25,21 +24,25 @@ class Sequential(Module):
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
-        if len(modules) == 1 and isinstance(modules[0], Mapping):
-            for name, module in modules[0].items():
+        first: Any = modules[0] if len(modules) == 1 else None
+        if isinstance(first, Mapping):
+            for name, module in first.items():
                 self.add_module(name, self._checked(module))
         else:
-            self.extend(modules)
+            self.extend(modules)  # which refuses what is no module
 
     def forward(self, x: Any) -> Any:
-        """The last module's output.
+        """Return the last module's output.
 
-        What gives the same numbers with less memory gone through is done so: a ReLU before a max
-        pooling runs after it, on fewer numbers, since max(relu(x)) = relu(max(x)), and a layer and
-        the ReLU after it run as one operation, where the layer has one.
+        Consecutive layers run as one operation where that gives the same values with fewer passes
+        over memory; `minidl.nn.fusion` lists them.
         """
-        for step in _steps(list(self)):
-            x = step(x)
+        modules = list(iter(self))
+        for step in fusion.plan(modules):
+            if isinstance(step, int):
+                x = modules[step](x)
+            else:
+                x = step.run(modules[step.start : step.stop], x)
         return x
 
     def append(self, module: Module) -> Self:
@@ -49,21 +52,21 @@ class Sequential(Module):
         setattr(self, name, self._checked(module))
         return self
 
-    def extend(self, modules: Iterable[Module]) -> Self:
+    def extend(self, modules: Iterable[Any]) -> Self:
         """Add several modules at the end."""
         for module in listed("Sequential", "modules", modules):
             self.append(module)
         return self
 
     def insert(self, index: int, module: Module) -> Self:
-        """Put a module before that of this index; the names become "0", "1" and so on."""
+        """Insert a module before this index; the names become "0", "1" and so on."""
         check_whole(self, -math.inf, index=index)
         modules = list(self)
         modules.insert(index, self._checked(module))
         return self._renumber(modules)
 
     def pop(self, index: int | slice) -> Any:
-        """Take out a module; the names become "0", "1" and so on."""
+        """Remove and return a module; the names become "0", "1" and so on."""
         found = self[index]
         del self[index]
         return found
@@ -74,8 +77,14 @@ class Sequential(Module):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Sequential": ...
+
     def __getitem__(self, index: int | slice) -> Any:
-        """The module of an index; of a slice, a Sequential in which they keep their names."""
+        """Return the module at an index; for a slice, a Sequential that keeps the names."""
         if isinstance(index, slice):
             return Sequential(dict(list(self._parts().items())[index]))
         return getattr(self, self._name_of(index))
@@ -111,45 +120,3 @@ class Sequential(Module):
         if not isinstance(module, Module):
             raise DTypeError(f"Sequential: is made of modules; got {describe(module)}")
         return module
-
-
-def _steps(modules: list[Module]) -> list[Callable[[Any], Any]]:
-    """What to call, in order."""
-    steps: list[Callable[[Any], Any]] = list(modules)
-    relus = [i for i, module in enumerate(modules) if type(module) is ReLU and _plain(module)]
-    for i in reversed(relus):
-        end = i
-        while end + 1 < len(steps) and _takes_the_largest(steps[end + 1]):
-            steps[end], steps[end + 1] = steps[end + 1], steps[end]
-            end += 1
-        if end > 1 and _by_twos(steps[end - 1]) and _has(steps[end - 2], "forward_pool_relu"):
-            steps[end - 2 : end + 1] = [steps[end - 2].forward_pool_relu]
-        elif end > 0 and _has(steps[end - 1], "forward_relu"):
-            steps[end - 1 : end + 1] = [steps[end - 1].forward_relu]
-    return steps
-
-
-def _takes_the_largest(step: Any) -> bool:
-    return type(step) is MaxPool2d and _has(step, "forward_relu")
-
-
-def _by_twos(step: Any) -> bool:
-    """Whether it takes the largest of squares of two by two, side by side."""
-    return (
-        _takes_the_largest(step)
-        and all(side in (2, (2, 2), [2, 2]) for side in (step.kernel_size, step.stride))
-        and step.padding in (0, (0, 0), [0, 0])
-        and step.dilation in (1, (1, 1), [1, 1])
-        and not step.ceil_mode
-    )
-
-
-def _has(step: Any, way: str) -> bool:
-    """Whether the class itself has this way to run, which goes with its own `forward`."""
-    one_output = not getattr(step, "return_indices", False)
-    return one_output and way in vars(type(step)) and _plain(step)
-
-
-def _plain(module: Module) -> bool:
-    """Whether it has the `forward` of its class, and no hooks."""
-    return "forward" not in vars(module) and not module._hooks

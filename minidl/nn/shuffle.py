@@ -1,30 +1,9 @@
-"""Axes split, and their parts put together otherwise, as layers."""
-
-from collections.abc import Sequence
+"""Pixel shuffle and channel shuffle."""
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.nn.module import Module
-from minidl.nn.settings import check_axes, check_shape, check_whole
-
-
-class Unflatten(Module):
-    """One axis as several, of these lengths.
-
-    >>> nn.Unflatten(1, (2, 3))(minidl.zeros((5, 6))).shape
-    (5, 2, 3)
-    """
-
-    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
-        check_axes(self, dim=dim)
-        check_shape(self, -1, unflattened_size=unflattened_size)
-        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.unflatten(x, self.dim, self.unflattened_size)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+from minidl.nn.settings import check_whole
 
 
 class PixelShuffle(Module):
@@ -67,7 +46,7 @@ class PixelUnshuffle(Module):
 
 
 class ChannelShuffle(Module):
-    """(N, C, *) → the same, with the first channels of all groups first, then the second, ….
+    """(N, C, *) → the same, with channels (groups, C / groups) transposed.
 
     Zhang et al. 2018.
 

@@ -1,8 +1,8 @@
 """Spectral norm: a weight divided by its largest singular value.
 
-The names are those of PyTorch's `torch.nn.utils.spectral_norm`: of a layer's `weight`, the
-parameter `weight_orig` is learned, the buffers `weight_u` and `weight_v` follow its singular
-vectors, and `weight` is computed of them before each call.
+The names are those of PyTorch's `torch.nn.utils.spectral_norm`: for a layer's `weight`, the
+parameter `weight_orig` is trained, the buffers `weight_u` and `weight_v` approximate its singular
+vectors, and `weight` is computed from them before each call.
 """
 
 from typing import TypeVar
@@ -20,20 +20,20 @@ Layer = TypeVar("Layer", bound=Module)
 
 
 class SpectralNorm(Reparametrized):
-    """w / σ, where σ = uᵀ·W·v is found by power iteration."""
+    """w / σ, where power iteration finds σ = uᵀ·W·v."""
 
     def __init__(self, name: str, dim: int, n_power_iterations: int, eps: float) -> None:
         super().__init__(name)
         self.dim, self.n_power_iterations, self.eps = dim, n_power_iterations, eps
 
     def before(self, module: Module, inputs: tuple[object, ...]) -> None:
-        """Compute the weight for a call; in training, follow the singular vectors first."""
+        """Compute the weight for a call; in training, improve the singular vectors first."""
         if module.training:
             self.iterate(module, self.n_power_iterations)
         super().before(module, inputs)
 
     def iterate(self, module: Module, times: int) -> None:
-        """v = Wᵀu / ‖Wᵀu‖ and u = Wv / ‖Wv‖, so many times."""
+        """v = Wᵀu / ‖Wᵀu‖ and u = Wv / ‖Wv‖, this many `times`."""
         u, v = (getattr(module, f"{self.name}_{part}") for part in "uv")
         with no_grad():
             matrix = self.matrix(getattr(module, f"{self.name}_orig").detach())
@@ -44,12 +44,12 @@ class SpectralNorm(Reparametrized):
     def weight(self, module: Module) -> Tensor:
         """The weight divided by σ."""
         weight = getattr(module, f"{self.name}_orig")
-        # Copies: the next call writes into u and v, maybe before this one's backward pass.
+        # Copies: the next call writes into u and v, perhaps before the backward pass of this one.
         u, v = (ops.copy(getattr(module, f"{self.name}_{part}")) for part in "uv")
         return weight / (u @ (self.matrix(weight) @ v))
 
     def matrix(self, weight: Tensor) -> Tensor:
-        """The axis `dim` against all others."""
+        """The weight as a matrix: axis `dim` by all others."""
         axes = self.dim, *(i for i in range(weight.ndim) if i != self.dim)
         return ops.permute_dims(weight, axes).reshape(weight.shape[self.dim], -1)
 
@@ -61,10 +61,10 @@ def spectral_norm(
     eps: float = 1e-12,
     dim: int | None = None,
 ) -> Layer:
-    """Let a layer's weight be W / σ(W), σ the largest singular value; the layer.
+    """Make a layer's weight W / σ(W), σ the largest singular value; return the layer.
 
-    n_power_iterations    how often the singular vectors are improved before a call in training
-    eps                   what lengths are at least taken for
+    n_power_iterations    power iterations before each call in training
+    eps                   the lower bound of norms that are divided by
     dim                   the axis of the outputs; None: 1 for transposed convolutions, else 0
 
     Miyato et al. 2018.
@@ -97,7 +97,7 @@ def spectral_norm(
 
 
 def remove_spectral_norm(module: Layer, name: str = "weight") -> Layer:
-    """Make the weight a parameter again, with the value that it has; the layer.
+    """Make the weight a parameter again, with its present value; return the layer.
 
     >>> layer = nn.utils.spectral_norm(nn.Linear(3, 2))
     >>> [name for name, _ in nn.utils.remove_spectral_norm(layer).named_parameters()]

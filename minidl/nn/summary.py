@@ -1,4 +1,4 @@
-"""What a network is made of: its layers, the shapes they give, their parameters and their work."""
+"""Summary of a network: its layers, their output shapes, parameters and multiply-adds."""
 
 import io
 import sys
@@ -20,11 +20,12 @@ class LayerSummary:
     """One module: a row of the table.
 
     path, kind       where it is in the network, and its class
-    depth            how many modules it lies in
-    calls            how often it ran in one forward pass
-    output           the shape that it gave last; tuples, lists and dicts of tensors keep their form
-    parameters       its own, without those of modules inside it or of rows above: a column adds up
-    multiply_adds    for each sample, in all its calls, without those of modules inside it
+    depth            the number of modules that contain it
+    calls            the number of its calls in one forward pass
+    output           the shape of its last output; tuples, lists and dicts of tensors keep their
+                     structure
+    parameters       its own, without those of submodules or of rows above: the column adds up
+    multiply_adds    for each sample, in all its calls, without those of submodules
     """
 
     path: str
@@ -38,11 +39,11 @@ class LayerSummary:
 
 @dataclass(repr=False)
 class Summary:
-    """What `summary` found; it prints as a table.
+    """The result of `summary`; it prints as a table.
 
     layers             a row for each module; the first is the network itself
-    parameters         how many numbers the network has, each shared one once
-    trainable          how many of them are learned
+    parameters         the number of scalars in the parameters, shared ones counted once
+    trainable          how many of them are trained
     parameter_bytes    the memory they take
     multiply_adds      in one forward pass, for each sample
     """
@@ -80,7 +81,7 @@ class Summary:
             table.add_column(name, justify="right")
         for layer in self.layers:
             numbers = (layer.calls,) * repeated + (layer.parameters, layer.multiply_adds)
-            output = _words(layer.output) if layer.calls else "not called"
+            output = _text(layer.output) if layer.calls else "not called"
             path = "  " * layer.depth + layer.path
             table.add_row(path, layer.kind, output, *[_count(n) if n else "" for n in numbers])
         return table
@@ -100,20 +101,19 @@ def summary(model: Module, *inputs: Any, **settings: Any) -> Summary:
 
         nn.summary(model, (32, 1, 28, 28))
 
-    inputs      what the model is called with: tensors, or shapes of float inputs of zeros, with the
+    inputs      the arguments of the call: tensors, or shapes of float inputs of zeros, with the
                 batch first
     settings    keyword arguments of the call
 
-    The pass is as in use (`eval`) and unrecorded; afterwards the model, its buffers and the random
-    numbers are as they were.  A module that stands in several places, or runs several times, has
-    one row.
+    The pass runs in evaluation mode (`eval`) and unrecorded; afterwards the model, its buffers and
+    the random state are as before.  A module that is used several times has one row.
 
-    Multiply-adds are the products with weights: out·in for each row that passes through a `Linear`,
-    kernel·in/groups for each number that a convolution gives, kernel·out/groups for each number
-    that a transposed one takes, in1·in2 for each that a `Bilinear` gives, one for each number that
-    a norm scales.  What `forward` computes without layers is not counted, nor are biases,
-    activations and pooling, which weigh little.  A module of your own says its work in a method
-    `multiply_adds(inputs, output)`.
+    Multiply-adds are the products with weights: out·in for each row of a `Linear`,
+    kernel·in/groups for each output element of a convolution, kernel·out/groups for each input
+    element of a transposed one, in1·in2 for each output element of a `Bilinear`, one for each
+    element that a norm scales.  What `forward` computes without layers is not counted, nor are
+    biases, activations and pooling, which cost little.  A module of your own reports its work in a
+    method `multiply_adds(inputs, output)`.
 
     >>> found = nn.summary(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), (1, 3))
      layer   type         output   parameters   multiply-adds
@@ -134,9 +134,9 @@ def summary(model: Module, *inputs: Any, **settings: Any) -> Summary:
             "summary: needs what the model is called with, tensors or shapes: "
             "summary(model, (1, 3, 32, 32))"
         )
-    inputs = [_zeros(x, model) if _is_shape(x) else x for x in inputs]
+    arguments = [_zeros(x, model) if _is_shape(x) else x for x in inputs]
     found = _structure(model)
-    _run(model, found, inputs, settings)
+    _run(model, found, arguments, settings)
     found.print()
     return found
 
@@ -146,7 +146,7 @@ def _is_shape(x: Any) -> bool:
 
 
 def _zeros(shape: Any, model: Module) -> Tensor:
-    """An input of this shape, where and what the parameters are."""
+    """Zeros of this shape, on the device and in the dtype of the parameters."""
     like = next((p for p in model.parameters() if p.dtype.kind == "f"), None)
     settings = {} if like is None else {"dtype": like.dtype, "device": like.device}
     try:
@@ -156,22 +156,22 @@ def _zeros(shape: Any, model: Module) -> Tensor:
 
 
 def _structure(model: Module) -> Summary:
-    """All that is known without running the model."""
+    """The rows of all modules, before the model runs."""
     layers: dict[str, LayerSummary] = {}
     for path, module in model.named_modules():
-        depth = layers[_place(path, layers)].depth + 1 if path else 0
+        depth = layers[_container(path, layers)].depth + 1 if path else 0
         layers[path] = LayerSummary(path, type(module).__name__, depth)
     found = Summary(list(layers.values()))
     for path, parameter in model.named_parameters():
-        layers[_place(path, layers)].parameters += parameter.size
+        layers[_container(path, layers)].parameters += parameter.size
         found.parameters += parameter.size
         found.trainable += parameter.size if parameter.requires_grad else 0
         found.parameter_bytes += parameter.size * parameter.dtype.itemsize
     return found
 
 
-def _place(path: str, modules: Collection[str]) -> str:
-    """The path of the innermost module that something with this path lies in."""
+def _container(path: str, modules: Collection[str]) -> str:
+    """The path of the innermost module that contains this path."""
     path = path.rpartition(".")[0]
     while path not in modules:
         path = path.rpartition(".")[0]
@@ -179,10 +179,10 @@ def _place(path: str, modules: Collection[str]) -> str:
 
 
 def _run(model: Module, found: Summary, inputs: list[Any], settings: dict[str, Any]) -> None:
-    """Call the model, and enter into the rows what its modules do."""
+    """Call the model, and fill the rows with what its modules do."""
     samples = next((x.shape[0] for x in inputs if getattr(x, "shape", ())), 1) or 1
-    where: list[str] = []  # an error arose in the first of these
-    with _as_it_was(model), no_grad():
+    where: list[str] = []  # the error was raised in the first of these
+    with _restored(model), no_grad():
         model.eval()
         for module, row in zip(model.modules(), found.layers, strict=True):
             _observe(module, row, where)
@@ -190,13 +190,13 @@ def _run(model: Module, found: Summary, inputs: list[Any], settings: dict[str, A
             model(*inputs, **settings)
         except MinidlError as error:
             raise type(error)(f"summary: in {where[0]}: {error}") from error
-    found.multiply_adds = _each(sum(row.multiply_adds for row in found.layers), samples)
+    found.multiply_adds = _per_sample(sum(row.multiply_adds for row in found.layers), samples)
     for row in found.layers:
-        row.multiply_adds = _each(row.multiply_adds, samples)
+        row.multiply_adds = _per_sample(row.multiply_adds, samples)
 
 
 def _observe(module: Module, row: LayerSummary, where: list[str]) -> None:
-    """Let an instance's `forward` tell its row of every call."""
+    """Replace an instance's `forward` by one that records every call in its row."""
     forward = module.forward
 
     def observed(*inputs: Any, **settings: Any) -> Any:
@@ -211,12 +211,12 @@ def _observe(module: Module, row: LayerSummary, where: list[str]) -> None:
             row.multiply_adds += module.multiply_adds((*inputs, *settings.values()), output)
         return output
 
-    module.forward = observed
+    vars(module)["forward"] = observed
 
 
 @contextmanager
-def _as_it_was(model: Module) -> Iterator[None]:
-    """Undo what the block does to attributes of modules, and to the random numbers taken."""
+def _restored(model: Module) -> Iterator[None]:
+    """Restore the attributes of the modules, and the random state, after the block."""
     before = [(vars(module), dict(vars(module))) for module in model.modules()]
     offset = default_generator.offset
     try:
@@ -238,15 +238,15 @@ def _shapes(output: Any) -> Any:
     return tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
 
 
-def _words(shapes: Any) -> str:
-    """Shapes as they stand in the table."""
+def _text(shapes: Any) -> str:
+    """Shapes as text for the table."""
     if isinstance(shapes, dict):
-        return ", ".join(f"{key}: {_words(value)}" for key, value in shapes.items())
-    return ", ".join(map(_words, shapes)) if isinstance(shapes, list) else str(shapes)
+        return ", ".join(f"{key}: {_text(value)}" for key, value in shapes.items())
+    return ", ".join(map(_text, shapes)) if isinstance(shapes, list) else str(shapes)
 
 
-def _each(total: float, samples: int) -> float:
-    """The share of one sample; whole if it is whole."""
+def _per_sample(total: float, samples: int) -> float:
+    """The count per sample; an int if it is whole."""
     return total / samples if total % samples else total // samples
 
 

@@ -1,4 +1,4 @@
-"""Functions on modules, under the names of torch.nn.utils."""
+"""Reparametrisations of modules, under the names of torch.nn.utils."""
 
 from minidl.nn.spectral_norm import remove_spectral_norm, spectral_norm
 from minidl.nn.weight_norm import remove_weight_norm, weight_norm

@@ -1,7 +1,8 @@
 """Weight norm: a weight as a direction and a length.
 
-The names are those of PyTorch's `torch.nn.utils.weight_norm`: of a layer's `weight`, the parameters
-`weight_g` and `weight_v` are learned, and `weight` is computed of them before each call.
+The names are those of PyTorch's `torch.nn.utils.weight_norm`: for a layer's `weight`, the
+parameters `weight_g` and `weight_v` are trained, and `weight` is computed from them before each
+call.
 """
 
 from typing import TypeVar
@@ -24,13 +25,13 @@ class WeightNorm(Reparametrized):
         self.dim = dim
 
     def weight(self, module: Module) -> Tensor:
-        """The weight that g and v make."""
+        """Compute the weight from g and v."""
         g, v = (getattr(module, f"{self.name}_{part}") for part in "gv")
         return v * (g / _length(v, self.dim))
 
 
 def weight_norm(module: Layer, name: str = "weight", dim: int | None = 0) -> Layer:
-    """Let a layer's weight be g·v / ‖v‖, with one length g for each index of `dim`; the layer.
+    """Make a layer's weight g·v / ‖v‖, with a length g for each index of `dim`; return the layer.
 
     dim    the axis whose slices have a length each; None: one length for all
 
@@ -45,14 +46,14 @@ def weight_norm(module: Layer, name: str = "weight", dim: int | None = 0) -> Lay
         check_axes("weight_norm", dim=dim)
     if dim is not None and not -weight.ndim <= dim < weight.ndim:
         raise ShapeError(f"weight_norm: {name} of shape {weight.shape} has no axis {dim}")
-    dim = None if dim in (None, -1) else dim  # −1 means all, as in PyTorch
+    dim = None if dim in (None, -1) else dim  # −1: all axes, as in PyTorch
     length = _length(weight.detach(), dim)
     put(module, WeightNorm(name, dim), {"g": Parameter(length), "v": Parameter(weight.detach())})
     return module
 
 
 def remove_weight_norm(module: Layer, name: str = "weight") -> Layer:
-    """Make the weight a parameter again, with the value that it has; the layer.
+    """Make the weight a parameter again, with its present value; return the layer.
 
     >>> layer = nn.utils.weight_norm(nn.Linear(3, 2))
     >>> [name for name, _ in nn.utils.remove_weight_norm(layer).named_parameters()]

@@ -176,7 +176,7 @@ from minidl.ops.nn.activation import (
     tanhshrink,
     threshold,
 )
-from minidl.ops.nn.conv import conv2d, conv2d_pool_relu, conv2d_relu, conv_transpose2d
+from minidl.ops.nn.conv import conv2d, conv_transpose2d
 from minidl.ops.nn.conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose3d
 from minidl.ops.nn.distance import cdist, cosine_similarity, normalize, pairwise_distance, pdist
 from minidl.ops.nn.dropout import alpha_dropout, dropout, feature_alpha_dropout, feature_dropout
@@ -185,7 +185,7 @@ from minidl.ops.nn.embedding_bag import embedding_bag
 from minidl.ops.nn.fold import fold, unfold
 from minidl.ops.nn.fractional_pool import fractional_max_pool2d, fractional_max_pool3d
 from minidl.ops.nn.grid_sample import affine_grid, grid_sample
-from minidl.ops.nn.linear import bilinear, linear, linear_relu
+from minidl.ops.nn.linear import bilinear, linear
 from minidl.ops.nn.lp_pool import lp_pool1d, lp_pool2d, lp_pool3d
 from minidl.ops.nn.norm import (
     batch_norm,
@@ -197,7 +197,7 @@ from minidl.ops.nn.norm import (
     rms_norm,
 )
 from minidl.ops.nn.padding import pad
-from minidl.ops.nn.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d, max_pool2d_relu
+from minidl.ops.nn.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from minidl.ops.nn.pool_nd import (
     adaptive_avg_pool1d,
     adaptive_avg_pool3d,
@@ -271,25 +271,24 @@ __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "bincount", "bitwise_and",
     "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
     "broadcast_arrays", "broadcast_to", "can_cast", "cdist", "ceil", "celu", "channel_shuffle",
-    "clip", "concat", "conj", "conv1d", "conv2d", "conv2d_pool_relu", "conv2d_relu", "conv3d",
-    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "copy", "copysign", "cos", "cosh",
-    "cosine_embedding_loss", "cosine_similarity", "count_nonzero", "cross", "cross_entropy",
-    "ctc_loss", "cumulative_logsumexp", "cumulative_max", "cumulative_min", "cumulative_prod",
-    "cumulative_sum", "diag_embed", "diagonal", "diff", "digamma", "divide", "dropout", "einsum",
-    "elu", "embedding", "embedding_bag", "empty", "empty_like", "equal", "erf", "erfc", "erfinv",
-    "exp", "expand_dims", "expm1", "eye", "feature_alpha_dropout", "feature_dropout", "finfo",
-    "flatten", "flip", "floor", "floor_divide", "fold", "fractional_max_pool2d",
-    "fractional_max_pool3d", "from_dlpack", "full", "full_like", "gaussian_nll_loss", "gelu", "glu",
-    "greater", "greater_equal", "grid_sample", "group_norm", "gumbel_softmax", "hardshrink",
-    "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "histogram", "huber_loss",
-    "hypot", "iinfo", "imag", "instance_norm", "interpolate", "isdtype", "isfinite", "isinf",
-    "isnan", "kl_div", "kron", "kthvalue", "l1_loss", "layer_norm", "leaky_relu", "lerp", "less",
-    "less_equal", "lgamma", "linear", "linear_relu", "linspace", "local_response_norm", "log",
-    "log1p", "log2", "log10", "log_softmax", "logaddexp", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "logsigmoid", "logsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d",
-    "margin_ranking_loss", "matmul", "matrix_transpose", "max", "max_pool1d", "max_pool2d",
-    "max_pool2d_relu", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d", "maximum",
-    "mean", "median", "meshgrid", "min", "minimum", "mish", "moveaxis", "mse_loss",
+    "clip", "concat", "conj", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "copy", "copysign", "cos", "cosh", "cosine_embedding_loss",
+    "cosine_similarity", "count_nonzero", "cross", "cross_entropy", "ctc_loss",
+    "cumulative_logsumexp", "cumulative_max", "cumulative_min", "cumulative_prod", "cumulative_sum",
+    "diag_embed", "diagonal", "diff", "digamma", "divide", "dropout", "einsum", "elu", "embedding",
+    "embedding_bag", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "exp", "expand_dims",
+    "expm1", "eye", "feature_alpha_dropout", "feature_dropout", "finfo", "flatten", "flip", "floor",
+    "floor_divide", "fold", "fractional_max_pool2d", "fractional_max_pool3d", "from_dlpack", "full",
+    "full_like", "gaussian_nll_loss", "gelu", "glu", "greater", "greater_equal", "grid_sample",
+    "group_norm", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "hinge_embedding_loss", "histogram", "huber_loss", "hypot", "iinfo", "imag", "instance_norm",
+    "interpolate", "isdtype", "isfinite", "isinf", "isnan", "kl_div", "kron", "kthvalue", "l1_loss",
+    "layer_norm", "leaky_relu", "lerp", "less", "less_equal", "lgamma", "linear", "linspace",
+    "local_response_norm", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logsigmoid", "logsumexp",
+    "lp_pool1d", "lp_pool2d", "lp_pool3d", "margin_ranking_loss", "matmul", "matrix_transpose",
+    "max", "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
+    "maximum", "mean", "median", "meshgrid", "min", "minimum", "mish", "moveaxis", "mse_loss",
     "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "multiply",
     "nan_to_num", "nanquantile", "negative", "nextafter", "nll_loss", "nonzero", "normalize",
     "not_equal", "one_hot", "ones", "ones_like", "outer", "pad", "pairwise_distance", "pdist",

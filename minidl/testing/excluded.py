@@ -6,7 +6,6 @@ _RANDOM = "its numbers are random: compare what it does for one key yourself"
 _COMPLEX = "it computes with complex numbers, and cases are of real ones"
 _MADE = "it makes arrays, of no array"
 _SETS = "how many numbers it gives depends on them"
-_FUSED = "it is two operations, of each of which cases are drawn"
 
 EXCLUDED: dict[str, str] = {
     **dict.fromkeys(
@@ -47,16 +46,6 @@ EXCLUDED: dict[str, str] = {
         _SETS,
     ),
     **dict.fromkeys(
-        (
-            "conv2d_relu",
-            "conv2d_pool_relu",
-            "linear_relu",
-            "max_pool2d_relu",
-            "batch_norm_inference",
-        ),
-        _FUSED,
-    ),
-    **dict.fromkeys(
         ("astype", "to_device", "broadcast_to", "flatten", "unflatten"),
         "it computes nothing; reshape, of which cases are drawn, is its like",
     ),
@@ -64,6 +53,7 @@ EXCLUDED: dict[str, str] = {
         ("bitwise_invert", "bitwise_left_shift", "bitwise_right_shift"),
         "it is of whole numbers alone",
     ),
+    "batch_norm_inference": "batch_norm, of which cases are drawn, is its like",
     "lp_pool3d": "lp_pool2d, of which cases are drawn, is its like",
     "matrix_norm": "vector_norm, of which cases are drawn, is its like",
     "matrix_rank": "it is a whole number that rounding decides",

@@ -20,6 +20,7 @@ from minidl.backends.kernels.runtime import workspace
 from minidl.backends.kernels.runtime.compile import chunk_bounds, parallel
 from minidl.errors import ArgumentError, GradientError
 from tests.backends.kernels.conv.test_conv2d import assert_equal, outcome, split_into
+from tests.ops.nn import fused
 
 
 @pytest.fixture(autouse=True)
@@ -315,9 +316,10 @@ PICTURES = [random(2, 3, 9, 9), random(9, 3, 3, 3), random(9)]
 ROWS = [random(70, 90), random(65, 90), random(65)]
 JOINT = {
     "conv2d": (minidl.conv2d, PICTURES),
-    "conv2d_relu": (minidl.conv2d_relu, PICTURES),
-    "linear_relu": (minidl.linear_relu, ROWS),
+    "conv2d_relu": (fused.conv2d_relu, PICTURES),
+    "linear_relu": (fused.linear_relu, ROWS),
 }
+NAMES = {"conv2d": "conv2d", "conv2d_relu": "fused", "linear_relu": "fused"}
 each_joint = pytest.mark.parametrize("name", JOINT)
 
 
@@ -336,7 +338,7 @@ def test_gradients_that_are_not_required_are_not_computed(wanted, monkeypatch):
         *((linear, "product"), (linear, "sum_rows"), (linear, "relu_gradient")),
     ]:
         monkeypatch.setattr(module, name, noted(calls, name, getattr(module, name)))
-    for operation in (minidl.conv2d, minidl.conv2d_relu):
+    for operation in (minidl.conv2d, fused.conv2d_relu):
         tensors = leaves(PICTURES, wanted)
         y = operation(*tensors)
         calls.clear()
@@ -344,7 +346,7 @@ def test_gradients_that_are_not_required_are_not_computed(wanted, monkeypatch):
         needed = ["_backward"] * ("x" in wanted)
         assert calls == needed + ["_weight_gradient"] * bool(set("wb") & set(wanted))
     tensors = leaves(ROWS, wanted)
-    y = minidl.linear_relu(*tensors)
+    y = fused.linear_relu(*tensors)
     calls.clear()
     minidl.gradients(y.sum(), [x for x in tensors if x.requires_grad])
     needed = ["relu_gradient", *["product"] * len(set("xw") & set(wanted))]
@@ -407,7 +409,7 @@ def test_writing_what_was_saved_is_refused(name, position, order):
     tensors = leaves(arrays, wanted="wb" if position == 0 else "xb")
     y = operation(*tensors).sum()
     tensors[position][...] = 0.0
-    with pytest.raises(GradientError, match=f"{name} saved an array.*written in place"):
+    with pytest.raises(GradientError, match=f"{NAMES[name]} saved an array.*written in place"):
         y.backward()
 
 
@@ -452,7 +454,7 @@ def test_writing_the_value_is_refused_or_right(name, write):
     other_end = y * 1.0  # keeps the node as it was before the write
     WRITES[write](y)
     if name.endswith("_relu") and write == "without recording":
-        with pytest.raises(GradientError, match=f"{name} saved an array.*written in place"):
+        with pytest.raises(GradientError, match=f"{NAMES[name]} saved an array.*written in place"):
             minidl.gradients(other_end, tensors, [dy])
     else:
         found = minidl.gradients(other_end, tensors, [dy])
@@ -489,7 +491,7 @@ def test_backward_runs_in_several_python_threads_at_once():
     weight = minidl.tensor(np.round(random(9, 3, 3, 3) * 4), requires_grad=True)
     xs = [minidl.tensor(np.round(random(2, 3, 9, 9, seed=i) * 4)) for i in range(4)]
     needed = sum(
-        minidl.gradients(minidl.conv2d_relu(x, weight).sum(), [weight])[0].numpy() for x in xs
+        minidl.gradients(fused.conv2d_relu(x, weight).sum(), [weight])[0].numpy() for x in xs
     )
     failed, start = [], Barrier(4)
 
@@ -497,7 +499,7 @@ def test_backward_runs_in_several_python_threads_at_once():
         try:
             start.wait()
             for _ in range(25):
-                minidl.conv2d_relu(x, weight).sum().backward()
+                fused.conv2d_relu(x, weight).sum().backward()
         except Exception as error:
             failed.append(error)
 
@@ -547,7 +549,9 @@ def test_read_only_arrays_compile_nothing_anew(operation, monkeypatch):
 
     def run():
         inputs = [minidl.asarray(x, requires_grad=True) for x in arrays]
-        y = getattr(minidl, operation)(*inputs, **settings)
+        y = getattr(fused if operation.endswith("_relu") else minidl, operation)(
+            *inputs, **settings
+        )
         dy = np.ones(y.shape, "float32")
         dy.flags.writeable = arrays[0].flags.writeable
         y.backward(dy)

@@ -15,6 +15,7 @@ from minidl import fft, linalg, ops, random
 from minidl.backends import cpu
 from minidl.backends.contract import FUNCTIONS, KERNELS, RULES, SERVICES
 from minidl.ops import namespace
+from minidl.ops.nn.fused import fused
 
 PACKAGE = Path(minidl.__file__).parent
 ROOT = PACKAGE.parent
@@ -112,7 +113,7 @@ def test_importing_minidl_loads_nothing_heavy():
 
 # The namespace in which bodies run on Tensors.
 XP = namespace.differentiable
-OPERATIONS = {n: f for n, f in vars(XP).items() if hasattr(f, "body")}
+OPERATIONS = {n: f for n, f in vars(XP).items() if hasattr(f, "body")} | {"fused": fused}
 
 
 def helpers_and_bodies():

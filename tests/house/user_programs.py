@@ -1,6 +1,6 @@
 """Programs as users write them, with the types that a type checker should infer.
 
-`tests/test_types.py` runs every function, and runs mypy over this file.
+`tests/house/test_types.py` runs every function, and runs mypy over this file.
 """
 
 from collections.abc import Callable

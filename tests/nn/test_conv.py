@@ -1,4 +1,4 @@
-"""The layer Conv2d against PyTorch's, and layers that are fused with the ReLU after them."""
+"""Conv2d as a layer against PyTorch's."""
 
 import inspect
 import math
@@ -9,7 +9,7 @@ from scipy import stats
 
 import minidl
 from minidl import nn
-from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError
+from minidl.errors import ArgumentError, MinidlError, ShapeError
 from tests.helpers import assert_all_close, assert_close
 from tests.oracle import torch
 
@@ -189,146 +189,3 @@ def test_misuse_is_explained(fault):
     misuse, kind, message = FAULTS[fault]
     with pytest.raises(kind, match=f"(?s){message}"):
         misuse()
-
-
-# A layer and the ReLU after it as one operation.
-
-
-class Doubled(nn.Linear):
-    """A layer of somebody else's."""
-
-    def forward(self, x):
-        return super().forward(x) * 2
-
-
-class Inherited(nn.Linear):
-    """Changes nothing."""
-
-
-class Leaky(nn.ReLU):
-    """No ReLU any more."""
-
-    def forward(self, x):
-        return minidl.leaky_relu(x, 0.5)
-
-
-def linear():
-    return nn.Linear(5, 4)
-
-
-def conv():
-    return nn.Conv2d(2, 4, 3, padding=1)
-
-
-def with_forward(module, forward):
-    module.forward = forward
-    return module
-
-
-SEQUENCES = {
-    "linear": lambda: [linear(), nn.ReLU()],
-    "conv": lambda: [conv(), nn.ReLU()],
-    "in place": lambda: [linear(), nn.ReLU(inplace=True)],
-    "two ReLUs": lambda: [linear(), nn.ReLU(), nn.ReLU()],
-    "ReLU first": lambda: [nn.ReLU(), linear()],
-    "ReLU first and last": lambda: [nn.ReLU(), conv(), nn.ReLU()],
-    "only a ReLU": lambda: [nn.ReLU()],
-    "a ReLU elsewhere": lambda: [linear(), nn.Identity(), nn.ReLU()],
-    "another activation": lambda: [linear(), nn.LeakyReLU(), nn.ReLU()],
-    "conv to linear": lambda: [conv(), nn.ReLU(), conv_to_two(), nn.ReLU(), nn.Flatten()],
-    "a subclass with another forward": lambda: [Doubled(5, 4), nn.ReLU()],
-    "a subclass": lambda: [Inherited(5, 4), nn.ReLU()],
-    "a subclass of ReLU": lambda: [linear(), Leaky()],
-    "forward replaced": lambda: [with_forward(linear(), lambda x: x - 0.5), nn.ReLU()],
-    "forward of the ReLU replaced": lambda: [linear(), with_forward(nn.ReLU(), lambda x: x * 3)],
-    "nested": lambda: [nn.Sequential(linear()), nn.ReLU()],
-    "nested, whole": lambda: [nn.Sequential(linear(), nn.ReLU()), nn.ReLU()],
-    "without a bias": lambda: [nn.Linear(5, 4, bias=False), nn.ReLU()],
-}  # fmt: skip
-
-
-def conv_to_two():
-    return nn.Conv2d(4, 2, 2, stride=2, groups=2, bias=False)
-
-
-def picture_or_rows(modules):
-    pictures = any(isinstance(m, nn.Conv2d) for m in modules)
-    return random(3, 2, 6, 5, dtype="float32") if pictures else random(7, 5, dtype="float32")
-
-
-@pytest.mark.parametrize("kernels", ["fast", "reference"])
-@pytest.mark.parametrize("name", SEQUENCES)
-def test_a_sequence_computes_what_its_modules_do_one_by_one(name, kernels):
-    minidl.manual_seed(1)
-    modules = SEQUENCES[name]()
-    x = picture_or_rows(modules)
-
-    model = nn.Sequential(*modules)
-
-    def one_by_one(x):
-        for module in modules:
-            x = module(x)
-        return x
-
-    with minidl.kernels(kernels):
-        weights = random(*model(minidl.asarray(x)).shape, dtype="float32", seed=1)
-        joined = outcome(minidl, model, x, weights)
-        apart = outcome(minidl, one_by_one, x, weights, list(model.parameters()))
-    for one, other in zip(joined, apart, strict=True):
-        if one.ndim > 1:
-            assert one.dtype == other.dtype
-            np.testing.assert_array_equal(one, other)
-        else:  # db is summed in another order
-            assert_close(one, other, 1e-6)
-
-
-FUSED = {"linear", "conv", "in place", "without a bias", "conv to linear", "two ReLUs",
-         "ReLU first and last"}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SEQUENCES)
-def test_what_runs_as_one_operation(name, monkeypatch):
-    modules, seen = SEQUENCES[name](), []
-    for kind in (nn.Linear, nn.Conv2d):
-
-        def watched(self, operation, x, run=kind._run):
-            seen.append(operation)
-            return run(self, operation, x)
-
-        monkeypatch.setattr(kind, "_run", watched)
-    model = nn.Sequential(*modules)
-    y = model(minidl.asarray(picture_or_rows(modules)))
-    joined = any(operation.__name__.endswith("_relu") for operation in seen)
-    assert joined == (name in FUSED or name == "nested, whole")
-    if name not in ("ReLU first", "a subclass of ReLU", "forward of the ReLU replaced"):
-        assert (y.numpy() >= 0).all()
-
-
-def test_a_shared_layer_runs_with_and_without_its_relu():
-    minidl.manual_seed(0)
-    one = nn.Linear(4, 4)
-    model = nn.Sequential(one, nn.ReLU(), one)
-    x = minidl.asarray(random(3, 4, dtype="float32"))
-    np.testing.assert_array_equal(model(x), one(minidl.relu(one(x))))
-
-
-def test_higher_orders_go_through_a_joined_pair():
-    model = nn.Sequential(nn.Conv2d(1, 2, 2, dtype="float64"), nn.ReLU())
-    theirs = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2, dtype=torch.float64), torch.nn.ReLU())
-    theirs.load_state_dict({k: torch.from_dlpack(x) for k, x in model.state_dict().items()})
-    x = random(1, 1, 4, 4)
-    ours_x, theirs_x = minidl.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
-    with minidl.higher_order():
-        (dx,) = minidl.gradients((model(ours_x) ** 3).sum(), [ours_x], create_graph=True)
-        found = minidl.gradients((dx * dx).sum(), [ours_x, *model.parameters()])
-    (dx,) = torch.autograd.grad((theirs(theirs_x) ** 3).sum(), theirs_x, create_graph=True)
-    needed = torch.autograd.grad((dx * dx).sum(), [theirs_x, *theirs.parameters()])
-    assert_all_close(found, needed, 1e-10)
-
-
-@pytest.mark.parametrize("first", [nn.Linear(4, 3), nn.Conv2d(3, 8, 5)], ids=repr)
-def test_errors_name_the_layer_in_a_joined_pair_too(first):
-    with pytest.raises(ShapeError, match=type(first).__name__ + r"\("):
-        nn.Sequential(first, nn.ReLU())(minidl.ones((2, 2, 9, 9)))
-    with pytest.raises((DTypeError, ShapeError), match="list"):
-        nn.Sequential(first, nn.ReLU())([1.0])

@@ -6,6 +6,7 @@ import minidl
 from minidl import linalg
 from minidl.ops.namespace import differentiable
 from tests.bad_input import call, every_spoilt, real, whole
+from tests.ops.nn import fused
 
 MATRIX = real(3, 3) + 3 * minidl.eye(3)
 POSITIVE = MATRIX @ MATRIX.mT
@@ -69,7 +70,12 @@ PRODUCTS = [
     call(minidl.linear, real(2, 3), real(4, 3)),
     call(minidl.linear, real(2, 3), real(4, 3), real(4), allowed=("2: None",)),
     call(
-        minidl.linear_relu, real(2, 3), real(4, 3), real(4), names=("linear",), allowed=("2: None",)
+        fused.linear_relu,
+        real(2, 3),
+        real(4, 3),
+        real(4),
+        names=("linear", "fused"),
+        allowed=("2: None",),
     ),
     call(minidl.bilinear, real(2, 3), real(2, 4), real(5, 3, 4), real(5), allowed=("3: None",)),
     call(minidl.vecdot, real(2, 3), real(2, 3), axis=-1),

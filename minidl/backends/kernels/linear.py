@@ -6,6 +6,7 @@ mask of the gradient.
 Cost: 2·m·n·k flops forward, twice as many back.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from minidl.backends.kernels.runtime.guard import are_arrays
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> Any:
-    """y = x·Wᵀ + b for a matrix x;   dx = dy·W,   dW = dyᵀ·x,   db = Σ dy."""
+    """y = x·Wᵀ + b;   dx = dy·W,   dW = dyᵀ·x,   db = Σ dy."""
     if not _suits(x, weight, bias):
-        return NotImplemented
+        return _of_any_rank(x, weight, bias)
     return product(x, weight.T, bias), (
         lambda dy: product(dy, weight),
         lambda dy: product(dy.T, x),
@@ -48,3 +49,20 @@ def _suits(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> bool:
     if not are_arrays("fd", x, weight, bias) or x.ndim != 2 or x.shape[1:] != weight.shape[1:]:
         return False
     return bias is None or bias.shape == weight.shape[:1]
+
+
+def _of_any_rank(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> Any:
+    """The same for x of any rank, and for other floats: all axes but the last count the rows."""
+    if not are_arrays("efdFD", x, weight, bias):
+        return NotImplemented
+    if weight.ndim != 2 or x.shape[-1:] != weight.shape[1:]:
+        return NotImplemented
+    if bias is not None and bias.shape != weight.shape[:1]:
+        return NotImplemented
+    rows, (outputs, inputs) = math.prod(x.shape[:-1]), weight.shape
+    y = x @ weight.T
+    return y if bias is None else y + bias, (
+        lambda dy: dy @ weight,
+        lambda dy: dy.reshape(rows, outputs).T @ x.reshape(rows, inputs),
+        lambda dy: dy,  # the engine sums over the rows
+    )

@@ -18,7 +18,7 @@ matrix of output and input channels.  (im2col stacks these patches to make one p
 
 import math
 
-from minidl.autograd.primitive import composite, primitive
+from minidl.autograd.primitive import primitive
 from minidl.backends.window import Convolution, convolution, transposed
 from minidl.errors import ShapeError
 from minidl.ops.nn.window import padded, taps
@@ -161,30 +161,3 @@ def conv_transpose2d(
         lambda dy: _weight_gradient(xp, dy, x, at),
         lambda dy: _bias_gradient(xp, dy),
     )
-
-
-@composite
-def conv2d_relu(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
-    """max(conv2d(x, weight, bias), 0), which a backend may fuse.
-
-    Arguments and errors are those of conv2d.
-
-    >>> x = minidl.tensor([[[0.0, 5.0, 0.0]]], dtype="float64")
-    >>> minidl.conv2d_relu(x, minidl.tensor([[[[-1.0, 1.0]]]], dtype="float64"))
-    Tensor([[[5., 0.]]], shape=(1, 1, 2), float64)
-    """
-    return xp.relu(xp.conv2d(x, weight, bias, stride, padding, dilation, groups))
-
-
-@composite
-def conv2d_pool_relu(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
-    """max(max_pool2d(conv2d(x, weight, bias), 2), 0), which a backend may fuse.
-
-    Arguments and errors are those of conv2d, whose output needs two rows and two columns.
-
-    >>> x = minidl.tensor([[[0.0, 5.0, 0.0], [1.0, 2.0, 4.0]]])
-    >>> minidl.conv2d_pool_relu(x, minidl.tensor([[[[-1.0, 1.0]]]]))
-    Tensor([[[5.]]], shape=(1, 1, 1), float32)
-    """
-    y = xp.conv2d(x, weight, bias, stride, padding, dilation, groups)
-    return xp.relu(xp.max_pool2d(y, 2))

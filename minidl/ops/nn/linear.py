@@ -1,13 +1,10 @@
 """Linear layers: affine and bilinear maps."""
 
-import math
-
-from minidl.autograd.primitive import composite, primitive
-from minidl.dtypes import NUMBER
+from minidl.autograd.primitive import composite
 from minidl.errors import ShapeError
 
 
-@primitive(NUMBER, of_complex=True)
+@composite
 def linear(xp, x, weight, bias=None, /):
     """y = x·Wᵀ + b over the last axis;   dx = dy·W,   dW = dyᵀ·x,   db = Σ dy.
 
@@ -23,24 +20,7 @@ def linear(xp, x, weight, bias=None, /):
             f"needs x of shape (…, in) and weight (out, in); got {x.shape} and {weight.shape}"
         )
     y = x @ weight.T
-
-    def dweight(dy):
-        if dy.ndim == 2:
-            return dy.T @ x
-        rows = math.prod(x.shape[:-1])
-        return xp.reshape(dy, (rows, weight.shape[0])).T @ xp.reshape(x, (rows, weight.shape[1]))
-
-    return y if bias is None else y + bias, (lambda dy: dy @ weight, dweight, lambda dy: dy)
-
-
-@composite
-def linear_relu(xp, x, weight, bias=None, /):
-    """max(linear(x, weight, bias), 0), which a backend may fuse.
-
-    >>> minidl.linear_relu(minidl.ones((1, 2)), minidl.tensor([[1.0, 1.0], [-1.0, -1.0]]))
-    Tensor([[2., 0.]], shape=(1, 2), float32)
-    """
-    return xp.relu(xp.linear(x, weight, bias))
+    return y if bias is None else y + bias
 
 
 @composite

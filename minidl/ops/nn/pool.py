@@ -83,19 +83,6 @@ def max_pool2d(
 
 
 @composite
-def max_pool2d_relu(xp, x, /, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
-    """max(max_pool2d(x), 0): a backend may do both in one pass.
-
-    Arguments and errors are those of max_pool2d.
-
-    >>> x = minidl.tensor([[[-1.0, 9.0, -2.0, -3.0], [4.0, 5.0, -8.0, -7.0]]])
-    >>> minidl.max_pool2d_relu(x, 2)
-    Tensor([[[9., 0.]]], shape=(1, 1, 2), float32)
-    """
-    return xp.relu(xp.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode))
-
-
-@composite
 def avg_pool2d(
     xp,
     x,

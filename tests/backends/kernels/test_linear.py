@@ -13,6 +13,7 @@ from minidl.backends.kernels.simd.micro_kernel import MR, NR
 from minidl.errors import MinidlError, ShapeError
 from tests.backends.kernels.conv.test_conv2d import assert_equal, outcome, split_into
 from tests.helpers import assert_close
+from tests.ops.nn import fused
 from tests.oracle import torch
 
 LAYOUTS = {
@@ -183,7 +184,7 @@ def test_product_leaves_its_inputs_alone():
 
 # The layers.
 
-OPERATIONS = {"linear": minidl.linear, "linear_relu": minidl.linear_relu}
+OPERATIONS = {"linear": minidl.linear, "linear_relu": fused.linear_relu}
 each_operation = pytest.mark.parametrize("name", OPERATIONS)
 WISHES = ["x", "w", "b", "xw", "xb", "wb", "xwb"]
 
@@ -239,7 +240,7 @@ def test_linear_relu_is_relu_of_linear(sizes, dtype):
         return minidl.relu(minidl.linear(*tensors))
 
     for wanted in WISHES:
-        joined = outcome(arrays, {}, dtype=dtype, wanted=wanted, operation=minidl.linear_relu)
+        joined = outcome(arrays, {}, dtype=dtype, wanted=wanted, operation=fused.linear_relu)
         assert np.isnan(joined[0][1]).all()
         assert_equal(joined, outcome(arrays, {}, dtype=dtype, wanted=wanted, operation=apart))
 
@@ -304,7 +305,8 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_misuse_is_explained(fault, name, kernels):
     arrays, kind, message = FAULTS[fault]
-    with minidl.kernels(kernels), pytest.raises(kind, match=f"(?s)^linear.*{message}"):
+    call = "linear" if name == "linear" else "fused: "
+    with minidl.kernels(kernels), pytest.raises(kind, match=f"(?s)^{call}.*{message}"):
         OPERATIONS[name](*arrays)
 
 

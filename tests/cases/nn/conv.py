@@ -3,6 +3,7 @@
 from tests.cases.registry import ops
 from tests.cases.support import both, of_signs
 from tests.helpers import Case, given, real
+from tests.ops.nn import fused
 from tests.oracle import functional
 
 
@@ -17,7 +18,7 @@ def convolved(**settings):
 def convolved_relu(**settings):
     """The same, and max(y, 0) of it."""
     return (
-        lambda *xs: ops.conv2d_relu(*xs, **settings),
+        lambda *xs: fused.conv2d_relu(*xs, **settings),
         lambda *xs: functional.conv2d(*xs, **settings).relu(),
     )
 
@@ -68,11 +69,11 @@ CASES = [
          of_signs([-1, 1], 2, 1, 2, 3), of_signs([1, -1], 2, 1, 2, 2)),
     Case("conv2d_relu of one picture", *convolved_relu(), of_signs([1], 2, 3, 3),
          of_signs([1, -1], 2, 2, 2, 2), given([0.1, 0.1])),
-    Case("conv2d_pool_relu", lambda *xs: ops.conv2d_pool_relu(*xs, padding=1),
+    Case("conv2d_pool_relu", lambda *xs: fused.conv2d_pool_relu(*xs, padding=1),
          lambda *xs: functional.max_pool2d(functional.conv2d(*xs, padding=1), 2).relu(),
          real(2, 2, 4, 5), real(3, 2, 3, 3), given([0.1, -0.1, 0.2])),
     Case("conv2d_pool_relu strided, without a bias",
-         lambda *xs: ops.conv2d_pool_relu(*xs, stride=2, groups=2),
+         lambda *xs: fused.conv2d_pool_relu(*xs, stride=2, groups=2),
          lambda *xs: functional.max_pool2d(functional.conv2d(*xs, stride=2, groups=2), 2).relu(),
          real(1, 2, 6, 6), real(2, 1, 2, 3)),
     Case("unfold", *both("unfold", 2, padding=1, stride=2), real(1, 2, 3, 2)),

@@ -3,6 +3,7 @@
 from tests.cases.registry import ops
 from tests.cases.support import of_signs
 from tests.helpers import Case, given, real
+from tests.ops.nn import fused
 from tests.oracle import functional
 
 # fmt: off
@@ -13,13 +14,13 @@ CASES = [
     Case("linear of a batch", ops.linear, functional.linear, real(2, 5, 3), real(4, 3), real(4)),
     Case("linear of a batch without bias", ops.linear, functional.linear,
          real(2, 2, 3), real(4, 3)),
-    Case("linear_relu", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("linear_relu", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
          of_signs([1, -1], 2, 3), of_signs([1, -1, -1, 1], 4, 3), given([0.1, -0.1, 0.2, -0.2])),
-    Case("linear_relu without a bias", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("linear_relu without a bias", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
          of_signs([1, -1], 2, 3), of_signs([1, -1], 2, 3)),
-    Case("linear_relu of a vector", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("linear_relu of a vector", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
          of_signs([1], 3), of_signs([1, -1], 2, 3), given([0.1, 0.2])),
-    Case("linear_relu of a batch", ops.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("linear_relu of a batch", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
          of_signs([1, -1], 2, 2, 3), of_signs([1, -1], 2, 3), given([0.1, 0.2])),
     Case("bilinear", ops.bilinear, functional.bilinear,
          real(2, 3), real(2, 2), real(4, 3, 2), real(4)),

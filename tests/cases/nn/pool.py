@@ -5,6 +5,7 @@ import numpy as np
 from tests.cases.registry import ops
 from tests.cases.support import both, of_signs
 from tests.helpers import Case, Input, distinct, fixed, real
+from tests.ops.nn import fused
 from tests.oracle import functional, torch
 
 
@@ -38,10 +39,10 @@ CASES = [
     Case("max_pool2d with indices", lambda x: ops.max_pool2d(x, 2, 1, return_indices=True)[0],
          lambda x: functional.max_pool2d(x, 2, 1), distinct(1, 1, 3, 4)),
     Case("max_pool3d", *both("max_pool3d", 2, 1, 1), distinct(1, 2, 2, 2, 3)),
-    Case("max_pool2d_relu", lambda x: ops.max_pool2d_relu(x, 2),
+    Case("max_pool2d_relu", lambda x: fused.max_pool2d_relu(x, 2),
          lambda x: functional.max_pool2d(x, 2).relu(), of_signs([1, -1], 2, 2, 4, 5)),
     Case("max_pool2d_relu overlapping, of one picture",
-         lambda x: ops.max_pool2d_relu(x, 2, 1), lambda x: functional.max_pool2d(x, 2, 1).relu(),
+         lambda x: fused.max_pool2d_relu(x, 2, 1), lambda x: functional.max_pool2d(x, 2, 1).relu(),
          distinct(2, 4, 5, shift=0.25)),
     Case("avg_pool1d", *both("avg_pool1d", 3, 2, 1, ceil_mode=True), real(2, 2, 6)),
     Case("avg_pool2d", lambda x: ops.avg_pool2d(x, 2), lambda x: functional.avg_pool2d(x, 2),

@@ -8,6 +8,7 @@ import pytest
 import minidl
 from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError
 from tests.bad_input import call, every_spoilt, real, spoil
+from tests.ops.nn import fused
 from tests.oracle import functional, torch
 
 NO_BIAS = ["2: None"]
@@ -19,8 +20,10 @@ SIZES = {1: (7,), 2: (6, 5), 3: (4, 3, 5)}
 def _convolutions():
     x, weight, bias = real(2, 4, 6, 5), real(6, 4, 2, 2), real(6)
     yield call(minidl.conv2d, x, weight, bias, allowed=NO_BIAS)
-    yield call(minidl.conv2d_relu, x, weight, bias, 2, 1, allowed=NO_BIAS)
-    yield call(minidl.conv2d_pool_relu, x, weight, bias, 1, 1, allowed=NO_BIAS, names=["conv2d"])
+    yield call(fused.conv2d_relu, x, weight, bias, 2, 1, allowed=NO_BIAS, names=["conv2d", "fused"])
+    yield call(
+        fused.conv2d_pool_relu, x, weight, bias, 1, 1, allowed=NO_BIAS, names=["conv2d", "fused"]
+    )
     yield call(minidl.conv_transpose2d, x, real(4, 3, 2, 2), real(3), 2, allowed=NO_BIAS)
     for axes, size in SIZES.items():
         x, window, one, two = real(2, 4, *size), (2,) * axes, (1,) * axes, (2,) * axes
@@ -38,7 +41,7 @@ def _convolutions():
 def _pooling():
     x = real(2, 3, 6, 5)
     yield call(minidl.max_pool2d, x, 2)
-    yield call(minidl.max_pool2d_relu, x, 2, names=["max_pool2d"])
+    yield call(fused.max_pool2d_relu, x, 2, names=["max_pool2d", "fused"])
     yield call(minidl.max_pool2d, x[0], kernel_size=2, stride=1, padding=(1, 1))
     yield call(minidl.avg_pool2d, x, 2)
     yield call(minidl.avg_pool2d, x[0], (2, 2), divisor_override=3)

@@ -22,9 +22,10 @@ from minidl.backends.kernels.conv import conv2d, select
 from minidl.backends.kernels.runtime import workspace
 from minidl.errors import ArgumentError, DTypeError, GradientError, MinidlError, ShapeError
 from tests.helpers import assert_all_close, assert_close
+from tests.ops.nn import fused
 from tests.oracle import functional, torch
 
-OPERATIONS = {"conv2d": minidl.conv2d, "conv2d_relu": minidl.conv2d_relu}
+OPERATIONS = {"conv2d": minidl.conv2d, "conv2d_relu": fused.conv2d_relu}
 each_operation = pytest.mark.parametrize("name", OPERATIONS)
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
@@ -464,7 +465,7 @@ def test_conv2d_relu_is_relu_of_conv2d(case):
     def apart(*tensors, **settings):
         return minidl.relu(minidl.conv2d(*tensors, **settings))
 
-    *joined, dbias = outcome(arrays, settings, operation=minidl.conv2d_relu)
+    *joined, dbias = outcome(arrays, settings, operation=fused.conv2d_relu)
     *needed, dbias_needed = outcome(arrays, settings, operation=apart)
     assert np.isnan(joined[0]).any()
     assert_equal(joined, needed)
@@ -496,14 +497,14 @@ def test_pooling_in_the_same_pass_changes_no_bit(case, lay, biased, bad, pieces,
         try:
             needed = outcome(arrays, settings, wanted="", operation=pooled_apart)
         except ShapeError:
-            with pytest.raises(ShapeError, match="conv2d_pool_relu"):
-                minidl.conv2d_pool_relu(*map(minidl.asarray, arrays), **settings)
+            with pytest.raises(ShapeError, match="fused: "):
+                fused.conv2d_pool_relu(*map(minidl.asarray, arrays), **settings)
             return
         dy = laid_out(random(*needed[0].shape, seed=9).astype("float32"), lay[2])
         needed = outcome(arrays, settings, dy, operation=pooled_apart)
         with filled_workspaces(np.nan):
-            found = outcome(arrays, settings, dy, operation=minidl.conv2d_pool_relu)
-            alone = outcome(arrays, settings, dy, wanted="wb", operation=minidl.conv2d_pool_relu)
+            found = outcome(arrays, settings, dy, operation=fused.conv2d_pool_relu)
+            alone = outcome(arrays, settings, dy, wanted="wb", operation=fused.conv2d_pool_relu)
     assert_equal(found, needed)
     assert_equal(alone[:1], needed[:1])
     assert_all_close(alone[1:], needed[2:], 1e-5)  # few weights are summed in another order
@@ -526,7 +527,7 @@ def test_few_weights_of_pooled_images(x, weight, settings, pieces):
     with split_into(pieces):
         for content in (0.0, np.nan):
             with filled_workspaces(content):
-                found = outcome(arrays, settings, wanted="wb", operation=minidl.conv2d_pool_relu)
+                found = outcome(arrays, settings, wanted="wb", operation=fused.conv2d_pool_relu)
             needed = [exact[i].astype("float32") for i in (0, 2, 3)]
             assert_all_close(found, needed, 2e-6)
 
@@ -537,7 +538,7 @@ def test_a_bad_number_that_is_no_maximum_still_reaches_the_gradient(bad):
     arrays[0][0, 0, 4, 4] = bad
     with np.errstate(invalid="ignore"):
         needed = outcome(arrays, {}, wanted="wb", kernels="reference", operation=pooled_apart)
-        found = outcome(arrays, {}, wanted="wb", operation=minidl.conv2d_pool_relu)
+        found = outcome(arrays, {}, wanted="wb", operation=fused.conv2d_pool_relu)
     assert np.isnan(needed[1]).any()
     assert_all_close(found, needed, 1e-5)
 
@@ -550,7 +551,7 @@ def test_pooling_in_the_same_pass_changes_no_bit_of_large_images(case, way, piec
     arrays = inputs(x, weight)
     with split_into(pieces), computed_by(way):
         if min(outcome(arrays, settings, wanted="")[0].shape[2:]) > 1:
-            found = outcome(arrays, settings, operation=minidl.conv2d_pool_relu)
+            found = outcome(arrays, settings, operation=fused.conv2d_pool_relu)
             assert_equal(found, outcome(arrays, settings, operation=pooled_apart))
 
 
@@ -606,7 +607,7 @@ def test_the_gradient_is_0_where_the_value_is_0(case, kernels):
     x, weight, settings = SMALL[case]
     arrays = [np.zeros(x), *inputs(x, weight)[1:]]
     arrays[2][:] = 0
-    y, *gradients = outcome(arrays, settings, kernels=kernels, operation=minidl.conv2d_relu)
+    y, *gradients = outcome(arrays, settings, kernels=kernels, operation=fused.conv2d_relu)
     for array in (y, *gradients):
         np.testing.assert_array_equal(array, 0)
 
@@ -640,8 +641,8 @@ def test_python_threads_do_not_disturb_each_other():
         x, weight, bias = linear_arrays[i]
         return (
             outcome(conv_arrays[i], cases[i][2])
-            + outcome(conv_arrays[i], cases[i][2], operation=minidl.conv2d_relu)
-            + outcome((x, weight, bias), {}, operation=minidl.linear_relu)
+            + outcome(conv_arrays[i], cases[i][2], operation=fused.conv2d_relu)
+            + outcome((x, weight, bias), {}, operation=fused.linear_relu)
         )
 
     with split_into(2):
@@ -740,7 +741,8 @@ def test_misuse_is_explained(fault, name, kernels):
     arrays, settings, kind, message = FAULTS[fault]
     with minidl.kernels(kernels), pytest.raises(kind, match=f"(?s){message}") as caught:
         OPERATIONS[name](*arrays, **settings)
-    assert re.match("conv2d(_relu)?[:(]", str(caught.value)), caught.value
+    named = r"conv2d[:(]" if name == "conv2d" else r"fused: |conv2d_relu\("
+    assert re.match(named, str(caught.value)), caught.value
 
 
 @each_operation

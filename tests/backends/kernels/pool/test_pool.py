@@ -12,6 +12,7 @@ from minidl import nn, ops
 from minidl.backends.kernels.pool import max_pool as kernels
 from minidl.errors import ArgumentError, MinidlError, ShapeError
 from tests.helpers import assert_all_close, assert_close
+from tests.ops.nn import fused
 from tests.oracle import functional, torch
 from tests.toy_backend import TOY
 
@@ -185,12 +186,12 @@ def test_the_kernel_of_max_pooling_and_relu_is_its_body(drawn, squares, kind, la
     settings = {"kernel_size": 2} if squares else settings
     x = laid_out(picture(shape, seed, kind, "float32"), layout)
     try:
-        fast = outcome(lambda t: ops.max_pool2d_relu(t, **settings), x)
+        fast = outcome(lambda t: fused.max_pool2d_relu(t, **settings), x)
     except ShapeError as error:
         with pytest.raises(ShapeError, match=re.escape(str(error))):
-            outcome(lambda t: ops.max_pool2d_relu(t, **settings), x, "reference")
+            outcome(lambda t: fused.max_pool2d_relu(t, **settings), x, "reference")
         return
-    slow = outcome(lambda t: ops.max_pool2d_relu(t, **settings), x, "reference")
+    slow = outcome(lambda t: fused.max_pool2d_relu(t, **settings), x, "reference")
     np.testing.assert_array_equal(fast[0], slow[0])
     assert_close(fast[1], slow[1], TOLERANCE["float32"])
     apart = outcome(lambda t: ops.max_pool2d(ops.relu(t), **settings), x)
@@ -203,7 +204,7 @@ def test_the_kernel_of_max_pooling_and_relu_is_its_body(drawn, squares, kind, la
     [
         lambda x: ops.max_pool2d(x, 2, return_indices=True),
         lambda x: ops.max_pool2d(x, 2, 1, 1, return_indices=True),
-        lambda x: ops.max_pool2d_relu(x, 2),
+        lambda x: fused.max_pool2d_relu(x, 2),
         lambda x: ops.avg_pool2d(x, 2),
         lambda x: ops.adaptive_avg_pool2d(x, 1),
         lambda x: ops.adaptive_avg_pool2d(x, 2),

@@ -1,4 +1,4 @@
-"""Activations made of straight lines, as layers; `inplace` changes nothing, as in activation.py."""
+"""Activation layers that are piecewise linear, or made of such; `inplace` changes nothing."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from minidl.ops import random
 
 
 class Hardtanh(Module):
-    """x between min_val and max_val, and the nearer of them outside.
+    """x clamped to [min_val, max_val].
 
     >>> nn.Hardtanh()(minidl.tensor([-2.0, 0.0, 2.0]))
     Tensor([-1.,  0.,  1.], float32)
@@ -141,10 +141,10 @@ class Threshold(Module):
 
 
 class PReLU(Module):
-    """x where x > 0, else w·x with a learned w, for all or for each of the channels (axis 1).
+    """x where x > 0, else w·x with a learned w, shared or for each channel (axis 1).
 
-    num_parameters    1, or how many channels there are
-    init              what each w begins as
+    num_parameters    1, or the number of channels
+    init              the initial value of each w
 
     He et al. 2015.
 
@@ -169,7 +169,7 @@ class PReLU(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Begin anew."""
+        """Set each w to its initial value."""
         initial.constant_(self.weight, self.init)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -182,7 +182,7 @@ class PReLU(Module):
 class RReLU(Module):
     """x where x > 0, else a·x: in training, each a is uniform in [lower, upper); else their mean.
 
-    generator    where the randomness comes from; minidl's default one if left out
+    generator    the source of randomness; minidl's default one if left out
 
     Xu et al. 2015.
 
