@@ -6,9 +6,9 @@
     def test_bad_input(spoilt):
         spoilt.check()
 
-What is done to an argument follows from its kind.  Some of it can never be right (None in the place
-of an array, an axis that is not there): that must be refused.  Some may be right (one more axis,
-another dtype): that must be refused, or give a result without a complaint of NumPy's.
+How an argument is spoilt follows from its kind.  Some values can never be right (None instead of
+an array, an axis that does not exist): they must be refused.  Some may be right (one more axis,
+another dtype): they must be refused, or give a result without a warning of NumPy's.
 """
 
 import re
@@ -29,7 +29,7 @@ def real(*shape, dtype="float32"):
 
 
 def whole(*shape, dtype="int64", below=3):
-    """Whole numbers from 0 on."""
+    """Non-negative integers."""
     return minidl.asarray(np.random.default_rng(0).integers(0, below, shape).astype(dtype))
 
 
@@ -134,7 +134,7 @@ def _plain(text: str) -> str:
 
 
 def _replacements(key, value) -> Iterator[tuple[str, Any, bool]]:
-    """What is put in the place of an argument: a label, the value, whether it is never right."""
+    """The values that replace an argument, each with a label and whether it is never right."""
     if key in ("axis", "axes", "dim"):
         never, maybe = NEVER_AXES, {"repeated": (0, 0), "None": None}
     elif key == "dtype":

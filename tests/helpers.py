@@ -1,4 +1,4 @@
-"""What the tests of operations share: inputs, comparison, and derivatives in both libraries."""
+"""Helpers of the tests of operations: inputs, comparison, derivatives in both libraries."""
 
 import builtins
 import re
@@ -214,7 +214,7 @@ def higher_derivatives(function, arrays, weights, directions=(), loss=curved):
 
 
 def gradients(function, arrays, weights, loss=curved):
-    """minidl's first derivatives, as training computes them: by kernels where there are any."""
+    """minidl's first derivatives as training computes them: by kernels, if there are any."""
     return derivatives(Minidl, function, arrays, weights, loss=loss)[0]
 
 
@@ -257,5 +257,5 @@ class explained_by_gradcheck:  # noqa: N801 (used as a function is)
 
 
 def named(value):
-    """What a case is called: as it prints, without addresses, which differ among processes."""
+    """The name of a case: as it prints, without addresses, which differ among processes."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(value))

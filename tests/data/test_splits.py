@@ -1,4 +1,4 @@
-"""Parts of datasets, and datasets put together."""
+"""Subsets and splits of datasets, and concatenated datasets."""
 
 from collections import namedtuple
 

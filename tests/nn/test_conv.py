@@ -1,4 +1,4 @@
-"""Conv2d as a layer against PyTorch's, and layers that run as one with the ReLU after them."""
+"""The layer Conv2d against PyTorch's, and layers that are fused with the ReLU after them."""
 
 import inspect
 import math

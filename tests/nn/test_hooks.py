@@ -1,4 +1,4 @@
-"""Hooks, parts by path, buffers, dtypes, and weights that are computed of others."""
+"""Hooks, submodules by path, buffers, dtypes, and reparametrised weights."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""How parameters begin, against PyTorch's formulas: moments, limits, and exact values."""
+"""Initialisers, against PyTorch's formulas: moments, limits, and exact values."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Layers and losses against PyTorch's, how parameters begin, dropout, and what errors say."""
+"""Layers and losses against PyTorch's, their initial parameters, and what errors say."""
 
 import inspect
 import math

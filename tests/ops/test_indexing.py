@@ -1,4 +1,4 @@
-"""Indices: places named twice, shapes that broadcast, and writes that are recorded."""
+"""Indexing: repeated indices, shapes that broadcast, and writes that are recorded."""
 
 import numpy as np
 import pytest

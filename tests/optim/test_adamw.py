@@ -1,4 +1,4 @@
-"""AdamW against PyTorch's, and what the rules of all optimisers owe to threads and layouts."""
+"""AdamW against PyTorch's, and what holds for all optimisers with any threads and layouts."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Runs that are killed, at any moment, and go on: to the bit the run that was never stopped."""
+"""Runs that are killed at any moment and resumed give the bits of a run that was not."""
 
 import random
 import shutil
@@ -67,7 +67,7 @@ def assert_same(one, other):
 
 
 def kill_and_compare(tmp_path, kills, each):
-    """Kill runs, each of them a few times, until there were so many kills."""
+    """Kill runs, each of them a few times, until `kills` is reached."""
     whole = finish(tmp_path / "whole")
     needed = left_behind(tmp_path / "whole")
     moments, killed = random.Random(0), 0

@@ -1,4 +1,4 @@
-"""Products of matrices, and the layers made of them, around the edges of tiles and slices."""
+"""GEMM and the linear operations, around the edges of tiles and slices."""
 
 import numpy as np
 import pytest

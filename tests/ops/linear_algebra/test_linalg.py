@@ -1,4 +1,4 @@
-"""minidl.linalg: beside the derivatives of the tables, its results, edges and errors."""
+"""minidl.linalg: results, edge cases and errors; derivatives are tested by tests/cases/."""
 
 import inspect
 import math

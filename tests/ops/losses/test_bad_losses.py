@@ -1,4 +1,4 @@
-"""Bad input of losses: refused by an error that names the loss, or rightly taken."""
+"""Bad input of losses: refused by an error that names the loss, or accepted."""
 
 import numpy as np
 import pytest

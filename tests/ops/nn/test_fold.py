@@ -1,4 +1,4 @@
-"""Windows as columns and back, against PyTorch's."""
+"""unfold (im2col) and fold (col2im), against PyTorch's."""
 
 import numpy as np
 import pytest

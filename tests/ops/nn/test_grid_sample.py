@@ -1,4 +1,4 @@
-"""Samples of pictures, the grids for them, and pictures made smaller with a wide kernel."""
+"""grid_sample, affine_grid, and antialiased interpolation, against PyTorch's."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""Pictures made larger and smaller, against PyTorch's."""
+"""Interpolation of images to another size, against PyTorch's."""
 
 import numpy as np
 import pytest
