@@ -6,8 +6,8 @@
     def test_bad_input(spoilt):
         spoilt.check()
 
-How an argument is spoilt follows from its kind.  Some values can never be right (None instead of an
 How an argument is spoilt follows from its kind.  Some values can never be right (None instead of
+an array, an axis that does not exist): they must be refused.  Some may be right (one more axis,
 another dtype): they must be refused, or give a result without a warning of NumPy's.
 """
 

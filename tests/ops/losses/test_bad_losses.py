@@ -1,4 +1,4 @@
-"""Bad input of losses: refused by an error that names the loss, or rightly accepted."""
+"""Bad input of losses: refused by an error that names the loss, or accepted."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Bad input of convolutions, poolings and folding: refused by name, or rightly accepted."""
+"""Bad input of convolutions, pooling, unpooling and folding: refused by name, or accepted."""
 
 import math
 
