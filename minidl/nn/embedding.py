@@ -106,7 +106,7 @@ class Embedding(Module):
             )
         ids = ops.asarray(ids)
         if self.max_norm is not None:
-            self._limit_norms(ids)
+            self._limit_norms(ids, self.max_norm)
         y = ops.embedding(self.weight, ids, sparse=self.sparse)
         if y.requires_grad and self.scale_grad_by_freq:
             counts = self._counts(ids)
@@ -116,7 +116,7 @@ class Embedding(Module):
             y.register_hook(lambda dy: ops.where(is_padding, 0, dy))
         return y
 
-    def _limit_norms(self, ids: Tensor) -> None:
+    def _limit_norms(self, ids: Tensor, max_norm: float) -> None:
         """Rescale the used rows of a larger norm to max_norm."""
         with no_grad():
             rows = ops.embedding(self.weight, ids)
@@ -126,8 +126,8 @@ class Embedding(Module):
             else:
                 powers = ops.sum(sizes**self.norm_type, axis=-1, keepdims=True)
                 norms = powers ** (1 / self.norm_type)
-            rescaled = rows * (self.max_norm / (norms + 1e-7))  # PyTorch's guard against 0 / 0
-            self.weight[ids] = ops.where(norms > self.max_norm, rescaled, rows)
+            rescaled = rows * (max_norm / (norms + 1e-7))  # PyTorch's guard against 0 / 0
+            self.weight[ids] = ops.where(norms > max_norm, rescaled, rows)
 
     def _counts(self, ids: Tensor) -> Tensor:
         """The count of each id among all: (…, 1)."""

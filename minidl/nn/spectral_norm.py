@@ -89,8 +89,8 @@ def spectral_norm(
     how = SpectralNorm(name, dim % weight.ndim, n_power_iterations, eps)
     with no_grad():
         lengths = how.matrix(weight.detach()).shape
-        like = {"dtype": weight.dtype, "device": weight.device}
-        drawn = (init.normal_(ops.empty(n, **like)) for n in lengths)
+        dtype, device = weight.dtype, weight.device
+        drawn = (init.normal_(ops.empty(n, dtype=dtype, device=device)) for n in lengths)
         u, v = (Buffer(ops.normalize(x, axis=0, eps=eps)) for x in drawn)
     put(module, how, {"orig": weight, "u": u, "v": v})
     return module

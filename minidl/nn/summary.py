@@ -148,7 +148,7 @@ def _is_shape(x: Any) -> bool:
 def _zeros(shape: Any, model: Module) -> Tensor:
     """Zeros of this shape, on the device and in the dtype of the parameters."""
     like = next((p for p in model.parameters() if p.dtype.kind == "f"), None)
-    settings = {} if like is None else {"dtype": like.dtype, "device": like.device}
+    settings: dict[str, Any] = {} if like is None else {"dtype": like.dtype, "device": like.device}
     try:
         return zeros(shape, **settings)
     except MinidlError as error:

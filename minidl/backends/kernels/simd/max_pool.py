@@ -47,7 +47,9 @@ def max_of_four(_: Any, top: Any, bottom: Any, y: Any, argmax: Any, bias: Any, r
         taps = []
         for row in (top, bottom):
             halves = load(builder, row), load(builder, builder.gep(row, [INT(LANES)]))
-            columns = [shuffle(builder, *halves, lanes) for lanes in (EVEN_LANES, ODD_LANES)]
+            columns = [
+                shuffle(builder, halves[0], halves[1], lanes) for lanes in (EVEN_LANES, ODD_LANES)
+            ]
             taps += [builder.fadd(column, bias) for column in columns]
         best, index = taps[0], ir.Constant(_BYTES, [0] * LANES)
         for tap in range(1, 4):
@@ -88,9 +90,9 @@ def scatter_row(_: Any, dy: Any, argmax: Any, first_tap: Any, row: Any) -> Any:
             taps = builder.shuffle_vector(taps, taps, ir.Constant(_MASK, [0] * LANES))
             chosen = builder.icmp_unsigned("==", indices, taps)
             halves.append(builder.select(chosen, dy, _ZEROS))
-        store(builder, shuffle(builder, *halves, INTERLEAVED[:LANES]), row)
+        store(builder, shuffle(builder, halves[0], halves[1], INTERLEAVED[:LANES]), row)
         rest = builder.gep(row, [INT(LANES)])
-        store(builder, shuffle(builder, *halves, INTERLEAVED[LANES:]), rest)
+        store(builder, shuffle(builder, halves[0], halves[1], INTERLEAVED[LANES:]), rest)
         return context.get_dummy_value()
 
     return types.void(float_pointer, _byte_pointer, types.int64, float_pointer), generate

@@ -75,7 +75,10 @@ def transform_inputs(_: Any, planes: Any, row_stride: Any, plane: Any, v: Any, s
             d = []
             for begin in (0, 2):
                 both = [load(builder, builder.gep(row, [INT(begin + n)])) for n in (0, LANES)]
-                d += [shuffle(builder, *both, EVEN_LANES), shuffle(builder, *both, ODD_LANES)]
+                d += [
+                    shuffle(builder, both[0], both[1], EVEN_LANES),
+                    shuffle(builder, both[0], both[1], ODD_LANES),
+                ]
             rows.append(times_b(builder, d))
         columns = [times_b(builder, list(column)) for column in zip(*rows, strict=True)]
         _store_all(builder, zip(*columns, strict=True), v, stride)
@@ -104,9 +107,9 @@ def transform_outputs(_: Any, m: Any, stride: Any, upper: Any, lower: Any, finit
             pair = times_a(builder, list(row))
             for element in pair:
                 check = builder.call(multiply_add(builder.module), [element, zero, check])
-            store(builder, shuffle(builder, *pair, INTERLEAVED[:LANES]), target)
+            store(builder, shuffle(builder, pair[0], pair[1], INTERLEAVED[:LANES]), target)
             rest = builder.gep(target, [INT(LANES)])
-            store(builder, shuffle(builder, *pair, INTERLEAVED[LANES:]), rest)
+            store(builder, shuffle(builder, pair[0], pair[1], INTERLEAVED[LANES:]), rest)
         store(builder, check, finite)
         return context.get_dummy_value()
 
