@@ -69,7 +69,7 @@ class EmbeddingBag(Embedding):
         if getattr(getattr(ids, "dtype", None), "kind", "") not in tuple("iu"):
             raise DTypeError(f"EmbeddingBag: needs a tensor of integers; got {describe(ids)}")
         if self.max_norm is not None:
-            self._limit_norms(ops.asarray(ids))
+            self._limit_norms(ops.asarray(ids), self.max_norm)
         return ops.embedding_bag(
             self.weight,
             ids,
