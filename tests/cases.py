@@ -108,6 +108,9 @@ def convolved_relu(**settings):
     )
 
 
+LINEAR_RELU = fused.linear_relu, lambda *xs: functional.linear(*xs).relu()
+
+
 def losses(name, function, torch_function, *inputs):
     """A row for each reduction of a loss."""
     return [
@@ -411,28 +414,28 @@ CONV = [
     Case("conv2d of single points", *convolved(), real(2, 3, 2, 2), real(2, 3, 1, 1), real(2)),
     Case("conv2d of one picture", *convolved(stride=2, padding=1),
          real(2, 3, 4), real(3, 2, 2, 2), real(3)),
-    Case("conv2d_relu", *convolved_relu(), of_signs([1, -1], 2, 2, 3, 3),
+    Case("fused conv2d_relu", *convolved_relu(), of_signs([1, -1], 2, 2, 3, 3),
          of_signs([1, -1, 1], 3, 2, 2, 2), given([0.1, -0.1, 0.2])),
-    Case("conv2d_relu strided, in groups", *convolved_relu(stride=2, groups=2),
+    Case("fused conv2d_relu strided, in groups", *convolved_relu(stride=2, groups=2),
          of_signs([1, -1], 2, 2, 3, 5), of_signs([1, -1], 2, 1, 2, 2), given([0.1, -0.1])),
-    Case("conv2d_relu without a bias", *convolved_relu(padding=1),
+    Case("fused conv2d_relu without a bias", *convolved_relu(padding=1),
          of_signs([-1, 1], 2, 1, 2, 3), of_signs([1, -1], 2, 1, 2, 2)),
-    Case("conv2d_pool_relu", lambda *xs: fused.conv2d_pool_relu(*xs, padding=1),
+    Case("fused conv2d_pool_relu", lambda *xs: fused.conv2d_pool_relu(*xs, padding=1),
          lambda *xs: functional.max_pool2d(functional.conv2d(*xs, padding=1), 2).relu(),
          real(2, 2, 4, 5), real(3, 2, 3, 3), given([0.1, -0.1, 0.2])),
-    Case("conv2d_pool_relu strided, without a bias",
+    Case("fused conv2d_pool_relu strided, without a bias",
          lambda *xs: fused.conv2d_pool_relu(*xs, stride=2, groups=2),
          lambda *xs: functional.max_pool2d(functional.conv2d(*xs, stride=2, groups=2), 2).relu(),
          real(1, 2, 6, 6), real(2, 1, 2, 3)),
-    Case("conv2d_relu of one picture", *convolved_relu(), of_signs([1], 2, 3, 3),
+    Case("fused conv2d_relu of one picture", *convolved_relu(), of_signs([1], 2, 3, 3),
          of_signs([1, -1], 2, 2, 2, 2), given([0.1, 0.1])),
-    Case("linear_relu", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("fused linear_relu", *LINEAR_RELU,
          of_signs([1, -1], 2, 3), of_signs([1, -1, -1, 1], 4, 3), given([0.1, -0.1, 0.2, -0.2])),
-    Case("linear_relu without a bias", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("fused linear_relu without a bias", *LINEAR_RELU,
          of_signs([1, -1], 2, 3), of_signs([1, -1], 2, 3)),
-    Case("linear_relu of a vector", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("fused linear_relu of a vector", *LINEAR_RELU,
          of_signs([1], 3), of_signs([1, -1], 2, 3), given([0.1, 0.2])),
-    Case("linear_relu of a batch", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("fused linear_relu of a batch", *LINEAR_RELU,
          of_signs([1, -1], 2, 2, 3), of_signs([1, -1], 2, 3), given([0.1, 0.2])),
 ]
 
@@ -447,9 +450,9 @@ POOL = [
          distinct(2, 4, 5)),
     Case("max_pool2d with indices", lambda x: ops.max_pool2d(x, 2, 1, return_indices=True)[0],
          lambda x: functional.max_pool2d(x, 2, 1), distinct(1, 1, 3, 4)),
-    Case("max_pool2d_relu", lambda x: fused.max_pool2d_relu(x, 2),
+    Case("fused max_pool2d_relu", lambda x: fused.max_pool2d_relu(x, 2),
          lambda x: functional.max_pool2d(x, 2).relu(), of_signs([1, -1], 2, 2, 4, 5)),
-    Case("max_pool2d_relu overlapping, of one picture",
+    Case("fused max_pool2d_relu overlapping, of one picture",
          lambda x: fused.max_pool2d_relu(x, 2, 1), lambda x: functional.max_pool2d(x, 2, 1).relu(),
          distinct(2, 4, 5, shift=0.25)),
     Case("avg_pool2d", lambda x: ops.avg_pool2d(x, 2), lambda x: functional.avg_pool2d(x, 2),
