@@ -61,54 +61,55 @@ def _image(machine_code, operands, layout, tables, channels, outputs, unit, pane
     height, width = operands.weight.shape[2:]
     planes = packed(operands.x, operands.relu_mask, unit, channels, layout, workspace)
     weights = pointer(operands.weight, group * outputs * channels * height * width)
-    accumulators = workspace[layout.size :]
-    for i in range(tables.phases.shape[0]):
-        phase = tables.phases[i]
-        for first in range(0, phase[2], tables.block_rows):
-            last = min(first + tables.block_rows, phase[2])
+    accumulators, stride = workspace[layout.size :], tables.block_size + LANES
+    for phase in range(tables.phases.shape[0]):
+        k, depth, rows, width, row, column, step_y, step_x = tables.phases[phase]
+        for first in range(0, rows, tables.block_rows):
+            last = min(first + tables.block_rows, rows)
+            patches, positions = (
+                advance(planes, first * columns),
+                (last - first - 1) * columns + width,
+            )
             for panel in range(panels[0], panels[1]):
                 _multiply(
-                    machine_code, weights, planes, columns, tables, outputs, phase, first, last,
-                    panel, accumulators,
+                    machine_code, weights, patches, tables, k, depth, outputs, positions, panel,
+                    accumulators,
                 )  # fmt: skip
                 for o in range(panel * MR, min(panel * MR + MR, outputs)):
-                    source = pointer(accumulators, o % MR * (tables.block_size + LANES))
+                    source = pointer(accumulators, o % MR * stride)
                     bias, index = operands.bias[group * outputs + o], unit * outputs + o
-                    if phase[6] == phase[7] == 1:
+                    if step_y == step_x == 1:
                         store_rows(
-                            source, columns, 2 * columns, operands, bias, index, first, last,
-                            phase[2],
-                        )  # fmt: skip
+                            source, columns, 2 * columns, operands, bias, index, first, last, rows
+                        )
                     else:
-                        store_phase(source, columns, operands, bias, index, phase, first, last)
+                        origin = row + first * step_y, column
+                        size, step = (last - first, width), (step_y, step_x)
+                        store_phase(source, columns, operands, bias, index, size, origin, step)
 
 
 @inner
 def _multiply(
-    machine_code, weights, planes, columns, tables, outputs, phase, first, last, panel, accumulators
+    machine_code, weights, patches, tables, k, depth, outputs, positions, panel, accumulators
 ):
-    """The accumulators of a panel of outputs in rows first … last − 1 of a phase, tile by tile."""
-    k, depth, width = phase[0], phase[1], phase[3]
+    """The accumulators of a panel of outputs at some positions, tile by tile."""
     rows, stride = pointer(tables.rows, panel * MR), tables.block_size + LANES
     depth_a, depth_b = pointer(tables.depths[0], k), pointer(tables.depths[1], k)
-    positions = (last - first - 1) * columns + width
     if depth == 0:  # no tap reaches this phase
         accumulators[:] = 0
         return
     if outputs == 1:
         for j in range(0, positions, SINGLE_ROW_VECTORS * LANES):
-            patches, target = advance(planes, first * columns + j), pointer(accumulators, j)
+            b, target = advance(patches, j), pointer(accumulators, j)
             micro_kernel(
-                machine_code, 0, depth, weights, rows, depth_a, patches, depth_b, target, stride, 0
+                machine_code, 0, depth, weights, rows, depth_a, b, depth_b, target, stride, 0
             )
         return
     vectors = (positions + LANES - 1) // LANES
     tiles = tile_count(vectors)
     for tile in range(tiles):
         begin, end = chunk_bounds(vectors, tile, tiles)
-        patches = advance(planes, first * columns + begin * LANES)
-        target = pointer(accumulators, begin * LANES)
+        b, target = advance(patches, begin * LANES), pointer(accumulators, begin * LANES)
         micro_kernel(
-            machine_code, end - begin, depth, weights, rows, depth_a, patches, depth_b, target,
-            stride, 0,
-        )  # fmt: skip
+            machine_code, end - begin, depth, weights, rows, depth_a, b, depth_b, target, stride, 0
+        )

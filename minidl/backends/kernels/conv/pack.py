@@ -251,17 +251,16 @@ def _clamp_rows(accumulators, row_stride, pair_stride, y, width, height, room, b
 
 
 @inlined
-def store_phase(accumulators, row_stride, operands, bias, index, phase, first, last):
-    """The same of rows of a phase of y, which are every step-th row and column of it."""
+def store_phase(accumulators, row_stride, operands, bias, index, size, origin, step):
+    """The same of rows of a phase of y: from an origin, every step-th row and column of it."""
     (height, width), clamp_min = operands.y.shape[2:], operands.clamp_min
     y = carray(pointer(operands.y, index * height * width), (height, width))
-    count, row, column, step_y, step_x = phase[3], phase[4], phase[5], phase[6], phase[7]
-    for i in range(last - first):
-        source = carray(advance(accumulators, i * row_stride), count)
-        for j in range(count):
+    for i in range(size[0]):
+        source = carray(advance(accumulators, i * row_stride), size[1])
+        for j in range(size[1]):
             value = source[j] + bias
             value = clamp_min if value < clamp_min else value
-            y[row + (first + i) * step_y, column + j * step_x] = value
+            y[origin[0] + i * step[0], origin[1] + j * step[1]] = value
 
 
 @inner
