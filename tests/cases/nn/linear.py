@@ -6,6 +6,8 @@ from tests.helpers import Case, given, real
 from tests.ops.nn import fused
 from tests.oracle import functional
 
+LINEAR_RELU = fused.linear_relu, lambda *xs: functional.linear(*xs).relu()
+
 # fmt: off
 CASES = [
     Case("linear", ops.linear, functional.linear, real(2, 3), real(4, 3), real(4)),
@@ -14,13 +16,13 @@ CASES = [
     Case("linear of a batch", ops.linear, functional.linear, real(2, 5, 3), real(4, 3), real(4)),
     Case("linear of a batch without bias", ops.linear, functional.linear,
          real(2, 2, 3), real(4, 3)),
-    Case("linear_relu", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("fused linear_relu", *LINEAR_RELU,
          of_signs([1, -1], 2, 3), of_signs([1, -1, -1, 1], 4, 3), given([0.1, -0.1, 0.2, -0.2])),
-    Case("linear_relu without a bias", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("fused linear_relu without a bias", *LINEAR_RELU,
          of_signs([1, -1], 2, 3), of_signs([1, -1], 2, 3)),
-    Case("linear_relu of a vector", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("fused linear_relu of a vector", *LINEAR_RELU,
          of_signs([1], 3), of_signs([1, -1], 2, 3), given([0.1, 0.2])),
-    Case("linear_relu of a batch", fused.linear_relu, lambda *xs: functional.linear(*xs).relu(),
+    Case("fused linear_relu of a batch", *LINEAR_RELU,
          of_signs([1, -1], 2, 2, 3), of_signs([1, -1], 2, 3), given([0.1, 0.2])),
     Case("bilinear", ops.bilinear, functional.bilinear,
          real(2, 3), real(2, 2), real(4, 3, 2), real(4)),
