@@ -1,9 +1,9 @@
 """minidl: a deep-learning engine to read, to test against, and to train small models with."""
 
-from importlib import import_module as _import_module
+import importlib as _importlib
+import types as _types
+import typing as _typing
 from math import e, inf, nan, pi
-from types import ModuleType as _ModuleType
-from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from minidl import dtypes, errors, nn, ops, optim
 from minidl.autograd.anomaly import detect_anomaly
@@ -79,9 +79,6 @@ from minidl.ops import (
 # isort: on
 # fmt: on
 
-if _TYPE_CHECKING:  # when the program runs, `__getattr__` imports them
-    from minidl import data, fft, io, keras, linalg, models, testing, train
-
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
 
@@ -141,14 +138,15 @@ __all__ = [
 ]
 # fmt: on
 
-_WHEN_USED = ("data", "fft", "io", "keras", "linalg", "models", "testing", "train")
+if _typing.TYPE_CHECKING:
+    from minidl import data, fft, io, keras, linalg, models, testing, train
+else:  # packages that not every program needs are imported when they are first named (PEP 562)
+    _WHEN_USED = ("data", "fft", "io", "keras", "linalg", "models", "testing", "train")
 
-
-def __getattr__(name: str) -> _ModuleType:
-    """Packages that not every program needs are imported when they are first named (PEP 562)."""
-    if name in _WHEN_USED:
-        return _import_module(f"minidl.{name}")
-    raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+    def __getattr__(name: str) -> _types.ModuleType:
+        if name in _WHEN_USED:
+            return _importlib.import_module(f"minidl.{name}")
+        raise AttributeError(f"module 'minidl' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

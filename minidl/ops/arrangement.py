@@ -1,6 +1,7 @@
 """Broadcasting, repeating, rolling, rotating and unstacking: composites of `manipulation`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -64,22 +65,22 @@ def meshgrid(xp, *arrays, indexing="xy"):
 
 
 @named
-def moveaxis(x, source, destination, /) -> Tensor:
+def moveaxis(
+    x: Any, source: int | tuple[int, ...], destination: int | tuple[int, ...], /
+) -> Tensor:
     """The axes `source`, an int or a tuple, moved to `destination`; the others keep their order.
 
     >>> minidl.moveaxis(minidl.zeros((2, 3, 4)), 0, -1).shape
     (3, 4, 2)
     """
     x = asarray(x)
-    source, destination = (
-        [one_axis(x, axis) for axis in _as_tuple(axes)] for axes in (source, destination)
-    )
-    if len({*source}) != len(source) or len({*destination}) != len(destination):
-        raise ShapeError(f"an axis is named twice in {source} or {destination}")
-    if len(source) != len(destination):
-        raise ShapeError(f"{len(source)} axes do not go to {len(destination)} positions")
-    order = [axis for axis in range(x.ndim) if axis not in source]
-    for position, axis in sorted(zip(destination, source, strict=True)):
+    start, end = ([one_axis(x, axis) for axis in _as_tuple(axes)] for axes in (source, destination))
+    if len({*start}) != len(start) or len({*end}) != len(end):
+        raise ShapeError(f"an axis is named twice in {start} or {end}")
+    if len(start) != len(end):
+        raise ShapeError(f"{len(start)} axes do not go to {len(end)} places")
+    order = [axis for axis in range(x.ndim) if axis not in start]
+    for position, axis in sorted(zip(end, start, strict=True)):
         order.insert(position, axis)
     return permute_dims(x, tuple(order))
 
@@ -108,7 +109,7 @@ def roll(xp, x, /, shift, *, axis=None):
 
 
 @named
-def tile(x, repetitions, /) -> Tensor:
+def tile(x: Any, repetitions: tuple[int, ...], /) -> Tensor:
     """x repeated as a whole along each axis; missing axes count as 1.
 
     >>> minidl.tile(minidl.tensor([1, 2]), 3)

@@ -1,25 +1,28 @@
 """Bitwise operations on integers, and logic on bools."""
 
+from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 from minidl.autograd.primitive import primitive
+from minidl.autograd.tensor import Tensor
 from minidl.dtypes import ANY
 from minidl.errors import ArgumentError, DTypeError, describe
 
 
-def _of_integers(*kinds):
-    """Make an operation of inputs that are all of one of these kinds, and nothing else.
+def _of_integers(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
+    """Make an operation whose inputs must all be of one of these kinds.
 
-    They are looked at before they become one dtype: a bool with an integer is a slip more often
-    than it is meant, and a float has no bits to speak of.
+    They are checked before promotion: a bool with an integer is usually a mistake, and the bits of
+    a float have no meaning here.
     """
 
-    def decorate(body):
-        operation = primitive(ANY)(body)
+    def decorate(body: Callable[..., Any]) -> Callable[..., Tensor]:
+        operation: Any = primitive(ANY)(body)
         needs = " or ".join({"b": "bools", "iu": "integers"}[kind] for kind in kinds)
 
         @wraps(body)
-        def checked(*inputs):
+        def checked(*inputs: Any) -> Tensor:
             if not any(all(_kind(x) in kind for x in inputs) for kind in kinds):
                 raise DTypeError(
                     f"{operation.__name__}({', '.join(map(describe, inputs))}): needs {needs} "
@@ -27,20 +30,20 @@ def _of_integers(*kinds):
                 )
             return operation(*inputs)
 
-        checked.__signature__ = operation.__signature__
+        checked.__signature__ = operation.__signature__  # type: ignore[attr-defined]
         return checked
 
     return decorate
 
 
 def _kind(x):
-    """b, i, u, f or c; of what has no dtype and is no number, a letter that nothing allows."""
+    """The kind b, i, u, f or c; "?" for anything without a dtype that is not a number."""
     letters = {bool: "b", int: "i", float: "f", complex: "c"}
     return x.dtype.kind if hasattr(x, "dtype") else letters.get(type(x), "?")
 
 
 def _check_shift(xp, by):
-    """Raise if there are bits to be shifted backwards."""
+    """Raise for a negative shift."""
     if xp.any(by < 0, axis=None):
         raise ArgumentError("needs a shift from 0 on; shift the other way")
 

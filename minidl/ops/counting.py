@@ -1,6 +1,7 @@
 """Counting: bincount and histogram."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def integer_tensor(name, argument, x):
     return x
 
 
-def bincount(x, /, weights=None, *, minlength=0) -> Tensor:
+def bincount(x: Any, /, weights: Any = None, *, minlength: int = 0) -> Tensor:
     """y[i] = how often i is in x, or the sum of the weights there;   dweights[k] = dy[x[k]].
 
     x            non-negative integers, (n,)
@@ -53,7 +54,15 @@ def bincount(x, /, weights=None, *, minlength=0) -> Tensor:
     return segment_sum(weights, x, max(int(x.max().item()) + 1 if x.size else 0, minlength))
 
 
-def histogram(x, /, bins=10, range=None, *, weights=None, density=False) -> tuple[Tensor, Tensor]:
+def histogram(
+    x: Any,
+    /,
+    bins: Any = 10,
+    range: tuple[float, float] | None = None,
+    *,
+    weights: Any = None,
+    density: bool = False,
+) -> tuple[Tensor, Tensor]:
     """The number of x in each bin [left, right), the last bin closed: (counts, edges).
 
     bins       the number of equally wide bins, or a vector of edges, ascending

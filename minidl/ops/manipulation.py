@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from minidl.autograd.inplace import buffer_of
 from minidl.autograd.primitive import composite, primitive
@@ -182,7 +183,7 @@ def _to_device(xp, x, /, *, home, device):
 
 
 @named
-def to_device(x, device, /) -> Tensor:
+def to_device(x: Any, device: str, /) -> Tensor:
     """The same values on another device; the gradient returns to that of x.
 
     >>> minidl.to_device(minidl.ones(2), "cpu").device
@@ -228,7 +229,7 @@ def _stack(xp, *arrays, axis=0):
 
 
 @named
-def concat(arrays, /, *, axis=0) -> Tensor:
+def concat(arrays: Iterable[Any], /, *, axis: int | None = 0) -> Tensor:
     """Tensors end to end along an axis; None flattens them first.  The gradient is split.
 
     Raises ShapeError unless their other axes have the same lengths.
@@ -244,7 +245,7 @@ def concat(arrays, /, *, axis=0) -> Tensor:
 
 
 @named
-def stack(arrays, /, *, axis=0) -> Tensor:
+def stack(arrays: Iterable[Any], /, *, axis: int = 0) -> Tensor:
     """Tensors of one shape along a new axis of the result.
 
     Raises ShapeError unless their shapes are the same.

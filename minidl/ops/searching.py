@@ -1,5 +1,7 @@
 """Searching: indices of nonzero elements, and of insertion into sorted vectors."""
 
+from typing import Any
+
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
 from minidl.dtypes import ANY, NUMBER, bool_
@@ -20,7 +22,7 @@ def argwhere(xp, x, /):
 
 
 @named
-def nonzero(x, /) -> tuple[Tensor, ...]:
+def nonzero(x: Any, /) -> tuple[Tensor, ...]:
     """The indices of the nonzero elements, x[nonzero(x)]: a tensor for each axis.
 
     Raises ShapeError for a tensor without axes.

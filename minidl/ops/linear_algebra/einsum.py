@@ -10,6 +10,7 @@ import math
 import string
 from collections import Counter
 from itertools import combinations
+from typing import Any
 
 from minidl import dtypes
 from minidl.autograd.primitive import composite
@@ -17,7 +18,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 
 
-def einsum(subscripts, *operands) -> Tensor:
+def einsum(subscripts: str, *operands: Any) -> Tensor:
     """z[…] = Σ x₁[…]·x₂[…]⋯, by letters: "ij,jk->ik" is the product of matrices.
 
     Letters that are missing after "->" are summed.  A letter twice in one operand takes the

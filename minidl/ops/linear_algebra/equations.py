@@ -6,6 +6,8 @@ M. Giles 2008, An extended collection of matrix derivative results for forward a
 automatic differentiation.
 """
 
+from typing import Any
+
 import numpy as np
 
 from minidl.autograd.primitive import composite, primitive
@@ -186,7 +188,7 @@ def _check_rtol(name, x, rtol):
 
 
 @named
-def matrix_rank(x, /, *, rtol=None) -> Tensor:
+def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
     """The number of singular values above rtol times the largest: int64, a constant.
 
     rtol    non-negative, or one for each matrix; default: max(m, n)·ε

@@ -1,5 +1,7 @@
 """Embeddings and one-hot vectors."""
 
+from typing import Any
+
 import numpy as np
 
 from minidl.autograd.primitive import composite
@@ -31,7 +33,7 @@ def embedding(xp, weight, ids, /, *, sparse=False):
     return xp.take(weight, xp.check_indices(ids, weight.shape[0]), axis=0)
 
 
-def one_hot(ids, /, num_classes=None, *, dtype="int64") -> Tensor:
+def one_hot(ids: Any, /, num_classes: int | None = None, *, dtype: Any = "int64") -> Tensor:
     """y[…, c] = 1 where ids[…] is c, else 0: (…) → (…, num_classes).
 
     num_classes    default: the largest id + 1
