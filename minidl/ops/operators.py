@@ -169,12 +169,12 @@ def equip(cls: type[Tensor]) -> None:
         setattr(cls, f"__{name}__", operation)
         setattr(cls, f"__r{name}__", _reflected(operation))
         setattr(cls, f"__i{name}__", _in_place(operation))
-    for name, operation in OTHERS.items():
-        setattr(cls, f"__{name}__", operation)
+    for name, method in OTHERS.items():
+        setattr(cls, f"__{name}__", method)
     for module, names in METHODS.items():
         for name in names.split():
             setattr(cls, name, getattr(module, name))
-    others = {
+    others: dict[str, Any] = {
         "reshape": _reshape,
         "T": property(_transpose),
         "mT": property(manipulation.matrix_transpose),
