@@ -11,8 +11,8 @@ what fills up the tiles; it reads the image once and the planes once for each MR
 """
 
 from minidl.backends import threads
-from minidl.backends.kernels.conv.implicit_gemm_plan import GemmPlan
-from minidl.backends.kernels.conv.pack import Operands, packed, store_phase, store_rows
+from minidl.backends.kernels.conv.implicit_gemm_plan import GemmPlan, GemmTables
+from minidl.backends.kernels.conv.pack import Layout, Operands, packed, store_phase, store_rows
 from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
@@ -33,12 +33,15 @@ def implicit_gemm(operands: Operands, plan: GemmPlan) -> None:
     chunks = threads.pieces(units * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
     splits = 1 if units % chunks == 0 else chunks
     workspace = scratch(chunks, layout.size + MR * (tables.block_size + LANES) + LANES)
-    _images(machine_code(), operands, layout, tables, splits, workspace, chunks)
+    _images(
+        machine_code(), tuple(operands), tuple(layout), tuple(tables), splits, workspace, chunks
+    )
 
 
 @parallel
 def _images(machine_code, operands, layout, tables, splits, workspace, chunks):
     """Each group of each image is a unit of work; its outputs may be split, too."""
+    operands, layout, tables = Operands(*operands), Layout(*layout), GemmTables(*tables)
     channels = operands.x.shape[1] // tables.groups
     outputs = operands.y.shape[1] // tables.groups
     for chunk in prange(chunks):

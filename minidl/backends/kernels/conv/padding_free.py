@@ -186,12 +186,16 @@ def padding_free(operands: Operands, plan: PaddingFreePlan) -> None:
     weights = np.empty((tables.groups, tables.blocks, tables.weight_rows * stride), np.float32)
     offsets = np.empty((chunks, rows + batch * positions), np.int64)
     workspace = scratch(chunks, _SQUARE + rows * stride + masked)
-    _batches(machine_code(), operands, tables, weights, batch, units, offsets, workspace, chunks)
+    _batches(
+        machine_code(), tuple(operands), tuple(tables), weights, batch, units, offsets, workspace,
+        chunks,
+    )  # fmt: skip
 
 
 @parallel
 def _batches(machine_code, operands, tables, weights, batch, units, offsets, workspace, chunks):
     """Each block of outputs of each group of a batch of images is a unit of work."""
+    operands, tables = Operands(*operands), PaddingFreeTables(*tables)
     outputs = operands.bias.size // tables.groups
     _pack_weights(machine_code, operands.weight, outputs, tables, weights)
     for chunk in prange(chunks):

@@ -89,13 +89,17 @@ def weight_gradient(operands: GradientOperands, plan: WeightPlan) -> tuple[np.nd
     db = np.zeros((chunks, dy.shape[1]), np.float32)
     dw = np.empty((tables.groups, outputs, plan.depth), np.float32)
     workspace = scratch(chunks, layout.size + 2 * _KC * NR)
-    _sum_chunks(machine_code(), operands, layout, tables, workspace, accumulators, dw, db, chunks)
+    _sum_chunks(
+        machine_code(), tuple(operands), tuple(layout), tuple(tables), workspace, accumulators, dw,
+        db, chunks,
+    )  # fmt: skip
     return dw, db[0]
 
 
 @parallel
 def _sum_chunks(machine_code, operands, layout, tables, workspace, accumulators, dw, db, chunks):
     """The sums over the images of each chunk, and then over the chunks, in order."""
+    operands, layout, tables = GradientOperands(*operands), Layout(*layout), WeightTables(*tables)
     for chunk in prange(chunks):
         start, stop = chunk_bounds(operands.x.shape[0], chunk, chunks)
         for first in range(start, stop, tables.images):

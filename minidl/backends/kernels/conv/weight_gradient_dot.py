@@ -89,13 +89,17 @@ def weight_gradient_dot(operands: GradientOperands, plan: DotPlan) -> tuple[np.n
     db = np.zeros((chunks, dy.shape[1]), np.float32)
     dw = np.empty((dy.shape[1], plan.depth), np.float32)
     workspace = scratch(chunks, layout.size + rows * tables.size + LANES)
-    _sum_chunks(machine_code(), operands, layout, tables, workspace, accumulators, dw, db, chunks)
+    _sum_chunks(
+        machine_code(), tuple(operands), tuple(layout), tuple(tables), workspace, accumulators, dw,
+        db, chunks,
+    )  # fmt: skip
     return dw, db[0]
 
 
 @parallel
 def _sum_chunks(machine_code, operands, layout, tables, workspace, accumulators, dw, db, chunks):
     """The sums over the images and groups of each chunk, and then over the chunks and lanes."""
+    operands, layout, tables = GradientOperands(*operands), Layout(*layout), DotTables(*tables)
     outputs = db.shape[1] // tables.groups
     for chunk in prange(chunks):
         start, stop = chunk_bounds(operands.x.shape[0] * tables.groups, chunk, chunks)

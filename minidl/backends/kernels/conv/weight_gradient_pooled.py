@@ -76,7 +76,7 @@ def weight_gradient_pooled(
     )
     offsets = np.empty((chunks, rows * windows), np.int64)
     sums = np.zeros((chunks, rows, LANES))
-    _sum_chunks(operands, layout, tables, offsets, sums, workspace, chunks)
+    _sum_chunks(tuple(operands), tuple(layout), tuple(tables), offsets, sums, workspace, chunks)
     total = np.add.reduce(sums, axis=0)[:outputs].astype(np.float32)
     return total[:, : tables.depth], np.ascontiguousarray(total[:, tables.depth])
 
@@ -84,6 +84,7 @@ def weight_gradient_pooled(
 @parallel
 def _sum_chunks(operands, layout, tables, offsets, sums, workspace, chunks):
     """The sums over the images of each chunk."""
+    operands, layout, tables = GradientOperands(*operands), Layout(*layout), PooledTables(*tables)
     for chunk in prange(chunks):
         start, stop = chunk_bounds(operands.x.shape[0], chunk, chunks)
         for n in range(start, stop):

@@ -171,7 +171,10 @@ def winograd(operands: Operands, plan: WinogradPlan) -> bool:
     finite = np.zeros((chunks, LANES), np.float32)
     tiles = _PRODUCTS * (tables.v_stride + _PANEL) + MR * 4 * tables.block_size + 2 * LANES
     workspace = scratch(chunks, layout.size + tiles)
-    _images(machine_code(), operands, u, layout, tables, splits, finite, workspace, chunks)
+    _images(
+        machine_code(), tuple(operands), u, tuple(layout), tuple(tables), splits, finite, workspace,
+        chunks,
+    )  # fmt: skip
     return not finite.any()
 
 
@@ -194,6 +197,7 @@ def _transform_filters(machine_code, weight, filters, u, transposed, chunks):
 @parallel
 def _images(machine_code, operands, u, layout, tables, splits, finite, workspace, chunks):
     """Each group of each image is a unit of work; its rows of tiles may be split, too."""
+    operands, layout, tables = Operands(*operands), Layout(*layout), WinogradTables(*tables)
     for chunk in prange(chunks):
         start, stop = chunk_bounds(operands.x.shape[0] * tables.groups * splits, chunk, chunks)
         for i in range(start, stop):
