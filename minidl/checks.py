@@ -97,7 +97,8 @@ def check_choice(owner: Any, choices: Collection[str], /, **arguments: Any) -> N
     """Raise ArgumentError unless each is one of the words."""
     for name, value in arguments.items():
         if not isinstance(value, str) or value not in choices:
-            raise refusal(owner, name, " or ".join(f'"{word}"' for word in choices), value)
+            words = ", ".join(f'"{word}"' for word in choices)
+            raise refusal(owner, name, f"one of {words}" if len(choices) > 1 else words, value)
 
 
 def check_instance(owner: Any, kind: type, /, **arguments: Any) -> None:

@@ -12,8 +12,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
-
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
@@ -111,19 +109,6 @@ def named(function: Callable[P, Result]) -> Callable[P, Result]:
             raise explain(name, args, error) from error
 
     return checked
-
-
-def check_flags(prefix: str = "", /, **flags: Any) -> None:
-    """Raise ArgumentError unless each flag is True or False."""
-    for name, value in flags.items():
-        if not isinstance(value, bool | np.bool_):
-            raise ArgumentError(f"{prefix}{name} is True or False; got {describe(value)}")
-
-
-def check_kind(name: str, what: str, value: Any, kind: type) -> None:
-    """Raise DTypeError unless the argument is an instance of a class."""
-    if not isinstance(value, kind):
-        raise DTypeError(f"{name}: {what} is a {kind.__name__}; got {describe(value)}")
 
 
 def iter_of(name: str, needs: str, value: Any) -> Iterator[Any]:

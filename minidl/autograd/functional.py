@@ -10,13 +10,12 @@ from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor, seed_of
 from minidl.backends import backend_of
 from minidl.backends.rows import RowGradient
+from minidl.checks import check_flags, check_instance
 from minidl.errors import (
     ArgumentError,
     DTypeError,
     GradientError,
     MinidlError,
-    check_flags,
-    check_kind,
     describe,
     explain,
     listed,
@@ -44,8 +43,8 @@ def gradients(
     >>> x.grad is None
     True
     """
-    check_flags("gradients: ", create_graph=create_graph, allow_unused=allow_unused)
-    check_flags("gradients: ", retain_graph=retain_graph or False)
+    check_flags("gradients", create_graph=create_graph, allow_unused=allow_unused)
+    check_flags("gradients", retain_graph=retain_graph or False)
     outputs = [outputs] if isinstance(outputs, Tensor) else _tensors("outputs", outputs)
     inputs = _tensors("inputs", inputs)
     seeds = [None] * len(outputs)
@@ -79,7 +78,7 @@ def _tensors(what: str, given: Any) -> list[Tensor]:
     """The given list, after checking that it consists of tensors."""
     tensors = listed("gradients", f"a list of tensors as {what}", given)
     for x in tensors:
-        check_kind("gradients", f"each of the {what}", x, Tensor)
+        check_instance("gradients", Tensor, **{f"each of the {what}": x})
     return tensors
 
 

@@ -14,13 +14,13 @@ from minidl.autograd import engine, inplace, namespace
 from minidl.autograd.graph import Edge, Leaf
 from minidl.autograd.tensor_methods import TensorMethods
 from minidl.backends import backend_of
+from minidl.checks import check_flags
 from minidl.errors import (
     EXPLAINED,
     ArgumentError,
     DTypeError,
     GradientError,
     ShapeError,
-    check_flags,
     describe,
     explain,
     named,
@@ -89,7 +89,7 @@ class Tensor(TensorMethods):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if value is not True and value is not False:
-            check_flags(requires_grad=value)
+            check_flags("requires_grad", requires_grad=value)
         if not self.is_leaf:
             raise GradientError(
                 f"requires_grad: this tensor was computed by {self.edge[0].name}; only leaves can "
@@ -145,7 +145,7 @@ class Tensor(TensorMethods):
         retain_graph    keep the saved tensors for another backward; defaults to create_graph
         """
         if retain_graph is not None or create_graph is not False:
-            check_flags("backward: ", create_graph=create_graph, retain_graph=retain_graph or False)
+            check_flags("backward", create_graph=create_graph, retain_graph=retain_graph or False)
         root = self.edge, seed_of(self, gradient, create_graph, "backward")
         retain = create_graph if retain_graph is None else retain_graph
         engine.backward([root], create_graph=create_graph, retain_graph=retain)
@@ -209,7 +209,7 @@ class Tensor(TensorMethods):
 
     @named
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        check_flags(copy=copy is not None and copy)
+        check_flags("array", copy=copy is not None and copy)
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:

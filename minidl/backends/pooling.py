@@ -4,16 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.backends.window import (
-    PICTURES,
-    Lengths,
-    Pair,
-    is_number,
-    lengths,
-    output_length,
-    remembered,
-)
-from minidl.errors import ArgumentError, ShapeError, check_flags
+from minidl.backends.window import PICTURES, Lengths, Pair, output_length, remembered
+from minidl.checks import check_flags, is_integer, lengths
+from minidl.errors import ArgumentError, ShapeError
 
 
 class Windows(NamedTuple):
@@ -61,7 +54,7 @@ def windows(
 ) -> tuple[Windows, ...]:
     """The windows along each spatial axis of images of this shape: (…, C, H, W)."""
     check_pictures(name, shape, axes)
-    check_flags(ceil_mode=ceil_mode)
+    check_flags(name, ceil_mode=ceil_mode)
     sizes = lengths(name, "kernel_size", kernel_size, 1, axes)
     strides = sizes if stride is None else lengths(name, "stride", stride, 1, axes)
     paddings = lengths(name, "padding", padding, 0, axes)
@@ -104,11 +97,11 @@ def divisors(
     rows: Windows, columns: Windows, count_padding: bool, override: int | None
 ) -> list[list[int]]:
     """The divisor of the mean over each window."""
-    check_flags(count_include_pad=count_padding)
+    check_flags("avg_pool2d", count_include_pad=count_padding)
     if override is None:
         heights, widths = rows.sizes(count_padding), columns.sizes(count_padding)
         return [[height * width for width in widths] for height in heights]
-    if not is_number(override) or not override:
+    if not is_integer(override) or not override:
         raise ArgumentError(
             f"avg_pool2d: divisor_override is an integer other than 0; got {override!r:.60}"
         )

@@ -6,9 +6,9 @@ padding if it is outside 0 … length − 1.  Bodies and kernels share these fun
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from numbers import Integral
 from typing import Any, NamedTuple
 
+from minidl.checks import is_integer, lengths
 from minidl.errors import ArgumentError, ShapeError
 
 Pair = tuple[int, int]
@@ -17,7 +17,6 @@ Lengths = tuple[int, ...]
 # The spatial axes of inputs and windows, by their number.
 PICTURES = {1: "L", 2: "H, W", 3: "D, H, W"}
 WINDOWS = {1: "K", 2: "KH, KW", 3: "KD, KH, KW"}
-_AS_MANY = {1: "", 2: ", or two", 3: ", or three"}
 
 
 def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,27 +32,6 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*arguments)
 
     return memoized
-
-
-def pair(name: str, setting: str, value: Any, minimum: int) -> Pair:
-    """A setting of the operation `name`, one integer for both axes or two, as two."""
-    first, second = lengths(name, setting, value, minimum, 2)
-    return first, second
-
-
-def lengths(name: str, setting: str, value: Any, minimum: int, axes: int) -> Lengths:
-    """A setting of the operation `name`, one integer for all axes or one for each, as a tuple."""
-    each = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
-    if len(each) != axes or not all(is_number(x) and x >= minimum for x in each):
-        raise ArgumentError(
-            f"{name}: {setting} is a number from {minimum} on{_AS_MANY[axes]}; got {value!r:.60}"
-        )
-    return tuple(int(x) for x in each)
-
-
-def is_number(x: Any) -> bool:
-    """Whether x is an integer, which True and False are not."""
-    return type(x) is int or isinstance(x, Integral) and not isinstance(x, bool)
 
 
 def output_length(
@@ -110,7 +88,7 @@ def convolution(
     """The geometry for x (…, C, H, W) and weight (O, C / groups, KH, KW), or other spatial axes."""
     _check_shapes(name, x, weight, f"O, C / groups, {WINDOWS[axes]}", axes)
     channels, outputs = x[-1 - axes], weight[0]
-    if not is_number(groups) or groups < 1 or channels % groups or outputs % groups:
+    if not is_integer(groups) or groups < 1 or channels % groups or outputs % groups:
         raise ArgumentError(
             f"{name}: groups is a number from 1 on that divides the {channels} channels and the "
             f"{outputs} outputs; got {groups!r}"
@@ -148,7 +126,7 @@ def transposed(
     """
     _check_shapes(name, x, weight, f"C, O / groups, {WINDOWS[axes]}", axes)
     channels = x[-1 - axes]
-    if not is_number(groups) or groups < 1 or channels % groups:
+    if not is_integer(groups) or groups < 1 or channels % groups:
         raise ArgumentError(
             f"{name}: groups is a number from 1 on that divides the {channels} channels; "
             f"got {groups!r}"

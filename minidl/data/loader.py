@@ -10,15 +10,16 @@ from typing import Any, Generic, Protocol, Self, TypedDict, TypeVar, Unpack, ove
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
-from minidl.data.checks import check_dataset, check_generator
+from minidl.checks import check_flags
+from minidl.data.checks import check_dataset
 from minidl.data.collate import collate, samples_of
 from minidl.data.dataset import DatasetLike, T
 from minidl.data.epoch_state import EpochState
 from minidl.data.samplers import RandomSampler, Sampler, SequentialSampler
 from minidl.data.seeding import BatchKey, current
-from minidl.errors import ArgumentError, DTypeError, MinidlError, check_flags, describe, explain
+from minidl.errors import ArgumentError, DTypeError, MinidlError, describe, explain
 from minidl.ops import asarray
-from minidl.ops.random import Generator, default_generator
+from minidl.ops.random import Generator, check_generator, default_generator
 
 B = TypeVar("B")
 B_co = TypeVar("B_co", covariant=True)
@@ -124,8 +125,8 @@ class DataLoader(Generic[B]):
     ) -> None:
         check_dataset("DataLoader", dataset)
         check_generator("DataLoader", generator)
-        check_flags("DataLoader: ", shuffle=shuffle, drop_last=drop_last)
-        check_flags("DataLoader: ", persistent_workers=persistent_workers)
+        check_flags("DataLoader", shuffle=shuffle, drop_last=drop_last)
+        check_flags("DataLoader", persistent_workers=persistent_workers)
         if collate_fn is not None and not callable(collate_fn):
             raise DTypeError(f"DataLoader: collate_fn is a function; got {describe(collate_fn)}")
         for indices in (sampler, batch_sampler):

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from minidl import dtypes
-from minidl.data.checks import check_dataset, check_generator
-from minidl.errors import ArgumentError, check_flags, describe
-from minidl.ops.random import Generator, default_generator, permutation, uniform
+from minidl.checks import check_flags
+from minidl.data.checks import check_dataset
+from minidl.errors import ArgumentError, describe
+from minidl.ops.random import Generator, check_generator, default_generator, permutation, uniform
 
 
 class Sampler(ABC):
@@ -110,7 +111,7 @@ class WeightedRandomSampler(Sampler):
         generator: Generator | None = None,
     ) -> None:
         super().__init__(generator)
-        check_flags("WeightedRandomSampler: ", replacement=replacement)
+        check_flags("WeightedRandomSampler", replacement=replacement)
         try:
             given = np.asarray(weights, np.float64)
         except (TypeError, ValueError):

@@ -6,10 +6,11 @@ from typing import Any, overload
 
 import numpy as np
 
-from minidl.data.checks import check_dataset, check_generator
+from minidl.checks import check_flags
+from minidl.data.checks import check_dataset
 from minidl.data.dataset import DatasetLike, Subset, T
-from minidl.errors import ArgumentError, DTypeError, ShapeError, check_flags, listed
-from minidl.ops.random import Generator, permutation
+from minidl.errors import ArgumentError, DTypeError, ShapeError, listed
+from minidl.ops.random import Generator, check_generator, permutation
 
 
 def random_split(
@@ -98,7 +99,7 @@ def k_fold(
     """
     if not isinstance(dataset, int | np.integer):
         check_dataset("k_fold", dataset)
-    check_flags("k_fold: ", shuffle=shuffle)
+    check_flags("k_fold", shuffle=shuffle)
     check_generator("k_fold", generator)
     n = int(dataset) if isinstance(dataset, int | np.integer) else len(dataset)
     if not isinstance(k, int | np.integer) or not 2 <= k <= n:

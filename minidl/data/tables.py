@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from minidl.checks import check_flags, check_instance
 from minidl.data.columns import MISSING, Cells, Column, read_column
 from minidl.data.dataset import TensorDataset
 from minidl.data.errors import FormatError
 from minidl.data.idx import open_decompressed
-from minidl.errors import ArgumentError, check_flags, check_kind, listed, path_of
+from minidl.errors import ArgumentError, listed, path_of
 
 
 class Table(TensorDataset):
@@ -87,12 +88,12 @@ def read_csv(
     >>> x.tolist(), y.tolist()
     ([[1.0, 2.0], [3.0, -1.0]], [0, 1])
     """
-    check_flags("read_csv: ", header=header)
+    check_flags("read_csv", header=header)
     columns = columns if columns is None else _list("columns", columns)
     categories = _list("categories", categories)
     markers = frozenset(_list("missing_values", missing_values))
     if classes is not None:
-        check_kind("read_csv", "classes", classes, Mapping)
+        check_instance("read_csv", Mapping, classes=classes)
         classes = {name: _list(f"classes of {name!r}", texts) for name, texts in classes.items()}
     sheet = _read_sheet(path, delimiter, encoding, header)
     several = isinstance(target, Sequence) and not isinstance(target, str)

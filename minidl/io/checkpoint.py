@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
-from minidl.errors import DTypeError, MinidlError, check_flags, describe, path_of
+from minidl.checks import check_flags
+from minidl.errors import DTypeError, MinidlError, describe, path_of
 from minidl.io.atomic_write import atomic_write
 from minidl.io.errors import CheckpointError
 from minidl.io.safetensors_file import in_file_order, read, write
@@ -109,7 +110,7 @@ def load_weights(
     """
     own = _module("load_weights", model).state_dict()
     path = path_of("load_weights", path)
-    check_flags("load_weights: ", strict=strict)
+    check_flags("load_weights", strict=strict)
     with _errors_of(path, "cannot be read"):
         reader = load_torch if is_torch_file(path) else load
     state = reader(path)

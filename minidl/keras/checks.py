@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from minidl.backends.window import is_number, pair
+from minidl.checks import is_integer, pair
 from minidl.errors import ArgumentError, describe
 
 
@@ -18,7 +18,7 @@ def refuse(who: str, given: dict[str, Any], not_offered: Collection[str]) -> Non
 
 def positive(who: str, setting: str, value: Any) -> int:
     """The value as an integer, at least 1."""
-    if not is_number(value) or value < 1:
+    if not is_integer(value) or value < 1:
         raise ArgumentError(f"{who}: {setting} is a whole number from 1 on; got {value!r:.60}")
     return int(value)
 
@@ -47,7 +47,7 @@ def channels_last(who: str, data_format: Any) -> None:
 def shape_of(who: str, shape: Any) -> tuple[int | None, ...]:
     """The shape of a sample: lengths, with None for those not known before the data."""
     lengths = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
-    if not all(n is None or is_number(n) and n >= 0 for n in lengths):
+    if not all(n is None or is_integer(n) and n >= 0 for n in lengths):
         raise ArgumentError(
             f"{who}: a shape is a tuple of lengths, without the batch, such as (28, 28, 1); got "
             f"{describe(shape)}"

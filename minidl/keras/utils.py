@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backends.window import is_number
+from minidl.checks import is_integer
 from minidl.errors import ArgumentError, DTypeError, describe, named
 from minidl.ops.random import manual_seed
 
@@ -33,7 +33,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     of_floats = labels.dtype.kind == "f" and np.isfinite(labels).all()
     if labels.dtype.kind not in "iub" and not (of_floats and (labels % 1 == 0).all()):
         raise DTypeError(f"to_categorical: class numbers are whole; got {describe(labels)}")
-    if num_classes is not None and not is_number(num_classes):
+    if num_classes is not None and not is_integer(num_classes):
         raise ArgumentError(
             f"to_categorical: num_classes is a whole number; got {describe(num_classes)}"
         )

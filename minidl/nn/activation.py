@@ -6,8 +6,8 @@ that no gradient needs is freed anyway.
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_axes, check_choice, check_flags, check_numbers
 from minidl.nn.module import Module, shape_error
-from minidl.nn.settings import check_axes, check_choice, check_flags, check_numbers
 
 
 class ReLU(Module):

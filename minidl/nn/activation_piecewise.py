@@ -4,12 +4,13 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.checks import check_interval
+from minidl.checks import check_flags, check_integers, check_interval, check_numbers
 from minidl.errors import ArgumentError
 from minidl.nn import init as initial
 from minidl.nn.module import Module, Parameter
-from minidl.nn.settings import check_flags, check_generator, check_numbers, check_whole, empty
+from minidl.nn.settings import empty
 from minidl.ops import random
+from minidl.ops.random import check_generator
 
 
 class Hardtanh(Module):
@@ -162,7 +163,7 @@ class PReLU(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        check_whole(self, 1, num_parameters=num_parameters)
+        check_integers(self, 1, num_parameters=num_parameters)
         check_numbers(self, init=init)
         self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(empty(self, num_parameters, dtype, device))

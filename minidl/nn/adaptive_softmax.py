@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.backends.window import is_number
+from minidl.checks import check_flags, check_integers, check_numbers, is_integer
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.nn.containers import ModuleList
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.sequential import Sequential
-from minidl.nn.settings import check_flags, check_numbers, check_whole
 
 
 class ASMoutput(NamedTuple):
@@ -49,7 +48,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        check_whole(self, 1, in_features=in_features, n_classes=n_classes)
+        check_integers(self, 1, in_features=in_features, n_classes=n_classes)
         check_numbers(self, above=0, div_value=div_value)
         check_flags(self, head_bias=head_bias)
         cutoffs = _checked_cutoffs(cutoffs, n_classes)
@@ -130,7 +129,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 def _checked_cutoffs(cutoffs: Any, n_classes: int) -> list[int]:
     """The cutoffs as a list, after checking that they ascend between 0 and n_classes."""
     given = list(cutoffs) if isinstance(cutoffs, tuple | list) else []
-    integers = bool(given) and all(map(is_number, given))
+    integers = bool(given) and all(map(is_integer, given))
     if not integers or given != sorted({*given}) or given[0] < 1 or given[-1] >= n_classes:
         raise ArgumentError(
             "AdaptiveLogSoftmaxWithLoss: cutoffs ascend between 1 and n_classes − 1 = "

@@ -4,17 +4,16 @@ A plain list or dict as an attribute of a module serves as well; these are modul
 appear in `named_modules` and in the printed network.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_integers
 from minidl.errors import BoundsError, DTypeError, MinidlError, describe, explain
 from minidl.nn.module import Module, PartError
 from minidl.nn.parameter import Parameter
-from minidl.nn.settings import check_whole
 
 
 class _Container(Module):
@@ -97,7 +96,7 @@ class _List(_Container):
 
     def insert(self, index: int, value: Any) -> None:
         """Insert one before this index."""
-        check_whole(self, -math.inf, index=index)
+        check_integers(self, index=index)
         values = self._values()
         values.insert(index, value)
         self._renumber(values)

@@ -5,11 +5,12 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.backends.window import PICTURES, Lengths, lengths
+from minidl.backends.window import PICTURES, Lengths
+from minidl.checks import check_choice, check_flags, check_integers, lengths
 from minidl.errors import ArgumentError, MinidlError
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
-from minidl.nn.settings import check_choice, check_flags, check_whole, empty
+from minidl.nn.settings import empty
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -32,7 +33,7 @@ class Windows(Module):
     ) -> None:
         """Check the settings and keep them."""
         name = type(self).__name__
-        check_whole(self, in_channels=in_channels, out_channels=out_channels)
+        check_integers(self, 0, in_channels=in_channels, out_channels=out_channels)
         for which, channels in (("in", in_channels), ("out", out_channels)):
             if type(groups) is not int or groups < 1 or channels % groups:
                 raise ArgumentError(

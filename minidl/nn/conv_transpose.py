@@ -5,10 +5,9 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.backends.window import is_number, lengths
+from minidl.checks import check_choice, is_integer, lengths
 from minidl.errors import ArgumentError, MinidlError, ShapeError
 from minidl.nn.conv import Windows
-from minidl.nn.settings import check_choice
 
 
 class Transposed(Windows):
@@ -72,7 +71,7 @@ class Transposed(Windows):
             return self.output_padding  # the operation raises for such an x
         size = tuple(output_size) if isinstance(output_size, tuple | list) else ()
         size = size[-axes:] if len(size) == x.ndim else size
-        if len(size) != axes or not all(map(is_number, size)):
+        if len(size) != axes or not all(map(is_integer, size)):
             raise ArgumentError(
                 f"{type(self).__name__}: output_size is {axes} or {x.ndim} numbers; "
                 f"got {output_size!r:.60}"

@@ -2,8 +2,8 @@
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_axes, check_flags, check_numbers
 from minidl.nn.module import Module
-from minidl.nn.settings import check_axes, check_flags, check_numbers
 
 
 class CosineSimilarity(Module):

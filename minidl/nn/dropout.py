@@ -4,11 +4,11 @@ from typing import Any, ClassVar
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.checks import check_numbers
+from minidl.checks import check_flags, check_numbers
 from minidl.errors import MinidlError
 from minidl.nn.module import Module, shape_error
-from minidl.nn.settings import check_flags, check_generator
 from minidl.ops import random
+from minidl.ops.random import check_generator
 
 
 class Dropout(Module):

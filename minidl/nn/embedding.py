@@ -6,11 +6,11 @@ from typing import Any, Self
 from minidl import ops
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.backends.window import is_number
+from minidl.checks import check_flags, check_integers, check_numbers, is_integer
 from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, explain
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter
-from minidl.nn.settings import check_flags, check_numbers, check_whole, empty
+from minidl.nn.settings import empty
 
 
 class Embedding(Module):
@@ -43,7 +43,7 @@ class Embedding(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        check_whole(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        check_integers(self, 0, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         check_flags(self, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse, _freeze=_freeze)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = _row(type(self).__name__, padding_idx, num_embeddings)
@@ -158,7 +158,7 @@ def _row(name: str, padding_idx: int | None, num_embeddings: int) -> int | None:
     """The row of a padding_idx, which may be counted from the end."""
     if padding_idx is None:
         return None
-    if not is_number(padding_idx) or not -num_embeddings <= padding_idx < num_embeddings:
+    if not is_integer(padding_idx) or not -num_embeddings <= padding_idx < num_embeddings:
         raise ArgumentError(
             f"{name}: padding_idx is a row of the {num_embeddings}; got {describe(padding_idx)}"
         )

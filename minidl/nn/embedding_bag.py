@@ -4,9 +4,9 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_choice, check_flags
 from minidl.errors import DTypeError, describe
 from minidl.nn.embedding import Embedding
-from minidl.nn.settings import check_choice, check_flags
 
 
 class EmbeddingBag(Embedding):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_axes, check_shape
 from minidl.nn.module import Module
-from minidl.nn.settings import check_axes, check_shape
 
 
 class Flatten(Module):

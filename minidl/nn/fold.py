@@ -4,8 +4,8 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_lengths
 from minidl.nn.module import Module
-from minidl.nn.settings import check_lengths
 
 
 class Unfold(Module):

@@ -6,9 +6,9 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_flags, check_lengths
 from minidl.errors import ArgumentError, describe
 from minidl.nn.module import Buffer, Module, shape_error
-from minidl.nn.settings import check_flags, check_lengths
 from minidl.ops import random
 
 

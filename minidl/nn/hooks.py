@@ -6,7 +6,8 @@ from typing import Any, Self
 from minidl.autograd.mode import current
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, check_flags, describe
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, DTypeError, describe
 
 
 class RemovableHandle:
@@ -118,7 +119,7 @@ def _added(
     """Register a hook at the end, or at the beginning."""
     if not callable(hook):
         raise DTypeError(f"{name}: a hook is a function; got {describe(hook)}")
-    check_flags(f"{name}: ", with_kwargs=with_kwargs, prepend=prepend)
+    check_flags(name, with_kwargs=with_kwargs, prepend=prepend)
     entry = hook, with_kwargs
     hooks.insert(0 if prepend else len(hooks), entry)
     return RemovableHandle(hooks, entry)

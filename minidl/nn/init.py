@@ -10,9 +10,10 @@ import numpy as np
 from minidl import dtypes, ops
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_choice, check_integers, check_numbers
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
-from minidl.nn.settings import check_choice, check_generator, check_numbers, check_whole
 from minidl.ops import random
+from minidl.ops.random import check_generator
 
 __all__ = [
     "calculate_gain",
@@ -235,7 +236,7 @@ def dirac_(x: Tensor, groups: int = 1) -> Tensor:
             [3., 4.]], shape=(2, 2), float32)
     """
     _check_tensor("dirac_", x)
-    check_whole("dirac_", 1, groups=groups)
+    check_integers("dirac_", 1, groups=groups)
     if x.ndim not in (3, 4, 5) or x.shape[0] % groups:
         raise ShapeError(
             f"dirac_: needs a weight of three to five axes, whose first {groups} groups divide; "

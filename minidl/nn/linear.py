@@ -5,10 +5,11 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_flags, check_integers
 from minidl.errors import MinidlError
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
-from minidl.nn.settings import check_flags, check_whole, empty
+from minidl.nn.settings import empty
 
 
 class Linear(Module):
@@ -32,7 +33,7 @@ class Linear(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        check_whole(self, in_features=in_features, out_features=out_features)
+        check_integers(self, 0, in_features=in_features, out_features=out_features)
         check_flags(self, bias=bias)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(empty(self, (out_features, in_features), dtype, device))
@@ -87,8 +88,8 @@ class Bilinear(Module):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        check_whole(self, 1, in1_features=in1_features)
-        check_whole(self, in2_features=in2_features, out_features=out_features)
+        check_integers(self, 1, in1_features=in1_features)
+        check_integers(self, 0, in2_features=in2_features, out_features=out_features)
         check_flags(self, bias=bias)
         self.in1_features, self.in2_features = in1_features, in2_features
         self.out_features = out_features

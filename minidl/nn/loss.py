@@ -4,14 +4,13 @@
 `minidl.ops` says.
 """
 
-import math
 from typing import Any, ClassVar
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_choice, check_flags, check_integers, check_numbers
 from minidl.errors import MinidlError
 from minidl.nn.module import Buffer, Module
-from minidl.nn.settings import check_choice, check_flags, check_numbers, check_whole
 
 
 class _Loss(Module):
@@ -64,7 +63,7 @@ class CrossEntropyLoss(_WeightedLoss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(weight, reduction=reduction)
-        check_whole(self, -math.inf, ignore_index=ignore_index)
+        check_integers(self, ignore_index=ignore_index)
         check_numbers(self, 0, 1, label_smoothing=label_smoothing)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
@@ -93,7 +92,7 @@ class NLLLoss(_WeightedLoss):
         self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
         super().__init__(weight, reduction=reduction)
-        check_whole(self, -math.inf, ignore_index=ignore_index)
+        check_integers(self, ignore_index=ignore_index)
         self.ignore_index = ignore_index
 
     def forward(self, log_p: Tensor, target: Tensor) -> Tensor:
@@ -288,7 +287,7 @@ class CTCLoss(_Loss):
         self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
     ) -> None:
         super().__init__(reduction=reduction)
-        check_whole(self, blank=blank)
+        check_integers(self, 0, blank=blank)
         check_flags(self, zero_infinity=zero_infinity)
         self.blank, self.zero_infinity = blank, zero_infinity
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_flags, check_integers, check_numbers
 from minidl.errors import DTypeError, describe
 from minidl.nn.distance import PairwiseDistance
 from minidl.nn.loss import _Loss, _WeightedLoss
-from minidl.nn.settings import check_flags, check_numbers, check_whole
 
 
 class HingeEmbeddingLoss(_Loss):
@@ -54,7 +54,7 @@ class MultiMarginLoss(_WeightedLoss):
         self, p: int = 1, margin: float = 1.0, weight: Any = None, *, reduction: str = "mean"
     ) -> None:
         super().__init__(weight, reduction=reduction)
-        check_whole(self, 1, p=p)
+        check_integers(self, 1, p=p)
         check_numbers(self, margin=margin)
         self.p, self.margin = p, margin
 

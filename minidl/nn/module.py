@@ -5,16 +5,8 @@ from typing import Any, NamedTuple, Self
 
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.errors import (
-    ArgumentError,
-    DTypeError,
-    MinidlError,
-    ShapeError,
-    check_flags,
-    check_kind,
-    describe,
-    explain,
-)
+from minidl.checks import check_flags, check_instance
+from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, explain
 from minidl.nn.hooks import Hooked
 from minidl.nn.parameter import Buffer, Parameter, destination, move
 from minidl.ops import asarray
@@ -148,7 +140,7 @@ class Module(Hooked):
 
     def get_submodule(self, target: str) -> "Module":
         """Return the module at a path such as "encoder.0" ("" is this one), else PartError."""
-        check_kind("get_submodule", "target", target, str)
+        check_instance("get_submodule", str, target=target)
         module, rest = self, target
         while rest:
             for name, child in _named(vars(module), Module):
@@ -239,7 +231,7 @@ class Module(Hooked):
 
     def train(self, training: bool = True) -> Self:
         """Switch to training mode (dropout is active), or out of it, with all submodules."""
-        check_flags("train: ", training=training)
+        check_flags("train", training=training)
         for module in self.modules():
             module.training = training
         return self
@@ -250,7 +242,7 @@ class Module(Hooked):
 
     def requires_grad_(self, wanted: bool = True) -> Self:
         """Train all parameters, or freeze them."""
-        check_flags("requires_grad_: ", wanted=wanted)
+        check_flags("requires_grad_", wanted=wanted)
         for parameter in self.parameters():
             parameter.requires_grad = bool(wanted)
         return self
@@ -280,8 +272,8 @@ class Module(Hooked):
         With `strict`, missing and unexpected names are an error.  Wrong shapes always are.  On an
         error nothing has been changed.
         """
-        check_kind("load_state_dict", "state", state, Mapping)
-        check_flags("load_state_dict: ", strict=strict)
+        check_instance("load_state_dict", Mapping, state=state)
+        check_flags("load_state_dict", strict=strict)
         own = self.state_dict()
         missing = [name for name in own if name not in state]
         unexpected = [name for name in state if name not in own]

@@ -8,10 +8,11 @@ from minidl import ops
 from minidl.autograd import inplace
 from minidl.autograd.checkpoint import once
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_flags, check_integers, check_numbers, check_shape
 from minidl.errors import ArgumentError, ShapeError
 from minidl.nn import init
 from minidl.nn.module import Buffer, Module, Parameter, shape_error
-from minidl.nn.settings import check_flags, check_numbers, check_shape, check_whole, empty
+from minidl.nn.settings import empty
 
 
 class _Norm(Module):
@@ -60,7 +61,7 @@ class _BatchNorm(_Norm):
         *,
         bias: bool = True,
     ) -> None:
-        check_whole(self, num_features=num_features)
+        check_integers(self, 0, num_features=num_features)
         check_numbers(self, 0, eps=eps)
         if momentum is not None:
             check_numbers(self, 0, 1, momentum=momentum)
@@ -260,8 +261,8 @@ class GroupNorm(_Norm):
         *,
         bias: bool = True,
     ) -> None:
-        check_whole(self, 1, num_groups=num_groups)
-        check_whole(self, num_channels=num_channels)
+        check_integers(self, 1, num_groups=num_groups)
+        check_integers(self, 0, num_channels=num_channels)
         check_numbers(self, 0, eps=eps)
         check_flags(self, affine=affine)
         if num_channels % num_groups:
@@ -356,7 +357,7 @@ class LocalResponseNorm(Module):
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        check_whole(self, 1, size=size)
+        check_integers(self, 1, size=size)
         check_numbers(self, alpha=alpha, beta=beta, k=k)
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 

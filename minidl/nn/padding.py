@@ -4,10 +4,9 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.backends.window import is_number
+from minidl.checks import check_numbers, is_integer
 from minidl.errors import ArgumentError
 from minidl.nn.module import Module
-from minidl.nn.settings import check_numbers
 
 
 class _Pad(Module):
@@ -19,7 +18,7 @@ class _Pad(Module):
     def __init__(self, padding: Any) -> None:
         ends = 2 * self.axes
         widths = tuple(padding) if isinstance(padding, tuple | list) else (padding,) * ends
-        if len(widths) != ends or not all(map(is_number, widths)):
+        if len(widths) != ends or not all(map(is_integer, widths)):
             raise ArgumentError(
                 f"{type(self).__name__}: padding is a number or {ends}, pairs from the last axis "
                 f"on; got {padding!r:.60}"

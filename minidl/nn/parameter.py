@@ -6,14 +6,8 @@ from typing import Any
 from minidl import dtypes
 from minidl.autograd.tensor import Tensor
 from minidl.backends import device_backend
-from minidl.errors import (
-    ArgumentError,
-    DeviceError,
-    DTypeError,
-    MinidlError,
-    check_flags,
-    explain,
-)
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, DeviceError, DTypeError, MinidlError, explain
 from minidl.ops import asarray
 
 
@@ -50,7 +44,7 @@ class Buffer(Tensor):
     __slots__ = ("persistent",)
 
     def __init__(self, data: Any, persistent: bool = True) -> None:
-        check_flags("Buffer: ", persistent=persistent)
+        check_flags("Buffer", persistent=persistent)
         try:
             super().__init__(asarray(data).data)
         except MinidlError as error:

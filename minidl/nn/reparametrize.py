@@ -5,7 +5,8 @@ from typing import Any
 
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, check_kind, describe
+from minidl.checks import check_instance
+from minidl.errors import ArgumentError, DTypeError, describe
 from minidl.nn.hooks import RemovableHandle
 from minidl.nn.module import Module, Parameter
 
@@ -37,7 +38,7 @@ def parameter_of(function: str, module: Any, name: str) -> Parameter:
     """Return the parameter of that name, if the module has it."""
     if not isinstance(module, Module):
         raise DTypeError(f"{function}: needs a Module; got {describe(module)}")
-    check_kind(function, "name", name, str)
+    check_instance(function, str, name=name)
     parameter = vars(module).get(name)
     if not isinstance(parameter, Parameter):
         raise ArgumentError(f"{function}: {module!r} has no parameter {name!r}")
@@ -61,7 +62,7 @@ def removed(
     function: str, module: Any, name: str, kind: type[Reparametrized], parts: Iterable[str]
 ) -> bool:
     """Make the parameter independent again; return whether it was computed."""
-    check_kind(function, "module", module, Module)
+    check_instance(function, Module, module=module)
     hooks = module._hooks.before if module._hooks else []
     for hook, _ in list(hooks):
         how = getattr(hook, "__self__", None)

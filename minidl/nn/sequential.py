@@ -1,14 +1,13 @@
 """Sequential: modules applied one after another."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, Self, overload
 
+from minidl.checks import check_integers
 from minidl.errors import BoundsError, DTypeError, describe, listed
 from minidl.nn import fusion
 from minidl.nn.module import Module
-from minidl.nn.settings import check_whole
 
 
 class Sequential(Module):
@@ -60,7 +59,7 @@ class Sequential(Module):
 
     def insert(self, index: int, module: Module) -> Self:
         """Insert a module before this index; the names become "0", "1" and so on."""
-        check_whole(self, -math.inf, index=index)
+        check_integers(self, index=index)
         modules = list(self)
         modules.insert(index, self._checked(module))
         return self._renumber(modules)

@@ -2,8 +2,8 @@
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_integers
 from minidl.nn.module import Module
-from minidl.nn.settings import check_whole
 
 
 class PixelShuffle(Module):
@@ -17,7 +17,7 @@ class PixelShuffle(Module):
     """
 
     def __init__(self, upscale_factor: int) -> None:
-        check_whole(self, 1, upscale_factor=upscale_factor)
+        check_integers(self, 1, upscale_factor=upscale_factor)
         self.upscale_factor = upscale_factor
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class PixelUnshuffle(Module):
     """
 
     def __init__(self, downscale_factor: int) -> None:
-        check_whole(self, 1, downscale_factor=downscale_factor)
+        check_integers(self, 1, downscale_factor=downscale_factor)
         self.downscale_factor = downscale_factor
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class ChannelShuffle(Module):
     """
 
     def __init__(self, groups: int) -> None:
-        check_whole(self, 1, groups=groups)
+        check_integers(self, 1, groups=groups)
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:

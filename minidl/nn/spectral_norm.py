@@ -10,11 +10,11 @@ from typing import TypeVar
 from minidl import ops
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_axes, check_integers, check_numbers
 from minidl.errors import ArgumentError, ShapeError
 from minidl.nn import init
 from minidl.nn.module import Buffer, Module
 from minidl.nn.reparametrize import Reparametrized, parameter_of, put, removed
-from minidl.nn.settings import check_axes, check_numbers, check_whole
 
 Layer = TypeVar("Layer", bound=Module)
 
@@ -77,7 +77,7 @@ def spectral_norm(
     ['bias', 'weight_orig', 'weight_u', 'weight_v']
     """
     weight = parameter_of("spectral_norm", module, name)
-    check_whole("spectral_norm", 1, n_power_iterations=n_power_iterations)
+    check_integers("spectral_norm", 1, n_power_iterations=n_power_iterations)
     check_numbers("spectral_norm", 0, eps=eps)
     if dim is None:
         dim = int(type(module).__name__.startswith("ConvTranspose"))

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_axes
 from minidl.errors import ArgumentError, ShapeError
 from minidl.nn.module import Module, Parameter
 from minidl.nn.reparametrize import Reparametrized, parameter_of, put, removed
-from minidl.nn.settings import check_axes
 
 Layer = TypeVar("Layer", bound=Module)
 

@@ -122,7 +122,7 @@ def _transpose(x: Tensor) -> Tensor:
 
 
 # These have a reflected form (2 - x) and an in-place form (x -= 2).
-BINARY = {
+BINARY: dict[str, Callable[..., Any]] = {
     "add": arithmetic.add,
     "sub": arithmetic.subtract,
     "mul": arithmetic.multiply,
@@ -137,7 +137,7 @@ BINARY = {
     "lshift": bitwise.bitwise_left_shift,
     "rshift": bitwise.bitwise_right_shift,
 }
-OTHERS = {
+OTHERS: dict[str, Callable[..., Any]] = {
     "eq": comparison.equal,
     "ne": comparison.not_equal,
     "lt": comparison.less,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from minidl.optim.checks import check_fraction, check_not_negative
+from minidl.checks import check_numbers, chosen
 from minidl.optim.moments import update_average
 from minidl.optim.optimizer import Optimizer, Params
 
@@ -50,8 +50,8 @@ class Adadelta(Optimizer):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Require non-negative rates, and rho in [0, 1]."""
-        check_not_negative("Adadelta", settings, "lr", "eps", "weight_decay")
-        check_fraction("Adadelta", settings, "rho")
+        check_numbers("Adadelta", 0, finite=True, **chosen(settings, "lr", "eps", "weight_decay"))
+        check_numbers("Adadelta", 0, 1, **chosen(settings, "rho"))
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         """The moving averages v and u."""

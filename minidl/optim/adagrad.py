@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from minidl.optim.checks import check_not_negative
+from minidl.checks import check_numbers, chosen
 from minidl.optim.optimizer import Optimizer, Params
 
 
@@ -49,7 +49,7 @@ class Adagrad(Optimizer):
     def check(self, settings: Mapping[str, Any]) -> None:
         """Require non-negative settings."""
         rates = "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"
-        check_not_negative("Adagrad", settings, *rates)
+        check_numbers("Adagrad", 0, finite=True, **chosen(settings, *rates))
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         """The accumulator s."""

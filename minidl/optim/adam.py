@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from minidl.optim.checks import check_betas, check_not_negative
+from minidl.checks import check_numbers, chosen
+from minidl.optim.checks import check_betas
 from minidl.optim.moments import bias_corrected_root, update_moments
 from minidl.optim.optimizer import Optimizer, Params
 
@@ -52,7 +53,7 @@ class Adam(Optimizer):
     def check(self, settings: Mapping[str, Any]) -> None:
         """Require non-negative rates, and betas in [0, 1)."""
         name = type(self).__name__
-        check_not_negative(name, settings, "lr", "eps", "weight_decay")
+        check_numbers(name, 0, finite=True, **chosen(settings, "lr", "eps", "weight_decay"))
         check_betas(name, settings)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
-from minidl.optim.checks import check_finite, check_not_negative
+from minidl.checks import check_numbers, chosen
 from minidl.optim.optimizer import Optimizer, Params
 
 
@@ -53,8 +53,8 @@ class ASGD(Optimizer):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Require non-negative rates."""
-        check_not_negative("ASGD", settings, "lr", "lambd", "weight_decay")
-        check_finite("ASGD", settings, "alpha", "t0")
+        check_numbers("ASGD", 0, finite=True, **chosen(settings, "lr", "lambd", "weight_decay"))
+        check_numbers("ASGD", finite=True, **chosen(settings, "alpha", "t0"))
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         """The average a."""

@@ -7,11 +7,11 @@ from typing import Any
 
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.errors import DTypeError, ShapeError, check_flags, check_kind, describe, iter_of, named
+from minidl.checks import check_flags, check_instance, check_numbers
+from minidl.errors import DTypeError, ShapeError, describe, iter_of, named
 from minidl.nn.module import Buffer, Module
 from minidl.nn.norm import _BatchNorm
 from minidl.ops import asarray
-from minidl.optim.checks import check_fraction
 
 Average = Callable[[Tensor, Tensor, int], Tensor]
 
@@ -32,7 +32,7 @@ def get_ema_avg_fn(decay: float = 0.999) -> Average:
     >>> optim.get_ema_avg_fn(0.75)(minidl.tensor(2.0), minidl.tensor(6.0), 2).item()
     3.0
     """
-    check_fraction("get_ema_avg_fn", {"decay": decay}, "decay")
+    check_numbers("get_ema_avg_fn", 0, 1, decay=decay)
     decay = float(decay)
     return lambda averaged, current, _: decay * averaged + (1 - decay) * current
 
@@ -63,10 +63,10 @@ class AveragedModel(Module):
     def __init__(
         self, model: Module, avg_fn: Average | None = None, use_buffers: bool = False
     ) -> None:
-        check_kind("AveragedModel", "model", model, Module)
+        check_instance("AveragedModel", Module, model=model)
         if avg_fn is not None and not callable(avg_fn):
             raise DTypeError(f"AveragedModel: avg_fn is a function; got {describe(avg_fn)}")
-        check_flags("AveragedModel: ", use_buffers=use_buffers)
+        check_flags("AveragedModel", use_buffers=use_buffers)
         self.module = copy.deepcopy(model)
         self.n_averaged = Buffer(asarray(0, dtype="int64"))
         self.avg_fn, self.use_buffers = avg_fn or get_swa_avg_fn(), use_buffers
@@ -80,7 +80,7 @@ class AveragedModel(Module):
 
         Raises ShapeError if its shapes differ from those of the model that was copied.
         """
-        check_kind("AveragedModel.update_parameters", "model", model, Module)
+        check_instance("AveragedModel.update_parameters", Module, model=model)
         parameters = _pairs("parameters", self.module.parameters(), model.parameters())
         buffers = _pairs("buffers", self.module.buffers(), model.buffers())
         n = int(self.n_averaged)
@@ -119,7 +119,7 @@ def update_bn(loader: Iterable[Any], model: Module) -> None:
     >>> norm.running_mean.tolist()
     [4.0]
     """
-    check_kind("update_bn", "model", model, Module)
+    check_instance("update_bn", Module, model=model)
     norms = {m: m.momentum for m in model.modules() if isinstance(m, _BatchNorm)}
     if not norms:
         return

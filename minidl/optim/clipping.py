@@ -8,9 +8,9 @@ from minidl.autograd.graph import Leaf
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, cpu
 from minidl.backends.rows import RowGradient
+from minidl.checks import check_flags, check_numbers
 from minidl.dtypes import default_float, float64, result_type
-from minidl.errors import ArgumentError, DTypeError, GradientError, check_flags, describe, listed
-from minidl.optim.checks import check_not_negative
+from minidl.errors import ArgumentError, DTypeError, GradientError, describe, listed
 
 _SAFE = 1e-30, 1e30  # sums of powers in between have neither overflowed nor underflowed
 
@@ -37,8 +37,8 @@ def clip_grad_norm_(
     (5.0, [0.6, 0.8])
     """
     name = "clip_grad_norm_"
-    check_not_negative(name, {"max_norm": max_norm}, "max_norm", infinite=True)
-    check_flags(f"{name}: ", error_if_nonfinite=error_if_nonfinite)
+    check_numbers(name, 0, max_norm=max_norm)
+    check_flags(name, error_if_nonfinite=error_if_nonfinite)
     try:
         p = float(norm_type)  # PyTorch's "inf", too
     except (TypeError, ValueError):
@@ -74,7 +74,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     >>> w.grad.tolist()
     [1.0, -0.5, -1.0]
     """
-    check_not_negative("clip_grad_value_", {"clip_value": clip_value}, "clip_value", infinite=True)
+    check_numbers("clip_grad_value_", 0, clip_value=clip_value)
     bound = float(clip_value)
     gradients = {leaf: _coalesced(leaf.grad) for leaf in _leaves("clip_grad_value_", parameters)}
     _replace(gradients, lambda xp, g: xp.minimum(xp.maximum(g, -bound), bound))

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from minidl.checks import check_choice, check_integers, check_numbers
 from minidl.errors import ArgumentError
-from minidl.optim.checks import check_choice, check_count, check_finite
 from minidl.optim.cycling import CyclingScheduler
 from minidl.optim.lr_scheduler import groups_of, per_group
 from minidl.optim.optimizer import Optimizer
@@ -74,10 +74,12 @@ class CyclicLR(CyclingScheduler):
 
     def check(self) -> None:
         """Require a cycle of at least one step, and known modes."""
-        check_count("CyclicLR", vars(self), "step_size_up", "step_size_down")
-        check_choice("CyclicLR", vars(self), "mode", "triangular", "triangular2", "exp_range")
-        check_choice("CyclicLR", vars(self), "scale_mode", "cycle", "iterations")
-        check_finite("CyclicLR", vars(self), "gamma")
+        check_integers(
+            "CyclicLR", 1, step_size_up=self.step_size_up, step_size_down=self.step_size_down
+        )
+        check_choice("CyclicLR", ("triangular", "triangular2", "exp_range"), mode=self.mode)
+        check_choice("CyclicLR", ("cycle", "iterations"), scale_mode=self.scale_mode)
+        check_numbers("CyclicLR", finite=True, gamma=self.gamma)
         if self.scale_fn is not None and not callable(self.scale_fn):
             raise ArgumentError(f"CyclicLR: scale_fn is a function; got {self.scale_fn!r}")
         super().check()

@@ -1,6 +1,7 @@
 """CyclingScheduler: the base class of schedules that cycle lr and momentum in opposition."""
 
-from minidl.errors import ArgumentError, check_flags
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError
 from minidl.optim.lr_scheduler import LRScheduler
 
 
@@ -14,7 +15,7 @@ class CyclingScheduler(LRScheduler):
 
     def check(self) -> None:
         """Require an optimiser with a momentum, for cycle_momentum."""
-        check_flags(f"{type(self).__name__}: ", cycle_momentum=self.cycle_momentum)
+        check_flags(self, cycle_momentum=self.cycle_momentum)
         if self.cycle_momentum and not {"momentum", "betas"} & set(self.optimizer.defaults):
             raise ArgumentError(
                 f"{type(self).__name__}: {type(self.optimizer).__name__} has no momentum; use "

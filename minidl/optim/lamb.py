@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
-from minidl.optim.checks import check_betas, check_not_negative
+from minidl.checks import check_numbers, chosen
+from minidl.optim.checks import check_betas
 from minidl.optim.moments import bias_corrected_root, update_moments
 from minidl.optim.optimizer import Optimizer, Params
 
@@ -50,7 +51,7 @@ class LAMB(Optimizer):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Require non-negative rates, and betas in [0, 1)."""
-        check_not_negative("LAMB", settings, "lr", "eps", "weight_decay")
+        check_numbers("LAMB", 0, finite=True, **chosen(settings, "lr", "eps", "weight_decay"))
         check_betas("LAMB", settings)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from minidl.autograd import inplace
 from minidl.autograd.mode import enable_grad
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
+from minidl.checks import check_integers, check_numbers, chosen
 from minidl.errors import ArgumentError, DeviceError, ShapeError, describe
 from minidl.ops import asarray
-from minidl.optim.checks import check_count, check_not_negative
 from minidl.optim.flat import dense_gradient, flatten, unflatten
 from minidl.optim.line_search import Point, strong_wolfe
 from minidl.optim.optimizer import Optimizer, Params
@@ -78,7 +78,7 @@ class LBFGS(Optimizer):
         history_size: int = 100,
         line_search_fn: str | None = None,
     ) -> None:
-        check_count("LBFGS", {"max_iter": max_iter}, "max_iter")
+        check_integers("LBFGS", 1, max_iter=max_iter)
         super().__init__(
             params,
             lr=lr,
@@ -101,8 +101,10 @@ class LBFGS(Optimizer):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Require non-negative rates, positive counts and a known line search."""
-        check_not_negative("LBFGS", settings, "lr", "tolerance_grad", "tolerance_change")
-        check_count("LBFGS", settings, "max_iter", "max_eval", "history_size")
+        check_numbers(
+            "LBFGS", 0, finite=True, **chosen(settings, "lr", "tolerance_grad", "tolerance_change")
+        )
+        check_integers("LBFGS", 1, **chosen(settings, "max_iter", "max_eval", "history_size"))
         search = settings["line_search_fn"]
         if search not in (None, "strong_wolfe"):
             raise ArgumentError(f'LBFGS: line_search_fn is None or "strong_wolfe"; got {search!r}')

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from minidl.optim.checks import check_betas, check_not_negative
+from minidl.checks import check_numbers, chosen
+from minidl.optim.checks import check_betas
 from minidl.optim.moments import update_average
 from minidl.optim.optimizer import Optimizer, Params
 
@@ -48,7 +49,7 @@ class Lion(Optimizer):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Require non-negative rates, and betas in [0, 1)."""
-        check_not_negative("Lion", settings, "lr", "weight_decay")
+        check_numbers("Lion", 0, finite=True, **chosen(settings, "lr", "weight_decay"))
         check_betas("Lion", settings)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:

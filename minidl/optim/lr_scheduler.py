@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from minidl.checks import check_numbers, chosen
 from minidl.errors import EXPLAINED, ArgumentError, MinidlError, describe
-from minidl.optim.checks import check_not_negative
 from minidl.optim.optimizer import Optimizer
 
 
@@ -39,7 +39,7 @@ def per_group(
             f"{name}: {setting} is a number, or {len(groups)} of them; got {value!r}"
         )
     for each in values:
-        check_not_negative(name, {setting: each}, setting)
+        check_numbers(name, 0, finite=True, **{setting: each})
     return [float(each) for each in values]
 
 
@@ -151,14 +151,14 @@ class LRScheduler:
         if missing:
             raise ArgumentError(f"{name}: needs {missing}")
         given = copy.deepcopy({key: saved[key] for key in own})
-        check_not_negative(name, given, "last_epoch")
+        check_numbers(name, 0, finite=True, **chosen(given, "last_epoch"))
         for key in ("base_lrs", "_last_lr"):
             if not isinstance(given[key], list) or len(given[key]) != len(own[key]):
                 raise ArgumentError(
                     f"{name}: needs {key} of {len(own[key])} groups; got {given[key]!r}"
                 )
             for lr in given[key]:
-                check_not_negative(name, {key: lr}, key)
+                check_numbers(name, 0, finite=True, **{key: lr})
         twin = copy.copy(self)
         vars(twin).update(given)
         twin.check()

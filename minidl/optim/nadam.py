@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from minidl.optim.checks import check_betas, check_not_negative
+from minidl.checks import check_numbers, chosen
+from minidl.optim.checks import check_betas
 from minidl.optim.moments import bias_corrected_root, update_moments
 from minidl.optim.optimizer import Optimizer, Params
 
@@ -55,7 +56,12 @@ class NAdam(Optimizer):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Require non-negative rates, and betas in [0, 1)."""
-        check_not_negative("NAdam", settings, "lr", "eps", "weight_decay", "momentum_decay")
+        check_numbers(
+            "NAdam",
+            0,
+            finite=True,
+            **chosen(settings, "lr", "eps", "weight_decay", "momentum_decay"),
+        )
         check_betas("NAdam", settings)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,13 +2,8 @@
 
 from typing import Any
 
-from minidl.errors import ArgumentError, check_flags
-from minidl.optim.checks import (
-    check_choice,
-    check_count,
-    check_fraction,
-    check_not_negative,
-)
+from minidl.checks import check_choice, check_flags, check_integers, check_numbers
+from minidl.errors import ArgumentError
 from minidl.optim.cycling import CyclingScheduler
 from minidl.optim.lr_scheduler import anneal, groups_of, per_group
 from minidl.optim.optimizer import Optimizer
@@ -56,10 +51,10 @@ class OneCycleLR(CyclingScheduler):
     ) -> None:
         if total_steps is None:
             counts: dict[str, Any] = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
-            check_count("OneCycleLR: without total_steps", counts, *counts)
+            check_integers("OneCycleLR: without total_steps", 1, **counts)
             total_steps = counts["epochs"] * counts["steps_per_epoch"]
         divisors = {"div_factor": div_factor, "final_div_factor": final_div_factor}
-        check_not_negative("OneCycleLR", divisors, *divisors)
+        check_numbers("OneCycleLR", 0, finite=True, **divisors)
         if not div_factor or not final_div_factor:
             raise ArgumentError(f"OneCycleLR: divides by its factors; got {divisors}")
         self.total_steps, self.pct_start, self.three_phase = total_steps, pct_start, three_phase
@@ -77,10 +72,10 @@ class OneCycleLR(CyclingScheduler):
 
     def check(self) -> None:
         """Require a positive length, a pct_start in [0, 1] and a known strategy."""
-        check_count("OneCycleLR", vars(self), "total_steps")
-        check_fraction("OneCycleLR", vars(self), "pct_start")
-        check_flags("OneCycleLR: ", three_phase=self.three_phase)
-        check_choice("OneCycleLR", vars(self), "anneal_strategy", "cos", "linear")
+        check_integers("OneCycleLR", 1, total_steps=self.total_steps)
+        check_numbers("OneCycleLR", 0, 1, pct_start=self.pct_start)
+        check_flags("OneCycleLR", three_phase=self.three_phase)
+        check_choice("OneCycleLR", ("cos", "linear"), anneal_strategy=self.anneal_strategy)
         super().check()
 
     def _phase(self, step: float) -> tuple[str, str, float]:

@@ -15,6 +15,7 @@ from minidl.autograd.mode import current, enable_grad
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
 from minidl.backends.rows import RowGradient
+from minidl.checks import check_flags
 from minidl.errors import (
     EXPLAINED,
     ArgumentError,
@@ -22,7 +23,6 @@ from minidl.errors import (
     GradientError,
     MinidlError,
     ShapeError,
-    check_flags,
     describe,
     explain,
     listed,
@@ -106,7 +106,7 @@ class Optimizer:
     def _check(self, settings: Mapping[str, Any]) -> None:
         """Raise unless flags are booleans and the other settings in the rule's domain."""
         flags = {name: settings[name] for name in _FLAGS if name in settings}
-        check_flags(f"{type(self).__name__}: ", **flags)
+        check_flags(self, **flags)
         self.check(settings)
 
     def check(self, settings: Mapping[str, Any]) -> None:

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from minidl.checks import check_choice, check_integers, check_numbers, chosen
 from minidl.errors import ArgumentError
-from minidl.optim.checks import check_choice, check_count, check_finite, check_not_negative
 from minidl.optim.lr_scheduler import LRScheduler, groups_of
 from minidl.optim.optimizer import Optimizer
 
@@ -56,13 +56,13 @@ class ReduceLROnPlateau(LRScheduler):
     def check(self) -> None:
         """Require a factor below 1, non-negative counts and known modes."""
         name, settings = "ReduceLROnPlateau", vars(self)
-        check_choice(name, settings, "mode", "min", "max")
-        check_choice(name, settings, "threshold_mode", "rel", "abs")
-        check_not_negative(name, settings, "factor", "eps")
-        check_finite(name, settings, "threshold")
-        check_count(name, settings, "patience", "cooldown", least=0)
+        check_choice(name, ("min", "max"), mode=settings["mode"])
+        check_choice(name, ("rel", "abs"), threshold_mode=settings["threshold_mode"])
+        check_numbers(name, 0, finite=True, **chosen(settings, "factor", "eps"))
+        check_numbers(name, finite=True, **chosen(settings, "threshold"))
+        check_integers(name, 0, **chosen(settings, "patience", "cooldown"))
         for min_lr in self.min_lrs:
-            check_not_negative(name, {"min_lr": min_lr}, "min_lr")
+            check_numbers(name, 0, finite=True, min_lr=min_lr)
         if self.factor >= 1:
             raise ArgumentError(f"{name}: factor is below 1; got {self.factor}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from minidl.optim.checks import check_fraction, check_not_negative
+from minidl.checks import check_numbers, chosen
 from minidl.optim.moments import update_average
 from minidl.optim.optimizer import Optimizer, Params
 
@@ -54,8 +54,10 @@ class RMSprop(Optimizer):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Require non-negative rates, and alpha in [0, 1]."""
-        check_not_negative("RMSprop", settings, "lr", "eps", "weight_decay", "momentum")
-        check_fraction("RMSprop", settings, "alpha")
+        check_numbers(
+            "RMSprop", 0, finite=True, **chosen(settings, "lr", "eps", "weight_decay", "momentum")
+        )
+        check_numbers("RMSprop", 0, 1, **chosen(settings, "alpha"))
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         """v, and b and m where they are used."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.checks import check_numbers, chosen
 from minidl.errors import ArgumentError
-from minidl.optim.checks import check_not_negative
 from minidl.optim.optimizer import Optimizer, Params
 
 
@@ -45,7 +45,7 @@ class Rprop(Optimizer):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Require 0 < η₋ < 1 < η₊ and 0 ≤ smin ≤ smax."""
-        check_not_negative("Rprop", settings, "lr")
+        check_numbers("Rprop", 0, finite=True, **chosen(settings, "lr"))
         eta_minus, eta_plus = _pair(settings, "etas")
         if not 0 < eta_minus < 1 < eta_plus:
             raise ArgumentError(

@@ -7,8 +7,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from minidl.checks import check_integers, check_numbers
 from minidl.errors import ArgumentError, listed
-from minidl.optim.checks import check_count, check_finite, check_fraction, check_not_negative
 from minidl.optim.lr_scheduler import LRScheduler, cosine_annealing, groups_of
 from minidl.optim.optimizer import Optimizer
 
@@ -99,8 +99,8 @@ class StepLR(LRScheduler):
 
     def check(self) -> None:
         """Require a positive step_size."""
-        check_count("StepLR", vars(self), "step_size")
-        check_finite("StepLR", vars(self), "gamma")
+        check_integers("StepLR", 1, step_size=self.step_size)
+        check_numbers("StepLR", finite=True, gamma=self.gamma)
 
     def rate(self, base_lr: float, step: float) -> float:
         """Initial lr · gamma^⌊t / step_size⌋."""
@@ -132,9 +132,9 @@ class MultiStepLR(LRScheduler):
     def check(self) -> None:
         """Require non-negative milestones, and sort them."""
         for milestone in self.milestones:
-            check_count("MultiStepLR", {"a milestone": milestone}, "a milestone", least=0)
+            check_integers("MultiStepLR", 0, **{"a milestone": milestone})
         self.milestones = sorted(self.milestones)
-        check_finite("MultiStepLR", vars(self), "gamma")
+        check_numbers("MultiStepLR", finite=True, gamma=self.gamma)
 
     def rate(self, base_lr: float, step: float) -> float:
         """Initial lr · gamma^(number of milestones ≤ t)."""
@@ -164,8 +164,8 @@ class ConstantLR(LRScheduler):
 
     def check(self) -> None:
         """Require a factor in [0, 1]."""
-        check_fraction("ConstantLR", vars(self), "factor")
-        check_count("ConstantLR", vars(self), "total_iters", least=0)
+        check_numbers("ConstantLR", 0, 1, factor=self.factor)
+        check_integers("ConstantLR", 0, total_iters=self.total_iters)
 
     def rate(self, base_lr: float, step: float) -> float:
         """Initial lr · factor, then the initial lr."""
@@ -199,10 +199,10 @@ class LinearLR(LRScheduler):
 
     def check(self) -> None:
         """Require factors in [0, 1], and a positive start_factor."""
-        check_fraction("LinearLR", vars(self), "start_factor", "end_factor")
+        check_numbers("LinearLR", 0, 1, start_factor=self.start_factor, end_factor=self.end_factor)
         if not self.start_factor:
             raise ArgumentError("LinearLR: start_factor is above 0; got 0")
-        check_count("LinearLR", vars(self), "total_iters", least=0)
+        check_integers("LinearLR", 0, total_iters=self.total_iters)
 
     def rate(self, base_lr: float, step: float) -> float:
         """The straight line up to total_iters, then its end."""
@@ -229,7 +229,7 @@ class ExponentialLR(LRScheduler):
 
     def check(self) -> None:
         """Require a finite gamma."""
-        check_finite("ExponentialLR", vars(self), "gamma")
+        check_numbers("ExponentialLR", finite=True, gamma=self.gamma)
 
     def rate(self, base_lr: float, step: float) -> float:
         """Initial lr · gammaᵗ."""
@@ -255,8 +255,8 @@ class PolynomialLR(LRScheduler):
 
     def check(self) -> None:
         """Require a positive total_iters and a non-negative power."""
-        check_count("PolynomialLR", vars(self), "total_iters")
-        check_not_negative("PolynomialLR", vars(self), "power")
+        check_integers("PolynomialLR", 1, total_iters=self.total_iters)
+        check_numbers("PolynomialLR", 0, finite=True, power=self.power)
 
     def rate(self, base_lr: float, step: float) -> float:
         """Initial lr · (remaining fraction)^power."""
@@ -285,8 +285,8 @@ class CosineAnnealingLR(LRScheduler):
 
     def check(self) -> None:
         """Require a positive T_max."""
-        check_count("CosineAnnealingLR", vars(self), "T_max")
-        check_finite("CosineAnnealingLR", vars(self), "eta_min")
+        check_integers("CosineAnnealingLR", 1, T_max=self.T_max)
+        check_numbers("CosineAnnealingLR", finite=True, eta_min=self.eta_min)
 
     def rate(self, base_lr: float, step: float) -> float:
         """Cosine annealing, periodic with period 2·T_max."""
@@ -319,8 +319,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def check(self) -> None:
         """Require positive T_0 and T_mult."""
-        check_count("CosineAnnealingWarmRestarts", vars(self), "T_0", "T_mult")
-        check_finite("CosineAnnealingWarmRestarts", vars(self), "eta_min")
+        check_integers("CosineAnnealingWarmRestarts", 1, T_0=self.T_0, T_mult=self.T_mult)
+        check_numbers("CosineAnnealingWarmRestarts", finite=True, eta_min=self.eta_min)
 
     def rate(self, base_lr: float, step: float) -> float:
         """Cosine annealing since the last restart."""
@@ -335,7 +335,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     def step(self, epoch: float | None = None) -> None:
         """Advance by one, or to `epoch`, which may be fractional: epoch + batch / batches."""
         if epoch is not None:
-            check_finite("CosineAnnealingWarmRestarts.step", {"epoch": epoch}, "epoch")
+            check_numbers("CosineAnnealingWarmRestarts.step", finite=True, epoch=epoch)
             if epoch < 0:
                 raise ArgumentError(
                     f"CosineAnnealingWarmRestarts.step: epoch is from 0 on; got {epoch}"

@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from minidl.checks import check_integers
 from minidl.errors import ArgumentError, listed
-from minidl.optim.checks import check_count
 from minidl.optim.composed import ComposedScheduler
 from minidl.optim.lr_scheduler import LRScheduler
 from minidl.optim.optimizer import Optimizer
@@ -45,7 +45,7 @@ class SequentialLR(ComposedScheduler):
         """Require one ascending milestone between each two schedules."""
         milestones = self._milestones
         for milestone in milestones:
-            check_count("SequentialLR", {"a milestone": milestone}, "a milestone", least=0)
+            check_integers("SequentialLR", 0, **{"a milestone": milestone})
         if len(milestones) != len(self._schedulers) - 1 or milestones != sorted(milestones):
             raise ArgumentError(
                 f"SequentialLR: {len(self._schedulers)} schedules need one ascending milestone "

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from minidl.checks import check_numbers, chosen
 from minidl.errors import ArgumentError
-from minidl.optim.checks import check_finite, check_not_negative
 from minidl.optim.optimizer import Optimizer, Params
 
 
@@ -52,8 +52,8 @@ class SGD(Optimizer):
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Require non-negative rates, and momentum without dampening for nesterov."""
-        check_not_negative("SGD", settings, "lr", "momentum", "weight_decay")
-        check_finite("SGD", settings, "dampening")
+        check_numbers("SGD", 0, finite=True, **chosen(settings, "lr", "momentum", "weight_decay"))
+        check_numbers("SGD", finite=True, **chosen(settings, "dampening"))
         if settings["nesterov"] and (not settings["momentum"] or settings["dampening"]):
             raise ArgumentError("SGD: nesterov needs a momentum, and no dampening")
 

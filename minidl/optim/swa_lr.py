@@ -1,6 +1,6 @@
 """SWALR: annealing to the constant learning rate of stochastic weight averaging."""
 
-from minidl.optim.checks import check_choice, check_count
+from minidl.checks import check_choice, check_integers
 from minidl.optim.lr_scheduler import LRScheduler, anneal, groups_of, per_group
 from minidl.optim.optimizer import Optimizer
 
@@ -50,8 +50,8 @@ class SWALR(LRScheduler):
 
     def check(self) -> None:
         """Require a non-negative anneal_epochs and a known strategy."""
-        check_count("SWALR", vars(self), "anneal_epochs", least=0)
-        check_choice("SWALR", vars(self), "anneal_strategy", "cos", "linear")
+        check_integers("SWALR", 0, anneal_epochs=self.anneal_epochs)
+        check_choice("SWALR", ("cos", "linear"), anneal_strategy=self.anneal_strategy)
 
     def rates(self, base_lrs: list[float], step: float) -> list[float]:
         """The lr of every group after `step` steps; before the first, the current one."""

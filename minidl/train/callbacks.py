@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from minidl import nn
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, check_flags, check_kind, describe, path_of
+from minidl.checks import check_flags, check_instance, check_integers, check_numbers, chosen
+from minidl.errors import ArgumentError, DTypeError, describe, path_of
 from minidl.ops import isfinite
 from minidl.optim import Optimizer
 from minidl.optim.averaging import AveragedModel
-from minidl.optim.checks import check_count, check_not_negative
 from minidl.train.errors import TrainingError
 from minidl.train.history import History
 from minidl.train.metrics import Metric
@@ -166,9 +166,9 @@ class EarlyStopping(Callback):
         restore_best: bool = False,
     ) -> None:
         given = {"patience": patience, "min_delta": min_delta}
-        check_count("EarlyStopping", given, "patience", least=0)
-        check_not_negative("EarlyStopping", given, "min_delta")
-        check_flags("EarlyStopping: ", restore_best=restore_best)
+        check_integers("EarlyStopping", 0, **chosen(given, "patience"))
+        check_numbers("EarlyStopping", 0, finite=True, **chosen(given, "min_delta"))
+        check_flags("EarlyStopping", restore_best=restore_best)
         check_monitor("EarlyStopping", monitor)
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         self.mode, self.restore_best = check_mode("EarlyStopping", mode), restore_best
@@ -257,7 +257,7 @@ class Checkpoint(Callback):
             raise ArgumentError(
                 f'Checkpoint: every is "epoch", or a number of batches from 1 on; got {every!r}'
             )
-        check_flags("Checkpoint: ", best_only=best_only)
+        check_flags("Checkpoint", best_only=best_only)
         check_monitor("Checkpoint", monitor)
         given = path_of("Checkpoint", path)
         if given.suffix == ".safetensors":
@@ -334,7 +334,7 @@ class Averaging(Callback):
     def __init__(self, average: AveragedModel, every: str = "step") -> None:
         if every not in ("step", "epoch"):
             raise ArgumentError(f'Averaging: every is "step" or "epoch"; got {every!r}')
-        check_kind("Averaging", "average", average, AveragedModel)
+        check_instance("Averaging", AveragedModel, average=average)
         self.average = average
         setattr(self, f"on_{every}_end", self._update)
 

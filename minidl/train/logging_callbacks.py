@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.rows import RowGradient
+from minidl.checks import check_integers
 from minidl.errors import ArgumentError, path_of
 from minidl.io.atomic_write import atomic_write
-from minidl.optim.checks import check_count
 from minidl.train.callbacks import Callback
 from minidl.train.plots import learning_curves, plot_path
 
@@ -119,7 +119,7 @@ class TensorStatistics(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str], every: int = 100) -> None:
-        check_count("TensorStatistics", {"every": every}, "every")
+        check_integers("TensorStatistics", 1, every=every)
         self.path, self.every = path_of("TensorStatistics", path), every
         self._before: dict[str, np.ndarray] | None = None
 

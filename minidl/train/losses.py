@@ -13,7 +13,8 @@ import numpy as np
 
 from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, BoundsError, MinidlError, ShapeError, check_flags, explain
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, BoundsError, MinidlError, ShapeError, explain
 from minidl.ops import asarray
 
 _T = TypeVar("_T")
@@ -73,7 +74,7 @@ class CrossEntropy(Loss):
     squash = nn.Softmax
 
     def __init__(self, *, from_logits: bool = False) -> None:
-        check_flags("CrossEntropy: ", from_logits=from_logits)
+        check_flags("CrossEntropy", from_logits=from_logits)
         self.from_logits = from_logits
 
     def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -113,7 +114,7 @@ class BinaryCrossEntropy(Loss):
     squash = nn.Sigmoid
 
     def __init__(self, *, from_logits: bool = False) -> None:
-        check_flags("BinaryCrossEntropy: ", from_logits=from_logits)
+        check_flags("BinaryCrossEntropy", from_logits=from_logits)
         self.from_logits = from_logits
 
     def mean(self, prediction: Tensor, target: Tensor) -> Tensor:

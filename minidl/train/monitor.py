@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from minidl.errors import ArgumentError, check_kind
+from minidl.checks import check_instance
+from minidl.errors import ArgumentError
 from minidl.train.metrics import Metric, higher_is_better
 
 
 def check_monitor(who: str, monitor: Any) -> None:
     """Raise unless it is a name or None."""
     if monitor is not None:
-        check_kind(who, "monitor", monitor, str)
+        check_instance(who, str, monitor=monitor)
 
 
 def check_mode(who: str, mode: str) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl import nn
-from minidl.errors import ArgumentError, DTypeError, check_kind, describe
+from minidl.checks import check_instance
+from minidl.errors import ArgumentError, DTypeError, describe
 from minidl.optim import Optimizer
 from minidl.optim.adadelta import Adadelta
 from minidl.optim.adagrad import Adagrad
@@ -49,7 +50,7 @@ def optimizer_for(optimizer: str | Optimizer, model: nn.Module) -> Optimizer:
     >>> type(optimizer).__name__, optimizer.defaults["alpha"]  # Keras's, not PyTorch's
     ('RMSprop', 0.9)
     """
-    check_kind("optimizer_for", "a model", model, nn.Module)
+    check_instance("optimizer_for", nn.Module, **{"a model": model})
     if isinstance(optimizer, Optimizer):
         optimized = {p for group in optimizer.param_groups for p in group["params"]}
         if optimized.isdisjoint(model.parameters()):

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import ArgumentError, ShapeError, check_kind, listed, path_of
+from minidl.checks import check_instance, check_integers
+from minidl.errors import ArgumentError, ShapeError, listed, path_of
 from minidl.io.atomic_write import atomic_write
-from minidl.optim.checks import check_count
 from minidl.train.metrics.registry import higher_is_better
 
 # Okabe, Ito 2008: colours that are distinguishable with any kind of colour vision.
@@ -68,7 +68,7 @@ def learning_curves(history: Mapping[str, Sequence[Any]], path: str | os.PathLik
     'run.svg'
     """
     path = plot_path("learning_curves", path)
-    check_kind("learning_curves", "history", history, Mapping)
+    check_instance("learning_curves", Mapping, history=history)
     epochs, panels = _panels(history)
     with _matplotlib() as matplotlib:
         columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
@@ -101,7 +101,7 @@ def confusion_picture(
     'run.svg'
     """
     path = plot_path("confusion_picture", path)
-    check_count("confusion_picture", {"decimals": decimals}, "decimals", least=0)
+    check_integers("confusion_picture", 0, decimals=decimals)
     matrix, names = _checked(matrix, classes)
     texts = [[_number(value, decimals) for value in row] for row in matrix.tolist()]
     longest = max(len(text) for row in texts for text in row)

@@ -7,9 +7,9 @@ from typing import Any
 
 from minidl import io, nn
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, ShapeError, check_flags, check_kind, listed, path_of
+from minidl.checks import check_flags, check_instance, check_integers
+from minidl.errors import ArgumentError, ShapeError, listed, path_of
 from minidl.optim import Optimizer
-from minidl.optim.checks import check_count
 from minidl.optim.lr_scheduler import LRScheduler
 from minidl.train import data_adapter, update
 from minidl.train.callbacks import Callback, hooks
@@ -80,15 +80,15 @@ class Trainer:
         accumulate: int = 1,
         stop_on_nan: bool = True,
     ) -> None:
-        check_kind("Trainer", "a model", model, nn.Module)
+        check_instance("Trainer", nn.Module, **{"a model": model})
         self.model, self.optimizer = model, optimizer_for(optimizer, model)
         self.objective = join(model, loss)
         self.metrics = metrics_for(metrics, self.objective.from_logits)
         self.callbacks: list[Callback] = listed("Trainer", "a list of callbacks", callbacks)
         for callback in self.callbacks:
-            check_kind("Trainer", "a callback", callback, Callback)
+            check_instance("Trainer", Callback, **{"a callback": callback})
         check_monitor("Trainer", monitor)
-        check_flags("Trainer: ", stop_on_nan=stop_on_nan)
+        check_flags("Trainer", stop_on_nan=stop_on_nan)
         self.updates = update.Updates(self.optimizer, clip_norm, clip_value, accumulate)
         self.schedule = update.schedule_for(schedule, schedule_every, self.optimizer)
         self.schedule_every, self.monitor, self.stop_on_nan = schedule_every, monitor, stop_on_nan
@@ -162,7 +162,7 @@ class Trainer:
         if resume is not None:
             self.resume(resume)
         counts = {"epochs": epochs, "initial_epoch": initial_epoch}
-        check_count("fit", counts, *counts, least=0)
+        check_integers("fit", 0, **counts)
         dtype = data_adapter.float_dtype(self.model)
         self.data = data_adapter.batches_of("fit", train, batch_size, shuffle, dtype)
         validation = None

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backends.window import pair, remembered
+from minidl.backends.window import remembered
+from minidl.checks import pair
 
 _KERNELS = {
     ("linear", "relu"): ("linear", "linear_relu"),

@@ -16,7 +16,7 @@ from minidl.backends import threads
 from minidl.backends.kernels.runtime.compile import chunk_bounds, inlined, parallel, prange
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.simd.math import exp_shifted32
-from minidl.backends.window import is_number
+from minidl.checks import is_integer
 from minidl.errors import BoundsError
 
 
@@ -36,7 +36,7 @@ def cross_entropy(
         return NotImplemented
     if target.shape != logits.shape[:1]:
         return NotImplemented
-    if weight is not None or not is_number(ignore_index):
+    if weight is not None or not is_integer(ignore_index):
         return NotImplemented
     if label_smoothing != 0 or reduction not in ("mean", "sum"):
         return NotImplemented

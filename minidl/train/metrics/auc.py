@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import ShapeError, check_flags
+from minidl.checks import check_flags
+from minidl.errors import ShapeError
 from minidl.train.metrics.base import Metric, as_array
 from minidl.train.metrics.class_labels import (
     binary_scores,
@@ -36,7 +37,7 @@ class AUC(Metric):
     higher_is_better = True
 
     def __init__(self, *, from_logits: bool = False) -> None:
-        check_flags("AUC: ", from_logits=from_logits)
+        check_flags("AUC", from_logits=from_logits)
         self.from_logits = from_logits
         super().__init__()
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import ArgumentError, ShapeError, check_flags
+from minidl.checks import check_flags
+from minidl.errors import ArgumentError, ShapeError
 from minidl.train.metrics.base import Metric, as_array
 from minidl.train.metrics.class_labels import check_range, class_labels, true_labels
 
@@ -313,7 +314,7 @@ def _ratio(part: Any, whole: Any) -> np.ndarray:
 
 
 def _checked(metric: Metric, threshold: float, from_logits: bool) -> tuple[float, bool]:
-    check_flags(f"{type(metric).__name__}: ", from_logits=from_logits)
+    check_flags(metric, from_logits=from_logits)
     if not isinstance(threshold, int | float | np.number) or not 0 < threshold < 1:
         raise ArgumentError(
             f"{type(metric).__name__}: the threshold is a probability between 0 and 1; "

@@ -154,7 +154,7 @@ WRONG = {
     "same with a stride": (lambda: nn.Conv2d(3, 8, 3, padding="same", stride=2), ArgumentError,
                            r"Conv2d: padding=\"same\" needs stride 1; got \(2, 2\)"),
     "mode": (lambda: nn.Conv1d(3, 8, 3, padding_mode="mirror"), ArgumentError,
-             "Conv1d: padding_mode is .zeros. or .reflect.*got str 'mirror'"),
+             "Conv1d: padding_mode is one of .zeros., .reflect.*got str 'mirror'"),
     "kernel_size": (lambda: nn.Conv1d(3, 8, 0), ArgumentError, "Conv1d: kernel_size.*got 0"),
 }  # fmt: skip
 
