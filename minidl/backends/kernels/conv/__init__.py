@@ -1,1 +1,1 @@
-"""Kernels of convolution: forward, input gradient and weight gradient."""
+"""Convolution kernels: forward, input gradient and weight gradient."""

@@ -1,6 +1,8 @@
 """2-D convolution and its transpose, with their gradients, for float32 images (N, C, H, W).
 
-    y[n, o, i, j] = b[o] + Σ w[o, c, a, b'] · x[n, c, i·s + a·d − p, j·s + b'·d − p]
+    y[n, o, i, j] = bias[o] + Σ w[o, c, a, b] · x[n, c, i·s + a·d − p, j·s + b·d − p]
+
+with stride s, dilation d and padding p, summed over the channels c of a group and the taps (a, b).
 
 Three things are computed, each by the algorithm that `select.py` finds the fastest:
 
@@ -144,7 +146,10 @@ def _geometry(
     bias: np.ndarray | None,
     settings: tuple[Any, ...],
 ) -> Convolution | None:
-    """The geometry of a `convolution` or of one `transposed`; None if the kernels do not suit."""
+    """The guard: the geometry of a `convolution` or a `transposed` one.
+
+    None if the arrays are not what the kernels are made for; then the operation's body runs.
+    """
     if not are_arrays("f", x, weight, bias) or not x.ndim == weight.ndim == 4:
         return None
     if not x.size or not weight.size:

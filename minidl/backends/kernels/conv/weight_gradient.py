@@ -46,7 +46,7 @@ class WeightTables(NamedTuple):
     """What the loops need to know; sizes are those of one group of one image."""
 
     groups: int
-    images: int  # that are taken together, since one has few positions
+    images: int  # that are summed over together, since one has few positions
     taps: np.ndarray  # offset of each (channel, tap), padded to full tiles
     patches: np.ndarray  # offset of the patch of position k
     lanes: np.ndarray  # offset of position k in a transposed block of dy

@@ -84,15 +84,23 @@ def scatter_row(_: Any, dy: Any, argmax: Any, first_tap: Any, row: Any) -> Any:
         indices = builder.load(builder.bitcast(argmax, _BYTES.as_pointer()))
         indices.align = 1
         first_tap = builder.trunc(first_tap, _BYTE)
-        halves = []
+        columns = []
         for tap in (first_tap, builder.add(first_tap, _BYTE(1))):
             taps = builder.insert_element(ir.Constant(_BYTES, ir.Undefined), tap, _LANE(0))
             taps = builder.shuffle_vector(taps, taps, ir.Constant(_MASK, [0] * LANES))
             chosen = builder.icmp_unsigned("==", indices, taps)
+<<<<<<< HEAD
             halves.append(builder.select(chosen, dy, _ZEROS))
         store(builder, shuffle(builder, halves[0], halves[1], INTERLEAVED[:LANES]), row)
         rest = builder.gep(row, [INT(LANES)])
         store(builder, shuffle(builder, halves[0], halves[1], INTERLEAVED[LANES:]), rest)
+=======
+            columns.append(builder.select(chosen, dy, _ZEROS))
+        left, right = columns
+        store(builder, shuffle(builder, left, right, INTERLEAVED[:LANES]), row)
+        rest = builder.gep(row, [INT(LANES)])
+        store(builder, shuffle(builder, left, right, INTERLEAVED[LANES:]), rest)
+>>>>>>> w/conv
         return context.get_dummy_value()
 
     return types.void(float_pointer, _byte_pointer, types.int64, float_pointer), generate

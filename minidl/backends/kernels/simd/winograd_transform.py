@@ -73,12 +73,10 @@ def transform_inputs(_: Any, planes: Any, row_stride: Any, plane: Any, v: Any, s
         rows = []
         for row in (*upper, *(builder.gep(address, [row_stride]) for address in upper)):
             d = []
-            for begin in (0, 2):
-                both = [load(builder, builder.gep(row, [INT(begin + n)])) for n in (0, LANES)]
-                d += [
-                    shuffle(builder, both[0], both[1], EVEN_LANES),
-                    shuffle(builder, both[0], both[1], ODD_LANES),
-                ]
+            for start in (0, 2):
+                low = load(builder, builder.gep(row, [INT(start)]))
+                high = load(builder, builder.gep(row, [INT(start + LANES)]))
+                d += [shuffle(builder, low, high, lanes) for lanes in (EVEN_LANES, ODD_LANES)]
             rows.append(times_b(builder, d))
         columns = [times_b(builder, list(column)) for column in zip(*rows, strict=True)]
         _store_all(builder, zip(*columns, strict=True), v, stride)
@@ -104,12 +102,12 @@ def transform_outputs(_: Any, m: Any, stride: Any, upper: Any, lower: Any, finit
         columns = [times_a(builder, m[j::4]) for j in range(4)]
         check, zero = load(builder, finite), ir.Constant(VECTOR, [0.0] * LANES)
         for row, target in zip(zip(*columns, strict=True), (upper, lower), strict=True):
-            pair = times_a(builder, list(row))
-            for element in pair:
+            left, right = times_a(builder, list(row))
+            for element in (left, right):
                 check = builder.call(multiply_add(builder.module), [element, zero, check])
-            store(builder, shuffle(builder, pair[0], pair[1], INTERLEAVED[:LANES]), target)
+            store(builder, shuffle(builder, left, right, INTERLEAVED[:LANES]), target)
             rest = builder.gep(target, [INT(LANES)])
-            store(builder, shuffle(builder, pair[0], pair[1], INTERLEAVED[LANES:]), rest)
+            store(builder, shuffle(builder, left, right, INTERLEAVED[LANES:]), rest)
         store(builder, check, finite)
         return context.get_dummy_value()
 
