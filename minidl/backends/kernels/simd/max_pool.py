@@ -47,9 +47,7 @@ def max_of_four(_: Any, top: Any, bottom: Any, y: Any, argmax: Any, bias: Any, r
         taps = []
         for row in (top, bottom):
             halves = load(builder, row), load(builder, builder.gep(row, [INT(LANES)]))
-            columns = [
-                shuffle(builder, halves[0], halves[1], lanes) for lanes in (EVEN_LANES, ODD_LANES)
-            ]
+            columns = [shuffle(builder, *halves, lanes) for lanes in (EVEN_LANES, ODD_LANES)]
             taps += [builder.fadd(column, bias) for column in columns]
         best, index = taps[0], ir.Constant(_BYTES, [0] * LANES)
         for tap in range(1, 4):
@@ -89,18 +87,11 @@ def scatter_row(_: Any, dy: Any, argmax: Any, first_tap: Any, row: Any) -> Any:
             taps = builder.insert_element(ir.Constant(_BYTES, ir.Undefined), tap, _LANE(0))
             taps = builder.shuffle_vector(taps, taps, ir.Constant(_MASK, [0] * LANES))
             chosen = builder.icmp_unsigned("==", indices, taps)
-<<<<<<< HEAD
-            halves.append(builder.select(chosen, dy, _ZEROS))
-        store(builder, shuffle(builder, halves[0], halves[1], INTERLEAVED[:LANES]), row)
-        rest = builder.gep(row, [INT(LANES)])
-        store(builder, shuffle(builder, halves[0], halves[1], INTERLEAVED[LANES:]), rest)
-=======
             columns.append(builder.select(chosen, dy, _ZEROS))
         left, right = columns
         store(builder, shuffle(builder, left, right, INTERLEAVED[:LANES]), row)
         rest = builder.gep(row, [INT(LANES)])
         store(builder, shuffle(builder, left, right, INTERLEAVED[LANES:]), rest)
->>>>>>> w/conv
         return context.get_dummy_value()
 
     return types.void(float_pointer, _byte_pointer, types.int64, float_pointer), generate
