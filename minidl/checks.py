@@ -78,6 +78,13 @@ def _range(minimum: float, maximum: float) -> str:
     return f" from {minimum} on" if minimum > -inf else ""
 
 
+def check_probability(owner: Any, /, **arguments: Any) -> None:
+    """Raise ArgumentError unless each is a probability."""
+    for name, value in arguments.items():
+        if not is_real(value) or not 0 <= value <= 1:
+            raise refusal(owner, name, "a probability, a number from 0 to 1", value)
+
+
 def check_interval(owner: Any, lower: Any, upper: Any, /) -> None:
     """Raise ArgumentError unless lower ≤ upper, both finite."""
     if not (is_real(lower) and is_real(upper)) or not -inf < lower <= upper < inf:

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.checks import check_flags, check_numbers
+from minidl.checks import check_flags, check_probability
 from minidl.errors import MinidlError
 from minidl.nn.module import Module, shape_error
 from minidl.ops import random
@@ -29,7 +29,7 @@ class Dropout(Module):
     def __init__(
         self, p: float = 0.5, inplace: bool = False, *, generator: random.Generator | None = None
     ) -> None:
-        check_numbers(self, 0, 1, p=p)
+        check_probability(self, p=p)
         check_flags(self, inplace=inplace)
         check_generator(self, generator)
         self.p, self.inplace, self.generator = p, inplace, generator

@@ -35,8 +35,10 @@ def _length(x, n, axis, of_half=False):
                 f"axis {axis} of shape {x.shape} is too short to be transformed; n says how many "
                 "points to take, with zeros for those that are missing"
             )
-    if not is_integer(n) or n < 1:
-        raise ArgumentError(f"n is how many points to transform, from 1 on; got {describe(n)}")
+    if not is_integer(n):
+        raise ArgumentError(f"n is a whole number; got {describe(n)}")
+    if n < 1:
+        raise ArgumentError(f"n is how many points to transform, from 1 on; got {n}")
     return int(n)
 
 

@@ -1,7 +1,8 @@
 """The namespace in which bodies compute on Tensors: their `xp` when gradients are recorded.
 
 It has the functions of the contract (`minidl.backends.contract`) and every operation: the public
-ones, those of `minidl.linalg` and `minidl.fft`, and those below, which only bodies call.
+ones, those of `minidl.linalg` and `minidl.fft`, and those of INTERNAL, which bodies and
+layers call.
 """
 
 from collections.abc import Mapping
@@ -37,8 +38,9 @@ from minidl.ops.linear_algebra.equations import (
     solve_triangular,
 )
 from minidl.ops.linear_algebra.norms import matrix_norm, vector_norm
+from minidl.ops.nn.fused import fused
 
-ONLY_IN_BODIES = (check_indices, put_at, scatter_at, xdivy, xmuly)
+INTERNAL = (check_indices, fused, put_at, scatter_at, xdivy, xmuly)
 
 OF_LINALG = (
     *(adjugate, cholesky, det, eigh, eigvalsh, inv, matrix_norm, matrix_power, matrix_rank, pinv),
@@ -55,5 +57,5 @@ differentiable: Any = ModuleType("minidl.ops.namespace.differentiable", "minidl'
 def fill(public: Mapping[str, Any]) -> None:
     """Put the public operations, and those above, into the namespace."""
     vars(differentiable).update(public)
-    for operation in (*ONLY_IN_BODIES, *OF_LINALG, *OF_FFT):
+    for operation in (*INTERNAL, *OF_LINALG, *OF_FFT):
         setattr(differentiable, operation.__name__, operation)

@@ -258,7 +258,7 @@ def operations_in_files():
 
 
 def test_every_operation_can_be_called():
-    inner = set(namespace.ONLY_IN_BODIES)
+    inner = set(namespace.INTERNAL)
     modules = (ops, linalg, fft, random)
     offered = {id(getattr(module, name)) for module in modules for name in module.__all__}
     of_linalg = {id(operation) for operation in namespace.OF_LINALG}  # eigh, …: as named tuples
@@ -267,14 +267,14 @@ def test_every_operation_can_be_called():
             assert id(operation) in offered, (
                 f"{module} defines {operation.__name__}, which nobody can call: add it to the "
                 "imports and to __all__ of minidl/ops/__init__.py and of minidl/__init__.py, or of "
-                "minidl/linalg.py or minidl/fft.py, or to ONLY_IN_BODIES of minidl/ops/namespace.py"
+                "minidl/linalg.py or minidl/fft.py, or to INTERNAL of minidl/ops/namespace.py"
             )
         assert getattr(XP, operation.__name__) is operation
 
 
-def test_what_only_bodies_call_is_not_public():
-    inner = {operation.__name__ for operation in namespace.ONLY_IN_BODIES}
-    assert inner == {"check_indices", "put_at", "scatter_at", "xdivy", "xmuly"}
+def test_internal_operations_are_not_public():
+    inner = {operation.__name__ for operation in namespace.INTERNAL}
+    assert inner == {"check_indices", "fused", "put_at", "scatter_at", "xdivy", "xmuly"}
     assert not inner & {*minidl.__all__, *ops.__all__}
 
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
-from minidl.checks import check_numbers
+from minidl.checks import check_probability
 from minidl.errors import ArgumentError
 from minidl.keras import activations
 from minidl.keras.checks import positive, shape_of
@@ -145,7 +145,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, seed: int | None = None, **common: Any) -> None:
         super().__init__(**common)
-        check_numbers("Dropout", 0, 1, p=rate)
+        check_probability("Dropout", p=rate)
         self.rate = rate
         self.generator = None if seed is None else ops.random.Generator(seed)
 

@@ -3,7 +3,7 @@
 import math
 
 from minidl.autograd.primitive import composite
-from minidl.checks import check_numbers
+from minidl.checks import check_probability
 from minidl.errors import ShapeError
 from minidl.ops.casting import real_floats
 from minidl.ops.nn.activation import SELU_ALPHA, SELU_SCALE
@@ -21,7 +21,7 @@ def dropout(xp, x, /, p=0.5, *, key):
     Tensor([[0., 2., 2., 2.],
             [0., 0., 2., 2.]], shape=(2, 4), float32)
     """
-    check_numbers("dropout", 0, 1, p=p)
+    check_probability("dropout", p=p)
     x = real_floats(xp, x)
     return xp.where(xp.uniform_like(x, key) < p, 0, x / (1 - p) if p < 1 else x)
 
@@ -40,7 +40,7 @@ def feature_dropout(xp, x, /, p=0.5, *, key):
              [2., 2.],
              [2., 2.]]], shape=(1, 4, 2), float32)
     """
-    check_numbers("feature_dropout", 0, 1, p=p)
+    check_probability("feature_dropout", p=p)
     one_each = _one_per_channel(xp, x)
     return xp.where(xp.uniform_like(one_each, key) < p, 0, x / (1 - p) if p < 1 else x)
 
@@ -64,7 +64,7 @@ def alpha_dropout(xp, x, /, p=0.5, *, key):
     >>> minidl.alpha_dropout(minidl.zeros(4), 0.5, key=(0, 0))
     Tensor([-0.7791938 ,  0.77919394,  0.77919394,  0.77919394], float32)
     """
-    check_numbers("alpha_dropout", 0, 1, p=p)
+    check_probability("alpha_dropout", p=p)
     return _alpha_dropout(xp, x, x, p, key)
 
 
@@ -80,7 +80,7 @@ def feature_alpha_dropout(xp, x, /, p=0.5, *, key):
              [ 0.77919394,  0.77919394],
              [ 0.77919394,  0.77919394]]], shape=(1, 3, 2), float32)
     """
-    check_numbers("feature_alpha_dropout", 0, 1, p=p)
+    check_probability("feature_alpha_dropout", p=p)
     return _alpha_dropout(xp, x, _one_per_channel(xp, x), p, key)
 
 
