@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"needs a whole number from 1 on; got {text!r}")
+        raise argparse.ArgumentTypeError(f"needs an integer ≥ 1; got {text!r}")
     return int(text)
 
 

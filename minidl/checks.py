@@ -39,7 +39,7 @@ def check_integers(
     """Raise ArgumentError unless each is an integer from minimum to maximum."""
     for name, value in arguments.items():
         if not is_integer(value) or not minimum <= value <= maximum:
-            raise refusal(owner, name, f"a whole number{_range(minimum, maximum)}", value)
+            raise refusal(owner, name, f"an integer{_range(minimum, maximum)}", value)
 
 
 def check_numbers(
@@ -72,10 +72,10 @@ def _number_in(bounds: str, finite: bool) -> str:
 
 
 def _range(minimum: float, maximum: float) -> str:
-    """The range in words: " from 0 on", " from 0 to 1", " to 1", or nothing."""
+    """The range in words: " ≥ 0", " from 0 to 1", " to 1", or nothing."""
     if maximum < inf:
         return f" from {minimum} to {maximum}" if minimum > -inf else f" to {maximum}"
-    return f" from {minimum} on" if minimum > -inf else ""
+    return f" ≥ {minimum}" if minimum > -inf else ""
 
 
 def check_probability(owner: Any, /, **arguments: Any) -> None:
@@ -135,8 +135,7 @@ def lengths(owner: str, argument: str, value: Any, minimum: int, axes: int) -> t
     each = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
     if len(each) != axes or not all(is_integer(n) and n >= minimum for n in each):
         raise ArgumentError(
-            f"{owner}: {argument} is a number from {minimum} on{_EACH_AXIS[axes]}; "
-            f"got {value!r:.60}"
+            f"{owner}: {argument} is a number ≥ {minimum}{_EACH_AXIS[axes]}; got {value!r:.60}"
         )
     return tuple(int(n) for n in each)
 
@@ -152,7 +151,7 @@ def check_shape(owner: Any, minimum: int = 0, /, **arguments: Any) -> None:
     for name, value in arguments.items():
         axes = value if isinstance(value, tuple | list) else (value,)
         if not axes or not all(is_integer(n) and n >= minimum for n in axes):
-            raise refusal(owner, name, f"a whole number from {minimum} on, or several", value)
+            raise refusal(owner, name, f"an integer ≥ {minimum}, or several", value)
 
 
 def chosen(arguments: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def rfftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: str | None
 def _checked(name: str, n: Any, d: Any, dtype: Any) -> Any:
     """The dtype of the frequencies, once the arguments are right."""
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-        raise ArgumentError(f"{name}: n is a number of points, from 1 on; got {describe(n)}")
+        raise ArgumentError(f"{name}: n is a number of points, ≥ 1; got {describe(n)}")
     if not isinstance(d, int | float) or isinstance(d, bool) or d == 0 or not isfinite(d):
         raise ArgumentError(f"{name}: d is the distance of two points; got {describe(d)}")
     dtype = dtypes.default_float if dtype is None else dtypes.dtype_of(dtype, name)

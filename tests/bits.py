@@ -177,11 +177,11 @@ def _rows() -> Iterator[Case]:
                 lambda t: minidl.cross_entropy(t, minidl.asarray(target), **s), _random(64, 10)
             ),
         )
-    pictures = _random(8, 6, 11, 13)
-    yield "BatchNorm2d", lambda: _layer(nn.BatchNorm2d(6), pictures)
-    yield "BatchNorm2d evaluating", lambda: _layer(nn.BatchNorm2d(6).eval(), pictures)
+    images = _random(8, 6, 11, 13)
+    yield "BatchNorm2d", lambda: _layer(nn.BatchNorm2d(6), images)
+    yield "BatchNorm2d evaluating", lambda: _layer(nn.BatchNorm2d(6).eval(), images)
     yield "BatchNorm1d", lambda: _layer(nn.BatchNorm1d(130), _random(64, 130))
-    yield "GroupNorm", lambda: _layer(nn.GroupNorm(3, 6), pictures)
+    yield "GroupNorm", lambda: _layer(nn.GroupNorm(3, 6), images)
     yield "LayerNorm", lambda: _layer(nn.LayerNorm(257), _random(33, 257))
     ids = minidl.asarray(np.random.default_rng(0).integers(0, 50, (40, 9)))
     for sparse in (False, True):

@@ -63,7 +63,7 @@ def _not_an_array(given: Any, shape: tuple[int, ...], dtype: Any) -> GradientErr
     """The error of a pullback that did not return an array."""
     return GradientError(
         f"a pullback gave {describe(given)} for an input {dtype} {shape}; needs an array; an input "
-        "without a derivative has None in the place of its pullback, or zeros for its gradient"
+        "without a derivative has None instead of its pullback, or zeros for its gradient"
     )
 
 

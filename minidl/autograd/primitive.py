@@ -211,7 +211,7 @@ def _check_positions(name: str, **settings: Any) -> None:
     for setting, given in settings.items():
         if not isinstance(given, Sequence) or not all(type(i) is int and i >= 0 for i in given):
             raise ArgumentError(
-                f"{name}: {setting} is a list of positions, from 0 on; got {describe(given)}"
+                f"{name}: {setting} is a list of positions, ≥ 0; got {describe(given)}"
             )
 
 

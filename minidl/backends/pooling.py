@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.backends.window import PICTURES, Lengths, Pair, output_length, remembered
+from minidl.backends.window import IMAGES, Lengths, Pair, output_length, remembered
 from minidl.checks import check_flags, is_integer, lengths
 from minidl.errors import ArgumentError, ShapeError
 
@@ -53,7 +53,7 @@ def windows(
     axes: int = 2,
 ) -> tuple[Windows, ...]:
     """The windows along each spatial axis of images of this shape: (…, C, H, W)."""
-    check_pictures(name, shape, axes)
+    check_images(name, shape, axes)
     check_flags(name, ceil_mode=ceil_mode)
     sizes = lengths(name, "kernel_size", kernel_size, 1, axes)
     strides = sizes if stride is None else lengths(name, "stride", stride, 1, axes)
@@ -69,7 +69,7 @@ def windows(
     if any(map(_has_empty_window, along_axes)):
         raise ShapeError(
             f"{name}: a window of {sizes} with dilation {dilations} and padding {paddings} sees "
-            f"nothing but padding on pictures of {shape[-axes:]}"
+            f"nothing but padding on images of {shape[-axes:]}"
         )
     return along_axes
 
@@ -83,13 +83,12 @@ def _has_empty_window(windows: Windows) -> bool:
     return not all(any(0 <= i + a * dilation < length for a in range(size)) for i in starts)
 
 
-def check_pictures(name: str, shape: tuple[int, ...], axes: int = 2) -> None:
+def check_images(name: str, shape: tuple[int, ...], axes: int = 2) -> None:
     """Raise unless the shape is that of images, or of one, with this number of spatial axes."""
     if len(shape) not in (axes + 1, axes + 2):
-        picture = PICTURES[axes]
+        image = IMAGES[axes]
         raise ShapeError(
-            f"{name}: needs pictures of shape (N, C, {picture}), or one of (C, {picture}); "
-            f"got {shape}"
+            f"{name}: needs images of shape (N, C, {image}), or one of (C, {image}); got {shape}"
         )
 
 
@@ -112,12 +111,12 @@ def adaptive(
     name: str, shape: tuple[int, ...], output_size: Any, axes: int = 2
 ) -> list[list[Pair]]:
     """Start and end of each window of adaptive pooling, along each spatial axis."""
-    check_pictures(name, shape, axes)
+    check_images(name, shape, axes)
     each = output_size if isinstance(output_size, tuple | list) else (output_size,) * axes
     if len(each) == axes:
         each = [n if m is None else m for n, m in zip(shape[-axes:], each, strict=True)]
     if 0 in shape[-axes:]:
-        raise ShapeError(f"{name}: pictures of {shape[-axes:]} have no mean and no largest number")
+        raise ShapeError(f"{name}: images of {shape[-axes:]} have no mean and no largest number")
     counts = lengths(name, "output_size", each, 1, axes)
     return [
         [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
@@ -125,13 +124,13 @@ def adaptive(
     ]
 
 
-def places_of_spans(spans: list[list[Pair]], picture: Lengths) -> np.ndarray:
+def places_of_spans(spans: list[list[Pair]], image: Lengths) -> np.ndarray:
     """The flat (row-major) index of each tap of each window: (taps, *output).
 
     Windows that are shorter than others repeat their last tap.
     """
     numbers = np.zeros((), np.int64)
-    for windows, length in zip(spans, picture, strict=True):
+    for windows, length in zip(spans, image, strict=True):
         longest = max(end - start for start, end in windows)
         along = [[min(start + a, end - 1) for start, end in windows] for a in range(longest)]
         numbers = np.add.outer(numbers * length, np.array(along))

@@ -45,7 +45,7 @@ def set_num_threads(n: int) -> None:
     """
     global _threads
     if type(n) is not int or n < 1:
-        raise ArgumentError(f"set_num_threads: needs a whole number from 1 on; got {n!r}")
+        raise ArgumentError(f"set_num_threads: needs an integer ≥ 1; got {n!r}")
     _threads = n
 
 

@@ -15,7 +15,7 @@ Pair = tuple[int, int]
 Lengths = tuple[int, ...]
 
 # The spatial axes of inputs and windows, by their number.
-PICTURES = {1: "L", 2: "H, W", 3: "D, H, W"}
+IMAGES = {1: "L", 2: "H, W", 3: "D, H, W"}
 WINDOWS = {1: "K", 2: "KH, KW", 3: "KD, KH, KW"}
 
 
@@ -65,7 +65,7 @@ def output_length(
 class Convolution(NamedTuple):
     """The geometry of a convolution; each tuple has one length for each spatial axis."""
 
-    picture: Lengths
+    image: Lengths
     window: Lengths
     stride: Lengths
     padding: Lengths
@@ -90,7 +90,7 @@ def convolution(
     channels, outputs = x[-1 - axes], weight[0]
     if not is_integer(groups) or groups < 1 or channels % groups or outputs % groups:
         raise ArgumentError(
-            f"{name}: groups is a number from 1 on that divides the {channels} channels and the "
+            f"{name}: groups is a number ≥ 1 that divides the {channels} channels and the "
             f"{outputs} outputs; got {groups!r}"
         )
     if channels != weight[1] * groups:
@@ -128,8 +128,7 @@ def transposed(
     channels = x[-1 - axes]
     if not is_integer(groups) or groups < 1 or channels % groups:
         raise ArgumentError(
-            f"{name}: groups is a number from 1 on that divides the {channels} channels; "
-            f"got {groups!r}"
+            f"{name}: groups is a number ≥ 1 that divides the {channels} channels; got {groups!r}"
         )
     if channels != weight[0]:
         raise ShapeError(f"{name}: weight {weight} needs {weight[0]} channels; x has shape {x}")
@@ -144,17 +143,17 @@ def transposed(
         )
     window, output = weight[-axes:], x[-axes:]
     each = zip(output, window, stride, padding, dilation, more, strict=True)
-    picture = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 + m for n, k, s, p, d, m in each)
-    if min(picture) < 1 or min(output) < 1:
-        raise ShapeError(f"{name}: nothing would come out of pictures of {output}: {picture}")
-    return Convolution(picture, window, stride, padding, dilation, groups, output)
+    image = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 + m for n, k, s, p, d, m in each)
+    if min(image) < 1 or min(output) < 1:
+        raise ShapeError(f"{name}: nothing would come out of images of {output}: {image}")
+    return Convolution(image, window, stride, padding, dilation, groups, output)
 
 
 def _check_shapes(name: str, x: Lengths, weight: Lengths, weights: str, axes: int) -> None:
     """Raise unless inputs and weights have the right number of axes."""
     if len(x) not in (axes + 1, axes + 2) or len(weight) != axes + 2:
-        picture = PICTURES[axes]
+        image = IMAGES[axes]
         raise ShapeError(
-            f"{name}: needs x of shape (N, C, {picture}) or (C, {picture}) and weight ({weights})"
+            f"{name}: needs x of shape (N, C, {image}) or (C, {image}) and weight ({weights})"
             f"; got {x} and {weight}"
         )

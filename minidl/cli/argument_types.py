@@ -12,7 +12,7 @@ def positive(kind: type) -> Callable[[str], Any]:
 
 def fraction(text: str) -> float:
     """A number of [0, 1)."""
-    return _number(float, "from 0 on and below 1", lambda value: 0 <= value < 1)(text)
+    return _number(float, "≥ 0 and below 1", lambda value: 0 <= value < 1)(text)
 
 
 def _number(kind: type, required: str, is_valid: Callable[[Any], bool]) -> Callable[[str], Any]:

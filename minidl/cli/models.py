@@ -23,6 +23,6 @@ def run(_: argparse.Namespace) -> int:
             f"{sum(p.size for p in network(name, shape).parameters()):,} for {side}×{side}"
             for side, shape in ((8, (1, 8, 8)), (28, (1, 28, 28)))
         ]
-        print(f"{name}   {about}\n      parameters: {', '.join(sizes)} pictures")
+        print(f"{name}   {about}\n      parameters: {', '.join(sizes)} images")
     print(f"\ndata: {', '.join(DATA)}\nto train one: minidl train cnn --data digits")
     return 0

@@ -23,19 +23,19 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "predict",
         help="use a trained network",
-        description="Say what a trained network sees in pictures: files of pictures (PNG, JPEG, …; "
+        description="Say what a trained network sees in images: files of images (PNG, JPEG, …; "
         "needs minidl[images]), which are made grey and brought to the network's size; or files of "
         "numbers (.npy, .npz), (H, W), (N, H, W) or (N, C, H, W), from 0 for paper to 1 for ink. "
-        "Without files, pictures of the run's own test data.",
+        "Without files, images of the run's own test data.",
     )
     add = parser.add_argument
     add(
         "run_or_checkpoint", type=Path, metavar="RUN", help="folder of a run, or a checkpoint in it"
     )
-    add("files", nargs="*", type=Path, metavar="FILE", help="pictures, or arrays of them")
-    add("--count", type=positive(int), default=10, help="how many pictures of the test data (10)")
-    add("--invert", action="store_true", help="the pictures are dark on light paper")
-    add("--json", action="store_true", help="a line of JSON for each picture")
+    add("files", nargs="*", type=Path, metavar="FILE", help="images, or arrays of them")
+    add("--count", type=positive(int), default=10, help="how many images of the test data (10)")
+    add("--invert", action="store_true", help="the images are dark on light paper")
+    add("--json", action="store_true", help="a line of JSON for each image")
     parser.set_defaults(run=run)
 
 
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         order = np.argsort(-probabilities, kind="stable")[:3]
         top = {names[i]: round(float(probabilities[i]), 6) for i in order}
         if options.json:
-            line = {"picture": name, "class": names[order[0]], "probabilities": top}
+            line = {"image": name, "class": names[order[0]], "probabilities": top}
             print(json.dumps(line if label is None else {**line, "truth": names[label]}))
         else:
             shown = "   ".join(f"{p:6.1%} {kind}" for kind, p in top.items())
@@ -96,7 +96,7 @@ def _arrays(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     for required in (shape, shape[1:]) if shape[0] == 1 else (shape,):
         if array.shape[-len(required) :] == required and array.ndim <= len(required) + 1:
             return array.reshape(-1, *shape).astype(np.float32)
-    raise ShapeError(f"{path}: needs pictures of shape {shape}; got {array.shape}")
+    raise ShapeError(f"{path}: needs images of shape {shape}; got {array.shape}")
 
 
 def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -105,7 +105,7 @@ def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise ArgumentError(
-            f'{path}: reading pictures needs Pillow; pip install "minidl[images]"'
+            f'{path}: reading images needs Pillow; pip install "minidl[images]"'
         ) from None
     channels, height, width = shape
     try:
@@ -114,5 +114,5 @@ def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             image = image.resize((width, height), Image.Resampling.BOX)
             values = np.asarray(image, np.float32) / 255
     except UnidentifiedImageError:
-        raise ArgumentError(f"{path}: is no picture that Pillow knows") from None
+        raise ArgumentError(f"{path}: is not an image that Pillow can read") from None
     return np.moveaxis(values.reshape(height, width, channels), 2, 0)[None]

@@ -33,7 +33,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
         help="train a network on real data and test it",
-        description="Train a network to tell pictures of ten kinds, and test it on others. "
+        description="Train a network to tell images of ten kinds, and test it on others. "
         "A tenth of the training data is held back, to see which epoch was best; the network of "
         "that epoch is tested. Each run leaves a folder with its settings, history, curves and "
         "checkpoints.",
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     _draw(trainer.history, current.folder / "curves.png")
     passes = f"{settings['epochs']} epochs" if settings["epochs"] > 1 else "1 epoch"
     loss = trainer.history[-1]["loss"]
-    print(f"trained on {samples} pictures for {passes}: loss {loss:.4f}")
+    print(f"trained on {samples} images for {passes}: loss {loss:.4f}")
     print(f"test accuracy {accuracy:.2%} on {len(test)} others, in {seconds:.1f} s")
     print(f"everything is in {current.folder}; the best network in {checkpoint}")
     if quiet:

@@ -131,7 +131,7 @@ class Subset(Dataset[T_co]):
         except (TypeError, ValueError) as error:
             raise DTypeError(f"Subset: needs {needs}; got {describe(given)}") from error
         if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise DTypeError(f"Subset: indices are a list of whole numbers; got {describe(given)}")
+            raise DTypeError(f"Subset: indices are a list of integers; got {describe(given)}")
         n = len(dataset)
         outside = array[(array < 0) | (array >= n)]
         if outside.size:
@@ -209,9 +209,7 @@ def _check_indices(name: str, indices: Any) -> None:
     """Raise DTypeError unless it is a one-dimensional tensor of integers."""
     fine = isinstance(indices, Tensor) and indices.ndim == 1 and indices.dtype.kind in "iu"
     if not fine:
-        raise DTypeError(
-            f"{name}: indices are a tensor of whole numbers, (n,); got {describe(indices)}"
-        )
+        raise DTypeError(f"{name}: indices are a tensor of integers, (n,); got {describe(indices)}")
 
 
 def _inside(name: str, index: Any, n: int) -> int:
@@ -219,7 +217,7 @@ def _inside(name: str, index: Any, n: int) -> int:
     try:
         integer = as_integer(index)
     except TypeError:
-        raise DTypeError(f"{name}: an index is a whole number; got {describe(index)}") from None
+        raise DTypeError(f"{name}: an index is an integer; got {describe(index)}") from None
     if not -n <= integer < n:
         raise BoundsError(f"{name}: index {integer} is outside a dataset of {n} samples")
     return integer % n

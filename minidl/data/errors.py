@@ -14,11 +14,11 @@ class DataError(MinidlError, OSError):
 class FormatError(MinidlError, ValueError):
     """A file that is damaged, or not of the expected format.
 
-    >>> with open("pictures.idx", "wb") as file:
-    ...     _ = file.write(b"not pictures")
+    >>> with open("images.idx", "wb") as file:
+    ...     _ = file.write(b"not images")
     >>> try:
-    ...     minidl.data.read_idx("pictures.idx")
+    ...     minidl.data.read_idx("images.idx")
     ... except minidl.data.FormatError as error:
     ...     print(error)
-    pictures.idx: an IDX file begins with 0, 0, a dtype, axes; got [110, 111, 116, 32]
+    images.idx: an IDX file begins with 0, 0, a dtype, axes; got [110, 111, 116, 32]
     """

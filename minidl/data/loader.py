@@ -138,11 +138,10 @@ class DataLoader(Generic[B]):
         other = batch_size != 1 or shuffle or sampler is not None or drop_last
         if batch_sampler is not None and other:
             raise ArgumentError(
-                "DataLoader: a batch_sampler takes the place of batch_size, shuffle, sampler and "
-                "drop_last"
+                "DataLoader: a batch_sampler replaces batch_size, shuffle, sampler and drop_last"
             )
         if sampler is not None and shuffle:
-            raise ArgumentError("DataLoader: a sampler takes the place of shuffle")
+            raise ArgumentError("DataLoader: a sampler replaces shuffle")
         self.dataset, self.batch_size, self.shuffle = dataset, int(batch_size), shuffle
         self.drop_last, self.collate_fn = drop_last, collate_fn
         self.num_workers, self.workers = int(num_workers), workers
@@ -341,7 +340,7 @@ def _tensor(indices: Any) -> Tensor:
     except MinidlError as error:
         raise explain("DataLoader", [indices], error) from error
     if not indices.size or indices.dtype.kind not in "iu":
-        raise DTypeError(f"DataLoader: a batch needs whole numbers as indices; got {indices!r}")
+        raise DTypeError(f"DataLoader: a batch needs integers as indices; got {indices!r}")
     return indices
 
 
@@ -362,4 +361,4 @@ def _check_numbers(**numbers: tuple[Any, int]) -> None:
     """Raise ArgumentError unless the values are integers, and at least their minimum."""
     for name, (value, minimum) in numbers.items():
         if not isinstance(value, int | np.integer) or value < minimum:
-            raise ArgumentError(f"DataLoader: {name} is a number from {minimum} on; got {value!r}")
+            raise ArgumentError(f"DataLoader: {name} is a number ≥ {minimum}; got {value!r}")

@@ -119,12 +119,12 @@ class WeightedRandomSampler(Sampler):
         fine = given.ndim == 1 and np.isfinite(given).all() and (given >= 0).all()
         if not fine or not given.any():
             raise ArgumentError(
-                "WeightedRandomSampler: weights are numbers from 0 on, not all 0, one for each "
+                "WeightedRandomSampler: weights are numbers ≥ 0, not all 0, one for each "
                 f"sample; got {describe(weights)}"
             )
         if not isinstance(num_samples, int | np.integer) or num_samples < 1:
             raise ArgumentError(
-                f"WeightedRandomSampler: num_samples is a number from 1 on; got {num_samples!r}"
+                f"WeightedRandomSampler: num_samples is a number ≥ 1; got {num_samples!r}"
             )
         self.weights = given / given.max()  # prevents overflow of the sum
         self.num_samples, self.replacement = int(num_samples), replacement

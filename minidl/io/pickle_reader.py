@@ -123,7 +123,7 @@ class _Machine:
     def top(self, kind: type) -> Any:
         """The top of the stack, which must be of this type."""
         if type(self.stack[-1]) is not kind:
-            raise TypeError(f"a {type(self.stack[-1]).__name__} in the place of a {kind.__name__}")
+            raise TypeError(f"a {type(self.stack[-1]).__name__} instead of a {kind.__name__}")
         return self.stack[-1]
 
     def protocol(self) -> None:

@@ -148,7 +148,7 @@ class TorchObjects:
         if type(storage) is not _Storage or type(sizes) is not tuple or type(strides) is not tuple:
             raise TypeError("no storage, or sizes or strides that are no tuples")
         if not are_sizes((offset, *sizes, *strides)) or len(sizes) != len(strides):
-            raise ValueError("sizes, strides and offset are to be whole numbers from 0 on")
+            raise ValueError("sizes, strides and offset are to be integers ≥ 0")
         if len(sizes) > _MOST_AXES:
             raise ValueError(f"{len(sizes)} axes, more than {_MOST_AXES}")
         bits = [name for name in ("conj", "neg") if (metadata or {}).get(name)]

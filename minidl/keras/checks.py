@@ -19,7 +19,7 @@ def refuse(who: str, given: dict[str, Any], not_offered: Collection[str]) -> Non
 def positive(who: str, setting: str, value: Any) -> int:
     """The value as an integer, at least 1."""
     if not is_integer(value) or value < 1:
-        raise ArgumentError(f"{who}: {setting} is a whole number from 1 on; got {value!r:.60}")
+        raise ArgumentError(f"{who}: {setting} is an integer ≥ 1; got {value!r:.60}")
     return int(value)
 
 
@@ -39,7 +39,7 @@ def channels_last(who: str, data_format: Any) -> None:
     """Raise unless images are (N, H, W, C)."""
     if data_format not in (None, "channels_last"):
         raise ArgumentError(
-            f'{who}: data_format is "channels_last": pictures are (N, H, W, C); got '
+            f'{who}: data_format is "channels_last": images are (N, H, W, C); got '
             f"{data_format!r:.60}"
         )
 

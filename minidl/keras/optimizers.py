@@ -67,9 +67,7 @@ class Optimizer:
         kind = type(self).__name__
         refuse(kind, others, _NOT_OFFERED)
         if not isinstance(learning_rate, int | float) or not learning_rate >= 0:
-            raise ArgumentError(
-                f"{kind}: learning_rate is a number from 0 on; got {learning_rate!r:.60}"
-            )
+            raise ArgumentError(f"{kind}: learning_rate is a number ≥ 0; got {learning_rate!r:.60}")
         self.settings = {"lr": float(learning_rate), **settings}
         self.clipvalue, self.global_clipnorm = clipvalue, global_clipnorm
         self.name = name or kind.lower()

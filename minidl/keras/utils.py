@@ -35,7 +35,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
         raise DTypeError(f"to_categorical: class numbers are whole; got {describe(labels)}")
     if num_classes is not None and not is_integer(num_classes):
         raise ArgumentError(
-            f"to_categorical: num_classes is a whole number; got {describe(num_classes)}"
+            f"to_categorical: num_classes is an integer; got {describe(num_classes)}"
         )
     labels = labels.astype("int64")
     labels = labels[..., 0] if labels.ndim > 1 and labels.shape[-1] == 1 else labels

@@ -28,7 +28,7 @@ class CNN(nn.Module):
         height, width = (size, size) if isinstance(size, int) else size
         if min(height, width) < 4:
             raise ArgumentError(
-                f"CNN: needs pictures of 4×4 or more, to halve them twice; got {size}"
+                f"CNN: needs images of 4×4 or more, to halve them twice; got {size}"
             )
         self.shape = channels, height, width
         padding = 0 if min(height, width) >= 10 else 1

@@ -5,7 +5,7 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.backends.window import PICTURES, Lengths
+from minidl.backends.window import IMAGES, Lengths
 from minidl.checks import check_choice, check_flags, check_integers, lengths
 from minidl.errors import ArgumentError, MinidlError
 from minidl.nn import init
@@ -37,7 +37,7 @@ class Windows(Module):
         for which, channels in (("in", in_channels), ("out", out_channels)):
             if type(groups) is not int or groups < 1 or channels % groups:
                 raise ArgumentError(
-                    f"{name}: groups is a number from 1 on that divides {which}_channels="
+                    f"{name}: groups is a number ≥ 1 that divides {which}_channels="
                     f"{channels}; got {groups!r}"
                 )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
@@ -67,7 +67,7 @@ class Windows(Module):
             return error
         size = self.kernel_size if axes > 1 else self.kernel_size[0]
         name = f"{type(self).__name__}({self.in_channels}, {self.out_channels}, {size})"
-        return shape_error(name, f"(N, {self.in_channels}, {PICTURES[axes]})", x)
+        return shape_error(name, f"(N, {self.in_channels}, {IMAGES[axes]})", x)
 
     def extra_repr(self) -> str:
         none, one = (0,) * self.axes, (1,) * self.axes

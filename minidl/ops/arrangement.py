@@ -78,7 +78,7 @@ def moveaxis(
     if len({*start}) != len(start) or len({*end}) != len(end):
         raise ShapeError(f"an axis is named twice in {start} or {end}")
     if len(start) != len(end):
-        raise ShapeError(f"{len(start)} axes do not go to {len(end)} places")
+        raise ShapeError(f"{len(start)} axes do not go to {len(end)} positions")
     order = [axis for axis in range(x.ndim) if axis not in start]
     for position, axis in sorted(zip(end, start, strict=True)):
         order.insert(position, axis)
@@ -124,7 +124,7 @@ def tile(x: Any, repetitions: tuple[int, ...], /) -> Tensor:
 @composite
 def _tile(xp, x, /, repetitions):
     if not all(isinstance(n, int) and n >= 0 for n in repetitions):
-        raise ArgumentError(f"repetitions are whole numbers from 0 on; got {repetitions}")
+        raise ArgumentError(f"repetitions are integers ≥ 0; got {repetitions}")
     ndim = max(x.ndim, len(repetitions))
     times = (1,) * (ndim - len(repetitions)) + repetitions
     shape = (1,) * (ndim - x.ndim) + x.shape
@@ -160,7 +160,7 @@ def _counts(repeats, length):
     if repeats.ndim > 1 or repeats.size not in (1, length):
         raise ShapeError(f"needs repeats for each of {length} slices; got shape {repeats.shape}")
     if (repeats < 0).any():
-        raise ArgumentError(f"needs repeats from 0 on; got {repeats.tolist()}")
+        raise ArgumentError(f"needs repeats ≥ 0; got {repeats.tolist()}")
     return broadcast_to(reshape(repeats, (-1,)), (length,))
 
 

@@ -10,7 +10,7 @@ def one_axis(x, axis):
         raise AxisError(f"say which axis; got shape {x.shape}")
     axis = 0 if axis is None else axis
     if not hasattr(axis, "__index__"):
-        raise DTypeError(f"an axis is a whole number; got {describe(axis)}")
+        raise DTypeError(f"an axis is an integer; got {describe(axis)}")
     if not -x.ndim <= axis < x.ndim:
         raise AxisError(f"axis {axis} is not one of shape {x.shape}")
     return int(axis) % x.ndim

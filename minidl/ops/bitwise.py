@@ -45,7 +45,7 @@ def _kind(x):
 def _check_shift(xp, by):
     """Raise for a negative shift."""
     if xp.any(by < 0, axis=None):
-        raise ArgumentError("needs a shift from 0 on; shift the other way")
+        raise ArgumentError("needs a shift ≥ 0; shift the other way")
 
 
 @_of_integers("b", "iu")

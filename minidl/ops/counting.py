@@ -45,7 +45,7 @@ def bincount(x: Any, /, weights: Any = None, *, minlength: int = 0) -> Tensor:
         raise ShapeError(f"bincount: needs a vector of integers; got {describe(x)}")
     check_integers("bincount", 0, minlength=minlength)
     if x.size and x.min() < 0:
-        raise BoundsError(f"bincount: x are integers from 0 on; got {x.min().item()}")
+        raise BoundsError(f"bincount: x are integers ≥ 0; got {x.min().item()}")
     weights = (
         ones_like(x, dtype="int64") if weights is None else _tensor("bincount", "weights", weights)
     )
@@ -103,7 +103,7 @@ def _edges(x, bins, range):
             raise ArgumentError(f"histogram: edges are a vector, ascending; got {bins!r:.60}")
         return edges
     if not is_integer(bins) or bins < 1:
-        raise ArgumentError(f"histogram: bins is a number from 1 on, or edges; got {bins!r:.60}")
+        raise ArgumentError(f"histogram: bins is a number ≥ 1, or edges; got {bins!r:.60}")
     low, high = _range(x, range)
     return asarray(np.linspace(low, high, bins + 1).astype(x.dtype), device=x.device)
 

@@ -36,9 +36,9 @@ def _length(x, n, axis, of_half=False):
                 "points to take, with zeros for those that are missing"
             )
     if not is_integer(n):
-        raise ArgumentError(f"n is a whole number; got {describe(n)}")
+        raise ArgumentError(f"n is an integer; got {describe(n)}")
     if n < 1:
-        raise ArgumentError(f"n is how many points to transform, from 1 on; got {n}")
+        raise ArgumentError(f"n is how many points to transform, ≥ 1; got {n}")
     return int(n)
 
 
@@ -175,7 +175,7 @@ def _lengths(x, s, axes):
     """The axes and, for each, how many points to transform, or None where s does not say."""
     for what, given in (("s", s), ("axes", axes)):
         if given is not None and not isinstance(given, list | tuple):
-            raise ArgumentError(f"{what} is a tuple of whole numbers; got {describe(given)}")
+            raise ArgumentError(f"{what} is a tuple of integers; got {describe(given)}")
     if s is not None and len(s) > x.ndim and axes is None:
         raise ShapeError(f"s={s} has more lengths than shape {x.shape} has axes")
     if axes is None:

@@ -44,14 +44,14 @@ class Generator:
     def manual_seed(self, seed: int) -> "Generator":
         """Restart: the same seed gives the same numbers."""
         if not isinstance(seed, int | np.integer):
-            raise ArgumentError(f"seed: needs a whole number; got {describe(seed)}")
+            raise ArgumentError(f"seed: needs an integer; got {describe(seed)}")
         self.seed, self.offset = int(seed) % 2**64, 0
         return self
 
     def key(self, size: int) -> tuple[int, int]:
         """A key (seed, offset) for `size` numbers that no other key gives."""
         if type(size) is not int or size < 0:
-            raise ArgumentError(f"key: needs a whole number from 0 on; got {describe(size)}")
+            raise ArgumentError(f"key: needs an integer ≥ 0; got {describe(size)}")
         return once(self._take, size)
 
     def _take(self, size: int) -> tuple[int, int]:
@@ -231,7 +231,7 @@ def integers(
             [6, 0, 1]], shape=(2, 3), int64)
     """
     if not (isinstance(low, int | np.integer) and isinstance(high, int | np.integer)):
-        raise DTypeError(f"low and high are whole numbers; got {low!r} and {high!r}")
+        raise DTypeError(f"low and high are integers; got {low!r} and {high!r}")
     if not -(2**63) <= low < high <= 2**63 or high - low > 2**53:
         raise ArgumentError(
             f"needs low < high, within int64 and at most 2**53 apart; got {low} and {high}"
@@ -248,5 +248,5 @@ def permutation(n: int, *, device: str | None = None, generator: Generator | Non
     Tensor([4, 0, 3, 1, 2], int64)
     """
     if not isinstance(n, int | np.integer):
-        raise DTypeError(f"n is a whole number; got {describe(n)}")
+        raise DTypeError(f"n is an integer; got {describe(n)}")
     return argsort(uniform(n, dtype=dtypes.float64, device=device, generator=generator))

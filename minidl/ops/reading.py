@@ -93,7 +93,7 @@ def shape(lengths: int | Sequence[int]) -> tuple[int, ...]:
     """One length or several, as a tuple."""
     each: tuple[Any, ...] = tuple(lengths) if isinstance(lengths, list | tuple) else (lengths,)
     if not all(isinstance(n, int | np.integer) and n >= 0 for n in each):
-        raise ShapeError(f"a shape is made of whole numbers from 0 on; got {each}")
+        raise ShapeError(f"a shape is made of integers ≥ 0; got {each}")
     return each
 
 

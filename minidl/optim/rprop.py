@@ -54,7 +54,7 @@ class Rprop(Optimizer):
         size_min, size_max = _pair(settings, "step_sizes")
         if not 0 <= size_min <= size_max:
             raise ArgumentError(
-                f"Rprop: step_sizes are two ascending numbers from 0 on; got {(size_min, size_max)}"
+                f"Rprop: step_sizes are two ascending numbers ≥ 0; got {(size_min, size_max)}"
             )
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:

@@ -337,9 +337,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         if epoch is not None:
             check_numbers("CosineAnnealingWarmRestarts.step", finite=True, epoch=epoch)
             if epoch < 0:
-                raise ArgumentError(
-                    f"CosineAnnealingWarmRestarts.step: epoch is from 0 on; got {epoch}"
-                )
+                raise ArgumentError(f"CosineAnnealingWarmRestarts.step: epoch is ≥ 0; got {epoch}")
         self._go_to(self.last_epoch + 1 if epoch is None else epoch)
 
 

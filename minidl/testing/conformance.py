@@ -50,7 +50,7 @@ class Settings:
         if type(self.examples) is not int or self.examples < 1:
             raise ArgumentError(f"Settings: examples={self.examples!r}; needs 1 or more")
         if self.seed is not None and type(self.seed) is not int:
-            raise ArgumentError(f"Settings: seed={self.seed!r}; needs a whole number or None")
+            raise ArgumentError(f"Settings: seed={self.seed!r}; needs an integer or None")
         if self.tolerance is not None and not (
             isinstance(self.tolerance, int | float) and self.tolerance > 0
         ):

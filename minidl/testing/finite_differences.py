@@ -59,7 +59,7 @@ def gradcheck(
     in input 0, element [1] is furthest off: the gradient says ..., differences say ...
     """
     if not isinstance(order, int) or order < 1:
-        raise ArgumentError(f"gradcheck: order={order!r}; needs a whole number from 1 on")
+        raise ArgumentError(f"gradcheck: order={order!r}; needs an integer ≥ 1")
     return _check("gradcheck", function, inputs, range(1, order + 1), step, tolerance)
 
 

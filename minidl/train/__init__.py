@@ -21,7 +21,7 @@ from minidl.train.losses import (
     loss_for,
 )
 from minidl.train.optimizers import optimizer_for
-from minidl.train.plots import confusion_picture, learning_curves
+from minidl.train.plots import learning_curves, plot_confusion_matrix
 from minidl.train.progress import Progress
 from minidl.train.trainer import Trainer
 
@@ -30,5 +30,5 @@ __all__ = [
     *("EarlyStopping", "History", "HistoryWriter", "Huber", "LambdaCallback", "LearningCurves"),
     *("Loss", "MeanAbsoluteError", "MeanSquaredError", "Progress", "TensorStatistics"),
     *("Trainer", "TrainingError", "loss_for", "metrics", "optimizer_for"),
-    *("confusion_picture", "learning_curves"),
+    *("plot_confusion_matrix", "learning_curves"),
 ]

@@ -255,7 +255,7 @@ class Checkpoint(Callback):
     ) -> None:
         if every != "epoch" and (not isinstance(every, int) or every < 1):
             raise ArgumentError(
-                f'Checkpoint: every is "epoch", or a number of batches from 1 on; got {every!r}'
+                f'Checkpoint: every is "epoch", or a number of batches ≥ 1; got {every!r}'
             )
         check_flags("Checkpoint", best_only=best_only)
         check_monitor("Checkpoint", monitor)

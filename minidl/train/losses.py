@@ -243,7 +243,7 @@ def _no_such_class(target: Tensor, classes: int) -> BoundsError:
     labels = target.numpy()
     outside = (labels < 0) | (labels >= classes)
     position = tuple(int(axis[0]) for axis in outside.nonzero())
-    where = f"sample {position[0]}" if len(position) == 1 else f"place {position}"
+    where = f"sample {position[0]}" if len(position) == 1 else f"position {position}"
     return BoundsError(
         f"CrossEntropy: label {labels[position]} ({where} of the batch) is outside 0 … "
         f"{classes - 1}: the prediction is of {classes} classes"

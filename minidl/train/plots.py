@@ -84,7 +84,7 @@ def learning_curves(history: Mapping[str, Sequence[Any]], path: str | os.PathLik
         return _save(figure, path)
 
 
-def confusion_picture(
+def plot_confusion_matrix(
     matrix: Any, classes: Sequence[Any] | None, path: str | os.PathLike[str], *, decimals: int = 2
 ) -> Path:
     """Plot a confusion matrix as a heat map, normalised by row, with the numbers in the cells.
@@ -97,11 +97,11 @@ def confusion_picture(
     Beyond 30 classes the numbers are omitted.
 
     >>> matrix = [[9, 1], [2, 8]]
-    >>> minidl.train.confusion_picture(matrix, ["cat", "dog"], "run.svg").name
+    >>> minidl.train.plot_confusion_matrix(matrix, ["cat", "dog"], "run.svg").name
     'run.svg'
     """
-    path = plot_path("confusion_picture", path)
-    check_integers("confusion_picture", 0, decimals=decimals)
+    path = plot_path("plot_confusion_matrix", path)
+    check_integers("plot_confusion_matrix", 0, decimals=decimals)
     matrix, names = _checked(matrix, classes)
     texts = [[_number(value, decimals) for value in row] for row in matrix.tolist()]
     longest = max(len(text) for row in texts for text in row)
@@ -134,7 +134,7 @@ def _matplotlib() -> Iterator[Any]:
         import matplotlib.lines
         import matplotlib.ticker
     except ImportError as error:
-        raise ImportError('pictures need matplotlib: pip install "minidl[plots]"') from error
+        raise ImportError('images need matplotlib: pip install "minidl[plots]"') from error
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]  # its keys are Literals
@@ -261,13 +261,15 @@ def _checked(matrix: Any, classes: Sequence[Any] | None) -> tuple[np.ndarray, li
     """The matrix and the class names, validated."""
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
-        raise ShapeError(f"confusion_picture: needs a matrix of shape (C, C); got {matrix.shape}")
+        raise ShapeError(
+            f"plot_confusion_matrix: needs a matrix of shape (C, C); got {matrix.shape}"
+        )
     if matrix.dtype.kind not in "iufb" or not ((matrix >= 0) & (matrix < np.inf)).all():
-        raise ArgumentError("confusion_picture: needs counts or shares, from 0 on and finite")
+        raise ArgumentError("plot_confusion_matrix: needs counts or shares, ≥ 0 and finite")
     given = range(len(matrix)) if classes is None else classes
-    names = [str(name) for name in listed("confusion_picture", "a list of names", given)]
+    names = [str(name) for name in listed("plot_confusion_matrix", "a list of names", given)]
     if len(names) != len(matrix):
-        raise ShapeError(f"confusion_picture: {len(names)} names for {len(matrix)} classes")
+        raise ShapeError(f"plot_confusion_matrix: {len(names)} names for {len(matrix)} classes")
     return matrix, names
 
 

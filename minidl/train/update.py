@@ -36,7 +36,7 @@ class Updates:
             if limit is not None and not (number and limit > 0):
                 raise ArgumentError(f"Trainer: {name} is a number above 0, or None; got {limit!r}")
         if not isinstance(accumulate, int | np.integer) or accumulate < 1:
-            raise ArgumentError(f"Trainer: accumulate is a number from 1 on; got {accumulate!r}")
+            raise ArgumentError(f"Trainer: accumulate is a number ≥ 1; got {accumulate!r}")
         self.optimizer, self.accumulate = optimizer, int(accumulate)
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self.step = self.batches = self.samples = 0

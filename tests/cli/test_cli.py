@@ -53,7 +53,7 @@ def test_training_says_in_words_what_came_of_it(capsys):
     status, printed, complaints = run(capsys, "train mlp --epochs 1")
     assert (status, complaints) == (0, "")
     first, second, third = printed.splitlines()
-    assert re.fullmatch(r"trained on 1294 pictures for 1 epoch: loss \d\.\d{4}", first)
+    assert re.fullmatch(r"trained on 1294 images for 1 epoch: loss \d\.\d{4}", first)
     assert re.fullmatch(r"test accuracy \d\d\.\d\d% on 360 others, in \d+\.\d s", second)
     assert third.startswith("everything is in runs/mlp-digits-1; ")
 
@@ -83,16 +83,16 @@ def test_the_full_runs_on_large_data_reach_the_stated_accuracy(capsys, model, se
 
 @pytest.mark.parametrize(("model", "data"), [("mlp", "mnist"), ("cnn", "fashion-mnist")])
 def test_other_data_is_learned_for_ten_epochs(capsys, monkeypatch, model, data):
-    """Light and dark pictures, in place of what would be fetched."""
+    """Light and dark images, in place of what would be fetched."""
     light = np.random.default_rng(0).integers(0, 2, 64)
-    pictures = np.ones((64, 1, 28, 28), "float32") * light[:, None, None, None]
-    dataset = TensorDataset(pictures, light)
+    images = np.ones((64, 1, 28, 28), "float32") * light[:, None, None, None]
+    dataset = TensorDataset(images, light)
     _, epochs = registry.DATA[data]
     monkeypatch.setitem(registry.DATA, data, (lambda: (dataset, dataset), epochs))
     status, printed, complaints = run(capsys, f"train {model} --data {data}")
     assert (status, complaints) == (0, "")
     first, second, _ = printed.splitlines()
-    assert first.startswith("trained on 58 pictures for 10 epochs: loss 0.")
+    assert first.startswith("trained on 58 images for 10 epochs: loss 0.")
     assert second.startswith("test accuracy 100.00% on 64 others, in ")
 
 
@@ -108,7 +108,7 @@ def test_data_that_cannot_be_fetched_is_no_traceback(capsys, monkeypatch):
 def test_on_a_terminal_the_network_is_shown_first(capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     _, printed, _ = run(capsys, "train mlp --epochs 1")
-    assert printed.index("17,226 parameters") < printed.index("trained on 1294 pictures")
+    assert printed.index("17,226 parameters") < printed.index("trained on 1294 images")
     status, printed, _ = run(capsys, "train mlp --epochs 1 --json")
     assert (status, len(printed.splitlines())) == (0, 4)
 
@@ -158,7 +158,7 @@ BAD_ARGUMENTS = {
     "train mlp --lr nan": "argument --lr: must be a number above 0; got nan",
     "train mlp --lr inf": "argument --lr: must be a number above 0; got inf",
     "train mlp --seed 1.5": "argument --seed: invalid int value: '1.5'",
-    "train mlp --validation 1": "argument --validation: must be a number from 0 on and below 1",
+    "train mlp --validation 1": "argument --validation: must be a number ≥ 0 and below 1",
     "train mlp --save-every 0": "argument --save-every: must be a number above 0; got 0",
     "predict": "the following arguments are required: RUN",
     "data": "the following arguments are required: ACTION",
@@ -229,7 +229,7 @@ def test_each_run_has_a_folder_of_its_own(capsys):
 
 def test_without_validation_data_all_is_trained_on(capsys):
     _, printed, _ = run(capsys, "train mlp --epochs 1 --validation 0")
-    assert printed.startswith("trained on 1437 pictures")
+    assert printed.startswith("trained on 1437 images")
 
 
 def weights(folder, name="last"):
@@ -342,36 +342,36 @@ def test_predictions_of_the_runs_own_test_data(capsys):
     assert sum(line.split()[3] == line[-2] for line in lines) >= 36
     _, printed, _ = run(capsys, f"predict {folder}/last.safetensors --json --count 2")
     first = json.loads(printed.splitlines()[0])
-    assert list(first) == ["picture", "class", "probabilities", "truth"]
+    assert list(first) == ["image", "class", "probabilities", "truth"]
     assert 0 < sum(first["probabilities"].values()) <= 1
 
 
 def test_predictions_of_images_in_files(capsys, tmp_path):
     folder = result(capsys, "--epochs 15")["run"]
     _, test = registry.DATA["digits"][0]()
-    pictures = test.tensors[0].numpy()[:6]
+    images = test.tensors[0].numpy()[:6]
     expected = [
         line.split()[3] for line in run(capsys, f"predict {folder} --count 6")[1].splitlines()
     ]
-    np.save("pictures.npy", pictures[:, 0])
-    np.savez("pictures.npz", pictures=pictures)
-    for name in ("pictures.npy", "pictures.npz"):
+    np.save("images.npy", images[:, 0])
+    np.savez("images.npz", images=images)
+    for name in ("images.npy", "images.npz"):
         lines = run(capsys, f"predict {folder} {name}")[1].splitlines()
         assert [line.split()[2] for line in lines] == expected
         assert lines[0].startswith(f"{name}[0]: ")
     image = pytest.importorskip("PIL.Image")
-    big = np.kron(255 - 255 * pictures[0, 0], np.ones((10, 10)))
-    image.fromarray(big.round().astype("uint8")).save("picture.png")
-    line = run(capsys, f"predict {folder} picture.png --invert")[1]
+    big = np.kron(255 - 255 * images[0, 0], np.ones((10, 10)))
+    image.fromarray(big.round().astype("uint8")).save("image.png")
+    line = run(capsys, f"predict {folder} image.png --invert")[1]
     assert line.split()[2] == expected[0]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("wide.npy", np.zeros((2, 9, 8)), "needs pictures of shape (1, 8, 8); got (2, 9, 8)"),
+        ("wide.npy", np.zeros((2, 9, 8)), "needs images of shape (1, 8, 8); got (2, 9, 8)"),
         ("objects.npy", np.array([{}, 1], dtype=object), "is no array of NumPy"),
-        ("text.png", b"no picture", "is no picture that Pillow knows"),
+        ("text.png", b"no image", "is not an image that Pillow can read"),
         ("text.npz", b"no arrays", "text.npz"),
         ("missing.npy", None, "missing.npy"),
     ],

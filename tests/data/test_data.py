@@ -149,9 +149,7 @@ def test_collate_fn_makes_the_batches():
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.5, None, "4"])
 def test_a_batch_size_is_a_number_from_1_on(batch_size):
-    with pytest.raises(
-        ArgumentError, match=f"DataLoader: batch_size.*from 1 on; got {batch_size!r}"
-    ):
+    with pytest.raises(ArgumentError, match=f"DataLoader: batch_size.*≥ 1; got {batch_size!r}"):
         DataLoader(Squares(5), batch_size)
 
 
@@ -301,7 +299,7 @@ FIRST = """
     0  4 11  0  1 12  7  0
     0  2 14  5 10 12  0  0
     0  0  6 13 10  0  0  0
-"""  # the first picture of the collection, a zero
+"""  # the first image of the collection, a zero
 CHECKSUM = "c8f364ef00ff239c182c64d4bc08062635fbd029094b6bb404861dff840044a2"  # of both sets
 
 

@@ -387,12 +387,12 @@ def test_weights_may_be_of_any_size():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (([-1, 2], 1), "weights are numbers from 0 on"),
+        (([-1, 2], 1), "weights are numbers ≥ 0"),
         (([0, 0], 1), "not all 0"),
         (([np.nan], 1), "weights are"),
         (([[1.0]], 1), "weights are"),
         (([], 1), "weights are"),
-        (([1, 2], 0), "num_samples is a number from 1 on; got 0"),
+        (([1, 2], 0), "num_samples is a number ≥ 1; got 0"),
         (([1, 0], 2, False), "2 different samples cannot be drawn from 1"),
     ],
 )
@@ -454,15 +454,15 @@ def test_an_empty_dataset():
         DataLoader([], 2, shuffle=True)
     with pytest.raises(ShapeError, match="a batch needs at least one sample"):
         list(DataLoader([1], batch_sampler=[[]]))
-    with pytest.raises(DTypeError, match="a batch needs whole numbers as indices"):
+    with pytest.raises(DTypeError, match="a batch needs integers as indices"):
         list(DataLoader(TensorDataset([1]), batch_sampler=[[]]))
 
 
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        ({"num_workers": -1}, ArgumentError, "num_workers is a number from 0 on; got -1"),
-        ({"prefetch_factor": 0}, ArgumentError, "prefetch_factor is a number from 1 on"),
+        ({"num_workers": -1}, ArgumentError, "num_workers is a number ≥ 0; got -1"),
+        ({"prefetch_factor": 0}, ArgumentError, "prefetch_factor is a number ≥ 1"),
         ({"workers": "fork"}, ArgumentError, "threads.*processes.*got 'fork'"),
         ({"sampler": [1], "shuffle": True}, ArgumentError, "sampler takes the place of shuffle"),
         ({"batch_sampler": [[1]], "batch_size": 2}, ArgumentError, "takes the place of batch_size"),

@@ -129,7 +129,7 @@ def test_an_index_outside_is_refused(wrong):
     [
         ([0, 5], BoundsError, "index 5 is outside a dataset of 5"),
         ([-1], BoundsError, "index -1 is outside"),
-        ([0.5], DTypeError, "indices are a list of whole numbers"),
+        ([0.5], DTypeError, "indices are a list of integers"),
         ([[0, 1]], DTypeError, "indices are a list"),
         ([True, False], DTypeError, "indices are a list"),
     ],

@@ -85,10 +85,10 @@ predictions = model.predict(x_test)
 
 
 def test_the_convolutional_program_runs_as_it_stands():
-    (pictures, labels), _ = (dataset.tensors for dataset in digits())
-    pictures = np.kron(pictures.numpy()[:96, 0], np.ones((3, 3), "float32"))
-    pictures = np.pad(pictures, ((0, 0), (2, 2), (2, 2)))[..., None]
-    assert pictures.shape == (96, 28, 28, 1)
+    (images, labels), _ = (dataset.tensors for dataset in digits())
+    images = np.kron(images.numpy()[:96, 0], np.ones((3, 3), "float32"))
+    images = np.pad(images, ((0, 0), (2, 2), (2, 2)))[..., None]
+    assert images.shape == (96, 28, 28, 1)
     program = """
 from minidl.keras.models import Sequential
 from minidl.keras.layers import Conv2D, MaxPooling2D, Flatten, Dense
@@ -110,11 +110,11 @@ model.compile(optimizer='adam', loss='sparse_categorical_crossentropy', metrics=
 model.fit(x_train, y_train, epochs=10, batch_size=32, validation_data=(x_test, y_test))
 """
     labels = labels.numpy()[:96]
-    names = {"x_train": pictures[:72], "y_train": labels[:72]}
-    names |= {"x_test": pictures[72:], "y_test": labels[72:]}
+    names = {"x_train": images[:72], "y_train": labels[:72]}
+    names |= {"x_test": images[72:], "y_test": labels[72:]}
     exec(program, names)
     model = names["model"]
-    loss, accuracy = model.evaluate(pictures[:72], labels[:72])
+    loss, accuracy = model.evaluate(images[:72], labels[:72])
     assert accuracy > 0.8
     assert loss < 1
     assert model.count_params() == 225034
@@ -791,7 +791,7 @@ def test_dropout_and_batch_norm_train_in_fit_and_rest_after_it():
 
 # What errors say.
 
-PICTURES = np.ones((5, 28, 28), "float32")
+IMAGES = np.ones((5, 28, 28), "float32")
 
 
 def picture_model():
@@ -799,10 +799,10 @@ def picture_model():
 
 
 MISTAKES = [
-    (lambda: picture_model().predict(PICTURES), ShapeError, r"x\[\.\.\., None\]"),
-    (lambda: Sequential([layers.Conv2D(2, 3)]).predict(PICTURES), ShapeError, r"conv2d.*None\]"),
-    (lambda: picture_model().predict(PICTURES[:, None]), ShapeError, r"channels first.*moveaxis"),
-    (lambda: picture_model().predict(PICTURES[0, ..., None]), ShapeError, r"one sample: x\[None\]"),
+    (lambda: picture_model().predict(IMAGES), ShapeError, r"x\[\.\.\., None\]"),
+    (lambda: Sequential([layers.Conv2D(2, 3)]).predict(IMAGES), ShapeError, r"conv2d.*None\]"),
+    (lambda: picture_model().predict(IMAGES[:, None]), ShapeError, r"channels first.*moveaxis"),
+    (lambda: picture_model().predict(IMAGES[0, ..., None]), ShapeError, r"one sample: x\[None\]"),
     (lambda: small().predict(np.ones((2, 5))), ShapeError, r"\(N, 4\).*got \(2, 5\)"),
     (lambda: small().predict(np.array(["a"])), DTypeError, "x is an array of real numbers"),
     (lambda: small().predict(1.0), ShapeError, "samples along its first axis"),
@@ -828,7 +828,7 @@ MISTAKES = [
     (lambda: small(loss=None), ArgumentError, "a loss is a name"),
     (lambda: layers.Dense(3, "relo"), ArgumentError, "mean 'relu'"),
     (lambda: layers.Dense(3, 7), ArgumentError, "function of a tensor"),
-    (lambda: layers.Dense(0), ArgumentError, "units is a whole number"),
+    (lambda: layers.Dense(0), ArgumentError, "units is an integer"),
     (lambda: layers.Dense(3, kernel_regularizer="l2"), ArgumentError, "kernel_regularizer of Ker"),
     (lambda: layers.Dense(3, kernel_initialiser="ones"), ArgumentError, "no argument 'kernel_i"),
     (lambda: layers.Dense(3)(np.ones(3)), ShapeError, r"dense \(Dense\).*got \(N,\)"),
@@ -877,7 +877,7 @@ def test_a_layer_has_one_shape():
 
 def test_a_layer_that_does_not_fit_is_not_added():
     model = Sequential([Input((3,))])
-    with pytest.raises(ShapeError, match=r"conv2d \(Conv2D\) needs pictures"):
+    with pytest.raises(ShapeError, match=r"conv2d \(Conv2D\) needs images"):
         model.add(layers.Conv2D(2, 3))
     assert model.layers == []
 

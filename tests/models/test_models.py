@@ -11,7 +11,7 @@ from tests.helpers import assert_close
 from tests.oracle import torch
 
 
-def pictures(*shape):
+def images(*shape):
     return np.random.default_rng(0).uniform(size=shape).astype("float32")
 
 
@@ -42,7 +42,7 @@ def test_images_of_any_size_give_logits(size, channels):
     height, width = (size, size) if isinstance(size, int) else size
     model = CNN(channels, size, classes=7)
     with minidl.kernels("reference"):
-        logits = model(minidl.asarray(pictures(2, channels, height, width)))
+        logits = model(minidl.asarray(images(2, channels, height, width)))
     assert logits.shape == (2, 7)
     padding = model.features[0].padding[0]
     assert padding == (1 if min(height, width) < 10 else 0)
@@ -51,7 +51,7 @@ def test_images_of_any_size_give_logits(size, channels):
 
 @pytest.mark.parametrize("size", [3, (28, 2), 0])
 def test_images_that_are_too_small_are_refused(size):
-    with pytest.raises(ArgumentError, match=r"CNN: needs pictures of 4×4 or more"):
+    with pytest.raises(ArgumentError, match=r"CNN: needs images of 4×4 or more"):
         CNN(1, size)
 
 
@@ -88,7 +88,7 @@ def test_the_convolutional_network_learns_as_in_pytorch(size):
     twin = in_torch(model)
     optimizer = minidl.optim.Adam(model.parameters())
     other = torch.optim.Adam(twin.parameters())
-    x, target = pictures(6, 1, size, size), np.array([0, 1, 2, 3, 9, 9])
+    x, target = images(6, 1, size, size), np.array([0, 1, 2, 3, 9, 9])
     for _ in range(3):
         loss = minidl.cross_entropy(model(minidl.asarray(x)), target)
         theirs = torch.nn.functional.cross_entropy(twin(torch.tensor(x)), torch.tensor(target))

@@ -10,10 +10,10 @@ import minidl
 from minidl import nn
 from tests.bad_input import call, every_spoilt, real, whole
 
-PICTURES = real(2, 4, 6, 6)
+IMAGES = real(2, 4, 6, 6)
 SEQUENCES = real(2, 4, 6)
 VOLUMES = real(2, 4, 6, 6, 6)
-OF_RANK = {1: SEQUENCES, 2: PICTURES, 3: VOLUMES}
+OF_RANK = {1: SEQUENCES, 2: IMAGES, 3: VOLUMES}
 MATRIX = real(3, 4)
 IDS = minidl.tensor([2, 0, 2, 1])
 
@@ -52,7 +52,7 @@ ACTIVATIONS = [
     used(nn.GLU, MATRIX, dim=-1),
     *[used(getattr(nn, n), MATRIX, dim=-1) for n in ("Softmax", "LogSoftmax", "Softmin")],
     used(nn.Softmax, MATRIX),
-    used(nn.Softmax2d, PICTURES),
+    used(nn.Softmax2d, IMAGES),
     used(nn.Hardtanh, MATRIX, min_val=-1.0, max_val=1.0, inplace=False),
     used(nn.Hardshrink, MATRIX, lambd=0.5),
     used(nn.Softshrink, MATRIX, lambd=0.5),
@@ -63,7 +63,7 @@ ACTIVATIONS = [
 LINEAR = [
     used(nn.Linear, MATRIX, settings=(4, 5), bias=True, device="cpu", dtype="float32"),
     used(nn.Bilinear, MATRIX, MATRIX, settings=(4, 4, 2), bias=True, device="cpu", dtype="float32"),
-    used(nn.Flatten, PICTURES, start_dim=1, end_dim=-1),
+    used(nn.Flatten, IMAGES, start_dim=1, end_dim=-1),
     used(nn.Unflatten, MATRIX, settings=(1, (2, 2))),
     used(nn.CosineSimilarity, MATRIX, MATRIX, dim=1, eps=1e-8),
     used(nn.PairwiseDistance, MATRIX, MATRIX, p=2.0, eps=1e-6, keepdim=False),
@@ -135,8 +135,8 @@ CONVOLUTIONS = [
         device="cpu",
         dtype="float32",
     ),
-    used(nn.Conv2d, PICTURES, settings=(4, 6, (3, 3), (1, 1), (1, 1), (1, 1))),
-    used(nn.Conv2d, PICTURES, settings=(4, 6, 3), padding="same", padding_mode="reflect"),
+    used(nn.Conv2d, IMAGES, settings=(4, 6, (3, 3), (1, 1), (1, 1), (1, 1))),
+    used(nn.Conv2d, IMAGES, settings=(4, 6, 3), padding="same", padding_mode="reflect"),
     *of_each_rank(
         "ConvTranspose",
         settings=(4, 6, 3),
@@ -150,8 +150,8 @@ CONVOLUTIONS = [
         device="cpu",
         dtype="float32",
     ),
-    used(nn.ConvTranspose2d, PICTURES, settings=(4, 6, (3, 3), (2, 2), (1, 1), (1, 1))),
-    call(nn.ConvTranspose2d(4, 6, 3), PICTURES, output_size=(8, 8)),
+    used(nn.ConvTranspose2d, IMAGES, settings=(4, 6, (3, 3), (2, 2), (1, 1), (1, 1))),
+    call(nn.ConvTranspose2d(4, 6, 3), IMAGES, output_size=(8, 8)),
 ]
 NORMS = [
     *[
@@ -170,10 +170,10 @@ NORMS = [
         for layer, x in (
             (nn.BatchNorm1d, MATRIX),
             (nn.BatchNorm1d, SEQUENCES),
-            (nn.BatchNorm2d, PICTURES),
+            (nn.BatchNorm2d, IMAGES),
             (nn.BatchNorm3d, VOLUMES),
             (nn.InstanceNorm1d, SEQUENCES),
-            (nn.InstanceNorm2d, PICTURES),
+            (nn.InstanceNorm2d, IMAGES),
             (nn.InstanceNorm3d, VOLUMES),
         )
     ],
@@ -200,7 +200,7 @@ NORMS = [
     used(nn.RMSNorm, SEQUENCES, settings=((4, 6),)),
     used(
         nn.GroupNorm,
-        PICTURES,
+        IMAGES,
         settings=(2, 4),
         eps=1e-5,
         affine=True,
@@ -208,7 +208,7 @@ NORMS = [
         dtype="float32",
         bias=True,
     ),
-    used(nn.LocalResponseNorm, PICTURES, settings=(2,), alpha=1e-4, beta=0.75, k=1.0),
+    used(nn.LocalResponseNorm, IMAGES, settings=(2,), alpha=1e-4, beta=0.75, k=1.0),
     call(nn.BatchNorm3d, 3),
     call(nn.BatchNorm3d(3), real(2, 3, 2, 2, 2), names=["batch_norm"]),
 ]
@@ -226,22 +226,22 @@ PLACES = [
     *of_each_rank("ReplicationPad", settings=(1,), names=("pad",)),
     *of_each_rank("CircularPad", settings=(1,), names=("pad",)),
     *of_each_rank("ConstantPad", settings=(1, 0.5), names=("pad",)),
-    used(nn.ZeroPad2d, PICTURES, settings=((1, 2, 1, 0),), names=("pad",)),
-    used(nn.Upsample, PICTURES, names=("interpolate",), scale_factor=2.0, mode="nearest"),
+    used(nn.ZeroPad2d, IMAGES, settings=((1, 2, 1, 0),), names=("pad",)),
+    used(nn.Upsample, IMAGES, names=("interpolate",), scale_factor=2.0, mode="nearest"),
     used(
         nn.Upsample,
-        PICTURES,
+        IMAGES,
         names=("interpolate",),
         size=(12, 12),
         mode="bilinear",
         align_corners=False,
     ),
-    used(nn.UpsamplingNearest2d, PICTURES, names=("interpolate", "Upsample"), scale_factor=2),
-    used(nn.UpsamplingBilinear2d, PICTURES, names=("interpolate", "Upsample"), size=(12, 12)),
-    used(nn.PixelShuffle, PICTURES, settings=(2,)),
-    used(nn.PixelUnshuffle, PICTURES, settings=(2,)),
-    used(nn.ChannelShuffle, PICTURES, settings=(2,)),
-    used(nn.Unfold, PICTURES, kernel_size=(2, 2), dilation=1, padding=0, stride=1),
+    used(nn.UpsamplingNearest2d, IMAGES, names=("interpolate", "Upsample"), scale_factor=2),
+    used(nn.UpsamplingBilinear2d, IMAGES, names=("interpolate", "Upsample"), size=(12, 12)),
+    used(nn.PixelShuffle, IMAGES, settings=(2,)),
+    used(nn.PixelUnshuffle, IMAGES, settings=(2,)),
+    used(nn.ChannelShuffle, IMAGES, settings=(2,)),
+    used(nn.Unfold, IMAGES, kernel_size=(2, 2), dilation=1, padding=0, stride=1),
     used(
         nn.Fold,
         real(2, 8, 25),
@@ -268,12 +268,12 @@ POOLING = [
     *of_each_rank(
         "AvgPool", kernel_size=2, stride=2, padding=1, ceil_mode=False, count_include_pad=True
     ),
-    used(nn.MaxPool2d, PICTURES, kernel_size=(2, 2), stride=None),
-    used(nn.AvgPool2d, PICTURES, kernel_size=(2, 2), divisor_override=3),
+    used(nn.MaxPool2d, IMAGES, kernel_size=(2, 2), stride=None),
+    used(nn.AvgPool2d, IMAGES, kernel_size=(2, 2), divisor_override=3),
     *of_each_rank("AdaptiveAvgPool", output_size=2),
     *of_each_rank("AdaptiveMaxPool", output_size=2, return_indices=False),
-    used(nn.AdaptiveAvgPool2d, PICTURES, output_size=(2, 2)),
-    used(nn.FractionalMaxPool2d, PICTURES, kernel_size=2, output_size=3, names=("fractional",)),
+    used(nn.AdaptiveAvgPool2d, IMAGES, output_size=(2, 2)),
+    used(nn.FractionalMaxPool2d, IMAGES, kernel_size=2, output_size=3, names=("fractional",)),
     used(nn.FractionalMaxPool3d, VOLUMES, kernel_size=2, output_ratio=0.5, names=("fractional",)),
     *of_each_rank("LPPool", norm_type=2.0, kernel_size=2, stride=2, ceil_mode=False),
     *[

@@ -273,7 +273,7 @@ def test_a_subclass_is_called_by_its_own_name():
     class Narrow(nn.Linear):
         pass
 
-    with pytest.raises(ArgumentError, match="Narrow: in_features is a whole number from 0 on"):
+    with pytest.raises(ArgumentError, match="Narrow: in_features is an integer ≥ 0"):
         Narrow(-1, 2)
 
 

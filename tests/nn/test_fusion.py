@@ -117,8 +117,8 @@ each_sequence = pytest.mark.parametrize("name", SEQUENCES)
 
 
 def input_of(modules, seed=0):
-    pictures = any(isinstance(m, nn.Conv2d | nn.MaxPool2d) for m in modules)
-    shape = (3, 2, 6, 5) if pictures else (7, 5)
+    images = any(isinstance(m, nn.Conv2d | nn.MaxPool2d) for m in modules)
+    shape = (3, 2, 6, 5) if images else (7, 5)
     return random(*shape, dtype="float32", seed=seed)
 
 
@@ -238,7 +238,7 @@ def test_higher_orders_go_through_a_joined_pair():
 # The same errors: those of the layers, one by one.
 
 
-def picture(*shape):
+def image(*shape):
     return minidl.ones(shape)
 
 
@@ -249,9 +249,9 @@ def changed(module, **settings):
 
 
 INPUTS = {
-    "more channels": picture(2, 3, 9, 9),
-    "no channels": picture(9, 9),
-    "five axes": picture(1, 2, 3, 9, 9),
+    "more channels": image(2, 3, 9, 9),
+    "no channels": image(9, 9),
+    "five axes": image(1, 2, 3, 9, 9),
     "a number": minidl.tensor(1.0),
     "a Python number": 1.0,
     "a list": [1.0],
@@ -259,14 +259,14 @@ INPUTS = {
     "None": None,
     "text": "text",
     "an object": object,
-    "too small": picture(2, 2, 1, 1),
-    "too small to pool": picture(2, 2, 3, 9),
-    "no picture": picture(0, 2, 0, 0),
+    "too small": image(2, 2, 1, 1),
+    "too small to pool": image(2, 2, 3, 9),
+    "no image": image(0, 2, 0, 0),
     "complex": minidl.ones((2, 2, 9, 9), dtype="complex64"),
     "integers": minidl.ones((2, 2, 9, 9), dtype="int64"),
     "truth": minidl.ones((2, 2, 9, 9), dtype="bool"),
-    "a row": picture(5),
-    "a row of another length": picture(2, 4),
+    "a row": image(5),
+    "a row of another length": image(2, 4),
     "complex rows": minidl.ones((2, 5), dtype="complex64"),
 }
 MODELS = {
@@ -320,7 +320,7 @@ def what_happens(run):
 def test_errors_are_those_of_the_layers_one_by_one(name, kernels):
     minidl.manual_seed(0)
     model, failed = nn.Sequential(*MODELS[name]()), 0
-    inputs = {**INPUTS, "right": picture(2, 2, 9, 9), "rows": picture(2, 5)}
+    inputs = {**INPUTS, "right": image(2, 2, 9, 9), "rows": image(2, 5)}
     for x in inputs.values():
         with minidl.kernels(kernels), np.errstate(all="ignore"):
             expected, wrong = what_happens(lambda x=x: one_by_one(list(model), x))
@@ -338,16 +338,16 @@ def test_errors_are_those_of_the_layers_one_by_one(name, kernels):
 def test_errors_speak_of_what_the_user_has_written():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2))
     with pytest.raises(ShapeError, match=r"^Conv2d\(1, 2, \(3, 3\)\) needs .* got \(2, 9, 9\)$"):
-        model(picture(2, 9, 9))
+        model(image(2, 9, 9))
     with pytest.raises(ShapeError, match=r"^max_pool2d: a window of 2 does not fit"):
-        model(picture(1, 1, 3, 9))
+        model(image(1, 1, 3, 9))
     with pytest.raises(ShapeError, match=r"^Linear\(784, 128\) needs an input of shape \(…, 784\)"):
-        nn.Sequential(nn.Linear(784, 128), nn.ReLU())(picture(32, 100))
+        nn.Sequential(nn.Linear(784, 128), nn.ReLU())(image(32, 100))
     with pytest.raises((DTypeError, ShapeError), match="list"):
         model([1.0])
     model[2].stride = 0
     with pytest.raises(ArgumentError, match=r"^max_pool2d: stride"):
-        model(picture(1, 1, 9, 9))
+        model(image(1, 1, 9, 9))
 
 
 def test_an_anomaly_is_one_of_the_layers():
@@ -365,7 +365,7 @@ def test_what_interrupts_the_program_is_not_caught(monkeypatch):
 
     monkeypatch.setattr(fusion, "fused", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        nn.Sequential(nn.Linear(2, 2), nn.ReLU())(picture(1, 2))
+        nn.Sequential(nn.Linear(2, 2), nn.ReLU())(image(1, 2))
 
 
 def test_a_fused_run_that_fails_runs_unfused(monkeypatch):
@@ -373,9 +373,9 @@ def test_a_fused_run_that_fails_runs_unfused(monkeypatch):
         raise RuntimeError("broken")
 
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
-    expected = model(picture(1, 2))
+    expected = model(image(1, 2))
     monkeypatch.setattr(fusion, "fused", broken)
-    np.testing.assert_array_equal(model(picture(1, 2)), expected)
+    np.testing.assert_array_equal(model(image(1, 2)), expected)
 
 
 # A plan is made once, and is never out of date.

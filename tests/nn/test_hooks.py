@@ -294,7 +294,7 @@ WRONG = {
     "iterations": (
         lambda: utils.spectral_norm(nn.Linear(2, 2), n_power_iterations=0),
         ArgumentError,
-        "from 1 on; got 0",
+        "≥ 1; got 0",
     ),
     "vector": (lambda: utils.spectral_norm(nn.Linear(2, 2), "bias"), MinidlError, "no matrix"),
     "not normed": (lambda: utils.remove_weight_norm(nn.Linear(2, 2)), ArgumentError, "has no"),

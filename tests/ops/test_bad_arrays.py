@@ -405,7 +405,7 @@ def test_a_correction_is_a_number():
 
 def test_a_generator_does_not_go_back():
     generator = random.Generator(1)
-    with pytest.raises(ArgumentError, match="key: needs a whole number"):
+    with pytest.raises(ArgumentError, match="key: needs an integer"):
         generator.key(-4)
     assert generator.get_state() == {"seed": 1, "offset": 0}
 

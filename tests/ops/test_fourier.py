@@ -227,8 +227,8 @@ def test_the_namespace_is_that_of_the_standard():
 WRONG = {
     "no points": (lambda: fft.fft(minidl.zeros((3, 0))), "fft.*too short"),
     "half of nothing": (lambda: fft.irfft(minidl.ones((1,))), "irfft.*too short.*n says"),
-    "n 0": (lambda: fft.fft(minidl.ones(3), n=0), "fft.*from 1 on; got 0"),
-    "n True": (lambda: fft.ifft(minidl.ones(3), n=True), "ifft.*whole number; got True"),
+    "n 0": (lambda: fft.fft(minidl.ones(3), n=0), "fft.*≥ 1; got 0"),
+    "n True": (lambda: fft.ifft(minidl.ones(3), n=True), "ifft.*integer; got True"),
     "norm": (lambda: fft.rfft(minidl.ones(3), norm="unitary"), "rfft.*'ortho'.*unitary"),
     "hfft norm": (lambda: fft.hfft(minidl.ones(3), norm=None), "hfft: norm is .*got None"),
     "complex": (lambda: fft.rfft(minidl.ones(3) * 1j), "rfft.*real.*fft takes.*complex64"),

@@ -87,7 +87,7 @@ def axes_of(ndim):
 
 
 def run(function, arrays, dy=None):
-    """The value, and the gradients for dy: whole numbers, if it is not given."""
+    """The value, and the gradients for dy: integers, if it is not given."""
     tensors = [minidl.asarray(x, requires_grad=True) for x in arrays]
     y = function(*tensors)
     if dy is None:

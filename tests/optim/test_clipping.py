@@ -242,9 +242,9 @@ def test_afterwards_the_norm_is_at_most_the_largest_allowed(seed, max_norm, norm
 
 @pytest.mark.parametrize("max_norm", [-1, NAN, "a", None])
 def test_bounds_are_not_negative(max_norm):
-    with pytest.raises(ArgumentError, match="clip_grad_norm_: max_norm is a number from 0 on"):
+    with pytest.raises(ArgumentError, match="clip_grad_norm_: max_norm is a number ≥ 0"):
         clip_grad_norm_([], max_norm)
-    with pytest.raises(ArgumentError, match="clip_grad_value_: clip_value is a number from 0 on"):
+    with pytest.raises(ArgumentError, match="clip_grad_value_: clip_value is a number ≥ 0"):
         clip_grad_value_([], max_norm)
 
 

@@ -554,7 +554,7 @@ def test_restarts_stay_between_their_bounds(t_0, share, lr):
 BAD = [
     ("LambdaLR", {"lr_lambda": 0.9}, "lr_lambda is a function, or 3 of them"),
     ("LambdaLR", {"lr_lambda": [lower]}, "lr_lambda is a function, or 3 of them"),
-    ("StepLR", {"step_size": 0}, "step_size is a whole number from 1 on; got 0"),
+    ("StepLR", {"step_size": 0}, "step_size is an integer ≥ 1; got 0"),
     ("StepLR", {"step_size": 2.5}, "step_size"),
     ("StepLR", {"step_size": 2, "gamma": math.nan}, "gamma"),
     ("MultiStepLR", {"milestones": [1.5]}, "milestone"),
@@ -576,7 +576,7 @@ BAD = [
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 9, "pct_start": 2}, "pct_start"),
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 9, "div_factor": 0}, "div_factor"),
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 9, "anneal_strategy": "up"}, "anneal_strategy"),
-    ("PolynomialLR", {"total_iters": 0}, "total_iters is a whole number from 1 on; got 0"),
+    ("PolynomialLR", {"total_iters": 0}, "total_iters is an integer ≥ 1; got 0"),
     ("PolynomialLR", {"power": -1}, "power"),
     ("MultiplicativeLR", {"lr_lambda": 0.9}, "lr_lambda is a function, or 3 of them"),
     ("MultiplicativeLR", {"lr_lambda": [lower]}, "lr_lambda is a function, or 3 of them"),
@@ -584,7 +584,7 @@ BAD = [
         ("CyclicLR", {"base_lr": 0.1, "max_lr": 1.0, **own}, message)
         for own, message in [
             ({"base_lr": [0.1]}, "base_lr is a number, or 3 of them"),
-            ({"max_lr": -1}, "max_lr is a number from 0 on"),
+            ({"max_lr": -1}, "max_lr is a number ≥ 0"),
             ({"step_size_up": 0}, "step_size_up"),
             ({"step_size_down": 2.5}, "step_size_down"),
             ({"mode": "square"}, "mode is one of"),

@@ -33,7 +33,7 @@ def message(function, *args, **kwargs):
 
 
 def wrong(derivative):
-    """x³ with this in the place of 3x²."""
+    """x³ with this instead of 3x²."""
 
     @minidl.primitive
     def cube(xp, x, /):

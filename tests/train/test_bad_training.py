@@ -202,7 +202,7 @@ WRONG_PARAMETERS = {
     "a bare tensor": lambda: WEIGHTS[0],
     "twice the same": lambda: [WEIGHTS[0], WEIGHTS[0]],
     "no leaf": lambda: [WEIGHTS[0] * 2],
-    "whole numbers": lambda: [nn.Parameter(whole(3), requires_grad=False)],
+    "integers": lambda: [nn.Parameter(whole(3), requires_grad=False)],
     "requires no gradient": lambda: [minidl.ones(3)],
     "an array": lambda: [np.ones(3)],
     "a module": lambda: nn.Linear(2, 3),
@@ -305,7 +305,7 @@ def test_wrong_states_of_schedules_change_nothing(wrong):
         ("LearningCurves", train.LearningCurves),
         ("TensorStatistics", train.TensorStatistics),
         ("learning_curves", lambda path: train.learning_curves({"loss": [1.0]}, path)),
-        ("confusion_picture", lambda path: train.confusion_picture(np.eye(2), None, path)),
+        ("plot_confusion_matrix", lambda path: train.plot_confusion_matrix(np.eye(2), None, path)),
     ],
 )
 def test_what_is_no_path_is_refused(name, use, wrong):

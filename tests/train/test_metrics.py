@@ -173,7 +173,7 @@ def test_a_mean_is_weighted_by_samples(split):
 
 
 def test_the_area_of_hanley_and_mcneil():
-    """Table I of their paper of 1982: 109 pictures, rated by one reader from 1 to 5."""
+    """Table I of their paper of 1982: 109 images, rated by one reader from 1 to 5."""
     normal, abnormal = (33, 6, 6, 11, 2), (3, 2, 2, 11, 33)
     ratings = np.concatenate([np.repeat(range(1, 6), normal), np.repeat(range(1, 6), abnormal)])
     assert round(m.AUC()(ratings, np.arange(109) >= 58), 3) == 0.893

@@ -115,8 +115,7 @@ class ZeroPadding2D(ImageLayer):
             len(side) != 2 or any(type(n) is not int or n < 0 for n in side) for side in sides
         ):
             raise ArgumentError(
-                "ZeroPadding2D: padding is a number from 0 on, two, or two pairs; got "
-                f"{padding!r:.60}"
+                f"ZeroPadding2D: padding is a number ≥ 0, two, or two pairs; got {padding!r:.60}"
             )
         self.padding = sides[0], sides[1]
 

@@ -16,12 +16,12 @@ class ImageLayer(Layer):
     def images(self, shape: Shape) -> Shape:
         """The shape of an input, which must be of images with a known number of channels."""
         if len(shape) == 3:
-            needs = "needs pictures (N, H, W, C), and these have no channels: add an axis of one, "
+            needs = "needs images (N, H, W, C), and these have no channels: add an axis of one, "
             raise self.error(f"{needs}x[..., None]; got", shape)
         if len(shape) != 4:
-            raise self.error("needs pictures (N, H, W, C); got", shape)
+            raise self.error("needs images (N, H, W, C); got", shape)
         if shape[-1] is None:
-            raise self.error("needs pictures (N, H, W, C) with a known number C; got", shape)
+            raise self.error("needs images (N, H, W, C) with a known number C; got", shape)
         return tuple(shape)
 
     def output_lengths(
@@ -33,7 +33,7 @@ class ImageLayer(Layer):
         outputs = tuple(output_length(*axis, padding) for axis in axes)
         if any(n is not None and n < 1 for n in outputs):
             raise self.error(
-                f"has a window of {window[0]}×{window[1]}, which does not fit into pictures "
+                f"has a window of {window[0]}×{window[1]}, which does not fit into images "
                 '(N, H, W, C) unless padding="same"; got',
                 shape,
             )

@@ -182,7 +182,7 @@ def _check_rtol(name, x, rtol):
         if rtol.shape not in ((), batch):
             raise ShapeError(f"rtol is a number, or one for each matrix, {batch}; got {rtol.shape}")
         if rtol.dtype.kind not in "iuf" or not (asarray(rtol) >= 0).all():
-            raise ArgumentError(f"rtol is made of numbers from 0 on; got {rtol!r:.60}")
+            raise ArgumentError(f"rtol is made of numbers ≥ 0; got {rtol!r:.60}")
     elif rtol is not None:
         check_numbers(name, 0, rtol=rtol)
 

@@ -61,7 +61,7 @@ def _input_gradient(xp, dy, weight, at: Convolution):
     """dx = ∂T/∂x: weights times dy of each tap, added to its patch (col2im)."""
     dy, lead = _in_groups(xp, dy, at), dy.shape[:-3]
     channels = at.groups * weight.shape[1]
-    (height, width), (top, left) = at.picture, at.padding
+    (height, width), (top, left) = at.image, at.padding
     shape = (*lead, channels, height + 2 * top, width + 2 * left)
     dx = sum(
         xp.scatter_at(

@@ -39,13 +39,13 @@ def _col2im_depth(xp, y, at, batch):
     y = xp.reshape(y, (batch, depth, outputs, taps, *image))
     y = xp.permute_dims(y, (3, 0, 2, 1, 4, 5))
     span = stride * (depth - 1) + 1
-    shape = (batch, outputs, at.picture[0] + 2 * padding, *image)
+    shape = (batch, outputs, at.image[0] + 2 * padding, *image)
     whole = slice(None)
     y = sum(
         xp.scatter_at(y[a], (whole, whole, slice(a * dilation, a * dilation + span, stride)), shape)
         for a in range(taps)
     )
-    return y[:, :, padding : padding + at.picture[0]]
+    return y[:, :, padding : padding + at.image[0]]
 
 
 @composite

@@ -49,7 +49,7 @@ def one_hot(ids: Any, /, num_classes: int | None = None, *, dtype: Any = "int64"
     if num_classes is None:
         num_classes = int(ids.max().item()) + 1 if ids.size else 0
     if not is_integer(num_classes) or num_classes < 0:
-        raise ArgumentError(f"one_hot: num_classes is a number from 1 on; got {num_classes!r:.60}")
+        raise ArgumentError(f"one_hot: num_classes is a number ≥ 1; got {num_classes!r:.60}")
     dtype = dtype_of(dtype, "one_hot")
     try:
         check_indices(ids, num_classes)

@@ -66,7 +66,7 @@ def fold(xp, x, /, output_size, kernel_size, dilation=1, padding=0, stride=1):
     if x.ndim not in (2, 3) or x.shape[-2] % size or x.shape[-1] != math.prod(output):
         raise ShapeError(
             f"fold: needs x of shape (N, C·{size}, {math.prod(output)}) or without N, for "
-            f"windows of {window} on pictures of {(height, width)}; got {x.shape}"
+            f"windows of {window} on images of {(height, width)}; got {x.shape}"
         )
     x = xp.astype(x, "int64") if x.dtype.kind in "biu" else x  # small integers would overflow
     shape = (*x.shape[:-2], x.shape[-2] // size)

@@ -59,7 +59,7 @@ def _pooled(xp, name, x, samples, kernel_size, output_size, return_indices, axes
         raise ShapeError(f"needs samples of shape {needs}, floats; got {describe(samples)}")
     given = samples.numpy()
     if not ((given >= 0) & (given < 1)).all():
-        raise ShapeError("samples are numbers from 0 on, below 1")
+        raise ShapeError("samples are numbers ≥ 0, below 1")
     taps = xp.asarray(_tap_indices(given, image, size, output), device=x.device)
     images = xp.reshape(x, (*needs[:2], math.prod(image)))
     windows = xp.reshape(taps, (*needs[:2], math.prod(taps.shape[2:])))

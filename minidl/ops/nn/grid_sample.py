@@ -72,10 +72,10 @@ def _check(x, grid, mode, padding_mode, align_corners):
         )
     if x.shape[0] != grid.shape[0]:
         raise ShapeError(
-            f"grid_sample: needs a grid for each of {x.shape[0]} pictures; got {grid.shape}"
+            f"grid_sample: needs a grid for each of {x.shape[0]} images; got {grid.shape}"
         )
     if 0 in x.shape[2:]:
-        raise ShapeError(f"grid_sample: pictures of {x.shape[2:]} have no places to take from")
+        raise ShapeError(f"grid_sample: images of {x.shape[2:]} are empty")
     for name, value, choices in (
         ("mode", mode, _MODES),
         ("padding_mode", padding_mode, _PADDINGS),
@@ -177,7 +177,7 @@ def _check_affine(theta, size, align_corners):
     fits = isinstance(size, tuple | list) and len(size) in (4, 5)
     if not fits or not all(is_integer(n) and n > 0 for n in size):
         raise ArgumentError(
-            f"affine_grid: size is (N, C, H, W) or (N, C, D, H, W), from 1 on; got {size!r:.60}"
+            f"affine_grid: size is (N, C, H, W) or (N, C, D, H, W), ≥ 1; got {size!r:.60}"
         )
     if getattr(getattr(theta, "dtype", None), "kind", "") != "f":
         raise DTypeError(f"affine_grid: theta is a tensor of reals; got {describe(theta)}")

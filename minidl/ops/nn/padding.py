@@ -81,7 +81,7 @@ def _pad_axis(xp, x, axis, before, after, mode):
     limit = {"reflect": length - 1, "replicate": before + after if length else 0}.get(mode, length)
     if max(before, after) > limit:
         raise ShapeError(
-            f"pad: {mode} takes at most {max(limit, 0)} places from an axis of {length}; "
+            f"pad: {mode} takes at most {max(limit, 0)} elements from an axis of {length}; "
             f"got {before} and {after}"
         )
 

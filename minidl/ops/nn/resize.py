@@ -81,7 +81,7 @@ def _check(shape, mode, align_corners, antialias):
         needs = " or ".join(str(axes + 2) for axes in _AXES[mode])
         raise ShapeError(f"interpolate: {mode} needs x of {needs} axes; got shape {shape}")
     if 0 in shape[2:]:
-        raise ShapeError(f"interpolate: pictures of {shape[2:]} have no places to take from")
+        raise ShapeError(f"interpolate: images of {shape[2:]} are empty")
     if align_corners is not None and mode not in _CORNERS:
         raise ArgumentError(f"interpolate: align_corners is for {', '.join(_CORNERS)}; not {mode}")
     for name, value in (("align_corners", align_corners), ("antialias", antialias)):
@@ -110,7 +110,7 @@ def _sizes(shape, size, scale_factor, recompute):
         )
     output = tuple(math.floor(n * f) for n, f in zip(shape, each, strict=True))
     if 0 in output:
-        raise ShapeError(f"interpolate: nothing is left of pictures of {shape} times {each}")
+        raise ShapeError(f"interpolate: nothing is left of images of {shape} times {each}")
     return output, (None,) * axes if recompute else tuple(1 / f for f in each)
 
 

@@ -70,5 +70,5 @@ def _factor(name, x, factor):
     if x.ndim < 3:
         raise ShapeError(f"{name}: needs x of shape (…, C, H, W); got {x.shape}")
     if not isinstance(factor, int) or factor < 1:
-        raise ArgumentError(f"{name}: a factor is a whole number from 1 on; got {factor!r}")
+        raise ArgumentError(f"{name}: a factor is an integer ≥ 1; got {factor!r}")
     return factor

@@ -3,14 +3,14 @@
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.backends.pooling import check_pictures
+from minidl.backends.pooling import check_images
 from minidl.checks import is_integer, lengths
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 
 
 def _image_size(name, x, indices, kernel_size, stride, padding, output_size, axes):
     """The size of the images: `output_size`, or the size that the windows cover exactly."""
-    check_pictures(name, x.shape, axes)
+    check_images(name, x.shape, axes)
     if indices.shape != x.shape:
         raise ShapeError(
             f"{name}: needs an index for each number of {x.shape}; got {indices.shape}"

@@ -90,7 +90,7 @@ class Mean(Metric):
     def update(self, value: Any, samples: int = 1) -> None:
         """Accumulate a number, or a one-element tensor, that is the mean of `samples` samples."""
         if not isinstance(samples, int | float | np.number) or not 0 <= samples < math.inf:
-            raise ArgumentError(f"Mean: samples is a number from 0 on; got {samples!r}")
+            raise ArgumentError(f"Mean: samples is a number ≥ 0; got {samples!r}")
         if samples:
             self.total += _number("Mean", value) * samples
             self.count += samples

@@ -71,7 +71,7 @@ class TopKAccuracy(Metric):
 
     def __init__(self, k: int = 5) -> None:
         if not isinstance(k, int | np.integer) or k < 1:
-            raise ArgumentError(f"TopKAccuracy: k is a number from 1 on; got {k!r}")
+            raise ArgumentError(f"TopKAccuracy: k is a number ≥ 1; got {k!r}")
         self.k, self.name = int(k), f"top_{k}_accuracy"
         super().__init__()
 

@@ -8,7 +8,7 @@ from tests.oracle import functional, torch
 CASES = [
     Case("pixel_shuffle", lambda x: ops.pixel_shuffle(x, 2),
          lambda x: functional.pixel_shuffle(x, 2), real(2, 8, 2, 3)),
-    Case("pixel_shuffle of one picture", lambda x: ops.pixel_shuffle(x, 3),
+    Case("pixel_shuffle of one image", lambda x: ops.pixel_shuffle(x, 3),
          lambda x: functional.pixel_shuffle(x, 3), real(9, 1, 2)),
     Case("pixel_unshuffle", lambda x: ops.pixel_unshuffle(x, 2),
          lambda x: functional.pixel_unshuffle(x, 2), real(2, 2, 4, 2)),

@@ -27,9 +27,9 @@ SETTINGS = [
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize(("axes", "mode", "padding"), SETTINGS)
 def test_samples_are_pytorchs(axes, mode, padding, align_corners, dtype):
-    """Inside and outside the pictures, and at their corners."""
-    picture, samples = SHAPES[axes]
-    x = random(2, 3, *picture, dtype=dtype)
+    """Inside and outside the images, and at their corners."""
+    image, samples = SHAPES[axes]
+    x = random(2, 3, *image, dtype=dtype)
     grid = random(2, *samples, axes, dtype=dtype) * 1.2
     grid.reshape(-1, axes)[:3] = [[1] * axes, [-1] * axes, [0] * axes]
     settings = {"mode": mode, "padding_mode": padding, "align_corners": align_corners}
@@ -46,10 +46,10 @@ def test_samples_are_pytorchs(axes, mode, padding, align_corners, dtype):
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
-@pytest.mark.parametrize("picture", [(4, 5), (3, 2, 4), (2, 1)])
+@pytest.mark.parametrize("image", [(4, 5), (3, 2, 4), (2, 1)])
 @pytest.mark.filterwarnings("ignore:Since version 1.3.0")
-def test_affine_grids_are_pytorchs(picture, align_corners):
-    size, axes = (2, 3, *picture), len(picture)
+def test_affine_grids_are_pytorchs(image, align_corners):
+    size, axes = (2, 3, *image), len(image)
     ours, theirs = (
         lambda theta, library=library: library.affine_grid(theta, size, align_corners)
         for library in (ops, functional)
@@ -91,7 +91,7 @@ def test_any_backend():
     assert_close(y.to_device("cpu"), ops.grid_sample(x, grid, "bicubic", "reflection"), 1e-14)
 
 
-# Pictures made smaller.
+# Images made smaller.
 
 
 @each_dtype

@@ -23,8 +23,8 @@ def assert_operations_agree(name, x, *arguments, **settings):
     )
 
 
-def pictures(axes, dtype):
-    """Pictures without equal numbers: a batch, and one alone."""
+def images(axes, dtype):
+    """Images without equal numbers: a batch, and one alone."""
     return [distinct(*batch, 3, *PICTURE[:axes], dtype=dtype) for batch in ((2,), ())]
 
 
@@ -37,7 +37,7 @@ def pictures(axes, dtype):
     {"kernel_size": 3, "stride": 2, "ceil_mode": True},
 ], ids=str)  # fmt: skip
 def test_max_pooling_is_pytorchs(axes, settings, dtype):
-    for x in pictures(axes, dtype):
+    for x in images(axes, dtype):
         assert_operations_agree(f"max_pool{axes}d", x, **settings)
         assert_operations_agree(f"max_pool{axes}d", x, **settings, return_indices=True)
 
@@ -65,7 +65,7 @@ def test_of_equals_the_first_is_chosen_and_of_nans_the_last(name, axes):
     {"kernel_size": 3, "padding": 1, "count_include_pad": False, "ceil_mode": True},
 ], ids=str)  # fmt: skip
 def test_average_pooling_is_pytorchs(axes, settings, dtype):
-    for x in pictures(axes, dtype):
+    for x in images(axes, dtype):
         assert_operations_agree(f"avg_pool{axes}d", x, **settings)
     if axes == 3:
         assert_operations_agree("avg_pool3d", x, **settings, divisor_override=5)
@@ -86,7 +86,7 @@ def test_adaptive_averages_are_pytorchs(axes, size, dtype):
     if axes == 1 and isinstance(size, tuple):
         assert_close(ops.adaptive_avg_pool1d(random(2, 3), (None,)), random(2, 3), 0)
         return
-    for x in pictures(axes, dtype):
+    for x in images(axes, dtype):
         assert_operations_agree(f"adaptive_avg_pool{axes}d", x, size)
 
 
@@ -95,14 +95,14 @@ def test_adaptive_averages_are_pytorchs(axes, size, dtype):
 @pytest.mark.parametrize("size", [1, 3, 8, "each"])
 def test_adaptive_maxima_are_pytorchs(axes, size, dtype):
     size = (2, 5, 3)[:axes] if size == "each" else size
-    for x in pictures(axes, dtype):
+    for x in images(axes, dtype):
         assert_operations_agree(f"adaptive_max_pool{axes}d", x, size, return_indices=True)
 
 
 @each_dtype
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_norms_of_windows_are_pytorchs(axes, dtype):
-    for x in pictures(axes, dtype):
+    for x in images(axes, dtype):
         for settings in ({"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "ceil_mode": True}):
             for p in (1, 2, 4):
                 positive = np.abs(x) + np.ones((), dtype)
@@ -143,7 +143,7 @@ def test_indices_have_no_derivative(axes):
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_unpooling_is_pytorchs(axes, dtype):
     unpool = f"max_unpool{axes}d"
-    for x in pictures(axes, dtype):
+    for x in images(axes, dtype):
         pool = getattr(functional, f"max_pool{axes}d")
         y, indices = pool(torch.tensor(x), 2, return_indices=True)
         whole = x.shape[-axes:] if x.ndim == axes + 1 else x.shape  # PyTorch's, of batches
@@ -198,7 +198,7 @@ LAYERS = [
 def test_layers_are_pytorchs(name, settings):
     ours, theirs = (getattr(library, name)(**settings) for library in (nn, torch.nn))
     assert repr(ours) == repr(theirs)
-    for x in pictures(int(name[-2]), "float32"):
+    for x in images(int(name[-2]), "float32"):
         assert_same(ours, theirs, x)
 
 
@@ -222,14 +222,14 @@ WRONG = {
     "axes": (lambda: ops.max_pool1d(VOLUME, 2), ShapeError, r"\(N, C, L\), or one of \(C, L\)"),
     "axes of three": (lambda: ops.avg_pool3d(ROW, 2), ShapeError, r"avg_pool3d.*\(N, C, D, H, W"),
     "kernel_size": (lambda: ops.max_pool1d(ROW, (1, 2)), ArgumentError,
-                    r"max_pool1d: kernel_size is a number from 1 on; got \(1, 2\)"),
+                    r"max_pool1d: kernel_size is a number ≥ 1; got \(1, 2\)"),
     "stride": (lambda: ops.avg_pool3d(VOLUME, 2, 0), ArgumentError,
-               "avg_pool3d: stride is a number from 1 on, or three; got 0"),
+               "avg_pool3d: stride is a number ≥ 1, or three; got 0"),
     "padding": (lambda: ops.max_pool3d(VOLUME, 2, padding=2), ArgumentError, "at most half"),
     "too large": (lambda: ops.avg_pool1d(ROW, 9), ShapeError, "window of 9.*length of 5"),
     "output_size": (lambda: ops.adaptive_max_pool2d(PICTURE_2, (1, 0)), ArgumentError,
                     r"adaptive_max_pool2d: output_size.*\[1, 0\]"),
-    "no picture": (lambda: ops.adaptive_max_pool1d(ops.ones((2, 3, 0)), 1), ShapeError, "no mean"),
+    "no image": (lambda: ops.adaptive_max_pool1d(ops.ones((2, 3, 0)), 1), ShapeError, "no mean"),
     "norm_type": (lambda: ops.lp_pool1d(ROW, 0, 2), ArgumentError, "norm_type.*other than 0"),
     "indices": (lambda: ops.max_unpool1d(ROW, INDICES[0], 2), ShapeError, "an index for each"),
     "an index": (lambda: ops.max_unpool1d(ROW, INDICES + 10, 2), BoundsError, "10.*0 … 9"),

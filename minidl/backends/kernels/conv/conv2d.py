@@ -120,7 +120,7 @@ def conv_transpose2d(
     if at is None:
         return NotImplemented
     x, weight = as_contiguous(x), as_contiguous(weight)
-    y = np.empty((len(x), weight.shape[1] * at.groups, *at.picture), np.float32)
+    y = np.empty((len(x), weight.shape[1] * at.groups, *at.image), np.float32)
     _backward(at, x, weight, bias, y, NO_MASK)
 
     def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> Gradients:

@@ -69,7 +69,7 @@ def forward(at: Convolution, channels: int, outputs: int) -> GemmPlan:
         for n, d, k, s in zip(at.output, at.dilation, at.window, at.stride, strict=True)
     )
     if at.stride == (1, 1):  # all of the image, so that it may be used in place
-        height, width = (n + 2 * p for n, p in zip(at.picture, at.padding, strict=True))
+        height, width = (n + 2 * p for n, p in zip(at.image, at.padding, strict=True))
         plane = height, _row_length(width, at.padding[1], at.padding[1], at.output[1])
     offsets = [
         phases.index((y % sy, x % sx)) * plane[0] * plane[1] + y // sy * plane[1] + x // sx
@@ -89,7 +89,7 @@ def forward(at: Convolution, channels: int, outputs: int) -> GemmPlan:
         pad_to_tiles(outputs) * depth,
         np.array([np.arange(depth), patches], np.int64),
     )
-    layout = layout_of(channels, at.picture, at.stride, plane, origins, in_place=in_place)
+    layout = layout_of(channels, at.image, at.stride, plane, origins, in_place=in_place)
     return _plan(layout, tables, outputs, outputs * depth * at.output[0] * plane[1])
 
 
@@ -102,25 +102,25 @@ def backward(at: Convolution, channels: int, outputs: int) -> GemmPlan:
             for r in range(min(s, n))
         ]
         for n, k, s, p, d in zip(
-            at.picture, at.window, at.stride, at.padding, at.dilation, strict=True
+            at.image, at.window, at.stride, at.padding, at.dilation, strict=True
         )
     ]
     first = [min([shift for phase in axis for _, shift in phase], default=0) for axis in axes]
     last = [max([shift for phase in axis for _, shift in phase], default=0) for axis in axes]
     height, width = (
         -(-n // s) + high - low
-        for n, s, low, high in zip(at.picture, at.stride, first, last, strict=True)
+        for n, s, low, high in zip(at.image, at.stride, first, last, strict=True)
     )
     right = width + first[1] - at.output[1]
-    plane = height, _row_length(width, -first[1], right, -(-at.picture[1] // at.stride[1]))
+    plane = height, _row_length(width, -first[1], right, -(-at.image[1] // at.stride[1]))
     kh, kw = at.window
     phases: list[tuple[int, ...]] = []
     depth_a: list[int] = []
     depth_b: list[int] = []
     for r, rows in enumerate(axes[0]):
         for q, columns in enumerate(axes[1]):
-            height = -(-(at.picture[0] - r) // at.stride[0])
-            width = -(-(at.picture[1] - q) // at.stride[1])
+            height = -(-(at.image[0] - r) // at.stride[0])
+            width = -(-(at.image[1] - q) // at.stride[1])
             depth = outputs * len(rows) * len(columns)
             phases.append((len(depth_a), depth, height, width, r, q, *at.stride))
             for o, (a, i), (b, j) in product(range(outputs), rows, columns):

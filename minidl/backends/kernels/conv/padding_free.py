@@ -82,7 +82,7 @@ def forward(at: Convolution, channels: int, outputs: int, limit: int) -> Padding
     depth = channels * at.window[0] * at.window[1]
     fields = _fields(at, _forward_axis)
     weights = {"weight_rows": depth, "parts": 1, "part_stride": 0, "output_stride": depth}
-    return _plan(at, fields, at.picture, channels, outputs, weights, limit)
+    return _plan(at, fields, at.image, channels, outputs, weights, limit)
 
 
 def backward(at: Convolution, channels: int, outputs: int, limit: int) -> PaddingFreePlan | None:
@@ -97,7 +97,7 @@ def backward(at: Convolution, channels: int, outputs: int, limit: int) -> Paddin
 
 def _fields(at: Convolution, axis: Callable[..., list[Field]]) -> tuple[list[Field], ...]:
     """The receptive fields on both axes."""
-    each = at.picture, at.window, at.stride, at.padding, at.dilation, at.output
+    each = at.image, at.window, at.stride, at.padding, at.dilation, at.output
     return tuple(axis(*numbers) for numbers in zip(*each, strict=True))
 
 

@@ -66,7 +66,7 @@ def plan(at: Convolution, channels: int, outputs: int) -> WeightPlan:
     layout, taps = gemm.layout, gemm.tables.depths[1]
     rows, columns = (np.arange(n, dtype=np.int64) for n in at.output)
     images = max(1, _KC // (rows.size * columns.size)) if layout.in_place else 1
-    offsets = np.arange(images, dtype=np.int64) * (channels * at.picture[0] * at.picture[1])
+    offsets = np.arange(images, dtype=np.int64) * (channels * at.image[0] * at.image[1])
     positions = np.add.outer(rows * layout.columns, columns)
     tables = WeightTables(
         at.groups,

@@ -85,7 +85,7 @@ def forward(at: Convolution, channels: int, outputs: int) -> WinogradPlan | None
     """y, of all channels and outputs of all groups; None if the window or its steps are others."""
     channels, outputs = channels // at.groups, outputs // at.groups
     strides = channels, 1
-    return _plan(at, at.picture, at.padding, at.output, channels, outputs, strides, range(4))
+    return _plan(at, at.image, at.padding, at.output, channels, outputs, strides, range(4))
 
 
 def backward(at: Convolution, channels: int, outputs: int) -> WinogradPlan | None:
@@ -93,7 +93,7 @@ def backward(at: Convolution, channels: int, outputs: int) -> WinogradPlan | Non
     channels, outputs = channels // at.groups, outputs // at.groups
     padding = tuple(2 - p for p in at.padding)
     rotated = (3, 1, 2, 0)
-    return _plan(at, at.output, padding, at.picture, outputs, channels, (1, channels), rotated)
+    return _plan(at, at.output, padding, at.image, outputs, channels, (1, channels), rotated)
 
 
 def _plan(

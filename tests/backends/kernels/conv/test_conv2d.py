@@ -1,6 +1,6 @@
 """Convolution: the kernels against the bodies and PyTorch, and what they must not touch.
 
-The yardstick is the body in float64.  What is drawn by Hypothesis is small; the large pictures of
+The yardstick is the body in float64.  What is drawn by Hypothesis is small; the large images of
 `LARGE` are there for what happens only to them: blocks of rows, chunks of positions, many outputs.
 """
 
@@ -56,7 +56,7 @@ each_way = pytest.mark.parametrize("way", WAYS)
 
 @contextmanager
 def computed_by(way):
-    """Kernels lay zeros around pictures, or put positions into classes, or save products."""
+    """Kernels lay zeros around images, or put positions into classes, or save products."""
     select._padding_free_limit, select._if_faster = WAYS[way]
     forget_plans()
     try:
@@ -76,7 +76,7 @@ def random(*shape, seed=0):
 
 
 def inputs(x, weight, bias=True, seed=0):
-    """Pictures and weights of these shapes, and a bias."""
+    """Images and weights of these shapes, and a bias."""
     shapes = [x, weight, weight[:1]] if bias else [x, weight]
     return [random(*shape, seed=seed + i) for i, shape in enumerate(shapes)]
 
@@ -114,7 +114,7 @@ def assert_is_right(arrays, settings, dy=None, **how):
     assert_all_close(outcome(arrays, settings, dy, kernels="reference", **how), needed, 1e-5)
 
 
-# Drawn pictures, windows and settings.
+# Drawn images, windows and settings.
 
 LAYOUTS = {
     "contiguous": lambda x: x,
@@ -138,7 +138,7 @@ def laid_out(x, layout):
 
 @st.composite
 def convolutions(draw):
-    """The shapes of pictures and weights, and settings that fit them."""
+    """The shapes of images and weights, and settings that fit them."""
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     channels, outputs = draw(st.integers(1, 4)), draw(st.integers(1, 9))
     pairs = [draw(st.tuples(numbers, numbers)) for numbers in (
@@ -146,11 +146,11 @@ def convolutions(draw):
     )]  # fmt: skip
     if draw(st.booleans()):  # else it is seldom that squares can be taken
         pairs[0], pairs[1], pairs[3] = (3, 3), (1, 1), (1, 1)
-    (window, stride, padding, dilation), picture = pairs, []
+    (window, stride, padding, dilation), image = pairs, []
     for k, p, d in zip(window, padding, dilation, strict=True):
         least = max(d * (k - 1) + 1 - 2 * p, 1)
-        picture.append(least + draw(st.integers(0, 12)))
-    x = (draw(st.integers(1, 4)), groups * channels, *picture)
+        image.append(least + draw(st.integers(0, 12)))
+    x = (draw(st.integers(1, 4)), groups * channels, *image)
     weight = (groups * outputs, channels, *window)
     settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     return x, weight, settings
@@ -199,8 +199,8 @@ LARGE = {
     "few outputs in groups": ((1, 6, 83, 97), (9, 2, 3, 3), {"groups": 3, "stride": (1, 2)}),
     "one output": ((3, 33, 29, 71), (1, 33, 3, 3), {"padding": 1}),
     "single points": ((2, 48, 31, 37), (40, 48, 1, 1), {}),
-    "a window as large as the picture": ((3, 5, 31, 29), (17, 5, 31, 29), {}),
-    "a window larger than the picture": ((2, 3, 5, 4), (8, 3, 9, 11), {"padding": (5, 6)}),
+    "a window as large as the image": ((3, 5, 31, 29), (17, 5, 31, 29), {}),
+    "a window larger than the image": ((2, 3, 5, 4), (8, 3, 9, 11), {"padding": (5, 6)}),
     "a wide stride": ((2, 3, 41, 43), (8, 3, 2, 2), {"stride": 7}),
     "a long way between places": ((1, 2, 40, 90), (3, 2, 3, 3), {"dilation": (15, 40)}),
     "squares in two blocks": ((2, 70, 41, 40), (9, 70, 3, 3), {}),
@@ -209,7 +209,7 @@ LARGE = {
         (40, 18, 3, 3),
         {"groups": 2, "padding": 2},
     ),
-    "far more padding than picture": ((1, 2, 3, 3), (8, 2, 2, 2), {"padding": 20, "stride": 3}),
+    "far more padding than image": ((1, 2, 3, 3), (8, 2, 2, 2), {"padding": 20, "stride": 3}),
 }
 each_large = pytest.mark.parametrize("case", LARGE)
 
@@ -304,7 +304,7 @@ def test_a_bad_gradient_reaches_only_its_receptive_field(case, name, bad):
 @each_operation
 @each_small
 def test_a_bad_weight_or_bias_goes_only_to_its_output(case, name, which):
-    """Where a weight meets only the zeros around the picture, it may be multiplied or not."""
+    """Where a weight meets only the zeros around the image, it may be multiplied or not."""
     x, weight, settings = SMALL[case]
     arrays, operation = inputs(x, weight), OPERATIONS[name]
     good = outcome(arrays, settings, wanted="", operation=operation)[0]
@@ -702,19 +702,19 @@ FAULTS = {
     "channels of groups": ((X, WEIGHT), {"groups": 2}, ShapeError, r"groups=2.*8 channels"),
     "groups and outputs": ((X, WEIGHT[:, :1]), {"groups": 4}, ArgumentError, "divides.*got 4"),
     "groups and channels": ((X, WEIGHT), {"groups": 3}, ArgumentError, "divides.*got 3"),
-    "no groups": ((X, WEIGHT), {"groups": 0}, ArgumentError, "from 1 on.*got 0"),
-    "fewer than no groups": ((X, WEIGHT), {"groups": -1}, ArgumentError, "from 1 on.*got -1"),
+    "no groups": ((X, WEIGHT), {"groups": 0}, ArgumentError, "≥ 1.*got 0"),
+    "fewer than no groups": ((X, WEIGHT), {"groups": -1}, ArgumentError, "≥ 1.*got -1"),
     "bool groups": ((X, WEIGHT), {"groups": True}, ArgumentError, "groups.*got True"),
     "float groups": ((X, WEIGHT), {"groups": 1.0}, ArgumentError, r"groups.*got 1\.0"),
-    "stride 0": ((X, WEIGHT), {"stride": 0}, ArgumentError, "stride is a number from 1 on.*got 0"),
+    "stride 0": ((X, WEIGHT), {"stride": 0}, ArgumentError, "stride is a number ≥ 1.*got 0"),
     "a stride of 0": ((X, WEIGHT), {"stride": (1, 0)}, ArgumentError, r"stride.*got \(1, 0\)"),
     "float stride": ((X, WEIGHT), {"stride": 1.0}, ArgumentError, r"stride.*got 1\.0"),
     "bool stride": ((X, WEIGHT), {"stride": True}, ArgumentError, "stride.*got True"),
     "bool padding": ((X, WEIGHT), {"padding": (0, False)}, ArgumentError, "padding.*False"),
-    "negative padding": ((X, WEIGHT), {"padding": -1}, ArgumentError, "padding.*from 0 on.*-1"),
+    "negative padding": ((X, WEIGHT), {"padding": -1}, ArgumentError, "padding.*≥ 0.*-1"),
     "padding of three": ((X, WEIGHT), {"padding": (1, 1, 1)}, ArgumentError, "padding.*two"),
     "padding by name": ((X, WEIGHT), {"padding": "same"}, ArgumentError, "padding.*'same'"),
-    "no dilation": ((X, WEIGHT), {"dilation": 0}, ArgumentError, "dilation.*from 1 on"),
+    "no dilation": ((X, WEIGHT), {"dilation": 0}, ArgumentError, "dilation.*≥ 1"),
     "None": ((X, WEIGHT), {"stride": None}, ArgumentError, "stride.*None"),
     "window": ((X[:, :, :2], WEIGHT), {}, ShapeError, "window of 3 does not fit.*length of 2"),
     "window, dilated": ((X, WEIGHT), {"dilation": 3}, ShapeError, "3 that covers 7.*length of 5"),
@@ -791,8 +791,8 @@ def test_each_gradient_has_the_dtype_of_its_input():
 # PyTorch.
 
 GRID = [
-    (picture, window, stride, padding, dilation, groups)
-    for picture, window in [((7, 9), (3, 3)), ((5, 8), (2, 4)), ((4, 4), (1, 1))]
+    (image, window, stride, padding, dilation, groups)
+    for image, window in [((7, 9), (3, 3)), ((5, 8), (2, 4)), ((4, 4), (1, 1))]
     for stride, padding in [(1, 0), (1, 1), (2, 1), ((2, 3), (0, 2)), (3, 3)]
     for dilation, groups in [(1, 1), ((2, 1), 2), (1, 4)]
 ]
@@ -808,12 +808,12 @@ def in_pytorch(arrays, settings, dy, dtype, relu):
 
 @each_dtype
 @each_operation
-@pytest.mark.parametrize(("picture", "window", "stride", "padding", "dilation", "groups"), GRID)
+@pytest.mark.parametrize(("image", "window", "stride", "padding", "dilation", "groups"), GRID)
 def test_values_and_gradients_equal_pytorch(
-    picture, window, stride, padding, dilation, groups, name, dtype
+    image, window, stride, padding, dilation, groups, name, dtype
 ):
     """In float32 it is the kernels that are compared, in float64 the bodies."""
-    arrays = inputs((2, 4, *picture), (8, 4 // groups, *window))
+    arrays = inputs((2, 4, *image), (8, 4 // groups, *window))
     settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     operation = OPERATIONS[name]
     dy = random(*outcome(arrays, settings, wanted="")[0].shape)

@@ -21,7 +21,7 @@ each_kernels = pytest.mark.parametrize("kernels", ["fast", "reference"])
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
-# Drawn pictures and windows.
+# Drawn images and windows.
 
 sizes = st.one_of(st.integers(1, 4), st.tuples(st.integers(1, 4), st.integers(1, 4)))
 
@@ -60,7 +60,7 @@ layouts = st.sampled_from(["contiguous", "backwards", "channels last", "every ot
 ORDINARY, TIES, SPECIAL = "ordinary", "ties", "special"
 
 
-def picture(shape, seed, kind, dtype):
+def image(shape, seed, kind, dtype):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=shape) if kind == ORDINARY else rng.integers(-1, 2, shape)
     x = x.astype(dtype)
@@ -107,7 +107,7 @@ def assert_same(ours, theirs, dtype):
 )
 def test_the_kernel_of_max_pooling_is_its_body(drawn, kind, dtype, layout, seed):
     settings, shape = drawn
-    x = laid_out(picture(shape, seed, kind, dtype), layout)
+    x = laid_out(image(shape, seed, kind, dtype), layout)
 
     def operation(t):
         return ops.max_pool2d(t, **settings, return_indices=True)
@@ -138,7 +138,7 @@ def test_the_kernel_of_average_pooling_is_its_body(
     drawn, counted, divisor, special, dtype, layout, seed
 ):
     settings, shape = drawn
-    x = laid_out(picture(shape, seed, SPECIAL if special else ORDINARY, dtype), layout)
+    x = laid_out(image(shape, seed, SPECIAL if special else ORDINARY, dtype), layout)
 
     def operation(t):
         return ops.avg_pool2d(t, **settings, count_include_pad=counted, divisor_override=divisor)
@@ -169,7 +169,7 @@ output_sizes = st.one_of(
     seed=st.integers(0, 2**32 - 1),
 )
 def test_the_kernel_of_adaptive_pooling_is_its_body(size, shape, special, dtype, layout, seed):
-    x = laid_out(picture(shape, seed, SPECIAL if special else ORDINARY, dtype), layout)
+    x = laid_out(image(shape, seed, SPECIAL if special else ORDINARY, dtype), layout)
     operation = lambda t: ops.adaptive_avg_pool2d(t, size)
     assert_same(outcome(operation, x), outcome(operation, x, "reference"), dtype)
 
@@ -184,7 +184,7 @@ def test_the_kernel_of_adaptive_pooling_is_its_body(size, shape, special, dtype,
 def test_the_kernel_of_max_pooling_and_relu_is_its_body(drawn, squares, kind, layout, seed):
     settings, shape = drawn
     settings = {"kernel_size": 2} if squares else settings
-    x = laid_out(picture(shape, seed, kind, "float32"), layout)
+    x = laid_out(image(shape, seed, kind, "float32"), layout)
     try:
         fast = outcome(lambda t: fused.max_pool2d_relu(t, **settings), x)
     except ShapeError as error:
@@ -211,7 +211,7 @@ def test_the_kernel_of_max_pooling_and_relu_is_its_body(drawn, squares, kind, la
     ],
 )
 def test_any_number_of_threads_gives_the_same_bits(operation, shape, monkeypatch):
-    x = picture(shape, 3, ORDINARY, "float32")
+    x = image(shape, 3, ORDINARY, "float32")
     alone = outcome(operation, x)
     monkeypatch.setattr(kernels.threads, "pieces", lambda _: 3)
     for one, other in zip(outcome(operation, x), alone, strict=True):
@@ -219,7 +219,7 @@ def test_any_number_of_threads_gives_the_same_bits(operation, shape, monkeypatch
 
 
 def test_a_window_of_more_taps_than_a_byte_can_number():
-    x = picture((1, 2, 17, 18), 0, ORDINARY, "float32")
+    x = image((1, 2, 17, 18), 0, ORDINARY, "float32")
     assert kernels.max_pool2d(x, 16) is NotImplemented
     y, indices, _ = outcome(lambda t: ops.max_pool2d(t, (17, 18), return_indices=True), x)
     np.testing.assert_array_equal(y.ravel(), x.max(axis=(2, 3)).ravel())
@@ -228,7 +228,7 @@ def test_a_window_of_more_taps_than_a_byte_can_number():
 
 def test_max_pooling_keeps_one_byte_for_each_window():
     y = ops.max_pool2d(
-        minidl.asarray(picture((2, 3, 8, 8), 0, ORDINARY, "float32"), requires_grad=True), 2
+        minidl.asarray(image((2, 3, 8, 8), 0, ORDINARY, "float32"), requires_grad=True), 2
     )
     captured = [c.cell_contents for c in y.edge[0].pullback.__closure__]
     arrays = [c for c in captured if isinstance(c, np.ndarray)]
@@ -243,7 +243,7 @@ def test_max_pooling_keeps_one_byte_for_each_window():
 @given(drawn=settings_of_pooling(), ties=st.booleans(), seed=st.integers(0, 2**32 - 1))
 def test_max_pooling_is_pytorchs(drawn, ties, seed, dtype, kernels):
     settings, shape = drawn
-    x = picture(shape, seed, TIES if ties else ORDINARY, dtype)
+    x = image(shape, seed, TIES if ties else ORDINARY, dtype)
     try:
         ours = outcome(lambda t: ops.max_pool2d(t, **settings, return_indices=True), x, kernels)
     except ShapeError:
@@ -262,7 +262,7 @@ def test_max_pooling_is_pytorchs(drawn, ties, seed, dtype, kernels):
 )
 def test_average_pooling_is_pytorchs(drawn, counted, divisor, seed, dtype, kernels):
     settings, shape = drawn
-    x = picture(shape, seed, ORDINARY, dtype)
+    x = image(shape, seed, ORDINARY, dtype)
     settings |= {"count_include_pad": counted, "divisor_override": divisor}
     try:
         ours = outcome(lambda t: ops.avg_pool2d(t, **settings), x, kernels)
@@ -276,7 +276,7 @@ def test_average_pooling_is_pytorchs(drawn, counted, divisor, seed, dtype, kerne
 @pytest.mark.parametrize("size", [1, 2, 5, 9, (3, 1), (None, 4), (2, None)])
 @pytest.mark.parametrize("shape", [(2, 3, 7, 5), (3, 4, 4), (0, 2, 3, 3)])
 def test_adaptive_pooling_is_pytorchs(size, shape, dtype, kernels):
-    x = picture(shape, 1, ORDINARY, dtype)
+    x = image(shape, 1, ORDINARY, dtype)
     ours = outcome(lambda t: ops.adaptive_avg_pool2d(t, size), x, kernels)
     assert_same(ours, pytorchs(lambda t: functional.adaptive_avg_pool2d(t, size), x), dtype)
 
@@ -285,7 +285,7 @@ def test_adaptive_pooling_is_pytorchs(size, shape, dtype, kernels):
 @pytest.mark.parametrize("window", [(2, 2), (3, 1, 1), (3, 2, 1), ((1, 2), 1)])
 def test_not_a_number_and_infinities_go_where_pytorchs_go(window, kernels):
     for seed in range(5):
-        x = picture((2, 3, 6, 6), seed, SPECIAL, "float32")
+        x = image((2, 3, 6, 6), seed, SPECIAL, "float32")
         ours = outcome(lambda t: ops.max_pool2d(t, *window, return_indices=True), x, kernels)
         theirs = pytorchs(lambda t: functional.max_pool2d(t, *window, return_indices=True), x)
         assert_same(ours, theirs, "float32")
@@ -314,7 +314,7 @@ def test_integers_are_pooled_as_pytorch_pools_them(dtype, kernels):
 
 
 def test_indices_have_no_derivative():
-    x = minidl.asarray(picture((1, 1, 4, 4), 0, ORDINARY, "float32"), requires_grad=True)
+    x = minidl.asarray(image((1, 1, 4, 4), 0, ORDINARY, "float32"), requires_grad=True)
     y, indices = ops.max_pool2d(x, 2, return_indices=True)
     assert y.requires_grad
     assert not indices.requires_grad
@@ -330,7 +330,7 @@ def test_indices_have_no_derivative():
     ],
 )
 def test_bodies_run_on_any_backend(operation):
-    x = picture((2, 2, 5, 5), 0, ORDINARY, "float64")
+    x = image((2, 2, 5, 5), 0, ORDINARY, "float64")
     expected = outcome(operation, x)
     leaf = ops.to_device(minidl.asarray(x), TOY).requires_grad_()
     y = operation(leaf)
@@ -364,12 +364,12 @@ def test_layers_are_pytorchs(name, settings, shape):
     ours, theirs = (getattr(library, name)(**settings) for library in (nn, torch.nn))
     assert repr(ours) == repr(theirs)
     assert not ours.state_dict()
-    x = picture(shape, 2, ORDINARY, "float32")
+    x = image(shape, 2, ORDINARY, "float32")
     assert_same(outcome(ours, x), pytorchs(theirs, x), "float32")
 
 
 def test_a_layer_may_give_indices():
-    x = picture((2, 3, 8, 9), 2, ORDINARY, "float32")
+    x = image((2, 3, 8, 9), 2, ORDINARY, "float32")
     ours, theirs = (m.MaxPool2d(2, return_indices=True) for m in (nn, torch.nn))
     assert_same(outcome(ours, x), pytorchs(theirs, x), "float32")
 
@@ -381,13 +381,13 @@ WRONG = {
     "axes": (lambda: ops.max_pool2d(X[0, 0], 2), ShapeError, r"\(N, C, H, W\).*got \(5, 4\)"),
     "one number": (lambda: ops.avg_pool2d(ops.ones(()), 2), ShapeError, r"avg_pool2d.*got \(\)"),
     "five axes": (lambda: ops.adaptive_avg_pool2d(X[None], 1), ShapeError, r"\(1, 2, 3, 5, 4\)"),
-    "no window": (lambda: ops.max_pool2d(X, 0), ArgumentError, "kernel_size.*from 1 on.*got 0"),
+    "no window": (lambda: ops.max_pool2d(X, 0), ArgumentError, "kernel_size.*≥ 1.*got 0"),
     "half": (lambda: ops.max_pool2d(X, 1.5), ArgumentError, r"kernel_size.*got 1\.5"),
     "three": (lambda: ops.avg_pool2d(X, (1, 2, 3)), ArgumentError, r"kernel_size.*\(1, 2, 3\)"),
     "stride": (
         lambda: ops.max_pool2d(X, 2, 0),
         ArgumentError,
-        "max_pool2d: stride is a number from 1 on, or two; got 0",
+        "max_pool2d: stride is a number ≥ 1, or two; got 0",
     ),
     "True": (lambda: ops.max_pool2d(X, 2, True), ArgumentError, "stride.*got True"),
     "dilation": (lambda: ops.max_pool2d(X, 2, dilation=0), ArgumentError, "dilation.*got 0"),
@@ -415,12 +415,12 @@ WRONG = {
     "padding only": (
         lambda: ops.max_pool2d(X[:, :, :1], 2, 1, 1, (2, 1)),
         ShapeError,
-        "sees nothing but padding on pictures of .1, 4.",
+        "sees nothing but padding on images of .1, 4.",
     ),
     "no pixels": (lambda: ops.max_pool2d(X[:, :, :0], 2, 1, 1), ShapeError, "nothing but padding"),
     "no mean": (lambda: ops.adaptive_avg_pool2d(X[:, :, :0], 2), ShapeError, r"\(0, 4\).*no mean"),
     "divisor": (lambda: ops.avg_pool2d(X, 2, divisor_override=0), ArgumentError, "other than 0"),
-    "output": (lambda: ops.adaptive_avg_pool2d(X, 0), ArgumentError, "output_size.*from 1 on"),
+    "output": (lambda: ops.adaptive_avg_pool2d(X, 0), ArgumentError, "output_size.*≥ 1"),
     "outputs": (lambda: ops.adaptive_avg_pool2d(X, (1, 2, 3)), ArgumentError, "output_size"),
 }
 

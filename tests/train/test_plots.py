@@ -1,4 +1,4 @@
-"""Pictures of a run: what stands in them, and how they are written."""
+"""Images of a run: what stands in them, and how they are written."""
 
 import itertools
 import re
@@ -11,7 +11,7 @@ import pytest
 import minidl
 from minidl.errors import ArgumentError, ShapeError
 from minidl.train import plots
-from minidl.train.plots import confusion_picture, learning_curves
+from minidl.train.plots import learning_curves, plot_confusion_matrix
 
 matplotlib = pytest.importorskip("matplotlib", reason="draws: pip install 'minidl[plots]'")
 
@@ -124,7 +124,7 @@ def cells(axes):
 
 def test_a_confusion_matrix_has_counts_and_fractions_of_rows(drawn, tmp_path):
     matrix = minidl.asarray([[50, 0, 0], [30, 10, 0], [0, 0, 0]])
-    confusion_picture(matrix, ["healthy", "ill", "neither"], tmp_path / "c.png")
+    plot_confusion_matrix(matrix, ["healthy", "ill", "neither"], tmp_path / "c.png")
     axes = drawn[0].axes[0]
     assert cells(axes) == [["50", "0", "0"], ["30", "10", "0"], ["0", "0", "0"]]
     shares = axes.images[0].get_array()
@@ -135,15 +135,15 @@ def test_a_confusion_matrix_has_counts_and_fractions_of_rows(drawn, tmp_path):
 
 
 def test_fractions_are_rounded(drawn, tmp_path):
-    confusion_picture([[0.996, 0.004], [0.0, 1.0]], None, tmp_path / "c.svg")
-    confusion_picture([[0.996, 0.004], [0.0, 1.0]], None, tmp_path / "c.svg", decimals=3)
+    plot_confusion_matrix([[0.996, 0.004], [0.0, 1.0]], None, tmp_path / "c.svg")
+    plot_confusion_matrix([[0.996, 0.004], [0.0, 1.0]], None, tmp_path / "c.svg", decimals=3)
     assert cells(drawn[0].axes[0]) == [["1.00", "0.00"], ["0", "1.00"]]
     assert cells(drawn[1].axes[0]) == [["0.996", "0.004"], ["0", "1.000"]]
 
 
 @pytest.mark.parametrize(("classes", "count"), [(1, 10), (10, 123456), (20, 1234)])
 def test_numbers_fit_into_their_cells(drawn, tmp_path, classes, count):
-    confusion_picture(np.diag(np.full(classes, count)), None, tmp_path / "c.png")
+    plot_confusion_matrix(np.diag(np.full(classes, count)), None, tmp_path / "c.png")
     drawn[0].draw_without_rendering()
     axes = drawn[0].axes[0]
     width = axes.get_window_extent().width / classes
@@ -153,7 +153,7 @@ def test_numbers_fit_into_their_cells(drawn, tmp_path, classes, count):
 
 
 def test_many_classes_have_colours_alone(drawn, tmp_path):
-    confusion_picture(np.eye(200), [f"class {i}" for i in range(200)], tmp_path / "c.png")
+    plot_confusion_matrix(np.eye(200), [f"class {i}" for i in range(200)], tmp_path / "c.png")
     axes = drawn[0].axes[0]
     assert not axes.texts
     assert len(axes.get_xticks()) == 20
@@ -176,7 +176,7 @@ def test_the_suffix_says_what_is_written(tmp_path, kind):
 
 
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = confusion_picture([[9, 1], [2, 8]], None, tmp_path / "run.png")
+    path = plot_confusion_matrix([[9, 1], [2, 8]], None, tmp_path / "run.png")
     before = path.read_bytes()
 
     def half(self, file, **_):
@@ -243,15 +243,15 @@ def test_bad_histories_are_refused(tmp_path):
 @pytest.mark.parametrize("matrix", [np.zeros((2, 3)), np.zeros(4), np.zeros((0, 0))])
 def test_a_confusion_matrix_is_square(tmp_path, matrix):
     with pytest.raises(ShapeError, match=r"shape \(C, C\)"):
-        confusion_picture(matrix, None, tmp_path / "c.png")
+        plot_confusion_matrix(matrix, None, tmp_path / "c.png")
 
 
 @pytest.mark.parametrize("value", [-1.0, NAN, float("inf"), 1j])
 def test_a_confusion_matrix_holds_counts_or_fractions(tmp_path, value):
     with pytest.raises(ArgumentError, match="counts or shares"):
-        confusion_picture([[value]], None, tmp_path / "c.png")
+        plot_confusion_matrix([[value]], None, tmp_path / "c.png")
 
 
 def test_each_class_has_a_name(tmp_path):
     with pytest.raises(ShapeError, match="1 names for 2 classes"):
-        confusion_picture(np.eye(2), ["a"], tmp_path / "c.png")
+        plot_confusion_matrix(np.eye(2), ["a"], tmp_path / "c.png")
