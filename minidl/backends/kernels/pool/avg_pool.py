@@ -44,27 +44,32 @@ def adaptive_avg_pool2d(x: np.ndarray, output_size: Any) -> Any:
     rows, columns = map(np.array, adaptive("adaptive_avg_pool2d", x.shape, output_size))
     if len(rows) == len(columns) == 1:
         return _global_average(x)
-    n = (rows[:, 1:] - rows[:, :1]) * (columns[:, 1] - columns[:, 0])
-    return _average(x, rows, columns, n)
+    heights, widths = rows[:, 1:] - rows[:, :1], columns[:, 1] - columns[:, 0]
+    return _average(x, rows, columns, heights * widths, heights.sum())
 
 
 @remembered
 def _spans_and_divisors(
     rows: Windows, columns: Windows, count_padding: bool, override: int | None
 ) -> Any:
-    """Where windows begin and end along the height and the width, and the n of each window."""
+    """Where windows begin and end on both axes, the n of each, and how many rows they cover."""
     n = divisors(rows, columns, count_padding, override)
-    return np.array(rows.spans()), np.array(columns.spans()), np.array(n)
+    covered = sum(end - begin for begin, end in rows.spans())
+    return np.array(rows.spans()), np.array(columns.spans()), np.array(n), covered
 
 
-def _average(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, divisors: np.ndarray) -> Any:
-    """y and the pullback of windows (i, j): rows[i] × columns[j], divided by divisors[i, j]."""
+def _average(
+    x: np.ndarray, rows: np.ndarray, columns: np.ndarray, divisors: np.ndarray, covered: int
+) -> Any:
+    """y and the pullback of windows (i, j): rows[i] × columns[j], divided by divisors[i, j].
+
+    covered    rows in all windows of a column: how many are added to a line
+    """
     if not are_arrays("fd", x) or not x.size:
         return NotImplemented
     shape, maps = x.shape, feature_maps(x)
     n, height, width = maps.shape
-    additions = (rows[:, 1] - rows[:, 0]).sum() * width  # for each feature map
-    work = threads.pieces(n * (additions * 0.2 + divisors.size * 3))
+    work = threads.pieces(n * (covered * width * 0.2 + divisors.size * 3))
     y = np.empty((n, *divisors.shape), x.dtype)
     _forward(maps, y, rows, columns, divisors, work)
 

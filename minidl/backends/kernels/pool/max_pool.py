@@ -40,7 +40,7 @@ def max_pool2d(
         return NotImplemented
     if type(return_indices) is not bool:
         return NotImplemented
-    if _is_2x2(x, rows, columns):
+    if x.dtype.char == "f" and _are_2x2(rows, columns):
         y, argmax, dx = _of_2x2(x, relu=False)
     else:
         y, argmax, dx = _of_any(x, rows, columns)
@@ -58,15 +58,16 @@ def max_pool2d_relu(
     """y = max(max of each 2 × 2 window, 0);   dx = dy at its argmax where y is positive."""
     geometry = kernel_size, stride, padding, dilation, ceil_mode
     rows, columns = windows("max_pool2d", x.shape, *geometry)
-    if not are_arrays("f", x) or not x.size or not _is_2x2(x, rows, columns):
+    if not are_arrays("f", x) or not x.size or not _are_2x2(rows, columns):
         return NotImplemented
     y, _, dx = _of_2x2(x, relu=True)
     return y, dx
 
 
-def _is_2x2(x: np.ndarray, rows: Windows, columns: Windows) -> bool:
+@lru_cache
+def _are_2x2(rows: Windows, columns: Windows) -> bool:
     """Whether the windows are 2 × 2, side by side, and inside the image."""
-    return x.dtype == np.float32 and all(
+    return all(
         size == stride == 2 and dilation == 1 and not padding and 2 * count <= length
         for length, size, stride, padding, dilation, count in (rows, columns)
     )
