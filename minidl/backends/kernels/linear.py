@@ -46,14 +46,16 @@ def linear_relu(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = Non
 
 
 def _suits(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> bool:
-    if not are_arrays("fd", x, weight, bias) or x.ndim != 2 or x.shape[1:] != weight.shape[1:]:
+    if weight is None or not are_arrays("fd", x, weight, bias):
+        return False
+    if x.ndim != 2 or x.shape[1:] != weight.shape[1:]:
         return False
     return bias is None or bias.shape == weight.shape[:1]
 
 
 def _of_any_rank(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> Any:
     """The same for x of any rank, and for other floats: all axes but the last count the rows."""
-    if not are_arrays("efdFD", x, weight, bias):
+    if weight is None or not are_arrays("efdFD", x, weight, bias):
         return NotImplemented
     if weight.ndim != 2 or x.shape[-1:] != weight.shape[1:]:
         return NotImplemented

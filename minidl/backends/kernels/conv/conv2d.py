@@ -150,7 +150,9 @@ def _geometry(
 
     None if the arrays are not what the kernels are made for; then the operation's body runs.
     """
-    if not are_arrays("f", x, weight, bias) or not x.ndim == weight.ndim == 4:
+    if weight is None or not are_arrays("f", x, weight, bias):
+        return None
+    if not x.ndim == weight.ndim == 4:
         return None
     if not x.size or not weight.size:
         return None
