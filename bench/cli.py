@@ -60,20 +60,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Compare minidl with another library: the same work, side by side.",
+        description="Compare the speed and memory of minidl with those of another library, on the "
+        "same workloads, taking turns in one process.",
         epilog=f"workloads: {', '.join(WORKLOADS)}",
     )
     add = parser.add_argument
-    add("--peer", choices=libraries.PEERS, default="torch", help="the other library (torch)")
-    add("--checkout", type=Path, help="compare with the minidl of another checkout instead")
-    add("--threads", type=_positive, default=1, help="threads that either side may use (1)")
-    add("--workloads", type=_workloads, help="a comma between them; default: all", metavar="NAMES")
-    add("--rounds", type=_positive, default=15, help="turns that each side gets (15)")
-    add("--no-memory", dest="memory", action="store_false", help="leave out the peaks of memory")
-    add("--memory-relu", action="store_true", help="only show what ten recorded ReLUs keep")
-    add("--flat", type=_steps, metavar="STEPS", help="only train the cnn, and show its memory")
-    add("--loader", action="store_true", help="only show what of a step goes into its batch")
-    add("--json", action="store_true", help="end with one line of JSON")
+    add(
+        "--peer",
+        choices=libraries.PEERS,
+        default="torch",
+        help="the library to compare with (torch)",
+    )
+    add("--checkout", type=Path, help="compare with another checkout of minidl instead")
+    add("--threads", type=_positive, default=1, help="threads for each side (1)")
+    add("--workloads", type=_workloads, help="comma-separated; default: all", metavar="NAMES")
+    add("--rounds", type=_positive, default=15, help="turns of each side (15)")
+    add("--no-memory", dest="memory", action="store_false", help="do not measure peak memory")
+    add(
+        "--memory-relu",
+        action="store_true",
+        help="only show the memory that ten recorded ReLUs save",
+    )
+    add(
+        "--flat",
+        type=_steps,
+        metavar="STEPS",
+        help="only train the cnn, and show whether its memory grows",
+    )
+    add("--loader", action="store_true", help="only show how much of a step is loading its batch")
+    add("--json", action="store_true", help="print the results as JSON on the last line")
     return parser
 
 

@@ -1,17 +1,23 @@
 """Automatic differentiation in a page: the idea of minidl, rebuilt with NumPy alone.
 
-An operation's body returns two things: its value, and its *pullback*, the functions that carry the
-gradient of the value back to each input.  Calling the operation keeps the pullback in a node, and
-the nodes of a computation form a graph.  Backpropagation walks that graph from the end to the
-beginning, and applies the pullback of each node to the gradient that has accumulated there.
+The *body* of an operation returns two things: its value, and its *pullback*, one function for each
+input, which carries the gradient of the value back to that input.  Calling the operation saves the
+pullback in a node, and the nodes of a computation form a graph.  Backpropagation walks that graph
+from the end to the beginning, and applies the pullback of each node to the gradient that has
+accumulated there.
 
     x ──►┐
-         multiply ──► sum ──► y                  values flow this way
+         ├─► multiply ──► sum ──► y              values flow forward
     w ──►┘
-    Leaf ◄── Node ◄── Node ◄── edge of y         gradients flow back
+    Leaf ◄┐
+          ├─ Node ◄────── Node ◄── edge of y     gradients flow back
+    Leaf ◄┘
 
-The names are those of minidl/autograd, and the bodies below are operations of minidl as they stand:
-there `xp` is the array library of the device, or minidl itself when a gradient is differentiated.
+We write dy for the gradient of the loss with respect to y, and dx for that with respect to x.
+
+The names are those of minidl/autograd.  There, `xp` is the array library of the device, or minidl
+itself when a gradient is differentiated again: the bodies below, decorated with `minidl.primitive`
+instead, have derivatives of any order.
 
 Run:  python examples/autograd_in_a_page.py
 """
@@ -23,40 +29,40 @@ import numpy as np
 
 from minidl.data import digits  # the data only: images of handwritten digits
 
-tick = count(1).__next__  # a leaf or node takes the next number: inputs before their results
+tick = count(1).__next__  # numbers leaves and nodes as they are created: inputs before results
 
 
 class Leaf:
-    """Where a gradient ends: it accumulates here as `grad`."""
+    """The end of a path of gradients, which accumulate here in `grad`."""
 
     def __init__(self, shape):
         self.shape, self.order, self.grad = shape, tick(), None
 
 
 class Node:
-    """One recorded operation: its pullback, and an edge for each input, where its gradient goes."""
+    """A recorded operation: its pullback, and for each input the edge that dx flows along."""
 
     def __init__(self, pullback, edges, shape):
         self.pullback, self.edges, self.shape, self.order = pullback, edges, shape, tick()
 
 
 class Tensor:
-    """An array, and the edge that its gradient goes along: to a Node or a Leaf, or None."""
+    """An array, and its edge: the Node or Leaf that its gradient flows to, or None."""
 
-    __array_ufunc__ = None  # ndarray * tensor is computed by the tensor
+    __array_ufunc__ = None  # so that ndarray * tensor calls Tensor.__rmul__
 
     def __init__(self, data, edge=None):
         self.data, self.edge = data, edge
 
 
 def tensor(data, requires_grad=False):
-    """A tensor of these values; a leaf of the graph if it requires a gradient, else a constant."""
+    """A tensor with these values: a leaf of the graph if it requires gradients, else a constant."""
     data = np.array(data, dtype="float64")
     return Tensor(data, Leaf(data.shape) if requires_grad else None)
 
 
 def primitive(body):
-    """Make an operation on tensors of a body on arrays, which returns its value and pullback."""
+    """Make an operation on tensors from a body, which computes on arrays."""
 
     @wraps(body)
     def operation(*inputs, **settings):
@@ -113,7 +119,7 @@ def relu(xp, x, /):
 
 @primitive
 def sum(xp, x, /, axis=None):
-    """y = Σ x along the axis, which stays with length 1;   dx = dy, for every element."""
+    """y = Σ x along an axis, which is kept with length 1;   dx = dy for every element."""
     return xp.sum(x, axis=axis, keepdims=True), (lambda dy: xp.broadcast_to(dy, x.shape),)
 
 
@@ -123,10 +129,10 @@ Tensor.__sub__, Tensor.__matmul__ = subtract, matmul
 
 
 def backward(y):
-    """Add dy/dx to the `grad` of every leaf x that y, a single number, was computed from.
+    """Add dy/dx to the `grad` of every leaf x that the scalar y depends on.
 
-    The node recorded last comes first.  Whatever used its value was recorded later, and has already
-    passed its gradient on; so what has accumulated for the node is its whole gradient.
+    The node recorded last is visited first.  Whatever used its value was recorded later, and has
+    already passed its gradient on; so what has accumulated for this node is its whole gradient.
     """
     gradients = {y.edge: np.ones(y.data.shape)}
     while gradients:
@@ -142,13 +148,13 @@ def backward(y):
 
 
 def sum_to_shape(gradient, shape):
-    """Broadcasting, undone: an input that was stretched gets the sum over its copies."""
+    """Undo broadcasting: an input that was stretched gets the sum over its copies."""
     gradient = gradient.sum(axis=tuple(range(gradient.ndim - len(shape))))
     stretched = tuple(i for i, n in enumerate(shape) if n != gradient.shape[i])
     return gradient.sum(axis=stretched, keepdims=True)
 
 
-# What is built on it: a network, a loss, and gradient descent.
+# On top of that: a network, a loss, and gradient descent.
 
 
 def network(x, parameters):
@@ -158,13 +164,13 @@ def network(x, parameters):
 
 
 def cross_entropy(logits, target):
-    """The mean of −log softmax(logits) at the right class, where the one-hot target is 1."""
-    right = sum(logits * target, axis=1)
-    return sum(log(sum(exp(logits), axis=1)) - right) * (1 / len(target))
+    """The mean of −log softmax(logits) at the correct class, where the one-hot target is 1."""
+    correct = sum(logits * target, axis=1)
+    return sum(log(sum(exp(logits), axis=1)) - correct) * (1 / len(target))
 
 
 def train(epochs=10, learning_rate=0.2):
-    """Train the network by stochastic gradient descent; return its accuracy on the test digits."""
+    """Train the network by stochastic gradient descent; return its accuracy on the test set."""
     (x, labels), (x_test, labels_test) = (
         (part.tensors[0].numpy().reshape(-1, 64), part.tensors[1].numpy()) for part in digits()
     )

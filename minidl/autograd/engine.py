@@ -5,8 +5,8 @@ recorded first, so that when a node is visited, every use of its outputs has con
 sum of these contributions is the whole gradient.  The node's pullback turns it into the gradients
 of the node's inputs, which flow on along its edges.
 
-With `create_graph`, gradients are Tensors: each node's body runs again on its saved inputs, in the
-differentiable namespace, and what the pullback that it returns computes is recorded.
+With `create_graph`, gradients are Tensors: each node's body runs again on its saved inputs, with
+minidl's own operations for `xp`, so that what its pullback computes is recorded, too.
 
 For a complex z = a + i·b, ∂L/∂a − i·∂L/∂b flows through the graph, so that the pullback of a
 holomorphic f is dz = f′(z)·dy, as for a real one.  Where gradients enter or leave the graph, they
@@ -31,7 +31,7 @@ _leaf_lock = Lock()  # threads may run backward at once, on graphs that share le
 
 
 def backward(roots: list[Root], *, create_graph: bool, retain_graph: bool) -> None:
-    """Add to the `grad` of each leaf that the roots depend on its gradient."""
+    """Add the gradient of each leaf that the roots depend on to its `grad`."""
     accumulated = _walk(roots, create_graph, retain_graph)
     shared = {id(gradient) for _, gradient in roots}
     results = [(leaf, leave_graph(sums[0], shared)) for leaf, sums in accumulated.items()]
@@ -58,13 +58,13 @@ def _walk(
     targets: Iterable[Source] = (),
     needed: set[Source] | None = None,
 ) -> dict[Any, list[Any]]:
-    """Visit the nodes; the gradients at the leaves and the targets remain.
+    """Visit the nodes; return the gradients accumulated at the leaves and the targets.
 
     With `needed`, gradients of any other source are dropped.
     """
-    accumulated: dict[Any, list[Any]] = {}  # of each source, one sum for each of its outputs
-    buffers: set[Edge] = set()  # where the sum is an array allocated here: it may be added to
-    ready: list[tuple[int, Any]] = []  # a heap: the latest recorded node is the first
+    accumulated: dict[Any, list[Any]] = {}  # for each source, a sum for each of its outputs
+    buffers: set[Edge] = set()  # edges whose sum was allocated here, and may be written to
+    ready: list[tuple[int, Any]] = []  # a heap: the node recorded last comes first
 
     def deliver(edge: Edge, gradient: Any) -> None:
         source, index = edge

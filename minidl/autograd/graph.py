@@ -1,14 +1,16 @@
 """The computation graph: nodes and edges, no tensors.
 
     x ──►┐
-         multiply ──► sum ──► y         values flow this way
+         ├─► multiply ──► sum ──► y              values flow forward
     w ──►┘
-    Leaf ◄── Node ◄── Node ◄── edge of y         gradients flow back
+    Leaf ◄┐
+          ├─ Node ◄────── Node ◄── edge of y     gradients flow back
+    Leaf ◄┘
 
 A tensor holds an *edge*, `(source, index)`: its gradient goes to output `index` of `source`, which
 is the Node of the operation that computed it, or the Leaf of a tensor that the user created with
 `requires_grad=True`.  References point backward only, so a graph lives exactly as long as someone
-holds its end.
+holds a tensor at its end.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,8 +19,8 @@ from typing import Any, Union
 
 from minidl.errors import GradientError
 
-# Every node, leaf and in-place write takes the next number, so that a later one has a larger one.
-# A node is numbered after its inputs: descending order is a reverse topological order.
+# Numbers nodes, leaves and in-place writes in the order in which they happen.  A node is numbered
+# after its inputs, so descending order is a reverse topological order.
 tick = count(1).__next__
 
 Source = Union["Node", "Leaf"]
@@ -26,7 +28,7 @@ Edge = tuple[Source, int]
 
 
 class Leaf:
-    """Where a gradient ends: it accumulates here in `grad`, the tensor's `.grad`."""
+    """The end of a path of gradients, which accumulate here in `grad`, the tensor's `.grad`."""
 
     __slots__ = ("grad", "hooks", "order", "outputs")
 
@@ -42,8 +44,8 @@ class Node:
 
     pullback    a tuple of functions, one for each input; or one function for all of them
     edges       one for each input; None for an input that needs no gradient
-    outputs     shape and dtype of each output
-    saved       inputs and settings, if the operation was recorded under `higher_order()`
+    outputs     the shape and dtype of each output
+    saved       the inputs and settings of the call, if recorded under `minidl.higher_order()`
     """
 
     __slots__ = ("edges", "hooks", "operation", "order", "outputs", "pullback", "saved")
@@ -97,7 +99,7 @@ def run_hooks(source: Source, gradients: list[Any]) -> None:
 
 
 def reachable(sources: Iterable[Source], after: int = 0) -> set[Source]:
-    """Every node and leaf on which these depend, themselves included, recorded after a tick."""
+    """These nodes and leaves and all that they depend on, as far as numbered after `after`."""
     frontier = [source for source in sources if source.order > after]
     visited = set(frontier)
     while frontier:

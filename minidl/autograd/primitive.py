@@ -1,16 +1,21 @@
-"""Operations: a body, written once, becomes a function of Tensors.
+"""From a body, written once, to an operation on Tensors: dispatch and recording.
 
     @primitive
     def multiply(xp, x1, x2, /):
         return x1 * x2, (lambda dz: dz * x2, lambda dz: dz * x1)
 
-The body takes the namespace to compute in, its arrays (before the slash), and its settings (after
-it).  It returns its value, and the pullback that carries the gradient of the value back to the
-arrays: a tuple with one function for each array, or one function that returns the tuple (for a
-single array: the gradient itself), or None where there is no derivative.
+The body takes the namespace to compute in, the arrays (before the slash), and settings such as an
+axis (after it).  It returns the value, and the pullback that carries the gradient of the value back
+to the arrays: a tuple with one function for each array, or one function that returns the tuple (for
+a single array: the gradient itself), or None where there is no derivative.
 
 The same body runs on raw arrays for values and first derivatives, and on Tensors, with minidl's
-own functions for `xp`, when a gradient is itself recorded.
+own functions for `xp`, when a gradient is itself differentiated.
+
+A call goes through `dispatch`, below: `gather` (`arguments.py`) takes the arrays out of the Tensors
+and promotes them to one dtype; the backend's kernel of that name computes value and pullback, or if
+there is none, the body does; `_record` wraps the value in a Tensor, with a Node behind it.  Whether
+kernels are used and nodes recorded depends on the current mode (`mode.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -68,18 +73,18 @@ def primitive(
     of_complex: bool = False,
     outputs: Outputs | None = None,
 ) -> Any:
-    """Make an operation of a body that returns its value and its pullback.
+    """Make an operation from a body that returns its value and its pullback.
 
-    rule        the requirement on the dtypes of the arrays, which become one before the body runs:
-                REAL, NUMBER or ANY, or their ORDERED kin, which refuse complex numbers; None
-                leaves them as they are
+    rule        which dtypes are accepted; the arrays are promoted to one before the body runs.
+                REAL makes integers float32, NUMBER keeps them, ANY accepts bools too; ORDERED_REAL,
+                ORDERED_NUMBER and ORDERED refuse complex numbers.  None: no check, no promotion
     keep_dtype  the positions of arrays that keep their own dtype, as indices do
     constants   the positions of outputs that have no derivative
-    of_complex  the pullback is right for complex numbers too, in the engine's convention: that of a
-                holomorphic function is the same as for real numbers.  Without it, complex inputs
-                that require gradients are a GradientError
+    of_complex  whether the pullback is right for complex numbers too, in the engine's convention:
+                that of a holomorphic function is the same as for real numbers.  Without it, complex
+                inputs that require gradients raise a GradientError
     outputs     how many values the body returns, where it returns a tuple of them; `tuple` if that
-                depends on its arguments.  It is checked, and type checkers read it
+                depends on the arguments.  It is checked, and type checkers read it
 
     >>> @minidl.primitive
     ... def cube(xp, x, /):
@@ -113,11 +118,11 @@ def composite(
 def composite(
     body: Any = None, *, constants: Sequence[int] = (), outputs: Outputs | None = None
 ) -> Any:
-    """Make an operation of a body that returns its value alone, computed from other operations.
+    """Make an operation from a body that returns its value alone, computed from other operations.
 
-    It is differentiated through its parts, but for the outputs at the positions `constants`.
-    Where a backend has a kernel of its name, first-order work uses that instead.  `outputs` is that
-    of `primitive`, or `list`.
+    It is differentiated through these, except for the outputs at the positions `constants`.  Where
+    a backend has a kernel of that name, values and first derivatives come from that instead.
+    `outputs` is as in `primitive`, or `list`.
 
     >>> @minidl.composite
     ... def half_norm(xp, x, /):
@@ -145,7 +150,7 @@ def _operation(
 ) -> Any:
     """The public function of a body, which dispatches to a kernel or to the body itself.
 
-    A primitive's body runs on raw arrays, as a kernel does.  A composite's body is `composed` of
+    A primitive's body runs on raw arrays, as a kernel does.  A composite's body (`composed`) calls
     other operations: it runs on Tensors, and these operations are recorded instead.
     """
     signature = Signature(body)

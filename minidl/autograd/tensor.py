@@ -1,6 +1,7 @@
 """Tensor: an array, and the edge of the computation graph along which its gradient flows.
 
-The operators of tensors, and most of their methods, come from `minidl.ops`.
+What needs only the array or the graph is defined here.  Operators, and methods that compute, are
+operations, which `minidl.ops` attaches (`ops/operators.py`).
 """
 
 from __future__ import annotations

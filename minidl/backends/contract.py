@@ -2,20 +2,20 @@
 
 A backend is a namespace, a module or any object with these attributes:
 
-    name        the device that it is: "cpu"
-    Array       the type of its arrays, which selects the backend of an operation
+    name        the name of its device: "cpu"
+    Array       the type of its arrays, by which an operation finds its backend
     Scalar      the type that its operators may return for 0-d results (NumPy's do); else Array
-    functions   those of the tables below
+    functions   those of FUNCTIONS and SERVICES below
     kernel      kernel(name) → a fused implementation of the operation `name`, or None
 
 Arrays have `shape`, `dtype`, `ndim`, `size`, `T` (of matrices), `base` (the array of which they are
 a view, or None), `copy()`, `astype(dtype)`, `reshape(shape)`, the arithmetic, comparison and matrix
 operators, and indexing; and they support weak references.  Anything else that a body does to an
-array is a function of this table, and `minidl.ops` has one of the same name and arguments that does
-it to Tensors.
+array is a function in FUNCTIONS, and `minidl.ops` has an operation of the same name and arguments
+that does it to Tensors.
 
 A kernel has the signature of its operation and returns `value, pullback` as a primitive's body
-does; it may return NotImplemented for inputs that it does not support, and the body runs.  A
+does.  For inputs that it does not support it may return NotImplemented: the body runs instead.  A
 pullback returns new arrays, its argument, or views of its argument, never a saved array.
 """
 
@@ -185,7 +185,7 @@ KERNELS = {
     "adaptive_avg_pool2d": "(x, output_size)  saves nothing",
 }
 
-# Kernels of optimisers: f(settings, step, dtype) prepares a step.  Its add(value, gradient, state)
+# Kernels of optimisers.  f(settings, step, dtype) prepares a step: its add(value, gradient, state)
 # adds a parameter, and returns whether it could; its run() updates all of them in place.
 RULES = {
     "adam": "(settings, step, dtype)  fused: the whole formula in one pass",

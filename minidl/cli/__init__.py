@@ -13,7 +13,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="minidl", description="Train small networks, and use them."
+        prog="minidl", description="Train small image classifiers, and use them."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in (train, predict, models, data, info):

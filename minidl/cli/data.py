@@ -10,15 +10,19 @@ def add_to(commands: Any) -> None:
     """Add the actions `list` and `fetch`."""
     parser = commands.add_parser(
         "data",
-        help="list datasets, or fetch them",
-        description="List the datasets that minidl knows, or fetch some into the data folder, "
-        "which the environment variable MINIDL_DATA names.",
+        help="list or download datasets",
+        description="List the available datasets, or download some into the data folder, which "
+        "the environment variable MINIDL_DATA names.",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="every dataset, and whether it is here")
+    listing = actions.add_parser("list", help="list every dataset, and whether it is downloaded")
     listing.set_defaults(run=show)
-    fetching = actions.add_parser("fetch", help="see that datasets are here, and as published")
-    fetching.add_argument("names", nargs="+", metavar="NAME", help="as `minidl data list` says")
+    fetching = actions.add_parser(
+        "fetch", help="download datasets that are missing, and verify all"
+    )
+    fetching.add_argument(
+        "names", nargs="+", metavar="NAME", help="a name that `minidl data list` shows"
+    )
     fetching.set_defaults(run=fetch_all)
 
 

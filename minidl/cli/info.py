@@ -22,10 +22,10 @@ def add_to(commands: Any) -> None:
     """Add the command and its arguments."""
     parser = commands.add_parser(
         "info",
-        help="versions, threads, devices, caches",
-        description="Say what minidl runs on: versions, BLAS and threads, devices, caches.",
+        help="show versions, threads, devices and caches",
+        description="Show what minidl runs on: versions, BLAS, threads, devices and caches.",
     )
-    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.set_defaults(run=run)
 
 

@@ -10,8 +10,8 @@ def add_to(commands: Any) -> None:
     """Add the command, which has no arguments."""
     parser = commands.add_parser(
         "models",
-        help="the networks that can be trained",
-        description="List the networks that `minidl train` knows, with their sizes.",
+        help="list the networks that can be trained",
+        description="List the networks that `minidl train` can train, with their sizes.",
     )
     parser.set_defaults(run=run)
 

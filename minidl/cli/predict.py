@@ -22,20 +22,28 @@ def add_to(commands: Any) -> None:
     """Add the command and its arguments."""
     parser = commands.add_parser(
         "predict",
-        help="use a trained network",
-        description="Say what a trained network sees in images: files of images (PNG, JPEG, …; "
-        "needs minidl[images]), which are made grey and brought to the network's size; or files of "
-        "numbers (.npy, .npz), (H, W), (N, H, W) or (N, C, H, W), from 0 for paper to 1 for ink. "
+        help="classify images with a trained network",
+        description="Classify images with a trained network: image files (PNG, JPEG, …; needs "
+        "minidl[images]), which are converted to grey and resized for the network; or arrays "
+        "(.npy, .npz) of shape (H, W), (N, H, W) or (N, C, H, W), from 0 for paper to 1 for ink. "
         "Without files, images of the run's own test data.",
     )
     add = parser.add_argument
     add(
-        "run_or_checkpoint", type=Path, metavar="RUN", help="folder of a run, or a checkpoint in it"
+        "run_or_checkpoint",
+        type=Path,
+        metavar="RUN",
+        help="the folder of a run, or a checkpoint in it",
     )
-    add("files", nargs="*", type=Path, metavar="FILE", help="images, or arrays of them")
-    add("--count", type=positive(int), default=10, help="how many images of the test data (10)")
+    add("files", nargs="*", type=Path, metavar="FILE", help="an image, or an array of images")
+    add(
+        "--count",
+        type=positive(int),
+        default=10,
+        help="how many images of the test data to classify (10)",
+    )
     add("--invert", action="store_true", help="the images are dark on light paper")
-    add("--json", action="store_true", help="a line of JSON for each image")
+    add("--json", action="store_true", help="print a line of JSON for each image")
     parser.set_defaults(run=run)
 
 

@@ -33,31 +33,35 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
         help="train a network on real data and test it",
-        description="Train a network to tell images of ten kinds, and test it on others. "
-        "A tenth of the training data is held back, to see which epoch was best; the network of "
-        "that epoch is tested. Each run leaves a folder with its settings, history, curves and "
-        "checkpoints.",
+        description="Train a network to classify images into ten classes, and test it. A tenth "
+        "of the training data is held out for validation; the network of the epoch that "
+        "did best there is tested. Each run creates a folder with its settings, history, "
+        "learning curves and checkpoints.",
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
     add("model", choices=list(MODELS), help="; ".join(f"{k}: {v}" for k, v in MODELS.items()))
-    add("--data", choices=list(DATA), help="digits (default) come with minidl, others are fetched")
+    add(
+        "--data",
+        choices=list(DATA),
+        help="digits (default) come with minidl, others are downloaded",
+    )
     add("--epochs", type=positive(int), help="passes over the data (30 of digits, 10 of others)")
-    add("--batch-size", type=positive(int), metavar="N", help="samples in a step (32)")
+    add("--batch-size", type=positive(int), metavar="N", help="samples per step (32)")
     add("--lr", type=positive(float), help="learning rate of Adam (0.001)")
-    add("--seed", type=int, help="same seed, same result, to the bit (0)")
-    add("--validation", type=fraction, metavar="SHARE", help="of the training data held back (0.1)")
-    add("--runs", type=Path, metavar="FOLDER", help="where folders of runs are (runs)")
-    add("--save-every", type=positive(int), metavar="N", help="save also after each N batches")
+    add("--seed", type=int, help="the same seed gives the same bits (0)")
+    add("--validation", type=fraction, metavar="FRACTION", help="held out for validation (0.1)")
+    add("--runs", type=Path, metavar="FOLDER", help="where the folders of runs are (runs)")
+    add("--save-every", type=positive(int), metavar="N", help="also save after every N batches")
     add(
         "--resume",
         nargs="?",
         type=Path,
         const=None,
         metavar="RUN",
-        help="go on with this run, or with the latest of this network and data if there is one",
+        help="continue this run, or the latest one of this network and data if there is one",
     )
-    add("--json", action="store_true", help="end with one line of JSON")
+    add("--json", action="store_true", help="print the result as JSON on the last line")
     parser.set_defaults(run=run)
 
 

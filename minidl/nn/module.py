@@ -1,4 +1,8 @@
-"""Module: the base class of layers and networks, whose attributes are its parameters."""
+"""Module: the base class of layers and networks.
+
+Parameters, buffers and submodules are plain attributes, which are found when they are needed.
+Calling a module calls its `forward`, with hooks before and after it: `__call__` is in `hooks.py`.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self

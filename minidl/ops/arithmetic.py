@@ -1,8 +1,16 @@
-"""Elementwise arithmetic with broadcasting: the place to begin reading.
+"""Elementwise arithmetic with broadcasting: the place to start reading operations.
 
-Every body states a function and its derivative.  `dy` is the gradient of the result y, `dx` that of
-the argument; operations of two arguments give z.  The engine sums gradients over broadcast axes,
-and casts them to their input's dtype.
+Every body computes a function and its derivative with `xp`, an array library.  It returns the value
+and the pullback: one function for each input, which takes the gradient of the value to that of the
+input.  `dy` is the gradient of the result y, `dx` that of the argument; functions of two arguments
+have the result z.  The engine sums gradients over broadcast axes, and casts them to the dtype of
+their input, so bodies do neither.
+
+The argument of `primitive` says which dtypes are accepted (`minidl/dtypes.py`); without one, only
+numbers, and integers become float32.  `of_complex`: the pullback holds for complex numbers too.
+
+A pullback that divides by 0, or multiplies by ∞, uses `xdivy` and `xmuly`: where dz is 0, they give
+0, not 0/0 or 0·∞ = NaN.
 """
 
 from minidl.autograd.primitive import composite, primitive

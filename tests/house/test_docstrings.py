@@ -61,5 +61,5 @@ def test_every_public_name_has_an_example_that_runs(name, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)  # what an example writes, it writes there
     minidl.manual_seed(0)
     failures = []
-    doctest.DocTestRunner(optionflags=SETTINGS).run(test, out=failures.append)
+    doctest.DocTestRunner(optionflags=SETTINGS, verbose=False).run(test, out=failures.append)
     assert not failures, "".join(failures)

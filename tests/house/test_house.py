@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import minidl
-from minidl import fft, linalg, ops, random
+from minidl import fft, linalg, nn, ops, random
 from minidl.backends import cpu
 from minidl.backends.contract import FUNCTIONS, KERNELS, RULES, SERVICES
 from minidl.ops import namespace
@@ -193,7 +193,9 @@ def test_the_cpu_offers_every_function(name):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_every_kernel_has_the_signature_of_its_operation(name):
-    kernel = inspect.signature(cpu.kernel(name)).parameters
+    function = cpu.kernel(name)
+    assert function, f"no kernel {name}: name its file in _KERNEL_FILES of minidl/backends/cpu.py"
+    kernel = inspect.signature(function).parameters
     operation = inspect.signature(OPERATIONS[name]).parameters
     assert list(kernel) == list(operation)
     assert [p.default for p in kernel.values()] == [p.default for p in operation.values()]
@@ -203,6 +205,16 @@ def test_there_are_no_kernels_beside_the_contract():
     assert set(cpu._KERNEL_FILES) == {*KERNELS, *RULES}, (
         "_KERNEL_FILES of minidl/backends/cpu.py names the kernels in KERNELS and RULES of "
         "minidl/backends/contract.py"
+    )
+
+
+def test_every_kernel_is_compared_with_its_body():
+    texts = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
+    comparisons = "".join(text for text in texts if '"reference"' in text)  # which runs bodies
+    missing = [name for name in KERNELS if not re.search(rf"\b{name}\b", comparisons)]
+    assert not missing, (
+        f"no test compares the kernels {missing} with their bodies: add one to the test file of "
+        "the kernel in tests/backends/kernels/, such as a row of ACTIVATIONS in test_elementwise.py"
     )
 
 
@@ -276,6 +288,18 @@ def test_internal_operations_are_not_public():
     inner = {operation.__name__ for operation in namespace.INTERNAL}
     assert inner == {"check_indices", "fused", "put_at", "scatter_at", "xdivy", "xmuly"}
     assert not inner & {*minidl.__all__, *ops.__all__}
+
+
+def test_every_layer_is_public():
+    for name in MODULES:
+        if name.startswith("minidl.nn."):
+            for cls in vars(import_module(name)).values():
+                is_layer = isinstance(cls, type) and issubclass(cls, nn.Module)
+                if is_layer and cls.__module__ == name and not cls.__subclasses__():
+                    assert cls.__name__.startswith("_") or cls.__name__ in nn.__all__, (
+                        f"{name} defines the layer {cls.__name__}, which is not public: add it to "
+                        "the imports of minidl/nn/__init__.py"
+                    )
 
 
 # Promises to the reader.

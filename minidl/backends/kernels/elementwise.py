@@ -374,21 +374,3 @@ def softplus(x: np.ndarray, beta: float = 1.0, threshold: float = 20.0) -> Any:
 
 def _are_numbers(*settings: Any) -> bool:
     return all(type(number) in (float, int) for number in settings)
-
-
-# A layer fused with its ReLU saves its output y, from whose sign the mask follows.
-
-
-@scalar_function
-def _relu_gradient_of_output_formula(y, dy):
-    return dy if y > _ZERO else _ZERO
-
-
-_relu_gradient_of_output = _Map(_relu_gradient_of_output_formula, 0.3)
-
-
-def relu_gradient(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """dy where y = max(x, 0) is positive, else 0."""
-    if _suits(y, _FEWEST_FOR_TWO):
-        return _relu_gradient_of_output.pullback(y, dy)
-    return np.where(y > 0, dy, y.dtype.type(0))

@@ -11,10 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from minidl.backends import threads
 from minidl.backends.joint import Joint
-from minidl.backends.kernels.elementwise import relu_gradient
 from minidl.backends.kernels.gemm import product, sum_rows
+from minidl.backends.kernels.runtime.compile import (
+    as_contiguous,
+    chunk_bounds,
+    parallel,
+    prange,
+)
 from minidl.backends.kernels.runtime.guard import are_arrays
+
+_ZERO = np.float32(0)
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> Any:
@@ -43,6 +51,25 @@ def linear_relu(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = Non
         )
 
     return y, Joint(pullback)
+
+
+def relu_gradient(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dy where y = max(x, 0) is positive, else 0."""
+    if y.dtype != np.float32 or y.size < 2048:  # NumPy is as fast
+        return np.where(y > 0, dy, y.dtype.type(0))
+    dx = np.empty(y.shape, np.float32)
+    chunks = threads.pieces(0.3 * y.size)
+    _relu_gradient(y.reshape(-1), as_contiguous(dy).reshape(-1), dx.reshape(-1), chunks)
+    return dx
+
+
+@parallel
+def _relu_gradient(y, dy, dx, chunks):
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(y.size, chunk, chunks)
+        mask, part, result = y[start:stop], dy[start:stop], dx[start:stop]
+        for i in range(mask.size):
+            result[i] = part[i] if mask[i] > _ZERO else _ZERO
 
 
 def _suits(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> bool:

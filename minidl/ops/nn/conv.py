@@ -11,9 +11,11 @@ Everything here follows from one trilinear form,
     T(x, w, z) = Σ x[n, c, s·i + d·a − p, s·j + d·b − p] · w[o, c, a, b] · z[n, o, i, j]
 
 since y = ∂T/∂z, and for a gradient z = dy, dx = ∂T/∂x and dw = ∂T/∂w.  Each of the three is a sum
-of matrix products over the taps of the window: the patch of tap (a, b), a strided view of the
-padded image, is a matrix of channels and output positions (i, j), and the weights of the tap are a
-matrix of output and input channels.  (im2col stacks these patches to make one product of them.)
+of matrix products over the taps of the window: what tap (a, b) meets, a strided view of the padded
+image, is a matrix of channels by output positions (i, j), and its weights are a matrix of output by
+input channels.  (im2col stacks these views, which makes one product of them all.)
+
+`at` is the geometry of a convolution: sizes, stride, padding, dilation, groups.
 """
 
 import math
@@ -24,8 +26,8 @@ from minidl.errors import ShapeError
 from minidl.ops.nn.window import padded, taps
 
 
-def _patches(xp, x, at: Convolution):
-    """The patch of each tap of the window: (…, groups, channels, positions)."""
+def _views(xp, x, at: Convolution):
+    """What each tap of the window meets: views (…, groups, channels, positions)."""
     x = padded(xp, x, at.padding)
     shape = (*x.shape[:-3], at.groups, x.shape[-3] // at.groups, math.prod(at.output))
     return [xp.reshape(x[tap], shape) for tap in _taps(at)]
@@ -51,14 +53,14 @@ def _in_groups(xp, y, at: Convolution):
 
 
 def _correlate(xp, x, weight, at: Convolution):
-    """y = ∂T/∂z: the sum over taps of weights times patch."""
-    pairs = zip(_weights(xp, weight, at), _patches(xp, x, at), strict=True)
-    y = sum(w @ patch for w, patch in pairs)
+    """y = ∂T/∂z: the sum over the taps of weights times view."""
+    pairs = zip(_weights(xp, weight, at), _views(xp, x, at), strict=True)
+    y = sum(w @ view for w, view in pairs)
     return xp.reshape(y, (*x.shape[:-3], weight.shape[0], *at.output))
 
 
 def _input_gradient(xp, dy, weight, at: Convolution):
-    """dx = ∂T/∂x: weights times dy of each tap, added to its patch (col2im)."""
+    """dx = ∂T/∂x: for each tap, weightsᵀ times dy, added where its view is (col2im)."""
     dy, lead = _in_groups(xp, dy, at), dy.shape[:-3]
     channels = at.groups * weight.shape[1]
     (height, width), (top, left) = at.image, at.padding
@@ -73,11 +75,11 @@ def _input_gradient(xp, dy, weight, at: Convolution):
 
 
 def _weight_gradient(xp, x, dy, at: Convolution):
-    """dw = ∂T/∂w: for each tap, dy times its patch, summed over the batch."""
+    """dw = ∂T/∂w: for each tap, dy times its viewᵀ, summed over the batch."""
     dy, lead = _in_groups(xp, dy, at), tuple(range(dy.ndim - 3))
     by_tap = [
-        xp.sum(dy @ xp.matrix_transpose(patch), axis=lead, keepdims=False)
-        for patch in _patches(xp, x, at)
+        xp.sum(dy @ xp.matrix_transpose(view), axis=lead, keepdims=False)
+        for view in _views(xp, x, at)
     ]
     outputs, channels = math.prod(by_tap[0].shape[:2]), by_tap[0].shape[2]
     shape = (*at.window, outputs, channels)
@@ -103,8 +105,8 @@ def conv2d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
     """y[n, o, i, j] = b[o] + Σ x[n, c, s·i + d·a − p, s·j + d·b − p] · w[o, c, a, b].
 
     x: (N, C, H, W) or (C, H, W), weight: (O, C / groups, KH, KW), bias: (O,), y: (N, O, …).
-    The sum is over c, a and b.  stride s, padding p and dilation d are one number for both axes, or
-    two.  LeCun et al., Backpropagation applied to handwritten zip code recognition, 1989.
+    The sum is over c, a and b.  Stride s, padding p and dilation d are one integer for both axes or
+    a pair.  LeCun et al., Backpropagation applied to handwritten zip code recognition, 1989.
 
     Raises ShapeError if the channels differ or a window does not fit into the padded image,
     ArgumentError for a stride or dilation below 1, or groups that do not divide the channels.
