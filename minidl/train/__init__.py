@@ -25,10 +25,11 @@ from minidl.train.plots import confusion_picture, learning_curves
 from minidl.train.progress import Progress
 from minidl.train.trainer import Trainer
 
+# fmt: off
 __all__ = [
-    *("Averaging", "BinaryCrossEntropy", "Callback", "Checkpoint", "CrossEntropy"),
-    *("EarlyStopping", "History", "HistoryWriter", "Huber", "LambdaCallback", "LearningCurves"),
-    *("Loss", "MeanAbsoluteError", "MeanSquaredError", "Progress", "TensorStatistics"),
-    *("Trainer", "TrainingError", "loss_for", "metrics", "optimizer_for"),
-    *("confusion_picture", "learning_curves"),
+    "Averaging", "BinaryCrossEntropy", "Callback", "Checkpoint", "CrossEntropy", "EarlyStopping",
+    "History", "HistoryWriter", "Huber", "LambdaCallback", "LearningCurves", "Loss",
+    "MeanAbsoluteError", "MeanSquaredError", "Progress", "TensorStatistics", "Trainer",
+    "TrainingError", "confusion_picture", "learning_curves", "loss_for", "metrics", "optimizer_for",
 ]
+# fmt: on

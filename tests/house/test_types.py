@@ -138,6 +138,6 @@ def test_user_programs_run(program, tmp_path):
 @pytest.mark.skipif(find_spec("mypy") is None, reason="needs mypy")
 def test_mypy_infers_the_types_of_user_programs():
     program = "tests/house/user_programs.py"
-    command = [sys.executable, "-m", "mypy", "--follow-imports=silent", program]
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", program]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
