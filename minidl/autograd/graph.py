@@ -11,18 +11,17 @@ is the Node of the operation that computed it, or the Leaf of a tensor that the 
 holds its end.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 from minidl.errors import GradientError
 
 # Every node, leaf and in-place write takes the next number, so that a later one has a larger one.
 # A node is numbered after its inputs: descending order is a reverse topological order.
 tick = count(1).__next__
-
-Source = Union["Node", "Leaf"]
-Edge = tuple[Source, int]
 
 
 class Leaf:
@@ -86,6 +85,10 @@ class Node:
         """Free everything saved for backward."""
         self.pullback = self.saved = None
         self.edges = []
+
+
+Source: TypeAlias = Node | Leaf
+Edge: TypeAlias = tuple[Source, int]
 
 
 def run_hooks(source: Source, gradients: list[Any]) -> None:

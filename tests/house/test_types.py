@@ -4,13 +4,14 @@ import ast
 import inspect
 import subprocess
 import sys
+import typing
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import minidl
-from minidl import Tensor
+from minidl import Tensor, data, io, linalg, nn, optim, train
 from minidl.autograd import tensor_methods
 from minidl.autograd.mode import Observer, observed_by
 from minidl.ops import array_object, operators
@@ -77,6 +78,16 @@ def operator_names():
     """The methods that Python calls by position."""
     binary = {f"__{prefix}{name}__" for name in operators.BINARY for prefix in ("", "r", "i")}
     return binary | {f"__{name}__" for name in operators.OTHERS}
+
+
+def test_annotations_can_be_evaluated():
+    """As libraries that check types at run time do."""
+    for module in (minidl, nn, optim, data, train, io, linalg):
+        for name in module.__all__:
+            value = getattr(module, name)
+            members = [value, *vars(value).values()] if inspect.isclass(value) else [value]
+            for member in filter(inspect.isfunction, members):
+                typing.get_type_hints(member)
 
 
 def test_every_method_that_is_not_an_operator_says_what_it_does():
