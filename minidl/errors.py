@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -96,6 +96,22 @@ def explain(name: str, inputs: Iterable[Any], error: Exception) -> MinidlError:
     return kind(f"{name}({', '.join(map(describe, inputs))}): {cause}")
 
 
+def raise_explained(name: str, inputs: Iterable[Any], error: Exception) -> NoReturn:
+    """Raise what `explain` gives, from the error; an error that is right already, as it is.
+
+    It must not become its own cause: whoever follows causes to the first one would never end.  Nor
+    may it stay in a variable here: its traceback refers to this frame, and a cycle of references
+    would keep the inputs alive.
+    """
+    explained = explain(name, inputs, error)
+    try:
+        if explained is error:
+            raise error
+        raise explained from error
+    finally:
+        del explained, error
+
+
 def named(function: Callable[P, Result]) -> Callable[P, Result]:
     """Decorate a function so that its errors name it, as those of operations do."""
     signature, name = inspect.signature(function), function.__name__.strip("_")
@@ -106,7 +122,7 @@ def named(function: Callable[P, Result]) -> Callable[P, Result]:
             return function(*args, **kwargs)
         except (MinidlError, *EXPLAINED) as error:
             signature.bind(*args, **kwargs)  # a missing or unknown argument is Python's TypeError
-            raise explain(name, args, error) from error
+            raise_explained(name, args, error)
 
     return checked
 

@@ -6,7 +6,14 @@ from typing import Any
 from minidl.autograd import namespace
 from minidl.autograd.functional import check_function
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, explain
+from minidl.errors import (
+    ArgumentError,
+    DTypeError,
+    MinidlError,
+    ShapeError,
+    describe,
+    raise_explained,
+)
 
 
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
@@ -72,7 +79,7 @@ def _slicer(given: Any, axis: Any, where: str, counts: dict[str, int]) -> Callab
             namespace.differentiable.asarray(given), axis=axis
         )
     except MinidlError as error:
-        raise explain(f"vmap: argument {where}", [], error) from error
+        raise_explained(f"vmap: argument {where}", [], error)
     counts[where] = len(slices)
     return slices.__getitem__
 
@@ -97,7 +104,7 @@ def _stacked(results: Sequence[Any], axis: Any, where: str) -> Any:
     try:
         return namespace.differentiable.stack(results, axis=axis)
     except MinidlError as error:
-        raise explain(f"vmap: out_axes of f(…){where}", [], error) from error
+        raise_explained(f"vmap: out_axes of f(…){where}", [], error)
 
 
 def _each(name: str, axis: Any, parts: tuple[Any, ...]) -> Iterator[tuple[Any, Any]]:

@@ -24,7 +24,7 @@ from minidl.autograd.graph import Edge, Leaf, Node, Source, paths_to, run_hooks
 from minidl.autograd.mode import current, replaying
 from minidl.backends import cpu
 from minidl.backends.rows import RowGradient
-from minidl.errors import EXPLAINED, MinidlError, explain
+from minidl.errors import EXPLAINED, MinidlError, raise_explained
 
 Root = tuple[Edge, Any]  # where backpropagation starts, and the gradient there
 _leaf_lock = Lock()  # threads may run backward at once, on graphs that share leaves
@@ -106,7 +106,7 @@ def _walk(
                         observer.pulled(node, dys, edge, gradient)
                     deliver(edge, gradient)
             except (MinidlError, *EXPLAINED) as error:
-                raise explain(f"the pullback of {node.name}", dys, error) from error
+                raise_explained(f"the pullback of {node.name}", dys, error)
             except Exception as error:
                 error.add_note(f"minidl: in the pullback of {node.name}")
                 raise

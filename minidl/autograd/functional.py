@@ -17,8 +17,8 @@ from minidl.errors import (
     GradientError,
     MinidlError,
     describe,
-    explain,
     listed,
+    raise_explained,
 )
 
 
@@ -30,7 +30,7 @@ def gradients(
     create_graph: bool = False,
     retain_graph: bool | None = None,
     allow_unused: bool = False,
-) -> tuple[Tensor | RowGradient | None, ...]:
+) -> tuple[Tensor | Any, ...]:  # Any, as in Tensor.grad: a RowGradient, or None for an unused input
     """Σ dL/d(output) · d(output)/d(input) for each input, any tensor of the graph.
 
     No leaf's `grad` changes.  Outputs are single numbers, unless `output_gradients` are given.  An
@@ -277,7 +277,7 @@ def _fresh(name: str, position: int, x: Any) -> Tensor:
     try:
         x = namespace.differentiable.asarray(x)
     except MinidlError as error:
-        raise explain(f"{name}: argument {position}", [], error) from error
+        raise_explained(f"{name}: argument {position}", [], error)
     if x.dtype.kind not in "fc":
         raise GradientError(
             f"{name}: gradients are of float and complex tensors; argument {position} is "

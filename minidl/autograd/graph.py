@@ -13,18 +13,17 @@ is the Node of the operation that computed it, or the Leaf of a tensor that the 
 holds a tensor at its end.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 from minidl.errors import GradientError
 
 # Numbers nodes, leaves and in-place writes in the order in which they happen.  A node is numbered
 # after its inputs, so descending order is a reverse topological order.
 tick = count(1).__next__
-
-Source = Union["Node", "Leaf"]
-Edge = tuple[Source, int]
 
 
 class Leaf:
@@ -88,6 +87,10 @@ class Node:
         """Free everything saved for backward."""
         self.pullback = self.saved = None
         self.edges = []
+
+
+Source: TypeAlias = Node | Leaf
+Edge: TypeAlias = tuple[Source, int]
 
 
 def run_hooks(source: Source, gradients: list[Any]) -> None:

@@ -15,7 +15,7 @@ from minidl.errors import (
     GradientError,
     ShapeError,
     describe,
-    explain,
+    raise_explained,
 )
 
 
@@ -173,7 +173,7 @@ def _directions(name: str, what: str, given: Any, arguments: Sequence[Tensor]) -
             try:
                 t = Tensor(backend_of(x.data).asarray(t, dtype=x.dtype))
             except EXPLAINED as error:
-                raise explain(f"{name}: {what}[{i}]", [t], error) from error
+                raise_explained(f"{name}: {what}[{i}]", [t], error)
         if (t.shape, t.dtype) != (x.shape, x.dtype):
             raise ShapeError(
                 f"{name}: {what}[{i}] must be {describe(x)}, as the primal is; got {describe(t)}"

@@ -38,7 +38,7 @@ from minidl.errors import (
     GradientError,
     MinidlError,
     describe,
-    explain,
+    raise_explained,
 )
 
 P = ParamSpec("P")  # the parameters of an operation: those of its body but for the namespace
@@ -180,7 +180,7 @@ def _operation(
         except (MinidlError, *EXPLAINED) as error:
             signature.check(inputs, settings)
             common_backend(signature, [x.data if isinstance(x, Tensor) else x for x in inputs])
-            raise explain(name, inputs, error) from error
+            raise_explained(name, inputs, error)
         if are_complex and not of_complex:
             _refuse_complex(name, mode, inputs, edges, result)
         return _record(

@@ -23,8 +23,8 @@ from minidl.errors import (
     GradientError,
     ShapeError,
     describe,
-    explain,
     named,
+    raise_explained,
 )
 
 
@@ -89,8 +89,8 @@ class Tensor(TensorMethods):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        if value is not True and value is not False:
-            check_flags("requires_grad", requires_grad=value)
+        if value is not True and value is not False and not isinstance(value, np.bool_):
+            raise ArgumentError(f"requires_grad is True or False; got {describe(value)}")
         if not self.is_leaf:
             raise GradientError(
                 f"requires_grad: this tensor was computed by {self.edge[0].name}; only leaves can "
@@ -104,9 +104,9 @@ class Tensor(TensorMethods):
         if value != self.requires_grad:
             self.edge = (Leaf(self.shape, self.dtype), 0) if value else None
 
-    def requires_grad_(self, value: bool = True) -> Self:
+    def requires_grad_(self, wanted: bool = True) -> Self:
         """Set `requires_grad`, and return the tensor."""
-        self.requires_grad = value
+        self.requires_grad = wanted
         return self
 
     @property
@@ -298,7 +298,7 @@ def seed_of(y: Tensor, gradient: Any, create_graph: bool, name: str) -> Any:
         try:
             gradient = Tensor(backend_of(y.data).asarray(gradient, dtype=y.dtype))
         except EXPLAINED as error:
-            raise explain(name, [gradient], error) from error
+            raise_explained(name, [gradient], error)
     if gradient.shape != y.shape or gradient.dtype != y.dtype:
         raise ShapeError(
             f"{name}: the gradient must be {y.dtype} {y.shape}, as the tensor is; "

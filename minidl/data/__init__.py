@@ -12,9 +12,11 @@ from minidl.data.seeding import sample_generator
 from minidl.data.splits import k_fold, random_split
 from minidl.data.tables import Table, read_csv
 
+# fmt: off
 __all__ = [
-    *("ConcatDataset", "DataError", "DataLoader", "Dataset", "FormatError", "RandomSampler"),
-    *("Sampler", "SequentialSampler", "Subset", "Table", "TensorDataset"),
-    *("WeightedRandomSampler", "collate", "digits", "fashion_mnist", "k_fold", "mnist"),
-    *("random_split", "read_csv", "read_idx", "read_npz", "sample_generator"),
+    "ConcatDataset", "DataError", "DataLoader", "Dataset", "FormatError", "RandomSampler",
+    "Sampler", "SequentialSampler", "Subset", "Table", "TensorDataset", "WeightedRandomSampler",
+    "collate", "digits", "fashion_mnist", "k_fold", "mnist", "random_split", "read_csv", "read_idx",
+    "read_npz", "sample_generator",
 ]
+# fmt: on

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
-from minidl.errors import MinidlError, ShapeError, describe, explain, listed
+from minidl.errors import MinidlError, ShapeError, describe, listed, raise_explained
 from minidl.ops import asarray, concat, stack
 
 
@@ -97,7 +97,7 @@ def _of_one_shape(join: Callable[[list[Tensor]], Tensor], samples: Sequence[Any]
     try:
         tensors = [asarray(sample) for sample in samples]
     except MinidlError as error:
-        raise explain("DataLoader", [], error) from error
+        raise_explained("DataLoader", [], error)
     shapes = {x.shape if join is stack else x.shape[1:] for x in tensors}
     if len(shapes) > 1:
         raise ShapeError(

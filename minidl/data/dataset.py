@@ -18,8 +18,8 @@ from minidl.errors import (
     MinidlError,
     ShapeError,
     describe,
-    explain,
     listed,
+    raise_explained,
 )
 from minidl.ops import asarray
 
@@ -79,7 +79,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         try:
             self.tensors = tuple(asarray(x) for x in tensors)
         except MinidlError as error:
-            raise explain("TensorDataset", tensors, error) from error
+            raise_explained("TensorDataset", tensors, error)
         lengths = [x.shape[:1] for x in self.tensors]
         if not lengths or () in lengths or len(set(lengths)) > 1:
             shapes = [x.shape for x in self.tensors]

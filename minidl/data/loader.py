@@ -17,7 +17,7 @@ from minidl.data.dataset import DatasetLike, T
 from minidl.data.epoch_state import EpochState
 from minidl.data.samplers import RandomSampler, Sampler, SequentialSampler
 from minidl.data.seeding import BatchKey, current
-from minidl.errors import ArgumentError, DTypeError, MinidlError, describe, explain
+from minidl.errors import ArgumentError, DTypeError, MinidlError, describe, raise_explained
 from minidl.ops import asarray
 from minidl.ops.random import Generator, check_generator, default_generator
 
@@ -338,7 +338,7 @@ def _tensor(indices: Any) -> Tensor:
     try:
         indices = asarray(indices)
     except MinidlError as error:
-        raise explain("DataLoader", [indices], error) from error
+        raise_explained("DataLoader", [indices], error)
     if not indices.size or indices.dtype.kind not in "iu":
         raise DTypeError(f"DataLoader: a batch needs integers as indices; got {indices!r}")
     return indices

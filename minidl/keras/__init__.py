@@ -23,7 +23,9 @@ from minidl.keras import (
 from minidl.keras.layers import Input
 from minidl.keras.models import Sequential
 
+# fmt: off
 __all__ = [
-    *("Input", "Sequential", "activations", "callbacks", "initializers", "layers", "losses"),
-    *("metrics", "models", "optimizers", "utils"),
+    "Input", "Sequential", "activations", "callbacks", "initializers", "layers", "losses",
+    "metrics", "models", "optimizers", "utils",
 ]
+# fmt: on

@@ -14,10 +14,12 @@ from minidl.nn import Module
 from minidl.ops import elu, gelu, log_softmax, relu, sigmoid, silu, softmax, softplus, tanh
 from minidl.train.losses import named
 
+# fmt: off
 __all__ = [
-    *("elu", "exponential", "gelu", "get", "leaky_relu", "linear", "log_softmax", "relu", "relu6"),
-    *("selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh"),
+    "elu", "exponential", "gelu", "get", "leaky_relu", "linear", "log_softmax", "relu", "relu6",
+    "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
 ]
+# fmt: on
 
 Activation = str | Callable[[Tensor], Tensor] | None
 

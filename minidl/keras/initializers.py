@@ -14,11 +14,13 @@ from minidl.errors import ArgumentError
 from minidl.ops import random
 from minidl.train.losses import named
 
+# fmt: off
 __all__ = [
-    *("Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal"),
-    *("LecunUniform", "Ones", "RandomNormal", "RandomUniform", "TruncatedNormal"),
-    *("VarianceScaling", "Zeros", "get"),
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal",
+    "LecunUniform", "Ones", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
+    "Zeros", "get",
 ]
+# fmt: on
 
 Initializer = Callable[..., Any]
 

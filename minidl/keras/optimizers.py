@@ -18,10 +18,11 @@ from minidl.nn import Module
 from minidl.train.losses import named
 from minidl.train.optimizers import OPTIMIZERS
 
+# fmt: off
 __all__ = [
-    *("SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "Nadam", "Optimizer", "RMSprop"),
-    "get",
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "Nadam", "Optimizer", "RMSprop", "get",
 ]
+# fmt: on
 
 _NOT_OFFERED = {
     "clipnorm",

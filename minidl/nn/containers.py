@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_integers
-from minidl.errors import BoundsError, DTypeError, MinidlError, describe, explain
+from minidl.errors import BoundsError, DTypeError, MinidlError, describe, raise_explained
 from minidl.nn.module import Module, PartError
 from minidl.nn.parameter import Parameter
 
@@ -279,7 +279,7 @@ def _parameter(container: Module, value: Any) -> Parameter:
     try:
         return value if isinstance(value, Parameter) else Parameter(value)
     except MinidlError as error:
-        raise explain(type(container).__name__, (), error) from error
+        raise_explained(type(container).__name__, (), error)
 
 
 def _shapes(parameters: Mapping[str, Parameter]) -> str:

@@ -7,7 +7,14 @@ from minidl import ops
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_integers, check_numbers, is_integer
-from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, explain
+from minidl.errors import (
+    ArgumentError,
+    DTypeError,
+    MinidlError,
+    ShapeError,
+    describe,
+    raise_explained,
+)
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter
 from minidl.nn.settings import empty
@@ -77,7 +84,7 @@ class Embedding(Module):
         try:
             table = ops.asarray(embeddings)
         except MinidlError as error:
-            raise explain("from_pretrained", (), error) from error
+            raise_explained("from_pretrained", (), error)
         if table.ndim != 2:
             raise ShapeError(
                 f"from_pretrained: needs a table of shape (num_embeddings, embedding_dim); "

@@ -10,7 +10,14 @@ from typing import Any, NamedTuple, Self
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_instance
-from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, explain
+from minidl.errors import (
+    ArgumentError,
+    DTypeError,
+    MinidlError,
+    ShapeError,
+    describe,
+    raise_explained,
+)
 from minidl.nn.hooks import Hooked
 from minidl.nn.parameter import Buffer, Parameter, destination, move
 from minidl.ops import asarray
@@ -183,7 +190,7 @@ class Module(Hooked):
         try:
             made = tensor if tensor is None else Buffer(tensor, persistent)
         except MinidlError as error:
-            raise explain(f"{type(self).__name__}: {name}", (), error) from error
+            raise_explained(f"{type(self).__name__}: {name}", (), error)
         self._register(name, made, Buffer)
 
     def add_module(self, name: str, module: "Module | None") -> None:

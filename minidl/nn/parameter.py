@@ -7,7 +7,7 @@ from minidl import dtypes
 from minidl.autograd.tensor import Tensor
 from minidl.backends import device_backend
 from minidl.checks import check_flags
-from minidl.errors import ArgumentError, DeviceError, DTypeError, MinidlError, explain
+from minidl.errors import ArgumentError, DeviceError, DTypeError, MinidlError, raise_explained
 from minidl.ops import asarray
 
 
@@ -27,7 +27,7 @@ class Parameter(Tensor):
             super().__init__(asarray(data).data)
             self.requires_grad = requires_grad
         except MinidlError as error:
-            raise explain("Parameter", (data,), error) from error
+            raise_explained("Parameter", (data,), error)
 
 
 class Buffer(Tensor):
@@ -48,7 +48,7 @@ class Buffer(Tensor):
         try:
             super().__init__(asarray(data).data)
         except MinidlError as error:
-            raise explain("Buffer", (data,), error) from error
+            raise_explained("Buffer", (data,), error)
         self.persistent = persistent
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, MinidlError, describe, explain
+from minidl.errors import ArgumentError, DTypeError, MinidlError, describe, raise_explained
 from minidl.nn.module import Module
 from minidl.ops import zeros
 from minidl.ops.random import default_generator
@@ -152,7 +152,7 @@ def _zeros(shape: Any, model: Module) -> Tensor:
     try:
         return zeros(shape, **settings)
     except MinidlError as error:
-        raise explain("summary", (), error) from error
+        raise_explained("summary", (), error)
 
 
 def _structure(model: Module) -> Summary:

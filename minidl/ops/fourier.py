@@ -142,7 +142,9 @@ def irfft(xp, x, /, *, n=None, axis=-1, norm="backward"):
         weighted = xp.concat([single, 2 * double, last], axis=axis)
         return _resize(xp, weighted, x.shape[axis], axis)
 
-    return xp.irfft(_widened(xp, x), n=n, axis=axis, norm=norm), dx
+    # NumPy reads the first element even of an empty axis.
+    full = x if x.shape[axis] else _resize(xp, x, 1, axis)
+    return xp.irfft(_widened(xp, full), n=n, axis=axis, norm=norm), dx
 
 
 @composite

@@ -19,10 +19,12 @@ from minidl.ops.elementwise import minimum
 from minidl.ops.manipulation import stack
 from minidl.ops.sorting import argsort
 
+# fmt: off
 __all__ = [
-    *("Generator", "default_generator", "integers", "manual_seed", "normal", "permutation"),
-    *("seed", "uniform", "uniform_like"),
+    "Generator", "default_generator", "integers", "manual_seed", "normal", "permutation", "seed",
+    "uniform", "uniform_like",
 ]
+# fmt: on
 
 
 class Generator:

@@ -28,7 +28,7 @@ class ASGD(Optimizer):
     [0.0, 3.0]
     """
 
-    scalars = ("eta", "mu")  # state, since lr may change from step to step
+    numbers = ("eta", "mu")  # state, since lr may change from step to step
 
     def __init__(
         self,

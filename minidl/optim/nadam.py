@@ -29,7 +29,7 @@ class NAdam(Optimizer):
     [0.816, 1.184]
     """
 
-    scalars = ("mu_product",)  # μ₁⋯μₜ: state, since betas may change from step to step
+    numbers = ("mu_product",)  # μ₁⋯μₜ: state, since betas may change from step to step
 
     def __init__(
         self,

@@ -24,8 +24,8 @@ from minidl.errors import (
     MinidlError,
     ShapeError,
     describe,
-    explain,
     listed,
+    raise_explained,
 )
 from minidl.ops import asarray
 from minidl.optim.flat import dense_gradient, flatten, gradient_of, unflatten
@@ -61,7 +61,7 @@ class Optimizer:
     rule = ""  # the name of the fused kernel that computes the same as `change`
     counts_steps = True  # whether the rule depends on the step count
     decoupled = False  # whether weight decay is decoupled from the gradient, as in AdamW
-    scalars: tuple[str, ...] = ()  # the names of scalar state: one number per parameter
+    numbers: tuple[str, ...] = ()  # the names of scalar state: one number per parameter
 
     def __init__(self, params: Params, **defaults: Any) -> None:
         self.defaults = defaults
@@ -157,7 +157,7 @@ class Optimizer:
         """The amount to subtract from the parameters, as a flat array like `gradient`.
 
         step     the step count t, from 1
-        state    flat arrays by name, updated in place, and scalar state (`scalars`), reassigned
+        state    flat arrays by name, updated in place, and scalar state (`numbers`), reassigned
         """
         raise TypeError(f"{type(self).__name__} has no rule: it must define change")
 
@@ -191,8 +191,8 @@ class Optimizer:
                 step = self.state[p]["step"] if p in self.state else 0
                 key: tuple[Any, ...] = type(p.data), p.dtype, step
                 # Scalar state differs if settings changed while only some parameters stepped.
-                if self.scalars and step:
-                    key += tuple(self.state[p][name] for name in self.scalars)
+                if self.numbers and step:
+                    key += tuple(self.state[p][name] for name in self.numbers)
                 buckets.setdefault(key, []).append(p)
         return buckets.values()
 
@@ -226,7 +226,7 @@ class Optimizer:
         decoupled = group.get("decoupled_weight_decay", self.decoupled)
         if decay and not decoupled:
             gradient = gradient + decay * flatten(xp, values)
-        scalars = {name: self.state[params[0]][name] for name in self.scalars}
+        scalars = {name: self.state[params[0]][name] for name in self.numbers}
         state = {**self._flat_state(xp, params, self.state_names(group)), **scalars}
         change = self.change(xp, group, step, gradient, state)
         if decay and decoupled:
@@ -245,7 +245,7 @@ class Optimizer:
         """
         for p in params:
             if p not in self.state:
-                scalars = {name: self.initial(group, name) for name in self.scalars}
+                scalars = {name: self.initial(group, name) for name in self.numbers}
                 self.state[p] = {"step": 0, **scalars}
         for name in names:
             if lacking := [p for p in params if name not in self.state[p]]:
@@ -305,7 +305,7 @@ class Optimizer:
         try:
             self._load(saved)
         except MinidlError as error:
-            raise explain("load_state_dict", [], error) from error
+            raise_explained("load_state_dict", [], error)
         except (*EXPLAINED, LookupError) as error:
             raise ArgumentError(
                 f"load_state_dict: needs what {type(self).__name__}.state_dict gave; got "
@@ -349,7 +349,7 @@ class Optimizer:
         if step != int(step) or step < 0:
             raise ArgumentError(f"load_state_dict: parameter {number} has the step {step!r}")
         state: dict[str, Any] = {"step": int(step)}
-        for name in self.scalars:
+        for name in self.numbers:
             if own.get(name) is None:
                 raise ArgumentError(f"load_state_dict: parameter {number} has no {name}")
             state[name] = float(own[name])

@@ -25,10 +25,12 @@ from minidl.train.plots import learning_curves, plot_confusion_matrix
 from minidl.train.progress import Progress
 from minidl.train.trainer import Trainer
 
+# fmt: off
 __all__ = [
-    *("Averaging", "BinaryCrossEntropy", "Callback", "Checkpoint", "CrossEntropy"),
-    *("EarlyStopping", "History", "HistoryWriter", "Huber", "LambdaCallback", "LearningCurves"),
-    *("Loss", "MeanAbsoluteError", "MeanSquaredError", "Progress", "TensorStatistics"),
-    *("Trainer", "TrainingError", "loss_for", "metrics", "optimizer_for"),
-    *("plot_confusion_matrix", "learning_curves"),
+    "Averaging", "BinaryCrossEntropy", "Callback", "Checkpoint", "CrossEntropy", "EarlyStopping",
+    "History", "HistoryWriter", "Huber", "LambdaCallback", "LearningCurves", "Loss",
+    "MeanAbsoluteError", "MeanSquaredError", "Progress", "TensorStatistics", "Trainer",
+    "TrainingError", "learning_curves", "loss_for", "metrics", "optimizer_for",
+    "plot_confusion_matrix",
 ]
+# fmt: on

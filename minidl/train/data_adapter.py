@@ -15,7 +15,7 @@ from minidl.errors import (
     MinidlError,
     ShapeError,
     describe,
-    explain,
+    raise_explained,
 )
 from minidl.ops import asarray
 
@@ -107,7 +107,7 @@ def _dataset(who: str, arrays: tuple[Any, ...], dtype: Any, roles: bool) -> Tens
     try:
         tensors = [asarray(x) for x in arrays]
     except MinidlError as error:
-        raise explain(who, arrays, error) from error
+        raise_explained(who, arrays, error)
     lengths = [len(x) if x.ndim else 0 for x in tensors]
     if len(set(lengths)) > 1:
         names = [f"{n} in {_role(i, tensors, roles)}" for i, n in enumerate(lengths)]

@@ -14,7 +14,7 @@ import numpy as np
 from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags
-from minidl.errors import ArgumentError, BoundsError, MinidlError, ShapeError, explain
+from minidl.errors import ArgumentError, BoundsError, MinidlError, ShapeError, raise_explained
 from minidl.ops import asarray
 
 _T = TypeVar("_T")
@@ -44,7 +44,7 @@ class Loss:
         try:
             return self.mean(_tensor(prediction), _tensor(target))
         except MinidlError as error:
-            raise explain(type(self).__name__, (prediction, target), error) from error
+            raise_explained(type(self).__name__, (prediction, target), error)
 
     def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""

@@ -1,5 +1,6 @@
 """The promises of the engine: what it does once, so that no operation has to."""
 
+import contextlib
 import gc
 import threading
 import tracemalloc
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import RowGradient
+from minidl import RowGradient, nn
 from minidl.autograd import inplace
-from minidl.errors import DeviceError, DTypeError, GradientError
+from minidl.errors import ArgumentError, DeviceError, DTypeError, GradientError, MinidlError
 from tests.oracle import torch
 from tests.toy_backend import TOY
 
@@ -694,6 +695,53 @@ def test_only_floats_and_leaves_take_gradients():
         y.requires_grad = False
     with pytest.raises(GradientError, match=r"minidl\.gradients"):
         _ = y.grad
+
+
+def test_requires_grad_is_a_flag():
+    x = random_leaf(3)
+    assert not x.requires_grad_(wanted=False).requires_grad
+    with pytest.raises(ArgumentError, match=r"^requires_grad is True or False; got 1$"):
+        x.requires_grad = 1
+    with pytest.raises(ArgumentError, match=r"^ones: requires_grad is True or False; got 1$"):
+        minidl.ones(2, requires_grad=1)
+
+
+# Errors.
+
+REFUSED = {
+    "whose body raises it": lambda x: minidl.conv2d(x, minidl.ones((2, 5, 1, 1))),
+    "in a layer": lambda x: nn.Conv2d(5, 2, 1)(x),
+    "in layers that are fused": lambda x: nn.Sequential(nn.Conv2d(5, 2, 1), nn.ReLU())(x),
+    "of a composite": lambda x: minidl.linear(x, minidl.ones((2, 5))),
+    "of NumPy's": lambda x: x @ minidl.ones((5, 5)),
+    "of a function": lambda x: minidl.concat([x, minidl.ones(2)]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_no_error_is_its_own_cause(case):
+    with pytest.raises(MinidlError) as caught:
+        REFUSED[case](minidl.ones((1, 3, 4, 4)))
+    error, seen = caught.value, []
+    while error is not None:
+        assert error not in seen
+        seen.append(error)
+        error = error.__cause__
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_an_error_that_is_gone_keeps_no_input(case):
+    x = minidl.ones((1, 3, 4, 4))
+    known = weakref.ref(x)
+    gc.collect()
+    gc.disable()  # so that a cycle of references would keep it
+    try:
+        with contextlib.suppress(MinidlError):
+            REFUSED[case](x)
+        del x
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 # Rows.

@@ -240,6 +240,37 @@ def test_public_modules_list_what_they_have(module):
     assert all(hasattr(module, name) for name in module.__all__)
 
 
+def listed_names(path):
+    """The `__all__` of a file, as type checkers read it: a list of words and nothing else."""
+    for node in ast.parse(path.read_text()).body:
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        if any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
+            assert isinstance(node, ast.Assign), path
+            return ast.literal_eval(node.value)
+    return None
+
+
+def test_type_checkers_can_read_what_modules_list():
+    for path in MODULES.values():
+        assert all(isinstance(name, str) for name in listed_names(path) or ()), path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["data", "io", "keras", "keras.layers", "models", "nn", "optim", "train", "train.metrics"],
+)
+def test_packages_list_what_they_import(name):
+    path = MODULES[f"minidl.{name}"]
+    imported = {
+        alias.asname or alias.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    missing = imported - {*listed_names(path)}
+    assert not missing, f"{path}: __all__"
+
+
 def test_minidl_offers_the_operations_and_little_else():
     assert {*minidl.__all__} == {*ops.__all__} | OTHER_PUBLIC_NAMES, "minidl/__init__.py: __all__"
 

@@ -4,13 +4,14 @@ import ast
 import inspect
 import subprocess
 import sys
+import typing
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import minidl
-from minidl import Tensor
+from minidl import Tensor, data, io, linalg, nn, optim, train
 from minidl.autograd import tensor_methods
 from minidl.autograd.mode import Observer, observed_by
 from minidl.ops import array_object, operators
@@ -79,6 +80,16 @@ def operator_names():
     return binary | {f"__{name}__" for name in operators.OTHERS}
 
 
+def test_annotations_can_be_evaluated():
+    """As libraries that check types at run time do."""
+    for module in (minidl, nn, optim, data, train, io, linalg):
+        for name in module.__all__:
+            value = getattr(module, name)
+            members = [value, *vars(value).values()] if inspect.isclass(value) else [value]
+            for member in filter(inspect.isfunction, members):
+                typing.get_type_hints(member)
+
+
 def test_every_method_that_is_not_an_operator_says_what_it_does():
     for name, value in DECLARED.items():
         assert name.startswith("__") or inspect.getdoc(value), name
@@ -138,6 +149,6 @@ def test_user_programs_run(program, tmp_path):
 @pytest.mark.skipif(find_spec("mypy") is None, reason="needs mypy")
 def test_mypy_infers_the_types_of_user_programs():
     program = "tests/house/user_programs.py"
-    command = [sys.executable, "-m", "mypy", "--follow-imports=silent", program]
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", program]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout

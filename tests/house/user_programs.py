@@ -94,6 +94,8 @@ def gradients(folder: Path) -> None:
     slope: Tensor = minidl.grad(cube)(minidl.tensor(2.0))
     value, pullback = minidl.vjp(cube, minidl.tensor(2.0))
     assert_type(pullback(minidl.tensor(1.0)), tuple[Tensor, ...])
+    (dx,) = minidl.gradients((x**2).sum(), [x])
+    assert dx.shape == x.shape  # without a check for None
     assert slope.item() == 12.0
     assert float(value) == 8.0
 

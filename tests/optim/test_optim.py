@@ -650,3 +650,26 @@ def test_the_representation_shows_the_settings_of_each_group():
     optimizer = optim.SGD([{"params": [P]}, {"params": [Q], "lr": 0.5}], lr=0.1)
     shared = "momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False"
     assert repr(optimizer) == f"SGD(lr=0.1, {shared}; lr=0.5, {shared})"
+
+
+def test_a_rule_of_ones_own_may_have_numbers_as_state():
+    class Halving(optim.Optimizer):
+        numbers = ("factor",)
+
+        def __init__(self, params, lr=1.0):
+            super().__init__(params, lr=lr, maximize=False)
+
+        def initial(self, group, name):
+            return 1.0
+
+        def change(self, xp, group, step, gradient, state):
+            state["factor"] *= 0.5
+            return group["lr"] * state["factor"] * gradient
+
+    w = nn.Parameter(np.zeros(2))
+    optimizer = Halving([w])
+    for _ in range(3):
+        w.grad = minidl.ones(2, dtype="float64")
+        optimizer.step()
+    assert w.tolist() == [-0.875, -0.875]
+    assert optimizer.state[w]["factor"] == 0.125

@@ -27,3 +27,11 @@ from minidl.train.metrics.regression import (
     R2Score,
     RootMeanSquaredError,
 )
+
+# fmt: off
+__all__ = [
+    "AUC", "F1", "Accuracy", "ConfusionMatrix", "Mean", "MeanAbsoluteError", "MeanSquaredError",
+    "Metric", "Precision", "R2Score", "Recall", "RootMeanSquaredError", "TopKAccuracy",
+    "higher_is_better", "metric_for",
+]
+# fmt: on

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, explain
+from minidl.errors import (
+    ArgumentError,
+    DTypeError,
+    MinidlError,
+    ShapeError,
+    describe,
+    raise_explained,
+)
 
 
 class Metric:
@@ -109,7 +116,7 @@ def _number(who: str, value: Any) -> float:
     try:
         return float(value)
     except MinidlError as error:
-        raise explain(who, [value], error) from error
+        raise_explained(who, [value], error)
     except (TypeError, ValueError):
         raise DTypeError(f"{who}: a value is one number; got {describe(value)}") from None
 
