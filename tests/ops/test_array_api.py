@@ -556,7 +556,7 @@ def test_numbers_from_tensors():
         (lambda x: minidl.unstack(x, axis=2), ShapeError, "unstack: axis 2"),
         (lambda x: minidl.moveaxis(x, 0, 7), ShapeError, "axis 7"),
         (lambda x: minidl.moveaxis(x, (0, 0), (0, 1)), ShapeError, "moveaxis.*twice"),
-        (lambda x: minidl.moveaxis(x, (0, 1), 0), ShapeError, "2 axes do not go to 1 places"),
+        (lambda x: minidl.moveaxis(x, (0, 1), 0), ShapeError, "2 axes do not go to 1 positions"),
         (lambda x: minidl.meshgrid(x), ShapeError, r"meshgrid: needs vectors; got.*\(2, 3\)"),
         (lambda x: minidl.meshgrid(indexing="yx"), ArgumentError, "meshgrid: indexing.*'yx'"),
         (

@@ -393,7 +393,7 @@ def test_indices_are_no_mask():
 
 def test_a_shift_is_not_negative():
     for shift in (minidl.bitwise_left_shift, minidl.bitwise_right_shift):
-        with pytest.raises(ArgumentError, match=f"^{shift.__name__}: needs a shift from 0"):
+        with pytest.raises(ArgumentError, match=f"^{shift.__name__}: needs a shift ≥ 0"):
             shift(BITS, -1)
 
 

@@ -148,7 +148,7 @@ WRONG = {
                         ShapeError, r"Conv3d\(4, 8, \(1, 1, 1\)\) needs.*N, 4, D, H, W"),
     "a list": (lambda: nn.Conv1d(3, 8, 5, padding="same")([1.0]), ShapeError, "Conv1d.*list"),
     "too little to reflect": (lambda: nn.Conv1d(4, 8, 1, padding=7, padding_mode="reflect")(X1),
-                              ShapeError, "reflect takes at most 6 places.*7; got 7"),
+                              ShapeError, "reflect takes at most 6 elements.*7; got 7"),
     "name of padding": (lambda: nn.Conv2d(3, 8, 3, padding="full"), ArgumentError,
                         "Conv2d: padding is.*same.*valid.*got 'full'"),
     "same with a stride": (lambda: nn.Conv2d(3, 8, 3, padding="same", stride=2), ArgumentError,

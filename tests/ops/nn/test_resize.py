@@ -114,7 +114,7 @@ WRONG = {
     "text": (lambda: ops.interpolate(X, scale_factor="2"), ArgumentError, "above 0.*got '2'"),
     "True": (lambda: ops.interpolate(X, scale_factor=True), ArgumentError, "above 0.*got True"),
     "nothing": (lambda: ops.interpolate(X, scale_factor=0.1), ShapeError, "nothing is left"),
-    "no image": (lambda: ops.interpolate(X[:, :, :0], 2), ShapeError, "no places to take from"),
+    "no image": (lambda: ops.interpolate(X[:, :, :0], 2), ShapeError, "are empty"),
     "corners": (lambda: ops.interpolate(X, 2, align_corners=True), ArgumentError,
                 "align_corners is for linear.*not nearest"),
     "recompute": (lambda: ops.interpolate(X, 2, recompute_scale_factor=True), ArgumentError,
