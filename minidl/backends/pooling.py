@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.backends.window import IMAGES, Lengths, Pair, output_length, remembered
+from minidl.backends.window import IMAGES, Lengths, Pair, memoized, output_length
 from minidl.checks import check_flags, is_integer, lengths
 from minidl.errors import ArgumentError, ShapeError
 
@@ -41,7 +41,7 @@ class Windows(NamedTuple):
         return [min(self.size, end - i * self.stride) for i in range(self.count)]
 
 
-@remembered
+@memoized
 def windows(
     name: str,
     shape: tuple[int, ...],
@@ -124,7 +124,7 @@ def adaptive(
     ]
 
 
-def places_of_spans(spans: list[list[Pair]], image: Lengths) -> np.ndarray:
+def tap_indices(spans: list[list[Pair]], image: Lengths) -> np.ndarray:
     """The flat (row-major) index of each tap of each window: (taps, *output).
 
     Windows that are shorter than others repeat their last tap.

@@ -49,6 +49,6 @@ def set_num_threads(n: int) -> None:
     _threads = n
 
 
-def pieces(nanoseconds: float) -> int:
+def chunks(nanoseconds: float) -> int:
     """The number of chunks into which to split work that takes one thread about this long."""
     return max(1, min(_threads, int(nanoseconds) // _WORTH))

@@ -19,7 +19,7 @@ IMAGES = {1: "L", 2: "H, W", 3: "D, H, W"}
 WINDOWS = {1: "K", 2: "KH, KW", 3: "KD, KH, KW"}
 
 
-def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+def memoized(function: Callable[..., Any]) -> Callable[..., Any]:
     """Memoize a function, for arguments that are hashable."""
     cached = lru_cache(maxsize=512, typed=True)(function)
 
@@ -74,7 +74,7 @@ class Convolution(NamedTuple):
     output: Lengths  # the number of windows
 
 
-@remembered
+@memoized
 def convolution(
     name: str,
     x: tuple[int, ...],
@@ -106,7 +106,7 @@ def convolution(
     return Convolution(x[-axes:], weight[-axes:], stride, padding, dilation, groups, output)
 
 
-@remembered
+@memoized
 def transposed(
     name: str,
     x: tuple[int, ...],

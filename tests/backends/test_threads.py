@@ -93,23 +93,23 @@ def test_work_is_split_if_it_is_large_enough():
         *((0, 1), (1, 1), (worth, 1), (2 * worth - 1, 1), (2 * worth, 2), (3.5 * worth, 3)),
         *((4 * worth, 4), (5 * worth, 4), (1e15, 4)),
     ]:
-        assert threads.pieces(nanoseconds) == count
+        assert threads.chunks(nanoseconds) == count
     minidl.set_num_threads(1)
-    assert threads.pieces(1e15) == 1
+    assert threads.chunks(1e15) == 1
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5, 6, 7, 100])
-@pytest.mark.parametrize("pieces", [1, 2, 3, 7])
-def test_chunks_cover_everything_once(n, pieces):
-    ends = [chunk_bounds(n, piece, pieces) for piece in range(pieces)]
+@pytest.mark.parametrize("chunks", [1, 2, 3, 7])
+def test_chunks_cover_everything_once(n, chunks):
+    ends = [chunk_bounds(n, piece, chunks) for piece in range(chunks)]
     assert [i for start, stop in ends for i in range(start, stop)] == list(range(n))
     sizes = [stop - start for start, stop in ends]
     assert max(sizes) - min(sizes) <= 1
 
 
 def test_the_number_of_threads_is_used(monkeypatch):
-    seen, pieces = [], threads.pieces
-    monkeypatch.setattr(threads, "pieces", lambda t: seen.append(pieces(t)) or seen[-1])
+    seen, chunks = [], threads.chunks
+    monkeypatch.setattr(threads, "chunks", lambda t: seen.append(chunks(t)) or seen[-1])
     a, b = random(300, 200), random(300, 200, seed=1)
     for n in (1, 2, 3):
         minidl.set_num_threads(n)
@@ -123,10 +123,10 @@ def test_the_number_of_threads_is_used(monkeypatch):
 
 
 @parallel
-def _squares(x, y, pieces):
+def _squares(x, y, chunks):
     """y = x², and which piece computed it."""
-    for piece in prange(pieces):
-        start, stop = chunk_bounds(x.size, piece, pieces)
+    for piece in prange(chunks):
+        start, stop = chunk_bounds(x.size, piece, chunks)
         for i in range(start, stop):
             y[i] = x[i] * x[i]
 
@@ -136,7 +136,7 @@ def test_while_the_pool_is_busy_a_kernel_runs_alone(monkeypatch):
     for way in ("_alone", "_team"):
         monkeypatch.setattr(_squares, way, noted(ran, way, getattr(_squares, way)))
     x = random(1000)
-    for pieces, busy, way in [
+    for chunks, busy, way in [
         *((1, False, "_alone"), (3, False, "_team")),
         *((3, True, "_alone"), (3, False, "_team")),
     ]:
@@ -144,7 +144,7 @@ def test_while_the_pool_is_busy_a_kernel_runs_alone(monkeypatch):
         if busy:
             assert parallel._pool.acquire(blocking=False)
         try:
-            _squares(x, y, pieces)
+            _squares(x, y, chunks)
         finally:
             if busy:
                 parallel._pool.release()

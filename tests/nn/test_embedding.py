@@ -62,20 +62,20 @@ def test_the_kernel_is_the_body(rows, width, ids, dtype, integer, sparse, backwa
     assert_all_close(fast, slow, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("pieces", [2, 3, 7])
-def test_any_number_of_threads_gives_the_same_bits(pieces, monkeypatch):
+@pytest.mark.parametrize("chunks", [2, 3, 7])
+def test_any_number_of_threads_gives_the_same_bits(chunks, monkeypatch):
     weight, ids = drawn(50, 7, (30, 40))
     alone = outcome(weight, ids)
-    monkeypatch.setattr(kernels.threads, "pieces", lambda _: pieces)
+    monkeypatch.setattr(kernels.threads, "chunks", lambda _: chunks)
     for one, other in zip(outcome(weight, ids), alone, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("chunks", [1, 3])
 @pytest.mark.parametrize("wrong", [-1, 5, 2**40])
 @pytest.mark.parametrize("how", ["fast", "reference"])
-def test_a_row_that_does_not_exist(wrong, how, pieces, monkeypatch):
-    monkeypatch.setattr(kernels.threads, "pieces", lambda _: pieces)
+def test_a_row_that_does_not_exist(wrong, how, chunks, monkeypatch):
+    monkeypatch.setattr(kernels.threads, "chunks", lambda _: chunks)
     message = f"embedding: (check_indices: )?index {wrong} is outside 0 … 4"
     with minidl.kernels(how), pytest.raises(BoundsError, match=message):
         ops.embedding(ops.ones((5, 2)), minidl.asarray([0, 4, 1, wrong, 3, -7]))

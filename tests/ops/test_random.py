@@ -169,8 +169,8 @@ def test_manual_seed_resets_the_default_generator(draw):
 @pytest.mark.parametrize("cut", [(6, 4), (2, 2, 2, 4), (8, 2)])
 def test_numbers_do_not_depend_on_how_a_stream_is_cut(draw, cut):
     whole, parts = Generator(3), Generator(3)
-    pieces = [draw((n,), parts).numpy() for n in cut]
-    np.testing.assert_array_equal(np.concatenate(pieces), draw((10,), whole))
+    chunks = [draw((n,), parts).numpy() for n in cut]
+    np.testing.assert_array_equal(np.concatenate(chunks), draw((10,), whole))
     assert whole.offset == parts.offset
 
 

@@ -234,7 +234,7 @@ def laid_out(rng, shape, dtype, layout):
 def test_the_number_of_threads_changes_no_bit(name, settings, count, monkeypatch):
     values = arrays("float32", shapes=[(20_011,), (3, 5), (200, 301)])
     alone = after_ten_steps(minidl, name, settings, values)
-    monkeypatch.setattr(threads, "pieces", lambda nanoseconds: count)
+    monkeypatch.setattr(threads, "chunks", lambda nanoseconds: count)
     assert_equal(after_ten_steps(minidl, name, settings, values), alone)
 
 

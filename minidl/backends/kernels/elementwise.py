@@ -66,7 +66,7 @@ class _Map:
     def __call__(self, x: np.ndarray, *settings: Any) -> np.ndarray:
         """formula(xᵢ, *settings) for all i."""
         result = np.empty(x.shape, _F)
-        chunks = threads.pieces(x.size * self._nanoseconds)
+        chunks = threads.chunks(x.size * self._nanoseconds)
         self._unary(as_contiguous(x).reshape(-1), result.reshape(-1), settings, chunks)
         return result
 
@@ -78,7 +78,7 @@ class _Map:
         if not any(dy.strides):
             return self(saved, dy[(0,) * dy.ndim], *settings)
         result = np.empty(saved.shape, _F)
-        chunks = threads.pieces(saved.size * self._nanoseconds)
+        chunks = threads.chunks(saved.size * self._nanoseconds)
         flat = as_contiguous(dy).reshape(-1)
         self._binary(as_contiguous(saved).reshape(-1), flat, result.reshape(-1), settings, chunks)
         return result
@@ -327,7 +327,7 @@ def relu(x: np.ndarray) -> Any:
         return NotImplemented
     y, positive = np.empty(x.shape, _F), np.empty(x.shape, np.bool_)
     flat = as_contiguous(x).reshape(-1), y.reshape(-1), positive.reshape(-1)
-    _relu(*flat, threads.pieces(0.25 * x.size))
+    _relu(*flat, threads.chunks(0.25 * x.size))
     return y, lambda dy: _relu_gradient.pullback(positive, dy)
 
 

@@ -27,7 +27,7 @@ def embedding(weight: np.ndarray, ids: np.ndarray, *, sparse: bool = False) -> A
         return NotImplemented
     shape, rows = weight.shape, np.ascontiguousarray(ids, np.int64).reshape(-1)
     y = np.empty((rows.size, shape[1]), weight.dtype)
-    wrong = _gather(np.ascontiguousarray(weight), rows, y, threads.pieces(y.size * 0.2))
+    wrong = _gather(np.ascontiguousarray(weight), rows, y, threads.chunks(y.size * 0.2))
     if wrong >= 0:
         raise BoundsError(f"index {rows[wrong]} is outside 0 … {shape[0] - 1}")
 
@@ -36,7 +36,7 @@ def embedding(weight: np.ndarray, ids: np.ndarray, *, sparse: bool = False) -> A
         if sparse:
             return RowGradient(cpu, rows, dy, shape)
         gradient = np.empty(shape, dy.dtype)
-        _scatter_add(gradient, rows, np.ascontiguousarray(dy), threads.pieces(gradient.size * 0.2))
+        _scatter_add(gradient, rows, np.ascontiguousarray(dy), threads.chunks(gradient.size * 0.2))
         return gradient
 
     return y.reshape(*ids.shape, shape[1]), (dweight, None)

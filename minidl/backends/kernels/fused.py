@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backends.window import remembered
+from minidl.backends.window import memoized
 from minidl.checks import pair
 
 _KERNELS = {
@@ -42,7 +42,7 @@ def _kernel(operations: tuple[str, ...]) -> Callable[..., Any] | None:
     return getattr(import_module(f"minidl.backends.kernels.{file}"), name)
 
 
-@remembered
+@memoized
 def _pools_2x2(
     kernel_size: Any,
     stride: Any = None,

@@ -81,7 +81,7 @@ def product(
     b_transposed = not b.flags.c_contiguous
     if b_transposed and a.flags.c_contiguous and _cost(n, m) < _cost(m, n):
         return _epilogue(np.ascontiguousarray(product(b.T, a.T).T), bias, clamp_min)
-    chunks = threads.pieces(m * n * k / MULTIPLY_ADDS_PER_NS)
+    chunks = threads.chunks(m * n * k / MULTIPLY_ADDS_PER_NS)
     a, row_stride = (as_contiguous(a), k) if a.flags.c_contiguous else _row_major(a)
     b = as_contiguous(b.T if b_transposed else b)
     if bias is None:
@@ -127,7 +127,7 @@ def _row_major(a: np.ndarray) -> tuple[np.ndarray, int]:
     m, k = a.shape
     row_stride = -(-k // LANES) * LANES
     copy = np.empty((m, row_stride), np.float32)
-    _transpose(machine_code(), as_contiguous(a.T), copy, threads.pieces(m * k / 4))
+    _transpose(machine_code(), as_contiguous(a.T), copy, threads.chunks(m * k / 4))
     return copy, row_stride
 
 

@@ -58,7 +58,7 @@ def relu_gradient(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     if y.dtype != np.float32 or y.size < 2048:  # NumPy is as fast
         return np.where(y > 0, dy, y.dtype.type(0))
     dx = np.empty(y.shape, np.float32)
-    chunks = threads.pieces(0.3 * y.size)
+    chunks = threads.chunks(0.3 * y.size)
     _relu_gradient(y.reshape(-1), as_contiguous(dy).reshape(-1), dx.reshape(-1), chunks)
     return dx
 

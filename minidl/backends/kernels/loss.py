@@ -41,7 +41,7 @@ def cross_entropy(
     if label_smoothing != 0 or reduction not in ("mean", "sum"):
         return NotImplemented
     probabilities = np.empty(logits.shape, np.float32)
-    chunks = threads.pieces(1.2 * logits.size)
+    chunks = threads.chunks(1.2 * logits.size)
     loss, wrong, counted = _forward(logits, target, ignore_index, probabilities, chunks)
     if wrong >= 0:
         classes = logits.shape[1]
@@ -53,7 +53,7 @@ def cross_entropy(
 
     def dlogits(dy: Any) -> np.ndarray:
         gradient = np.empty(logits.shape, np.float32)
-        chunks = threads.pieces(0.3 * logits.size)
+        chunks = threads.chunks(0.3 * logits.size)
         scale = np.float32(dy / max(count, 1))
         _backward(probabilities, target, ignore_index, scale, gradient, chunks)
         return gradient

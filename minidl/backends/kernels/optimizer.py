@@ -79,7 +79,7 @@ class Step:
 
     def run(self) -> None:
         """Update all parameters and their state."""
-        chunks = threads.pieces(self._size * self._element_time)
+        chunks = threads.chunks(self._size * self._element_time)
         large = [row for row in self._rows if row[0].size >= _LARGE] if chunks > 1 else []
         if large:
             self._over_all(_table(large), *self._rest, chunks)

@@ -45,7 +45,7 @@ def uniform_like(x: np.ndarray, key: tuple[int, int]) -> Any:
     if not _suits(x, key, _FEWEST):
         return NotImplemented
     u = np.empty(x.shape, x.dtype)
-    _uniform(u.reshape(-1), _U(key[0]), _U(key[1]), threads.pieces(1.5 * u.size))
+    _uniform(u.reshape(-1), _U(key[0]), _U(key[1]), threads.chunks(1.5 * u.size))
     return u, None
 
 
@@ -55,14 +55,14 @@ def dropout(x: np.ndarray, p: float = 0.5, *, key: tuple[int, int]) -> Any:
         return NotImplemented
     kind = x.dtype.type
     y, dropped = np.empty(x.shape, x.dtype), np.empty(x.shape, np.bool_)
-    chunks = threads.pieces(2 * x.size)
+    chunks = threads.chunks(2 * x.size)
     flat = x.reshape(-1), y.reshape(-1), dropped.reshape(-1)
     _dropout(*flat, kind(p), kind(1 - p), _U(key[0]), _U(key[1]), chunks)
 
     def dx(dy: np.ndarray) -> np.ndarray:
         result = np.empty(dropped.shape, dy.dtype)
         flat = dropped.reshape(-1), as_contiguous(dy).reshape(-1), result.reshape(-1)
-        _dropout_back(*flat, kind(1 - p), threads.pieces(0.3 * result.size))
+        _dropout_back(*flat, kind(1 - p), threads.chunks(0.3 * result.size))
         return result
 
     return y, dx

@@ -58,12 +58,12 @@ def _along(x: np.ndarray, axis: int, logarithmic: bool) -> Any:
     if columns > 1:
         shape, forward, backward = (*shape, columns), _columns, _columns_back
     y = np.empty(x.shape, _F)
-    forward(x.reshape(shape), y.reshape(shape), logarithmic, threads.pieces(1.2 * x.size))
+    forward(x.reshape(shape), y.reshape(shape), logarithmic, threads.chunks(1.2 * x.size))
 
     def dx(dy: np.ndarray) -> np.ndarray:
         result = np.empty(y.shape, _F)
         dy = as_contiguous(dy)
-        chunks = threads.pieces(0.8 * y.size)
+        chunks = threads.chunks(0.8 * y.size)
         backward(y.reshape(shape), dy.reshape(shape), result.reshape(shape), logarithmic, chunks)
         return result
 

@@ -181,7 +181,7 @@ def _adaptive_max(xp, name, x, output_size, axes, return_indices):
     spans = pooling.adaptive(name, x.shape, output_size, axes)
     check_flags(name, return_indices=return_indices)
     image = x.shape[-axes:]
-    taps = xp.asarray(pooling.places_of_spans(spans, image), device=x.device)
+    taps = xp.asarray(pooling.tap_indices(spans, image), device=x.device)
     y, indices = largest(xp, xp.reshape(x, (*x.shape[:-axes], math.prod(image))), taps)
     return (y, indices) if return_indices else y
 

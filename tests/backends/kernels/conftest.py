@@ -17,7 +17,7 @@ def of_any_size():
 
 @pytest.fixture
 def in_pieces():
-    """A function that computes something in one, two and three pieces; the number is restored."""
+    """A function that computes something in one, two and three chunks; the number is restored."""
     before = minidl.get_num_threads()
 
     def results(compute):

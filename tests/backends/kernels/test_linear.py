@@ -71,16 +71,16 @@ def made_by_tiles(m, k, n):
     lay=st.tuples(layouts, layouts),
     biased=st.booleans(),
     least=st.sampled_from([-np.inf, 0.0, 0.5]),
-    pieces=st.integers(1, 3),
+    chunks=st.integers(1, 3),
 )
-def test_product(m, k, n, lay, biased, least, pieces):
+def test_product(m, k, n, lay, biased, least, chunks):
     if not made_by_tiles(m, k, n):
         k = gemm._SMALL // (max(m, MR) * n) + k
         m = max(m, MR)
     assert made_by_tiles(m, k, n)
     assume(m * k * n < 2**25)
     a, b = laid_out(random(m, k), lay[0]), laid_out(random(k, n, seed=1), lay[1])
-    with split_into(pieces):
+    with split_into(chunks):
         assert_product_is_right(a, b, random(n, seed=2) if biased else None, least)
 
 
@@ -96,11 +96,11 @@ EDGES = [
 ]
 
 
-@pytest.mark.parametrize("pieces", [1, 2, 3])
+@pytest.mark.parametrize("chunks", [1, 2, 3])
 @pytest.mark.parametrize(("m", "k", "n"), EDGES)
-def test_product_at_the_edges(m, k, n, pieces):
+def test_product_at_the_edges(m, k, n, chunks):
     assert made_by_tiles(m, k, n)
-    with split_into(pieces):
+    with split_into(chunks):
         for turn_a, turn_b in ((False, False), (True, False), (False, True), (True, True)):
             a = random(k, m).T if turn_a else random(m, k)
             b = random(n, k, seed=1).T if turn_b else random(k, n, seed=1)
@@ -151,16 +151,16 @@ def test_a_bad_number_stays_in_its_row_and_column(m, k, n, least, bad):
             np.testing.assert_array_equal(found[:, column], exact.astype("float32"))
 
 
-@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("chunks", [1, 3])
 @pytest.mark.parametrize(("m", "k", "n"), [(70, 90, 65), (13, 1500, 17), (67, 70, 130)])
-def test_what_is_in_the_workspace_does_not_show(m, k, n, pieces):
+def test_what_is_in_the_workspace_does_not_show(m, k, n, chunks):
     a, b, bias = random(m, k), random(k, n, seed=1), random(n, seed=2)
     for x in (a, np.asfortranarray(a)):
         for y in (b, np.asfortranarray(b)):
             found = []
             for content in (0, np.nan, np.inf):
                 workspace.scratch(3, 2 * gemm._DEPTH * NR)[:] = content
-                with split_into(pieces):
+                with split_into(chunks):
                     found.append(gemm.product(x, y, bias, 0.0))
             assert_equal(found[1:], found[:1] * 2)
 
@@ -169,8 +169,8 @@ def test_what_is_in_the_workspace_does_not_show(m, k, n, pieces):
 def test_any_number_of_threads_gives_the_same_bits(m, k, n):
     a, b = random(m, k), random(k, n, seed=1)
     found = []
-    for pieces in (1, 2, 3, 3):
-        with split_into(pieces):
+    for chunks in (1, 2, 3, 3):
+        with split_into(chunks):
             found.append(gemm.product(a, b))
     assert_equal(found[1:], found[:1] * 3)
 
@@ -201,9 +201,9 @@ def layer_inputs(rows, ins, outs, biased=True):
     lay=st.tuples(layouts, layouts, layouts),
     biased=st.booleans(),
     name=st.sampled_from(list(OPERATIONS)),
-    pieces=st.integers(1, 3),
+    chunks=st.integers(1, 3),
 )
-def test_linear_computes_what_its_body_does(rows, ins, outs, lay, biased, name, pieces):
+def test_linear_computes_what_its_body_does(rows, ins, outs, lay, biased, name, chunks):
     arrays = layer_inputs(rows, ins, outs, biased)
     arrays[:2] = [laid_out(x, how) for x, how in zip(arrays[:2], lay[:2], strict=True)]
     dy = laid_out(random(rows, outs, seed=9), lay[2])
@@ -213,7 +213,7 @@ def test_linear_computes_what_its_body_does(rows, ins, outs, lay, biased, name, 
         z = arrays[0].astype("float64") @ arrays[1].T.astype("float64")
         z = z + arrays[2] if biased else z
         assume(not z.size or np.abs(z).min() > 1e-5)
-    with split_into(pieces):
+    with split_into(chunks):
         for kernel in ("fast", "reference"):
             found = outcome(arrays, {}, dy, kernels=kernel, operation=operation)
             for one, other in zip(found, exact, strict=True):

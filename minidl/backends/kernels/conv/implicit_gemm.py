@@ -30,7 +30,7 @@ def implicit_gemm(operands: Operands, plan: GemmPlan) -> None:
     """y = max(Σ w·patches + b, clamp_min), pooled if there is an argmax."""
     layout, tables = plan.layout, plan.tables
     units = len(operands.x) * tables.groups
-    chunks = threads.pieces(units * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
+    chunks = threads.chunks(units * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
     splits = 1 if units % chunks == 0 else chunks
     workspace = scratch(chunks, layout.size + MR * (tables.block_size + LANES) + LANES)
     _images(

@@ -176,7 +176,7 @@ def padding_free(operands: Operands, plan: PaddingFreePlan) -> None:
     """y = max(Σ x·w + b, clamp_min)."""
     images, tables = len(operands.x), plan.tables
     positions, stride = tables.begins.size, tables.width * LANES
-    chunks = threads.pieces(images * tables.groups * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
+    chunks = threads.chunks(images * tables.groups * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
     matrices = tables.groups * tables.blocks
     batch = max(1, min(images * matrices // chunks, images, _POSITIONS // positions))
     units = -(-images // batch) * matrices

@@ -82,7 +82,7 @@ def weight_gradient(operands: GradientOperands, plan: WeightPlan) -> tuple[np.nd
     """dw (groups, outputs, weights) and db."""
     dy, layout, tables = operands.dy, plan.layout, plan.tables
     work = dy.size * plan.depth / MULTIPLY_ADDS_PER_NS
-    chunks = min(threads.pieces(work), len(dy))
+    chunks = min(threads.chunks(work), len(dy))
     outputs = dy.shape[1] // tables.groups
     lanes = -(-outputs // LANES) * LANES
     accumulators = np.empty((chunks, tables.groups, tables.taps.size, lanes), np.float32)

@@ -83,7 +83,7 @@ def weight_gradient_dot(operands: GradientOperands, plan: DotPlan) -> tuple[np.n
     outputs = dy.shape[1] // tables.groups
     rows, columns = _tile(tables.single)
     work = dy.size * plan.depth / MULTIPLY_ADDS_PER_NS
-    chunks = min(threads.pieces(work), len(dy) * tables.groups)
+    chunks = min(threads.chunks(work), len(dy) * tables.groups)
     tiles = -(-outputs // rows), tables.taps.size // columns
     accumulators = np.zeros((chunks, tables.groups, *tiles, rows, columns, LANES), np.float32)
     db = np.zeros((chunks, dy.shape[1]), np.float32)

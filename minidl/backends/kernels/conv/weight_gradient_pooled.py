@@ -69,7 +69,7 @@ def weight_gradient_pooled(
     """
     dy, layout, tables = operands.dy, plan.layout, plan.tables
     outputs, windows = dy.shape[1], tables.windows.size
-    chunks = min(threads.pieces(dy.size * _NANOSECONDS), len(dy))
+    chunks = min(threads.chunks(dy.size * _NANOSECONDS), len(dy))
     rows = -(-outputs // SPARSE_ROWS) * SPARSE_ROWS
     workspace = scratch(
         chunks, layout.size + (2 * tables.row_length + rows) * LANES + rows * windows

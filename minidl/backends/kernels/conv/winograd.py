@@ -161,12 +161,12 @@ def winograd(operands: Operands, plan: WinogradPlan) -> bool:
     """
     filters = operands.weight.size // _TAPS
     u = np.empty((_PRODUCTS, -(-filters // LANES) * LANES + LANES), np.float32)
-    chunks = threads.pieces(filters)
+    chunks = threads.chunks(filters)
     transposed = scratch(chunks, _TRANSPOSED * LANES)
     _transform_filters(machine_code(), operands.weight, filters, u, transposed, chunks)
     layout, tables = plan.layout, plan.tables
     units = len(operands.x) * tables.groups
-    chunks = threads.pieces(units * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
+    chunks = threads.chunks(units * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
     splits = 1 if units % chunks == 0 else chunks
     finite = np.zeros((chunks, LANES), np.float32)
     tiles = _PRODUCTS * (tables.v_stride + _PANEL) + MR * 4 * tables.block_size + 2 * LANES

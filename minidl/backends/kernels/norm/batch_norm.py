@@ -86,13 +86,13 @@ def _normalize(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) 
     table[3] = 1 if weight is None else weight
     table[4] = 0 if bias is None else bias
     y = np.empty(shape, x.dtype)
-    workspace = _workspace(x, shape[1], threads.pieces(x.size * FORWARD_NS))
+    workspace = _workspace(x, shape[1], threads.chunks(x.size * FORWARD_NS))
     _forward(x, y.reshape(x.shape), table, eps, given, *workspace)
 
     def pullback(dy: np.ndarray) -> tuple:
         dx, sums = np.empty(shape, x.dtype), np.empty((2, shape[1]))
         dy = as_contiguous(dy).reshape(x.shape)
-        workspace = _workspace(x, shape[1], threads.pieces(x.size * BACKWARD_NS))
+        workspace = _workspace(x, shape[1], threads.chunks(x.size * BACKWARD_NS))
         _backward(dy, x, dx.reshape(x.shape), table, sums, given, *workspace)
         return dx, *sums
 

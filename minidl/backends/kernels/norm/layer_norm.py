@@ -96,11 +96,11 @@ def _normalize_rows(
     weight = np.ones(table, x.dtype) if weight is None else _repeat(weight, table)
     bias = np.zeros(table, x.dtype) if bias is None else _repeat(bias, table)
     y, mean, rstd = np.empty(shape, x.dtype), np.empty(len(x)), np.empty(len(x))
-    chunks = threads.pieces(x.size * FORWARD_NS)
+    chunks = threads.chunks(x.size * FORWARD_NS)
     _rows_forward(x, weight, bias, eps, mean, rstd, y.reshape(x.shape), chunks)
 
     def pullback(dy: np.ndarray) -> tuple:
-        chunks = threads.pieces(x.size * BACKWARD_NS)
+        chunks = threads.chunks(x.size * BACKWARD_NS)
         dx = np.empty(shape, x.dtype)
         sums, partial = np.zeros((chunks, 2, *table)), np.zeros((chunks, 2, table[1]), x.dtype)
         dy, out = as_contiguous(dy).reshape(x.shape), dx.reshape(x.shape)

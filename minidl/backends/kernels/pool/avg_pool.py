@@ -22,7 +22,7 @@ from minidl.backends.kernels.runtime.compile import (
 )
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.pooling import Windows, adaptive, divisors, windows
-from minidl.backends.window import remembered
+from minidl.backends.window import memoized
 
 
 def avg_pool2d(
@@ -48,7 +48,7 @@ def adaptive_avg_pool2d(x: np.ndarray, output_size: Any) -> Any:
     return _average(x, rows, columns, heights * widths, heights.sum())
 
 
-@remembered
+@memoized
 def _spans_and_divisors(
     rows: Windows, columns: Windows, count_padding: bool, override: int | None
 ) -> Any:
@@ -69,7 +69,7 @@ def _average(
         return NotImplemented
     shape, maps = x.shape, feature_maps(x)
     n, height, width = maps.shape
-    work = threads.pieces(n * (covered * width * 0.2 + divisors.size * 3))
+    work = threads.chunks(n * (covered * width * 0.2 + divisors.size * 3))
     y = np.empty((n, *divisors.shape), x.dtype)
     _forward(maps, y, rows, columns, divisors, work)
 
@@ -86,7 +86,7 @@ def _global_average(x: np.ndarray) -> Any:
     if not are_arrays("fd", x) or not x.size:
         return NotImplemented
     shape, maps = x.shape, as_contiguous(x).reshape(-1, x.shape[-2] * x.shape[-1])
-    y, work = np.empty(len(maps), x.dtype), threads.pieces(x.size * 0.2)
+    y, work = np.empty(len(maps), x.dtype), threads.chunks(x.size * 0.2)
     _global_forward(maps, y, work)
 
     def pullback(dy: np.ndarray) -> np.ndarray:

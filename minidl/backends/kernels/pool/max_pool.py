@@ -93,12 +93,12 @@ def _of_any(x: np.ndarray, rows: Windows, columns: Windows) -> Any:
     shape, maps = x.shape, feature_maps(x)
     y = np.empty((len(maps), rows.count, columns.count), x.dtype)
     argmax = np.empty(y.shape, np.uint8)
-    work = threads.pieces(x.size * 0.8 + y.size * rows.size * columns.size * 0.3)
+    work = threads.chunks(x.size * 0.8 + y.size * rows.size * columns.size * 0.3)
     _forward(maps, y, argmax, rows, columns, *_phase_planes(rows, columns), work)
 
     def pullback(dy: np.ndarray, *_: Any) -> np.ndarray:
         dx = np.empty((len(argmax), *shape[-2:]), dy.dtype)
-        work = threads.pieces(dx.size * 0.2 + dy.size)
+        work = threads.chunks(dx.size * 0.2 + dy.size)
         _backward(feature_maps(dy), argmax, dx, rows, columns, _tap_offsets(rows, columns), work)
         return dx.reshape(shape)
 

@@ -30,13 +30,13 @@ def max_pool_2x2(x: np.ndarray, y: np.ndarray, argmax: np.ndarray, relu: bool) -
 
     With relu y is at least 0, and the tap is NO_ARGMAX_TAP where y is 0.
     """
-    work = threads.pieces(x.size * 0.4)
+    work = threads.chunks(x.size * 0.4)
     _forward(feature_maps(x), feature_maps(y), feature_maps(argmax), relu, work)
 
 
 def max_pool_2x2_backward(dy: np.ndarray, argmax: np.ndarray, dx: np.ndarray) -> None:
     """dx: dy at the argmax of each window, and 0 elsewhere."""
-    work = threads.pieces(dx.size * 0.4)
+    work = threads.chunks(dx.size * 0.4)
     _backward(feature_maps(dy), feature_maps(argmax), feature_maps(dx), work)
 
 

@@ -44,7 +44,7 @@ chunks for an amount of work.  A parallel kernel loops over the chunks with `pra
             for i in range(start, stop):
                 y[i] = 2 * x[i]
 
-    _twice(x, y, threads.pieces(0.2 * x.size))
+    _twice(x, y, threads.chunks(0.2 * x.size))
 
 The chunks run on Numba's pool of threads, which is not re-entrant: one Python thread uses it at a
 time.  Another one that arrives meanwhile runs its chunks one after the other; the result is the

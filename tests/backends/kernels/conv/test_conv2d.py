@@ -33,7 +33,7 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 @contextmanager
 def split_into(count):
-    """Kernels split their work into so many pieces, however little there is of it."""
+    """Kernels split their work into so many chunks, however little there is of it."""
     before = minidl.get_num_threads(), threads._WORTH
     try:
         minidl.set_num_threads(count)
@@ -160,7 +160,7 @@ def convolutions(draw):
     case=convolutions(),
     lay=st.tuples(layouts, layouts, layouts),
     biased=st.booleans(),
-    pieces=st.integers(1, 3),
+    chunks=st.integers(1, 3),
     name=st.sampled_from(list(OPERATIONS)),
     way=st.sampled_from(list(WAYS)),
 )
@@ -168,11 +168,11 @@ def convolutions(draw):
     case=((1, 1, 1, 1), (1, 1, 1, 1), {}),
     lay=("contiguous",) * 3,
     biased=False,
-    pieces=3,
+    chunks=3,
     name="conv2d_relu",
     way="classes",
 )
-def test_kernels_compute_what_the_bodies_do(case, lay, biased, pieces, name, way):
+def test_kernels_compute_what_the_bodies_do(case, lay, biased, chunks, name, way):
     x, weight, settings = case
     arrays = inputs(x, weight, biased)
     if name == "conv2d_relu":  # no value near 0, on whose sign float32 and float64 may disagree
@@ -184,7 +184,7 @@ def test_kernels_compute_what_the_bodies_do(case, lay, biased, pieces, name, way
         assume(not biased)
     operation = OPERATIONS[name]
     dy = laid_out(random(*outcome(arrays, settings, wanted="")[0].shape, seed=9), lay[2])
-    with split_into(pieces), computed_by(way):
+    with split_into(chunks), computed_by(way):
         assert_is_right(arrays, settings, dy, operation=operation)
 
 
@@ -246,12 +246,12 @@ each_size = pytest.mark.parametrize("case", SIZES)
 WISHES = ["x", "w", "b", "xw", "xb", "wb", "xwb"]
 
 
-@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("chunks", [1, 3])
 @each_way
 @each_size
-def test_kernels_compute_what_the_bodies_do_in_each_way(case, way, pieces):
+def test_kernels_compute_what_the_bodies_do_in_each_way(case, way, chunks):
     x, weight, settings = SIZES[case]
-    with split_into(pieces), computed_by(way):
+    with split_into(chunks), computed_by(way):
         assert_is_right(inputs(x, weight), settings)
 
 
@@ -333,14 +333,14 @@ def assert_special_values_agree(arrays, settings, dy=None, **how):
             np.testing.assert_allclose(one[finite], other[finite], rtol=0, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("chunks", [1, 3])
 @each_way
 @each_operation
 @each_small
-def test_what_is_in_the_workspace_does_not_show(case, name, way, pieces):
+def test_what_is_in_the_workspace_does_not_show(case, name, way, chunks):
     x, weight, settings = SMALL[case]
     arrays, found = inputs(x, weight), []
-    with split_into(pieces), computed_by(way):
+    with split_into(chunks), computed_by(way):
         for content in (0.0, np.nan, np.inf):
             results = []
             for wanted in ("", "x", "w", "b"):
@@ -356,8 +356,8 @@ def filled_workspaces(content):
     """Every workspace holds this when a kernel gets it."""
     get = workspace.scratch
 
-    def filled(pieces, size):
-        array = get(pieces, size)
+    def filled(chunks, size):
+        array = get(chunks, size)
         array[:] = content
         return array
 
@@ -410,9 +410,9 @@ def at_the_end(array):
 rng = np.random.default_rng(0)
 tiny = [((n, c, h, w), (o, c, 1, 1), {})
         for n in (1, 2, 3) for c in (1, 2) for h in (1, 2) for w in (1, 3) for o in (1, 2, 9)]
-for pieces, worth, by_squares in [(n, *way) for n in (1, 3)
+for chunks, worth, by_squares in [(n, *way) for n in (1, 3)
                                   for way in ((-1, False), (1 << 60, False), (-1, True))]:
-    minidl.set_num_threads(pieces)
+    minidl.set_num_threads(chunks)
     select._padding_free_limit = lambda gemm: worth
     select._if_faster = lambda plan, exact: plan if by_squares else None
     select.forward.cache_clear()
@@ -484,16 +484,16 @@ def pooled_apart(*tensors, **settings):
     lay=st.tuples(layouts, layouts, layouts),
     biased=st.booleans(),
     bad=st.sampled_from([None, np.nan, np.inf, -np.inf, 3e38]),
-    pieces=st.integers(1, 3),
+    chunks=st.integers(1, 3),
     way=st.sampled_from(list(WAYS)),
 )
-def test_pooling_in_the_same_pass_changes_no_bit(case, lay, biased, bad, pieces, way):
+def test_pooling_in_the_same_pass_changes_no_bit(case, lay, biased, bad, chunks, way):
     x, weight, settings = case
     arrays = [array.astype("float32") for array in inputs(x, weight, biased)]
     if bad is not None:
         arrays[0][0, -1, -1, -1] = bad
     arrays[:2] = [laid_out(x, how) for x, how in zip(arrays[:2], lay[:2], strict=True)]
-    with np.errstate(all="ignore"), split_into(pieces), computed_by(way):
+    with np.errstate(all="ignore"), split_into(chunks), computed_by(way):
         try:
             needed = outcome(arrays, settings, wanted="", operation=pooled_apart)
         except ShapeError:
@@ -510,7 +510,7 @@ def test_pooling_in_the_same_pass_changes_no_bit(case, lay, biased, bad, pieces,
     assert_all_close(alone[1:], needed[2:], 1e-5)  # few weights are summed in another order
 
 
-@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("chunks", [1, 3])
 @pytest.mark.parametrize(
     ("x", "weight", "settings"),
     [
@@ -521,10 +521,10 @@ def test_pooling_in_the_same_pass_changes_no_bit(case, lay, biased, bad, pieces,
         ((3, 1, 20, 23), (5, 1, 2, 3), {}),  # few enough for vectors of eight too
     ],
 )
-def test_few_weights_of_pooled_images(x, weight, settings, pieces):
+def test_few_weights_of_pooled_images(x, weight, settings, chunks):
     arrays = [array.astype("float32") for array in inputs(x, weight)]
     exact = outcome(arrays, settings, dtype="float64", kernels="reference", operation=pooled_apart)
-    with split_into(pieces):
+    with split_into(chunks):
         for content in (0.0, np.nan):
             with filled_workspaces(content):
                 found = outcome(arrays, settings, wanted="wb", operation=fused.conv2d_pool_relu)
@@ -543,13 +543,13 @@ def test_a_bad_number_that_is_no_maximum_still_reaches_the_gradient(bad):
     assert_all_close(found, needed, 1e-5)
 
 
-@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("chunks", [1, 3])
 @each_way
 @each_large
-def test_pooling_in_the_same_pass_changes_no_bit_of_large_images(case, way, pieces):
+def test_pooling_in_the_same_pass_changes_no_bit_of_large_images(case, way, chunks):
     x, weight, settings = LARGE[case]
     arrays = inputs(x, weight)
-    with split_into(pieces), computed_by(way):
+    with split_into(chunks), computed_by(way):
         if min(outcome(arrays, settings, wanted="")[0].shape[2:]) > 1:
             found = outcome(arrays, settings, operation=fused.conv2d_pool_relu)
             assert_equal(found, outcome(arrays, settings, operation=pooled_apart))
@@ -621,8 +621,8 @@ def test_any_number_of_threads_computes_the_same(case, name):
     """Every number of y and dx is computed by one thread; dw and db are summed in another order."""
     x, weight, settings = SIZES[case]
     arrays, found = inputs(x, weight), []
-    for pieces in (1, 2, 3):
-        with split_into(pieces):
+    for chunks in (1, 2, 3):
+        with split_into(chunks):
             first, again = (outcome(arrays, settings, operation=OPERATIONS[name]) for _ in range(2))
         assert_equal(again, first)
         found.append(first)

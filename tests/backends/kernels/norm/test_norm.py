@@ -166,8 +166,8 @@ def test_kernels_compute_what_the_bodies_compute(name, x, affine, data):
 def test_several_threads_compute_what_one_computes(name, monkeypatch):
     arrays = arrays_of(name, (6, 4, 25, 40), "float32")
     alone = outcome(name, arrays, groups=2)
-    for pieces in (2, 3, 5):
-        monkeypatch.setattr(threads, "pieces", lambda nanoseconds, n=pieces: n)
+    for chunks in (2, 3, 5):
+        monkeypatch.setattr(threads, "chunks", lambda nanoseconds, n=chunks: n)
         first, again = outcome(name, arrays, groups=2), outcome(name, arrays, groups=2)
         for one, other in zip(first, again, strict=True):
             np.testing.assert_array_equal(one, other)

@@ -213,7 +213,7 @@ def test_the_kernel_of_max_pooling_and_relu_is_its_body(drawn, squares, kind, la
 def test_any_number_of_threads_gives_the_same_bits(operation, shape, monkeypatch):
     x = image(shape, 3, ORDINARY, "float32")
     alone = outcome(operation, x)
-    monkeypatch.setattr(kernels.threads, "pieces", lambda _: 3)
+    monkeypatch.setattr(kernels.threads, "chunks", lambda _: 3)
     for one, other in zip(outcome(operation, x), alone, strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -44,7 +44,7 @@ SPECIAL = [0, 1, np.inf, np.nan, 1.4e-45, 1.1754944e-38, 88.72283, 88.72284, 103
 
 
 def patterns(step):
-    """Every step-th bit pattern of float32, in pieces: all signs, exponents, infinities, NaNs."""
+    """Every step-th bit pattern of float32, in chunks: all signs, exponents, infinities, NaNs."""
     yield np.array([*SPECIAL, *np.negative(SPECIAL)], np.float32)
     for start in range(0, 2**32, 2**26):
         bits = np.arange(start, min(start + 2**26, 2**32), step, dtype=np.int64)
