@@ -3,19 +3,16 @@
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
+from minidl.backends import by_type
 from minidl.backends.rows import RowGradient
 
 
-def gradient_of(p: Tensor) -> Any:
-    """The gradient accumulated at a leaf tensor, without the checks of `p.grad`; None if none."""
-    leaf: Any = None if p.edge is None else p.edge[0]
-    return None if leaf is None else leaf.grad
-
-
 def dense_gradient(p: Tensor) -> Any:
-    """The accumulated gradient as a dense array, whatever its form; None if there is none."""
-    leaf: Any = None if p.edge is None else p.edge[0]
-    gradient = None if leaf is None else leaf.grad
+    """The gradient accumulated at a leaf tensor, as a dense array; None if there is none."""
+    edge: Any = p.edge
+    gradient = None if edge is None else edge[0].grad
+    if type(gradient) in by_type:
+        return gradient
     if type(gradient) is RowGradient:
         return gradient.dense()
     return gradient.data if isinstance(gradient, Tensor) else gradient

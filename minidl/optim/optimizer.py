@@ -28,7 +28,7 @@ from minidl.errors import (
     raise_explained,
 )
 from minidl.ops import asarray
-from minidl.optim.flat import dense_gradient, flatten, gradient_of, unflatten
+from minidl.optim.flat import dense_gradient, flatten, unflatten
 
 _T = TypeVar("_T")
 Params = Iterable[Tensor | Mapping[str, Any]]  # parameters, or parameter groups
@@ -184,7 +184,8 @@ class Optimizer:
         """The parameters with a gradient, bucketed by array type, dtype and step count."""
         buckets: dict[tuple[Any, ...], list[Tensor]] = {}
         for p in group["params"]:
-            gradient = gradient_of(p)
+            edge: Any = p.edge
+            gradient = None if edge is None else edge[0].grad
             if type(gradient) is RowGradient and self.takes_rows(group):
                 self._update_rows(group, p, gradient)
             elif gradient is not None:

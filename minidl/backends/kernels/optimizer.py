@@ -34,7 +34,6 @@ from minidl.backends.kernels.runtime.compile import (
     parallel,
     prange,
 )
-from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.simd.intrinsics import pointer_from_address
 from minidl.errors import ArgumentError
 
@@ -66,11 +65,13 @@ class Step:
 
     def add(self, value: np.ndarray, gradient: np.ndarray, state: Mapping[str, Any]) -> bool:
         """Add a parameter; False unless it is contiguous, float32 or float64."""
-        if not value.flags.writeable:
+        flags, dtype = value.flags, value.dtype
+        if not flags.writeable:
             raise ArgumentError(
                 f"a parameter of shape {value.shape} lies in read-only memory; make it of a copy"
             )
-        if not value.flags.c_contiguous or not are_arrays("fd", value, gradient):
+        # Not the guard of the other kernels: this is asked for each parameter in each step.
+        if not flags.c_contiguous or dtype.char not in "fd" or gradient.dtype != dtype:
             return False
         arrays = [as_contiguous(gradient), value, *[state[name] for name in self._state]]
         self._rows.append(arrays if value.ndim == 1 else [x.ravel() for x in arrays])

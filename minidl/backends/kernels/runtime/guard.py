@@ -8,21 +8,19 @@ from typing import Any
 import numpy as np
 
 
-def are_arrays(dtypes: str, *arrays: Any) -> bool:
+def are_arrays(dtypes: str, array: Any, *others: Any) -> bool:
     """Whether all are NumPy arrays of one dtype, in native byte order, whose `char` is in `dtypes`.
 
-    An array that is None, an optional argument left out, is not counted.
+    Of the others, those that are None are not counted: optional arguments that were left out.
     """
-    dtype = None
-    for array in arrays:
-        if array is None:
+    if type(array) is not np.ndarray:
+        return False
+    dtype = array.dtype
+    if dtype.char not in dtypes or not dtype.isnative:
+        return False
+    for other in others:
+        if other is None:
             continue
-        if type(array) is not np.ndarray:
-            return False
-        if dtype is None:
-            dtype = array.dtype
-            if dtype.char not in dtypes or not dtype.isnative:
-                return False
-        elif array.dtype != dtype:
+        if type(other) is not np.ndarray or other.dtype != dtype:
             return False
     return True
