@@ -8,7 +8,7 @@ from minidl.checks import check_flags, check_integers, check_interval, check_num
 from minidl.errors import ArgumentError
 from minidl.nn import init as initial
 from minidl.nn.module import Module, Parameter
-from minidl.nn.settings import empty
+from minidl.nn.parameter import empty
 from minidl.ops import random
 from minidl.ops.random import check_generator
 

@@ -10,7 +10,7 @@ from minidl.checks import check_choice, check_flags, check_integers, lengths
 from minidl.errors import ArgumentError, MinidlError
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
-from minidl.nn.settings import empty
+from minidl.nn.parameter import empty
 
 _MODES = ("zeros", "reflect", "replicate", "circular")
 

@@ -17,7 +17,7 @@ from minidl.errors import (
 )
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter
-from minidl.nn.settings import empty
+from minidl.nn.parameter import empty
 
 
 class Embedding(Module):

@@ -9,7 +9,7 @@ from minidl.checks import check_flags, check_integers
 from minidl.errors import MinidlError
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
-from minidl.nn.settings import empty
+from minidl.nn.parameter import empty
 
 
 class Linear(Module):

@@ -12,7 +12,7 @@ from minidl.checks import check_flags, check_integers, check_numbers, check_shap
 from minidl.errors import ArgumentError, ShapeError
 from minidl.nn import init
 from minidl.nn.module import Buffer, Module, Parameter, shape_error
-from minidl.nn.settings import empty
+from minidl.nn.parameter import empty
 
 
 class _Norm(Module):

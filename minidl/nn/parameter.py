@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from minidl import dtypes
+from minidl import dtypes, ops
 from minidl.autograd.tensor import Tensor
 from minidl.backends import device_backend
-from minidl.checks import check_flags
+from minidl.checks import check_flags, name_of
 from minidl.errors import ArgumentError, DeviceError, DTypeError, MinidlError, raise_explained
-from minidl.ops import asarray
 
 
 class Parameter(Tensor):
@@ -24,7 +23,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         try:
-            super().__init__(asarray(data).data)
+            super().__init__(ops.asarray(data).data)
             self.requires_grad = requires_grad
         except MinidlError as error:
             raise_explained("Parameter", (data,), error)
@@ -46,7 +45,7 @@ class Buffer(Tensor):
     def __init__(self, data: Any, persistent: bool = True) -> None:
         check_flags("Buffer", persistent=persistent)
         try:
-            super().__init__(asarray(data).data)
+            super().__init__(ops.asarray(data).data)
         except MinidlError as error:
             raise_explained("Buffer", (data,), error)
         self.persistent = persistent
@@ -111,3 +110,14 @@ def move(tensor: Tensor, device: str | None, dtype: Any) -> None:
         leaf[0].hooks = before[0].hooks
         if gradient is not None:
             tensor.grad = gradient.astype(dtype).to_device(device)
+
+
+def empty(owner: Any, shape: int | tuple[int, ...], dtype: Any, device: Any) -> Tensor:
+    """The uninitialised values of a parameter, of a float dtype."""
+    name = name_of(owner)
+    if dtype is not None and not dtypes.is_float(dtypes.dtype_of(dtype, name)):
+        raise DTypeError(f"{name}: parameters are floats; got dtype={dtypes.dtype_of(dtype, name)}")
+    try:
+        return ops.empty(shape, dtype=dtype, device=device)
+    except DeviceError as error:
+        raise DeviceError(f"{name}: {error}") from None

@@ -5,8 +5,7 @@ from typing import Any
 
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_numbers, chosen
-from minidl.optim.checks import check_betas
-from minidl.optim.moments import bias_corrected_root, update_moments
+from minidl.optim.moments import bias_corrected_root, check_betas, update_moments
 from minidl.optim.optimizer import Optimizer, Params
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from minidl.checks import is_real
+from minidl.errors import ArgumentError
+
 
 def update_average(average: Any, beta: float, values: Any) -> None:
     """average ← β·average + (1 − β)·values, in place: an exponential moving average."""
@@ -27,3 +30,11 @@ def bias_corrected_root(group: Mapping[str, Any], step: int, v: Any) -> Any:
     root /= (1 - float(group["betas"][1]) ** step) ** 0.5
     root += group["eps"]
     return root
+
+
+def check_betas(name: str, settings: Mapping[str, Any]) -> None:
+    """Raise unless betas are two numbers in [0, 1)."""
+    betas = settings["betas"]
+    pair = isinstance(betas, tuple | list) and len(betas) == 2
+    if not pair or not all(is_real(b) and 0 <= b < 1 for b in betas):
+        raise ArgumentError(f"{name}: betas are two numbers from 0 to below 1; got {betas!r}")

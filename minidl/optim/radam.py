@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minidl.checks import check_numbers, chosen
-from minidl.optim.checks import check_betas
-from minidl.optim.moments import update_moments
+from minidl.optim.moments import check_betas, update_moments
 from minidl.optim.optimizer import Optimizer, Params
 
 
