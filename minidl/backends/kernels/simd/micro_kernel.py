@@ -33,7 +33,7 @@ would cost seconds of Numba's time in each kernel.
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -278,21 +278,19 @@ def _transpose_panel(source, row_stride, height, width, target, target_stride):
                     y[column * target_stride + row] = value
 
 
-class MachineCode(NamedTuple):
-    """The addresses of the machine code that kernels call."""
-
-    micro_kernel: int
-    transpose_panel: int
-    dot_tile: int
+# The addresses of the machine code that kernels call, in this order.  They are passed as a plain
+# tuple: for a named one, Numba's dispatch would encode the names in each call of a kernel.
+_MACHINE_CODE = ("micro_kernel", "transpose_panel", "dot_tile")
+MachineCode = tuple[int, int, int]
 
 
 @cache
 def machine_code() -> MachineCode:
     """The machine code, compiled when it is first needed."""
-    return MachineCode(
-        micro_kernel=compile_to_address(_micro_kernel, types.void(types.int64, *_TILE_ARGUMENTS)),
-        transpose_panel=compile_to_address(_transpose_panel, types.void(*_TRANSPOSE_ARGUMENTS)),
-        dot_tile=compile_to_address(_dot_kernel, types.void(types.int64, *_DOT_ARGUMENTS)),
+    return (
+        compile_to_address(_micro_kernel, types.void(types.int64, *_TILE_ARGUMENTS)),
+        compile_to_address(_transpose_panel, types.void(*_TRANSPOSE_ARGUMENTS)),
+        compile_to_address(_dot_kernel, types.void(types.int64, *_DOT_ARGUMENTS)),
     )
 
 
@@ -305,7 +303,7 @@ def _calling(name: str) -> Any:
     def generate(_context, builder, _signature, arguments):
         machine_code, *rest = arguments
         kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in rest])
-        address = builder.extract_value(machine_code, MachineCode._fields.index(name))
+        address = builder.extract_value(machine_code, _MACHINE_CODE.index(name))
         builder.call(builder.inttoptr(address, kind.as_pointer()), rest)
 
     return _returning_nothing(generate)
