@@ -73,7 +73,7 @@ def _relu_gradient(y, dy, dx, chunks):
 
 
 def _suits(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> bool:
-    if weight is None or not are_arrays("fd", x, weight, bias):
+    if not are_arrays("fd", x, weight, optional=(bias,)):
         return False
     if x.ndim != 2 or x.shape[1:] != weight.shape[1:]:
         return False
@@ -82,7 +82,7 @@ def _suits(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> bool:
 
 def _of_any_rank(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> Any:
     """The same for x of any rank, and for other floats: all axes but the last count the rows."""
-    if weight is None or not are_arrays("efdFD", x, weight, bias):
+    if not are_arrays("efdFD", x, weight, optional=(bias,)):
         return NotImplemented
     if weight.ndim != 2 or x.shape[-1:] != weight.shape[1:]:
         return NotImplemented

@@ -150,7 +150,7 @@ def _geometry(
 
     None if the arrays are not what the kernels are made for; then the operation's body runs.
     """
-    if weight is None or not are_arrays("f", x, weight, bias):
+    if not are_arrays("f", x, weight, optional=(bias,)):
         return None
     if not x.ndim == weight.ndim == 4:
         return None

@@ -73,7 +73,7 @@ def are_of_channels(x: Any, *vectors: Any) -> bool:
 
 def are_of_shape(shape: tuple[int, ...], x: Any, *vectors: Any) -> bool:
     """Whether the kernels are for x and vectors of this shape, each of which may be None."""
-    if not are_arrays("fd", x, *vectors) or not x.size:
+    if not are_arrays("fd", x, optional=vectors) or not x.size:
         return False
     return all(v is None or v.shape == shape for v in vectors)
 

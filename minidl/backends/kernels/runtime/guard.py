@@ -3,15 +3,16 @@
 A kernel's entry point returns NotImplemented for any others, and the operation's body runs.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 
-def are_arrays(dtypes: str, array: Any, *others: Any) -> bool:
+def are_arrays(dtypes: str, array: Any, *others: Any, optional: Sequence[Any] = ()) -> bool:
     """Whether all are NumPy arrays of one dtype, in native byte order, whose `char` is in `dtypes`.
 
-    Of the others, those that are None are not counted: optional arguments that were left out.
+    Of the optional ones, those that are None are not counted.
     """
     if type(array) is not np.ndarray:
         return False
@@ -19,8 +20,9 @@ def are_arrays(dtypes: str, array: Any, *others: Any) -> bool:
     if dtype.char not in dtypes or not dtype.isnative:
         return False
     for other in others:
-        if other is None:
-            continue
         if type(other) is not np.ndarray or other.dtype != dtype:
+            return False
+    for other in optional:
+        if other is not None and (type(other) is not np.ndarray or other.dtype != dtype):
             return False
     return True
