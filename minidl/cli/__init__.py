@@ -1,6 +1,8 @@
 """The command line of minidl, with a module for each command."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +14,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    _replace_what_cannot_be_printed()
     parser = argparse.ArgumentParser(
         prog="minidl", description="Train small image classifiers, and use them."
     )
@@ -21,9 +24,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
+    except BrokenPipeError:  # the reader of the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 1
     except (MinidlError, OSError) as error:
         print(f"minidl: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
         print("interrupted", *interrupt.args, sep="; ", file=sys.stderr)
         return 130
+
+
+def _replace_what_cannot_be_printed() -> None:
+    """Print ? for characters that the terminal's encoding lacks, as × in ASCII."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from minidl import io, no_grad, softmax, tensor
+from minidl import no_grad, softmax, tensor
 from minidl.cli import runs
 from minidl.cli.argument_types import positive
 from minidl.cli.registry import DATA, classes, network
-from minidl.data import read_npz
-from minidl.errors import ArgumentError, ShapeError
+from minidl.data.images import FORMATS, read_image
+from minidl.data.npz import read_npy, read_npz
+from minidl.errors import ArgumentError, DTypeError, ShapeError
 
 _ARRAYS = ".npy", ".npz"
 
@@ -23,8 +24,8 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "predict",
         help="classify images with a trained network",
-        description="Classify images with a trained network: image files (PNG, JPEG, …; needs "
-        "minidl[images]), which are converted to grey and resized for the network; or arrays "
+        description=f"Classify images with a trained network: image files ({', '.join(FORMATS)}; "
+        "needs minidl[images]), which are converted to grey and resized for the network; or arrays "
         "(.npy, .npz) of shape (H, W), (N, H, W) or (N, C, H, W), from 0 for paper to 1 for ink. "
         "Without files, images of the run's own test data.",
     )
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     best = current.best if current.best.exists() else current.last
     checkpoint = given if given.is_file() else best
     model = network(current.settings["model"], current.settings["shape"])
-    model.load_state_dict(io.load(checkpoint)["model"])
+    runs.load_weights(checkpoint, model)
     model.eval()
     names = classes(current.settings["data"])
     for name, image, label in _images(options, current):
@@ -83,7 +84,8 @@ def _images(
         for i, (image, label) in enumerate(zip(images.numpy(), labels.tolist(), strict=True)):
             yield f"test {i}", image, label
     for path in options.files:
-        batch = _arrays(path, shape) if path.suffix in _ARRAYS else _image(path, shape)
+        arrays = path.suffix in _ARRAYS
+        batch = _arrays(path, shape) if arrays else read_image(path, shape)[None]
         for i, image in enumerate(batch):
             name = f"{path}[{i}]" if len(batch) > 1 else str(path)
             yield name, 1 - image if options.invert else image, None
@@ -94,33 +96,13 @@ def _arrays(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     if path.suffix == ".npz":
         arrays = read_npz(path)
         if len(arrays) != 1:
-            raise ArgumentError(f"{path}: needs one array; has {', '.join(arrays)}")
-        array = np.asarray(next(iter(arrays.values())))
+            raise ArgumentError(f"{path}: needs one array; has {', '.join(arrays) or 'none'}")
+        array = next(iter(arrays.values()))
     else:
-        try:
-            array = np.load(path, allow_pickle=False)
-        except ValueError as error:
-            raise ArgumentError(f"{path}: is no array of NumPy: {error}") from None
+        array = read_npy(path)
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"{path}: needs an array of real numbers; got {array.dtype}")
     for required in (shape, shape[1:]) if shape[0] == 1 else (shape,):
         if array.shape[-len(required) :] == required and array.ndim <= len(required) + 1:
             return array.reshape(-1, *shape).astype(np.float32)
     raise ShapeError(f"{path}: needs images of shape {shape}; got {array.shape}")
-
-
-def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The image of a file, (1, C, H, W), converted to the network's channels and size."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise ArgumentError(
-            f'{path}: reading images needs Pillow; pip install "minidl[images]"'
-        ) from None
-    channels, height, width = shape
-    try:
-        with Image.open(path) as file:
-            image = file.convert("L" if channels == 1 else "RGB")
-            image = image.resize((width, height), Image.Resampling.BOX)
-            values = np.asarray(image, np.float32) / 255
-    except UnidentifiedImageError:
-        raise ArgumentError(f"{path}: is not an image that Pillow can read") from None
-    return np.moveaxis(values.reshape(height, width, channels), 2, 0)[None]

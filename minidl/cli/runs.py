@@ -9,14 +9,48 @@ result.json            the final result
 """
 
 import json
+import math
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minidl.errors import ArgumentError
+from minidl import io
+from minidl.checks import is_integer, is_real
+from minidl.cli.registry import DATA, MODELS
+from minidl.errors import ArgumentError, MinidlError
+from minidl.files import open_regular
 from minidl.io.atomic_write import atomic_write
+from minidl.nn import Module
+
+_MOST_BYTES = 1 << 20  # of settings
+_MOST_PIXELS = 1 << 20  # of an image: networks grow with it
+
+
+def _is_count(value: Any) -> bool:
+    return is_integer(value) and 1 <= value < 2**63
+
+
+def _is_shape(value: Any) -> bool:
+    """Whether these are channels, height and width of images."""
+    sizes = isinstance(value, list) and len(value) == 3 and all(map(_is_count, value))
+    return sizes and math.prod(value) <= _MOST_PIXELS
+
+
+# What each setting of a run may be.
+_VALID: dict[str, Callable[[Any], bool]] = {
+    "model": lambda x: isinstance(x, str) and x in MODELS,
+    "data": lambda x: isinstance(x, str) and x in DATA,
+    "shape": _is_shape,
+    "epochs": _is_count,
+    "batch_size": _is_count,
+    "lr": lambda x: is_real(x) and 0 < x < math.inf,
+    "seed": is_integer,
+    "validation": lambda x: is_real(x) and 0 <= x < 1,
+    "save_every": lambda x: x is None or _is_count(x),
+}
 
 
 @dataclass(frozen=True)
@@ -63,18 +97,36 @@ def begin(root: Path, settings: dict[str, Any]) -> Run:
 
 
 def read(folder: Path) -> Run:
-    """The run in a folder."""
+    """The run in a folder; ArgumentError unless its settings are those of a run."""
     path = folder / "settings.json"
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        valid = isinstance(settings, dict) and {"model", "data", "shape"} <= set(settings)
+        with open_regular(path) as file:
+            settings = json.loads(file.read(_MOST_BYTES))
     except FileNotFoundError:
         raise ArgumentError(f"{folder} is no folder of a run: it has no settings.json") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArgumentError(f"{path} is damaged: {error}") from None
-    if not valid:
+    if not isinstance(settings, dict):
         raise ArgumentError(f"{path} has not the settings of a run")
+    for name, is_valid in _VALID.items():
+        if name not in settings:
+            raise ArgumentError(f"{path} has not the settings of a run: {name} is missing")
+        if not is_valid(settings[name]):
+            raise ArgumentError(f"{path}: {name} cannot be {settings[name]!r:.60}")
     return Run(folder, settings)
+
+
+def load_weights(checkpoint: Path, model: Module) -> None:
+    """Load the weights in a checkpoint of a run; CheckpointError unless it is one, and fits."""
+    state = io.load(checkpoint)
+    if not isinstance(state, dict) or not isinstance(state.get("model"), dict):
+        raise io.CheckpointError(
+            f"{checkpoint}: holds no training run, as `minidl train` saves one"
+        )
+    try:
+        model.load_state_dict(state["model"])
+    except MinidlError as error:
+        raise io.CheckpointError(f"{checkpoint}: {error}") from None
 
 
 def latest(root: Path, model: str, data: str) -> Run | None:

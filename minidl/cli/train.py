@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from minidl import __version__, io, nn
+from minidl import __version__, nn
 from minidl.cli import runs
 from minidl.cli.argument_types import fraction, positive
 from minidl.cli.registry import DATA, MODELS, network
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         nn.summary(network(settings["model"], settings["shape"]), (1, *settings["shape"]))
     trainer, samples = _fit(current, train)
     if current.best.exists():
-        trainer.model.load_state_dict(io.load(current.best)["model"])
+        runs.load_weights(current.best, trainer.model)
     accuracy = trainer.evaluate(test, 512)["accuracy"]
     seconds = time.perf_counter() - started
     checkpoint = current.best if current.best.exists() else current.last

@@ -11,6 +11,7 @@ from minidl.data.errors import FormatError
 
 MISSING = "", "NA", "N/A", "NaN", "nan", "null", "?"  # default markers of missing values
 _LARGEST = float(np.finfo(np.float32).max)
+_MOST_DIGITS = 640  # of integers, leading zeros included: Python converts as many on any machine
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf(inity)?", re.I)
 
@@ -73,8 +74,15 @@ def _parsed(cells: Cells, texts: list[Any]) -> Column:
             )
     integral = all(_INTEGER.fullmatch(str(text)) for text in texts)
     low, high = (-(2**63), 2**63 - 1) if integral else (-_LARGEST, _LARGEST)
-    values = [int(text) if integral else float(text) for text in texts]
-    for i, value in enumerate(values):
+    values = []
+    for i, text in enumerate(texts):
+        value = _integer(text) if integral else float(text)
         if not low <= value <= high and abs(value) != np.inf and value == value:
-            raise cells.wrong(i, f"{texts[i]} is too large")
+            raise cells.wrong(i, f"{text!s:.40} is too large")
+        values.append(value)
     return Column(np.array(values, np.int64 if integral else np.float64), integral)
+
+
+def _integer(text: Any) -> int:
+    """The integer that a text denotes, or one beyond int64 if it has too many digits for that."""
+    return int(text) if len(str(text)) < _MOST_DIGITS else 2**64

@@ -8,8 +8,8 @@ source is trusted: a file whose SHA-256 differs from that of the published file 
 time it is used.  With MINIDL_OFFLINE=1 in the environment nothing is fetched.
 """
 
-import gzip
 import hashlib
+import math
 import os
 import shutil
 import subprocess
@@ -27,8 +27,8 @@ from typing import BinaryIO, Protocol
 from urllib.request import urlopen
 
 from minidl.backends.folders import kept_in
+from minidl.data.compressed import DAMAGED, open_decompressed
 from minidl.data.errors import DataError
-from minidl.data.idx import open_decompressed
 
 _TIMEOUT = 5  # seconds without a response after which an address is given up
 _PATIENCE = 900  # seconds that the client of a registry may take
@@ -231,13 +231,13 @@ def _fault(file: File, path: Path, copy: BinaryIO | None = None) -> str:
     """How the decompressed content differs from the published file, or ""; optionally copies it."""
     digest, size = hashlib.sha256(), 0
     try:
-        with open_decompressed(path) as content:
+        with open_decompressed(path, math.inf) as content:  # the loop has its own limit
             while size <= file.size and (block := content.read(_BLOCK)):
                 size += len(block)
                 digest.update(block)
                 if copy is not None:
                     copy.write(block)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except DAMAGED as error:
         return f"ends early, or is damaged ({error})"
     if size != file.size:
         return f"{size if size < file.size else 'more'} bytes, needs {file.size}"

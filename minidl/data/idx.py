@@ -17,20 +17,28 @@ from pathlib import Path
 
 import numpy as np
 
+from minidl.checks import check_integers
+from minidl.data.compressed import (
+    DAMAGED,
+    MAX_ARRAY_BYTES,
+    MAX_DEFLATE_RATIO,
+    open_decompressed,
+    too_large,
+)
 from minidl.data.errors import FormatError
 from minidl.errors import path_of
 
 _DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _BLOCK = 1 << 20
-# The maximum compression ratio of DEFLATE (M. Adler, zlib's technical details).
-MAX_DEFLATE_RATIO = 1032
 
 
-def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
+def read_idx(path: str | os.PathLike[str], *, max_bytes: int = MAX_ARRAY_BYTES) -> np.ndarray:
     """The array in an IDX file, gzipped or not, in native byte order.
 
-    A file of another format, truncated, or with trailing bytes, is a FormatError.  No more memory
-    is allocated than the file has content, whatever its header says.
+    max_bytes   the most bytes that a gzipped file may decompress to, by default 1 GiB
+
+    A file of another format, damaged, truncated, or with trailing bytes, is a FormatError.  No more
+    memory is allocated than the file has content, whatever its header says.
 
     >>> with open("a.idx", "wb") as file:
     ...     _ = file.write(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]))
@@ -38,21 +46,15 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     array([7, 8, 9], dtype=uint8)
     """
     path = path_of("read_idx", path)
-    with open_decompressed(path) as file:
+    check_integers("read_idx", 1, max_bytes=max_bytes)
+    with open_decompressed(path, max_bytes) as file:
         try:
-            return _read(file, path)
-        except (EOFError, OSError) as error:  # of gzip
-            raise FormatError(f"{path}: {error}") from None
+            return _read(file, path, max_bytes)
+        except DAMAGED as error:
+            raise FormatError(f"{path}: damaged: {error}") from None
 
 
-def open_decompressed(path: Path) -> BufferedReader | gzip.GzipFile:
-    """Open a file for reading, decompressed if it is gzipped."""
-    with open(path, "rb") as file:
-        gzipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if gzipped else open(path, "rb")
-
-
-def _read(file: BufferedReader | gzip.GzipFile, path: Path) -> np.ndarray:
+def _read(file: BufferedReader | gzip.GzipFile, path: Path, max_bytes: int) -> np.ndarray:
     head = file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _DTYPES:
         raise FormatError(f"{path}: an IDX file begins with 0, 0, a dtype, axes; got {[*head]}")
@@ -64,6 +66,8 @@ def _read(file: BufferedReader | gzip.GzipFile, path: Path) -> np.ndarray:
     needs = math.prod(shape) * dtype.itemsize
     if needs > path.stat().st_size * MAX_DEFLATE_RATIO:
         raise FormatError(f"{path}: too short to hold the shape {shape} that its header names")
+    if needs > max_bytes and isinstance(file, gzip.GzipFile):
+        raise too_large(path, max_bytes)
     values = _at_most(file, needs + 1)
     if len(values) != needs:
         says = f"{len(values)} bytes" if len(values) < needs else "more"

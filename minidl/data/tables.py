@@ -1,11 +1,8 @@
 """CSV files as datasets."""
 
-import codecs
 import csv
-import gzip
 import io
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl.checks import check_flags, check_instance
+from minidl.checks import check_flags, check_instance, check_integers
 from minidl.data.columns import MISSING, Cells, Column, read_column
+from minidl.data.compressed import DAMAGED, MAX_TABLE_BYTES, open_decompressed
 from minidl.data.dataset import TensorDataset
 from minidl.data.errors import FormatError
-from minidl.data.idx import open_decompressed
 from minidl.errors import ArgumentError, listed, path_of
 
 
@@ -63,6 +60,7 @@ def read_csv(
     missing: Any = None,
     missing_values: Sequence[str] = MISSING,
     encoding: str = "utf-8-sig",
+    max_bytes: int = MAX_TABLE_BYTES,
 ) -> Table:
     r"""A CSV file with numeric and categorical columns, gzipped or not, as a dataset.
 
@@ -78,6 +76,7 @@ def read_csv(
     missing          the fill value for missing values: a number for numeric columns, a string for
                      categorical ones, or a dict with one for each column
     missing_values   the markers of missing values
+    max_bytes        the most bytes that a gzipped file may decompress to, by default 256 MiB
 
     FormatError, with the line and the column, for a file that is damaged or not such a table, and
     for missing values without a fill value; ArgumentError for unknown columns.
@@ -89,13 +88,14 @@ def read_csv(
     ([[1.0, 2.0], [3.0, -1.0]], [0, 1])
     """
     check_flags("read_csv", header=header)
+    check_integers("read_csv", 1, max_bytes=max_bytes)
     columns = columns if columns is None else _list("columns", columns)
     categories = _list("categories", categories)
     markers = frozenset(_list("missing_values", missing_values))
     if classes is not None:
         check_instance("read_csv", Mapping, classes=classes)
         classes = {name: _list(f"classes of {name!r}", texts) for name, texts in classes.items()}
-    sheet = _read_sheet(path, delimiter, encoding, header)
+    sheet = _read_sheet(path, delimiter, encoding, header, max_bytes)
     several = isinstance(target, Sequence) and not isinstance(target, str)
     targets: list[Any] = _list("target", target) if several else [target]
     target_indices = [] if target is None else [sheet.index(column) for column in targets]
@@ -139,10 +139,10 @@ class _Sheet:
 
 
 def _read_sheet(
-    path: str | os.PathLike[str], delimiter: str, encoding: str, header: bool
+    path: str | os.PathLike[str], delimiter: str, encoding: str, header: bool, max_bytes: int
 ) -> _Sheet:
     """The column names and the rows of a file, validated."""
-    rows, lines = _read_rows(path_of("read_csv", path), delimiter, encoding)
+    rows, lines = _read_rows(path_of("read_csv", path), delimiter, encoding, max_bytes)
     names = rows[0] if header else [str(i) for i in range(len(rows[0]))]
     rows, lines = rows[header:], lines[header:]
     if not rows:
@@ -153,18 +153,18 @@ def _read_sheet(
     return _Sheet(names, rows, lines)
 
 
-def _read_rows(path: Path, delimiter: str, encoding: str) -> tuple[list[list[str]], list[int]]:
+def _read_rows(
+    path: Path, delimiter: str, encoding: str, max_bytes: int
+) -> tuple[list[list[str]], list[int]]:
     """The cells of each row, stripped, and its line number; all rows have equal lengths."""
     rows: list[list[str]] = []
     lines: list[int] = []
-    if not isinstance(delimiter, str) or len(delimiter) != 1:
-        raise ArgumentError(f"read_csv: a delimiter is one character; got {delimiter!r}")
+    _check_dialect(delimiter, encoding)
     try:
-        codecs.lookup(encoding)
-    except (LookupError, TypeError):
-        raise ArgumentError(f"read_csv: no encoding {encoding!r}; utf-8 is one") from None
-    try:
-        with open_decompressed(path) as file, io.TextIOWrapper(file, encoding, newline="") as text:
+        with (
+            open_decompressed(path, max_bytes) as file,
+            io.TextIOWrapper(file, encoding, newline="") as text,
+        ):
             reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
             for row in reader:
                 if not row:
@@ -176,11 +176,23 @@ def _read_rows(path: Path, delimiter: str, encoding: str) -> tuple[list[list[str
                         f"{path}: line {reader.line_num} has {len(row)} cells; the first one has "
                         f"{len(rows[0])}"
                     )
-    except (csv.Error, UnicodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (csv.Error, UnicodeError, *DAMAGED) as error:
         raise FormatError(f"{path}: line {len(rows) + 1} or near: {error}") from None
     if not rows:
         raise FormatError(f"{path}: there is nothing in it")
     return rows, lines
+
+
+def _check_dialect(delimiter: str, encoding: str) -> None:
+    """Raise unless a text of this encoding can be separated by this delimiter."""
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
+        raise ArgumentError(
+            f"read_csv: a delimiter is one character, no quote or line break; got {delimiter!r}"
+        )
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding)
+    except (LookupError, TypeError, ValueError):
+        raise ArgumentError(f"read_csv: no encoding {encoding!r}; utf-8 is one") from None
 
 
 def _list(what: str, value: Any) -> list[Any]:

@@ -78,11 +78,11 @@ def _remove(folder: Path) -> None:
 
 
 def _lock(folder: Path, *, wait: bool) -> int | None:
-    """Lock a folder; None if it is locked or gone, or if there are no locks."""
+    """Lock a folder; None if it is locked, gone or no folder, or if there are no locks."""
     if fcntl is None:
         return None
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
         return None
     try:

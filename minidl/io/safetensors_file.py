@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.files import open_regular
 from minidl.io.errors import CheckpointError
 
 METADATA = "__metadata__"  # a reserved name
@@ -57,11 +58,10 @@ class _Entry(NamedTuple):
 
 def open_file(path: Path) -> BufferedReader:
     """Open a file for reading; CheckpointError unless it is a regular file."""
-    if not path.is_file():
-        raise CheckpointError(
-            "is no file (but a folder, or a device)" if path.exists() else "there is no such file"
-        )
-    return open(path, "rb")
+    try:
+        return open_regular(path)
+    except FileNotFoundError:
+        raise CheckpointError("there is no such file") from None
 
 
 def in_file_order(array: np.ndarray) -> np.ndarray:

@@ -73,9 +73,7 @@ def load_torch(path: str | os.PathLike[str]) -> Any:
 
 def is_torch_file(path: str | os.PathLike[str]) -> bool:
     """Whether a file begins like those of torch.save, whatever its name."""
-    if not Path(path).is_file():
-        return False
-    with open(path, "rb") as file:
+    with open_file(Path(path)) as file:
         head = file.read(9)
     return head.startswith(_ZIP) or head.startswith(_PICKLE) and not _is_safetensors(head)
 

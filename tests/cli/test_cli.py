@@ -370,8 +370,8 @@ def test_predictions_of_images_in_files(capsys, tmp_path):
     ("name", "content", "message"),
     [
         ("wide.npy", np.zeros((2, 9, 8)), "needs images of shape (1, 8, 8); got (2, 9, 8)"),
-        ("objects.npy", np.array([{}, 1], dtype=object), "is no array of NumPy"),
-        ("text.png", b"no image", "is not an image that Pillow can read"),
+        ("objects.npy", np.array([{}, 1], dtype=object), "holds Python objects"),
+        ("text.png", b"no image", "is no image of BMP, GIF, JPEG"),
         ("text.npz", b"no arrays", "text.npz"),
         ("missing.npy", None, "missing.npy"),
     ],

@@ -23,7 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from its own layer and those before it.
 LAYERS = (
-    *("errors", "dtypes", "checks", "backends", "autograd", "ops", "linalg", "fft"),
+    *("errors", "dtypes", "checks", "files", "backends", "autograd", "ops", "linalg", "fft"),
     *("nn", "optim", "data"),
     *(
         "io",
