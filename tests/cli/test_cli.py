@@ -1,6 +1,7 @@
 """The command `minidl`: what it prints, what it leaves behind, how it goes on."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -283,12 +284,30 @@ def test_with_nothing_to_resume_a_run_begins(capsys):
     assert "runs/mlp-digits-1" in printed
 
 
+def with_setting(**changed):
+    """Change a setting of a run."""
+
+    def damage(run):
+        path = run / "settings.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda run: (run / "settings.json").unlink(), "is no folder of a run"),
         (lambda run: (run / "settings.json").write_text("{"), "settings.json is damaged"),
         (lambda run: (run / "settings.json").write_text("[]"), "has not the settings of a run"),
+        (lambda run: (run / "settings.json").write_text("[" * 9**5), "settings.json is damaged"),
+        (lambda run: (run / "settings.json").write_text("9" * 9**5), "settings.json is damaged"),
+        (lambda run: (run / "settings.json").write_bytes(b"\xff"), "settings.json is damaged"),
+        (with_setting(epochs=None), "settings.json: epochs cannot be None"),
+        (with_setting(shape=[1, 10**9, 10**9]), "settings.json: shape cannot be [1, 1000000000"),
+        (with_setting(model="rnn"), "settings.json: model cannot be 'rnn'"),
+        (with_setting(data=["digits"]), "settings.json: data cannot be ['digits']"),
+        (with_setting(lr="0.1"), "settings.json: lr cannot be '0.1'"),
         (lambda run: (run / "last.safetensors").write_bytes(b"nothing"), "last.safetensors"),
         (lambda run: (run / "last.safetensors").write_bytes(b""), "last.safetensors"),
     ],
@@ -371,6 +390,12 @@ def test_predictions_of_images_in_files(capsys, tmp_path):
     [
         ("wide.npy", np.zeros((2, 9, 8)), "needs images of shape (1, 8, 8); got (2, 9, 8)"),
         ("objects.npy", np.array([{}, 1], dtype=object), "holds Python objects"),
+        ("texts.npy", np.array(["a", "b"]), "needs an array of real numbers; got <U1"),
+        ("dates.npy", np.zeros((8, 8), "M8[s]"), "needs an array of real numbers; got datetime"),
+        ("records.npy", np.zeros((8, 8), "f4,i4"), "needs an array of real numbers"),
+        ("empty.npy", b"", "empty.npy: not a sound NPY file"),
+        ("zipped.npy", b"PK\x03\x04 and more", "zipped.npy: not a sound NPY file"),
+        ("short.npy", b"\x93NUMPY\x01\x00", "short.npy: not a sound NPY file"),
         ("text.png", b"no image", "is no image of BMP, GIF, JPEG"),
         ("text.npz", b"no arrays", "text.npz"),
         ("missing.npy", None, "missing.npy"),
@@ -396,6 +421,27 @@ def test_models_are_listed_with_their_sizes(capsys):
     assert status == 0
     assert "mlp" in printed
     assert "109,386 for 28×28" in printed
+
+
+def test_a_terminal_that_knows_only_ascii_gets_all_else():
+    done = subprocess.run(
+        [sys.executable, "-m", "minidl", "models"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "109,386 for 28?28" in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "minidl", "models"], stdout=write, stderr=subprocess.PIPE, text=True
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_what_minidl_runs_on(capsys):

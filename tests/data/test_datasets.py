@@ -93,6 +93,7 @@ DAMAGED = {
     "gzip's beginning": (gzip.compress(GOOD)[:15], "ended before the end"),
     "gzip's half": (gzip.compress(os.urandom(99) + GOOD)[:60], "."),
     "wrong sum": (gzip.compress(GOOD)[:-8] + bytes(8), "CRC"),
+    "wrong block": (gzip.compress(GOOD)[:10] + b"\xff" * 40, "invalid block type"),
     "no gzip inside": (b"\x1f\x8b\x08" + b"\xff" * 40, "."),
 }
 
@@ -132,9 +133,25 @@ def test_a_lying_header_takes_no_memory(tmp_path):
     assert (out.stdout, out.stderr) == ("refused\n", "")
 
 
-def test_a_file_that_is_not_there_is_an_ordinary_error(tmp_path):
+@pytest.mark.parametrize("name", ["nothing", "zero\0byte"])
+def test_a_file_that_is_not_there_is_an_ordinary_error(tmp_path, name):
     with pytest.raises(FileNotFoundError):
-        read_idx(tmp_path / "nothing")
+        read_idx(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is no file"):
+        read_idx(tmp_path / "pipe")
+
+
+def test_a_compressed_bomb_is_refused_unless_asked_for(tmp_path):
+    file = tmp_path / "bomb.gz"
+    file.write_bytes(gzip.compress(header(8, 10**6) + bytes(10**6)))
+    with pytest.raises(FormatError, match=r"more than 999,999 bytes; .* raise `max_bytes`"):
+        read_idx(file, max_bytes=999_999)
+    assert read_idx(file, max_bytes=10**6 + 8).shape == (10**6,)
 
 
 # Sources: a small dataset like MNIST, and places that have it, or pretend to.

@@ -135,7 +135,7 @@ def test_what_is_missing_is_an_error_that_says_where(write):
 
 
 def test_a_column_of_nothing_but_gaps(write):
-    with pytest.raises(FormatError, match="line 2, column 'a'"):
+    with pytest.raises(FormatError, match=r"line 2, column 'a'"):
         read_csv(write("a,b\n,1\n"))
     assert read_csv(write("a,b\n,1\n"), missing=2).tensors[0].tolist() == [[2, 1]]
 
@@ -315,3 +315,64 @@ def test_a_bomb_takes_no_memory(tmp_path):
             print("cannot hold 4294967294" in str(error))"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_a_compressed_bomb_is_refused_unless_asked_for(tmp_path):
+    """Some kB of gzip or deflate that hold a thousand times as much."""
+    table = tmp_path / "bomb.csv.gz"
+    table.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 50_000))
+    with pytest.raises(FormatError, match=r"more than 100,000 bytes; .* raise `max_bytes`"):
+        read_csv(table, max_bytes=100_000)
+    assert read_csv(table, max_bytes=200_004).tensors[0].shape == (50_000, 2)
+    np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros(50_000), y=np.zeros(50_000))
+    with pytest.raises(FormatError, match=r"more than 500,000 bytes; .* raise `max_bytes`"):
+        read_npz(tmp_path / "bomb.npz", max_bytes=500_000)
+    assert len(read_npz(tmp_path / "bomb.npz", max_bytes=900_000)) == 2
+    np.savez(tmp_path / "plain.npz", x=np.zeros(50_000))
+    assert len(read_npz(tmp_path / "plain.npz", max_bytes=1)) == 1  # it is as large as it says
+
+
+@pytest.mark.full
+def test_by_default_a_bomb_stops_at_256_mib(tmp_path):
+    table = tmp_path / "bomb.csv.gz"
+    with gzip.open(table, "wb") as file:
+        for _ in range(300):
+            file.write(b"1,2" + b" " * (2**20 - 4) + b"\n")
+    with pytest.raises(FormatError, match=r"more than 268,435,456 bytes"):
+        read_csv(table, header=False)
+
+
+@pytest.mark.parametrize("cell", ["9" * 5000, "-" + "9" * 5000, "9" * 19, "1e39", "-1e400"])
+def test_numbers_too_large_are_refused(write, cell):
+    with pytest.raises(FormatError, match=r"line 2, column 'a': .* is too large"):
+        read_csv(write(f"a\n{cell}\n"))
+
+
+@pytest.mark.parametrize("encoding", ["zip", "rot13", "none at all", "a\0b", 3])
+def test_what_is_no_encoding_of_texts_is_refused(write, encoding):
+    with pytest.raises(ArgumentError, match="no encoding"):
+        read_csv(write("a\n1\n"), encoding=encoding)
+
+
+@pytest.mark.parametrize("delimiter", ['"', "\n", "\r", "", "ab", 3])
+def test_what_cannot_separate_cells_is_refused(write, delimiter):
+    with pytest.raises(ArgumentError, match="a delimiter is one character"):
+        read_csv(write("a\n1\n"), delimiter=delimiter)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+@pytest.mark.parametrize("read", [read_csv, read_npz])
+def test_a_pipe_is_refused_at_once(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is no file"):
+        read(tmp_path / "pipe")
+
+
+def test_an_archive_with_a_name_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("x.npy", GOOD)
+        with pytest.warns(UserWarning, match="Duplicate"):
+            file.writestr("x.npy", GOOD)
+    with pytest.raises(FormatError, match="two arrays have the name 'x'"):
+        read_npz(path)

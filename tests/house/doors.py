@@ -1,7 +1,7 @@
 """Damaged files at every door: a program that `test_doors` runs, with limited memory.
 
-    python -m tests.house.doors SEED COUNT    a line of JSON for each input that is neither read
-                                              nor refused by an error that says why
+python -m tests.house.doors SEED COUNT    a line of JSON for each input that is neither read
+                                          nor refused by an error that says why
 """
 
 import argparse

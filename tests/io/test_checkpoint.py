@@ -750,6 +750,13 @@ def test_a_link_is_no_leftover(path):
     assert (other / "file").exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_a_pipe_is_no_leftover(path):
+    os.mkfifo(path.with_name(".minidl-saving-x"))
+    save(path, 1)
+    assert load(path) == 1
+
+
 def test_several_threads_may_save_and_load_at_once(path):
     save(path, (0, np.zeros(1000)))
     failures = []
