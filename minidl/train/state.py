@@ -14,8 +14,11 @@ from minidl.errors import DTypeError, MinidlError
 from minidl.io import CheckpointError
 from minidl.ops.random import Generator, default_generator
 from minidl.train.metrics import Metric
+from minidl.train.structure import structure_faults
 
 _VERSION = 1
+# The parts whose structure does not depend on how far the run has come.
+_FIXED = "position", "updates", "metrics", "history", "random"
 
 
 @dataclass
@@ -149,16 +152,30 @@ def _check(trainer: Any, saved: Any, path: str) -> None:
         if _as_list(about.get(name)) != _as_list(own["about"][name])
     ]
     faults += _weight_faults(saved["model"], own["model"])
-    sizes = [[len(g["params"]) for g in x["optimizer"]["param_groups"]] for x in (saved, own)]
-    if sizes[0] != sizes[1]:
-        faults.append(f"its optimizer has groups of {sizes[0]} parameters, here of {sizes[1]}")
+    faults += _optimizer_faults(saved["optimizer"], own["optimizer"])
     if faults:
         lines = "".join(f"\n  {fault}" for fault in faults)
         raise CheckpointError(f"{path}: is of another run; nothing was changed{lines}")
+    faults = [fault for name in _FIXED for fault in structure_faults(saved[name], own[name], name)]
+    if faults:
+        raise CheckpointError(f"{path}: cannot be resumed: {'; '.join(faults)}")
 
 
-def _weight_faults(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+def _optimizer_faults(saved: Any, own: Mapping[str, Any]) -> list[str]:
+    """How the groups of two optimisers differ; the rest is for the optimiser to check."""
+    try:
+        sizes = [[len(group["params"]) for group in x["param_groups"]] for x in (saved, own)]
+    except (LookupError, TypeError):
+        return ["its optimizer has no groups of parameters"]
+    if sizes[0] == sizes[1]:
+        return []
+    return [f"its optimizer has groups of {sizes[0]} parameters, here of {sizes[1]}"]
+
+
+def _weight_faults(saved: Any, own: Mapping[str, Tensor]) -> list[str]:
     """The tensors in which two models differ, for the error message."""
+    if not isinstance(saved, Mapping) or not all(isinstance(x, Tensor) for x in saved.values()):
+        return ["its model is no dict of tensors"]
     missing = [name for name in own if name not in saved]
     unexpected = [name for name in saved if name not in own]
     faults = [f"its model has no {', '.join(missing)}"] if missing else []
