@@ -99,7 +99,7 @@ def put_along_axis(xp, x, indices, values, /, *, axis=-1):
     return xp.put_at(x, _values(xp, values, x, indices), array_index(index))
 
 
-@composite
+@composite(wide=True)
 def scatter_reduce(xp, x, indices, values, /, reduce, *, axis=-1, include_self=True):
     """A copy of x, where elements that indices point to are a reduction of their values.
 

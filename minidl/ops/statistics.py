@@ -9,7 +9,7 @@ import math
 from minidl.autograd.primitive import composite
 from minidl.checks import check_flags
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
-from minidl.ops.axes import axes_of, checked_axis
+from minidl.ops.axes import axes_of
 from minidl.ops.creation import asarray
 
 _METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
@@ -92,7 +92,7 @@ def _check_q(name, x, q):
 
 def _as_rows(xp, name, x, axis):
     """x with the reduced axes as one, the last; and its shape, where these have length 1."""
-    axes = [checked_axis(name, x, i) for i in axes_of(axis, x.ndim)]
+    axes = [i % x.ndim for i in axes_of(x, axis)]
     if len({*axes}) < len(axes):
         raise ShapeError(f"{name}: an axis is named twice in {axis}")
     rest = [i for i in range(x.ndim) if i not in axes]
