@@ -203,7 +203,7 @@ def _operation(
 
     operation: Any = dispatch
     operation.__name__, operation.__signature__ = name, signature.public
-    operation.body, operation.outputs = body, outputs
+    operation.body, operation.outputs, operation.wide = body, outputs, wide
     return operation
 
 

@@ -28,6 +28,8 @@ _SMALL = 128  # up to so many elements, NumPy adds
 _WIDE = {char: np.dtype("float64") for char in "ef"} | {"F": np.dtype("complex128")}
 _LARGEST = {"e": 65504, "f": 3.4e38}  # below, nothing becomes infinite
 
+_add: Any = np.add.reduce
+_multiply: Any = np.multiply.reduce
 _quiet = np.errstate(all="ignore")  # a decorator
 
 
@@ -40,14 +42,14 @@ def sum(x: np.ndarray, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Σ x; of bools and integers in int64."""
     char = x.dtype.char
     if char not in "fdeFD" or x.size <= _FEW and char != "e":
-        return np.add.reduce(x, axis=axis, keepdims=keepdims)
+        return _add(x, axis=axis, keepdims=keepdims)
     if x.size <= _SMALL and char in _WIDE:
-        total = np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=_WIDE[char])
+        total = _add(x, axis=axis, keepdims=keepdims, dtype=_WIDE[char])
         return _rounded(total, x.dtype)
-    if type(axis) is tuple and len(axis) == 1:
-        axis = axis[0]
-    if axis is None or type(axis) is int and -x.ndim <= axis < x.ndim:
-        if x.size > _SMALL and char in "fd" and x.flags.carray and x.dtype.isnative:
+    if x.size > _SMALL and char in "fd" and x.flags.carray and x.dtype.isnative:
+        if type(axis) is tuple and len(axis) == 1:
+            axis = axis[0]
+        if axis is None or type(axis) is int and -x.ndim <= axis < x.ndim:
             return _sum_contiguous(x, axis, keepdims)
     axes = range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim)
     kept = [1 if i in axes else n for i, n in enumerate(x.shape)]
@@ -104,7 +106,7 @@ def _sum_by_rows(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
     """Σ x in float64, keeping the axes."""
     if x.size <= _SMALL:
         return _sum_in_pairs(x.astype("float64"), axes)
-    order = range(x.ndim)
+    order = list(range(x.ndim))
     if not x.flags.c_contiguous:  # unless it is so with its axes in another order, it is copied
         order = sorted(order, key=lambda i: -abs(x.strides[i]))
         x = x.transpose(order)
@@ -113,7 +115,7 @@ def _sum_by_rows(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
     for before, n, behind in _runs([(x.shape[i], k in axes) for i, k in enumerate(order)]):
         total = _kernels().sum_rows(total.reshape(before, n, behind), "float64")
     total = total.reshape([1 if k in axes else x.shape[i] for i, k in enumerate(order)])
-    return total.transpose(np.argsort(order)) if order != range(x.ndim) else total
+    return total.transpose(np.argsort(order))
 
 
 def _runs(axes: list[tuple[int, bool]]) -> Iterator[tuple[int, int, int]]:
@@ -141,16 +143,14 @@ def _sum_in_pairs(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
         half = len(rows) // 2
         pairs = rows[:half] + rows[half : 2 * half]
         rows = np.concatenate([pairs, rows[2 * half :]]) if len(rows) % 2 else pairs
-    return np.add.reduce(rows, axis=0).reshape(
-        [1 if i in axes else n for i, n in enumerate(x.shape)]
-    )
+    return _add(rows, axis=0).reshape([1 if i in axes else n for i, n in enumerate(x.shape)])
 
 
 @_quiet
 def prod(x: np.ndarray, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Π x; float16 and float32 in float64, bools and integers in int64."""
     wide = _WIDE.get(x.dtype.char)
-    y = np.multiply.reduce(x, axis=axis, keepdims=keepdims, dtype=wide)
+    y: Any = _multiply(x, axis=axis, keepdims=keepdims, dtype=wide)
     return y if wide is None else y.astype(x.dtype)
 
 

@@ -39,6 +39,14 @@ def axes_of(x, axis):
     return axes
 
 
+def filled_axes(x, axis):
+    """The axes of a reduction without a value for nothing; ShapeError if they are empty."""
+    axes = axes_of(x, axis)
+    if not x.size and 0 in [x.shape[i] for i in axes]:
+        raise ShapeError(f"there are no numbers along axis {axis} of shape {x.shape}")
+    return axes
+
+
 def restore_axes(xp, y, axis, keepdims, ndim):
     """A reduced result with the reduced axes restored, to broadcast against the input."""
     if keepdims:

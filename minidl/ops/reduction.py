@@ -9,7 +9,7 @@ import math
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags, check_numbers
 from minidl.dtypes import ANY, ORDERED_NUMBER, ORDERED_REAL
-from minidl.ops.axes import axes_of, largest_of, restore_axes
+from minidl.ops.axes import axes_of, filled_axes, largest_of, restore_axes
 from minidl.ops.casting import cast, widest
 from minidl.ops.cumulative import products_before
 
@@ -22,7 +22,6 @@ def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
     >>> minidl.sum(x), minidl.sum(x, axis=0), minidl.sum(x, axis=1, keepdims=True).shape
     (Tensor(10, int64), Tensor([4, 6], int64), (2, 1))
     """
-
     axes_of(x, axis)
 
     def dx(dy):
@@ -117,14 +116,14 @@ def _extremum(xp, x, y, axis, keepdims):
 def max(xp, x, /, *, axis=None, keepdims=False):
     """y = max x, NaN if any is;   dy goes to it, divided equally among ties.
 
-    Raises ArgumentError for an empty x.
+    Raises ShapeError for an empty axis.
 
     >>> x = minidl.tensor([1.0, 5.0, 5.0], requires_grad=True)
     >>> minidl.max(x).backward()
     >>> x.grad
     Tensor([0. , 0.5, 0.5], float32)
     """
-    axes_of(x, axis)
+    filled_axes(x, axis)
     y = xp.max(x, axis=axis, keepdims=keepdims)
     return y, _extremum(xp, x, y, axis, keepdims)
 
@@ -133,12 +132,12 @@ def max(xp, x, /, *, axis=None, keepdims=False):
 def min(xp, x, /, *, axis=None, keepdims=False):
     """y = min x, NaN if any is;   dy goes to it, divided equally among ties.
 
-    Raises ArgumentError for an empty x.
+    Raises ShapeError for an empty axis.
 
     >>> minidl.min(minidl.tensor([[3, 1], [2, 4]]), axis=1)
     Tensor([1, 2], int64)
     """
-    axes_of(x, axis)
+    filled_axes(x, axis)
     y = xp.min(x, axis=axis, keepdims=keepdims)
     return y, _extremum(xp, x, y, axis, keepdims)
 
@@ -194,7 +193,7 @@ def argmax(xp, x, /, *, axis=None, keepdims=False):
     Tensor([1, 0], int64)
     """
     check_flags("argmax", keepdims=keepdims)
-    axes_of(x, axis)
+    filled_axes(x, axis)
     return xp.argmax(x, axis=axis, keepdims=keepdims), None
 
 
@@ -206,5 +205,5 @@ def argmin(xp, x, /, *, axis=None, keepdims=False):
     Tensor(1, int64)
     """
     check_flags("argmin", keepdims=keepdims)
-    axes_of(x, axis)
+    filled_axes(x, axis)
     return xp.argmin(x, axis=axis, keepdims=keepdims), None

@@ -27,6 +27,7 @@ def scatter_add(xp, x, indices, values, /, *, axis=-1):
     >>> minidl.scatter_add(minidl.zeros(4), ids, minidl.tensor([1.0, 2.0, 3.0]), axis=0)
     Tensor([1., 0., 5., 0.], float32)
     """
+    axis = one_axis(x, axis)
 
     def dvalues(dy):
         if indices.shape != dy.shape:  # on other axes than this, there may be fewer than in x

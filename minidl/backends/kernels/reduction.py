@@ -1,14 +1,15 @@
 """Sums whose error does not grow with the number of terms.
 
-The terms are the rows of a matrix, as they lie in memory.  Eight rows are added up as a tree, in the
-dtype of x; a line of accumulators takes the result.  An accumulator is two numbers of float64, the
-rounded total, and the rounding errors of its additions, which are known exactly (T. Ogita, S. Rump,
-S. Oishi.  Accurate sum and dot product.  SIAM J. Sci. Comput. 26(6), 2005).  So there are three
-roundings in the tree and one at the end: a sum is within 2·ε·Σ|terms| of the exact one, where ε is
-the distance from 1 to the next number.  Vectors of float32 are added up in float64 without a tree.
+The terms are the rows of a matrix, as they lie in memory.  Eight rows are added up as a tree, in
+the dtype of x; a line of accumulators takes the result.  An accumulator is two numbers of float64,
+the rounded total, and the rounding errors of its additions, which are known exactly (T. Ogita,
+S. Rump, S. Oishi.  Accurate sum and dot product.  SIAM J. Sci. Comput. 26(6), 2005).  So there are
+three roundings in the tree and one at the end: a sum is within 2·ε·Σ|terms| of the exact one, where
+ε is the distance from 1 to the next number.  Vectors of float32 are added up in float64 without a
+tree.
 
 Long rows vectorise.  Several short ones are a line together, whose parts are added up at the end;
-a vector is a matrix with rows of 64 elements.  Of very long ones, a block of columns is worked on
+a vector is a matrix with rows of 32 elements.  Of very long ones, a block of columns is worked on
 at a time, whose accumulators stay in the cache.
 
 Cost: x is read from memory once, which takes longer than the arithmetic.
@@ -100,7 +101,7 @@ _of_vectors = {"f": _sum_vectors32, "d": _sum_vectors64}
 
 @parallel
 def _sum_lines(x, y, line, chunks):
-    """The sums of matrices (outer, n·columns), where a line is several rows, or tasks are blocks."""
+    """The sums of matrices (outer, n·columns); a task is one of them, or a block of its columns."""
     blocks = (line - 1) // _BLOCK + 1
     for chunk in prange(chunks):
         start, stop = chunk_bounds(x.shape[0] * blocks, chunk, chunks)
