@@ -28,13 +28,14 @@ def fit(gradient: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 
 def sum_to_shape(gradient: Any, shape: tuple[int, ...]) -> Any:
     """The adjoint of broadcasting: an input that was repeated gets the sum over its copies."""
-    xp = namespace_of(gradient)
-    extra = len(gradient.shape) - len(shape)
-    if extra > 0:
-        gradient = xp.sum(gradient, axis=tuple(range(extra)), keepdims=False)
-    if gradient.shape != shape and extra >= 0:
-        stretched = tuple(i for i, n in enumerate(shape) if n == 1 != gradient.shape[i])
-        gradient = xp.sum(gradient, axis=stretched, keepdims=True)
+    xp, extra = namespace_of(gradient), len(gradient.shape) - len(shape)
+    if extra >= 0:
+        copied = (1,) * extra + shape
+        axes = tuple([i for i, n in enumerate(gradient.shape) if n != 1 == copied[i]])
+        if axes:  # one sum, which rounds once
+            gradient = xp.sum(gradient, axis=axes, keepdims=True)
+        if extra and gradient.shape == copied:
+            gradient = xp.reshape(gradient, shape)
     if gradient.shape != shape:
         raise GradientError(f"a pullback gave shape {gradient.shape} for an input of shape {shape}")
     return gradient

@@ -31,7 +31,7 @@ from minidl.autograd.mode import Mode, current
 from minidl.autograd.tensor import Tensor
 from minidl.backends import by_type
 from minidl.backends.joint import Joint
-from minidl.dtypes import REAL, Rule
+from minidl.dtypes import REAL, Rule, float16, float32
 from minidl.errors import (
     EXPLAINED,
     ArgumentError,
@@ -55,6 +55,7 @@ def primitive(
     keep_dtype: Sequence[int] = ...,
     constants: Sequence[int] = ...,
     of_complex: bool = ...,
+    wide: bool = ...,
 ) -> Callable[[Body[P]], Callable[P, Tensor]]: ...
 @overload
 def primitive(
@@ -63,6 +64,7 @@ def primitive(
     keep_dtype: Sequence[int] = ...,
     constants: Sequence[int] = ...,
     of_complex: bool = ...,
+    wide: bool = ...,
     outputs: int | type[tuple],
 ) -> Callable[[Body[P]], Callable[P, tuple[Tensor, ...]]]: ...
 def primitive(
@@ -71,6 +73,7 @@ def primitive(
     keep_dtype: Sequence[int] = (),
     constants: Sequence[int] = (),
     of_complex: bool = False,
+    wide: bool = False,
     outputs: Outputs | None = None,
 ) -> Any:
     """Make an operation from a body that returns its value and its pullback.
@@ -83,6 +86,8 @@ def primitive(
     of_complex  whether the pullback is right for complex numbers too, in the engine's convention:
                 that of a holomorphic function is the same as for real numbers.  Without it, complex
                 inputs that require gradients raise a GradientError
+    wide        compute with float16 inputs in float32, and round the results to float16: for sums
+                and their like, which would lose digits, or overflow, on the way
     outputs     how many values the body returns, where it returns a tuple of them; `tuple` if that
                 depends on the arguments.  It is checked, and type checkers read it
 
@@ -95,34 +100,40 @@ def primitive(
     ([3.0, 12.0], 12.0)
     """
     if callable(rule):
-        return _operation(rule, REAL, (), (), False, None)
+        return _operation(rule, REAL, (), (), False, None, False)
     if rule is not None and not isinstance(rule, Rule):
         raise ArgumentError(f"primitive: a rule is REAL, NUMBER, ANY or None; got {describe(rule)}")
     _check_positions("primitive", keep_dtype=keep_dtype, constants=constants)
     _check_outputs("primitive", outputs)
-    return lambda body: _operation(body, rule, keep_dtype, constants, of_complex, outputs)
+    return lambda body: _operation(body, rule, keep_dtype, constants, of_complex, outputs, wide)
 
 
 @overload
 def composite(body: Body[P], /) -> Callable[P, Tensor]: ...
 @overload
-def composite(*, constants: Sequence[int] = ...) -> Callable[[Body[P]], Callable[P, Tensor]]: ...
+def composite(
+    *, constants: Sequence[int] = ..., wide: bool = ...
+) -> Callable[[Body[P]], Callable[P, Tensor]]: ...
 @overload
 def composite(
-    *, constants: Sequence[int] = ..., outputs: int | type[tuple]
+    *, constants: Sequence[int] = ..., wide: bool = ..., outputs: int | type[tuple]
 ) -> Callable[[Body[P]], Callable[P, tuple[Tensor, ...]]]: ...
 @overload
 def composite(
-    *, constants: Sequence[int] = ..., outputs: type[list]
+    *, constants: Sequence[int] = ..., wide: bool = ..., outputs: type[list]
 ) -> Callable[[Body[P]], Callable[P, list[Tensor]]]: ...
 def composite(
-    body: Any = None, *, constants: Sequence[int] = (), outputs: Outputs | None = None
+    body: Any = None,
+    *,
+    constants: Sequence[int] = (),
+    wide: bool = False,
+    outputs: Outputs | None = None,
 ) -> Any:
     """Make an operation from a body that returns its value alone, computed from other operations.
 
     It is differentiated through these, except for the outputs at the positions `constants`.  Where
     a backend has a kernel of that name, values and first derivatives come from that instead.
-    `outputs` is as in `primitive`, or `list`.
+    `wide` and `outputs` are as in `primitive`; `outputs` may also be `list`.
 
     >>> @minidl.composite
     ... def half_norm(xp, x, /):
@@ -134,7 +145,7 @@ def composite(
     _check_outputs("composite", outputs)
 
     def decorate(body: Callable[..., Any]) -> Any:
-        return _operation(body, None, (), constants, True, outputs, composed=True)
+        return _operation(body, None, (), constants, True, outputs, wide, composed=True)
 
     return decorate if body is None else decorate(body)
 
@@ -146,6 +157,7 @@ def _operation(
     constants: Sequence[int],
     of_complex: bool,
     outputs: Outputs | None,
+    wide: bool,
     composed: bool = False,
 ) -> Any:
     """The public function of a body, which dispatches to a kernel or to the body itself.
@@ -174,6 +186,8 @@ def _operation(
                 if kernel is not None:
                     result = kernel(*arrays, **settings)
             if result is NotImplemented:  # no kernel, or not one for these inputs
+                if wide and float16 in [getattr(x, "dtype", None) for x in inputs]:
+                    return _in_float32(operation, inputs, settings)
                 if composed:
                     return _compose(name, body, inputs, settings, constants, outputs)
                 result = body(backend, *arrays, **settings)
@@ -189,8 +203,24 @@ def _operation(
 
     operation: Any = dispatch
     operation.__name__, operation.__signature__ = name, signature.public
-    operation.body, operation.outputs = body, outputs
+    operation.body, operation.outputs, operation.wide = body, outputs, wide
     return operation
+
+
+def _in_float32(operation: Any, inputs: Sequence[Any], settings: dict[str, Any]) -> Any:
+    """The value for float16 inputs in float32; as float16, unless a larger float is among them."""
+    astype = namespace.differentiable.astype
+    dtypes = [getattr(x, "dtype", None) for x in inputs]
+    wide = [
+        astype(x, float32) if dtype == float16 else x
+        for x, dtype in zip(inputs, dtypes, strict=True)
+    ]
+    value = operation(*wide, **settings)
+    if any(dtype is not None and dtype.kind in "fc" and dtype != float16 for dtype in dtypes):
+        return value
+    several = value if type(value) is tuple or type(value) is list else [value]
+    rounded = [astype(y, float16) if y.dtype == float32 else y for y in several]
+    return rounded[0] if several is not value else type(value)(rounded)
 
 
 def _compose(

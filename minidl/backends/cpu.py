@@ -24,6 +24,12 @@ from minidl.backends.matrices import (  # noqa: F401
     svd,
     svdvals,
 )
+from minidl.backends.reductions import (  # noqa: F401
+    cumulative_prod,
+    cumulative_sum,
+    prod,
+    sum,
+)
 from minidl.backends.registry import to_device  # noqa: F401
 from minidl.errors import BoundsError
 
@@ -51,7 +57,7 @@ asinh, atan2, copysign, signbit, trunc = np.asinh, np.atan2, np.copysign, np.sig
 real, imag, conj, argwhere, searchsorted = np.real, np.imag, np.conj, np.argwhere, np.searchsorted
 
 # The reductions of the ufuncs skip a Python layer that costs as much as a small sum does.
-sum, max, min = np.add.reduce, np.maximum.reduce, np.minimum.reduce
+max, min = np.maximum.reduce, np.minimum.reduce
 all, any = np.logical_and.reduce, np.logical_or.reduce
 
 
@@ -71,8 +77,7 @@ sin, cos = _quiet(np.sin, np.cos)  # NaN at infinity
 exp, log, log1p, sqrt = _quiet(np.exp, np.log, np.log1p, np.sqrt)
 divide, remainder, pow = _quiet(np.divide, np.remainder, np.pow)
 acosh, atanh, hypot, log2, log10 = _quiet(np.acosh, np.atanh, np.hypot, np.log2, np.log10)
-logaddexp, nextafter, prod = _quiet(np.logaddexp, np.nextafter, np.multiply.reduce)
-cumulative_sum, cumulative_prod = _quiet(np.cumsum, np.cumprod)
+logaddexp, nextafter = _quiet(np.logaddexp, np.nextafter)
 xdivy = quiet()(lambda x1, x2: np.where(np.equal(x1, 0), 0, x1 / x2))
 
 

@@ -17,20 +17,47 @@ def one_axis(x, axis):
 
 
 def checked_axis(name, x, axis):
-    """The axis, counted from the front; ShapeError unless it is one of x."""
+    """The axis, counted from the front; AxisError unless it is one of x."""
     if not is_integer(axis) or not -x.ndim <= axis < x.ndim:
-        raise ShapeError(f"{name}: axis {axis!r} is not one of shape {x.shape}")
+        raise AxisError(f"{name}: axis {axis!r} is not one of shape {x.shape}")
     return axis % x.ndim
 
 
-def axes_of(axis, ndim):
-    """The axes of a reduction: one, several, or all."""
-    return range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+def axes_of(x, axis):
+    """The axes of a reduction: one, several, or all; AxisError if one is not of x.
+
+    A 0-d x has none, as in NumPy and in the array API standard.
+    """
+    if axis is None:
+        return range(x.ndim)
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    for i in axes:
+        if not is_integer(i):
+            raise DTypeError(f"an axis is an integer, several are a tuple; got {describe(axis)}")
+        if not -x.ndim <= i < x.ndim:
+            raise AxisError(f"axis {i} is not one of shape {x.shape}")
+    return axes
+
+
+def filled_axes(x, axis):
+    """The axes of a reduction without a value for nothing; ShapeError if they are empty."""
+    axes = axes_of(x, axis)
+    if not x.size and 0 in [x.shape[i] for i in axes]:
+        raise ShapeError(f"there are no numbers along axis {axis} of shape {x.shape}")
+    return axes
 
 
 def restore_axes(xp, y, axis, keepdims, ndim):
     """A reduced result with the reduced axes restored, to broadcast against the input."""
-    return y if keepdims else xp.expand_dims(y, axis=tuple(axes_of(axis, ndim)))
+    if keepdims:
+        return y
+    axes = range(ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    return xp.expand_dims(y, axis=tuple(axes))
+
+
+def largest_of(xp, x, axis):
+    """The maximum, keeping the axes, to subtract it before exp; 0 if x is empty."""
+    return (xp.max if x.size else xp.sum)(x, axis=axis, keepdims=True)
 
 
 def along(axis, start, stop=None):

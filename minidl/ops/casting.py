@@ -23,3 +23,9 @@ def real_floats(xp, x):
     if x.dtype.kind == "c":
         raise DTypeError(f"needs real numbers; got {x.dtype}")
     return floats(xp, x)
+
+
+def widest(xp, x):
+    """x in double precision, where products neither overflow nor vanish; integers as they are."""
+    wide = {"f": "float64", "c": "complex128"}.get(x.dtype.kind)
+    return x if wide is None or x.dtype == wide else xp.astype(x, wide)

@@ -10,7 +10,7 @@ from minidl.checks import check_flags
 from minidl.dtypes import ANY
 from minidl.errors import ArgumentError
 from minidl.ops.axes import along, one_axis
-from minidl.ops.casting import cast
+from minidl.ops.casting import cast, widest
 from minidl.ops.manipulation import concat
 
 
@@ -60,7 +60,8 @@ def cumulative_prod(xp, x, /, *, axis=None, dtype=None, include_initial=False):
 
     def dx(dy):
         dy = dy[along(axis, 1)] if include_initial else dy
-        return products_before(xp, x, axis) * _backward_sums(xp, x, dy, axis)
+        wide = widest(xp, x)
+        return products_before(xp, wide, axis) * _backward_sums(xp, wide, dy, axis)
 
     return _prepend(xp, y, 1, axis) if include_initial else y, dx
 
@@ -152,7 +153,7 @@ def _cumulative_extremes(xp, x, axis, replaces):
     return xp.take_along_axis(x, indices, axis=axis), indices
 
 
-@composite
+@composite(wide=True)
 def cumulative_logsumexp(xp, x, /, *, axis=None):
     """y_i = log(e^x₀ + … + e^x_i), without overflow, along the axis.
 

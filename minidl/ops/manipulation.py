@@ -10,6 +10,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags
 from minidl.dtypes import ANY, dtype_of
 from minidl.errors import ArgumentError, AxisError, DTypeError, ShapeError, named
+from minidl.ops.axes import axes_of, one_axis
 
 
 @primitive(None, of_complex=True)
@@ -74,7 +75,7 @@ def unflatten(xp, x, /, axis, shape):
     (2, 3, 4)
     """
     if not -x.ndim <= axis < x.ndim:
-        raise ShapeError(f"unflatten: shape {x.shape} has no axis {axis}")
+        raise AxisError(f"unflatten: shape {x.shape} has no axis {axis}")
     axis, length, shape = axis % x.ndim, x.shape[axis], tuple(shape)
     known = math.prod(n for n in shape if n != -1)
     fits = length % known == 0 if known and shape.count(-1) == 1 else length == known
@@ -128,6 +129,7 @@ def squeeze(xp, x, /, axis):
     >>> minidl.squeeze(minidl.zeros((1, 3, 1)), axis=0).shape
     (3, 1)
     """
+    axes_of(x, axis)
     return xp.squeeze(x, axis), lambda dy: xp.reshape(dy, x.shape)
 
 
@@ -207,11 +209,13 @@ def copy(xp, x, /):
 
 @primitive(ANY, of_complex=True)
 def _concat(xp, *arrays, axis=0):
+    axis = one_axis(arrays[0], axis)
+
     def split(dz):
         parts, start = [], 0
         for x in arrays:
             stop = start + x.shape[axis]
-            index = (slice(None),) * (axis % x.ndim) + (slice(start, stop),)
+            index = (slice(None),) * axis + (slice(start, stop),)
             parts.append(dz[index])
             start = stop
         return tuple(parts)

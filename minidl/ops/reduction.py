@@ -9,8 +9,8 @@ import math
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags, check_numbers
 from minidl.dtypes import ANY, ORDERED_NUMBER, ORDERED_REAL
-from minidl.ops.axes import axes_of, restore_axes
-from minidl.ops.casting import cast
+from minidl.ops.axes import axes_of, filled_axes, largest_of, restore_axes
+from minidl.ops.casting import cast, widest
 from minidl.ops.cumulative import products_before
 
 
@@ -22,6 +22,7 @@ def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
     >>> minidl.sum(x), minidl.sum(x, axis=0), minidl.sum(x, axis=1, keepdims=True).shape
     (Tensor(10, int64), Tensor([4, 6], int64), (2, 1))
     """
+    axes_of(x, axis)
 
     def dx(dy):
         return xp.broadcast_to(restore_axes(xp, dy, axis, keepdims, x.ndim), x.shape)
@@ -38,12 +39,12 @@ def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
     >>> x.grad
     Tensor([6., 0., 0.], float32)
     """
-    x = cast(xp, x, dtype)
+    x, axes = cast(xp, x, dtype), axes_of(x, axis)
 
     def dx(dy):
-        last = [i % x.ndim for i in axes_of(axis, x.ndim)]
+        last = [i % x.ndim for i in axes]
         order = [i for i in range(x.ndim) if i not in last] + last
-        moved = xp.permute_dims(x, tuple(order))
+        moved = xp.permute_dims(widest(xp, x), tuple(order))
         kept = moved.shape[: x.ndim - len(last)]
         rows = xp.reshape(moved, (*kept, math.prod(moved.shape[len(kept) :])))
         before = products_before(xp, rows, len(kept))
@@ -55,7 +56,7 @@ def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
     return cast(xp, xp.prod(x, axis=axis, keepdims=keepdims), dtype), dx
 
 
-@primitive(of_complex=True)
+@primitive(of_complex=True, wide=True)
 def mean(xp, x, /, *, axis=None, keepdims=False):
     """y = Σ x / n;   dx = dy / n, broadcast to x.  The mean of an empty x is NaN.
 
@@ -64,7 +65,7 @@ def mean(xp, x, /, *, axis=None, keepdims=False):
     >>> minidl.mean(x), x.grad
     (Tensor(3., float32, from mean), Tensor([0.33333334, 0.33333334, 0.33333334], float32))
     """
-    n = math.prod(x.shape[i] for i in axes_of(axis, x.ndim))
+    n = math.prod(x.shape[i] for i in axes_of(x, axis))
 
     def dx(dy):
         return xp.broadcast_to(restore_axes(xp, xp.divide(dy, n), axis, keepdims, x.ndim), x.shape)
@@ -72,7 +73,7 @@ def mean(xp, x, /, *, axis=None, keepdims=False):
     return xp.divide(xp.sum(x, axis=axis, keepdims=keepdims), n), dx
 
 
-@composite
+@composite(wide=True)
 def var(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
     """y = Σ (x − mean)² / (n − correction).  PyTorch's default correction is 1.
 
@@ -81,7 +82,7 @@ def var(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
     (Tensor(1., float32), Tensor(2., float32))
     """
     check_numbers("var", correction=correction)
-    n = math.prod(x.shape[i] for i in axes_of(axis, x.ndim))
+    n = math.prod(x.shape[i] for i in axes_of(x, axis))
     centred = x - xp.mean(x, axis=axis, keepdims=True)
     squares = centred * centred
     if centred.dtype.kind == "c":
@@ -89,7 +90,7 @@ def var(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
     return xp.sum(squares, axis=axis, keepdims=keepdims) / (n - correction if n > correction else 0)
 
 
-@composite
+@composite(wide=True)
 def std(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
     """y = √var(x), with gradient 0 where it is 0.  PyTorch's default correction is 1.
 
@@ -115,13 +116,14 @@ def _extremum(xp, x, y, axis, keepdims):
 def max(xp, x, /, *, axis=None, keepdims=False):
     """y = max x, NaN if any is;   dy goes to it, divided equally among ties.
 
-    Raises ArgumentError for an empty x.
+    Raises ShapeError for an empty axis.
 
     >>> x = minidl.tensor([1.0, 5.0, 5.0], requires_grad=True)
     >>> minidl.max(x).backward()
     >>> x.grad
     Tensor([0. , 0.5, 0.5], float32)
     """
+    filled_axes(x, axis)
     y = xp.max(x, axis=axis, keepdims=keepdims)
     return y, _extremum(xp, x, y, axis, keepdims)
 
@@ -130,27 +132,29 @@ def max(xp, x, /, *, axis=None, keepdims=False):
 def min(xp, x, /, *, axis=None, keepdims=False):
     """y = min x, NaN if any is;   dy goes to it, divided equally among ties.
 
-    Raises ArgumentError for an empty x.
+    Raises ShapeError for an empty axis.
 
     >>> minidl.min(minidl.tensor([[3, 1], [2, 4]]), axis=1)
     Tensor([1, 2], int64)
     """
+    filled_axes(x, axis)
     y = xp.min(x, axis=axis, keepdims=keepdims)
     return y, _extremum(xp, x, y, axis, keepdims)
 
 
-@primitive(ORDERED_REAL)
+@primitive(ORDERED_REAL, wide=True)
 def logsumexp(xp, x, /, *, axis=None, keepdims=False):
-    """y = log Σ eˣ, without overflow;   dx = dy·exp(x − y).
+    """y = log Σ eˣ, without overflow, −∞ for an empty x;   dx = dy·exp(x − y).
 
     >>> minidl.logsumexp(minidl.tensor([1000.0, 1000.0]))
     Tensor(1000.6932, float32)
     """
     check_flags("logsumexp", keepdims=keepdims)
-    largest = xp.max(x, axis=axis, keepdims=True)
+    axes = axes_of(x, axis)
+    largest = largest_of(xp, x, axis)
     shift = xp.where(xp.isfinite(largest), largest, 0)
     total = shift + xp.log(xp.sum(xp.exp(x - shift), axis=axis, keepdims=True))
-    y = total if keepdims else xp.squeeze(total, tuple(axes_of(axis, x.ndim)))
+    y = total if keepdims else xp.squeeze(total, tuple(axes))
 
     def dx(dy):
         finite = xp.where(xp.isfinite(total), total, 0)
@@ -166,6 +170,7 @@ def all(xp, x, /, *, axis=None, keepdims=False):
     >>> minidl.all(minidl.tensor([[True, False], [True, True]]), axis=1)
     Tensor([False,  True], bool)
     """
+    axes_of(x, axis)
     return xp.all(x, axis=axis, keepdims=keepdims), None
 
 
@@ -176,6 +181,7 @@ def any(xp, x, /, *, axis=None, keepdims=False):
     >>> minidl.any(minidl.tensor([[True, False], [False, False]]), axis=1)
     Tensor([ True, False], bool)
     """
+    axes_of(x, axis)
     return xp.any(x, axis=axis, keepdims=keepdims), None
 
 
@@ -187,6 +193,7 @@ def argmax(xp, x, /, *, axis=None, keepdims=False):
     Tensor([1, 0], int64)
     """
     check_flags("argmax", keepdims=keepdims)
+    filled_axes(x, axis)
     return xp.argmax(x, axis=axis, keepdims=keepdims), None
 
 
@@ -198,4 +205,5 @@ def argmin(xp, x, /, *, axis=None, keepdims=False):
     Tensor(1, int64)
     """
     check_flags("argmin", keepdims=keepdims)
+    filled_axes(x, axis)
     return xp.argmin(x, axis=axis, keepdims=keepdims), None

@@ -27,6 +27,7 @@ def scatter_add(xp, x, indices, values, /, *, axis=-1):
     >>> minidl.scatter_add(minidl.zeros(4), ids, minidl.tensor([1.0, 2.0, 3.0]), axis=0)
     Tensor([1., 0., 5., 0.], float32)
     """
+    axis = one_axis(x, axis)
 
     def dvalues(dy):
         if indices.shape != dy.shape:  # on other axes than this, there may be fewer than in x
@@ -99,7 +100,7 @@ def put_along_axis(xp, x, indices, values, /, *, axis=-1):
     return xp.put_at(x, _values(xp, values, x, indices), array_index(index))
 
 
-@composite
+@composite(wide=True)
 def scatter_reduce(xp, x, indices, values, /, reduce, *, axis=-1, include_self=True):
     """A copy of x, where elements that indices point to are a reduction of their values.
 

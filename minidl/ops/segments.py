@@ -48,7 +48,7 @@ def segment_sum(xp, data, segment_ids, /, num_segments=None):
     return xp.scatter_at(data, array_index(ids), (count, *data.shape[1:]))
 
 
-@composite
+@composite(wide=True)
 def segment_mean(xp, data, segment_ids, /, num_segments=None):
     """y[s] = the mean of data[i] over the i with segment_ids[i] = s, 0 if there are none.
 

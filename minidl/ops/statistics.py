@@ -9,7 +9,7 @@ import math
 from minidl.autograd.primitive import composite
 from minidl.checks import check_flags
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
-from minidl.ops.axes import axes_of, checked_axis
+from minidl.ops.axes import filled_axes
 from minidl.ops.creation import asarray
 
 _METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
@@ -65,8 +65,6 @@ def _quantile(xp, name, x, q, axis, keepdims, interpolation, ignore_nan):
     if x.dtype.kind != "f":
         raise DTypeError(f"{name}: needs floating-point numbers: astype first; got {x.dtype}")
     rows, kept = _as_rows(xp, name, x, axis)
-    if not rows.shape[-1]:
-        raise ShapeError(f"{name}: there are no numbers along axis {axis} of shape {x.shape}")
     ordered = xp.take_along_axis(rows, xp.argsort(rows, axis=-1), axis=-1)
     last, missing = _last_rank(xp, ordered, ignore_nan)
     rank = last * xp.reshape(q, (-1,))  # (…, how many q)
@@ -92,7 +90,7 @@ def _check_q(name, x, q):
 
 def _as_rows(xp, name, x, axis):
     """x with the reduced axes as one, the last; and its shape, where these have length 1."""
-    axes = [checked_axis(name, x, i) for i in axes_of(axis, x.ndim)]
+    axes = [i % x.ndim for i in filled_axes(x, axis)]
     if len({*axes}) < len(axes):
         raise ShapeError(f"{name}: an axis is named twice in {axis}")
     rest = [i for i in range(x.ndim) if i not in axes]

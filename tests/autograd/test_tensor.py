@@ -211,7 +211,7 @@ def test_logic_is_of_bools():
     [
         (lambda x: x + minidl.ones((3, 4)), ShapeError, r"add\(float32 \(2, 3\).*broadcast"),
         (lambda x: x @ x, ShapeError, r"matmul: inner lengths must agree.*\(2, 3\)"),
-        (lambda x: x.sum(axis=2), ShapeError, r"sum\(float32 \(2, 3\)\): axis 2"),
+        (lambda x: x.sum(axis=2), ShapeError, r"sum: axis 2 is not one of shape \(2, 3\)"),
         (lambda x: x.reshape(4, 2), ShapeError, "reshape"),
         (lambda x: x + "a", DTypeError, r"add: input 1 is str 'a'; needs a tensor"),
         (lambda x: minidl.add(x, [1, 2, 3]), DTypeError, "add: input 1 is list"),

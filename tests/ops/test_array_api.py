@@ -539,7 +539,11 @@ def test_numbers_from_tensors():
     [
         (lambda x: minidl.cumulative_sum(x), ShapeError, r"cumulative_sum.*which axis.*\(2, 3\)"),
         (lambda x: minidl.cumulative_prod(x, axis=2), ShapeError, "cumulative_prod: axis 2"),
-        (lambda x: minidl.prod(x, axis=2), ShapeError, r"prod\(float32 \(2, 3\)\).*axis 2"),
+        (
+            lambda x: minidl.prod(x, axis=2),
+            ShapeError,
+            r"prod: axis 2 is not one of shape \(2, 3\)",
+        ),
         (lambda x: minidl.prod(x, dtype="text"), DTypeError, "not a dtype"),
         (lambda x: minidl.diff(x, n=-1), ArgumentError, "diff.*negative.*-1"),
         (lambda x: minidl.diff(x > 0), DTypeError, "bool"),

@@ -8,7 +8,7 @@ from minidl.errors import ArgumentError, DTypeError
 from minidl.ops.linear_algebra.matrix import check_matrix
 
 
-@composite
+@composite(wide=True)
 def vector_norm(xp, x, /, *, axis=None, keepdims=False, ord=2):
     """(Σ |x|ᵖ)^(1/p), p = ord; with gradient 0 where it is 0.
 
@@ -42,7 +42,7 @@ def vector_norm(xp, x, /, *, axis=None, keepdims=False, ord=2):
     return _power(xp, xp.sum(_power(xp, size, ord), **over), 1 / ord)
 
 
-@composite
+@composite(wide=True)
 def matrix_norm(xp, x, /, *, keepdims=False, ord="fro"):
     """A norm of each matrix of (…, m, n).
 

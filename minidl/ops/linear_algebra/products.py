@@ -5,7 +5,7 @@ import math
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_integers
 from minidl.dtypes import NUMBER
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, AxisError, ShapeError
 
 
 @primitive(NUMBER, of_complex=True)
@@ -47,7 +47,7 @@ def _common_axis(name, x1, x2, axis):
     check_integers(name, axis=axis)
     ndim = min(x1.ndim, x2.ndim)
     if not -ndim <= axis < (ndim if x1.ndim == x2.ndim else 0):
-        raise ShapeError(
+        raise AxisError(
             f"shapes {x1.shape} and {x2.shape} have no common axis {axis}; axes are "
             "counted from the end where they broadcast"
         )

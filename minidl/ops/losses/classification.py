@@ -6,7 +6,7 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.losses import parts
 
 
-@composite
+@composite(wide=True)
 def cross_entropy(
     xp,
     logits,
@@ -63,7 +63,7 @@ def cross_entropy(
     return parts.reduced(xp, -xp.sum(log_p * target, axis=axis), reduction)
 
 
-@composite
+@composite(wide=True)
 def nll_loss(xp, log_p, target, /, weight=None, *, ignore_index=-100, reduction="mean"):
     """−log p[target], from logarithms of probabilities: (C,), (N, C) or (N, C, …).
 

@@ -25,7 +25,7 @@ from minidl.ops.creation import asarray
 from minidl.ops.losses import parts
 
 
-@composite
+@composite(wide=True)
 def ctc_loss(
     xp,
     log_probs,

@@ -11,7 +11,7 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.losses import parts
 
 
-@composite
+@composite(wide=True)
 def hinge_embedding_loss(xp, x, target, /, margin=1.0, *, reduction="mean"):
     """x where target is 1, max(0, margin − x) where it is −1; x is a distance, of the same shape.
 
@@ -29,7 +29,7 @@ def hinge_embedding_loss(xp, x, target, /, margin=1.0, *, reduction="mean"):
     return parts.reduced(xp, negative + xp.where(target != -1, x, 0), reduction)
 
 
-@composite
+@composite(wide=True)
 def soft_margin_loss(xp, x, target, /, *, reduction="mean"):
     """log(1 + exp(−target·x)), of targets −1 and 1 of the shape of x, without overflow.
 
@@ -43,7 +43,7 @@ def soft_margin_loss(xp, x, target, /, *, reduction="mean"):
     return parts.reduced(xp, xp.softplus(-target * x, 1.0, math.inf), reduction)
 
 
-@composite
+@composite(wide=True)
 def multi_margin_loss(xp, x, target, /, p=1, margin=1.0, weight=None, *, reduction="mean"):
     """Σ_{j ≠ t} w[t]·max(0, margin − x[t] + x[j])ᵖ / C for the true class t.
 
@@ -68,7 +68,7 @@ def multi_margin_loss(xp, x, target, /, p=1, margin=1.0, weight=None, *, reducti
     return parts.reduced(xp, losses, reduction)
 
 
-@composite
+@composite(wide=True)
 def multilabel_margin_loss(xp, x, target, /, *, reduction="mean"):
     """Σ_t Σ_j max(0, 1 − (x[t] − x[j])) / C for the true classes t and all others j.
 
@@ -95,7 +95,7 @@ def multilabel_margin_loss(xp, x, target, /, *, reduction="mean"):
     return parts.reduced(xp, xp.sum(shortfall, axis=(-2, -1)) / x.shape[-1], reduction)
 
 
-@composite
+@composite(wide=True)
 def multilabel_soft_margin_loss(xp, x, target, /, weight=None, *, reduction="mean"):
     """The mean of binary_cross_entropy_with_logits over the C classes of each sample.
 
@@ -114,7 +114,7 @@ def multilabel_soft_margin_loss(xp, x, target, /, weight=None, *, reduction="mea
     return parts.reduced(xp, xp.mean(losses, axis=-1), reduction)
 
 
-@composite
+@composite(wide=True)
 def margin_ranking_loss(xp, x1, x2, target, /, margin=0.0, *, reduction="mean"):
     """max(0, −target·(x₁ − x₂) + margin): x₁ should exceed x₂ where target is 1, be less where −1.
 
@@ -136,7 +136,7 @@ def margin_ranking_loss(xp, x1, x2, target, /, margin=0.0, *, reduction="mean"):
     return parts.reduced(xp, xp.clip(margin - target * own_score, min=0), reduction)
 
 
-@composite
+@composite(wide=True)
 def cosine_embedding_loss(xp, x1, x2, target, /, margin=0.0, *, reduction="mean"):
     """1 − cos(x₁, x₂) where target is 1, max(0, cos(x₁, x₂) − margin) where it is −1.
 
@@ -164,7 +164,7 @@ def cosine_embedding_loss(xp, x1, x2, target, /, margin=0.0, *, reduction="mean"
     return parts.reduced(xp, xp.where(target == 1, 1 - cos, 0) + negative, reduction)
 
 
-@composite
+@composite(wide=True)
 def triplet_margin_loss(
     xp, anchor, positive, negative, /, margin=1.0, p=2.0, eps=1e-6, swap=False, *, reduction="mean"
 ):
@@ -190,7 +190,7 @@ def triplet_margin_loss(
     return parts.reduced(xp, xp.clip(margin + near - far, min=0), reduction)
 
 
-@composite
+@composite(wide=True)
 def triplet_margin_with_distance_loss(
     xp,
     anchor,

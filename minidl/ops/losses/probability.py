@@ -12,7 +12,7 @@ from minidl.errors import ArgumentError
 from minidl.ops.losses import parts
 
 
-@composite
+@composite(wide=True)
 def binary_cross_entropy(xp, p, target, /, weight=None, *, reduction="mean"):
     """−target·log p − (1 − target)·log(1 − p), with logarithms of no less than −100.
 
@@ -51,7 +51,7 @@ def _bernoulli_nll(xp, p, t, /):
     return y, pullbacks
 
 
-@composite
+@composite(wide=True)
 def binary_cross_entropy_with_logits(
     xp, logits, target, /, weight=None, *, reduction="mean", pos_weight=None
 ):
@@ -79,7 +79,7 @@ def binary_cross_entropy_with_logits(
     return parts.reduced(xp, losses, reduction)
 
 
-@composite
+@composite(wide=True)
 def kl_div(xp, log_p, target, /, *, reduction="mean", log_target=False):
     """target·(log target − log p), the divergence of Kullback and Leibler 1951 when summed.
 

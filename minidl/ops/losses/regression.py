@@ -12,7 +12,7 @@ from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.losses import parts
 
 
-@composite
+@composite(wide=True)
 def mse_loss(xp, prediction, target, /, *, reduction="mean", weight=None):
     """(prediction − target)², the squared error.
 
@@ -34,7 +34,7 @@ def mse_loss(xp, prediction, target, /, *, reduction="mean", weight=None):
     return parts.reduced(xp, losses * weight, reduction, total=xp.sum(weight))
 
 
-@composite
+@composite(wide=True)
 def l1_loss(xp, prediction, target, /, *, reduction="mean", weight=None):
     """|prediction − target|, the absolute error, with gradient 0 where it is 0.
 
@@ -57,7 +57,7 @@ def l1_loss(xp, prediction, target, /, *, reduction="mean", weight=None):
     return parts.reduced(xp, losses * weight, reduction, total=xp.sum(weight))
 
 
-@composite
+@composite(wide=True)
 def huber_loss(xp, prediction, target, /, reduction="mean", delta=1.0, weight=None):
     """e²/2 where |e| ≤ delta, else delta·(|e| − delta/2); e = prediction − target.  Huber 1964.
 
@@ -74,7 +74,7 @@ def huber_loss(xp, prediction, target, /, reduction="mean", delta=1.0, weight=No
     return parts.reduced(xp, losses, reduction)
 
 
-@composite
+@composite(wide=True)
 def smooth_l1_loss(xp, prediction, target, /, *, reduction="mean", beta=1.0):
     """e²/(2·beta) where |e| < beta, else |e| − beta/2; e = prediction − target.  Girshick 2015.
 
@@ -97,7 +97,7 @@ def _huber(xp, error, delta):
     return near * (error - 0.5 * near)
 
 
-@composite
+@composite(wide=True)
 def poisson_nll_loss(
     xp, prediction, target, /, log_input=True, full=False, *, eps=1e-8, reduction="mean"
 ):
@@ -124,7 +124,7 @@ def poisson_nll_loss(
     return parts.reduced(xp, losses, reduction)
 
 
-@composite
+@composite(wide=True)
 def gaussian_nll_loss(xp, prediction, target, var, /, full=False, *, eps=1e-6, reduction="mean"):
     """(log v + (prediction − target)²/v) / 2, v = max(var, eps).  Nix, Weigend 1994.
 

@@ -6,9 +6,10 @@ Integers give float32; activations that compare with 0 refuse complex numbers.
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.checks import check_integers, check_interval, check_numbers
+from minidl.checks import check_interval, check_numbers
 from minidl.dtypes import ORDERED_REAL
 from minidl.errors import ArgumentError, ShapeError
+from minidl.ops.axes import checked_axis
 from minidl.ops.casting import floats, real_floats
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
@@ -203,11 +204,11 @@ def glu(xp, x, /, *, axis=-1):
     >>> minidl.glu(minidl.tensor([[1.0, 2.0, 0.0, 1000.0]]))
     Tensor([[0.5, 2. ]], shape=(1, 2), float32)
     """
-    check_integers("glu", axis=axis)
-    if not -x.ndim <= axis < x.ndim or x.shape[axis] % 2:
+    axis = checked_axis("glu", x, axis)
+    if x.shape[axis] % 2:
         raise ShapeError(f"glu: needs an axis {axis} of even length; got shape {x.shape}")
     half = x.shape[axis] // 2
-    before = (slice(None),) * (axis % x.ndim)
+    before = (slice(None),) * axis
     return x[(*before, slice(half))] * xp.sigmoid(x[(*before, slice(half, None))])
 
 

@@ -33,7 +33,7 @@ def _power(xp, x, p):
     return xp.where(zero, 0, xp.sqrt(root) if p == 0.5 else xp.pow(root, p))
 
 
-@composite
+@composite(wide=True)
 def normalize(xp, x, /, p=2.0, *, axis=1, eps=1e-12):
     """y = x / max(‖x‖ₚ, eps) along the axis, p > 0 or ∞; axis=None: x is one vector.
 
@@ -47,7 +47,7 @@ def normalize(xp, x, /, p=2.0, *, axis=1, eps=1e-12):
     return x / xp.where(size > eps, size, eps)
 
 
-@composite
+@composite(wide=True)
 def cosine_similarity(xp, x1, x2, /, *, axis=1, eps=1e-8):
     """z = x₁·x₂ / (max(‖x₁‖, eps)·max(‖x₂‖, eps)) along the axis, which is reduced.
 
@@ -62,7 +62,7 @@ def cosine_similarity(xp, x1, x2, /, *, axis=1, eps=1e-8):
     return xp.sum(x1 * x2, axis=axis)
 
 
-@composite
+@composite(wide=True)
 def pairwise_distance(xp, x1, x2, /, p=2.0, *, eps=1e-6, keepdims=False):
     """z = ‖x₁ − x₂ + eps‖ₚ along the last axis, which is reduced unless keepdims.
 
@@ -85,7 +85,7 @@ def _check(name, p, *arrays):
             raise ShapeError(f"{name}: needs rows of vectors, (…, n, m); got shape {x.shape}")
 
 
-@composite
+@composite(wide=True)
 def cdist(xp, x1, x2, /, p=2.0):
     """z[…, i, j] = ‖x₁[…, i] − x₂[…, j]‖ₚ = (Σ |x₁ − x₂|ᵖ)^(1/p).
 
@@ -103,7 +103,7 @@ def cdist(xp, x1, x2, /, p=2.0):
     return _norms(xp, xp.expand_dims(x1, axis=-2) - xp.expand_dims(x2, axis=-3), p)
 
 
-@composite
+@composite(wide=True)
 def pdist(xp, x, /, p=2.0):
     """The distances of the rows of x (n, k) from each other: ‖x[i] − x[j]‖ₚ for i < j, in order.
 

@@ -7,7 +7,7 @@ from minidl.ops.creation import ones_like
 from minidl.ops.searching import nonzero
 
 
-@composite
+@composite(wide=True)
 def embedding_bag(
     xp,
     weight,

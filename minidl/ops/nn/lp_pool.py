@@ -30,7 +30,7 @@ def _is_power(p):
     return p == math.inf or p != 0 and math.isfinite(p)
 
 
-@composite
+@composite(wide=True)
 def lp_pool1d(xp, x, /, norm_type, kernel_size, stride=None, ceil_mode=False):
     """y = (Σ xᵖ over the window)^(1/p), p = norm_type;   x: (N, C, L) or (C, L).
 
@@ -49,7 +49,7 @@ def lp_pool1d(xp, x, /, norm_type, kernel_size, stride=None, ceil_mode=False):
     return _lp_pool(xp, "lp_pool1d", x, norm_type, geometry, *pools, 1)
 
 
-@composite
+@composite(wide=True)
 def lp_pool2d(xp, x, /, norm_type, kernel_size, stride=None, ceil_mode=False):
     """y = (Σ xᵖ over the window)^(1/p), as lp_pool1d;   x: (N, C, H, W) or (C, H, W).
 
@@ -61,7 +61,7 @@ def lp_pool2d(xp, x, /, norm_type, kernel_size, stride=None, ceil_mode=False):
     return _lp_pool(xp, "lp_pool2d", x, norm_type, geometry, *pools, 2)
 
 
-@composite
+@composite(wide=True)
 def lp_pool3d(xp, x, /, norm_type, kernel_size, stride=None, ceil_mode=False):
     """y = (Σ xᵖ over the window)^(1/p), as lp_pool1d;   x: (N, C, D, H, W) or (C, D, H, W).
 

@@ -15,7 +15,7 @@ from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.casting import real_floats
 
 
-@composite(constants=(1, 2), outputs=3)
+@composite(constants=(1, 2), outputs=3, wide=True)
 def batch_norm(xp, x, weight=None, bias=None, /, eps=1e-5):
     """y = (x − mean) / √(var + eps) · weight + bias, with the mean and variance of each channel.
 
@@ -40,7 +40,7 @@ def batch_norm(xp, x, weight=None, bias=None, /, eps=1e-5):
     return _scale_and_shift(xp, y, weight, bias), xp.squeeze(mean, axes), xp.squeeze(var, axes)
 
 
-@composite
+@composite(wide=True)
 def batch_norm_inference(xp, x, mean, var, weight=None, bias=None, /, eps=1e-5):
     """y = (x − mean) / √(var + eps) · weight + bias, with a given mean and variance.
 
@@ -57,7 +57,7 @@ def batch_norm_inference(xp, x, mean, var, weight=None, bias=None, /, eps=1e-5):
     return _scale_and_shift(xp, y, weight, bias)
 
 
-@composite
+@composite(wide=True)
 def layer_norm(xp, x, weight=None, bias=None, /, *, normalized_shape, eps=1e-5):
     """y = (x − mean) / √(var + eps) · weight + bias, over the last axes, of `normalized_shape`.
 
@@ -80,7 +80,7 @@ def layer_norm(xp, x, weight=None, bias=None, /, *, normalized_shape, eps=1e-5):
     return y if bias is None else y + bias
 
 
-@composite
+@composite(wide=True)
 def rms_norm(xp, x, weight=None, /, *, normalized_shape, eps=None):
     """y = x / √(mean(x²) + eps) · weight, over the last axes, of `normalized_shape`.
 
@@ -104,7 +104,7 @@ def rms_norm(xp, x, weight=None, /, *, normalized_shape, eps=None):
     return y if weight is None else y * weight
 
 
-@composite
+@composite(wide=True)
 def group_norm(xp, x, weight=None, bias=None, /, *, num_groups, eps=1e-5):
     """y = (x − mean) / √(var + eps) · weight + bias, over the channels of a group of each sample.
 
@@ -125,7 +125,7 @@ def group_norm(xp, x, weight=None, bias=None, /, *, num_groups, eps=1e-5):
     return _scale_and_shift(xp, xp.reshape(y, x.shape), weight, bias)
 
 
-@composite
+@composite(wide=True)
 def instance_norm(xp, x, weight=None, bias=None, /, eps=1e-5):
     """y = (x − mean) / √(var + eps) · weight + bias, for each channel of each sample.
 
@@ -140,7 +140,7 @@ def instance_norm(xp, x, weight=None, bias=None, /, eps=1e-5):
     return xp.group_norm(x, weight, bias, num_groups=x.shape[1] or 1, eps=eps)
 
 
-@composite
+@composite(wide=True)
 def local_response_norm(xp, x, /, size, alpha=1e-4, beta=0.75, k=1.0):
     """y = x / (k + α/size · Σ x²)^β, the sum over `size` channels around each.
 

@@ -82,7 +82,7 @@ def max_pool2d(
     return (y, indices) if return_indices else y
 
 
-@composite
+@composite(wide=True)
 def avg_pool2d(
     xp,
     x,
@@ -115,7 +115,7 @@ def avg_pool2d(
     return sum(_patches(xp, x, rows, columns)) / divisors
 
 
-@composite
+@composite(wide=True)
 def adaptive_avg_pool2d(xp, x, /, output_size):
     """y = the mean of each of output_size windows, whatever the size of x.
 

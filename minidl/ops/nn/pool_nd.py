@@ -47,7 +47,7 @@ def max_pool1d(
     return (y, indices) if return_indices else y
 
 
-@composite
+@composite(wide=True)
 def avg_pool1d(
     xp, x, /, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True
 ):
@@ -61,7 +61,7 @@ def avg_pool1d(
     return _of_rows(xp, x, lambda rows: xp.avg_pool2d(rows, *settings))
 
 
-@composite
+@composite(wide=True)
 def adaptive_avg_pool1d(xp, x, /, output_size):
     """y = the mean of the window, as adaptive_avg_pool2d;   x: (N, C, L) or (C, L).
 
@@ -129,7 +129,7 @@ def max_pool3d(
     return y, xp.reshape(xp.take_along_axis(indices, columns, axis=-1), y.shape)
 
 
-@composite
+@composite(wide=True)
 def avg_pool3d(
     xp,
     x,
@@ -159,7 +159,7 @@ def avg_pool3d(
     return xp.reshape(y, (*x.shape[:-3], *(axis.count for axis in at)))
 
 
-@composite
+@composite(wide=True)
 def adaptive_avg_pool3d(xp, x, /, output_size):
     """y = the mean of the window, as adaptive_avg_pool2d;   x: (N, C, D, H, W) or (C, D, H, W).
 

@@ -2,16 +2,11 @@
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags, check_numbers
-from minidl.ops.axes import one_axis
+from minidl.ops.axes import axes_of, largest_of, one_axis
 from minidl.ops.casting import floats
 
 
-def _largest(xp, x, axis):
-    """The maximum, which is subtracted so that exp does not overflow; 0 if x is empty."""
-    return (xp.max if x.size else xp.sum)(x, axis=axis, keepdims=True)
-
-
-@primitive
+@primitive(wide=True)
 def softmax(xp, x, /, *, axis=-1):
     """yᵢ = exp xᵢ / Σⱼ exp xⱼ;   dx = y·(dy − Σ dy·y).
 
@@ -24,12 +19,13 @@ def softmax(xp, x, /, *, axis=-1):
     Tensor([[0. , 0.5],
             [1. , 0.5]], shape=(2, 2), float32)
     """
-    e = xp.exp(x - _largest(xp, x, axis))
+    axes_of(x, axis)
+    e = xp.exp(x - largest_of(xp, x, axis))
     y = e / xp.sum(e, axis=axis, keepdims=True)
     return y, lambda dy: y * (dy - xp.sum(dy * y, axis=axis, keepdims=True))
 
 
-@primitive
+@primitive(wide=True)
 def log_softmax(xp, x, /, *, axis=-1):
     """yᵢ = xᵢ − log Σⱼ exp xⱼ;   dx = dy − exp(y)·Σ dy.
 
@@ -38,12 +34,13 @@ def log_softmax(xp, x, /, *, axis=-1):
     >>> minidl.log_softmax(minidl.tensor([0.0, 1000.0]))  # exp and log by themselves overflow
     Tensor([-1000.,     0.], float32)
     """
-    shifted = x - _largest(xp, x, axis)
+    axes_of(x, axis)
+    shifted = x - largest_of(xp, x, axis)
     y = shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
     return y, lambda dy: dy - xp.exp(y) * xp.sum(dy, axis=axis, keepdims=True)
 
 
-@composite
+@composite(wide=True)
 def softmin(xp, x, /, *, axis=-1):
     """yᵢ = exp(−xᵢ) / Σⱼ exp(−xⱼ).
 
@@ -53,7 +50,7 @@ def softmin(xp, x, /, *, axis=-1):
     return xp.softmax(-floats(xp, x), axis=axis)
 
 
-@composite
+@composite(wide=True)
 def gumbel_softmax(xp, x, /, tau=1.0, hard=False, *, axis=-1, key):
     """y = softmax((x + g) / tau) along the axis, with g = −log(−log u) of uniform u.
 
