@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
-from contextvars import ContextVar
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
+from minidl.backends.mode import Mode, current
 from minidl.errors import ArgumentError, DTypeError, describe
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -18,20 +18,6 @@ class Observer:
 
     def pulled(self, node: Any, dys: list[Any], edge: Any, gradient: Any) -> None:
         """See a pullback: the gradients of the outputs, and the gradient of one input."""
-
-
-class Mode(NamedTuple):
-    """The settings in force; every thread starts with these defaults."""
-
-    record: bool = True  # operations on tensors that require gradients leave a node in the graph
-    save_inputs: bool = False  # nodes save their inputs, so that gradients can be recorded too
-    fast: bool = True  # a backend's kernels run where it has them
-    observers: tuple[Observer, ...] = ()
-    replaying: bool = False  # an earlier computation is repeated, on its inputs as they were then
-
-
-_DEFAULT = Mode()
-current: ContextVar[Mode] = ContextVar("minidl mode", default=_DEFAULT)
 
 
 class ModeChange(ContextDecorator):
@@ -113,7 +99,13 @@ def replaying() -> ModeChange:
 
 def replaying_in(mode: Mode) -> ModeChange:
     """Repeat a computation as it ran in another mode, recorded; observers stay those of now."""
-    return ModeChange(record=True, save_inputs=mode.save_inputs, fast=mode.fast, replaying=True)
+    return ModeChange(
+        record=True,
+        save_inputs=mode.save_inputs,
+        fast=mode.fast,
+        winograd=mode.winograd,
+        replaying=True,
+    )
 
 
 def observed_by(observer: Observer) -> ModeChange:
@@ -131,3 +123,32 @@ def kernels(which: str) -> ModeChange:
     if which not in ("fast", "reference"):
         raise ArgumentError(f'kernels: takes "fast" or "reference"; got {describe(which)}')
     return ModeChange(fast=which == "fast")
+
+
+def allow_winograd(allowed: bool = True) -> ModeChange:
+    """Allow convolutions to use Winograd's algorithm, which is faster and less exact.
+
+    By default each element of a convolution, and of its gradients, obeys the componentwise bound
+
+        |error| ≤ n·ε/2·Σ|x||w|        n: the number of terms; ε/2 = 2⁻²⁴ for float32
+
+    Winograd's algorithm, for windows of 3 × 3 and stride 1, adds neighbouring elements before it
+    multiplies: its errors are relative to the largest of them.  Where neighbours differ by many
+    decades, small results then have no correct digit; where they are of one size, as in most
+    networks, errors grow by a small factor.  MINIDL_WINOGRAD=1 in the environment allows it from
+    the start.  Gradients are computed as the convolution was.
+
+    N. Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 23.2.4, on the bounds
+    of such algorithms.
+
+    >>> x = minidl.tensor([[[[1e8, 0.0, 0.0], [0.0, 1.25, 0.0], [0.0, 0.0, 0.0]]]])
+    >>> identity = minidl.tensor([[[[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]]])
+    >>> minidl.conv2d(x, identity, padding=1)[0, 0, 1, 1].item()
+    1.25
+    >>> with minidl.allow_winograd():
+    ...     minidl.conv2d(x, identity, padding=1).shape
+    (1, 1, 3, 3)
+    """
+    if type(allowed) is not bool:
+        raise ArgumentError(f"allow_winograd: takes True or False; got {describe(allowed)}")
+    return ModeChange(winograd=allowed)

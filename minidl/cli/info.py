@@ -11,6 +11,7 @@ from typing import Any
 
 from minidl import __version__
 from minidl.backends.kernels.runtime.compile import cache_folder
+from minidl.backends.mode import current
 from minidl.backends.threads import get_num_threads
 from minidl.data.download import data_folder
 
@@ -54,6 +55,7 @@ def _facts() -> dict[str, Any]:
         "extras": {name: "yes" if find_spec(name) else f"no ({e})" for name, e in _EXTRAS.items()},
         "processor": f"{_processor()}, {os.cpu_count()} cores, {LANES} float32 in a vector",
         "threads": get_num_threads(),
+        "winograd": _winograd(),
         "blas": _blas(),
         "devices": ["cpu"],
         "kernels": _cache(cache_folder()),
@@ -76,6 +78,13 @@ def _processor() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _winograd() -> str:
+    """Whether convolutions may use Winograd's algorithm, and what changes that."""
+    if current.get().winograd:
+        return "allowed (MINIDL_WINOGRAD=1): convolutions have no componentwise error bound"
+    return "not allowed (MINIDL_WINOGRAD=1 or minidl.allow_winograd() allows it)"
 
 
 def _blas() -> dict[str, Any]:

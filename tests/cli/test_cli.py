@@ -452,8 +452,20 @@ def test_what_minidl_runs_on(capsys):
     assert facts["parts"]["numpy"] == np.__version__
     assert facts["threads"] == minidl.get_num_threads()
     assert "megabytes" in facts["kernels"]
+    assert facts["winograd"].startswith("not allowed (MINIDL_WINOGRAD=1 or")
+    with minidl.allow_winograd():
+        _, printed, _ = run(capsys, "info --json")
+    assert json.loads(printed)["winograd"].startswith("allowed")
     _, printed, _ = run(capsys, "info")
     assert [line.split(":")[0] for line in printed.splitlines()] == list(facts)
+
+
+def test_winograd_can_be_allowed_in_the_environment():
+    for value, told in (("1", "allowed"), ("0", "not allowed"), ("", "not allowed")):
+        command = [sys.executable, "-m", "minidl", "info", "--json"]
+        environment = {**os.environ, "MINIDL_WINOGRAD": value}
+        printed = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+        assert json.loads(printed)["winograd"].startswith(told)
 
 
 def test_data_is_listed_and_fetched(capsys, monkeypatch, tmp_path):

@@ -21,7 +21,6 @@ Why not BLAS: its own threads compete with Numba's for the cores.  For small pro
 computes in the calling thread, NumPy has less to prepare.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +34,7 @@ from minidl.backends.kernels.runtime.compile import (
     parallel,
     prange,
 )
+from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, copy_vector, pointer, zero_vector
 from minidl.backends.kernels.simd.micro_kernel import (
@@ -116,7 +116,7 @@ def _epilogue(out: np.ndarray, bias: np.ndarray | None, clamp_min: float) -> np.
     return out
 
 
-@lru_cache(maxsize=256)
+@planned
 def _offsets(count: int, stride: int) -> np.ndarray:
     """0, stride, 2·stride, …; the last repeats to fill a tile."""
     return pad_to_tiles(count) * stride

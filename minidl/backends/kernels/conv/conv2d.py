@@ -6,9 +6,11 @@ with stride s, dilation d and padding p, summed over the channels c of a group a
 
 Three things are computed, each by the algorithm that `select.py` finds the fastest:
 
-forward            y from x            implicit GEMM, padding-free or Winograd
-input gradient     dx from dy          the same three
+forward            y from x            implicit GEMM or padding-free; if it is allowed, Winograd
+input gradient     dx from dy          the same
 weight gradient    dw and db           from x and dy
+
+Whether Winograd's algorithm is allowed is asked once, in forward, and holds for the gradients.
 
 A transposed convolution is the second as an operation of its own.  A ReLU, or 2 × 2 max pooling and
 a ReLU, are an epilogue of the first; in backward, y > 0 is then a mask through which dy is read.
@@ -37,6 +39,7 @@ from minidl.backends.kernels.conv.winograd import winograd
 from minidl.backends.kernels.pool.max_pool_2x2 import max_pool_2x2, max_pool_2x2_backward
 from minidl.backends.kernels.runtime.compile import as_contiguous
 from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.mode import current
 from minidl.backends.window import Convolution, convolution, transposed
 
 Epilogue = Literal["none", "relu", "pool_relu"]
@@ -97,11 +100,14 @@ def _convolution(
     y = np.empty((len(x), len(weight), *shape), np.float32)
     argmax = np.empty(y.shape, np.uint8) if pooled else NO_ARGMAX
     clamp_min = NO_CLAMP if epilogue == "none" else _ZERO
-    _forward(at, as_contiguous(x), as_contiguous(weight), bias, y, argmax, clamp_min)
+    allowed = current.get().winograd
+    _forward(at, as_contiguous(x), as_contiguous(weight), bias, y, argmax, clamp_min, allowed)
     if pooled:
-        return y, Joint(lambda wanted, dy: _pooled_gradients(wanted, at, x, weight, dy, argmax))
+        return y, Joint(
+            lambda wanted, dy: _pooled_gradients(wanted, at, x, weight, dy, argmax, allowed)
+        )
     relu_mask = y if epilogue == "relu" else NO_MASK
-    return y, Joint(lambda wanted, dy: _gradients(wanted, at, x, weight, dy, relu_mask))
+    return y, Joint(lambda wanted, dy: _gradients(wanted, at, x, weight, dy, relu_mask, allowed))
 
 
 def conv_transpose2d(
@@ -121,14 +127,15 @@ def conv_transpose2d(
         return NotImplemented
     x, weight = as_contiguous(x), as_contiguous(weight)
     y = np.empty((len(x), weight.shape[1] * at.groups, *at.image), np.float32)
-    _backward(at, x, weight, bias, y, NO_MASK)
+    allowed = current.get().winograd
+    _backward(at, x, weight, bias, y, NO_MASK, allowed)
 
     def gradients(wanted: tuple[bool, ...], dy: np.ndarray) -> Gradients:
         dx = dw = db = None
         dy = as_contiguous(dy)
         if wanted[0]:
             dx = np.empty(x.shape, np.float32)
-            _forward(at, dy, weight, None, dx, NO_ARGMAX, NO_CLAMP)
+            _forward(at, dy, weight, None, dx, NO_ARGMAX, NO_CLAMP, allowed)
         if wanted[1]:
             dw, _ = _weight_gradient(at, GradientOperands(dy, x, NO_MASK, NO_ARGMAX))
         if wanted[2]:
@@ -168,13 +175,14 @@ def _gradients(
     weight: np.ndarray,
     dy: np.ndarray,
     relu_mask: np.ndarray,
+    winograd_allowed: bool,
 ) -> Gradients:
     """dx, dw and db, as far as they are wanted, of dy through a mask."""
     dx = dw = db = None
     dy = as_contiguous(dy)
     if wanted[0]:
         dx = np.empty(x.shape, np.float32)
-        _backward(at, dy, as_contiguous(weight), None, dx, relu_mask)
+        _backward(at, dy, as_contiguous(weight), None, dx, relu_mask, winograd_allowed)
     if wanted[1] or wanted[2]:
         operands = GradientOperands(as_contiguous(x), dy, relu_mask, NO_ARGMAX)
         dw, db = _weight_gradient(at, operands)
@@ -188,6 +196,7 @@ def _pooled_gradients(
     weight: np.ndarray,
     dy: np.ndarray,
     argmax: np.ndarray,
+    winograd_allowed: bool,
 ) -> Gradients:
     """The same, of dy at the argmax of each pooling window."""
     outputs = len(weight)
@@ -198,7 +207,7 @@ def _pooled_gradients(
         return None, dw.reshape(weight.shape), db
     full_dy = np.empty((len(x), outputs, *at.output), np.float32)
     max_pool_2x2_backward(as_contiguous(dy), argmax, full_dy)
-    return _gradients(wanted, at, x, weight, full_dy, NO_MASK)
+    return _gradients(wanted, at, x, weight, full_dy, NO_MASK, winograd_allowed)
 
 
 def _forward(
@@ -209,9 +218,10 @@ def _forward(
     y: np.ndarray,
     argmax: np.ndarray,
     clamp_min: np.float32,
+    winograd_allowed: bool,
 ) -> None:
     """y from x."""
-    algorithms = select.forward(at, x.shape[1], y.shape[1])
+    algorithms = select.forward(at, x.shape[1], y.shape[1], winograd_allowed)
     operands = Operands(x, NO_MASK, weight, _bias(bias, y), y, argmax, clamp_min)
     if algorithms.winograd is not None and winograd(operands, algorithms.winograd):
         return
@@ -231,9 +241,10 @@ def _backward(
     bias: np.ndarray | None,
     dx: np.ndarray,
     relu_mask: np.ndarray,
+    winograd_allowed: bool,
 ) -> None:
     """dx from dy."""
-    algorithms = select.backward(at, dx.shape[1], dy.shape[1])
+    algorithms = select.backward(at, dx.shape[1], dy.shape[1], winograd_allowed)
     operands = Operands(dy, relu_mask, weight, _bias(bias, dx), dx, NO_ARGMAX, NO_CLAMP)
     if algorithms.winograd is None or not winograd(operands, algorithms.winograd):
         _convolve_exactly(operands, algorithms.exact)

@@ -21,13 +21,13 @@ the next.
 phases of dx is a convolution of stride 1 over dy, with the taps that reach it.
 """
 
-from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from minidl.backends.kernels.conv.pack import Layout, layout_of
+from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.kernels.simd.intrinsics import LANES
 from minidl.backends.kernels.simd.micro_kernel import pad_to_tiles
 from minidl.backends.window import Convolution
@@ -57,7 +57,7 @@ class GemmPlan(NamedTuple):
     computed: float  # multiply-adds of full tiles
 
 
-@lru_cache(maxsize=256)
+@planned
 def forward(at: Convolution, channels: int, outputs: int) -> GemmPlan:
     """y, of all channels and outputs of all groups."""
     channels, outputs = channels // at.groups, outputs // at.groups

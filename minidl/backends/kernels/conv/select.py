@@ -6,7 +6,8 @@ implicit GEMM     multiplies by the zeros of the padding; its lanes are position
 padding-free      multiplies by none; its lanes are outputs.  It pays where much of the image is at
                   the edge, and where rows are too short to fill vectors of positions.
 Winograd          for 3×3 windows of stride 1: 4/9 of the products, and transforms before and after
-                  them.  It pays where many channels and outputs share these.
+                  them.  It pays where many channels and outputs share these.  Its errors are not
+                  bounded componentwise, so it is taken only where `allow_winograd` is in force.
 
 The cost is the number of multiply-adds, those that fill up tiles included, times a factor measured
 for what the algorithm does besides.
@@ -20,7 +21,6 @@ pooled            behind 2 × 2 pooling, only the positions with a gradient are 
                   four; for so few weights that those of an output fit into a vector.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from minidl.backends.kernels.conv import (
@@ -37,6 +37,7 @@ from minidl.backends.kernels.conv.weight_gradient import WeightPlan
 from minidl.backends.kernels.conv.weight_gradient_dot import DotPlan
 from minidl.backends.kernels.conv.weight_gradient_pooled import PooledPlan
 from minidl.backends.kernels.conv.winograd import WinogradPlan
+from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.kernels.simd.intrinsics import LANES
 from minidl.backends.window import Convolution
 
@@ -50,29 +51,30 @@ _FEW_WEIGHTS = 40  # of an output
 class Algorithms(NamedTuple):
     """The plans of y or of dx."""
 
-    winograd: WinogradPlan | None  # if it is the fastest; it refuses values that are not finite
+    # If it is allowed and the fastest; it refuses values that are not finite.
+    winograd: WinogradPlan | None
     exact: GemmPlan | PaddingFreePlan  # the fastest of the others
     pools: bool  # whether `exact` can pool in its epilogue
 
 
-@lru_cache(maxsize=256)
-def forward(at: Convolution, channels: int, outputs: int) -> Algorithms:
+@planned
+def forward(at: Convolution, channels: int, outputs: int, allow_winograd: bool) -> Algorithms:
     """The algorithm for y."""
     gemm = implicit_gemm_plan.forward(at, channels, outputs)
     exact = padding_free.forward(at, channels, outputs, _padding_free_limit(gemm)) or gemm
-    fast = _if_faster(winograd.forward(at, channels, outputs), exact)
+    fast = winograd.forward(at, channels, outputs) if allow_winograd else None
     block = gemm.tables.block_rows
     whole_pairs = block % 2 == 0 or block == at.output[0]
-    return Algorithms(fast, exact, exact is gemm and whole_pairs)
+    return Algorithms(_if_faster(fast, exact), exact, exact is gemm and whole_pairs)
 
 
-@lru_cache(maxsize=256)
-def backward(at: Convolution, channels: int, outputs: int) -> Algorithms:
+@planned
+def backward(at: Convolution, channels: int, outputs: int, allow_winograd: bool) -> Algorithms:
     """The algorithm for dx."""
     gemm = implicit_gemm_plan.backward(at, channels, outputs)
     exact = padding_free.backward(at, channels, outputs, _padding_free_limit(gemm)) or gemm
-    fast = _if_faster(winograd.backward(at, channels, outputs), exact)
-    return Algorithms(fast, exact, False)
+    fast = winograd.backward(at, channels, outputs) if allow_winograd else None
+    return Algorithms(_if_faster(fast, exact), exact, False)
 
 
 def _padding_free_limit(gemm: GemmPlan) -> int:
@@ -95,7 +97,7 @@ def _if_faster(plan: WinogradPlan | None, exact: GemmPlan | PaddingFreePlan) -> 
     return plan if cost < exact.computed else None
 
 
-@lru_cache(maxsize=256)
+@planned
 def weights(at: Convolution, channels: int, outputs: int) -> WeightPlan | DotPlan:
     """The algorithm for dw and db."""
     depth = channels // at.groups * at.window[0] * at.window[1]
@@ -104,7 +106,7 @@ def weights(at: Convolution, channels: int, outputs: int) -> WeightPlan | DotPla
     return weight_gradient.plan(at, channels, outputs)
 
 
-@lru_cache(maxsize=256)
+@planned
 def pooled_weights(at: Convolution, channels: int, outputs: int) -> PooledPlan | None:
     """The algorithm for dw and db behind 2 × 2 pooling, if it is faster than that for all of dy.
 

@@ -21,8 +21,8 @@ from minidl.backends.kernels.runtime.compile import (
     reassociating,
 )
 from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.pooling import Windows, adaptive, divisors, windows
-from minidl.backends.window import memoized
 
 
 def avg_pool2d(
@@ -48,7 +48,7 @@ def adaptive_avg_pool2d(x: np.ndarray, output_size: Any) -> Any:
     return _average(x, rows, columns, heights * widths, heights.sum())
 
 
-@memoized
+@planned
 def _spans_and_divisors(
     rows: Windows, columns: Windows, count_padding: bool, override: int | None
 ) -> Any:

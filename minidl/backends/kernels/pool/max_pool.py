@@ -17,6 +17,7 @@ from minidl.backends.kernels.pool.max_pool_2x2 import (
 )
 from minidl.backends.kernels.runtime.compile import bare, chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.kernels.simd.max_pool import NO_ARGMAX_TAP
 from minidl.backends.pooling import Windows, windows
 
@@ -112,14 +113,14 @@ def _indices(argmax: np.ndarray, rows: Windows, columns: Windows) -> np.ndarray:
     return _tap_offsets(rows, columns)[argmax] + (y[:, None] + x)
 
 
-@lru_cache
+@planned
 def _tap_offsets(rows: Windows, columns: Windows) -> np.ndarray:
     """The offset of each tap of a window from its first one, in a flattened feature map."""
     y = np.arange(rows.size) * rows.dilation * columns.length
     return (y[:, None] + np.arange(columns.size) * columns.dilation).reshape(-1)
 
 
-@lru_cache
+@planned
 def _phase_planes(rows: Windows, columns: Windows) -> Any:
     """How `_forward` splits a padded feature map into phase planes.
 

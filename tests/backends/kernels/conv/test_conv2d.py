@@ -17,10 +17,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import minidl
-from minidl.backends import threads
-from minidl.backends.kernels.conv import conv2d, select
+from minidl.backends.kernels.conv import conv2d
 from minidl.backends.kernels.runtime import workspace
 from minidl.errors import ArgumentError, DTypeError, GradientError, MinidlError, ShapeError
+from tests.backends.kernels.conv.algorithms import WAYS, computed_by, split_into
 from tests.helpers import assert_all_close, assert_close
 from tests.ops.nn import fused
 from tests.oracle import functional, torch
@@ -31,44 +31,7 @@ each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 
-@contextmanager
-def split_into(count):
-    """Kernels split their work into so many chunks, however little there is of it."""
-    before = minidl.get_num_threads(), threads._WORTH
-    try:
-        minidl.set_num_threads(count)
-        threads._WORTH = 1
-        yield
-    finally:
-        minidl.set_num_threads(before[0])
-        threads._WORTH = before[1]
-
-
-NEVER, ALWAYS = -1, sys.maxsize
-WAYS = {  # how many products classes may take, and whether squares are worth it
-    "cheapest": (select._padding_free_limit, select._if_faster),
-    "planes": (lambda plan: NEVER, lambda squares, plan: None),
-    "classes": (lambda plan: ALWAYS, lambda squares, plan: None),
-    "squares": (lambda plan: NEVER, lambda squares, plan: squares),
-}
 each_way = pytest.mark.parametrize("way", WAYS)
-
-
-@contextmanager
-def computed_by(way):
-    """Kernels lay zeros around images, or put positions into classes, or save products."""
-    select._padding_free_limit, select._if_faster = WAYS[way]
-    forget_plans()
-    try:
-        yield
-    finally:
-        select._padding_free_limit, select._if_faster = WAYS["cheapest"]
-        forget_plans()
-
-
-def forget_plans():
-    select.forward.cache_clear()
-    select.backward.cache_clear()
 
 
 def random(*shape, seed=0):
@@ -390,6 +353,7 @@ from minidl.backends import threads
 from minidl.backends.kernels.conv import select
 from minidl.backends.kernels.conv.conv2d import conv2d, conv2d_pool_relu, conv2d_relu
 from minidl.backends.kernels.pool.max_pool import max_pool2d, max_pool2d_relu
+from minidl.backends.kernels.runtime import plans
 
 threads._WORTH = 1
 library, kept = ctypes.CDLL(None), []
@@ -415,23 +379,23 @@ for chunks, worth, by_squares in [(n, *way) for n in (1, 3)
     minidl.set_num_threads(chunks)
     select._padding_free_limit = lambda gemm: worth
     select._if_faster = lambda plan, exact: plan if by_squares else None
-    select.forward.cache_clear()
-    select.backward.cache_clear()
-    for x, weight, settings in [*sizes, *tiny]:
-        arrays = [at_the_end(rng.normal(size=shape).astype("float32"))
-                  for shape in (x, weight, weight[:1])]
-        for operation in (conv2d, conv2d_relu, conv2d_pool_relu):
-            result = operation(*arrays, **settings)
-            if result is NotImplemented:
-                continue
-            y, pullback = result
-            dy = at_the_end(np.ones_like(y))
-            for wanted in ((True, False, False), (False, True, True)):
-                pullback(wanted)(dy)
-        for pool in (max_pool2d, max_pool2d_relu):
-            if min(x[2:]) > 1:
-                y, pullback = pool(arrays[0], 2)
-                pullback(at_the_end(np.ones_like(y)))
+    plans.forget()
+    with minidl.allow_winograd(by_squares):
+        for x, weight, settings in [*sizes, *tiny]:
+            arrays = [at_the_end(rng.normal(size=shape).astype("float32"))
+                      for shape in (x, weight, weight[:1])]
+            for operation in (conv2d, conv2d_relu, conv2d_pool_relu):
+                result = operation(*arrays, **settings)
+                if result is NotImplemented:
+                    continue
+                y, pullback = result
+                dy = at_the_end(np.ones_like(y))
+                for wanted in ((True, False, False), (False, True, True)):
+                    pullback(wanted)(dy)
+            for pool in (max_pool2d, max_pool2d_relu):
+                if min(x[2:]) > 1:
+                    y, pullback = pool(arrays[0], 2)
+                    pullback(at_the_end(np.ones_like(y)))
 print("untouched")
 """
 
