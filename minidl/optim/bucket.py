@@ -1,6 +1,6 @@
 """Bucket: parameters that step together, the arrays of their state, and these as flat arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from operator import is_
 from typing import Any
 
@@ -22,14 +22,12 @@ class Bucket:
     names    of the state arrays that each parameter has
     """
 
-    def __init__(
-        self, params: Sequence[Tensor], states: list[State], names: tuple[str, ...]
-    ) -> None:
+    def __init__(self, params: list[Tensor], states: list[State], names: tuple[str, ...]) -> None:
         self.params, self.states, self.names = params, states, names
         self._seen = _arrays(params, states, names)
         self._flat: dict[str, Any] | None = None
 
-    def is_current(self, params: Sequence[Tensor], state: Mapping[Tensor, State]) -> bool:
+    def is_current(self, params: list[Tensor], state: Mapping[Tensor, State]) -> bool:
         """Whether these are its parameters, and have the arrays that it has seen."""
         try:
             found = _arrays(params, [state[p] for p in params], self.names)
@@ -55,7 +53,7 @@ class Bucket:
         return dict(self._flat)
 
 
-def _arrays(params: Sequence[Tensor], states: list[State], names: tuple[str, ...]) -> list[Any]:
+def _arrays(params: list[Tensor], states: list[State], names: tuple[str, ...]) -> list[Any]:
     """The state of all parameters, their values and their state arrays."""
     found: list[Any] = [*states, *[p.data for p in params]]
     for name in names:
