@@ -2,8 +2,11 @@
 
 Gradient checkpointing trades time for memory.  The graph gets one node for the whole call.  When
 backward visits it, the function runs again, recorded this time, and the walk goes on in that
-record.  What must not happen twice (drawing random numbers, updating batch statistics) goes through
-`once`.  T. Chen, B. Xu, C. Zhang, C. Guestrin 2016, arXiv:1604.06174.
+record.  Random numbers are drawn `once`.  State that the function writes (running statistics, a
+module's own buffers) is announced to `before_write`: the second run starts from copies of the
+values that the first one found, and the state itself stays as it is.
+
+T. Chen, B. Xu, C. Zhang, C. Guestrin 2016, arXiv:1604.06174.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 from minidl.autograd import inplace
 from minidl.autograd.graph import Edge, Node, Source, paths_to, reachable, tick
@@ -24,8 +28,9 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
     First derivatives are those of f(*args, **kwargs) to the bit, higher ones up to rounding.
     f returns a tensor, or a tuple or list of tensors and other values.  It must be deterministic:
-    random numbers come from minidl's generators, which draw the same ones again.  If it did
-    something else, or if what it reads was written in between, backward raises GradientError.
+    random numbers come from minidl's generators, which draw the same ones again.  Buffers and other
+    tensors that it writes in place are written once.  If it did something else, or if what it reads
+    was written in between, backward raises GradientError.
 
     Chen, Xu, Zhang, Guestrin 2016.
 
@@ -44,7 +49,7 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not mode.record:
         return f(*args, **kwargs)
     call = _Call(f, args, kwargs, mode)
-    with _using(_Tape(_tape.get(), call.results)):
+    with _using(_Tape(_tape.get(), call)):
         value = f(*args, **kwargs)
     tensors = call.outputs_in(value)
     edges = [y.edge for y in tensors]
@@ -65,6 +70,18 @@ def once(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args) if tape is None else tape(function, *args)
 
 
+def before_write(*owners: Any, name: str = "data") -> None:
+    """Announce that an attribute is about to be written: the data of tensors, by default.
+
+    Whoever writes state in `forward` other than by `tensor[...] = values` or `tensor += values`
+    calls this first; then the state is written once, also in a checkpointed call.
+    """
+    tape = _tape.get()
+    if tape is not None:
+        for owner in owners:
+            tape.keep(owner, name)
+
+
 class _Call:
     """A call that can be replayed."""
 
@@ -76,6 +93,8 @@ class _Call:
         self.args = [_snapshot(x) for x in args]
         self.kwargs = {name: _snapshot(x) for name, x in kwargs.items()}
         self.results: list[Any] = []  # of what happens only once: see `once`
+        # Of what the call wrote, by id and name: the owner, and its value before.
+        self.state: dict[tuple[int, str], tuple[ref, Any]] = {}
         self.start = tick()
         self.edges: dict[Edge, None] = {}  # on which it depends
         self.outputs: list[tuple[tuple[int, ...], Any]] = []
@@ -93,8 +112,8 @@ class _Call:
     def replay(self) -> list[Edge | None]:
         """Run again, recorded: the edges of the outputs."""
         start = tick()
-        tape = _Replay(self.results)
-        with replaying_in(self.mode), observed_by(_Unwritten(self.start, start)), _using(tape):
+        tape, observer = _Replay(self.results), _Unwritten(self.start, start)
+        with self._rewound(), replaying_in(self.mode), observed_by(observer), _using(tape):
             tensors = self.outputs_in(self.f(*self.args, **self.kwargs))
         edges = [y.edge for y in tensors]
         same = (
@@ -105,6 +124,20 @@ class _Call:
         if not same:
             raise _otherwise()
         return edges
+
+    @contextmanager
+    def _rewound(self) -> Iterator[None]:
+        """Inside this context, what the call wrote is as the call found it, in copies."""
+        found = [(owner(), name, value) for (_, name), (owner, value) in self.state.items()]
+        now = [(x, name, getattr(x, name)) for x, name, _ in found if x is not None]
+        try:
+            for owner, name, value in found:
+                if owner is not None:
+                    _put(owner, name, _copied(value))
+            yield
+        finally:
+            for owner, name, value in now:
+                _put(owner, name, value)
 
 
 class _CheckpointNode(Node):
@@ -136,16 +169,25 @@ _OPERATION = SimpleNamespace(__name__="checkpoint")
 
 
 class _Tape:
-    """Saves the results of what happens only once, in their order."""
+    """Saves what happens only once, in its order, and the state before it is written."""
 
-    def __init__(self, outer: "_Tape | _Replay | None", results: list[Any]) -> None:
-        self.outer, self.results = outer, results
+    def __init__(self, outer: "_Tape | _Replay | None", call: _Call) -> None:
+        self.outer, self.results, self.state = outer, call.results, call.state
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
         with _using(self.outer):  # the tape of an enclosing checkpointed call
             result = once(function, *args)
         self.results.append(result)
         return result
+
+    def keep(self, owner: Any, name: str) -> None:
+        """Keep the value of an attribute, unless it was written before; forget that of the dead."""
+        if self.outer is not None:
+            self.outer.keep(owner, name)
+        key, state = (id(owner), name), self.state
+        if key not in state:
+            owner_ref = ref(owner, lambda _: state.pop(key, None))
+            state[key] = owner_ref, _copied(getattr(owner, name))
 
 
 class _Replay:
@@ -159,6 +201,9 @@ class _Replay:
             raise _otherwise()
         self.used += 1
         return self.results[self.used - 1]
+
+    def keep(self, owner: Any, name: str) -> None:
+        """The state was kept by the first run."""
 
 
 _tape: ContextVar[_Tape | _Replay | None] = ContextVar("minidl checkpoint", default=None)
@@ -192,6 +237,19 @@ class _Unwritten(Observer):
                     f"{tuple(array.shape)} which was written in place before backward; write to a "
                     "copy, or call backward first"
                 )
+
+
+def _copied(value: Any) -> Any:
+    """An array, copied; tensors, which are replaced rather than written, are not."""
+    return value if isinstance(value, Tensor) or not hasattr(value, "copy") else value.copy()
+
+
+def _put(owner: Any, name: str, value: Any) -> None:
+    """Set an attribute, of a module without its own checks."""
+    if hasattr(owner, "__dict__"):
+        vars(owner)[name] = value
+    else:
+        setattr(owner, name, value)
 
 
 def _snapshot(x: Any) -> Any:

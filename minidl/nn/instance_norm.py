@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from minidl import ops
 from minidl.autograd import inplace
+from minidl.autograd.checkpoint import before_write
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ShapeError
@@ -66,6 +67,7 @@ class _InstanceNorm(_BatchNorm):
             mean = x.mean(axis=axes).mean(axis=0)
             var = x.var(axis=axes, correction=1).mean(axis=0)
         running: Any = (self.running_mean, self.running_var)
+        before_write(*running)
         for old, new in zip(running, (mean, var), strict=True):
             old.data[...] = (1 - momentum) * old.data + momentum * new.data
             inplace.mark_written(old.data)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from minidl import ops
 from minidl.autograd import inplace
-from minidl.autograd.checkpoint import once
+from minidl.autograd.checkpoint import before_write
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_integers, check_numbers, check_shape
 from minidl.errors import ArgumentError, ShapeError
@@ -101,7 +101,7 @@ class _BatchNorm(_Norm):
             )
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
         if self.running_mean is not None:
-            once(self._track, mean, var, count)  # not again in the recomputation of a checkpoint
+            self._track(mean, var, count)
         return y
 
     def _track(self, mean: Tensor, var: Tensor, count: int) -> None:
@@ -110,6 +110,7 @@ class _BatchNorm(_Norm):
         It writes into the arrays directly, as operations would cost as much as a small layer.
         """
         buffers: Any = (self.num_batches_tracked, self.running_mean, self.running_var)
+        before_write(*buffers)
         batches, *running = (buffer.data for buffer in buffers)
         batches += 1
         if count:

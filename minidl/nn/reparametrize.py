@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from minidl.autograd.checkpoint import before_write
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_instance
@@ -27,6 +28,7 @@ class Reparametrized:
 
     def before(self, module: Module, inputs: tuple[Any, ...]) -> None:
         """Compute the parameter for a call."""
+        before_write(module, name=self.name)
         setattr(module, self.name, self.weight(module))
 
     def after(self, module: Module, inputs: tuple[Any, ...], output: Any) -> None:

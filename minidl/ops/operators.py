@@ -6,6 +6,7 @@ from typing import Any
 from weakref import ref
 
 from minidl.autograd import inplace
+from minidl.autograd.checkpoint import before_write
 from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
 from minidl.errors import DTypeError, GradientError, ShapeError, named
@@ -100,6 +101,7 @@ def _write(x: Tensor, values: Tensor, index: Any) -> None:
         return
     if inplace.superseded:
         inplace.refuse_superseded(x.data, "an in-place write")
+    before_write(x)
     try:
         x.data[index] = values.data
     except (ValueError, IndexError) as error:

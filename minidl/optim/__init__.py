@@ -9,11 +9,12 @@ from minidl.optim.asgd import ASGD
 from minidl.optim.averaging import AveragedModel, get_ema_avg_fn, get_swa_avg_fn, update_bn
 from minidl.optim.chained import ChainedScheduler
 from minidl.optim.clipping import clip_grad_norm_, clip_grad_value_
+from minidl.optim.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from minidl.optim.cyclic_lr import CyclicLR
 from minidl.optim.lamb import LAMB
 from minidl.optim.lbfgs import LBFGS
 from minidl.optim.lion import Lion
-from minidl.optim.lr_scheduler import LRScheduler
+from minidl.optim.lr_scheduler import ChainableScheduler, LRScheduler
 from minidl.optim.nadam import NAdam
 from minidl.optim.one_cycle import OneCycleLR
 from minidl.optim.optimizer import Optimizer
@@ -23,8 +24,6 @@ from minidl.optim.rmsprop import RMSprop
 from minidl.optim.rprop import Rprop
 from minidl.optim.schedules import (
     ConstantLR,
-    CosineAnnealingLR,
-    CosineAnnealingWarmRestarts,
     ExponentialLR,
     LambdaLR,
     LinearLR,
@@ -49,6 +48,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "AveragedModel",
+    "ChainableScheduler",
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",

@@ -1,28 +1,24 @@
-"""ChainedScheduler: several schedules at once, whose factors multiply."""
+"""ChainedScheduler: several schedules at once."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from minidl.errors import ArgumentError, listed
 from minidl.optim.composed import ComposedScheduler
-from minidl.optim.cycling import CyclingScheduler
 from minidl.optim.lr_scheduler import LRScheduler
 from minidl.optim.optimizer import Optimizer
-from minidl.optim.swa_lr import SWALR
 
 
 class ChainedScheduler(ComposedScheduler):
-    """Schedules whose factors multiply: the rates of each are the initial rates of the next.
+    """Schedules that are stepped in turn, each taking further the rates that it finds.
 
     A warm-up combined with a decay:
 
         warmup, decay = LinearLR(optimizer, 0.1), ExponentialLR(optimizer, gamma=0.9)
         schedule = ChainedScheduler([warmup, decay])
 
-    PyTorch multiplies schedules that are recursive in lr, and lets LambdaLR,
-    CosineAnnealingWarmRestarts and the like overwrite those before them; here all multiply.  A
-    lower bound such as eta_min applies at its schedule's position in the chain.  OneCycleLR and
-    CyclicLR, which have rates of their own, can only be first.
+    The factors of chainable schedules multiply.  LambdaLR, CosineAnnealingWarmRestarts, OneCycleLR
+    and CyclicLR overwrite the rates of those before them, as in PyTorch: let them be first.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
     >>> warmup = optim.ConstantLR(optimizer, 0.1, total_iters=2)
@@ -33,31 +29,49 @@ class ChainedScheduler(ComposedScheduler):
     0.1 0.05 0.25 0.125
     """
 
+    chainable = True  # like its schedules
+
     def __init__(
         self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
     ) -> None:
         schedulers = listed("ChainedScheduler", "a list of schedules", schedulers)
         if not schedulers:
             raise ArgumentError("ChainedScheduler: needs at least one schedule")
-        for i, each in enumerate(schedulers):
-            if isinstance(each, SWALR) or (i and isinstance(each, CyclingScheduler)):
-                where = "is for a SequentialLR" if isinstance(each, SWALR) else "can only be first"
-                raise ArgumentError(
-                    f"ChainedScheduler: a {type(each).__name__} has rates of its own, and {where}"
-                )
-        steps = [getattr(each, "last_epoch", 0) for each in schedulers]
-        if len(set(steps)) > 1:
-            raise ArgumentError(f"ChainedScheduler: schedules are at one step; got some at {steps}")
         own: Any = getattr(schedulers[0], "optimizer", None) if optimizer is None else optimizer
-        super().__init__(own, schedulers, steps[0] - 1)
+        super().__init__(own, schedulers, -1)
 
-    def rates(self, base_lrs: list[float], step: float) -> list[float]:
-        """The lr of every group after `step` steps."""
+    def step(self) -> None:
+        """Step all schedules, in their order."""
         for each in self._schedulers:
-            base_lrs = each.rates(base_lrs, step)
-        return base_lrs
+            each.step()
+        self._follow(self.last_epoch + 1)
 
-    def _go_to(self, step: float) -> None:
+    def _start(self, last_epoch: int) -> None:
+        """Go on from where the schedules are: they have set their rates already."""
+        self._follow(self._schedulers[0].last_epoch)
+
+    def _begin(self) -> None:
         for each in self._schedulers:
-            each._go_to(step)  # for those that also set the momentum
-        super()._go_to(step)
+            each._begin()
+        self._follow(0)
+
+    def _enter(self) -> None:
+        first, *rest = self._schedulers
+        first._enter()
+        for each in rest:
+            each._begin()
+        self._follow(0)
+
+    def _jump(self, step: float) -> None:
+        for each in self._schedulers:
+            each._jump(step)
+        self._follow(step)
+
+    def _resume(self) -> None:
+        for each in self._schedulers:
+            each._resume()  # for those that also set the momentum
+        super()._resume()
+
+    def _follow(self, step: float) -> None:
+        self._composed = True
+        self._set(self._current(), step)

@@ -69,7 +69,8 @@ class CyclicLR(CyclingScheduler):
         self.max_momentums = per_group("CyclicLR", "max_momentum", max_momentum, groups)
         self.check()
         for group, lr in zip(groups, lowest, strict=True):
-            group["initial_lr"] = lr
+            group.setdefault("initial_lr", lr)  # of another schedule, if there is one
+        self.lowest_lrs = lowest
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
@@ -83,6 +84,11 @@ class CyclicLR(CyclingScheduler):
         if self.scale_fn is not None and not callable(self.scale_fn):
             raise ArgumentError(f"CyclicLR: scale_fn is a function; got {self.scale_fn!r}")
         super().check()
+
+    def _start(self, last_epoch: int) -> None:
+        super()._start(last_epoch)
+        if last_epoch == -1:
+            self._set(list(self.base_lrs), 0)  # as in PyTorch, if another schedule was made before
 
     def _height(self, step: float) -> float:
         """h · scale."""
@@ -99,9 +105,8 @@ class CyclicLR(CyclingScheduler):
     def rates(self, base_lrs: list[float], step: float) -> list[float]:
         """The lr of every group after `step` steps."""
         height = self._height(step)
-        return [
-            low + (high - low) * height for low, high in zip(base_lrs, self.max_lrs, strict=True)
-        ]
+        pairs = zip(self.lowest_lrs, self.max_lrs, strict=True)
+        return [low + (high - low) * height for low, high in pairs]
 
     def momenta(self, step: float) -> list[float]:
         """The momentum of every group after `step` steps: low where lr is high."""

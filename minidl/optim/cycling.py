@@ -26,8 +26,8 @@ class CyclingScheduler(LRScheduler):
         """The momentum of every group after `step` steps."""
         raise TypeError(f"{type(self).__name__} has no rule: it must define momenta")
 
-    def _go_to(self, step: float) -> None:
-        super()._go_to(step)
+    def _set(self, lrs: list[float], step: float) -> None:
+        super()._set(lrs, step)
         if self.cycle_momentum:
             for group, momentum in zip(self._groups(), self.momenta(step), strict=True):
                 if "betas" in group:

@@ -28,6 +28,7 @@ from minidl.errors import (
     raise_explained,
 )
 from minidl.ops import asarray
+from minidl.optim.bucket import Bucket, state_array
 from minidl.optim.flat import dense_gradient, flatten, unflatten
 
 _T = TypeVar("_T")
@@ -35,6 +36,8 @@ Params = Iterable[Tensor | Mapping[str, Any]]  # parameters, or parameter groups
 
 # The boolean settings, in the rules that have them.
 _FLAGS = "maximize", "nesterov", "amsgrad", "centered", "decoupled_weight_decay"
+
+_KEPT = 32  # buckets: which parameters have a gradient may vary from step to step
 
 
 class Optimizer:
@@ -67,7 +70,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
-        self._flat_states: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._kept: dict[tuple[Any, ...], Bucket] = {}  # the latest buckets
         name, needs = type(self).__name__, "a list of parameters, or of groups"
         if isinstance(params, Tensor | Mapping):
             raise ArgumentError(f"{name}: needs {needs}")
@@ -125,12 +128,13 @@ class Optimizer:
     def step(self, closure: Callable[[], _T]) -> _T: ...
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; returns what `closure`, if given, returns."""
-        if closure is not None and not callable(closure):
-            raise DTypeError(
-                f"{type(self).__name__}.step: closure is a function; got {describe(closure)}"
-            )
-        with enable_grad():
-            loss = closure() if closure else None
+        loss = None
+        if closure is not None:
+            if not callable(closure):
+                name = type(self).__name__
+                raise DTypeError(f"{name}.step: closure is a function; got {describe(closure)}")
+            with enable_grad():
+                loss = closure()
         for group in self.param_groups:
             for name, value in group.items():
                 if isinstance(value, np.generic):
@@ -183,42 +187,51 @@ class Optimizer:
     def _buckets(self, group: Mapping[str, Any]) -> Iterable[list[Tensor]]:
         """The parameters with a gradient, bucketed by array type, dtype and step count."""
         buckets: dict[tuple[Any, ...], list[Tensor]] = {}
+        find, none = self.state.get, {"step": 0}
+        needed = None if self.counts_steps else next(iter(self.state_names(group)), None)
         for p in group["params"]:
             edge: Any = p.edge
             gradient = None if edge is None else edge[0].grad
             if type(gradient) is RowGradient and self.takes_rows(group):
                 self._update_rows(group, p, gradient)
             elif gradient is not None:
-                step = self.state[p]["step"] if p in self.state else 0
+                own = find(p, none)
+                step = own.get("step", 0)
+                if needed and needed not in own:
+                    step = 0  # the first step with this state
+                if type(step) is not int:
+                    step = own["step"] = int(step)  # put in by hand, as a tensor perhaps
                 key: tuple[Any, ...] = type(p.data), p.dtype, step
                 # Scalar state differs if settings changed while only some parameters stepped.
                 if self.numbers and step:
-                    key += tuple(self.state[p][name] for name in self.numbers)
+                    key += tuple(own.get(name) for name in self.numbers)
                 buckets.setdefault(key, []).append(p)
         return buckets.values()
 
     def _update(self, group: Mapping[str, Any], params: list[Tensor]) -> None:
         """Update one bucket: parameters of one dtype, on one device, with equal step counts."""
         xp: Any = backend_of(params[0].data)
-        self._ensure_state(xp, group, params, self.state_names(group))
-        step = self.state[params[0]]["step"] + 1
+        bucket = self._bucket(xp, group, params)
+        states = bucket.states
+        step = states[0]["step"] + 1
         kernel = xp.kernel(self.rule) if current.get().fast else None
         rest = params
         if kernel is not None:
             fused = kernel(group, step, params[0].dtype)
             add = fused.add
-            rest = [p for p in params if not add(p.data, dense_gradient(p), self.state[p])]
+            pairs = zip(params, states, strict=True)
+            rest = [p for p, own in pairs if not add(p.data, dense_gradient(p), own)]
             fused.run()
         if rest:
-            self._update_flat(xp, group, rest, step)
-        for p in params:
-            self.state[p]["step"] = step
+            flat = bucket if rest is params else self._bucket(xp, group, rest)
+            self._update_flat(xp, group, flat, step)
+        for own in states:
+            own["step"] = step
         inplace.mark_written(*(p.data for p in params))
 
-    def _update_flat(
-        self, xp: Any, group: Mapping[str, Any], params: list[Tensor], step: int
-    ) -> None:
+    def _update_flat(self, xp: Any, group: Mapping[str, Any], bucket: Bucket, step: int) -> None:
         """The rule in whole-array arithmetic, on the concatenation of all parameters."""
+        params = bucket.params
         values = [p.data for p in params]
         gradient = flatten(xp, [dense_gradient(p) for p in params])
         if group["maximize"]:
@@ -227,15 +240,29 @@ class Optimizer:
         decoupled = group.get("decoupled_weight_decay", self.decoupled)
         if decay and not decoupled:
             gradient = gradient + decay * flatten(xp, values)
-        scalars = {name: self.state[params[0]][name] for name in self.numbers}
-        state = {**self._flat_state(xp, params, self.state_names(group)), **scalars}
+        scalars = {name: bucket.states[0][name] for name in self.numbers}
+        state = {**bucket.flat(xp), **scalars}
         change = self.change(xp, group, step, gradient, state)
         if decay and decoupled:
             change = change + group["lr"] * decay * flatten(xp, values)
         for p, part in zip(params, unflatten(change, params), strict=True):
             self.subtract(xp, group, p, part)
-        for p in params if scalars else ():
-            self.state[p].update({name: state[name] for name in scalars})
+        for own in bucket.states if scalars else ():
+            own.update({name: state[name] for name in scalars})
+
+    def _bucket(self, xp: Any, group: Mapping[str, Any], params: list[Tensor]) -> Bucket:
+        """The bucket of these parameters: the one of earlier steps, if nothing was replaced."""
+        names = self.state_names(group)
+        key: tuple[Any, ...] = (*map(id, params), *names)
+        kept = self._kept
+        found = kept.get(key)
+        if found is not None and found.is_current(params, self.state):
+            return found
+        self._ensure_state(xp, group, params, names)
+        kept = {} if len(kept) == _KEPT else kept
+        self._kept = {k: b for k, b in kept.items() if not b.is_spent(self.state)}
+        self._kept[key] = Bucket(params, [self.state[p] for p in params], names)
+        return self._kept[key]
 
     def _ensure_state(
         self, xp: Any, group: Mapping[str, Any], params: list[Tensor], names: tuple[str, ...]
@@ -243,19 +270,24 @@ class Optimizer:
         """Create the state that parameters lack, as views of one flat array per name.
 
         Separate arrays would be page-aligned alike, so that equal indices compete for a cache set.
+        What was put in by hand is brought into the form that rules take.
         """
         for p in params:
-            if p not in self.state:
-                scalars = {name: self.initial(group, name) for name in self.numbers}
-                self.state[p] = {"step": 0, **scalars}
+            own = self.state.setdefault(p, {})
+            own.setdefault("step", 0)
+            for name in self.numbers:
+                own[name] = float(own[name]) if name in own else self.initial(group, name)
         for name in names:
-            if lacking := [p for p in params if name not in self.state[p]]:
+            if lacking := [p for p in params if self.state[p].get(name) is None]:
                 size = sum(p.data.size for p in lacking)
                 flat = xp.full(size, self.initial(group, name), dtype=lacking[0].dtype)
                 for p, view in zip(lacking, unflatten(flat, lacking), strict=True):
                     self.state[p][name] = view
                     if not self.counts_steps:
-                        self.state[p]["step"] = 0  # the next step is the first with this state
+                        self.state[p]["step"] = 0  # the first step with this state
+            for p in params:
+                own = self.state[p]
+                own[name] = state_array(type(self).__name__, name, own[name], p)
 
     def _update_rows(self, group: Mapping[str, Any], p: Tensor, gradient: RowGradient) -> None:
         """Update only the rows in the gradient; the rule must be linear in the gradient."""
@@ -264,34 +296,17 @@ class Optimizer:
         gradient.backend.add_at(p.data, (gradient.indices,), -change)
         inplace.mark_written(p.data)
 
-    def _flat_state(self, xp: Any, params: list[Tensor], names: tuple[str, ...]) -> dict[str, Any]:
-        """The state of these parameters as flat arrays; each parameter's state is a view.
-
-        The arrays are cached as long as the same parameters step together.
-        """
-        key: tuple[Any, ...] = (*map(id, params), *names)
-        if key not in self._flat_states:
-            for other in [
-                k for k in self._flat_states if not set(k).isdisjoint(key[: len(params)])
-            ]:
-                del self._flat_states[other]
-            flat = {name: flatten(xp, [self.state[p][name] for p in params]) for name in names}
-            for name, array in flat.items():
-                for p, view in zip(params, unflatten(array, params), strict=True):
-                    self.state[p][name] = view
-            self._flat_states[key] = flat
-        return self._flat_states[key]
-
     # Saving and restoring, in PyTorch's format.
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: not the buckets, whose keys are addresses."""
+        return {**vars(self), "_kept": {}}
 
     def state_dict(self) -> dict[str, Any]:
         """The hyperparameters of every group, and the state of every parameter by its index."""
         params = (p for group in self.param_groups for p in group["params"])
         indices = {p: i for i, p in enumerate(params)}
-        groups = [
-            {**group, "params": [indices[p] for p in group["params"]]}
-            for group in self.param_groups
-        ]
+        groups = [{**g, "params": [indices[p] for p in g["params"]]} for g in self.param_groups]
         state = {
             indices[p]: {k: Tensor(v.copy()) if hasattr(v, "shape") else v for k, v in own.items()}
             for p, own in self.state.items()
@@ -340,7 +355,7 @@ class Optimizer:
             state[p] = self._restored(number, own, p, rules[p])
         for group in groups:
             self._check(group)
-        self.state, self._flat_states, self.param_groups = state, {}, groups
+        self.state, self._kept, self.param_groups = state, {}, groups
 
     def _restored(
         self, number: int, own: Mapping[str, Any], p: Tensor, group: Mapping[str, Any]
@@ -360,8 +375,7 @@ class Optimizer:
                 raise ShapeError(
                     f"load_state_dict: parameter {number} needs {name} of shape {p.shape}"
                 )
-            contiguous = array.reshape(-1).reshape(p.shape)  # fused kernels need C order
-            state[name] = contiguous.astype(p.dtype).to_device(p.device).data
+            state[name] = state_array("load_state_dict", name, array, p)
         return state
 
     def __repr__(self) -> str:
@@ -373,7 +387,7 @@ class Optimizer:
 
 
 def _check_learnable(name: str, p: Any) -> None:
-    """Raise unless it is a float leaf that can learn; a frozen Parameter may be unfrozen later."""
+    """Raise unless it is a float leaf; a frozen Parameter may be unfrozen later."""
     if not isinstance(p, Tensor) or not p.is_leaf:
         raise GradientError(f"{name}: parameters are leaf tensors; got {p!r:.80}")
     if p.dtype.kind != "f":

@@ -84,8 +84,7 @@ class ReduceLROnPlateau(LRScheduler):
         if self.num_bad_epochs > self.patience:
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
             lrs = [self._reduced(*pair) for pair in zip(lrs, self.min_lrs, strict=True)]
-        self._write(lrs)
-        self.last_epoch += 1
+        self._set(lrs, self.last_epoch + 1)
 
     def _is_better(self, metric: float) -> bool:
         larger = self.mode == "max"

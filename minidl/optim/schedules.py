@@ -9,7 +9,7 @@ from typing import Any
 
 from minidl.checks import check_integers, check_numbers
 from minidl.errors import ArgumentError, listed
-from minidl.optim.lr_scheduler import LRScheduler, cosine_annealing, groups_of
+from minidl.optim.lr_scheduler import ChainableScheduler, LRScheduler, groups_of
 from minidl.optim.optimizer import Optimizer
 
 
@@ -42,7 +42,7 @@ class LambdaLR(LRScheduler):
         return [float(lr * f(step)) for lr, f in zip(base_lrs, self.lr_lambdas, strict=True)]
 
 
-class MultiplicativeLR(LRScheduler):
+class MultiplicativeLR(ChainableScheduler):
     """lr = initial lr · f(1) · f(2) ⋯ f(t).
 
     lr_lambda    f, or a list of one function per group; not saved by `state_dict`
@@ -79,8 +79,20 @@ class MultiplicativeLR(LRScheduler):
         self._products = t, products
         return [lr * product for lr, product in zip(base_lrs, products, strict=True)]
 
+    def next_rates(self, lrs: list[float], step: int) -> list[float]:
+        """lr · f(t), each group with its own f."""
+        if not step:
+            return lrs
+        return [float(lr * f(step)) for lr, f in zip(lrs, self.lr_lambdas, strict=True)]
 
-class StepLR(LRScheduler):
+    def _enter(self) -> None:
+        """Go on from the rates of the schedule before: there is no closed form in PyTorch."""
+        lrs = [float(lr * f(0)) for lr, f in zip(self._current(), self.lr_lambdas, strict=True)]
+        self._composed = True
+        self._set(lrs, 0)
+
+
+class StepLR(ChainableScheduler):
     """lr = initial lr · gamma^⌊t / step_size⌋.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
@@ -106,8 +118,12 @@ class StepLR(LRScheduler):
         """Initial lr · gamma^⌊t / step_size⌋."""
         return base_lr * self.gamma ** (step // self.step_size)
 
+    def next_rate(self, lr: float, base_lr: float, step: int) -> float:
+        """lr · gamma at multiples of step_size."""
+        return lr if not step or step % self.step_size else lr * self.gamma
 
-class MultiStepLR(LRScheduler):
+
+class MultiStepLR(ChainableScheduler):
     """lr = initial lr · gamma^(number of milestones ≤ t).
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
@@ -140,8 +156,12 @@ class MultiStepLR(LRScheduler):
         """Initial lr · gamma^(number of milestones ≤ t)."""
         return base_lr * self.gamma ** bisect_right(self.milestones, step)
 
+    def next_rate(self, lr: float, base_lr: float, step: int) -> float:
+        """lr · gamma at milestones, as often as they are given."""
+        return lr * self.gamma ** self.milestones.count(step)
 
-class ConstantLR(LRScheduler):
+
+class ConstantLR(ChainableScheduler):
     """lr = initial lr · factor for t < total_iters, then the initial lr.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
@@ -171,8 +191,16 @@ class ConstantLR(LRScheduler):
         """Initial lr · factor, then the initial lr."""
         return base_lr * self.factor if step < self.total_iters else base_lr
 
+    def next_rate(self, lr: float, base_lr: float, step: int) -> float:
+        """lr · factor at first, lr / factor at last; from a factor of 0, the initial lr."""
+        if step not in (0, self.total_iters) or not self.total_iters:
+            return lr
+        if not step:
+            return lr * self.factor
+        return lr * (1 / self.factor) if self.factor else base_lr
 
-class LinearLR(LRScheduler):
+
+class LinearLR(ChainableScheduler):
     """lr = initial lr · (start_factor + (end_factor − start_factor) · min(t / total_iters, 1)).
 
     With the default end_factor of 1, a linear warm-up.
@@ -211,8 +239,17 @@ class LinearLR(LRScheduler):
         increment = (self.end_factor - self.start_factor) * step / self.total_iters
         return base_lr * (self.start_factor + increment)
 
+    def next_rate(self, lr: float, base_lr: float, step: int) -> float:
+        """lr · the quotient of this step's factor by the one before."""
+        if step > self.total_iters or not self.total_iters:
+            return lr
+        if not step:
+            return lr * self.start_factor
+        slope = self.end_factor - self.start_factor
+        return lr * (1 + slope / (self.total_iters * self.start_factor + (step - 1) * slope))
 
-class ExponentialLR(LRScheduler):
+
+class ExponentialLR(ChainableScheduler):
     """lr = initial lr · gammaᵗ.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
@@ -235,8 +272,12 @@ class ExponentialLR(LRScheduler):
         """Initial lr · gammaᵗ."""
         return base_lr * self.gamma**step
 
+    def next_rate(self, lr: float, base_lr: float, step: int) -> float:
+        """lr · gamma."""
+        return lr * self.gamma if step else lr
 
-class PolynomialLR(LRScheduler):
+
+class PolynomialLR(ChainableScheduler):
     """lr = initial lr · (1 − min(t / total_iters, 1))^power.
 
     >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
@@ -262,83 +303,12 @@ class PolynomialLR(LRScheduler):
         """Initial lr · (remaining fraction)^power."""
         return base_lr * (1 - min(step, self.total_iters) / self.total_iters) ** self.power
 
-
-class CosineAnnealingLR(LRScheduler):
-    """lr = eta_min + (initial lr − eta_min) · (1 + cos(π·t / T_max)) / 2.
-
-    After T_max steps it rises again, following the cosine.  Loshchilov, Hutter 2017, without
-    restarts.
-
-    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
-    >>> schedule = optim.CosineAnnealingLR(optimizer, T_max=4)
-    >>> for _ in range(6):
-    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
-    ...     schedule.step()
-    1.0 0.8536 0.5 0.1464 0.0 0.1464
-    """
-
-    def __init__(
-        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
-    ) -> None:
-        self.T_max, self.eta_min = T_max, eta_min
-        super().__init__(optimizer, last_epoch)
-
-    def check(self) -> None:
-        """Require a positive T_max."""
-        check_integers("CosineAnnealingLR", 1, T_max=self.T_max)
-        check_numbers("CosineAnnealingLR", finite=True, eta_min=self.eta_min)
-
-    def rate(self, base_lr: float, step: float) -> float:
-        """Cosine annealing, periodic with period 2·T_max."""
-        return cosine_annealing(base_lr, self.eta_min, step / self.T_max)
-
-
-class CosineAnnealingWarmRestarts(LRScheduler):
-    """lr = eta_min + (initial lr − eta_min) · (1 + cos(π·s / T)) / 2, s steps after a restart.
-
-    The first T is T_0, and each restart multiplies it by T_mult.  Loshchilov, Hutter 2017 (SGDR).
-
-    >>> optimizer = optim.SGD([nn.Parameter(1.0)], lr=1.0)
-    >>> schedule = optim.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
-    >>> for _ in range(6):
-    ...     print(round(optimizer.param_groups[0]["lr"], 4), end=" ")
-    ...     schedule.step()
-    1.0 0.5 1.0 0.8536 0.5 0.1464
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        T_0: int,
-        T_mult: int = 1,
-        eta_min: float = 0.0,
-        last_epoch: int = -1,
-    ) -> None:
-        self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
-        super().__init__(optimizer, last_epoch)
-
-    def check(self) -> None:
-        """Require positive T_0 and T_mult."""
-        check_integers("CosineAnnealingWarmRestarts", 1, T_0=self.T_0, T_mult=self.T_mult)
-        check_numbers("CosineAnnealingWarmRestarts", finite=True, eta_min=self.eta_min)
-
-    def rate(self, base_lr: float, step: float) -> float:
-        """Cosine annealing since the last restart."""
-        length = self.T_0
-        if self.T_mult == 1:
-            step %= length
-        while step >= length:
-            step -= length
-            length *= self.T_mult
-        return cosine_annealing(base_lr, self.eta_min, step / length)
-
-    def step(self, epoch: float | None = None) -> None:
-        """Advance by one, or to `epoch`, which may be fractional: epoch + batch / batches."""
-        if epoch is not None:
-            check_numbers("CosineAnnealingWarmRestarts.step", finite=True, epoch=epoch)
-            if epoch < 0:
-                raise ArgumentError(f"CosineAnnealingWarmRestarts.step: epoch is ≥ 0; got {epoch}")
-        self._go_to(self.last_epoch + 1 if epoch is None else epoch)
+    def next_rate(self, lr: float, base_lr: float, step: int) -> float:
+        """lr · (remaining fraction / the one before)^power."""
+        if not 0 < step <= self.total_iters:
+            return lr
+        total = self.total_iters
+        return lr * ((1 - step / total) / (1 - (step - 1) / total)) ** self.power
 
 
 def _lambdas(name: str, given: Any, optimizer: Optimizer) -> list[Callable[[Any], float]]:

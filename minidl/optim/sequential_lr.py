@@ -62,7 +62,36 @@ class SequentialLR(ComposedScheduler):
         active, own = self._active(step)
         return active.rates(base_lrs, own)
 
-    def _go_to(self, step: float) -> None:
+    def step(self) -> None:
+        """Advance the active schedule by one; a new one starts at its step 0."""
+        step = self.last_epoch + 1
         active, own = self._active(step)
-        active._go_to(own)
+        if own:
+            active.step()
+        else:
+            active._enter()
+        self._follow(active, step)
+
+    def _begin(self) -> None:
+        """Set the rates of step 0, from the initial ones: what the schedules did is undone."""
+        for group, lr in zip(self._groups(), self.base_lrs, strict=True):
+            group["lr"] = lr
+        active, _ = self._active(0)
+        active._begin()
+        self._follow(active, 0)
+
+    def _jump(self, step: float) -> None:
+        active, own = self._active(step)
+        active._jump(own)
+        self._follow(active, step)
+
+    def _resume(self) -> None:
+        active, own = self._active(self.last_epoch)
+        if active.last_epoch == own:
+            active._resume()
+        else:
+            active._jump(own)
+        self._follow(active, self.last_epoch)
+
+    def _follow(self, active: LRScheduler, step: float) -> None:
         self.last_epoch, self._last_lr = step, active.get_last_lr()

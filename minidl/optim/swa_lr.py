@@ -1,12 +1,16 @@
 """SWALR: annealing to the constant learning rate of stochastic weight averaging."""
 
 from minidl.checks import check_choice, check_integers
-from minidl.optim.lr_scheduler import LRScheduler, anneal, groups_of, per_group
+from minidl.optim.lr_scheduler import ChainableScheduler, anneal, groups_of, per_group
 from minidl.optim.optimizer import Optimizer
 
 
-class SWALR(LRScheduler):
-    """lr anneals from its value at the first step to swa_lr in anneal_epochs steps, then stays.
+class SWALR(ChainableScheduler):
+    """lr anneals from the value that it finds to swa_lr in anneal_epochs steps, then stays.
+
+        lr ← α·swa_lr + (1 − α)·s,  s = (lr − α′·swa_lr) / (1 − α′)
+
+    α goes from 0 to 1, α′ is the one before, and s where lr started, if nobody else changes it.
 
     swa_lr             a number for all groups, or a list of one per group
     anneal_epochs      the number of annealing steps; with 0, lr is swa_lr immediately
@@ -41,11 +45,8 @@ class SWALR(LRScheduler):
         anneal_strategy: str = "cos",
         last_epoch: int = -1,
     ) -> None:
-        groups = groups_of("SWALR", optimizer)
-        self.swa_lrs = per_group("SWALR", "swa_lr", swa_lr, groups)
+        self.swa_lrs = per_group("SWALR", "swa_lr", swa_lr, groups_of("SWALR", optimizer))
         self.anneal_epochs, self.anneal_strategy = anneal_epochs, anneal_strategy
-        first = "lr" if last_epoch == -1 else "initial_lr"
-        self.start_lrs = [float(group.get(first, group["lr"])) for group in groups]
         super().__init__(optimizer, last_epoch)
 
     def check(self) -> None:
@@ -53,20 +54,34 @@ class SWALR(LRScheduler):
         check_integers("SWALR", 0, anneal_epochs=self.anneal_epochs)
         check_choice("SWALR", ("cos", "linear"), anneal_strategy=self.anneal_strategy)
 
-    def rates(self, base_lrs: list[float], step: float) -> list[float]:
-        """The lr of every group after `step` steps; before the first, the current one."""
-        if step >= self.anneal_epochs:
-            return list(self.swa_lrs)
-        if not step:
-            return self._current()
-        pairs = zip(self.start_lrs, self.swa_lrs, strict=True)
-        progress = step / self.anneal_epochs
-        return [anneal(self.anneal_strategy, start, end, progress) for start, end in pairs]
+    def next_rates(self, lrs: list[float], step: int) -> list[float]:
+        """The lr of every group at `step`, from the present ones."""
+        before, alpha = self._alpha(step - 1), self._alpha(step)
+        starts = [
+            end if before == 1 else (lr - before * end) / (1 - before)
+            for lr, end in zip(lrs, self.swa_lrs, strict=True)
+        ]
+        pairs = zip(starts, self.swa_lrs, strict=True)
+        return [end * alpha + start * (1 - alpha) for start, end in pairs]
 
-    def _current(self) -> list[float]:
-        return [float(group["lr"]) for group in self._groups()]
+    def _alpha(self, step: int) -> float:
+        """The fraction of the way to swa_lr."""
+        if not self.anneal_epochs:
+            return float(step >= 0)
+        progress = min(max(step / self.anneal_epochs, 0.0), 1.0)
+        return anneal(self.anneal_strategy, 0.0, 1.0, progress)
 
-    def _go_to(self, step: float) -> None:
-        if self._last_lr and (self.last_epoch, step) == (0, 1):
-            self.start_lrs = self._current()
-        super()._go_to(step)
+    def _begin(self) -> None:
+        """Leave the rates as they are, or with no steps of annealing reach the last at once."""
+        self._composed = True  # it has no initial lr of its own
+        self._advance(self._current(), 0)
+
+    _enter = _begin
+
+    def _jump(self, step: float) -> None:
+        self._composed = True
+        self._set(self._current(), step)
+
+    def _start(self, last_epoch: int) -> None:
+        self._begin()
+        self.last_epoch = last_epoch + 1

@@ -12,8 +12,9 @@ from minidl.data import DataLoader, TensorDataset
 from minidl.io import CheckpointError
 from minidl.ops.random import Generator, default_generator
 from minidl.optim.averaging import AveragedModel, get_ema_avg_fn
+from minidl.optim.cosine import CosineAnnealingLR
 from minidl.optim.plateau import ReduceLROnPlateau
-from minidl.optim.schedules import CosineAnnealingLR, StepLR
+from minidl.optim.schedules import StepLR
 from minidl.train import (
     Averaging,
     Callback,

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from minidl import nn, ops
 from minidl.autograd import inplace
+from minidl.autograd.checkpoint import before_write
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError
 from minidl.keras.layers.base import Layer, Shape, length_of
@@ -102,6 +103,7 @@ class _BatchNorm(Module):
             return ops.batch_norm_inference(x, *moving, self.gamma, self.beta, eps=self.epsilon)
         y, *batch = ops.batch_norm(x, self.gamma, self.beta, eps=self.epsilon)
         if x.size:
+            before_write(*moving)
             for old, new in zip(moving, batch, strict=True):
                 old.data[...] = self.momentum * old.data + (1 - self.momentum) * new.data
             inplace.mark_written(*(old.data for old in moving))
