@@ -26,7 +26,11 @@ def softmax(xp, x, /, *, axis=-1):
     """
     e = xp.exp(x - _largest(xp, x, axis))
     y = e / xp.sum(e, axis=axis, keepdims=True)
-    return y, lambda dy: y * (dy - xp.sum(dy * y, axis=axis, keepdims=True))
+    
+    def dx(dy):
+        return xp.xmuly(dy - xp.sum(xp.xmuly(dy, y), axis=axis, keepdims=True), y)
+
+    return y, dx
 
 
 @primitive
@@ -40,7 +44,7 @@ def log_softmax(xp, x, /, *, axis=-1):
     """
     shifted = x - _largest(xp, x, axis)
     y = shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
-    return y, lambda dy: dy - xp.exp(y) * xp.sum(dy, axis=axis, keepdims=True)
+    return y, lambda dy: dy - xp.xmuly(xp.sum(dy, axis=axis, keepdims=True), xp.exp(y))
 
 
 @composite
