@@ -14,6 +14,7 @@ are conjugated: users see ∂L/∂a + i·∂L/∂b, the direction of steepest as
 """
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from heapq import heappop, heappush
 from threading import Lock
 from typing import Any
@@ -94,7 +95,7 @@ def _walk(
     observers = current.get().observers
     for edge, gradient in roots:
         deliver(edge, gradient)
-    with replaying() if create_graph else cpu.quiet():
+    with cpu.quiet(), replaying() if create_graph else nullcontext():
         while ready:
             node = heappop(ready)[1]
             dys = accumulated[node] if node in targets else accumulated.pop(node)

@@ -27,8 +27,6 @@ FUNCTIONS = {
     "floor_divide": "(x1, x2)  ⌊x₁ / x₂⌋",
     "remainder": "(x1, x2)  x₁ − x₂·⌊x₁ / x₂⌋",
     "pow": "(x1, x2)  x₁ to the power of x₂",
-    "xdivy": "(x1, x2)  x₁ / x₂, and 0 where x₁ is 0, whatever x₂ is",
-    "xmuly": "(x1, x2)  x₁ · x₂ with 0·∞ = 0",
     "xlogy": "(x1, x2)  x₁ · log x₂, and 0 where x₁ is 0, whatever x₂ is",
     "maximum": "(x1, x2)  the larger of two; NaN if either is",
     "minimum": "(x1, x2)  the smaller of two; NaN if either is",
@@ -43,6 +41,10 @@ FUNCTIONS = {
     "real": "(x)  the real part; may be a view",
     "imag": "(x)  the imaginary part of complex numbers; may be a view",
     "conj": "(x)  the complex conjugate, a copy",
+    # in pullbacks, where alone they need not silence warnings
+    "xdivy": "(x1, x2)  x₁ / x₂, and 0 where x₁ is 0, whatever x₂ is",
+    "xmuly": "(x1, x2)  x₁ · x₂, and 0 where x₁ is 0, whatever x₂ is",
+    "mul_zero": "(x1, x2)  x₁ · x₂, and 0 where either is 0, whatever the other is",
     # elementary and special functions
     "exp": "(x)  eˣ",
     "expm1": "(x)  eˣ − 1, exact near 0",

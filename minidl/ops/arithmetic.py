@@ -9,8 +9,11 @@ their input, so bodies do neither.
 The argument of `primitive` says which dtypes are accepted (`minidl/dtypes.py`); without one, only
 numbers, and integers become float32.  `of_complex`: the pullback holds for complex numbers too.
 
-A pullback that divides by 0, or multiplies by ∞, uses `xdivy` and `xmuly`: where dz is 0, they give
-0, not 0/0 or 0·∞ = NaN.
+Masks are safe: a gradient of 0 stays 0, even where the slope f′(x) is ∞ or NaN, as it may be in
+what a `where` discards; and NaN stays NaN.  A pullback dy·f′(x) is therefore `xmuly(dy, f′(x))`, and
+dy/g(x) is `xdivy(dy, g(x))`.  Their own pullbacks, with `mul_zero`, keep this up in all orders:
+where dy is 0, nothing depends on f′(x).  Operations that select pass dy to what they selected, and
+0 to the rest, whatever dy is.
 """
 
 from minidl.autograd.primitive import composite, primitive
@@ -47,7 +50,7 @@ def multiply(xp, x1, x2, /):
     >>> x.grad  # summed over the rows that x was broadcast to
     Tensor([12., 12.], float32)
     """
-    return x1 * x2, (lambda dz: dz * x2, lambda dz: dz * x1)
+    return x1 * x2, (lambda dz: xp.xmuly(dz, x2), lambda dz: xp.xmuly(dz, x1))
 
 
 @primitive(of_complex=True)
@@ -62,7 +65,7 @@ def divide(xp, x1, x2, /):
     Tensor([ inf, -inf,  nan], float32)
     """
     z = xp.divide(x1, x2)
-    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.xmuly(xp.xdivy(dz, x2), z))
+    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.xmuly(dz, xp.divide(z, x2)))
 
 
 @primitive(NUMBER, of_complex=True)
@@ -81,7 +84,7 @@ def pow(xp, x1, x2, /):
 
     def dx2(dz):
         flat = xp.logical_and(x1 == 0, xp.real(x2) >= 0)
-        return xp.xlogy(xp.where(flat, 0, dz * z), x1)
+        return xp.xmuly(dz, xp.where(flat, 0, xp.xlogy(z, x1)))
 
     return z, (lambda dz: xp.xmuly(dz, x2 * xp.pow(x1, x2 - (x2 != 0))), dx2)
 
@@ -119,7 +122,7 @@ def abs(xp, x, /):
 
     def dx(dy):
         direction = xp.sign(x)
-        return dy * (xp.conj(direction) if x.dtype.kind == "c" else direction)
+        return xp.xmuly(dy, xp.conj(direction) if x.dtype.kind == "c" else direction)
 
     return xp.abs(x), dx
 
@@ -131,7 +134,7 @@ def square(xp, x, /):
     >>> minidl.square(minidl.tensor([-3.0, 0.5]))
     Tensor([9.  , 0.25], float32)
     """
-    return x * x, lambda dy: 2 * x * dy
+    return x * x, lambda dy: xp.xmuly(dy, 2 * x)
 
 
 @primitive(of_complex=True)
@@ -181,7 +184,7 @@ def remainder(xp, x1, x2, /):
 
     def dx2(dz):
         # z rounds to x₂ where x₁ is tiny beside x₂ and has the other sign.
-        return -dz * xp.where(z == x2, -1, xp.floor_divide(x1, x2))
+        return -xp.xmuly(dz, xp.where(z == x2, -1, xp.floor_divide(x1, x2)))
 
     return z, (lambda dz: dz, dx2)
 
@@ -194,17 +197,27 @@ def xdivy(xp, x1, x2, /):
     Tensor([0. , 0.5], float32)
     """
     z = xp.xdivy(x1, x2)
-    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.xmuly(xp.xdivy(dz, x2), z))
+    return z, (lambda dz: xp.xdivy(dz, x2), lambda dz: -xp.mul_zero(dz, xp.xdivy(z, x2)))
 
 
 @primitive(of_complex=True)
 def xmuly(xp, x1, x2, /):
-    """z = x₁·x₂ with 0·∞ = 0;   dx₁ = dz·x₂,   dx₂ = dz·x₁.
+    """z = x₁·x₂, and 0 where x₁ is 0, whatever x₂ is;   dx₁ = dz·x₂,   dx₂ = dz·x₁.
 
-    >>> xmuly(minidl.tensor([0.0, 2.0]), minidl.tensor([float("inf"), 3.0]))
-    Tensor([0., 6.], float32)
+    >>> xmuly(minidl.tensor([0.0, 0.0, 2.0]), minidl.tensor([float("inf"), float("nan"), 3.0]))
+    Tensor([0., 0., 6.], float32)
     """
-    return xp.xmuly(x1, x2), (lambda dz: xp.xmuly(dz, x2), lambda dz: xp.xmuly(dz, x1))
+    return xp.xmuly(x1, x2), (lambda dz: xp.xmuly(dz, x2), lambda dz: xp.mul_zero(dz, x1))
+
+
+@primitive(of_complex=True)
+def mul_zero(xp, x1, x2, /):
+    """z = x₁·x₂, and 0 where either is 0, whatever the other is;   dx₁ = dz·x₂,   dx₂ = dz·x₁.
+
+    >>> mul_zero(minidl.tensor([0.0, float("nan")]), minidl.tensor([float("nan"), 0.0]))
+    Tensor([0., 0.], float32)
+    """
+    return xp.mul_zero(x1, x2), (lambda dz: xp.mul_zero(dz, x2), lambda dz: xp.mul_zero(dz, x1))
 
 
 @primitive(of_complex=True)
@@ -219,9 +232,9 @@ def xlogy(xp, x1, x2, /):
 
     def dx1(dz):
         corner = xp.logical_and(x1 == 0, x2 == 0)
-        return xp.xlogy(xp.where(corner, 0, dz), x2)
+        return xp.where(corner, xp.xmuly(dz, 0), xp.xlogy(dz, x2))
 
-    return xp.xlogy(x1, x2), (dx1, lambda dz: xp.xdivy(xp.xmuly(dz, x1), x2))
+    return xp.xlogy(x1, x2), (dx1, lambda dz: xp.mul_zero(dz, xp.xdivy(x1, x2)))
 
 
 @composite

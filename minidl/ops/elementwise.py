@@ -105,7 +105,7 @@ def sign(xp, x, /):
         return y, None
 
     def dx(dy):
-        rotated = dy * y * y
+        rotated = xp.xmuly(dy, y * y)
         return xp.xdivy(dy - xp.conj(rotated), 2 * xp.abs(x))
 
     return y, dx
@@ -129,7 +129,7 @@ def copysign(xp, x1, x2, /):
     Tensor([-1.,  2.], float32)
     """
     z = xp.copysign(x1, x2)
-    return z, (lambda dz: dz * (xp.sign(x1) * xp.sign(z)), None)
+    return z, (lambda dz: xp.xmuly(dz, xp.sign(x1) * xp.sign(z)), None)
 
 
 @primitive

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from minidl.ops.arithmetic import xdivy, xmuly
+from minidl.ops.arithmetic import mul_zero, xdivy, xmuly
 from minidl.ops.fourier import (
     fft,
     fftn,
@@ -40,7 +40,7 @@ from minidl.ops.linear_algebra.equations import (
 from minidl.ops.linear_algebra.norms import matrix_norm, vector_norm
 from minidl.ops.nn.fused import fused
 
-INTERNAL = (check_indices, fused, put_at, scatter_at, xdivy, xmuly)
+INTERNAL = (check_indices, fused, mul_zero, put_at, scatter_at, xdivy, xmuly)
 
 OF_LINALG = (
     *(adjugate, cholesky, det, eigh, eigvalsh, inv, matrix_norm, matrix_power, matrix_rank, pinv),

@@ -144,7 +144,9 @@ def min(xp, x, /, *, axis=None, keepdims=False):
 
 @primitive(ORDERED_REAL, wide=True)
 def logsumexp(xp, x, /, *, axis=None, keepdims=False):
-    """y = log Σ eˣ, without overflow, −∞ for an empty x;   dx = dy·exp(x − y).
+    """y = log Σ eˣ, without overflow, −∞ for an empty x;   dx = dy·softmax x, 0 where all are −∞.
+
+    e^(x − y) would lose digits where y is large.  Several x of ∞ share dy equally.
 
     >>> minidl.logsumexp(minidl.tensor([1000.0, 1000.0]))
     Tensor(1000.6932, float32)
@@ -152,13 +154,15 @@ def logsumexp(xp, x, /, *, axis=None, keepdims=False):
     check_flags("logsumexp", keepdims=keepdims)
     axes = axes_of(x, axis)
     largest = largest_of(xp, x, axis)
-    shift = xp.where(xp.isfinite(largest), largest, 0)
-    total = shift + xp.log(xp.sum(xp.exp(x - shift), axis=axis, keepdims=True))
+    endless = xp.isinf(largest)
+    e = xp.exp(x - xp.where(endless, 0, largest))
+    e = xp.where(endless, xp.astype(x == math.inf, x.dtype), e)
+    count = xp.sum(e, axis=axis, keepdims=True)
+    total = xp.where(endless, 0, xp.log(count)) + largest
     y = total if keepdims else xp.squeeze(total, tuple(axes))
 
     def dx(dy):
-        finite = xp.where(xp.isfinite(total), total, 0)
-        return restore_axes(xp, dy, axis, keepdims, x.ndim) * xp.exp(x - finite)
+        return xp.xmuly(restore_axes(xp, dy, axis, keepdims, x.ndim), xp.xdivy(e, count))
 
     return y, dx
 

@@ -16,7 +16,7 @@ def erf(xp, x, /):
     >>> minidl.erf(minidl.tensor([0.0, 0.5, 10.0]))
     Tensor([0.       , 0.52049..., 1.       ], float32)
     """
-    return xp.erf(x), lambda dy: dy * (2 / math.sqrt(math.pi)) * xp.exp(-x * x)
+    return xp.erf(x), lambda dy: xp.xmuly(dy, 2 / math.sqrt(math.pi) * xp.exp(-x * x))
 
 
 @primitive
@@ -26,7 +26,7 @@ def erfc(xp, x, /):
     >>> minidl.erfc(minidl.tensor([0.0, 5.0]))
     Tensor([1.0000000e+00, 1.5374598e-12], float32)
     """
-    return xp.erfc(x), lambda dy: dy * (-2 / math.sqrt(math.pi)) * xp.exp(-x * x)
+    return xp.erfc(x), lambda dy: xp.xmuly(dy, -2 / math.sqrt(math.pi) * xp.exp(-x * x))
 
 
 @primitive
@@ -39,7 +39,7 @@ def erfinv(xp, x, /):
 
     def dx(dy):
         y = xp.erfinv(x)
-        return dy * (math.sqrt(math.pi) / 2) * xp.exp(y * y)
+        return xp.xmuly(dy, math.sqrt(math.pi) / 2 * xp.exp(y * y))
 
     return xp.erfinv(x), dx
 
@@ -51,7 +51,7 @@ def lgamma(xp, x, /):
     >>> minidl.exp(minidl.lgamma(minidl.tensor([5.0, 0.5])))
     Tensor([24.       ,  1.7724538], float32)
     """
-    return xp.lgamma(x), lambda dy: dy * xp.polygamma(x, 0)
+    return xp.lgamma(x), lambda dy: xp.xmuly(dy, xp.polygamma(x, 0))
 
 
 @primitive
@@ -62,7 +62,7 @@ def polygamma(xp, x, /, n):
     Tensor(1.644934, float32)
     """
     check_integers("polygamma", 0, n=n)
-    return xp.polygamma(x, n), lambda dy: dy * xp.polygamma(x, n + 1)
+    return xp.polygamma(x, n), lambda dy: xp.xmuly(dy, xp.polygamma(x, n + 1))
 
 
 @composite

@@ -24,7 +24,9 @@ def quantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
     interpolation    for ranks between two elements: "linear", between both; the "lower", the
                      "higher", the "nearest" of them, or their "midpoint"
 
-    Where any x is NaN, so is the quantile.  Hyndman, Fan 1996, definition 7.
+    Where any x is NaN, so is the quantile.  The "linear" one is differentiable in q, too: its slope is
+    the gap between the elements, at an element that to the next one; the others are constant in q
+    almost everywhere.  Hyndman, Fan 1996, definition 7.
 
     >>> minidl.quantile(minidl.tensor([4.0, 1.0, 2.0, 3.0]), 0.25)
     Tensor(1.75, float32)
@@ -68,7 +70,7 @@ def _quantile(xp, name, x, q, axis, keepdims, interpolation, ignore_nan):
     ordered = xp.take_along_axis(rows, xp.argsort(rows, axis=-1), axis=-1)
     last, missing = _last_rank(xp, ordered, ignore_nan)
     rank = last * xp.reshape(q, (-1,))  # (…, how many q)
-    y = _at_rank(xp, ordered, rank, interpolation)
+    y = _at_rank(xp, ordered, rank, last, interpolation)
     y = xp.where(missing, math.nan, y)
     y = xp.permute_dims(y, (y.ndim - 1, *range(y.ndim - 1)))
     shape = kept if keepdims else rows.shape[:-1]
@@ -82,7 +84,7 @@ def _check_q(name, x, q):
     q = asarray(q) if hasattr(q, "dtype") else asarray(q, dtype="float64")
     if q.dtype.kind not in "fiu" or q.ndim > 1:
         raise ArgumentError(f"{name}: q is a number or a vector of reals; got {describe(q)}")
-    q = asarray(q.detach(), dtype="float64", device=x.device)
+    q = asarray(q, dtype="float64", device=x.device)
     if not bool(((q >= 0) & (q <= 1)).all()):
         raise ArgumentError(f"{name}: q lies between 0 and 1; got {q.tolist()!r:.60}")
     return q
@@ -109,8 +111,8 @@ def _last_rank(xp, ordered, ignore_nan):
     return xp.astype(last, "float64"), missing
 
 
-def _at_rank(xp, ordered, rank, interpolation):
-    """The values at these ranks of sorted rows."""
+def _at_rank(xp, ordered, rank, last, interpolation):
+    """The values at these ranks of sorted rows, of which `last` is the largest."""
 
     def at(rank):
         return xp.take_along_axis(ordered, xp.astype(rank, "int64"), axis=-1)
@@ -121,9 +123,14 @@ def _at_rank(xp, ordered, rank, interpolation):
         return at(xp.floor(rank))
     if interpolation == "higher":
         return at(xp.ceil(rank))
-    below, above = at(xp.floor(rank)), at(xp.ceil(rank))
-    fraction = xp.astype(rank - xp.floor(rank), ordered.dtype)
+    whole = xp.floor(rank)
+    upper = xp.minimum(whole + 1, last)
+    below, above = at(xp.maximum(upper - 1, 0)), at(upper)
+    fraction = xp.astype(rank - whole, ordered.dtype)
     if interpolation == "midpoint":
-        fraction = xp.where(fraction > 0, 0.5, fraction)
-    same_infinity = xp.logical_and(xp.isinf(below), above == below)
-    return below + xp.xmuly(fraction, above - xp.where(same_infinity, 0, below))
+        fraction = xp.where(fraction > 0, 0.5, 0 * fraction)
+    # Of infinite elements, a gap that is not entered, or is between two equal ones, counts as 0.
+    infinite = xp.logical_or(xp.isinf(above), xp.isinf(below))
+    unused = xp.logical_and(infinite, xp.logical_or(fraction == 0, above == below))
+    gap = xp.where(unused, 0, above) - xp.where(unused, 0, below)
+    return at(whole) + fraction * gap

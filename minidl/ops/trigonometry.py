@@ -13,7 +13,7 @@ def sin(xp, x, /):
     >>> minidl.grad(minidl.sin)(minidl.tensor(0.0))
     Tensor(1., float32)
     """
-    return xp.sin(x), lambda dy: dy * xp.cos(x)
+    return xp.sin(x), lambda dy: xp.xmuly(dy, xp.cos(x))
 
 
 @primitive(of_complex=True)
@@ -25,7 +25,7 @@ def cos(xp, x, /):
     >>> minidl.grad(minidl.grad(minidl.cos))(minidl.tensor(0.0))
     Tensor(-1., float32)
     """
-    return xp.cos(x), lambda dy: -dy * xp.sin(x)
+    return xp.cos(x), lambda dy: -xp.xmuly(dy, xp.sin(x))
 
 
 @primitive(of_complex=True)
@@ -36,7 +36,7 @@ def tan(xp, x, /):
     Tensor([0., 1.], float32)
     """
     y = xp.tan(x)
-    return y, lambda dy: dy * (1 + y * y)
+    return y, lambda dy: xp.xmuly(dy, 1 + y * y)
 
 
 @primitive(of_complex=True)
@@ -46,7 +46,7 @@ def asin(xp, x, /):
     >>> minidl.asin(minidl.tensor([0.0, 1.0, 2.0]))
     Tensor([0.       , 1.5707...,       nan], float32)
     """
-    return xp.asin(x), lambda dy: xp.xdivy(dy, xp.sqrt(1 - x * x))
+    return xp.asin(x), lambda dy: xp.xdivy(dy, xp.sqrt((1 - x) * (1 + x)))
 
 
 @primitive(of_complex=True)
@@ -56,7 +56,7 @@ def acos(xp, x, /):
     >>> minidl.acos(minidl.tensor([1.0, 0.0, -1.0]))
     Tensor([0.       , 1.5707..., 3.1415...], float32)
     """
-    return xp.acos(x), lambda dy: -xp.xdivy(dy, xp.sqrt(1 - x * x))
+    return xp.acos(x), lambda dy: -xp.xdivy(dy, xp.sqrt((1 - x) * (1 + x)))
 
 
 @primitive(of_complex=True)
@@ -66,21 +66,26 @@ def atan(xp, x, /):
     >>> minidl.atan(minidl.tensor([0.0, 1.0, float("inf")]))
     Tensor([0.       , 0.78539..., 1.5707...], float32)
     """
-    return xp.atan(x), lambda dy: dy / (1 + x * x)
+    return xp.atan(x), lambda dy: xp.xdivy(dy, 1 + x * x)
 
 
 @primitive(ORDERED_REAL)
 def atan2(xp, x1, x2, /):
     """z = the angle of the point (x₂, x₁), in [−π, π];   dx₁ = dz·x₂/r²,   dx₂ = −dz·x₁/r².
 
-    r² = x₁² + x₂².  At the origin both are 0.
+    r² = x₁² + x₂², which is not computed, since it may overflow.  At the origin both are 0.
 
     >>> minidl.atan2(minidl.tensor([1.0, 0.0, -1.0]), minidl.tensor([1.0, -1.0, -1.0]))  # radians
     Tensor([ 0.78539...,  3.1415..., -2.3561...], float32)
     """
+
+    def over_square(x):
+        r = xp.hypot(x1, x2)
+        return xp.xdivy(xp.xdivy(x, r), r)
+
     pullbacks = (
-        lambda dz: xp.xdivy(dz * x2, x1 * x1 + x2 * x2),
-        lambda dz: -xp.xdivy(dz * x1, x1 * x1 + x2 * x2),
+        lambda dz: xp.xmuly(dz, over_square(x2)),
+        lambda dz: -xp.xmuly(dz, over_square(x1)),
     )
     return xp.atan2(x1, x2), pullbacks
 
@@ -93,7 +98,11 @@ def hypot(xp, x1, x2, /):
     Tensor([5.e+00, 5.e+30], float32)
     """
     z = xp.hypot(x1, x2)
-    return z, (lambda dz: xp.xdivy(dz * x1, z), lambda dz: xp.xdivy(dz * x2, z))
+    pullbacks = (
+        lambda dz: xp.xmuly(dz, xp.xdivy(x1, z)),
+        lambda dz: xp.xmuly(dz, xp.xdivy(x2, z)),
+    )
+    return z, pullbacks
 
 
 @primitive(of_complex=True)
@@ -103,7 +112,7 @@ def sinh(xp, x, /):
     >>> minidl.sinh(minidl.tensor([0.0, 1.0]))
     Tensor([0.       , 1.1752...], float32)
     """
-    return xp.sinh(x), lambda dy: dy * xp.cosh(x)
+    return xp.sinh(x), lambda dy: xp.xmuly(dy, xp.cosh(x))
 
 
 @primitive(of_complex=True)
@@ -113,7 +122,7 @@ def cosh(xp, x, /):
     >>> minidl.cosh(minidl.tensor([0.0, 1.0]))
     Tensor([1.       , 1.5430...], float32)
     """
-    return xp.cosh(x), lambda dy: dy * xp.sinh(x)
+    return xp.cosh(x), lambda dy: xp.xmuly(dy, xp.sinh(x))
 
 
 @primitive(of_complex=True)
@@ -124,7 +133,7 @@ def tanh(xp, x, /):
     Tensor([-1.       ,  0.       ,  0.46211...], float32)
     """
     y = xp.tanh(x)
-    return y, lambda dy: dy * (1 - y * y)
+    return y, lambda dy: xp.xmuly(dy, 1 - y * y)
 
 
 @primitive(of_complex=True)
@@ -144,7 +153,12 @@ def asinh(xp, x, /):
     >>> minidl.asinh(minidl.tensor([0.0, 1.0]))
     Tensor([0.       , 0.88137...], float32)
     """
-    return xp.asinh(x), lambda dy: dy / xp.sqrt(x * x + 1)
+
+    def dx(dy):
+        # x² may overflow; hypot does not, and knows no complex numbers.
+        return xp.xdivy(dy, xp.sqrt(x * x + 1) if x.dtype.kind == "c" else xp.hypot(x, 1))
+
+    return xp.asinh(x), dx
 
 
 @primitive(of_complex=True)
@@ -154,4 +168,4 @@ def atanh(xp, x, /):
     >>> minidl.atanh(minidl.tensor([0.0, 0.5, 1.0]))
     Tensor([0.        , 0.54930...,        inf], float32)
     """
-    return xp.atanh(x), lambda dy: xp.xdivy(dy, 1 - x * x)
+    return xp.atanh(x), lambda dy: xp.xdivy(dy, (1 - x) * (1 + x))

@@ -33,6 +33,7 @@ CASES = [
          given([5.3, -5.3, 5.3, -5.3, 0.7]), given([2.0, 2.0, -2.0, -2.0, 3.1])),
     Case("xdivy", ops.xdivy, torch.divide, away_from([0], 3, 4), away_from([0], 4)),
     Case("xmuly", ops.xmuly, torch.multiply, real(3, 4), real(4)),
+    Case("mul_zero", ops.mul_zero, torch.multiply, real(3, 4), real(4)),
     Case("xlogy", ops.xlogy, torch.xlogy, away_from([0], 3, 4), positive(4)),
     Case("abs", ops.abs, torch.abs, away_from([0], 3, 4)),
     Case("square", ops.square, torch.square, real(3, 4)),

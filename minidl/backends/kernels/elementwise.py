@@ -13,6 +13,8 @@ element and core, the most of it in exp, log and erf (`simd.math`).
 Kernels are for float32, and for arrays large enough: for a hundred elements, NumPy takes less time
 than a kernel is called in.
 
+As in the bodies, a gradient of 0 stays 0, whatever the slope is, and NaN stays NaN: `xmuly32`.
+
 The last few elements of a chunk do not go through vector instructions.  For the same bits with any
 number of chunks, no formula adds two products: LLVM may contract either one of them.
 """
@@ -39,6 +41,7 @@ from minidl.backends.kernels.simd.math import (
     log32,
     sigmoid32,
     tanh32,
+    xmuly32,
 )
 
 _F = np.float32
@@ -127,7 +130,7 @@ def _exp_formula(x):
 
 @scalar_function
 def _exp_gradient_formula(y, dy):
-    return dy * y
+    return xmuly32(dy, y)
 
 
 @scalar_function
@@ -147,7 +150,7 @@ def _tanh_formula(x):
 
 @scalar_function
 def _tanh_gradient_formula(y, dy):
-    return dy * (_ONE - y * y)
+    return xmuly32(dy, _ONE - y * y)
 
 
 @scalar_function
@@ -157,7 +160,7 @@ def _sigmoid_formula(x):
 
 @scalar_function
 def _sigmoid_gradient_formula(y, dy):
-    return dy * y * (_ONE - y)
+    return xmuly32(dy, y * (_ONE - y))
 
 
 @scalar_function
@@ -167,7 +170,7 @@ def _erf_formula(x):
 
 @scalar_function
 def _erf_gradient_formula(x, dy):
-    return dy * _TWO_OVER_ROOT_PI * exp32(-x * x)
+    return xmuly32(dy, _TWO_OVER_ROOT_PI * exp32(-x * x))
 
 
 _exp, _exp_gradient = _Map(_exp_formula, 0.6), _Map(_exp_gradient_formula, 0.2)
@@ -226,7 +229,7 @@ def _silu_formula(x):
 @scalar_function
 def _silu_gradient_formula(x, dy):
     y = sigmoid32(x)
-    return dy * (y + x * (y * (_ONE - y)))
+    return xmuly32(dy, y + x * (y * (_ONE - y)))
 
 
 @scalar_function
@@ -238,7 +241,7 @@ def _gelu_formula(x):
 def _gelu_gradient_formula(x, dy):
     """Φ(x) + x·φ(x), with the density φ = Φ′."""
     phi = _HALF + _HALF * erf32(x * _ROOT_HALF)
-    return dy * (phi + x * (_DENSITY * exp32(-_HALF * x * x)))
+    return xmuly32(dy, phi + x * (_DENSITY * exp32(-_HALF * x * x)))
 
 
 @scalar_function
@@ -252,7 +255,7 @@ def _gelu_tanh_gradient_formula(x, dy):
     t = tanh32(_ROOT_TWO_OVER_PI * (x + _CUBIC * x * x * x))
     du = _ROOT_TWO_OVER_PI * (_ONE + _F(3) * _CUBIC * x * x)
     phi = _HALF + _HALF * t
-    return dy * (phi + _HALF * x * ((_ONE - t * t) * du))
+    return xmuly32(dy, phi + _HALF * x * ((_ONE - t * t) * du))
 
 
 _silu, _silu_gradient = _Map(_silu_formula, 0.8), _Map(_silu_gradient_formula, 0.9)
@@ -298,7 +301,7 @@ def _elu_formula(x, alpha):
 
 @scalar_function
 def _elu_gradient_formula(x, dy, alpha):
-    return dy if x > _ZERO else dy * alpha * exp32(x)
+    return dy if x > _ZERO else xmuly32(dy, alpha * exp32(x))
 
 
 @scalar_function
@@ -311,7 +314,7 @@ def _softplus_formula(x, beta, threshold):
 @scalar_function
 def _softplus_gradient_formula(x, dy, beta, threshold):
     z = beta * x
-    return dy if z > threshold else dy * sigmoid32(z)
+    return dy if z > threshold else xmuly32(dy, sigmoid32(z))
 
 
 _leaky_relu = _Map(_leaky_relu_formula, 0.2)

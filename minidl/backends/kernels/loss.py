@@ -98,11 +98,11 @@ def _row(logits, label, probabilities):
 
 @parallel
 def _backward(probabilities, target, ignored, scale, gradient, chunks):
-    """gradient = scale·(probabilities − one-hot), and 0 in ignored rows."""
+    """gradient = scale·(probabilities − one-hot), and 0 in ignored rows, or if the scale is 0."""
     for chunk in prange(chunks):
         start, stop = chunk_bounds(target.size, chunk, chunks)
         for i in range(start, stop):
-            if target[i] == ignored:
+            if target[i] == ignored or scale == 0:
                 gradient[i] = 0
             else:
                 _row_back(probabilities[i], target[i], scale, gradient[i])

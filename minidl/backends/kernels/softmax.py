@@ -29,7 +29,14 @@ from minidl.backends.kernels.runtime.compile import (
     prange,
 )
 from minidl.backends.kernels.runtime.guard import are_arrays
-from minidl.backends.kernels.simd.math import dot32, exp32, exp_shifted32, log32, sum32
+from minidl.backends.kernels.simd.math import (
+    dot32,
+    exp32,
+    exp_shifted32,
+    log32,
+    sum32,
+    xmuly32,
+)
 
 _F = np.float32
 _BLOCK = 256  # columns of a block, where the axis is not the last one
@@ -107,11 +114,15 @@ def _row_back(y, dy, dx, logarithmic):
     if logarithmic:
         total = sum32(dy)
         for j in range(y.size):
-            dx[j] = dy[j] - exp32(y[j]) * total
+            dx[j] = dy[j] - xmuly32(total, exp32(y[j]))
     else:
         total = dot32(dy, y)
+        if total != total:  # 0·NaN, perhaps
+            total = _F(0)
+            for j in range(y.size):
+                total += xmuly32(dy[j], y[j])
         for j in range(y.size):
-            dx[j] = y[j] * (dy[j] - total)
+            dx[j] = xmuly32(dy[j] - total, y[j])
 
 
 # Along another axis: (outer, axis, columns), in blocks of columns.
@@ -176,12 +187,12 @@ def _block_back(y, dy, dx, columns, logarithmic):
                 total[j] += gradient[j]
         else:
             for j in range(width):
-                total[j] += gradient[j] * row[j]
+                total[j] += xmuly32(gradient[j], row[j])
     for i in range(y.shape[0]):
         row, gradient, result = y[i][columns], dy[i][columns], dx[i][columns]
         if logarithmic:
             for j in range(width):
-                result[j] = gradient[j] - exp32(row[j]) * total[j]
+                result[j] = gradient[j] - xmuly32(total[j], exp32(row[j]))
         else:
             for j in range(width):
-                result[j] = row[j] * (gradient[j] - total[j])
+                result[j] = xmuly32(gradient[j] - total[j], row[j])

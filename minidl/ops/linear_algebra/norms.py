@@ -33,8 +33,8 @@ def vector_norm(xp, x, /, *, axis=None, keepdims=False, ord=2):
     if math.isinf(ord):
         return xp.max(size, **over) if ord > 0 else xp.min(size, **over)
     if ord == 0:
-        ones = 1 + xp.xmuly(size, 0)  # with a gradient, of 0, as in PyTorch
-        return xp.sum(xp.where(size == 0, 0, ones), **over)
+        nonzero = xp.where(size == 0, 0, 1)
+        return xp.sum(xp.where(size < 0, size, nonzero), **over)  # with a gradient, of 0
     if ord == 1:
         return xp.sum(size, **over)
     if ord < 0:

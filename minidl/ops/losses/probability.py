@@ -45,8 +45,8 @@ def _bernoulli_nll(xp, p, t, /):
     log_p, log_q = xp.maximum(xp.log(p), -100.0), xp.maximum(xp.log1p(-p), -100.0)
     y = -t * log_p - (1 - t) * log_q
     pullbacks = (
-        lambda dy: dy * (p - t) / xp.maximum(p * (1 - p), 1e-12),
-        lambda dy: dy * (log_q - log_p),
+        lambda dy: xp.xmuly(dy, (p - t) / xp.maximum(p * (1 - p), 1e-12)),
+        lambda dy: xp.xmuly(dy, log_q - log_p),
     )
     return y, pullbacks
 

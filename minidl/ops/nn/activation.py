@@ -11,6 +11,7 @@ from minidl.dtypes import ORDERED_REAL
 from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.axes import checked_axis
 from minidl.ops.casting import floats, real_floats
+from minidl.ops.exponential import logistic
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
 
@@ -54,15 +55,8 @@ def elu(xp, x, /, alpha=1.0):
     low = xp.minimum(x, 0)
     return (
         xp.where(x > 0, x, alpha * xp.expm1(low)),
-        lambda dy: xp.where(x > 0, dy, dy * alpha * xp.exp(low)),
+        lambda dy: xp.where(x > 0, dy, xp.xmuly(dy, alpha * xp.exp(low))),
     )
-
-
-def _sigmoid(xp, x):
-    """1 / (1 + e⁻ˣ), with an exponential that is never larger than 1."""
-    positive = x >= 0
-    e = xp.exp(xp.where(positive, -x, x))
-    return xp.where(positive, 1, e) / (1 + e)
 
 
 @primitive
@@ -72,8 +66,8 @@ def sigmoid(xp, x, /):
     >>> minidl.sigmoid(minidl.tensor([-1000.0, 0.0, 1.0]))
     Tensor([0.       , 0.5      , 0.73105...], float32)
     """
-    y = _sigmoid(xp, x)
-    return y, lambda dy: dy * y * (1 - y)
+    y = logistic(xp, x)
+    return y, lambda dy: xp.xmuly(dy, y * (1 - y))
 
 
 @primitive(ORDERED_REAL)
@@ -96,7 +90,7 @@ def softplus(xp, x, /, beta=1.0, threshold=20.0):
     y = xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z)))
     return (
         xp.where(linear, x, y / beta),
-        lambda dy: xp.where(linear, dy, dy * _sigmoid(xp, z)),
+        lambda dy: xp.where(linear, dy, xp.xmuly(dy, logistic(xp, z))),
     )
 
 
@@ -258,7 +252,7 @@ def hardswish(xp, x, /):
     >>> minidl.hardswish(minidl.tensor([-4.0, -1.0, 4.0]))
     Tensor([ 0.        , -0.33333...,  4.        ], float32)
     """
-    return xp.xmuly(x, xp.hardsigmoid(x))
+    return xp.where(x < -3, 0, x) * xp.hardsigmoid(x)  # 0·0 at −∞
 
 
 @composite

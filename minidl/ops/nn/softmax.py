@@ -22,7 +22,11 @@ def softmax(xp, x, /, *, axis=-1):
     axes_of(x, axis)
     e = xp.exp(x - largest_of(xp, x, axis))
     y = e / xp.sum(e, axis=axis, keepdims=True)
-    return y, lambda dy: y * (dy - xp.sum(dy * y, axis=axis, keepdims=True))
+    
+    def dx(dy):
+        return xp.xmuly(dy - xp.sum(xp.xmuly(dy, y), axis=axis, keepdims=True), y)
+
+    return y, dx
 
 
 @primitive(wide=True)
@@ -37,7 +41,7 @@ def log_softmax(xp, x, /, *, axis=-1):
     axes_of(x, axis)
     shifted = x - largest_of(xp, x, axis)
     y = shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
-    return y, lambda dy: dy - xp.exp(y) * xp.sum(dy, axis=axis, keepdims=True)
+    return y, lambda dy: dy - xp.xmuly(xp.sum(dy, axis=axis, keepdims=True), xp.exp(y))
 
 
 @composite(wide=True)

@@ -237,6 +237,12 @@ def erf32(x: Any) -> Any:
     return _with_sign(far if t > _F(0.92) else near, x)
 
 
+@inlined
+def xmuly32(x1: Any, x2: Any) -> Any:
+    """x₁·x₂, and 0 where x₁ is 0, whatever x₂ is."""
+    return _F(0) if x1 == _F(0) else x1 * x2
+
+
 # Reductions of a vector.
 
 
