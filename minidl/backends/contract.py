@@ -119,6 +119,7 @@ FUNCTIONS = {
     "take_along_axis": "(x, indices, *, axis)  z[…, i, …] = x[…, indices[…, i, …], …]",
     "scatter_add": "(x, indices, values, *, axis)  a copy of x, plus values at the indices",
     "check_indices": "(indices, size)  indices; BoundsError if one is outside 0 … size − 1",
+    "precise_matmul": "(x1, x2)  x₁ @ x₂ of floats within log₂ k·ε·Σ|x₁||x₂|, for long sums",
     # matrices, (…, m, n); failure is an ArgumentError that names the first matrix
     "tril": "(x, *, k)  x on and below the k-th diagonal, 0 above it",
     "triu": "(x, *, k)  x on and above the k-th diagonal, 0 below it",

@@ -24,6 +24,7 @@ from minidl.backends.matrices import (  # noqa: F401
     svd,
     svdvals,
 )
+from minidl.backends.products import precise_matmul  # noqa: F401
 from minidl.backends.reductions import (  # noqa: F401
     cumulative_prod,
     cumulative_sum,

@@ -38,9 +38,12 @@ from minidl.ops.linear_algebra.equations import (
     solve_triangular,
 )
 from minidl.ops.linear_algebra.norms import matrix_norm, vector_norm
+from minidl.ops.linear_algebra.products import precise_matmul
 from minidl.ops.nn.fused import fused
 
-INTERNAL = (check_indices, fused, mul_zero, put_at, scatter_at, xdivy, xmuly)
+INTERNAL = (
+    *(check_indices, fused, mul_zero, precise_matmul, put_at, scatter_at, xdivy, xmuly),
+)
 
 OF_LINALG = (
     *(adjugate, cholesky, det, eigh, eigvalsh, inv, matrix_norm, matrix_power, matrix_rank, pinv),

@@ -14,6 +14,12 @@ micro-kernel finds them through offset tables.  Only where the columns of a are 
 transposed beforehand.  The bias and the clamp are an epilogue, applied to a tile's rows while they
 are in the cache.
 
+Rounding: the micro-kernel sums runs of 16 or 32 products, and adds up to 32 of these to a tile of
+out; where there are more, the sums of KC products are added in float64.  So a sum of k products is
+within 17 u·Σ|a||b| where rounding is worst for constant factors (u = 2⁻²⁴), however long it is; and
+no more than 64 u·Σ|a||b| for the worst of factors.  The order depends on k alone: any number of
+threads gives the same bits.
+
 Cost: 2·m·n·k flops, at about 100 a nanosecond and core; b is read once (once for each part of the
 rows, where there are fewer slices than threads), a ⌈n / NR⌉ times, from the second-level cache.
 
@@ -21,15 +27,15 @@ Why not BLAS: its own threads compete with Numba's for the cores.  For small pro
 computes in the calling thread, NumPy has less to prepare.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from minidl.backends import threads
+from minidl.backends import products, threads
 from minidl.backends.kernels.runtime.compile import (
     as_contiguous,
     chunk_bounds,
-    compiled,
     inner,
     parallel,
     prange,
@@ -41,25 +47,30 @@ from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
     NR,
+    RUN,
+    SHORT_RUN,
     MachineCode,
     machine_code,
-    micro_kernel,
+    micro_kernel_in_runs,
     pad_to_tiles,
     tile_count,
     transpose_panel,
 )
 
 _SMALL = 2**18  # multiply-adds; for more, OpenBLAS wakes its threads
-_FEW = 8192  # elements that NumPy adds up in less time than a kernel is called in
-_DEPTH = 1024  # KC, the rows of a packed slice
+_FEW_SUMS = 1024  # elements of out for which packing takes longer than BLAS needs, run by run
+_RUNS = 32  # that are added to a tile before it is added to the sums in float64
+_STRIP = 1024  # rows of out whose sums in float64 stay in the second-level cache
 _TRANSPOSE_COST = 20  # multiply-adds that take as long as packing an element transposed
-_PACKED_ROWS = np.arange(_DEPTH, dtype=np.int64) * NR  # offsets of the rows of a packed slice
+_PACKED_ROWS = np.arange(_RUNS * RUN, dtype=np.int64) * NR  # offsets in a packed slice, of KC rows
+_NO_BIAS, _ONE_PAIR = np.empty(0, np.float32), np.zeros((1, 2), np.int64)
 
 
 class Gemm(NamedTuple):
     """The factors and the result of one product, as the loops inside its kernel pass them on."""
 
     machine_code: MachineCode
+    run: int  # steps that are summed in registers
     a: np.ndarray  # (m, k), row-major
     b: np.ndarray  # (k, n), row-major; or bᵀ
     b_transposed: bool
@@ -78,26 +89,79 @@ def product(
     (m, k), n = a.shape, b.shape[1]
     if m * n * k <= _SMALL or m < MR or a.dtype != np.float32:
         return _epilogue(a.dot(b), bias, clamp_min)
+    return _in_tiles(a, b, bias, clamp_min, RUN)
+
+
+def sums_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a·b, (…, m, k) times (…, k, n) with broadcasting, within log₂ k·ε·Σ|a||b| for each element.
+
+    For sums over a batch, as in gradients of weights, dyᵀ·x: however long they are.
+    """
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    few = m < MR or n < LANES or m * n <= _FEW_SUMS and not stack
+    if few or a.dtype != np.float32 or math.prod(stack) * m * n * k <= _SMALL:
+        return products.in_runs(a, b)
+    if not stack:
+        return _in_tiles(a, b, None, -np.inf, SHORT_RUN)
+    which = [np.arange(math.prod(x.shape[:-2])).reshape(x.shape[:-2]) for x in (a, b)]
+    b_transposed = not b.flags.c_contiguous and b.swapaxes(-1, -2).flags.c_contiguous
+    b = as_contiguous(b.swapaxes(-1, -2) if b_transposed else b)
+    out = _multiply(
+        as_contiguous(a).reshape(-1, m, k),
+        b.reshape(-1, *b.shape[-2:]),
+        b_transposed,
+        np.stack([np.broadcast_to(x, stack).ravel() for x in which], axis=1),
+        _NO_BIAS,
+        -np.inf,
+        SHORT_RUN,
+    )
+    return out.reshape(*stack, m, n)
+
+
+def _in_tiles(
+    a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, clamp_min: float, run: int
+) -> np.ndarray:
+    """The product of two float32 matrices, by the micro-kernel."""
+    m, n = len(a), b.shape[1]
     b_transposed = not b.flags.c_contiguous
     if b_transposed and a.flags.c_contiguous and _cost(n, m) < _cost(m, n):
-        return _epilogue(np.ascontiguousarray(product(b.T, a.T).T), bias, clamp_min)
-    chunks = threads.chunks(m * n * k / MULTIPLY_ADDS_PER_NS)
-    a, row_stride = (as_contiguous(a), k) if a.flags.c_contiguous else _row_major(a)
+        transposed = _in_tiles(b.T, a.T, None, -np.inf, run).T
+        return _epilogue(np.ascontiguousarray(transposed), bias, clamp_min)
+    a = as_contiguous(a) if a.flags.c_contiguous else _row_major(a)
     b = as_contiguous(b.T if b_transposed else b)
     if bias is None:
-        bias = np.zeros(0 if clamp_min == -np.inf else n, np.float32)
-    out = np.empty((m, n), np.float32)
+        bias = _NO_BIAS if clamp_min == -np.inf else np.zeros(n, np.float32)
+    return _multiply(a[None], b[None], b_transposed, _ONE_PAIR, bias, clamp_min, run)[0]
+
+
+def _multiply(
+    a: np.ndarray,
+    b: np.ndarray,
+    b_transposed: bool,
+    pairs: np.ndarray,
+    bias: np.ndarray,
+    clamp_min: float,
+    run: int,
+) -> np.ndarray:
+    """The products of pairs of matrices of two stacks, of which a may have longer rows than k."""
+    m, (k, n) = a.shape[1], b.shape[:0:-1] if b_transposed else b.shape[1:]
+    depth, chunks = _RUNS * run, threads.chunks(len(pairs) * m * n * k / MULTIPLY_ADDS_PER_NS)
+    out = np.empty((len(pairs), m, n), np.float32)
     _product(
         machine_code(),
+        run,
         a,
         b,
         b_transposed,
+        pairs,
         as_contiguous(bias),
         np.float32(clamp_min),
         out,
-        _offsets(m, row_stride),
+        _offsets(m, a.shape[2]),
         _offsets(k, 1),
-        scratch(chunks, min(k, _DEPTH) * NR + MR * NR),
+        np.empty((chunks, min(m, _STRIP) if k > depth else 0, NR)),
+        scratch(chunks, min(k, depth) * NR + MR * NR),
         chunks,
     )
     return out
@@ -122,13 +186,12 @@ def _offsets(count: int, stride: int) -> np.ndarray:
     return pad_to_tiles(count) * stride
 
 
-def _row_major(a: np.ndarray) -> tuple[np.ndarray, int]:
-    """A row-major copy of a, whose columns are contiguous; and its row stride."""
+def _row_major(a: np.ndarray) -> np.ndarray:
+    """A row-major copy of a, whose columns are contiguous; its rows are padded to full vectors."""
     m, k = a.shape
-    row_stride = -(-k // LANES) * LANES
-    copy = np.empty((m, row_stride), np.float32)
+    copy = np.empty((m, -(-k // LANES) * LANES), np.float32)
     _transpose(machine_code(), as_contiguous(a.T), copy, threads.chunks(m * k / 4))
-    return copy, row_stride
+    return copy
 
 
 @parallel
@@ -144,63 +207,87 @@ def _transpose(machine_code, columns, rows, chunks):
 
 @parallel
 def _product(
-    machine_code, a, b, b_transposed, bias, clamp_min, out, rows, columns, workspace, chunks
-):
+    machine_code, run, a, b, b_transposed, pairs, bias, clamp_min, out, rows, columns, totals,
+    workspace, chunks,
+):  # fmt: skip
     """Every slice of b with all rows of a; in parts, where slices alone do not occupy the threads.
 
+    pairs      for each matrix of out, the indices of the factors in a and b
     bias       empty: there is no epilogue
-    workspace  for each chunk, a packed slice, and a tile for the edges of the result
+    totals     for each chunk, sums of a strip of rows in float64; or of no rows: k is one block
+    workspace  for each chunk, a packed slice, and a tile
     """
-    m, n = out.shape
+    m, n = out.shape[1:]
     vectors = -(-n // LANES)
     slices = tile_count(vectors)
-    parts = 1 if slices % chunks == 0 else chunks
+    parts = 1 if len(pairs) * slices % chunks == 0 else chunks
+    strip = totals.shape[1] if totals.size else m
     for chunk in prange(chunks):
-        gemm = Gemm(machine_code, a, b, b_transposed, out, rows, columns)
-        start, stop = chunk_bounds(slices * parts, chunk, chunks)
+        start, stop = chunk_bounds(len(pairs) * slices * parts, chunk, chunks)
         for unit in range(start, stop):
-            top, bottom = chunk_bounds(-(-m // MR), unit % parts, parts)
+            pair, part = unit // (slices * parts), unit % parts
+            own_a, own_b, own_out = a[pairs[pair, 0]], b[pairs[pair, 1]], out[pair]
+            gemm = Gemm(machine_code, run, own_a, own_b, b_transposed, own_out, rows, columns)
+            top, bottom = chunk_bounds(-(-m // MR), part, parts)
             top, bottom = top * MR, min(bottom * MR, m)
-            left, right = chunk_bounds(vectors, unit // parts, slices)
+            left, right = chunk_bounds(vectors, unit // parts % slices, slices)
             left, right = left * LANES, min(right * LANES, n)
-            _multiply_slice(gemm, top, bottom, left, right, workspace[chunk])
+            for first in range(top, bottom, strip):
+                last = min(first + strip, bottom)
+                _multiply_slice(gemm, first, last, left, right, totals[chunk], workspace[chunk])
             if bias.size:
-                _add_bias_clamp(out, bias, clamp_min, top, bottom, left, right)
+                _add_bias_clamp(own_out, bias, clamp_min, top, bottom, left, right)
 
 
 @inner
-def _multiply_slice(gemm, top, bottom, left, right, workspace):
+def _multiply_slice(gemm, top, bottom, left, right, totals, workspace):
     """Rows top … bottom − 1 of a, times a slice of b: columns left … right − 1."""
-    a, rows, columns, out = gemm.a, gemm.rows, gemm.columns, gemm.out
-    n = out.shape[1]
+    n, width = gemm.out.shape[1], right - left
     k = gemm.b.shape[1] if gemm.b_transposed else gemm.b.shape[0]
-    width = right - left
     vectors = (width + LANES - 1) // LANES
-    edge = workspace[-MR * NR :]
-    for begin in range(0, k, _DEPTH):
-        depth = min(_DEPTH, k - begin)
-        _pack(gemm, begin, depth, left, width, workspace)
+    edge, depth = workspace[-MR * NR :], _RUNS * gemm.run
+    for begin in range(0, k, depth):
+        length = min(depth, k - begin)
+        _pack(gemm, begin, length, left, width, workspace)
         for row in range(top, bottom, MR):
             height = min(MR, bottom - row)
-            full = height == MR and width == vectors * LANES
-            micro_kernel(
+            full = height == MR and width == vectors * LANES and not totals.size
+            micro_kernel_in_runs(
                 gemm.machine_code,
                 vectors,
-                depth,
-                pointer(a, 0),
-                pointer(rows, row),
-                pointer(columns, begin),
+                gemm.run,
+                length,
+                pointer(gemm.a, 0),
+                pointer(gemm.rows, row),
+                pointer(gemm.columns, begin),
                 pointer(workspace, 0),
                 pointer(_PACKED_ROWS, 0),
-                pointer(out, row * n + left) if full else pointer(edge, 0),
+                pointer(gemm.out, row * n + left) if full else pointer(edge, 0),
                 n if full else NR,
-                full and begin > 0,
+                False,
             )
             if not full:
-                for i in range(height):
-                    for j in range(width):
-                        before = out[row + i, left + j] if begin else np.float32(0)
-                        out[row + i, left + j] = before + edge[i * NR + j]
+                own, result = totals[row - top :], gemm.out[row : row + height, left:right]
+                _store(edge, own, result, begin, begin + length < k)
+
+
+@inner
+def _store(tile, totals, out, begin, more):
+    """out = the tile; or, where there are `more` or have been, their sum in float64."""
+    height, width = out.shape
+    for i in range(height):
+        row, result = tile[i * NR : i * NR + width], out[i]
+        if totals.size:
+            total = totals[i, :width]
+            for j in range(width):
+                total[j] = row[j] + (total[j] if begin else 0.0)
+            if more:
+                continue
+            for j in range(width):
+                result[j] = total[j]
+        else:
+            for j in range(width):
+                result[j] = row[j]
 
 
 @inner
@@ -231,20 +318,3 @@ def _add_bias_clamp(out, bias, clamp_min, top, bottom, left, right):
         for j in range(row.size):
             value = row[j] + bias[j]
             row[j] = clamp_min if value < clamp_min else value
-
-
-def sum_rows(x: np.ndarray) -> np.ndarray:
-    """Σᵢ xᵢⱼ, row after row, as NumPy adds them, but in vectors."""
-    if x.size < _FEW or x.dtype != np.float32:
-        return np.add.reduce(x, axis=0)
-    total = np.zeros(x.shape[1], np.float32)
-    _sum_rows(as_contiguous(x), total)
-    return total
-
-
-@compiled
-def _sum_rows(x, total):
-    for i in range(x.shape[0]):
-        row = x[i]
-        for j in range(total.size):
-            total[j] += row[j]

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backends import threads
+from minidl.backends import cpu, threads
 from minidl.backends.joint import Joint
-from minidl.backends.kernels.gemm import product, sum_rows
+from minidl.backends.kernels.gemm import product, sums_of_products
 from minidl.backends.kernels.runtime.compile import (
     as_contiguous,
     chunk_bounds,
@@ -21,6 +21,7 @@ from minidl.backends.kernels.runtime.compile import (
     prange,
 )
 from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.products import precise_matmul
 
 _ZERO = np.float32(0)
 
@@ -31,8 +32,8 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) ->
         return _of_any_rank(x, weight, bias)
     return product(x, weight.T, bias), (
         lambda dy: product(dy, weight),
-        lambda dy: product(dy.T, x),
-        sum_rows,
+        lambda dy: sums_of_products(dy.T, x),
+        _sum_rows,
     )
 
 
@@ -46,11 +47,15 @@ def linear_relu(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = Non
         dz = relu_gradient(dy, y)
         return (
             product(dz, weight) if needed[0] else None,
-            product(dz.T, x) if needed[1] else None,
-            sum_rows(dz) if needed[2] else None,
+            sums_of_products(dz.T, x) if needed[1] else None,
+            _sum_rows(dz) if needed[2] else None,
         )
 
     return y, Joint(pullback)
+
+
+def _sum_rows(dy: np.ndarray) -> np.ndarray:
+    return cpu.sum(dy, axis=0)
 
 
 def relu_gradient(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -92,6 +97,6 @@ def _of_any_rank(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> 
     y = x @ weight.T
     return y if bias is None else y + bias, (
         lambda dy: dy @ weight,
-        lambda dy: dy.reshape(rows, outputs).T @ x.reshape(rows, inputs),
+        lambda dy: precise_matmul(dy.reshape(rows, outputs).T, x.reshape(rows, inputs)),
         lambda dy: dy,  # the engine sums over the rows
     )

@@ -24,6 +24,24 @@ def matmul(xp, x1, x2, /):
         raise ShapeError(f"needs vectors or matrices; got shapes {x1.shape} and {x2.shape}")
     if x1.shape[-1] != x2.shape[-2 if x2.ndim > 1 else 0]:
         raise ShapeError(f"inner lengths must agree; got shapes {x1.shape} and {x2.shape}")
+    return x1 @ x2, _pullbacks(xp, x1, x2)
+
+
+@primitive(NUMBER, of_complex=True)
+def precise_matmul(xp, x1, x2, /):
+    """matmul with an error of at most max(1, log₂ k)·ε·Σ|x₁||x₂|, for sums over a batch.
+
+    BLAS adds k products one after the other, whose errors may add up to k·ε / 2.
+
+    >>> ones = minidl.ones((1, 2**25))
+    >>> precise_matmul(ones, ones.T).item() / 2**25
+    1.0
+    """
+    return xp.precise_matmul(x1, x2), _pullbacks(xp, x1, x2)
+
+
+def _pullbacks(xp, x1, x2):
+    """dx₁ = dz·x₂ᵀ and dx₂ = x₁ᵀ·dz: for a weight, one of them is a sum over a batch."""
     a = xp.expand_dims(x1, axis=0) if x1.ndim == 1 else x1
     b = xp.expand_dims(x2, axis=1) if x2.ndim == 1 else x2
 
@@ -31,15 +49,18 @@ def matmul(xp, x1, x2, /):
         dz = xp.expand_dims(dz, axis=-1) if x2.ndim == 1 else dz
         return xp.expand_dims(dz, axis=-2) if x1.ndim == 1 else dz
 
-    def dx2(dz):
-        db = xp.matrix_transpose(a) @ matrix(dz)
-        return xp.squeeze(db, -1) if x2.ndim == 1 else db
-
     def dx1(dz):
-        da = matrix(dz) @ xp.matrix_transpose(b)
+        da = xp.precise_matmul(matrix(dz), xp.matrix_transpose(b))
         return xp.squeeze(da, -2) if x1.ndim == 1 else da
 
-    return x1 @ x2, (dx1, dx2)
+    def dx2(dz):
+        rows, dz = a, matrix(dz)
+        if b.ndim == 2 and a.ndim > 2:  # one sum over all rows of the stack
+            rows, dz = (xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])) for x in (a, dz))
+        db = xp.precise_matmul(xp.matrix_transpose(rows), dz)
+        return xp.squeeze(db, -1) if x2.ndim == 1 else db
+
+    return dx1, dx2
 
 
 def _common_axis(name, x1, x2, axis):

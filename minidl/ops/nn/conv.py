@@ -78,7 +78,7 @@ def _weight_gradient(xp, x, dy, at: Convolution):
     """dw = ∂T/∂w: for each tap, dy times its viewᵀ, summed over the batch."""
     dy, lead = _in_groups(xp, dy, at), tuple(range(dy.ndim - 3))
     by_tap = [
-        xp.sum(dy @ xp.matrix_transpose(view), axis=lead, keepdims=False)
+        xp.sum(xp.precise_matmul(dy, xp.matrix_transpose(view)), axis=lead, keepdims=False)
         for view in _views(xp, x, at)
     ]
     outputs, channels = math.prod(by_tap[0].shape[:2]), by_tap[0].shape[2]
