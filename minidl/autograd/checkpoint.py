@@ -231,7 +231,7 @@ class _Unwritten(Observer):
             return
         for x in inputs:
             array = x.data if isinstance(x, Tensor) else x
-            if hasattr(array, "base") and self.first < inplace.last_write(array) < self.second:
+            if hasattr(array, "base") and 0 < inplace.last_write(array, self.first) < self.second:
                 raise GradientError(
                     f"checkpoint: {operation.__name__} reads an array of shape "
                     f"{tuple(array.shape)} which was written in place before backward; write to a "

@@ -32,7 +32,7 @@ from minidl.backends.reductions import (  # noqa: F401
     sum,
 )
 from minidl.backends.registry import to_device  # noqa: F401
-from minidl.errors import BoundsError
+from minidl.errors import BoundsError, DTypeError, describe
 
 name = "cpu"
 Array = np.ndarray
@@ -152,6 +152,19 @@ def argsort(x: Array, *, axis: int = -1) -> Array:
 def to_numpy(x: Array) -> Array:
     """The array itself: it is on the host."""
     return x
+
+
+def plain(x: Array) -> Array:
+    """An array of a subclass (`numpy.memmap`, `numpy.matrix`) as one of NumPy's own, in place.
+
+    raises    DTypeError for masked arrays: their masked entries have no value
+    """
+    if isinstance(x, np.ma.MaskedArray):
+        raise DTypeError(
+            f"a masked array, {describe(x)}, has entries without a value; say which they get: "
+            "a.filled(0), or a.filled(numpy.nan)"
+        )
+    return np.asarray(x)
 
 
 def erf(x: Array) -> Array:

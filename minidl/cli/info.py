@@ -4,16 +4,18 @@ import argparse
 import json
 import os
 import platform
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from minidl import __version__
-from minidl.backends.kernels.runtime.compile import cache_folder
+from minidl.backends.kernels.runtime.cache import cache_folder
 from minidl.backends.mode import current
 from minidl.backends.threads import get_num_threads
 from minidl.data.download import data_folder
+from minidl.errors import ArgumentError
 
 _PARTS = "numpy", "numba", "llvmlite", "scipy", "safetensors", "rich"
 _EXTRAS = {"matplotlib": "plots", "PIL": "images", "torch": "parity"}
@@ -58,8 +60,8 @@ def _facts() -> dict[str, Any]:
         "winograd": _winograd(),
         "blas": _blas(),
         "devices": ["cpu"],
-        "kernels": _cache(cache_folder()),
-        "data": _cache(data_folder()),
+        "kernels": _cache(cache_folder),
+        "data": _cache(data_folder),
     }
 
 
@@ -95,7 +97,11 @@ def _blas() -> dict[str, Any]:
     return {"name": built.get("name", "unknown"), "version": built.get("version", "unknown")}
 
 
-def _cache(folder: Path) -> dict[str, Any]:
+def _cache(place: Callable[[], Path]) -> dict[str, Any]:
     """A folder, with the number and total size of its files."""
+    try:
+        folder = place()
+    except ArgumentError as error:  # there is none
+        return {"in": str(error), "files": 0, "megabytes": 0.0}
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return {"in": str(folder), "files": len(sizes), "megabytes": round(sum(sizes) / 1e6, 1)}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from minidl import dtypes
+from minidl.autograd.inplace import buffer_of
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, cpu
 from minidl.errors import DTypeError, InterchangeError, ShapeError, describe
@@ -13,6 +14,8 @@ from minidl.errors import DTypeError, InterchangeError, ShapeError, describe
 
 def array(obj: Any, dtype: np.dtype | None) -> Any:
     """A backend's array from an array of any library or from numbers, read in `dtype` if given."""
+    if isinstance(obj, np.ndarray):
+        obj = cpu.plain(obj)
     if backend_of(obj) and not isinstance(obj, np.generic):
         native = dtypes.dtype_of(obj.dtype)
         return obj if obj.dtype == native else obj.astype(native)
@@ -78,8 +81,9 @@ def is_new(obj: Any) -> bool:
 
 def shares(x: Tensor, obj: Any) -> bool:
     """Whether a tensor made from this shares its memory, unlike numbers and lists."""
-    foreign = backend_of(obj) is None and hasattr(obj, "__dlpack__")
-    return x is obj or x.data is obj or foreign
+    if x is obj or backend_of(obj) is None and hasattr(obj, "__dlpack__"):
+        return True
+    return isinstance(obj, np.ndarray) and buffer_of(x.data) is buffer_of(obj)
 
 
 def _holds_arrays(obj: Any) -> bool:

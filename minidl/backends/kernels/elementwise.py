@@ -87,9 +87,7 @@ class _Map:
         return result
 
 
-# The loops are defined in the file of the formulas, since Numba's cache checks whether *this* file
-# has changed.  Each loop has a name of its own, and so files of its own in the cache: processes
-# that fill it at the same time do not mix them up.
+# Each loop has a name of its own, by which its files in the cache are recognised.
 
 
 def _unary_loop(formula: Callable[..., Any]) -> Any:

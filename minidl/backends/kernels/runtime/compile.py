@@ -26,12 +26,7 @@ and `compile_to_address`, for machine code that kernels call through its address
 contracted to one fused multiply-add, which rounds once.  Nothing else may change the order or the
 rounding of operations, except in `reassociating`.
 
-**The cache.**  The machine code of entry points is stored in the user's cache folder
-(`$MINIDL_CACHE`, or else `minidl` in `$XDG_CACHE_HOME` or `~/.cache`), not beside the source: an
-installation may be read-only, and uninstalling it should leave nothing behind.  The next process
-loads it in milliseconds, where compiling takes seconds.  Numba compiles an entry point anew when
-the file that defines it has changed; after a change in a file that it only imports from, such as
-`simd.math`, empty the folder.
+**The cache.**  The machine code of entry points is kept for the next process (`runtime.cache`).
 
 **Threads.**  minidl splits work in one place, `minidl.backends.threads`: it gives the number of
 chunks for an amount of work.  A parallel kernel loops over the chunks with `prange`, and
@@ -52,20 +47,20 @@ same.  Kernels release the interpreter lock.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numba
 import numba.extending
 import numpy as np
+from numba.core.ccallback import CFunc
 
-from minidl.backends.folders import kept_in
+from minidl.backends.kernels.runtime.cache import KernelCache, is_cacheable
+from minidl.errors import ArgumentError
 
 __all__ = [
     "as_contiguous",
     "bare",
-    "cache_folder",
     "carray",
     "chunk_bounds",
     "compile_to_address",
@@ -81,7 +76,6 @@ __all__ = [
 
 # What Numba compiles, Numba types: to Python's type checkers it is Any.
 _njit: Any = numba.njit
-_config: Any = numba.config
 prange: Any = numba.prange
 carray: Any = numba.carray
 intrinsic: Any = numba.extending.intrinsic
@@ -109,7 +103,7 @@ def inner(function: Callable[..., Any]) -> Any:
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a kernel for one thread."""
-    return _cached(cache_folder(), _njit(**_FLAGS, cache=True), function)
+    return _cached(_njit(**_FLAGS)(function), function, "alone")
 
 
 class parallel:  # noqa: N801 - a decorator
@@ -124,23 +118,23 @@ class parallel:  # noqa: N801 - a decorator
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__doc__ = function.__doc__
         self._alone = compiled(function)
-        decorate = _njit(**_FLAGS, cache=True, parallel=_ONLY_PRANGE)
-        self._team = _cached(cache_folder() / "parallel", decorate, function)
+        team = _njit(**_FLAGS, parallel=_ONLY_PRANGE)(function)
+        self._team = _cached(team, function, "team")
 
     def __call__(self, *arguments: Any) -> Any:
         """Run all chunks: on the pool if there are several, and the pool is free."""
-        chunks = arguments[-1]
-        if chunks == 1 or not self._pool.acquire(blocking=False):
+        if arguments[-1] == 1 or self._pool.locked():
             return self._alone(*arguments)
-        try:
+        # Two threads that come here at once wait for each other.  `with` cannot lose the lock to an
+        # interrupt, as acquire() before a try statement can.
+        with self._pool:
             return self._team(*arguments)
-        finally:
-            self._pool.release()
 
 
 def compile_to_address(function: Callable[..., Any], signature: Any) -> int:
     """Compile a function of pointers and integers for kernels to call; the address of its code."""
-    code = _cached(cache_folder(), numba.cfunc(signature, cache=True), function)
+    code = CFunc(function, (signature.args, signature.return_type), locals={}, options={})
+    _cached(code, function, "address").compile()
     _alive.append(code)
     return code.address
 
@@ -162,20 +156,16 @@ def as_contiguous(x: np.ndarray) -> np.ndarray:
     return x if x.flags.carray else np.array(x, order="C")
 
 
-def cache_folder() -> Path:
-    """The folder that compiled kernels are stored in."""
-    return kept_in("MINIDL_CACHE")
+def _cached(compiler: Any, function: Callable[..., Any], variant: str) -> Any:
+    """Let a compiler of Numba's, of this function, keep its machine code in our cache.
 
-
-def _cached(folder: Path, decorate: Callable[..., Any], function: Callable[..., Any]) -> Any:
-    """Decorate a function so that its machine code is cached in a folder.
-
-    Numba reads the folder from a process-wide setting when it decorates; the setting is changed
-    only for that moment.
+    Numba's own takes the folder from a setting of the process, and trusts what it finds there.
     """
-    before = _config.CACHE_DIR
-    _config.CACHE_DIR = str(folder)
-    try:
-        return decorate(function)
-    finally:
-        _config.CACHE_DIR = before
+    if numba.config.DISABLE_JIT:
+        raise ArgumentError(
+            "Numba compiles minidl's kernels, and NUMBA_DISABLE_JIT forbids it; unset it, or "
+            'compute without kernels: `with minidl.kernels("reference"):`'
+        )
+    if is_cacheable(function):
+        compiler._cache = KernelCache(function, variant)
+    return compiler

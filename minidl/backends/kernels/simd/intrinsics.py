@@ -1,6 +1,7 @@
 """SIMD intrinsics: vector instructions for loops that LLVM does not vectorise by itself.
 
-A vector holds LANES float32, as many as a register of this processor.  Kernels call the intrinsics;
+A vector holds LANES float32, as many as a register of the processor that is compiled
+for.  Kernels call the intrinsics;
 the functions with a `builder` generate instructions of LLVM's intermediate representation inside
 an intrinsic.  Addresses are raw: nothing is checked, loads and stores need no alignment, and each
 moves LANES elements.
@@ -9,16 +10,15 @@ moves LANES elements.
 from collections.abc import Iterable
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 
 from minidl.backends.kernels.runtime.compile import intrinsic
+from minidl.backends.kernels.runtime.target import vector_registers
 
-_features = llvm.get_host_cpu_features()
-HAS_AVX512 = bool(_features.get("avx512f"))
-LANES = 16 if HAS_AVX512 else 8 if _features.get("avx") else 4  # float32 in a vector
-HAS_32_REGISTERS = HAS_AVX512 or bool(_features.get("neon"))  # vector registers: 32, else 16
+_registers = vector_registers()
+LANES = _registers.lanes  # float32 in a vector
+HAS_32_REGISTERS = _registers.count == 32
 
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
@@ -85,7 +85,7 @@ def order_after(builder: Any, address: Any, vectors: list[Any]) -> Any:
     address.
     """
     kind = ir.FunctionType(address.type, [address.type, *(vector.type for vector in vectors)])
-    takes = ",".join("v" if _features.get("sse2") else "w" for _ in vectors)
+    takes = ",".join([_registers.constraint] * len(vectors))
     return builder.asm(kind, "", f"=r,0,{takes}", [address, *vectors], side_effect=False)
 
 
