@@ -18,7 +18,7 @@ from minidl.errors import (
     describe,
     raise_explained,
 )
-from minidl.nn.hooks import Hooked
+from minidl.nn.attributes import Attributes, Place
 from minidl.nn.parameter import Buffer, Parameter, destination, move
 from minidl.ops import asarray
 
@@ -57,7 +57,7 @@ class LoadedKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module(Hooked):
+class Module(Attributes):
     """The base class of layers and networks.
 
     A subclass creates its parameters and submodules in `__init__`, as plain attributes (also in
@@ -185,13 +185,13 @@ class Module(Hooked):
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
         """Assign `self.name = Buffer(tensor, persistent)`, checked; None stays None.
 
-        Write into a buffer with `self.name[...] = values`: an assignment would replace it.
+        A tensor that is assigned to `self.name` afterwards becomes the buffer, as persistent.
         """
         try:
             made = tensor if tensor is None else Buffer(tensor, persistent)
         except MinidlError as error:
             raise_explained(f"{type(self).__name__}: {name}", (), error)
-        self._register(name, made, Buffer)
+        self._register(name, made, Buffer, persistent)
 
     def add_module(self, name: str, module: "Module | None") -> None:
         """Assign `self.name = module`, checked."""
@@ -199,7 +199,7 @@ class Module(Hooked):
 
     register_module = add_module
 
-    def _register(self, name: str, value: Any, kind: type) -> None:
+    def _register(self, name: str, value: Any, kind: type, persistent: bool = True) -> None:
         own = type(self).__name__
         if not isinstance(name, str) or not name or "." in name:
             raise ArgumentError(
@@ -212,6 +212,8 @@ class Module(Hooked):
         if not isinstance(getattr(self, name, None), kind | None):
             raise ArgumentError(f"{own} has another attribute {name!r}")
         setattr(self, name, value)
+        if value is None:
+            self._keep_place(name, Place(kind, persistent))
 
     # Where and how it runs.
 
