@@ -133,6 +133,26 @@ def named(function: Callable[P, Result]) -> Callable[P, Result]:
     return checked
 
 
+def takes_one_shape(function: Callable[P, Result]) -> Callable[P, Result]:
+    """Decorate a function of a shape whose other arguments have names; its errors name it.
+
+    PyTorch's take each length as an argument: `zeros(2, 3)` is shown to be `zeros((2, 3))`.
+    """
+    checked, keywords = named(function), inspect.getfullargspec(function).kwonlyargs
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> Result:
+        if len(args) > 1:
+            name, given = function.__name__, ", ".join(f"{x!r:.60}" for x in args)
+            raise DTypeError(
+                f"{name}({given}): takes one shape, {name}(({given})), and the others by name: "
+                f"{', '.join(keywords)}"
+            )
+        return checked(*args, **kwargs)
+
+    return called
+
+
 _told: set[Any] = set()
 
 

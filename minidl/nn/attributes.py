@@ -1,4 +1,4 @@
-"""Assignment of attributes: what is a parameter, a buffer or a submodule stays one, or becomes None.
+"""Assignment of attributes: a parameter, a buffer or a submodule stays one, or becomes None.
 
 A tensor assigned where a parameter was would be used, but not trained, moved or saved, and nothing
 would say so.
@@ -61,10 +61,11 @@ class Attributes(Hooked):
             return as_buffer(value, place.persistent)
         if place.kind is not Parameter and isinstance(value, Hooked):
             return value
-        word, mend = {
-            Parameter: ("parameter", f"an nn.Parameter, or write {name}[...] = values in no_grad"),
-            Buffer: ("buffer", f"a tensor, or write {name}[...] = values"),
-        }.get(place.kind, ("module", "a module"))
+        word, mend = "module", "a module"
+        if place.kind is Parameter:
+            word, mend = "parameter", f"an nn.Parameter, or write {name}[...] = values in no_grad"
+        elif place.kind is Buffer:
+            word, mend = "buffer", f"a tensor, or write {name}[...] = values"
         raise DTypeError(
             f"{type(self).__name__}: {name} is a {word}; got {describe(value)}; assign {mend}; "
             f"or first `del` it, for an attribute of another kind"

@@ -229,6 +229,8 @@ class BCEWithLogitsLoss(_WeightedLoss):
     [0.6931, 0.0]
     """
 
+    pos_weight: Buffer | None
+
     def __init__(
         self, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None
     ) -> None:

@@ -95,7 +95,8 @@ class _BatchNorm(_Norm):
         x = in_dtype_of(self.running_mean if self.weight is None else self.weight, self, x)
         if not self.training and self.running_mean is not None:
             statistics = self.running_mean, self.running_var
-            return ops.batch_norm_inference(x, *statistics, self.weight, self.bias, eps=self.eps)
+            mean, var = (in_dtype_of(self.weight, self, x) for x in statistics)
+            return ops.batch_norm_inference(x, mean, var, self.weight, self.bias, eps=self.eps)
         count = math.prod(x.shape) // self.num_features if self.num_features else 0
         if count == 1:
             raise ShapeError(

@@ -3,14 +3,13 @@
 What the convolution cannot do itself is padded before it, with `pad`.
 """
 
-from functools import wraps
-from inspect import Parameter
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_choice, lengths
 from minidl.errors import ArgumentError
 from minidl.ops.nn.padding import pad
+from minidl.ops.options import extends
 
 MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -18,7 +17,7 @@ MODES = ("zeros", "reflect", "replicate", "circular")
 def any_padding(convolution: Any) -> Any:
     """Extend a convolution by padding="same" and "valid", and by the modes of padding."""
 
-    @wraps(convolution)
+    @extends(convolution)
     def padded_convolution(
         x: Any,
         weight: Any,
@@ -35,12 +34,6 @@ def any_padding(convolution: Any) -> Any:
             x, padding = padded(convolution.__name__, x, weight, *given)
         return convolution(x, weight, bias, stride, padding, dilation, groups)
 
-    settings = dict(convolution.__signature__.parameters)
-    settings["padding_mode"] = Parameter(
-        "padding_mode", Parameter.POSITIONAL_OR_KEYWORD, default="zeros"
-    )
-    signature = convolution.__signature__.replace(parameters=list(settings.values()))
-    padded_convolution.__signature__ = signature  # type: ignore[attr-defined]
     return padded_convolution
 
 

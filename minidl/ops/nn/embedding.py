@@ -1,7 +1,5 @@
 """Embeddings and one-hot vectors."""
 
-import inspect
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -19,13 +17,14 @@ from minidl.ops.elementwise import where
 from minidl.ops.indexing import check_indices, take
 from minidl.ops.linear_algebra.norms import vector_norm
 from minidl.ops.manipulation import astype, expand_dims, flatten
+from minidl.ops.options import extends
 from minidl.ops.segments import segment_sum
 
 
 def _with_options(operation: Any) -> Any:
     """Extend the look-up by what is done to the table before it, and to the gradient after it."""
 
-    @wraps(operation)
+    @extends(operation)
     def embedding(
         weight: Any,
         ids: Any,
@@ -52,10 +51,6 @@ def _with_options(operation: Any) -> Any:
                 y.register_hook(lambda dy: where(is_padding, 0, dy))
         return y
 
-    parameters = dict(inspect.signature(embedding, follow_wrapped=False).parameters)
-    embedding.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [p.replace(annotation=p.empty) for p in parameters.values()]
-    )
     return embedding
 
 
@@ -87,7 +82,7 @@ def limit_norms(name: str, weight: Any, ids: Any, max_norm: float, norm_type: fl
     check_numbers(name, above=0, max_norm=max_norm, norm_type=norm_type)
     with no_grad():
         table = asarray(weight)
-        rows = take(table, check_indices(ids, table.shape[0]), axis=0)
+        rows = embedding(table, ids)
         norms = vector_norm(rows, axis=-1, keepdims=True, ord=norm_type)
         rescaled = rows * (max_norm / (norms + 1e-7))  # PyTorch's guard against 0 / 0
         table[ids] = where(norms > max_norm, rescaled, rows)
