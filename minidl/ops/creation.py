@@ -161,8 +161,8 @@ def _full(
     """The common part of full, zeros and others; errors get the name of the public one."""
     fill_value = reading.number("fill_value", fill_value)
     dtype = dtypes.result_type(fill_value) if dtype is None else dtypes.dtype_of(dtype)
-    if fill_value not in (0, 1):
-        reading.read(np.asarray(fill_value), dtype)
+    if fill_value not in (0, 1):  # rounded here once: NumPy rounds integers to float64 first
+        fill_value = reading.read(np.asarray(fill_value), dtype).item()
     array = device_backend(device or "cpu").full(reading.shape(shape), fill_value, dtype=dtype)
     return Tensor(array).requires_grad_(requires_grad)
 
