@@ -7,6 +7,8 @@ it.  Each exception is also the built-in one that a Python or NumPy user would e
 
 import inspect
 import os
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -58,6 +60,10 @@ class ProtocolError(DTypeError, AttributeError):
 
 class AnomalyError(MinidlError, FloatingPointError):
     """A NaN or an infinity that an operation or a pullback produced, under `detect_anomaly`."""
+
+
+class MinidlWarning(UserWarning):
+    """What works, but perhaps otherwise than the program that is told expects."""
 
 
 def describe(value: Any) -> str:
@@ -125,6 +131,43 @@ def named(function: Callable[P, Result]) -> Callable[P, Result]:
             raise_explained(name, args, error)
 
     return checked
+
+
+def takes_one_shape(function: Callable[P, Result]) -> Callable[P, Result]:
+    """Decorate a function of a shape whose other arguments have names; its errors name it.
+
+    PyTorch's take each length as an argument: `zeros(2, 3)` is shown to be `zeros((2, 3))`.
+    """
+    checked, keywords = named(function), inspect.getfullargspec(function).kwonlyargs
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> Result:
+        if len(args) > 1:
+            name, given = function.__name__, ", ".join(f"{x!r:.60}" for x in args)
+            raise DTypeError(
+                f"{name}({given}): takes one shape, {name}(({given})), and the others by name: "
+                f"{', '.join(keywords)}"
+            )
+        return checked(*args, **kwargs)
+
+    return called
+
+
+_told: set[Any] = set()
+
+
+def warn_once(key: Any, message: str) -> None:
+    """Warn, once in a process for each key, the line outside minidl that led here.
+
+    A warning that is made an error does not count: the next call raises it again.
+    """
+    if key in _told:
+        return
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == "minidl":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, MinidlWarning, stacklevel=level)
+    _told.add(key)
 
 
 def iter_of(name: str, needs: str, value: Any) -> Iterator[Any]:

@@ -2,14 +2,17 @@
 
 import builtins
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
+import pytest
 
 import minidl
-from minidl.errors import MinidlError
+from minidl import errors
+from minidl.errors import MinidlError, MinidlWarning
 from minidl.testing import gradcheck
 from tests.oracle import torch
 
@@ -259,3 +262,12 @@ class explained_by_gradcheck:  # noqa: N801 (used as a function is)
 def named(value):
     """The name of a case: as it prints, without addresses, which differ among processes."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(value))
+
+
+@contextmanager
+def told(match: str) -> Iterator[None]:
+    """A warning of minidl's that is given once in a process is given here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(errors, "_told", set())
+        with pytest.warns(MinidlWarning, match=match):
+            yield

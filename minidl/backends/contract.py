@@ -14,9 +14,9 @@ operators, and indexing; and they support weak references.  Anything else that a
 array is a function in FUNCTIONS, and `minidl.ops` has an operation of the same name and arguments
 that does it to Tensors.
 
-A kernel has the signature of its operation and returns `value, pullback` as a primitive's body
-does.  For inputs that it does not support it may return NotImplemented: the body runs instead.  A
-pullback returns new arrays, its argument, or views of its argument, never a saved array.
+A kernel has the signature of its operation's body and returns `value, pullback` as that of a
+primitive does.  For inputs that it does not support it may return NotImplemented: the body runs
+instead.  A pullback returns new arrays, its argument, or views of it, never a saved array.
 """
 
 FUNCTIONS = {

@@ -100,8 +100,8 @@ class RandomUniform(_Random):
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
         """A tensor of this shape."""
-        bounds = self.minval, self.maxval
-        return random.uniform(shape, *bounds, dtype=dtype, generator=self.generator())
+        settings = {"dtype": dtype, "generator": self.generator()}
+        return random.uniform(shape, low=self.minval, high=self.maxval, **settings)
 
 
 class RandomNormal(_Random):
@@ -120,7 +120,7 @@ class RandomNormal(_Random):
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
         """A tensor of this shape."""
         settings = {"dtype": dtype, "generator": self.generator()}
-        return random.normal(shape, self.mean, self.stddev, **settings)
+        return random.normal(shape, mean=self.mean, std=self.stddev, **settings)
 
 
 class TruncatedNormal(RandomNormal):

@@ -2,6 +2,9 @@
 
 A setting that a layer is not defined for is an ArgumentError, or a DTypeError, when the layer is
 made; an input that does not fit is a ShapeError, or a DTypeError, when it is called.
+
+A layer computes in the dtype of its parameters: an input of a wider float dtype is cast to it, and
+its gradient back, with a `minidl.errors.MinidlWarning` once for each class of layers.
 """
 
 from minidl.nn import init, utils

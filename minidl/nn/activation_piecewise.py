@@ -9,6 +9,7 @@ from minidl.errors import ArgumentError
 from minidl.nn import init as initial
 from minidl.nn.module import Module, Parameter
 from minidl.nn.parameter import empty
+from minidl.nn.precision import in_dtype_of
 from minidl.ops import random
 from minidl.ops.random import check_generator
 
@@ -174,7 +175,7 @@ class PReLU(Module):
         initial.constant_(self.weight, self.init)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.prelu(x, self.weight)
+        return ops.prelu(in_dtype_of(self.weight, self, x), self.weight)
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"

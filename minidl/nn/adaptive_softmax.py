@@ -10,6 +10,7 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.nn.containers import ModuleList
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
+from minidl.nn.precision import in_dtype_of
 from minidl.nn.sequential import Sequential
 
 
@@ -73,7 +74,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def forward(self, x: Tensor, target: Tensor) -> ASMoutput:
         """x (N, in_features), target (N,), or one sample → the targets' log-probabilities, loss."""
         self._check(x, target)
-        x, target = ops.asarray(x), ops.asarray(target)
+        x, target = ops.asarray(in_dtype_of(self.head.weight, self, x)), ops.asarray(target)
         single = not target.ndim
         if single:
             x, target = ops.expand_dims(x), ops.expand_dims(target)
@@ -92,6 +93,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-probabilities of all classes: (N, in_features) → (N, n_classes)."""
+        x = in_dtype_of(self.head.weight, self, x)
         head = ops.log_softmax(self.head(x), axis=1)
         parts = [head[:, : self.shortlist_size]]
         for i, tail in enumerate(self.tail):

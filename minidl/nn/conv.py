@@ -6,19 +6,20 @@ from typing import Any
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.backends.window import IMAGES, Lengths
-from minidl.checks import check_choice, check_flags, check_integers, lengths
+from minidl.checks import check_flags, check_integers, lengths
 from minidl.errors import ArgumentError, MinidlError
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
 from minidl.nn.parameter import empty
-
-_MODES = ("zeros", "reflect", "replicate", "circular")
+from minidl.nn.precision import in_dtype_of
+from minidl.ops.nn.conv_padding import check_padding, padded
 
 
 class Windows(Module):
     """The settings and parameters that convolutions and transposed convolutions share."""
 
     axes: int  # of the kernel: 1, 2 or 3
+    bias: Parameter | None
 
     def _set_up(
         self,
@@ -53,7 +54,8 @@ class Windows(Module):
         """Create and initialise the weight, of this shape, and the bias."""
         check_flags(self, bias=bias)
         self.weight = Parameter(empty(self, weight, dtype, device))
-        self.bias = Parameter(empty(self, self.out_channels, dtype, device)) if bias else None
+        given = Parameter(empty(self, self.out_channels, dtype, device)) if bias else None
+        self.register_parameter("bias", given)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -108,17 +110,9 @@ class Convolutional(Windows):
         device: str | None = None,
         dtype: Any = None,
     ) -> None:
-        name = type(self).__name__
-        check_choice(self, _MODES, padding_mode=padding_mode)
-        if isinstance(padding, str) and padding not in ("same", "valid"):
-            raise ArgumentError(
-                f'{name}: padding is a number, one for each axis, "same" or "valid"; '
-                f"got {padding!r:.60}"
-            )
+        check_padding(self, self.axes, stride, padding, padding_mode)
         channels = in_channels, out_channels
         self._set_up(*channels, kernel_size, stride, padding, dilation, groups, padding_mode)
-        if padding == "same" and self.stride != (1,) * self.axes:
-            raise ArgumentError(f'{name}: padding="same" needs stride 1; got {self.stride}')
         weight = (out_channels, in_channels // groups, *self.kernel_size)
         self._make_parameters(weight, bias, device, dtype)
 
@@ -143,21 +137,12 @@ class Convolutional(Windows):
         return output.size * math.prod(self.weight.shape[1:])
 
     def _padded(self, x: Any) -> tuple[Any, Lengths]:
-        """x, padded as far as the operation cannot do it, and the zero padding left to it."""
-        none = (0,) * self.axes
-        if self.padding == "valid":
-            return x, none
-        before = after = self.padding
-        if before == "same":
-            spans = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation, strict=True)]
-            before, after = tuple(n // 2 for n in spans), tuple(n - n // 2 for n in spans)
-        if self.padding_mode == "zeros" and before == after:
-            return x, before
-        if len(getattr(x, "shape", ())) not in (self.axes + 1, self.axes + 2):
-            return x, none  # the operation raises for such an x
-        pairs = zip(reversed(before), reversed(after), strict=True)
-        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
-        return ops.pad(x, [n for pair in pairs for n in pair], mode), none
+        """x in the layer's dtype, padded as far as the operation cannot do it, and what is left."""
+        x = in_dtype_of(self.weight, self, x)
+        if self.padding_mode == "zeros" and type(self.padding) is tuple:
+            return x, self.padding
+        settings = self.stride, self.padding, self.dilation, self.padding_mode
+        return padded(type(self).__name__, x, self.weight, *settings)
 
 
 class Conv1d(Convolutional):

@@ -8,6 +8,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.checks import check_choice, is_integer, lengths
 from minidl.errors import ArgumentError, MinidlError, ShapeError
 from minidl.nn.conv import Windows
+from minidl.nn.precision import in_dtype_of
 
 
 class Transposed(Windows):
@@ -47,6 +48,7 @@ class Transposed(Windows):
                        lead to the size of x in a convolution with these settings
         """
         try:
+            x = in_dtype_of(self.weight, self, x)
             return type(self).operation(
                 x,
                 self.weight,

@@ -1,14 +1,11 @@
 """Embedding: a table of learned vectors, one for each id."""
 
-import math
 from typing import Any, Self
 
 from minidl import ops
-from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.checks import check_flags, check_integers, check_numbers, is_integer
+from minidl.checks import check_flags, check_integers, check_numbers
 from minidl.errors import (
-    ArgumentError,
     DTypeError,
     MinidlError,
     ShapeError,
@@ -18,6 +15,7 @@ from minidl.errors import (
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter
 from minidl.nn.parameter import empty
+from minidl.ops.nn.embedding import padding_row
 
 
 class Embedding(Module):
@@ -53,7 +51,9 @@ class Embedding(Module):
         check_integers(self, 0, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         check_flags(self, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse, _freeze=_freeze)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
-        self.padding_idx = _row(type(self).__name__, padding_idx, num_embeddings)
+        self.padding_idx = padding_idx
+        if padding_idx is not None:
+            self.padding_idx = padding_row(type(self).__name__, padding_idx, num_embeddings)
         if max_norm is not None:
             check_numbers(self, above=0, max_norm=max_norm, norm_type=norm_type)
         self.max_norm, self.norm_type = max_norm, norm_type
@@ -111,37 +111,15 @@ class Embedding(Module):
                 f"Embedding({self.num_embeddings}, {self.embedding_dim}) needs a tensor of "
                 f"integers; got {describe(ids)}"
             )
-        ids = ops.asarray(ids)
-        if self.max_norm is not None:
-            self._limit_norms(ids, self.max_norm)
-        y = ops.embedding(self.weight, ids, sparse=self.sparse)
-        if y.requires_grad and self.scale_grad_by_freq:
-            counts = self._counts(ids)
-            y.register_hook(lambda dy: dy / counts)
-        if y.requires_grad and self.padding_idx is not None:
-            is_padding = ops.expand_dims(ids == self.padding_idx, axis=-1)
-            y.register_hook(lambda dy: ops.where(is_padding, 0, dy))
-        return y
-
-    def _limit_norms(self, ids: Tensor, max_norm: float) -> None:
-        """Rescale the used rows of a larger norm to max_norm."""
-        with no_grad():
-            rows = ops.embedding(self.weight, ids)
-            sizes = ops.abs(rows)
-            if math.isinf(self.norm_type):
-                norms = ops.max(sizes, axis=-1, keepdims=True)
-            else:
-                powers = ops.sum(sizes**self.norm_type, axis=-1, keepdims=True)
-                norms = powers ** (1 / self.norm_type)
-            rescaled = rows * (max_norm / (norms + 1e-7))  # PyTorch's guard against 0 / 0
-            self.weight[ids] = ops.where(norms > max_norm, rescaled, rows)
-
-    def _counts(self, ids: Tensor) -> Tensor:
-        """The count of each id among all: (…, 1)."""
-        zeros = ops.zeros(self.num_embeddings, dtype="int64", device=ids.device)
-        flat = ops.reshape(ids, (ids.size,))
-        counts = ops.scatter_add(zeros, flat, ops.ones_like(flat), axis=0)
-        return ops.expand_dims(ops.take(counts, ids, axis=0), axis=-1)
+        return ops.embedding(
+            self.weight,
+            ops.asarray(ids),
+            padding_idx=self.padding_idx,
+            max_norm=self.max_norm,
+            norm_type=self.norm_type,
+            scale_grad_by_freq=self.scale_grad_by_freq,
+            sparse=self.sparse,
+        )
 
     def extra_repr(self) -> str:
         parts = [f"{self.num_embeddings}, {self.embedding_dim}"]
@@ -159,14 +137,3 @@ _DEFAULTS = {
     "scale_grad_by_freq": False,
     "sparse": False,
 }
-
-
-def _row(name: str, padding_idx: int | None, num_embeddings: int) -> int | None:
-    """The row of a padding_idx, which may be counted from the end."""
-    if padding_idx is None:
-        return None
-    if not is_integer(padding_idx) or not -num_embeddings <= padding_idx < num_embeddings:
-        raise ArgumentError(
-            f"{name}: padding_idx is a row of the {num_embeddings}; got {describe(padding_idx)}"
-        )
-    return int(padding_idx) % num_embeddings

@@ -7,6 +7,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.checks import check_choice, check_flags
 from minidl.errors import DTypeError, describe
 from minidl.nn.embedding import Embedding
+from minidl.nn.precision import in_dtype_of
 
 
 class EmbeddingBag(Embedding):
@@ -68,15 +69,15 @@ class EmbeddingBag(Embedding):
         """
         if getattr(getattr(ids, "dtype", None), "kind", "") not in tuple("iu"):
             raise DTypeError(f"EmbeddingBag: needs a tensor of integers; got {describe(ids)}")
-        if self.max_norm is not None:
-            self._limit_norms(ops.asarray(ids), self.max_norm)
         return ops.embedding_bag(
             self.weight,
             ids,
             offsets,
-            per_sample_weights,
+            in_dtype_of(self.weight, self, per_sample_weights),
             mode=self.mode,
             padding_idx=self.padding_idx,
+            max_norm=self.max_norm,
+            norm_type=self.norm_type,
             include_last_offset=self.include_last_offset,
             scale_grad_by_freq=self.scale_grad_by_freq,
             sparse=self.sparse,

@@ -1,7 +1,5 @@
 """Fractional max pooling layers."""
 
-import math
-from numbers import Real
 from typing import Any
 
 from minidl import ops
@@ -10,6 +8,7 @@ from minidl.checks import check_flags, check_lengths
 from minidl.errors import ArgumentError, describe
 from minidl.nn.module import Buffer, Module, shape_error
 from minidl.ops import random
+from minidl.ops.nn.fractional_pool import ratios_of_axes
 
 
 class _FractionalMaxPool(Module):
@@ -43,23 +42,10 @@ class _FractionalMaxPool(Module):
             check_lengths(self, self.axes, 1, output_size=output_size)
         self.kernel_size, self.return_indices = kernel_size, return_indices
         self.output_size: Any = output_size
-        self.output_ratio: Any = self._ratios(output_ratio)
+        self.output_ratio: Any = None
+        if output_ratio is not None:
+            self.output_ratio = ratios_of_axes(type(self).__name__, output_ratio, self.axes)
         self.register_buffer("_random_samples", _random_samples)
-
-    def _ratios(self, given: Any) -> tuple[float, ...] | None:
-        """A ratio for each axis."""
-        if given is None:
-            return None
-        ratios: tuple[Any, ...]
-        ratios = tuple(given) if isinstance(given, tuple | list) else (given,) * self.axes
-        if len(ratios) != self.axes or not all(
-            isinstance(r, Real) and 0 < float(r) < 1 for r in ratios
-        ):
-            raise ArgumentError(
-                f"{type(self).__name__}: output_ratio is a number between 0 and 1, or "
-                f"{self.axes}; got {describe(given)}"
-            )
-        return ratios
 
     def forward(self, x: Tensor) -> Any:
         """(N, C, *) or (C, *) → (…, *output_size)."""
@@ -68,10 +54,6 @@ class _FractionalMaxPool(Module):
             letters = "C, H, W" if self.axes == 2 else "C, D, H, W"
             raise shape_error(type(self).__name__, f"(N, {letters}) or ({letters})", x)
         x = ops.asarray(x)
-        output = self.output_size
-        if output is None:
-            pairs = zip(x.shape[-self.axes :], self.output_ratio, strict=True)
-            output = tuple(math.floor(n * ratio) for n, ratio in pairs)
         samples: Tensor | None = self._random_samples
         if samples is None:
             images = x.shape[:2] if ndim == self.axes + 2 else (1, x.shape[0])
@@ -81,8 +63,9 @@ class _FractionalMaxPool(Module):
             x,
             samples,
             kernel_size=self.kernel_size,
-            output_size=output,
+            output_size=self.output_size,
             return_indices=self.return_indices,
+            output_ratio=self.output_ratio,
         )
 
 

@@ -21,6 +21,7 @@ from minidl.nn.conv import Conv2d
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.pool import MaxPool2d
+from minidl.nn.precision import in_dtype_of
 from minidl.ops.nn.fused import fused
 
 # The operation that a layer calls, for the layers that can be fused.
@@ -107,7 +108,7 @@ def _of_conv2d(layer: Conv2d, x: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]
 
 
 def _of_linear(layer: Linear, x: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    return (x, layer.weight, layer.bias), ()
+    return (in_dtype_of(layer.weight, layer, x), layer.weight, layer.bias), ()
 
 
 def _of_max_pool2d(layer: MaxPool2d, x: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -111,9 +111,8 @@ def uniform_(x: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -
     check_generator("uniform_", generator)
     if a == b:
         return fill(x, a)
-    return fill(
-        x, random.uniform(x.shape, a, b, dtype=x.dtype, generator=generator, device=x.device)
-    )
+    settings = {"dtype": x.dtype, "generator": generator, "device": x.device}
+    return fill(x, random.uniform(x.shape, low=a, high=b, **settings))
 
 
 def normal_(x: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
@@ -127,9 +126,8 @@ def normal_(x: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = Non
     check_numbers("normal_", mean=mean)
     check_numbers("normal_", 0, std=std)
     check_generator("normal_", generator)
-    return fill(
-        x, random.normal(x.shape, mean, std, dtype=x.dtype, generator=generator, device=x.device)
-    )
+    settings = {"dtype": x.dtype, "generator": generator, "device": x.device}
+    return fill(x, random.normal(x.shape, mean=mean, std=std, **settings))
 
 
 def trunc_normal_(
@@ -156,9 +154,9 @@ def trunc_normal_(
     settings = {"dtype": x.dtype, "generator": generator, "device": x.device}
     inside = (math.erf((z - mean) / (std * math.sqrt(2))) / 2 for z in (b, a))
     if next(inside) - next(inside) > 0.3:
-        draw = partial(random.normal, x.shape, mean, std, **settings)
+        draw = partial(random.normal, x.shape, mean=mean, std=std, **settings)
         return fill(x, _redrawn(draw, lambda y: ops.logical_or(y < a, y > b)))
-    draw = partial(random.uniform, x.shape, a, b, **settings)
+    draw = partial(random.uniform, x.shape, low=a, high=b, **settings)
     highest = (min(max(mean, a), b) - mean) / std
 
     def rejected(y: Tensor) -> Tensor:

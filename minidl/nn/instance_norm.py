@@ -11,6 +11,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import ShapeError
 from minidl.nn.module import shape_error
 from minidl.nn.norm import _BatchNorm
+from minidl.nn.precision import in_dtype_of
 
 
 class _InstanceNorm(_BatchNorm):
@@ -40,6 +41,7 @@ class _InstanceNorm(_BatchNorm):
         if len(shape) not in (ndim, ndim + 1) or shape[-ndim] != self.num_features:
             one = f"{self.num_features}, {self._axes}"
             raise shape_error(self._name, f"(N, {one}) or ({one})", x)
+        x = in_dtype_of(self.running_mean if self.weight is None else self.weight, self, x)
         if len(shape) == ndim:
             return self._normalised(x[None])[0]
         return self._normalised(x)

@@ -10,6 +10,7 @@ from minidl.errors import MinidlError
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, shape_error
 from minidl.nn.parameter import empty
+from minidl.nn.precision import in_dtype_of
 
 
 class Linear(Module):
@@ -25,6 +26,8 @@ class Linear(Module):
     {'weight': (5, 3), 'bias': (5,)}
     """
 
+    bias: Parameter | None
+
     def __init__(
         self,
         in_features: int,
@@ -37,12 +40,14 @@ class Linear(Module):
         check_flags(self, bias=bias)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(empty(self, (out_features, in_features), dtype, device))
-        self.bias = Parameter(empty(self, out_features, dtype, device)) if bias else None
+        given = Parameter(empty(self, out_features, dtype, device)) if bias else None
+        self.register_parameter("bias", given)
         init.uniform_by_fan_in(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in_features) → (…, out_features)."""
         try:
+            x = in_dtype_of(self.weight, self, x)
             return ops.linear(x, self.weight, self.bias)
         except MinidlError as error:
             raise self._explained(x, error) from None
@@ -79,6 +84,8 @@ class Bilinear(Module):
     {'weight': (5, 3, 4), 'bias': (5,)}
     """
 
+    bias: Parameter | None
+
     def __init__(
         self,
         in1_features: int,
@@ -95,7 +102,8 @@ class Bilinear(Module):
         self.out_features = out_features
         shape = out_features, in1_features, in2_features
         self.weight = Parameter(empty(self, shape, dtype, device))
-        self.bias = Parameter(empty(self, out_features, dtype, device)) if bias else None
+        given = Parameter(empty(self, out_features, dtype, device)) if bias else None
+        self.register_parameter("bias", given)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -106,6 +114,7 @@ class Bilinear(Module):
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """(…, in1_features), (…, in2_features) → (…, out_features)."""
+        x1, x2 = (in_dtype_of(self.weight, self, x) for x in (x1, x2))
         return ops.bilinear(x1, x2, self.weight, self.bias)
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_choice, check_flags, check_integers, check_numbers
-from minidl.errors import MinidlError
 from minidl.nn.module import Buffer, Module
 
 
@@ -23,20 +22,14 @@ class _Loss(Module):
         self.reduction = reduction
 
 
-def _weights(loss: Module, name: str, value: Any) -> Buffer | None:
-    """Weights as part of a loss's state."""
-    try:
-        return None if value is None else Buffer(value)
-    except MinidlError as error:
-        raise type(error)(f"{type(loss).__name__}: {name}: {error}") from None
-
-
 class _WeightedLoss(_Loss):
     """A loss with a weight, which is a buffer, or None."""
 
+    weight: Buffer | None
+
     def __init__(self, weight: Any = None, *, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
-        self.weight = _weights(self, "weight", weight)
+        self.register_buffer("weight", weight)
 
 
 class CrossEntropyLoss(_WeightedLoss):
@@ -236,11 +229,13 @@ class BCEWithLogitsLoss(_WeightedLoss):
     [0.6931, 0.0]
     """
 
+    pos_weight: Buffer | None
+
     def __init__(
         self, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None
     ) -> None:
         super().__init__(weight, reduction=reduction)
-        self.pos_weight = _weights(self, "pos_weight", pos_weight)
+        self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Both of one shape; targets from 0 to 1."""

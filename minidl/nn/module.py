@@ -18,8 +18,9 @@ from minidl.errors import (
     describe,
     raise_explained,
 )
-from minidl.nn.hooks import Hooked
+from minidl.nn.attributes import Attributes, Place
 from minidl.nn.parameter import Buffer, Parameter, destination, move
+from minidl.nn.parts import named, tell_of_foreign_parts
 from minidl.ops import asarray
 
 
@@ -57,11 +58,15 @@ class LoadedKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module(Hooked):
+class Module(Attributes):
     """The base class of layers and networks.
 
     A subclass creates its parameters and submodules in `__init__`, as plain attributes (also in
     lists, tuples and dicts), and computes in `forward`.  Calling the module calls `forward`.
+
+    What is a parameter, a buffer or a submodule stays one: a tensor assigned to a buffer becomes
+    the buffer, anything but a Parameter or None assigned to a parameter is a DTypeError.  A module
+    that is not to be a part, such as a teacher, is held in `functools.partial(teacher)`.
 
     >>> class Residual(nn.Module):
     ...     def __init__(self, n):
@@ -84,7 +89,7 @@ class Module(Hooked):
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """Yield the direct submodules with their names; each once."""
         seen: set[int] = set()
-        for name, child in _named(vars(self), Module):
+        for name, child in named(vars(self), Module):
             if id(child) not in seen:
                 seen.add(id(child))
                 yield name, child
@@ -106,7 +111,7 @@ class Module(Hooked):
         """Yield the tensors of a kind in this module and its submodules; a shared one once."""
         seen: set[int] = set()
         for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
-            for name, tensor in _named(vars(module), kind):
+            for name, tensor in named(vars(module), kind):
                 if id(tensor) not in seen:
                     seen.add(id(tensor))
                     yield f"{path}.{name}" if path else name, tensor
@@ -154,7 +159,7 @@ class Module(Hooked):
         check_instance("get_submodule", str, target=target)
         module, rest = self, target
         while rest:
-            for name, child in _named(vars(module), Module):
+            for name, child in named(vars(module), Module):
                 if f"{rest}.".startswith(f"{name}."):
                     module, rest = child, rest[len(name) + 1 :]
                     break
@@ -185,13 +190,13 @@ class Module(Hooked):
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
         """Assign `self.name = Buffer(tensor, persistent)`, checked; None stays None.
 
-        Write into a buffer with `self.name[...] = values`: an assignment would replace it.
+        A tensor that is assigned to `self.name` afterwards becomes the buffer, as persistent.
         """
         try:
             made = tensor if tensor is None else Buffer(tensor, persistent)
         except MinidlError as error:
             raise_explained(f"{type(self).__name__}: {name}", (), error)
-        self._register(name, made, Buffer)
+        self._register(name, made, Buffer, persistent)
 
     def add_module(self, name: str, module: "Module | None") -> None:
         """Assign `self.name = module`, checked."""
@@ -199,7 +204,7 @@ class Module(Hooked):
 
     register_module = add_module
 
-    def _register(self, name: str, value: Any, kind: type) -> None:
+    def _register(self, name: str, value: Any, kind: type, persistent: bool = True) -> None:
         own = type(self).__name__
         if not isinstance(name, str) or not name or "." in name:
             raise ArgumentError(
@@ -212,6 +217,8 @@ class Module(Hooked):
         if not isinstance(getattr(self, name, None), kind | None):
             raise ArgumentError(f"{own} has another attribute {name!r}")
         setattr(self, name, value)
+        if value is None:
+            self._keep_place(name, Place(kind, persistent))
 
     # Where and how it runs.
 
@@ -244,6 +251,9 @@ class Module(Hooked):
         """Switch to training mode (dropout is active), or out of it, with all submodules."""
         check_flags("train", training=training)
         for module in self.modules():
+            if training:
+                tell_of_foreign_parts(module)
+        for module in self.modules():
             module.training = training
         return self
 
@@ -268,10 +278,11 @@ class Module(Hooked):
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers by path, sharing their memory; a shared one under each name."""
-        own = _named(vars(self), Parameter | Buffer)
+        tell_of_foreign_parts(self)
+        own = named(vars(self), Parameter | Buffer)
         state = {name: x.detach() for name, x in own if getattr(x, "persistent", True)}
         try:
-            for prefix, child in _named(vars(self), Module):
+            for prefix, child in named(vars(self), Module):
                 state.update({f"{prefix}.{name}": x for name, x in child.state_dict().items()})
         except RecursionError:
             raise _inside_itself(self) from None
@@ -323,7 +334,7 @@ class Module(Hooked):
 
     def __repr__(self) -> str:
         try:
-            parts = [f"({name}): {child!r}" for name, child in _named(vars(self), Module)]
+            parts = [f"({name}): {child!r}" for name, child in named(vars(self), Module)]
         except RecursionError:
             raise _inside_itself(self) from None
         if not parts:
@@ -332,21 +343,10 @@ class Module(Hooked):
         return f"{type(self).__name__}(\n  {inner}\n)"
 
 
-def _named(attributes: Mapping[Any, Any], kind: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the values of a kind among attributes, and in lists, tuples and dicts, with paths."""
-    for name, value in attributes.items():
-        if isinstance(value, kind):
-            yield str(name), value
-        elif isinstance(value, dict | list | tuple):
-            inside = value if isinstance(value, dict) else dict(enumerate(value))
-            for path, found in _named(inside, kind):
-                yield f"{name}.{path}", found
-
-
 def _all_named(module: Module, kind: Any) -> Iterator[tuple[str, Any]]:
     """Yield the values of a kind in a module and its submodules, under each of their paths."""
-    yield from _named(vars(module), kind)
-    for prefix, child in _named(vars(module), Module):
+    yield from named(vars(module), kind)
+    for prefix, child in named(vars(module), Module):
         for name, value in _all_named(child, kind):
             yield f"{prefix}.{name}", value
 

@@ -13,6 +13,7 @@ from minidl.errors import ArgumentError, ShapeError
 from minidl.nn import init
 from minidl.nn.module import Buffer, Module, Parameter, shape_error
 from minidl.nn.parameter import empty
+from minidl.nn.precision import in_dtype_of
 
 
 class _Norm(Module):
@@ -25,8 +26,9 @@ class _Norm(Module):
         self, shape: tuple[int, ...], affine: bool, bias: bool, device: str | None, dtype: Any
     ) -> None:
         check_flags(self, bias=bias)
-        self.weight = Parameter(empty(self, shape, dtype, device)) if affine else None
-        self.bias = Parameter(empty(self, shape, dtype, device)) if affine and bias else None
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
+            given = Parameter(empty(self, shape, dtype, device)) if wanted else None
+            self.register_parameter(name, given)
 
     def reset_parameters(self) -> None:
         """Reset the weight to 1 and the bias to 0."""
@@ -69,11 +71,11 @@ class _BatchNorm(_Norm):
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self._make_parameters((num_features,), affine, bias, device, dtype)
-        self.running_mean = self.running_var = self.num_batches_tracked = None
-        if track_running_stats:
-            self.running_mean = Buffer(empty(self, num_features, dtype, device))
-            self.running_var = Buffer(empty(self, num_features, dtype, device))
-            self.num_batches_tracked = Buffer(ops.empty((), dtype="int64", device=device))
+        for name in ("running_mean", "running_var"):
+            given = empty(self, num_features, dtype, device) if track_running_stats else None
+            self.register_buffer(name, given)
+        count = ops.empty((), dtype="int64", device=device) if track_running_stats else None
+        self.register_buffer("num_batches_tracked", count)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -90,9 +92,11 @@ class _BatchNorm(_Norm):
 
     def forward(self, x: Tensor) -> Tensor:
         self._check(x)
+        x = in_dtype_of(self.running_mean if self.weight is None else self.weight, self, x)
         if not self.training and self.running_mean is not None:
             statistics = self.running_mean, self.running_var
-            return ops.batch_norm_inference(x, *statistics, self.weight, self.bias, eps=self.eps)
+            mean, var = (in_dtype_of(self.weight, self, x) for x in statistics)
+            return ops.batch_norm_inference(x, mean, var, self.weight, self.bias, eps=self.eps)
         count = math.prod(x.shape) // self.num_features if self.num_features else 0
         if count == 1:
             raise ShapeError(
@@ -230,6 +234,7 @@ class LayerNorm(_Norm):
         if getattr(x, "shape", ())[-len(shape) :] != shape:
             needs = ", ".join(map(str, ("…", *shape)))
             raise shape_error(f"LayerNorm({shape})", f"({needs})", x)
+        x = in_dtype_of(self.weight, self, x)
         return ops.layer_norm(x, self.weight, self.bias, normalized_shape=shape, eps=self.eps)
 
     def extra_repr(self) -> str:
@@ -280,6 +285,7 @@ class GroupNorm(_Norm):
         if getattr(x, "shape", ())[1:2] != (self.num_channels,):
             name = f"GroupNorm({self.num_groups}, {self.num_channels})"
             raise shape_error(name, f"(N, {self.num_channels}, …)", x)
+        x = in_dtype_of(self.weight, self, x)
         return ops.group_norm(x, self.weight, self.bias, num_groups=self.num_groups, eps=self.eps)
 
     def extra_repr(self) -> str:
@@ -305,6 +311,8 @@ class RMSNorm(Module):
     ['weight']
     """
 
+    weight: Parameter | None
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -319,9 +327,9 @@ class RMSNorm(Module):
         check_flags(self, elementwise_affine=elementwise_affine)
         self.normalized_shape = _as_lengths(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.weight: Parameter | None = None
-        if elementwise_affine:
-            self.weight = Parameter(empty(self, self.normalized_shape, dtype, device))
+        shape = self.normalized_shape
+        given = Parameter(empty(self, shape, dtype, device)) if elementwise_affine else None
+        self.register_parameter("weight", given)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -335,6 +343,7 @@ class RMSNorm(Module):
         if getattr(x, "shape", ())[-len(shape) :] != shape:
             needs = ", ".join(map(str, ("…", *shape)))
             raise shape_error(f"RMSNorm({shape})", f"({needs})", x)
+        x = in_dtype_of(self.weight, self, x)
         return ops.rms_norm(x, self.weight, normalized_shape=shape, eps=self.eps)
 
     def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:

@@ -5,12 +5,50 @@ from typing import Any
 
 from minidl import dtypes, ops
 from minidl.autograd.tensor import Tensor
-from minidl.backends import device_backend
+from minidl.backends import backend_of, device_backend
 from minidl.checks import check_flags, name_of
-from minidl.errors import ArgumentError, DeviceError, DTypeError, MinidlError, raise_explained
+from minidl.errors import (
+    ArgumentError,
+    DeviceError,
+    DTypeError,
+    MinidlError,
+    ShapeError,
+    describe,
+    raise_explained,
+)
 
 
-class Parameter(Tensor):
+class _State(Tensor):
+    """A tensor of a module, whose array can be replaced by another of its shape, dtype and device.
+
+    Another would fail in the next call, or in the next step of an optimiser, or make the layer
+    compute in another dtype without a word.
+    """
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "data" and hasattr(self, "data"):
+            value = self._fitting(value)
+        super().__setattr__(name, value)
+
+    def _fitting(self, value: Any) -> Any:
+        """An array that can take the place of this one's, also a tensor's; else an error."""
+        array = value.data if isinstance(value, Tensor) else value
+        own = self.data
+        same = backend_of(array) is backend_of(own)
+        if not same or (array.shape, array.dtype) != (own.shape, own.dtype):
+            name = type(self).__name__
+            kind = ShapeError if getattr(array, "dtype", None) == own.dtype else DTypeError
+            raise kind(
+                f"{name}.data: needs {describe(self)} on {self.device!r}; got {describe(array)}; "
+                f"convert it, or write `x[...] = values` under no_grad; for another shape, assign "
+                f"a new nn.{name} to the module"
+            )
+        return array
+
+
+class Parameter(_State):
     """A tensor that an optimiser trains.
 
     >>> w = nn.Parameter(minidl.tensor([1.0, 2.0]))
@@ -29,7 +67,7 @@ class Parameter(Tensor):
             raise_explained("Parameter", (data,), error)
 
 
-class Buffer(Tensor):
+class Buffer(_State):
     """A tensor of a module's state that is not trained, such as a running mean.
 
     persistent    whether it is in the state dict; False for what can be recomputed
@@ -52,6 +90,16 @@ class Buffer(Tensor):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return *super().__reduce__(), (None, {"persistent": self.persistent})
+
+
+def as_buffer(tensor: Tensor, persistent: bool) -> Buffer:
+    """A tensor as a buffer, which shares its memory and its history; a buffer stays as it is."""
+    if isinstance(tensor, Buffer):
+        return tensor
+    buffer = Buffer.__new__(Buffer)
+    Tensor.__init__(buffer, tensor.data, tensor.edge)
+    buffer.persistent = persistent
+    return buffer
 
 
 def destination(
@@ -96,20 +144,28 @@ def _is_dtype(value: Any) -> bool:
 
 
 def move(tensor: Tensor, device: str | None, dtype: Any) -> None:
-    """Move a leaf and its gradient to a device and a dtype; integers keep theirs."""
+    """Move a tensor and its gradient to a device and a dtype; integers keep theirs."""
     dtype = dtype if dtype is not None and dtypes.is_float(tensor.dtype) else tensor.dtype
     device = device or tensor.device
     if (tensor.device, tensor.dtype) == (device, dtype):
         return
+    if not tensor.is_leaf:  # a buffer that was computed stays connected
+        _replace(tensor, tensor.astype(dtype).to_device(device))
+        return
     before, gradient = tensor.edge, tensor.grad
-    data = tensor.detach().astype(dtype).to_device(device).data
-    tensor.edge, tensor.data = None, data
+    _replace(tensor, tensor.detach().astype(dtype).to_device(device))
     if before is not None:
         tensor.requires_grad = True
         leaf: Any = tensor.edge
         leaf[0].hooks = before[0].hooks
         if gradient is not None:
             tensor.grad = gradient.astype(dtype).to_device(device)
+
+
+def _replace(tensor: Tensor, value: Tensor) -> None:
+    """Make a tensor what another one is."""
+    object.__setattr__(tensor, "data", value.data)
+    tensor.edge = value.edge
 
 
 def empty(owner: Any, shape: int | tuple[int, ...], dtype: Any, device: Any) -> Tensor:

@@ -14,8 +14,15 @@ from minidl import dtypes
 from minidl.autograd.tensor import Tensor
 from minidl.backends import device_backend
 from minidl.checks import check_flags
-from minidl.errors import ArgumentError, ProtocolError, describe, named
-from minidl.ops import array_object, manipulation, reading
+from minidl.errors import (
+    ArgumentError,
+    DTypeError,
+    ProtocolError,
+    describe,
+    named,
+    takes_one_shape,
+)
+from minidl.ops import array_object, manipulation, reading, spacing
 
 
 @named
@@ -154,13 +161,13 @@ def _full(
     """The common part of full, zeros and others; errors get the name of the public one."""
     fill_value = reading.number("fill_value", fill_value)
     dtype = dtypes.result_type(fill_value) if dtype is None else dtypes.dtype_of(dtype)
-    if fill_value not in (0, 1):
-        reading.read(np.asarray(fill_value), dtype)
+    if fill_value not in (0, 1):  # rounded here once: NumPy rounds integers to float64 first
+        fill_value = reading.read(np.asarray(fill_value), dtype).item()
     array = device_backend(device or "cpu").full(reading.shape(shape), fill_value, dtype=dtype)
     return Tensor(array).requires_grad_(requires_grad)
 
 
-@named
+@takes_one_shape
 def zeros(
     shape: int | Sequence[int],
     *,
@@ -178,7 +185,7 @@ def zeros(
     return _full(shape, 0, dtype, device, requires_grad)
 
 
-@named
+@takes_one_shape
 def ones(
     shape: int | Sequence[int],
     *,
@@ -195,7 +202,7 @@ def ones(
     return _full(shape, 1, dtype, device, requires_grad)
 
 
-@named
+@takes_one_shape
 def empty(
     shape: int | Sequence[int],
     *,
@@ -303,7 +310,9 @@ def arange(
 ) -> Tensor:
     """start, start + step, … below stop; from 0 if only stop is given.
 
-    The dtype is int64 for integers, else float32.  Raises ArgumentError for a step of 0.
+    Integers are exact, and start + i·step is computed in float64 if one of them is a float; then it
+    is rounded to the dtype, which is int64 for integers, else float32.  Raises ArgumentError for a
+    step of 0, DTypeError if a number does not fit into an integer dtype.
 
     >>> minidl.arange(5)
     Tensor([0, 1, 2, 3, 4], int64)
@@ -317,8 +326,10 @@ def arange(
     if not numbers[2] or not all(map(math.isfinite, numbers)):
         raise ArgumentError(f"needs finite numbers and a step that is not 0; got {numbers}")
     dtype = dtypes.result_type(*numbers) if dtype is None else dtypes.dtype_of(dtype)
-    array = device_backend(device or "cpu").arange(*numbers, dtype=dtype)
-    return Tensor(array).requires_grad_(requires_grad)
+    if dtype.kind == "b":
+        raise DTypeError("a range is made of numbers; got dtype bool")
+    values = reading.read(spacing.steps(*numbers), dtype)
+    return _asarray(values, None, device, None, requires_grad)
 
 
 @named
@@ -336,6 +347,7 @@ def linspace(
     """`num` equally spaced numbers from start to stop.
 
     endpoint    False: stop is excluded, and would be the next
+    dtype       of integers: each number is rounded down, as in NumPy
 
     >>> minidl.linspace(0, 1, 5)
     Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], float32)
@@ -345,10 +357,15 @@ def linspace(
     check_flags("linspace", endpoint=endpoint)
     ends = reading.number("start", start), reading.number("stop", stop)
     (length,) = reading.shape(num)
-    values = np.linspace(*ends, length, endpoint=endpoint)
     if dtype is None:
         dtype = dtypes.result_type(dtypes.default_float, *ends)
-    return _asarray(values, dtype, device, None, requires_grad)
+    dtype = dtypes.dtype_of(dtype)
+    intervals = length - 1 if endpoint else length
+    if dtype.kind in "iu":
+        values = spacing.equal_integers(*ends, length, intervals)
+    else:
+        values = spacing.equal(*ends, length, intervals)
+    return _asarray(reading.read(values, dtype), None, device, None, requires_grad)
 
 
 @named

@@ -13,7 +13,7 @@ from minidl.autograd.checkpoint import once
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor
 from minidl.checks import refusal
-from minidl.errors import ArgumentError, DTypeError, describe, named
+from minidl.errors import ArgumentError, DTypeError, describe, named, takes_one_shape
 from minidl.ops import creation
 from minidl.ops.elementwise import minimum
 from minidl.ops.manipulation import stack
@@ -151,12 +151,12 @@ def _key(name: str, generator: Generator | None, size: int) -> tuple[int, int]:
     return (default_generator if generator is None else generator).key(size)
 
 
-@named
+@takes_one_shape
 def uniform(
     shape: int | Sequence[int],
+    *,
     low: float = 0.0,
     high: float = 1.0,
-    *,
     dtype: Any = None,
     device: str | None = None,
     generator: Generator | None = None,
@@ -166,7 +166,7 @@ def uniform(
 
     Raises ArgumentError unless low < high, DTypeError for a dtype that is no float.
 
-    >>> minidl.random.uniform((2, 2), -1, 1)
+    >>> minidl.random.uniform((2, 2), low=-1, high=1)
     Tensor([[-0.20190716,  0.47142553],
             [ 0.9444823 ,  0.38786173]], shape=(2, 2), float32)
     """
@@ -185,12 +185,12 @@ def uniform(
     return x.requires_grad_(requires_grad)
 
 
-@named
+@takes_one_shape
 def normal(
     shape: int | Sequence[int],
+    *,
     mean: float = 0.0,
     std: float = 1.0,
-    *,
     dtype: Any = None,
     device: str | None = None,
     generator: Generator | None = None,

@@ -68,7 +68,7 @@ def test_bags_explain_misuse():
         (lambda: layer(ids, minidl.tensor([1, 2])), "ascend from 0"),
         (lambda: layer(ids, minidl.tensor([0, 3, 2])), "ascend from 0"),
         (lambda: layer(ids, minidl.tensor([0, 9])), "at most 8"),
-        (lambda: layer(ids, minidl.tensor([0]), random(8)), 'mode="sum"'),
+        (lambda: layer(ids, minidl.tensor([0]), random(8, dtype="float32")), 'mode="sum"'),
         (lambda: layer(ids * 1.5, minidl.tensor([0])), "integers"),
         (lambda: layer(ids + 5, minidl.tensor([0])), "rows of the 10"),
         (lambda: nn.EmbeddingBag(10, 3, mode="median"), "mode"),

@@ -259,7 +259,7 @@ def assert_distributed(numbers, distribution, mean, std):
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (2.5, 3.5), (-0.1, 0.0)])
 def test_uniform_is_uniform(low, high, seed, dtype):
-    x = random.uniform(N, low, high, dtype=dtype, generator=Generator(seed)).numpy()
+    x = random.uniform(N, low=low, high=high, dtype=dtype, generator=Generator(seed)).numpy()
     assert x.dtype == dtype
     width = high - low
     assert_distributed(x, stats.uniform(low, width), low + width / 2, width / math.sqrt(12))
@@ -268,7 +268,7 @@ def test_uniform_is_uniform(low, high, seed, dtype):
 @each_float
 @pytest.mark.parametrize(("low", "high"), RANGES)
 def test_uniform_stays_from_low_to_below_high(low, high, dtype):
-    x = random.uniform(10 * N, low, high, dtype=dtype, generator=Generator(0)).numpy()
+    x = random.uniform(10 * N, low=low, high=high, dtype=dtype, generator=Generator(0)).numpy()
     assert x.min() >= np.dtype(dtype).type(low)
     assert x.max() < np.dtype(dtype).type(high)
 
@@ -286,7 +286,7 @@ def only_word(request, monkeypatch):
 def test_the_rarest_uniform_numbers_are_in_the_range(low, high, dtype, only_word):
     u = ops.uniform_like(ops.zeros(3, dtype=dtype), (0, 0)).tolist()
     assert u == [1 - 2 ** -FLOATS[dtype] if only_word else 0] * 3
-    x = random.uniform(3, low, high, dtype=dtype).numpy()
+    x = random.uniform(3, low=low, high=high, dtype=dtype).numpy()
     assert x.min() >= np.dtype(dtype).type(low)
     assert x.max() < np.dtype(dtype).type(high)
 
@@ -308,7 +308,7 @@ def test_the_rarest_integers_are_in_the_range(low, high, only_word):
 @pytest.mark.parametrize("size", [N, N + 1])
 @pytest.mark.parametrize(("mean", "std"), [(0, 1), (-3, 0.5), (2, 10)])
 def test_normal_is_normal(mean, std, size, dtype):
-    x = random.normal(size, mean, std, dtype=dtype, generator=Generator(1)).numpy()
+    x = random.normal(size, mean=mean, std=std, dtype=dtype, generator=Generator(1)).numpy()
     assert x.dtype == dtype
     assert np.isfinite(x).all()
     assert_distributed(x, stats.norm(mean, std), mean, std)
@@ -393,23 +393,23 @@ MISUSES = {
     "integers between fractions": (lambda: random.integers(0.5, 2.5), "integers.*0.5"),
     "integers beyond int64": (lambda: random.integers(2**63, 2**63 + 2), "integers.*int64"),
     "integers too far apart": (lambda: random.integers(0, 2**53 + 1), r"integers.*2\*\*53"),
-    "uniform from high to low": (lambda: random.uniform(3, 2, 1), "uniform.*2.*1"),
-    "uniform to NaN": (lambda: random.uniform(3, 0, float("nan")), "uniform.*nan"),
-    "uniform to infinity": (lambda: random.uniform(3, 0, float("inf")), "uniform.*inf"),
+    "uniform from high to low": (lambda: random.uniform(3, low=2, high=1), "uniform.*2.*1"),
+    "uniform to NaN": (lambda: random.uniform(3, high=float("nan")), "uniform.*nan"),
+    "uniform to infinity": (lambda: random.uniform(3, high=float("inf")), "uniform.*inf"),
     "uniform wider than float16": (
-        lambda: random.uniform(3, -6e4, 6e4, dtype="float16"),
+        lambda: random.uniform(3, low=-6e4, high=6e4, dtype="float16"),
         "uniform.*60000.*float16",
     ),
     "uniform wider than float64": (
-        lambda: random.uniform(3, -1.7e308, 1.7e308, dtype="float64"),
+        lambda: random.uniform(3, low=-1.7e308, high=1.7e308, dtype="float64"),
         "uniform.*float64",
     ),
     "uniform beyond float16": (
-        lambda: random.uniform(3, 0, 1e6, dtype="float16"),
+        lambda: random.uniform(3, high=1e6, dtype="float16"),
         "uniform.*float16",
     ),
-    "uniform to text": (lambda: random.uniform(3, 0, "1"), "uniform.*1"),
-    "normal around NaN": (lambda: random.normal(3, float("nan")), "normal.*nan"),
+    "uniform to text": (lambda: random.uniform(3, high="1"), "uniform.*1"),
+    "normal around NaN": (lambda: random.normal(3, mean=float("nan")), "normal.*nan"),
     "uniform integers": (lambda: random.uniform(3, dtype="int64"), "uniform.*int64"),
     "normal integers": (lambda: random.normal(3, dtype="int64"), "normal.*int64"),
     "normal narrower than nothing": (lambda: random.normal(3, std=-1), "normal.*std.*-1"),

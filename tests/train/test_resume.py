@@ -348,9 +348,7 @@ def others(model):
     adam = lambda net: optim.Adam(net.parameters())
     groups = lambda net: optim.Adam([{"params": [p]} for p in net.parameters()])
     step = lambda optimizer: StepLR(optimizer, 1)
-    double = copy.deepcopy(model)
-    for p in double.parameters():
-        p.data = p.data.astype("float64")
+    double = copy.deepcopy(model).double()
     return [
         (Trainer(other_names(), "adam", "mse", schedule=step), r"has no 2\.weight, 2\.bias"),
         (Trainer(other_shapes(), "adam", "mse", schedule=step), r"\(6, 5\), here .*\(7, 5\)"),

@@ -37,7 +37,7 @@ def classification(seed=0, n=N, dtype="float32"):
 def network(*last, seed=0, dtype="float32", outputs=CLASSES):
     """A small network with the same weights each time."""
     rng = np.random.default_rng(seed)
-    net = nn.Sequential(nn.Linear(INPUTS, 7), nn.Tanh(), nn.Linear(7, outputs), *last)
+    net = nn.Sequential(nn.Linear(INPUTS, 7), nn.Tanh(), nn.Linear(7, outputs), *last).to(dtype)
     for p in net.parameters():
         p.data = rng.normal(size=p.shape, scale=0.4).astype(dtype)
         p.requires_grad = False

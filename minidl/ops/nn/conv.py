@@ -23,6 +23,7 @@ import math
 from minidl.autograd.primitive import primitive
 from minidl.backends.window import Convolution, convolution, transposed
 from minidl.errors import ShapeError
+from minidl.ops.nn.conv_padding import any_padding
 from minidl.ops.nn.window import padded, taps
 
 
@@ -100,6 +101,7 @@ def _bias_gradient(xp, dy):
     return xp.sum(dy, axis=(*range(dy.ndim - 3), -2, -1), keepdims=False)
 
 
+@any_padding
 @primitive
 def conv2d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
     """y[n, o, i, j] = b[o] + Σ x[n, c, s·i + d·a − p, s·j + d·b − p] · w[o, c, a, b].
@@ -108,6 +110,11 @@ def conv2d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
     The sum is over c, a and b.  Stride s, padding p and dilation d are one integer for both axes or
     a pair.  LeCun et al., Backpropagation applied to handwritten zip code recognition, 1989.
 
+    padding         also "valid", for none, or "same": as much as makes y as large as x, with
+                    stride 1; an odd one more goes to the end
+    padding_mode    how to pad: "zeros", "reflect", "replicate" or "circular", as in
+                    `minidl.pad`
+
     Raises ShapeError if the channels differ or a window does not fit into the padded image,
     ArgumentError for a stride or dilation below 1, or groups that do not divide the channels.
 
@@ -115,6 +122,8 @@ def conv2d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
     >>> edge = minidl.tensor([[[[-1.0, 1.0]]]], dtype="float64")
     >>> minidl.conv2d(x, edge)
     Tensor([[[0., 5., 0.]]], shape=(1, 1, 3), float64)
+    >>> minidl.conv2d(x, edge, padding="same", padding_mode="circular")
+    Tensor([[[ 0.,  5.,  0., -5.]]], shape=(1, 1, 4), float64)
     >>> x = minidl.ones((8, 2, 9, 9), dtype="float64")
     >>> minidl.conv2d(x, minidl.ones((6, 1, 5, 5), dtype="float64"), stride=2, groups=2).shape
     (8, 6, 3, 3)

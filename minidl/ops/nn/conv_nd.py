@@ -10,6 +10,7 @@ import math
 from minidl.autograd.primitive import composite
 from minidl.backends.window import convolution, transposed
 from minidl.errors import ShapeError
+from minidl.ops.nn.conv_padding import any_padding
 
 
 def _row(x):
@@ -48,12 +49,13 @@ def _col2im_depth(xp, y, at, batch):
     return y[:, :, padding : padding + at.image[0]]
 
 
+@any_padding
 @composite
 def conv1d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
     """y[n, o, i] = b[o] + Σ x[n, c, s·i + d·a − p] · w[o, c, a], over channels c and taps a.
 
     x: (N, C, L) or (C, L), weight: (O, C / groups, K), bias: (O,), y: (N, O, …).
-    Raises the errors of conv2d.
+    padding and padding_mode are as in conv2d.  Raises the errors of conv2d.
 
     >>> x = minidl.tensor([[1.0, 2.0, 4.0, 7.0]], dtype="float64")
     >>> minidl.conv1d(x, minidl.tensor([[[-1.0, 1.0]]], dtype="float64"))
@@ -68,12 +70,14 @@ def conv1d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
     return xp.squeeze(y, -2)
 
 
+@any_padding
 @composite
 def conv3d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
     """y[n, o, i, j, k] = b[o] + Σ x[n, c, …] · w[o, c, e, f, g] over a window of three axes.
 
     x: (N, C, D, H, W) or (C, D, H, W), weight: (O, C / groups, KD, KH, KW), bias: (O,),
-    y: (N, O, …).  stride, padding and dilation are one number for all axes, or three.
+    y: (N, O, …).  stride, padding and dilation are one number for all axes, or three; padding and
+    padding_mode are as in conv2d.
     Raises the errors of conv2d.
 
     >>> x = minidl.ones((2, 3, 5, 8, 8), dtype="float64")

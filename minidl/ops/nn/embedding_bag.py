@@ -18,6 +18,8 @@ def embedding_bag(
     *,
     mode="mean",
     padding_idx=None,
+    max_norm=None,
+    norm_type=2.0,
     include_last_offset=False,
     scale_grad_by_freq=False,
     sparse=False,
@@ -29,6 +31,8 @@ def embedding_bag(
     per_sample_weights     of the shape of ids: factors of the rows, with mode="sum"
     mode                   "mean", "sum" or "max"
     padding_idx            an id that is left out; negative: counted from the end
+    max_norm               used rows of a larger norm (Σ |w|ᵖ)^(1/p), p = norm_type, are first
+                           rescaled to it, in place
     include_last_offset    whether the last offset is the end of the last bag
     scale_grad_by_freq     divide a row's gradient by the count of its id in the batch
     sparse                 let the gradient of weight be a RowGradient, of the used rows only
@@ -51,11 +55,9 @@ def embedding_bag(
     if ids.size and not bool(xp.all(xp.logical_and(ids >= 0, ids < weight.shape[0]))):
         found = f"{xp.min(ids).item()} to {xp.max(ids).item()}"
         raise BoundsError(f"ids are rows of the {weight.shape[0]}; got {found}")
-    rows = xp.embedding(weight, ids, sparse=sparse)
-    if scale_grad_by_freq and rows.requires_grad:
-        counts = xp.segment_sum(ones_like(ids), ids, weight.shape[0])
-        frequency = xp.expand_dims(xp.take(counts, ids, axis=0), axis=-1)
-        rows.register_hook(lambda dy: dy / frequency)
+    limits = {"max_norm": max_norm, "norm_type": norm_type}
+    options = {"scale_grad_by_freq": scale_grad_by_freq, "sparse": sparse}
+    rows = xp.embedding(weight, ids, **limits, **options)
     if per_sample_weights is not None:
         rows = rows * _column(xp, per_sample_weights, ids, mode)
     if padding_idx is not None:

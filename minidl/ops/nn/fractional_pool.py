@@ -1,12 +1,14 @@
 """Fractional max pooling: windows at random offsets, for any ratio of sizes (Graham 2014)."""
 
 import math
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
 from minidl.autograd.primitive import composite
 from minidl.checks import check_flags, lengths
-from minidl.errors import DTypeError, ShapeError, describe
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 
 
 def _offsets(sample, length, size, count):
@@ -39,7 +41,7 @@ def _tap_indices(samples, image, size, output):
     return taps.reshape(*taps.shape[: 2 + axes], math.prod(size))
 
 
-def _pooled(xp, name, x, samples, kernel_size, output_size, return_indices, axes):
+def _pooled(xp, name, x, samples, kernel_size, output_size, return_indices, ratio, axes):
     """The maximum of each window, of equal elements the first, and its flat index in its image."""
     check_flags(name, return_indices=return_indices)
     letters = "C, H, W" if axes == 2 else "C, D, H, W"
@@ -48,8 +50,16 @@ def _pooled(xp, name, x, samples, kernel_size, output_size, return_indices, axes
     if x.dtype.kind == "c":
         raise DTypeError(f"needs real numbers, of which one is the largest; got {x.dtype}")
     size = lengths(name, "kernel_size", kernel_size, 1, axes)
-    output = lengths(name, "output_size", output_size, 1, axes)
     image = x.shape[-axes:]
+    if (output_size is None) == (ratio is None):
+        raise ArgumentError(
+            f"{name}: needs output_size or output_ratio; got {describe(output_size)} and "
+            f"{describe(ratio)}"
+        )
+    if ratio is not None:
+        each = zip(image, ratios_of_axes(name, ratio, axes), strict=True)
+        output_size = tuple(math.floor(length * ratio) for length, ratio in each)
+    output = lengths(name, "output_size", output_size, 1, axes)
     if any(k + n - 1 > length for k, n, length in zip(size, output, image, strict=True)):
         raise ShapeError(
             f"{output} windows of {size}, each a step after the one before, do not fit {image}"
@@ -73,14 +83,27 @@ def _pooled(xp, name, x, samples, kernel_size, output_size, return_indices, axes
     return (y, xp.reshape(indices, shape)) if return_indices else y
 
 
+def ratios_of_axes(name: str, given: Any, axes: int) -> tuple[float, ...]:
+    """A ratio for each axis, of one for all or of one each."""
+    ratios = tuple(given) if isinstance(given, tuple | list) else (given,) * axes
+    if len(ratios) != axes or not all(isinstance(r, Real) and 0 < float(r) < 1 for r in ratios):
+        raise ArgumentError(
+            f"{name}: output_ratio is a number between 0 and 1, or {axes}; got {describe(given)}"
+        )
+    return ratios
+
+
 @composite
-def fractional_max_pool2d(xp, x, samples, /, kernel_size, output_size, return_indices=False):
+def fractional_max_pool2d(
+    xp, x, samples, /, kernel_size, output_size=None, return_indices=False, output_ratio=None
+):
     """y = max x over each of output_size windows, at steps that vary.
 
     x            (N, C, H, W) or (C, H, W)
     samples      (N, C, 2), uniform in [0, 1): window i along an axis of length n offsets at
                  ⌊α·(i + u)⌋ − ⌊α·u⌋ with α = (n − kernel_size) / (output_size − 1), and the last
                  one ends at the end of the axis; (C, H, W) has N = 1
+    output_ratio instead of output_size: that number / the length of the axis, between 0 and 1
     raises       ShapeError if that many windows, each at least one step after the last, do not fit
 
     return_indices also returns the flat index of each y in its image.  Graham 2014.
@@ -91,12 +114,14 @@ def fractional_max_pool2d(xp, x, samples, /, kernel_size, output_size, return_in
              [11, 12, 14],
              [21, 22, 24]]], shape=(1, 3, 3), int64)
     """
-    settings = kernel_size, output_size, return_indices
+    settings = kernel_size, output_size, return_indices, output_ratio
     return _pooled(xp, "fractional_max_pool2d", x, samples, *settings, 2)
 
 
 @composite
-def fractional_max_pool3d(xp, x, samples, /, kernel_size, output_size, return_indices=False):
+def fractional_max_pool3d(
+    xp, x, samples, /, kernel_size, output_size=None, return_indices=False, output_ratio=None
+):
     """y = max x over the window, as fractional_max_pool2d;   x: (N, C, D, H, W) or (C, D, H, W).
 
     >>> x = minidl.reshape(minidl.arange(24), (1, 2, 3, 4))
@@ -105,5 +130,5 @@ def fractional_max_pool3d(xp, x, samples, /, kernel_size, output_size, return_in
     Tensor([[[[17, 19],
               [21, 23]]]], shape=(1, 1, 2, 2), int64)
     """
-    settings = kernel_size, output_size, return_indices
+    settings = kernel_size, output_size, return_indices, output_ratio
     return _pooled(xp, "fractional_max_pool3d", x, samples, *settings, 3)

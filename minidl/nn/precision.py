@@ -1,0 +1,37 @@
+"""The dtype of a layer: it computes in the dtype of its parameters.
+
+An input of another dtype is cast to it, and its gradient back.  A wider one loses digits, which is
+said once for each class of layers: NumPy, scikit-learn and pandas make float64 by default, in which
+a float32 network would compute ten times slower.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import warn_once
+from minidl.ops import asarray, astype
+
+
+def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
+    """An input of a layer in the dtype of its parameter.
+
+    parameter    None, if the layer has none: it computes in the dtype of x
+    """
+    try:
+        if x.data.dtype is parameter.data.dtype:
+            return x
+    except AttributeError:  # no parameter, or no Tensor
+        if parameter is None:
+            return x
+    given, own = getattr(x, "dtype", None), parameter.dtype
+    if not isinstance(given, np.dtype) or given.kind not in "biuf" or given == own:
+        return x  # which the operation refuses, or promotes: complex numbers
+    if given.kind == "f" and given.itemsize > own.itemsize:
+        warn_once(
+            (type(layer), "dtype"),
+            f"{type(layer).__name__}: computes in {own}, the dtype of its parameters, and casts "
+            f"its input from {given}; convert the data, x.astype(minidl.{own}), or the model, "
+            f"model.to(minidl.{given})",
+        )
+    return astype(asarray(x), own)
