@@ -43,6 +43,7 @@ FUNCTIONS = {
     "real": "(x)  the real part; may be a view",
     "imag": "(x)  the imaginary part of complex numbers; may be a view",
     "conj": "(x)  the complex conjugate, a copy",
+    "complex": "(x1, x2)  x₁ + i·x₂ of floats, complex64 of float32 and below",
     # elementary and special functions
     "exp": "(x)  eˣ",
     "expm1": "(x)  eˣ − 1, exact near 0",
@@ -123,6 +124,9 @@ FUNCTIONS = {
     "cholesky": "(x, *, upper)  L of x = L·Lᵀ, or Lᵀ; fails unless positive definite",
     "eigh": "(x)  eigenvalues, ascending, and eigenvectors, from the lower triangle",
     "eigvalsh": "(x)  the eigenvalues only",
+    "eig": "(x)  eigenvalues and eigenvectors of length 1, complex",
+    "eigvals": "(x)  the eigenvalues only",
+    "lu": "(x)  P, L and U of x = P·L·U, by partial pivoting, also of singular x",
     "qr": '(x, *, mode)  Q and R; mode: "reduced" or "complete"',
     "svd": "(x, *, full_matrices)  U, s and Vᵀ, s descending",
     "svdvals": "(x)  s only",

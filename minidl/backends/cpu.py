@@ -14,9 +14,12 @@ from minidl.backends.matrices import (  # noqa: F401
     adjugate,
     cholesky,
     det,
+    eig,
     eigh,
+    eigvals,
     eigvalsh,
     inv,
+    lu,
     pinv,
     qr,
     slogdet,
@@ -103,6 +106,13 @@ def xlogy(x1: Any, x2: Any) -> Array:
     """x₁·log x₂, and 0 where x₁ is 0."""
     logarithm = np.log(x2) if isinstance(x2, Array) else float(np.log(x2))  # stays weak
     return np.where(np.equal(x1, 0), 0, x1 * logarithm)
+
+
+def complex(x1: Any, x2: Any) -> Array:
+    """x₁ + i·x₂; x₁ + 1j·x₂ would be NaN where x₂ is infinite."""
+    result = np.empty(np.broadcast(x1, x2).shape, np.result_type(x1, x2, np.complex64))
+    result.real, result.imag = x1, x2
+    return result
 
 
 def argsort(x: Array, *, axis: int = -1) -> Array:

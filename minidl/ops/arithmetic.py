@@ -186,6 +186,27 @@ def remainder(xp, x1, x2, /):
     return z, (lambda dz: dz, dx2)
 
 
+@primitive(ORDERED_NUMBER)
+def fmod(xp, x1, x2, /):
+    """z = x₁ − x₂·trunc(x₁/x₂), with the sign of x₁, as in C;   dx₁ = dz,   dx₂ = −dz·trunc(x₁/x₂).
+
+    `remainder` has the sign of x₂.
+
+    >>> minidl.fmod(minidl.tensor([7, -7]), 3), minidl.fmod(minidl.tensor([7, -7]), -3)
+    (Tensor([ 1, -1], int64), Tensor([ 1, -1], int64))
+    """
+    z = xp.remainder(x1, x2)
+    if z.dtype.kind == "f":
+        z = xp.remainder(x1, xp.copysign(x2, x1))  # where both have one sign, both remainders agree
+    else:
+        z = xp.where(xp.logical_and(z != 0, xp.logical_xor(x1 < 0, x2 < 0)), z - x2, z)
+
+    def dx2(dz):
+        return -xp.xmuly(dz, xp.round(xp.divide(x1 - z, x2)))
+
+    return z, (lambda dz: dz, dx2)
+
+
 @primitive(of_complex=True)
 def xdivy(xp, x1, x2, /):
     """z = x₁/x₂, and 0 where x₁ is 0;   dx₁ = dz/x₂,   dx₂ = −dz·z/x₂.
