@@ -65,6 +65,11 @@ def once(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args) if tape is None else tape(function, *args)
 
 
+def is_checkpointed() -> bool:
+    """Whether this runs inside a checkpointed call."""
+    return _tape.get() is not None
+
+
 class _Call:
     """A call that can be replayed."""
 

@@ -57,8 +57,8 @@ def complex(xp, x1, x2, /):
 def polar(xp, x1, x2, /):
     """z = x₁·(cos x₂ + i·sin x₂): the number of absolute value x₁ and angle x₂, in radians.
 
-    >>> minidl.abs(minidl.polar(minidl.tensor([2.0]), minidl.tensor([1.0])))
-    Tensor([2.], float32)
+    >>> minidl.polar(minidl.tensor([2.0]), minidl.tensor([0.0]))
+    Tensor([2.+0.j], complex64)
     """
     return xp.complex(xp.multiply(x1, xp.cos(x2)), xp.multiply(x1, xp.sin(x2)))
 
@@ -70,7 +70,7 @@ def angle(xp, x, /):
     Of real numbers 0, or π if they are negative, −0.0 included: a constant, as in NumPy.
 
     >>> minidl.angle(minidl.tensor([1j, -1, 2 + 2j]))
-    Tensor([1.5707964, 3.1415927, 0.7853982], float32)
+    Tensor([1.5707..., 3.1415..., 0.7853...], float32)
     """
     return xp.atan2(xp.imag(x), xp.real(x))
 

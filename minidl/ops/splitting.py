@@ -51,30 +51,39 @@ def split(
         )
     x = asarray(x)
     axis = one_axis(x, axis)
-    length = x.shape[axis]
-    if indices is not None:
-        return _between(x, axis, [0, *_integers("indices", indices), length])
     if sections is not None:
-        check_integers("split", 1, sections=sections)
-        if length % sections:
-            raise ShapeError(
-                f"{length} along axis {axis} of {x.shape} are not {sections} equal "
-                f"parts; chunk(x, {sections}) gives a shorter last one"
-            )
-        return _between(
-            x,
-            axis,
-            range(0, length + 1, length // sections or 1) if length else [0] * (sections + 1),
+        edges = _equal_parts(x, axis, sections)
+    elif indices is not None:
+        edges = [0, *_integers("indices", indices), x.shape[axis]]
+    else:
+        edges = _parts_of_length(x, axis, lengths)
+    return _between(x, axis, edges)
+
+
+def _equal_parts(x, axis, sections):
+    """Where parts begin, and the end."""
+    check_integers("split", 1, sections=sections)
+    length = x.shape[axis]
+    if length % sections:
+        raise ShapeError(
+            f"{length} along axis {axis} of {x.shape} are not {sections} equal parts; "
+            f"chunk(x, {sections}) gives a shorter last one"
         )
+    return [i * (length // sections) for i in range(sections + 1)]
+
+
+def _parts_of_length(x, axis, lengths):
+    """Where parts begin, and the end."""
+    length = x.shape[axis]
     if is_integer(lengths):
         check_integers("split", 1, lengths=lengths)
-        return _between(x, axis, [*range(0, max(length, 1), lengths), length])
-    parts = _integers("lengths", lengths)
-    if sum(parts) != length or min(parts, default=0) < 0:
+        return [*range(0, max(length, 1), lengths), length]
+    lengths = _integers("lengths", lengths)
+    if sum(lengths) != length or min(lengths, default=0) < 0:
         raise ShapeError(
-            f"lengths are ≥ 0 with the sum {length}, of axis {axis} of {x.shape}; got {parts}"
+            f"lengths are ≥ 0 and have the sum {length}, of axis {axis} of {x.shape}; got {lengths}"
         )
-    return _between(x, axis, [*accumulate(parts, initial=0)])
+    return [*accumulate(lengths, initial=0)]
 
 
 def _integers(name, values):

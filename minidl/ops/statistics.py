@@ -11,7 +11,7 @@ from minidl.checks import check_flags, check_numbers
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.axes import along, axes_of, checked_axis
 from minidl.ops.casting import floats
-from minidl.ops.creation import asarray
+from minidl.ops.creation import asarray, ones_like
 
 _METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
 
@@ -70,7 +70,7 @@ def mode(xp, x, /, *, axis=-1, keepdims=False):
         raise ShapeError(f"mode: there is nothing along axis {axis} of shape {x.shape}")
     order = xp.argsort(x, axis=axis)
     ordered = xp.take_along_axis(x.detach(), order, axis=axis)
-    position = xp.cumulative_sum(xp.ones_like(order), axis=axis) - 1
+    position = xp.cumulative_sum(ones_like(order), axis=axis) - 1
     differs = xp.not_equal(ordered[along(axis, 1)], ordered[along(axis, 0, -1)])
     starts = xp.where(differs, position[along(axis, 1)], 0)
     starts = xp.concat([position[along(axis, 0, 1)], starts], axis=axis)

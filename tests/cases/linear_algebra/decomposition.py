@@ -57,7 +57,7 @@ def of_eigvals(library):
 
     def function(x):
         w = (library.linalg if library is torch else library).eigvals(x)
-        powers = [library.real(w) ** 2, library.abs(w), library.real(w**3)]
+        powers = [library.real(w) / 4, library.abs(w) / 4, library.real(w**2) / 9]
         sums = [p.sum(-1) if library is torch else p.sum(axis=-1) for p in powers]
         y = library.stack(sums)
         return y.type(x.dtype) if library is torch else y.astype(x.dtype)
