@@ -46,7 +46,7 @@ def _slope(xp, x, spacing, axis, edge_order):
         raise ShapeError(
             f"gradient: needs at least {edge_order + 1} samples along axis {axis}; got {x.shape}"
         )
-    steps = _steps(xp, "gradient: spacing", spacing, x, axis)
+    steps = _steps(xp, spacing, x, axis)
     slopes = (x[along(axis, 1)] - x[along(axis, 0, -1)]) / steps
     first, last = slopes[along(axis, 0, 1)], slopes[along(axis, -1)]
     if n == 2:
@@ -63,20 +63,29 @@ def _slope(xp, x, spacing, axis, edge_order):
     return xp.concat([first, inner, last], axis=axis)
 
 
-def _steps(xp, name, spacing, x, axis):
+def _steps(xp, spacing, x, axis):
     """The distances of the samples: a number, or a tensor that broadcasts along the axis."""
     if is_real(spacing):
-        return spacing
-    if not hasattr(spacing, "shape") or spacing.ndim > 1:
-        raise ArgumentError(f"{name} is a number or a vector; got {describe(spacing)}")
-    if not spacing.ndim:
-        return asarray(spacing)
-    if spacing.shape[0] != x.shape[axis]:
+        check_numbers("gradient", finite=True, spacing=spacing)
+    elif hasattr(spacing, "shape") and not spacing.ndim:
+        spacing = asarray(spacing)
+    else:
+        spacing = _differences(xp, "gradient: spacing", spacing, x, axis)
+    if bool((asarray(spacing) == 0).any()):
+        raise ArgumentError("gradient: spacing is a distance, not 0; two samples have one place")
+    return spacing
+
+
+def _differences(xp, name, places, x, axis):
+    """The distances of coordinates, as a tensor that broadcasts along the axis of x."""
+    if getattr(places, "ndim", None) != 1 or places.dtype.kind not in "iuf":
+        raise ArgumentError(f"{name} is a vector of real numbers; got {describe(places)}")
+    if places.shape[0] != x.shape[axis]:
         raise ShapeError(
-            f"{name} has a coordinate for each of {x.shape[axis]} samples; got {spacing.shape}"
+            f"{name} has a coordinate for each of {x.shape[axis]} samples; got {places.shape}"
         )
-    spacing = asarray(spacing)
-    return xp.reshape(spacing[1:] - spacing[:-1], (-1,) + (1,) * (x.ndim - axis - 1))
+    places = xp.astype(places, "int64") if places.dtype.kind == "u" else asarray(places)
+    return xp.reshape(places[1:] - places[:-1], (-1,) + (1,) * (x.ndim - axis - 1))
 
 
 def _part(steps, axis, start, stop):
@@ -91,12 +100,12 @@ def _panels(xp, name, y, x, dx, axis):
         check_numbers(name, dx=dx)
         steps = dx
     elif getattr(x, "ndim", 0) > 1:
-        x = asarray(x)
+        x = xp.astype(x, "int64") if x.dtype.kind in "bu" else asarray(x)
         if x.shape != y.shape:
             raise ShapeError(f"{name}: x is a vector, or of the shape of y; got {describe(x)}")
         steps = x[along(axis, 1)] - x[along(axis, 0, -1)]
     else:
-        steps = _steps(xp, f"{name}: x", x, y, axis)
+        steps = _differences(xp, f"{name}: x", x, y, axis)
     y = floats(xp, y)
     return (y[along(axis, 0, -1)] + y[along(axis, 1)]) * steps / 2, axis
 

@@ -87,8 +87,8 @@ def mode(xp, x, /, *, axis=-1, keepdims=False):
 def cov(xp, x, /, *, correction=1, fweights=None, aweights=None):
     """The covariances of the rows of x (m, n), its m variables, over n observations: (m, m).
 
-    C = Σₖ wₖ·(xₖ − mean)·(xₖ − mean)ᴴ / (Σ w − correction·Σ w·a / Σ w), w = f·a.  A vector is one
-    variable, whose C has no axes.
+    C = Σₖ wₖ·(xₖ − mean)·(xₖ − mean)ᴴ / (Σ w − correction·Σ w·a / Σ w), w = f·a.  Of one variable,
+    a vector or (1, n), it has no axes, as in NumPy and PyTorch.
 
     correction    1, unlike that of `var`, as in NumPy and PyTorch
     fweights      f: how often each observation was made, integers ≥ 0, (n,)
@@ -111,7 +111,7 @@ def cov(xp, x, /, *, correction=1, fweights=None, aweights=None):
         weighted = centred * weights
     adjoint = xp.matrix_transpose(xp.conj(centred) if rows.dtype.kind == "c" else centred)
     c = xp.divide(weighted @ adjoint, divisor)
-    return c if x.ndim == 2 else xp.reshape(c, ())
+    return c if rows.shape[0] != 1 else xp.reshape(c, ())
 
 
 def _weights(xp, n, fweights, aweights, correction):
