@@ -1,4 +1,4 @@
-"""Fourier transforms: the extension `fft` of the Python array API standard, with gradients.
+"""Fourier transforms: the array API standard's extension `fft`, and more, with gradients.
 
 Transforms of float32 are complex64, of float64 complex128; integers become float32 first.
 """
@@ -25,6 +25,7 @@ from minidl.ops.fourier import (
     rfftn,
 )
 from minidl.ops.manipulation import concat
+from minidl.ops.short_time_fourier import istft, stft
 
 __all__ = [
     "fft",
@@ -38,9 +39,11 @@ __all__ = [
     "ihfft",
     "irfft",
     "irfftn",
+    "istft",
     "rfft",
     "rfftfreq",
     "rfftn",
+    "stft",
 ]
 
 

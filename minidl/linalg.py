@@ -1,4 +1,4 @@
-"""Linear algebra: the extension `linalg` of the Python array API standard, with gradients.
+"""Linear algebra: the array API standard's extension `linalg`, and more, with gradients.
 
 Every function takes batches, (…, m, n), of float32 or float64 (float16 is computed in float32);
 integers are refused.  What a function needs of its matrices, and what it does where that fails, is
@@ -11,9 +11,11 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import ShapeError, named
 from minidl.ops.arithmetic import abs, square
 from minidl.ops.linear_algebra import decomposition
-from minidl.ops.linear_algebra.decomposition import cholesky, eigvalsh, svdvals
+from minidl.ops.linear_algebra.decomposition import cholesky, eigvals, eigvalsh, svdvals
 from minidl.ops.linear_algebra.equations import (
     adjugate,
+    cholesky_solve,
+    cond,
     det,
     inv,
     matrix_power,
@@ -23,27 +25,36 @@ from minidl.ops.linear_algebra.equations import (
     solve_triangular,
 )
 from minidl.ops.linear_algebra.equations import slogdet as _slogdet
+from minidl.ops.linear_algebra.exponential import matrix_exp
 from minidl.ops.linear_algebra.matrix import diagonal, trace
 from minidl.ops.linear_algebra.norms import matrix_norm, vector_norm
 from minidl.ops.linear_algebra.products import cross, matmul, outer, tensordot, vecdot
 from minidl.ops.manipulation import expand_dims, matrix_transpose
 
 __all__ = [
+    "EigResult",
     "EighResult",
+    "LUResult",
     "LstsqResult",
     "QRResult",
     "SVDResult",
     "SlogdetResult",
     "adjugate",
     "cholesky",
+    "cholesky_solve",
+    "cond",
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "inv",
     "lstsq",
+    "lu",
     "matmul",
+    "matrix_exp",
     "matrix_norm",
     "matrix_power",
     "matrix_rank",
@@ -63,6 +74,17 @@ __all__ = [
 ]
 
 
+class EigResult(NamedTuple):
+    """What `eig` gives.
+
+    >>> minidl.linalg.eig(minidl.eye(2)).eigenvalues
+    Tensor([1.+0.j, 1.+0.j], complex64)
+    """
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
 class EighResult(NamedTuple):
     """What `eigh` gives.
 
@@ -72,6 +94,19 @@ class EighResult(NamedTuple):
 
     eigenvalues: Tensor
     eigenvectors: Tensor
+
+
+class LUResult(NamedTuple):
+    """What `lu` gives.
+
+    >>> P, L, U = minidl.linalg.lu(minidl.ones((4, 2)))
+    >>> P.shape, L.shape, U.shape
+    ((4, 4), (4, 2), (2, 2))
+    """
+
+    P: Tensor
+    L: Tensor
+    U: Tensor
 
 
 class QRResult(NamedTuple):
@@ -123,6 +158,21 @@ class LstsqResult(NamedTuple):
     singular_values: Tensor
 
 
+def eig(x: Any, /) -> EigResult:
+    """Eigenvalues w, in no order, and eigenvectors of a square x: x·V = V·diag w.
+
+    Both are complex: complex64 of float32 and below.  The columns of V have length 1; their phase
+    is LAPACK's, and gradients are those of functions that do not depend on it.  The gradient of V
+    is infinite or NaN where two eigenvalues are equal.
+
+    >>> x = minidl.tensor([[0.0, -1.0], [1.0, 0.0]])  # a rotation by 90°
+    >>> w, V = minidl.linalg.eig(x)
+    >>> w, minidl.abs(V * w - x.astype("complex64") @ V).max() < 1e-6
+    (Tensor([0.+1.j, 0.-1.j], complex64), Tensor(True, bool))
+    """
+    return EigResult(*decomposition.eig(x))
+
+
 def eigh(x: Any, /) -> EighResult:
     """Eigenvalues w, ascending, and eigenvectors, the columns of V, of a symmetric x = V·diag w·Vᵀ.
 
@@ -135,6 +185,22 @@ def eigh(x: Any, /) -> EighResult:
     (Tensor([-1.,  1.], float32), Tensor(True, bool))
     """
     return EighResult(*decomposition.eigh(x))
+
+
+def lu(x: Any, /) -> LUResult:
+    """x = P·L·U: a permutation, L with ones on its diagonal and 0 above, and 0 below that of U.
+
+    (…, m, n) gives (…, m, m), (…, m, k) and (…, k, n), k = min(m, n).  By partial pivoting, so that
+    no element of L is beyond ±1; `solve` does the same.  P is a constant.
+
+    >>> P, L, U = minidl.linalg.lu(minidl.tensor([[1.0, 2.0], [4.0, 4.0]]))
+    >>> P, L, U
+    (Tensor([[0., 1.],
+            [1., 0.]], shape=(2, 2), float32), Tensor([[1.  , 0.  ],
+            [0.25, 1.  ]], shape=(2, 2), float32), Tensor([[4., 4.],
+            [0., 1.]], shape=(2, 2), float32))
+    """
+    return LUResult(*decomposition.lu(x))
 
 
 def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:

@@ -82,6 +82,11 @@ def before_write(*owners: Any, name: str = "data") -> None:
             tape.keep(owner, name)
 
 
+def is_checkpointed() -> bool:
+    """Whether this runs inside a checkpointed call."""
+    return _tape.get() is not None
+
+
 class _Call:
     """A call that can be replayed."""
 

@@ -41,6 +41,7 @@ FUNCTIONS = {
     "real": "(x)  the real part; may be a view",
     "imag": "(x)  the imaginary part of complex numbers; may be a view",
     "conj": "(x)  the complex conjugate, a copy",
+    "complex": "(x1, x2)  x₁ + i·x₂ of floats, complex64 of float32 and below",
     # in pullbacks, where alone they need not silence warnings
     "xdivy": "(x1, x2)  x₁ / x₂, and 0 where x₁ is 0, whatever x₂ is",
     "xmuly": "(x1, x2)  x₁ · x₂, and 0 where x₁ is 0, whatever x₂ is",
@@ -126,6 +127,9 @@ FUNCTIONS = {
     "cholesky": "(x, *, upper)  L of x = L·Lᵀ, or Lᵀ; fails unless positive definite",
     "eigh": "(x)  eigenvalues, ascending, and eigenvectors, from the lower triangle",
     "eigvalsh": "(x)  the eigenvalues only",
+    "eig": "(x)  eigenvalues and eigenvectors of length 1, complex",
+    "eigvals": "(x)  the eigenvalues only",
+    "lu": "(x)  P, L and U of x = P·L·U, by partial pivoting, also of singular x",
     "qr": '(x, *, mode)  Q and R; mode: "reduced" or "complete"',
     "svd": "(x, *, full_matrices)  U, s and Vᵀ, s descending",
     "svdvals": "(x)  s only",

@@ -14,9 +14,12 @@ from minidl.backends.matrices import (  # noqa: F401
     adjugate,
     cholesky,
     det,
+    eig,
     eigh,
+    eigvals,
     eigvalsh,
     inv,
+    lu,
     pinv,
     qr,
     slogdet,
@@ -97,8 +100,9 @@ def floor_divide(x1: Any, x2: Any) -> Array:
     return np.where(np.isinf(x1) | np.isinf(x2), np.divide(x1, x2), z) if z.dtype.kind == "f" else z
 
 
-# 0·x₂, 0/x₂ and 0·log x₂ are 0 or NaN: so where there is no NaN, nothing is left to do.  All but the
-# last run in pullbacks, where the engine is quiet; to be quiet by itself takes as long as a product.
+# 0·x₂, 0/x₂ and 0·log x₂ are 0 or NaN: so where there is no NaN, nothing is left to do.  All but
+# the last run in pullbacks, where the engine is quiet; a context of their own would take as long as
+# a product.
 
 
 def xdivy(x1: Any, x2: Any) -> Array:
@@ -142,6 +146,13 @@ def _has_nan(z: Any) -> bool:
     else:
         return np.isnan(z).any()
     return number != number
+
+
+def complex(x1: Any, x2: Any) -> Array:
+    """x₁ + i·x₂; x₁ + 1j·x₂ would be NaN where x₂ is infinite."""
+    result = np.empty(np.broadcast(x1, x2).shape, np.result_type(x1, x2, np.complex64))
+    result.real, result.imag = x1, x2
+    return result
 
 
 def argsort(x: Array, *, axis: int = -1) -> Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,7 @@ def _lapack(fault: str) -> Callable[..., Any]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def checked(*arrays: Array, **settings: Any) -> Any:
-            dtype = arrays[0].dtype
-            half = dtype == np.float16
+            half = arrays[0].dtype == np.float16
             wide = [x.astype(np.float32) for x in arrays] if half else arrays
             try:
                 with np.errstate(all="ignore"):
@@ -31,13 +31,16 @@ def _lapack(fault: str) -> Callable[..., Any]:
                 raise ArgumentError(f"matrix{which} of {describe(arrays[0])} {fault}") from None
             if not half:
                 return result
-            if type(result) is tuple:
-                return tuple(map(np.float16, result))
-            return result.astype(dtype)
+            return tuple(map(_narrowed, result)) if type(result) is tuple else _narrowed(result)
 
         return checked
 
     return decorate
+
+
+def _narrowed(x: Array) -> Array:
+    """A float32 result as float16; there is no smaller complex dtype than complex64."""
+    return x.astype(np.float16) if x.dtype.kind == "f" else x
 
 
 def _first_failing(function: Callable[..., Any], arrays: Any, settings: dict[str, Any]) -> str:
@@ -71,6 +74,36 @@ def eigh(x: Array) -> tuple[Array, ...]:
 def eigvalsh(x: Array) -> Array:
     """The eigenvalues only."""
     return np.linalg.eigvalsh(x)
+
+
+def _complex(x: Array) -> Array:
+    """x as complex numbers, which NumPy gives real ones for if all eigenvalues are real."""
+    return x.astype(np.result_type(x, np.complex64), copy=False)
+
+
+@_lapack(_DIVERGES)
+def eig(x: Array) -> tuple[Array, ...]:
+    """Eigenvalues in no order, and eigenvectors of length 1 as columns; complex."""
+    return tuple(map(_complex, np.linalg.eig(x)))
+
+
+@_lapack(_DIVERGES)
+def eigvals(x: Array) -> Array:
+    """The eigenvalues only; complex."""
+    return _complex(np.linalg.eigvals(x))
+
+
+@_lapack("has no LU decomposition")
+def lu(x: Array) -> tuple[Array, ...]:
+    """P, L and U of x = P·L·U, by SciPy, which is imported when first needed: LAPACK's getrf."""
+    (*batch, m, n), k = x.shape, min(x.shape[-2:])
+    shapes = (m, m), (m, k), (k, n)
+    parts = tuple(np.empty((*batch, *shape), x.dtype) for shape in shapes)
+    factorize = import_module("scipy.linalg").lu
+    for index in np.ndindex(*batch):
+        for part, factor in zip(parts, factorize(x[index], check_finite=False), strict=True):
+            part[index] = factor
+    return parts
 
 
 @_lapack("has no QR decomposition")

@@ -111,10 +111,14 @@ class Module(Attributes):
         """Yield the tensors of a kind in this module and its submodules; a shared one once."""
         seen: set[int] = set()
         for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            module._refuse_unmade()
             for name, tensor in named(vars(module), kind):
                 if id(tensor) not in seen:
                     seen.add(id(tensor))
                     yield f"{path}.{name}" if path else name, tensor
+
+    def _refuse_unmade(self) -> None:
+        """Raise PartError if the parameters are not made yet, as those of lazy layers."""
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True

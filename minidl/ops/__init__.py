@@ -16,6 +16,7 @@ from minidl.ops.arithmetic import (
     add,
     divide,
     floor_divide,
+    fmod,
     lerp,
     multiply,
     negative,
@@ -30,6 +31,8 @@ from minidl.ops.arithmetic import (
 )
 from minidl.ops.arrangement import (
     broadcast_arrays,
+    cartesian_prod,
+    combinations,
     meshgrid,
     moveaxis,
     repeat,
@@ -46,10 +49,14 @@ from minidl.ops.bitwise import (
     bitwise_right_shift,
     bitwise_xor,
 )
+from minidl.ops.calculus import cumulative_trapezoid, gradient, trapezoid
 from minidl.ops.comparison import (
+    allclose,
+    array_equal,
     equal,
     greater,
     greater_equal,
+    isclose,
     isfinite,
     isinf,
     isnan,
@@ -61,7 +68,16 @@ from minidl.ops.comparison import (
     logical_xor,
     not_equal,
 )
-from minidl.ops.complex_numbers import conj, imag, real
+from minidl.ops.complex_numbers import (
+    angle,
+    complex,
+    conj,
+    imag,
+    polar,
+    real,
+    view_as_complex,
+    view_as_real,
+)
 from minidl.ops.counting import bincount, histogram
 from minidl.ops.creation import (
     arange,
@@ -93,6 +109,8 @@ from minidl.ops.elementwise import (
     clip,
     copysign,
     floor,
+    fmax,
+    fmin,
     maximum,
     minimum,
     nan_to_num,
@@ -107,7 +125,17 @@ from minidl.ops.exponential import exp, expm1, log, log1p, log2, log10, logaddex
 from minidl.ops.indexing import take, take_along_axis
 from minidl.ops.inspection import __array_namespace_info__
 from minidl.ops.linear_algebra.einsum import einsum
-from minidl.ops.linear_algebra.matrix import diag_embed, diagonal, trace, tril, triu, vander
+from minidl.ops.linear_algebra.matrix import (
+    block_diag,
+    diag_embed,
+    diagonal,
+    trace,
+    tril,
+    tril_indices,
+    triu,
+    triu_indices,
+    vander,
+)
 from minidl.ops.linear_algebra.products import cross, kron, matmul, outer, tensordot, vecdot
 from minidl.ops.losses.classification import cross_entropy, nll_loss
 from minidl.ops.losses.ctc import ctc_loss
@@ -150,6 +178,16 @@ from minidl.ops.manipulation import (
     stack,
     to_device,
     unflatten,
+)
+from minidl.ops.nan_reduction import (
+    nanmax,
+    nanmean,
+    nanmedian,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
 )
 from minidl.ops.nn.activation import (
     celu,
@@ -228,21 +266,32 @@ from minidl.ops.reduction import (
     sum,
     var,
 )
-from minidl.ops.scatter import put_along_axis, scatter_add, scatter_reduce
+from minidl.ops.scatter import (
+    index_copy,
+    index_fill,
+    masked_scatter,
+    put_along_axis,
+    scatter_add,
+    scatter_reduce,
+)
 from minidl.ops.searching import argwhere, count_nonzero, nonzero, searchsorted
 from minidl.ops.segments import segment_max, segment_mean, segment_min, segment_prod, segment_sum
 from minidl.ops.sets import (
     UniqueAll,
+    UniqueConsecutive,
     UniqueCounts,
     UniqueInverse,
+    isin,
     unique_all,
+    unique_consecutive,
     unique_counts,
     unique_inverse,
     unique_values,
 )
 from minidl.ops.sorting import argsort, kthvalue, sort, topk
-from minidl.ops.special import digamma, erf, erfc, erfinv, lgamma, polygamma, sinc
-from minidl.ops.statistics import median, nanquantile, quantile
+from minidl.ops.special import digamma, erf, erfc, erfinv, lgamma, logit, polygamma, sinc
+from minidl.ops.splitting import chunk, sliding_window_view, split
+from minidl.ops.statistics import corrcoef, cov, median, mode, nanquantile, quantile
 from minidl.ops.trigonometry import (
     acos,
     acosh,
@@ -262,48 +311,53 @@ from minidl.ops.trigonometry import (
 
 # fmt: off
 __all__ = [
-    "FloatInfo", "IntegerInfo", "UniqueAll", "UniqueCounts", "UniqueInverse",
+    "FloatInfo", "IntegerInfo", "UniqueAll", "UniqueConsecutive", "UniqueCounts", "UniqueInverse",
     "__array_namespace_info__", "abs", "acos", "acosh", "adaptive_avg_pool1d",
     "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
-    "adaptive_max_pool3d", "add", "affine_grid", "all", "alpha_dropout", "any", "arange", "argmax",
-    "argmin", "argsort", "argwhere", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh",
-    "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm", "batch_norm_inference", "bilinear",
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "bincount", "bitwise_and",
-    "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
-    "broadcast_arrays", "broadcast_to", "can_cast", "cdist", "ceil", "celu", "channel_shuffle",
-    "clip", "concat", "conj", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
-    "conv_transpose3d", "copy", "copysign", "cos", "cosh", "cosine_embedding_loss",
-    "cosine_similarity", "count_nonzero", "cross", "cross_entropy", "ctc_loss",
-    "cumulative_logsumexp", "cumulative_max", "cumulative_min", "cumulative_prod", "cumulative_sum",
-    "diag_embed", "diagonal", "diff", "digamma", "divide", "dropout", "einsum", "elu", "embedding",
-    "embedding_bag", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "exp", "expand_dims",
-    "expm1", "eye", "feature_alpha_dropout", "feature_dropout", "finfo", "flatten", "flip", "floor",
-    "floor_divide", "fold", "fractional_max_pool2d", "fractional_max_pool3d", "from_dlpack", "full",
-    "full_like", "gaussian_nll_loss", "gelu", "glu", "greater", "greater_equal", "grid_sample",
+    "adaptive_max_pool3d", "add", "affine_grid", "all", "allclose", "alpha_dropout", "angle", "any",
+    "arange", "argmax", "argmin", "argsort", "argwhere", "array_equal", "asarray", "asin", "asinh",
+    "astype", "atan", "atan2", "atanh", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm",
+    "batch_norm_inference", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "bincount", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "block_diag", "broadcast_arrays", "broadcast_to",
+    "can_cast", "cartesian_prod", "cdist", "ceil", "celu", "channel_shuffle", "chunk", "clip",
+    "combinations", "complex", "concat", "conj", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "copy", "copysign", "corrcoef", "cos", "cosh",
+    "cosine_embedding_loss", "cosine_similarity", "count_nonzero", "cov", "cross", "cross_entropy",
+    "ctc_loss", "cumulative_logsumexp", "cumulative_max", "cumulative_min", "cumulative_prod",
+    "cumulative_sum", "cumulative_trapezoid", "diag_embed", "diagonal", "diff", "digamma", "divide",
+    "dropout", "einsum", "elu", "embedding", "embedding_bag", "empty", "empty_like", "equal", "erf",
+    "erfc", "erfinv", "exp", "expand_dims", "expm1", "eye", "feature_alpha_dropout",
+    "feature_dropout", "finfo", "flatten", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod",
+    "fold", "fractional_max_pool2d", "fractional_max_pool3d", "from_dlpack", "full", "full_like",
+    "gaussian_nll_loss", "gelu", "glu", "gradient", "greater", "greater_equal", "grid_sample",
     "group_norm", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
-    "hinge_embedding_loss", "histogram", "huber_loss", "hypot", "iinfo", "imag", "instance_norm",
-    "interpolate", "isdtype", "isfinite", "isinf", "isnan", "kl_div", "kron", "kthvalue", "l1_loss",
-    "layer_norm", "leaky_relu", "lerp", "less", "less_equal", "lgamma", "linear", "linspace",
-    "local_response_norm", "log", "log1p", "log2", "log10", "log_softmax", "logaddexp",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "logsigmoid", "logsumexp",
-    "lp_pool1d", "lp_pool2d", "lp_pool3d", "margin_ranking_loss", "matmul", "matrix_transpose",
-    "max", "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
-    "maximum", "mean", "median", "meshgrid", "min", "minimum", "mish", "moveaxis", "mse_loss",
+    "hinge_embedding_loss", "histogram", "huber_loss", "hypot", "iinfo", "imag", "index_copy",
+    "index_fill", "instance_norm", "interpolate", "isclose", "isdtype", "isfinite", "isin", "isinf",
+    "isnan", "kl_div", "kron", "kthvalue", "l1_loss", "layer_norm", "leaky_relu", "lerp", "less",
+    "less_equal", "lgamma", "linear", "linspace", "local_response_norm", "log", "log1p", "log2",
+    "log10", "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "logit", "logsigmoid", "logsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d",
+    "margin_ranking_loss", "masked_scatter", "matmul", "matrix_transpose", "max", "max_pool1d",
+    "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d", "maximum", "mean",
+    "median", "meshgrid", "min", "minimum", "mish", "mode", "moveaxis", "mse_loss",
     "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "multiply",
-    "nan_to_num", "nanquantile", "negative", "nextafter", "nll_loss", "nonzero", "normalize",
-    "not_equal", "one_hot", "ones", "ones_like", "outer", "pad", "pairwise_distance", "pdist",
-    "permute_dims", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "polygamma", "positive",
-    "pow", "prelu", "prod", "put_along_axis", "quantile", "real", "reciprocal", "relu", "relu6",
+    "nan_to_num", "nanmax", "nanmean", "nanmedian", "nanmin", "nanprod", "nanquantile", "nanstd",
+    "nansum", "nanvar", "negative", "nextafter", "nll_loss", "nonzero", "normalize", "not_equal",
+    "one_hot", "ones", "ones_like", "outer", "pad", "pairwise_distance", "pdist", "permute_dims",
+    "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "polar", "polygamma", "positive", "pow",
+    "prelu", "prod", "put_along_axis", "quantile", "real", "reciprocal", "relu", "relu6",
     "remainder", "repeat", "reshape", "rms_norm", "roll", "rot90", "round", "rrelu", "scatter_add",
     "scatter_reduce", "searchsorted", "segment_max", "segment_mean", "segment_min", "segment_prod",
     "segment_sum", "selu", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh",
-    "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink",
-    "softsign", "sort", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "take",
-    "take_along_axis", "tan", "tanh", "tanhshrink", "tensor", "tensordot", "threshold", "tile",
-    "to_device", "topk", "trace", "tril", "triplet_margin_loss",
-    "triplet_margin_with_distance_loss", "triu", "trunc", "unflatten", "unfold", "uniform_like",
-    "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack", "vander", "var",
-    "vecdot", "where", "xlogy", "zeros", "zeros_like",
+    "sliding_window_view", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
+    "softshrink", "softsign", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
+    "subtract", "sum", "take", "take_along_axis", "tan", "tanh", "tanhshrink", "tensor",
+    "tensordot", "threshold", "tile", "to_device", "topk", "trace", "trapezoid", "tril",
+    "tril_indices", "triplet_margin_loss", "triplet_margin_with_distance_loss", "triu",
+    "triu_indices", "trunc", "unflatten", "unfold", "uniform_like", "unique_all",
+    "unique_consecutive", "unique_counts", "unique_inverse", "unique_values", "unstack", "vander",
+    "var", "vecdot", "view_as_complex", "view_as_real", "where", "xlogy", "zeros", "zeros_like",
 ]
 # fmt: on
 

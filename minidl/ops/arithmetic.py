@@ -10,8 +10,8 @@ The argument of `primitive` says which dtypes are accepted (`minidl/dtypes.py`);
 numbers, and integers become float32.  `of_complex`: the pullback holds for complex numbers too.
 
 Masks are safe: a gradient of 0 stays 0, even where the slope f′(x) is ∞ or NaN, as it may be in
-what a `where` discards; and NaN stays NaN.  A pullback dy·f′(x) is therefore `xmuly(dy, f′(x))`, and
-dy/g(x) is `xdivy(dy, g(x))`.  Their own pullbacks, with `mul_zero`, keep this up in all orders:
+what a `where` discards; and NaN stays NaN.  A pullback dy·f′(x) is therefore `xmuly(dy, f′(x))`,
+and dy/g(x) is `xdivy(dy, g(x))`.  Their own pullbacks, with `mul_zero`, keep this up in all orders:
 where dy is 0, nothing depends on f′(x).  Operations that select pass dy to what they selected, and
 0 to the rest, whatever dy is.
 """
@@ -185,6 +185,27 @@ def remainder(xp, x1, x2, /):
     def dx2(dz):
         # z rounds to x₂ where x₁ is tiny beside x₂ and has the other sign.
         return -xp.xmuly(dz, xp.where(z == x2, -1, xp.floor_divide(x1, x2)))
+
+    return z, (lambda dz: dz, dx2)
+
+
+@primitive(ORDERED_NUMBER)
+def fmod(xp, x1, x2, /):
+    """z = x₁ − x₂·trunc(x₁/x₂), with the sign of x₁, as in C;   dx₁ = dz,   dx₂ = −dz·trunc(x₁/x₂).
+
+    `remainder` has the sign of x₂.
+
+    >>> minidl.fmod(minidl.tensor([7, -7]), 3), minidl.fmod(minidl.tensor([7, -7]), -3)
+    (Tensor([ 1, -1], int64), Tensor([ 1, -1], int64))
+    """
+    z = xp.remainder(x1, x2)
+    if z.dtype.kind == "f":
+        z = xp.remainder(x1, xp.copysign(x2, x1))  # where both have one sign, both remainders agree
+    else:
+        z = xp.where(xp.logical_and(z != 0, xp.logical_xor(x1 < 0, x2 < 0)), z - x2, z)
+
+    def dx2(dz):
+        return -xp.xmuly(dz, xp.round(xp.divide(x1 - z, x2)))
 
     return z, (lambda dz: dz, dx2)
 

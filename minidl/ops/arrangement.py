@@ -1,14 +1,16 @@
 """Broadcasting, repeating, rolling, rotating and unstacking: composites of `manipulation`."""
 
 from collections.abc import Sequence
+from itertools import combinations as choices
+from itertools import combinations_with_replacement as choices_with_replacement
 from typing import Any
 
 import numpy as np
 
 from minidl.autograd.primitive import composite
 from minidl.autograd.tensor import Tensor
-from minidl.checks import check_integers, is_integer
-from minidl.errors import ArgumentError, DTypeError, ShapeError, named
+from minidl.checks import check_flags, check_integers, is_integer
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, named
 from minidl.ops.axes import along, one_axis
 from minidl.ops.creation import arange, asarray
 from minidl.ops.manipulation import broadcast_to, concat, permute_dims, reshape
@@ -198,3 +200,43 @@ def rot90(xp, x, /, k=1, *, axes=(0, 1)):
     if k % 4 == 1:
         return xp.permute_dims(xp.flip(x, axis=second), tuple(order))
     return xp.flip(xp.permute_dims(x, tuple(order)), axis=second) if k % 4 == 3 else x
+
+
+@composite
+def cartesian_prod(xp, *arrays):
+    """All tuples of one element of each vector, as rows, the last varying fastest: (n₁·n₂·…, k).
+
+    Of one vector the vector itself, as in PyTorch.
+
+    >>> minidl.cartesian_prod(minidl.tensor([1, 2]), minidl.tensor([5, 6]))
+    Tensor([[1, 5],
+            [1, 6],
+            [2, 5],
+            [2, 6]], shape=(4, 2), int64)
+    """
+    if not arrays or any(getattr(x, "ndim", 0) != 1 for x in arrays):
+        raise ShapeError(f"cartesian_prod: needs vectors; got {', '.join(map(describe, arrays))}")
+    if len(arrays) == 1:
+        return xp.copy(arrays[0])
+    grid = xp.meshgrid(*arrays, indexing="ij")
+    return xp.stack([xp.reshape(x, (-1,)) for x in grid], axis=-1)
+
+
+@composite
+def combinations(xp, x, /, r=2, *, with_replacement=False):
+    """All choices of r elements of a vector in their order, as rows: (n over r, r).
+
+    with_replacement    whether an element may be chosen several times
+
+    >>> minidl.combinations(minidl.tensor([5, 6, 7]))
+    Tensor([[5, 6],
+            [5, 7],
+            [6, 7]], shape=(3, 2), int64)
+    """
+    check_integers("combinations", 0, r=r)
+    check_flags("combinations", with_replacement=with_replacement)
+    if x.ndim != 1:
+        raise ShapeError(f"combinations: needs a vector; got shape {x.shape}")
+    choose = choices_with_replacement if with_replacement else choices
+    rows = list(choose(range(x.shape[0]), r))
+    return x[asarray(rows, dtype="int64", device=x.device).reshape(len(rows), r)]

@@ -5,8 +5,15 @@ have no order: `less` and its kin refuse them.  To `logical_and` and its kin a n
 it is 0.
 """
 
+import builtins
+from typing import Any
+
 from minidl.autograd.primitive import primitive
-from minidl.dtypes import ANY, NUMBER, ORDERED
+from minidl.checks import check_flags, check_numbers
+from minidl.dtypes import ANY, NUMBER, ORDERED, complex128, float64, uint64
+from minidl.errors import named
+from minidl.ops.creation import asarray
+from minidl.ops.reduction import all
 
 
 @primitive(ANY)
@@ -138,3 +145,67 @@ def isnan(xp, x, /):
     Tensor([False, False,  True], bool)
     """
     return xp.isnan(x), None
+
+
+@primitive(ANY)
+def isclose(xp, x1, x2, /, *, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """|x₁ − x₂| ≤ atol + rtol·|x₂|, where ∞ is close to itself alone.
+
+    It is computed in float64, of integers with their exact differences.
+
+    equal_nan    whether NaN is close to NaN
+
+    >>> minidl.isclose(minidl.tensor([1.0, 1.0, float("inf")]), minidl.tensor([1.1, 1.000001, 2.0]))
+    Tensor([False,  True, False], bool)
+    """
+    check_numbers("isclose", 0, rtol=rtol, atol=atol)
+    check_flags("isclose", equal_nan=equal_nan)
+    same = x1 == x2
+    first, second = xp.where(same, x1, x1), xp.where(same, x2, x2)  # arrays, of Python numbers too
+    if first.dtype.kind in "biu":
+        larger, smaller = (
+            xp.astype(pick(first, second), uint64) for pick in (xp.maximum, xp.minimum)
+        )
+        gap, second = xp.astype(larger - smaller, float64), xp.astype(second, float64)
+    else:
+        wide = complex128 if first.dtype.kind == "c" else float64
+        first, second = xp.astype(first, wide), xp.astype(second, wide)
+        gap = xp.abs(first - second)
+    near = xp.logical_and(gap <= atol + rtol * xp.abs(second), xp.isfinite(second))
+    close = xp.logical_or(same, near)
+    if equal_nan:
+        close = xp.logical_or(close, xp.logical_and(first != first, second != second))
+    return close, None
+
+
+@named
+def allclose(
+    x1: Any, x2: Any, /, *, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> builtins.bool:
+    """Whether all x₁ are close to x₂, as in `isclose`: True or False.
+
+    >>> minidl.allclose(minidl.tensor([0.1, 0.2]), minidl.tensor([0.1, 0.2000001]))
+    True
+    """
+    close = isclose(x1, x2, rtol=rtol, atol=atol, equal_nan=equal_nan)
+    return builtins.bool(all(close))
+
+
+@named
+def array_equal(x1: Any, x2: Any, /, *, equal_nan: bool = False) -> builtins.bool:
+    """Whether x₁ and x₂ have the same shape and equal elements, True or False: `torch.equal`.
+
+    equal_nan    whether NaN is equal to NaN
+
+    >>> x = minidl.tensor([1.0, float("nan")])
+    >>> minidl.array_equal(x, x), minidl.array_equal(x, x, equal_nan=True)
+    (False, True)
+    """
+    x1, x2 = asarray(x1), asarray(x2)
+    check_flags("array_equal", equal_nan=equal_nan)
+    if x1.shape != x2.shape:
+        return False
+    same = equal(x1, x2)
+    if equal_nan:
+        same = logical_or(same, logical_and(not_equal(x1, x1), not_equal(x2, x2)))
+    return builtins.bool(all(same))

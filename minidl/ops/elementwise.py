@@ -41,6 +41,31 @@ def minimum(xp, x1, x2, /):
     return xp.minimum(x1, x2), (lambda dz: share(dz, x1, x2), lambda dz: share(dz, x2, x1))
 
 
+@composite
+def fmax(xp, x1, x2, /):
+    """z = max(x₁, x₂), and the other one where one is NaN;   dz goes where z comes from.
+
+    >>> minidl.fmax(minidl.tensor([1.0, 5.0, float("nan")]), 3)
+    Tensor([3., 5., 3.], float32)
+    """
+    return _number_of_two(xp, xp.maximum(x1, x2), x1, x2)
+
+
+@composite
+def fmin(xp, x1, x2, /):
+    """z = min(x₁, x₂), and the other one where one is NaN;   dz goes where z comes from.
+
+    >>> minidl.fmin(minidl.tensor([1.0, 5.0, float("nan")]), 3)
+    Tensor([1., 3., 3.], float32)
+    """
+    return _number_of_two(xp, xp.minimum(x1, x2), x1, x2)
+
+
+def _number_of_two(xp, z, x1, x2):
+    """z, but x₂ where x₁ is NaN, and x₁ where x₂ is."""
+    return xp.where(xp.not_equal(x1, x1), x2, xp.where(xp.not_equal(x2, x2), x1, z))
+
+
 @primitive(ANY, keep_dtype=(0,), of_complex=True)
 def where(xp, condition, x1, x2, /):
     """z = x₁ where the condition holds, else x₂;   dz goes to the one chosen.

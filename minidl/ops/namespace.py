@@ -25,9 +25,21 @@ from minidl.ops.fourier import (
     rfftn,
 )
 from minidl.ops.indexing import check_indices, put_at, scatter_at
-from minidl.ops.linear_algebra.decomposition import cholesky, eigh, eigvalsh, qr, svd, svdvals
+from minidl.ops.linear_algebra.decomposition import (
+    cholesky,
+    eig,
+    eigh,
+    eigvals,
+    eigvalsh,
+    lu,
+    qr,
+    svd,
+    svdvals,
+)
 from minidl.ops.linear_algebra.equations import (
     adjugate,
+    cholesky_solve,
+    cond,
     det,
     inv,
     matrix_power,
@@ -37,20 +49,24 @@ from minidl.ops.linear_algebra.equations import (
     solve,
     solve_triangular,
 )
+from minidl.ops.linear_algebra.exponential import matrix_exp
 from minidl.ops.linear_algebra.norms import matrix_norm, vector_norm
 from minidl.ops.linear_algebra.products import precise_matmul
 from minidl.ops.nn.fused import fused
+from minidl.ops.short_time_fourier import istft, stft
 
-INTERNAL = (
-    *(check_indices, fused, mul_zero, precise_matmul, put_at, scatter_at, xdivy, xmuly),
-)
+INTERNAL = (*(check_indices, fused, mul_zero, precise_matmul, put_at, scatter_at, xdivy, xmuly),)
 
 OF_LINALG = (
-    *(adjugate, cholesky, det, eigh, eigvalsh, inv, matrix_norm, matrix_power, matrix_rank, pinv),
-    *(qr, slogdet, solve, solve_triangular, svd, svdvals, vector_norm),
+    *(adjugate, cholesky, cholesky_solve, cond, det, eig, eigh, eigvals, eigvalsh, inv, lu),
+    *(matrix_exp, matrix_norm, matrix_power, matrix_rank, pinv, qr, slogdet, solve),
+    *(solve_triangular, svd, svdvals, vector_norm),
 )
 
-OF_FFT = (*(fft, fftn, fftshift, hfft, ifft, ifftn, ifftshift, ihfft, irfft, irfftn, rfft, rfftn),)
+OF_FFT = (
+    *(fft, fftn, fftshift, hfft, ifft, ifftn, ifftshift, ihfft, irfft, irfftn, istft, rfft, rfftn),
+    *(stft,),
+)
 
 
 # A module object, since Python looks up attributes of modules fastest.

@@ -12,17 +12,28 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import DTypeError, GradientError, ShapeError, named
 from minidl.ops import (
     arithmetic,
+    arrangement,
     bitwise,
     comparison,
+    complex_numbers,
     creation,
+    cumulative,
     elementwise,
     exponential,
     indexing,
     manipulation,
+    nan_reduction,
     reduction,
+    scatter,
+    searching,
+    sets,
+    sorting,
+    special,
+    splitting,
+    statistics,
     trigonometry,
 )
-from minidl.ops.linear_algebra.products import matmul
+from minidl.ops.linear_algebra import matrix, products
 from minidl.ops.nn import activation, softmax
 
 
@@ -132,7 +143,7 @@ BINARY: dict[str, Callable[..., Any]] = {
     "floordiv": arithmetic.floor_divide,
     "mod": arithmetic.remainder,
     "pow": arithmetic.pow,
-    "matmul": matmul,
+    "matmul": products.matmul,
     "and": bitwise.bitwise_and,
     "or": bitwise.bitwise_or,
     "xor": bitwise.bitwise_xor,
@@ -154,14 +165,35 @@ OTHERS: dict[str, Callable[..., Any]] = {
     "setitem": _setitem,
 }
 METHODS = {
-    arithmetic: "abs sqrt square",
-    exponential: "exp log",
-    trigonometry: "sin cos tanh",
-    elementwise: "clip floor round",
-    reduction: "sum mean var std max min all any argmax argmin logsumexp",
+    arithmetic: "abs add divide floor_divide fmod lerp multiply negative pow reciprocal remainder "
+    "sqrt square subtract xlogy",
+    bitwise: "bitwise_and bitwise_or bitwise_xor",
+    comparison: "allclose greater greater_equal isclose isfinite isinf isnan less less_equal "
+    "logical_and logical_not logical_or logical_xor not_equal",
+    complex_numbers: "angle conj",
+    exponential: "exp expm1 log log1p log2 log10 logaddexp",
+    trigonometry: "acos acosh asin asinh atan atan2 atanh cos cosh hypot sin sinh tan tanh",
+    elementwise: "ceil clip copysign floor fmax fmin maximum minimum nan_to_num nextafter round "
+    "sign signbit trunc",
+    special: "digamma erf erfc erfinv lgamma logit polygamma sinc",
     activation: "relu sigmoid",
+    reduction: "sum prod mean var std max min all any argmax argmin logsumexp",
+    nan_reduction: "nanmean nanmedian nansum",
+    cumulative: "cumulative_logsumexp cumulative_max cumulative_min cumulative_prod cumulative_sum "
+    "diff",
+    statistics: "corrcoef cov median mode nanquantile quantile",
+    sorting: "argsort kthvalue sort topk",
+    searching: "argwhere count_nonzero nonzero",
+    sets: "unique_consecutive",
     softmax: "softmax log_softmax",
-    manipulation: "astype copy squeeze permute_dims flatten",
+    indexing: "take take_along_axis",
+    scatter: "index_copy index_fill masked_scatter put_along_axis scatter_add scatter_reduce",
+    manipulation: "astype broadcast_to copy expand_dims flatten flip matrix_transpose permute_dims "
+    "squeeze unflatten",
+    arrangement: "moveaxis roll rot90 tile unstack",
+    splitting: "chunk split",
+    matrix: "diag_embed trace tril triu",
+    products: "cross kron matmul outer",
 }
 
 
@@ -180,6 +212,8 @@ def equip(cls: type[Tensor]) -> None:
         "reshape": _reshape,
         "T": property(_transpose),
         "mT": property(manipulation.matrix_transpose),
+        "real": property(complex_numbers.real),
+        "imag": property(complex_numbers.imag),
     }
     for name, value in others.items():
         setattr(cls, name, value)

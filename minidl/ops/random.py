@@ -12,17 +12,27 @@ from minidl import dtypes
 from minidl.autograd.checkpoint import once
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor
-from minidl.checks import refusal
-from minidl.errors import ArgumentError, DTypeError, describe, named, takes_one_shape
+from minidl.checks import check_flags, check_integers, refusal
+from minidl.errors import (
+    ArgumentError,
+    DTypeError,
+    ShapeError,
+    describe,
+    named,
+    takes_one_shape,
+)
 from minidl.ops import creation
-from minidl.ops.elementwise import minimum
+from minidl.ops.arrangement import unstack
+from minidl.ops.cumulative import cumulative_sum
+from minidl.ops.elementwise import minimum, nextafter
 from minidl.ops.manipulation import stack
+from minidl.ops.searching import searchsorted
 from minidl.ops.sorting import argsort
 
 # fmt: off
 __all__ = [
-    "Generator", "default_generator", "integers", "manual_seed", "normal", "permutation", "seed",
-    "uniform", "uniform_like",
+    "Generator", "bernoulli", "default_generator", "integers", "manual_seed", "multinomial",
+    "normal", "permutation", "seed", "uniform", "uniform_like",
 ]
 # fmt: on
 
@@ -252,3 +262,76 @@ def permutation(n: int, *, device: str | None = None, generator: Generator | Non
     if not isinstance(n, int | np.integer):
         raise DTypeError(f"n is an integer; got {describe(n)}")
     return argsort(uniform(n, dtype=dtypes.float64, device=device, generator=generator))
+
+
+@named
+def bernoulli(p: Any, /, *, generator: Generator | None = None) -> Tensor:
+    """1 with probability p and 0 else, for each p, in its dtype; a constant.
+
+    Raises ArgumentError unless every p is a probability.
+
+    >>> minidl.random.bernoulli(minidl.tensor([0.0, 1.0]))
+    Tensor([0., 1.], float32)
+    """
+    p = creation.asarray(p).detach()
+    if p.dtype.kind != "f":
+        raise DTypeError(f"probabilities are floats; got {describe(p)}")
+    if not bool(((p >= 0) & (p <= 1)).all()):
+        raise ArgumentError(f"probabilities are from 0 to 1; got {p.tolist()!r:.60}")
+    u = uniform(p.shape, dtype=dtypes.float64, device=p.device, generator=generator)
+    return (u < p).astype(p.dtype)
+
+
+@named
+def multinomial(
+    weights: Any,
+    /,
+    *,
+    num_samples: int = 1,
+    replacement: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw indices, each with a probability proportional to its weight, from every row: int64.
+
+    weights        (n,) or (rows, n), numbers ≥ 0, not all of a row 0; they need not have the sum 1
+    num_samples    how many are drawn
+    replacement    whether an index can be drawn several times.  Without, at most as many are drawn
+                   as there are weights above 0: those with the least of n exponential times with
+                   these rates, P. Efraimidis, P. Spirakis 2006
+    gives          (num_samples,) or (rows, num_samples)
+
+    >>> minidl.random.multinomial(minidl.tensor([0.0, 3.0, 0.0, 1.0]), num_samples=2).sort()
+    Tensor([1, 3], int64)
+    """
+    weights = creation.asarray(weights).detach()
+    check_integers("multinomial", 1, num_samples=num_samples)
+    check_flags("multinomial", replacement=replacement)
+    if weights.ndim not in (1, 2) or not weights.shape[-1]:
+        raise ShapeError(f"weights are a vector, or rows of them; got {describe(weights)}")
+    if weights.dtype.kind not in "fiu":
+        raise DTypeError(f"weights are real numbers; got {describe(weights)}")
+    wide = weights.astype(dtypes.float64)
+    positive = (wide > 0).astype(dtypes.int64).sum(axis=-1)
+    if not bool(((wide >= 0) & (wide < math.inf)).all()) or not bool((positive > 0).all()):
+        raise ArgumentError(
+            f"weights are finite, ≥ 0, and above 0 somewhere in each row; got "
+            f"{weights.tolist()!r:.60}"
+        )
+    if not replacement and bool((positive < num_samples).any()):
+        raise ArgumentError(
+            f"{num_samples} different indices need as many weights above 0; got "
+            f"{weights.tolist()!r:.60}"
+        )
+    count = num_samples if replacement else weights.shape[-1]
+    shape = (*weights.shape[:-1], count)
+    u = uniform(shape, dtype=dtypes.float64, device=weights.device, generator=generator)
+    if not replacement:
+        times = -(1 - u).log() / wide
+        return argsort(times, axis=-1)[..., :num_samples]
+    edges = cumulative_sum(wide, axis=-1)
+    total = edges[..., -1:]
+    points = minimum(u * total, nextafter(total, 0.0))  # rounding may reach the total
+    if weights.ndim == 1:
+        return searchsorted(edges, points, side="right")
+    rows = zip(unstack(edges), unstack(points), strict=True)
+    return stack([searchsorted(own, drawn, side="right") for own, drawn in rows])

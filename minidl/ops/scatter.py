@@ -1,8 +1,8 @@
-"""Scatter along an axis: values written to, added to or reduced with the elements at indices."""
+"""Scatter: values written to, added to or reduced with elements, at indices or by a mask."""
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags
-from minidl.dtypes import ANY
+from minidl.dtypes import ANY, bool_
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.axes import one_axis
 from minidl.ops.creation import arange, ones_like
@@ -131,3 +131,84 @@ def scatter_reduce(xp, x, indices, values, /, reduce, *, axis=-1, include_self=T
         own, own_ids = own[keep], own_ids[keep]
     data, ids = concat([own, data], axis=0), concat([own_ids, ids], axis=0)
     return xp.reshape(getattr(xp, _REDUCTIONS[reduce])(data, ids, x.size), x.shape)
+
+
+def _slices_at(name, xp, x, indices, axis):
+    """The index of the slices of x along the axis, from a vector of indices or one of them."""
+    axis = one_axis(x, axis)
+    if getattr(getattr(indices, "dtype", None), "kind", "") not in ("i", "u"):
+        raise DTypeError(f"{name}: indices are a tensor of integers; got {describe(indices)}")
+    if indices.ndim > 1:
+        raise ShapeError(f"{name}: indices are a vector; got shape {indices.shape}")
+    n = x.shape[axis]
+    indices = xp.check_indices(xp.where(indices < 0, indices + n, indices), n)
+    return (slice(None),) * axis + (array_index(xp.reshape(indices, (-1,))),)
+
+
+@composite
+def index_copy(xp, x, indices, values, /, *, axis=None):
+    """A copy of x whose slices at the indices are those of `values`;   dx = dy, 0 there.
+
+    y[…, indices[i], …] = values[…, i, …].  Where an index occurs twice, the last one is written.
+
+    indices    integers, a vector; negative ones count from the end
+    values     of the shape of x, but with as many slices along the axis as there are indices
+    axis       may be left out if there is only one
+    raises     BoundsError for an index outside the axis
+
+    >>> x, ids = minidl.zeros((3, 2)), minidl.tensor([2, 0])
+    >>> minidl.index_copy(x, ids, minidl.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    Tensor([[3., 4.],
+            [0., 0.],
+            [1., 2.]], shape=(3, 2), float32)
+    """
+    index = _slices_at("index_copy", xp, x, indices, axis)
+    shape = tuple(index[-1].size if i == len(index) - 1 else n for i, n in enumerate(x.shape))
+    if getattr(values, "shape", None) != shape:
+        raise ShapeError(f"index_copy: needs values of shape {shape}; got {describe(values)}")
+    return xp.put_at(x, values, index)
+
+
+@composite
+def index_fill(xp, x, indices, value, /, *, axis=None):
+    """A copy of x whose slices at the indices are filled with a number;   dvalue = Σ dy there.
+
+    indices, axis    as for index_copy
+
+    >>> minidl.index_fill(minidl.zeros((2, 3)), minidl.tensor([0, 2]), 7.0, axis=1)
+    Tensor([[7., 0., 7.],
+            [7., 0., 7.]], shape=(2, 3), float32)
+    """
+    index = _slices_at("index_fill", xp, x, indices, axis)
+    if not isinstance(value, int | float | complex) and getattr(value, "shape", None) != ():
+        raise ShapeError(f"index_fill: value is a number; got {describe(value)}")
+    return xp.put_at(x, value, index)
+
+
+@composite
+def masked_scatter(xp, x, mask, values, /):
+    """A copy of x with the first of the values where the mask first holds, the next where next, ….
+
+    dx = dy, 0 there;   dvalues = dy there, 0 for values that are left over.
+
+    mask      bools that broadcast to x
+    values    of any shape, read row by row: at least as many as the mask holds, else ShapeError
+
+    >>> mask = minidl.tensor([[True, False], [True, True]])
+    >>> minidl.masked_scatter(minidl.zeros((2, 2)), mask, minidl.tensor([5.0, 6.0, 7.0, 8.0]))
+    Tensor([[5., 0.],
+            [6., 7.]], shape=(2, 2), float32)
+    """
+    if getattr(mask, "dtype", None) != bool_:
+        raise DTypeError(f"masked_scatter: mask is a tensor of bools; got {describe(mask)}")
+    if not hasattr(values, "shape"):
+        raise DTypeError(f"masked_scatter: values are a tensor; got {describe(values)}")
+    mask = xp.broadcast_to(mask, x.shape)
+    order = xp.cumulative_sum(xp.reshape(mask, (-1,)), axis=0)
+    count = int(order[-1].item()) if x.size else 0
+    if count > values.size:
+        raise ShapeError(f"masked_scatter: the mask holds {count} times; got {describe(values)}")
+    if not count:
+        return xp.astype(x, x.dtype)
+    source = xp.reshape(values, (-1,))[xp.maximum(order - 1, 0)]
+    return xp.where(mask, xp.reshape(source, x.shape), x)

@@ -1,20 +1,24 @@
-"""The distinct elements of a tensor, in ascending order.
+"""The distinct elements of a tensor, in ascending order or as they follow, and membership.
 
 NaNs are all distinct, as in the array API standard; 0.0 and −0.0 are equal.  The results are
 constants.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minidl.autograd.tensor import Tensor
-from minidl.dtypes import bool_, uint8
+from minidl.checks import check_flags
+from minidl.dtypes import bool_, result_type, uint8
 from minidl.errors import named
-from minidl.ops.comparison import not_equal
+from minidl.ops.axes import along, one_axis
+from minidl.ops.comparison import equal, logical_not, not_equal
 from minidl.ops.creation import asarray, ones
 from minidl.ops.cumulative import cumulative_sum, diff
+from minidl.ops.elementwise import minimum
 from minidl.ops.indexing import array_index, put_at
-from minidl.ops.manipulation import astype, concat, reshape
-from minidl.ops.searching import argwhere
+from minidl.ops.manipulation import astype, broadcast_to, concat, reshape
+from minidl.ops.reduction import any
+from minidl.ops.searching import argwhere, searchsorted
 from minidl.ops.sorting import argsort
 
 
@@ -54,6 +58,19 @@ class UniqueInverse(NamedTuple):
 
     values: Tensor
     inverse_indices: Tensor
+
+
+class UniqueConsecutive(NamedTuple):
+    """The result of unique_consecutive.
+
+    >>> found = minidl.unique_consecutive(minidl.tensor([7, 7, 5, 7]))
+    >>> found.values, found.counts
+    (Tensor([7, 5, 7], int64), Tensor([2, 1, 1], int64))
+    """
+
+    values: Tensor
+    inverse_indices: Tensor
+    counts: Tensor
 
 
 @named
@@ -118,3 +135,52 @@ def unique_values(x: Tensor, /) -> Tensor:
     Tensor([5, 7, 9], int64)
     """
     return _unique(x).values
+
+
+@named
+def unique_consecutive(x: Tensor, /, *, axis: int | None = None) -> UniqueConsecutive:
+    """The first of each run of equal elements: values, inverse indices, and lengths of the runs.
+
+    values[inverse_indices] is x.  Without an axis, x is flattened first; with one, its slices are
+    compared as a whole.
+
+    >>> values, inverse, counts = minidl.unique_consecutive(minidl.tensor([7, 7, 5, 7]))
+    >>> values, inverse, counts
+    (Tensor([7, 5, 7], int64), Tensor([0, 0, 1, 2], int64), Tensor([2, 1, 1], int64))
+    """
+    x = asarray(x).detach()
+    rows, place = (reshape(x, (-1,)), 0) if axis is None else (x, one_axis(x, axis))
+    length = rows.shape[place]
+    begins = ones((length,), dtype=bool_, device=x.device)
+    differ = not_equal(rows[along(place, 1)], rows[along(place, 0, -1)])
+    others = tuple(i for i in range(rows.ndim) if i != place)
+    begins[1:] = any(differ, axis=others) if others else differ
+    starts = argwhere(begins)[:, 0]
+    inverse = cumulative_sum(begins) - 1
+    inverse = reshape(inverse, x.shape) if axis is None else inverse
+    counts = diff(concat([starts, asarray([length], dtype=starts.dtype, device=x.device)]))
+    return UniqueConsecutive(rows[(*along(place, None)[:-1], starts)], inverse, counts)
+
+
+@named
+def isin(x1: Any, x2: Any, /, *, invert: bool = False) -> Tensor:
+    """Whether each x₁ is one of the x₂; NaN never is.
+
+    invert    whether it is not
+
+    >>> minidl.isin(minidl.tensor([[1, 2], [3, 4]]), minidl.tensor([2, 3, 5]))
+    Tensor([[False,  True],
+            [ True, False]], shape=(2, 2), bool)
+    """
+    check_flags("isin", invert=invert)
+    given = [x if isinstance(x, int | float | complex) else asarray(x).detach() for x in (x1, x2)]
+    dtype = result_type(*given)
+    dtype = uint8 if dtype == bool_ else dtype
+    x1, x2 = (astype(asarray(x), dtype, copy=False) for x in given)
+    flat = reshape(x2, (-1,))
+    if not flat.size:
+        return broadcast_to(asarray(invert, device=x1.device), x1.shape)
+    ordered = flat[argsort(flat)]
+    places = reshape(searchsorted(ordered, reshape(x1, (-1,))), x1.shape)
+    found = equal(ordered[minimum(places, flat.size - 1)], x1)
+    return logical_not(found) if invert else found

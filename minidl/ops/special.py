@@ -6,7 +6,8 @@ Abramowitz, Stegun 1964, chapters 6 and 7.
 import math
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.checks import check_integers
+from minidl.checks import check_integers, check_numbers
+from minidl.dtypes import ORDERED_REAL
 
 
 @primitive
@@ -91,3 +92,33 @@ def sinc(xp, x, /):
         series = 1 - square / (k * (k + 1)) * series
     away = xp.where(near, 1, z)
     return xp.where(near, series, xp.sin(away) / away)
+
+
+@composite
+def logit(xp, x, /, eps=None):
+    """y = log(x / (1 − x)), the inverse of sigmoid: ∓∞ at 0 and 1, NaN beyond.
+
+    eps    at most 1/2: x is clipped to [eps, 1 − eps] first, where its gradient ends
+
+    >>> minidl.logit(minidl.tensor([0.5, 0.9, 1.0]))
+    Tensor([0.       , 2.1972244,       inf], float32)
+    >>> minidl.logit(minidl.tensor([0.5, 0.9, 1.0]), eps=0.1)
+    Tensor([0.       , 2.1972244, 2.1972244], float32)
+    """
+    if eps is not None:
+        check_numbers("logit", 0, 0.5, eps=eps)
+        x = xp.clip(x, eps, 1 - eps)
+    return _log_odds(x)
+
+
+@primitive(ORDERED_REAL)
+def _log_odds(xp, x, /):
+    """y = log(x / (1 − x));   dx = dy / (x·(1 − x)).
+
+    Around 1/2, where the logarithm cancels, it is 2·atanh(2x − 1).
+    """
+    from_half = 2 * x - 1
+    middle = xp.abs(from_half) < 0.5
+    near = 2 * xp.atanh(xp.where(middle, from_half, 0))
+    y = xp.where(middle, near, xp.log(xp.divide(x, 1 - x)))
+    return y, lambda dy: xp.xdivy(dy, x * (1 - x))

@@ -1,16 +1,17 @@
-"""Quantiles and medians.
+"""Quantiles, medians and modes, covariances and correlations.
 
-They are made of elements of x in sorted order, so gradients go to these elements; among ties, to
-the first.  NaN is sorted last.
+Quantiles, medians and modes are made of elements of x in sorted order, so gradients go to these
+elements; among ties, to the first.  NaN is sorted last.
 """
 
 import math
 
 from minidl.autograd.primitive import composite
-from minidl.checks import check_flags
+from minidl.checks import check_flags, check_numbers
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
-from minidl.ops.axes import filled_axes
-from minidl.ops.creation import asarray
+from minidl.ops.axes import along, axes_of, checked_axis, filled_axes
+from minidl.ops.casting import floats
+from minidl.ops.creation import asarray, ones_like
 
 _METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
 
@@ -54,6 +55,107 @@ def median(xp, x, /, *, axis=None, keepdims=False):
     Tensor(2.5, float32)
     """
     return _quantile(xp, "median", x, 0.5, axis, keepdims, "midpoint", False)
+
+
+@composite(constants=(1,), outputs=2)
+def mode(xp, x, /, *, axis=-1, keepdims=False):
+    """The most frequent element along the axis, the least of several, and its last index.
+
+    (values, indices), as in PyTorch.  Each NaN is a value of its own.
+
+    >>> minidl.mode(minidl.tensor([3.0, 1.0, 2.0, 3.0, 1.0]))
+    (Tensor(1., float32), Tensor(4, int64))
+    """
+    axis = checked_axis("mode", x, axis)
+    check_flags("mode", keepdims=keepdims)
+    if not x.shape[axis]:
+        raise ShapeError(f"mode: there is nothing along axis {axis} of shape {x.shape}")
+    order = xp.argsort(x, axis=axis)
+    ordered = xp.take_along_axis(x.detach(), order, axis=axis)
+    position = xp.cumulative_sum(ones_like(order), axis=axis) - 1
+    differs = xp.not_equal(ordered[along(axis, 1)], ordered[along(axis, 0, -1)])
+    starts = xp.where(differs, position[along(axis, 1)], 0)
+    starts = xp.concat([position[along(axis, 0, 1)], starts], axis=axis)
+    run = position - xp.cumulative_max(starts, axis=axis)[0]  # how many equal ones stand before
+    ends = xp.argmax(run, axis=axis, keepdims=True)
+    indices = xp.take_along_axis(order, ends, axis=axis)
+    values = xp.take_along_axis(x, indices, axis=axis)
+    if keepdims:
+        return values, indices
+    return xp.squeeze(values, axis), xp.squeeze(indices, axis)
+
+
+@composite
+def cov(xp, x, /, *, correction=1, fweights=None, aweights=None):
+    """The covariances of the rows of x (m, n), its m variables, over n observations: (m, m).
+
+    C = Σₖ wₖ·(xₖ − mean)·(xₖ − mean)ᴴ / (Σ w − correction·Σ w·a / Σ w), w = f·a.  Of one variable,
+    a vector or (1, n), it has no axes, as in NumPy and PyTorch.
+
+    correction    1, unlike that of `var`, as in NumPy and PyTorch
+    fweights      f: how often each observation was made, integers ≥ 0, (n,)
+    aweights      a: how much each counts, numbers ≥ 0, (n,); differentiable
+
+    >>> minidl.cov(minidl.tensor([[0.0, 1.0, 2.0], [4.0, 2.0, 0.0]]))
+    Tensor([[ 1., -2.],
+            [-2.,  4.]], shape=(2, 2), float32)
+    """
+    check_numbers("cov", correction=correction)
+    if x.ndim > 2:
+        raise ShapeError(f"cov: needs variables as rows, (m, n); got shape {x.shape}")
+    rows = floats(xp, x if x.ndim == 2 else xp.reshape(x, (1, x.size)))
+    weights, divisor = _weights(xp, rows.shape[1], fweights, aweights, correction)
+    if weights is None:
+        centred = weighted = rows - xp.mean(rows, axis=1, keepdims=True)
+    else:
+        mean = xp.sum(rows * weights, axis=1, keepdims=True) / xp.sum(weights)
+        centred = rows - mean
+        weighted = centred * weights
+    adjoint = xp.matrix_transpose(xp.conj(centred) if rows.dtype.kind == "c" else centred)
+    c = xp.divide(weighted @ adjoint, divisor)
+    return c if rows.shape[0] != 1 else xp.reshape(c, ())
+
+
+def _weights(xp, n, fweights, aweights, correction):
+    """w, or None if all are 1, and the divisor, 0 where it would be negative."""
+    for name, kinds, weights in (("fweights", "iu", fweights), ("aweights", "iuf", aweights)):
+        if weights is not None:
+            if getattr(weights, "shape", None) != (n,) or weights.dtype.kind not in kinds:
+                raise ShapeError(
+                    f"cov: {name} are {'integers' if kinds == 'iu' else 'numbers'}, one for each "
+                    f"of {n} observations; got {describe(weights)}"
+                )
+            if bool((asarray(weights) < 0).any()):
+                raise ArgumentError(f"cov: {name} are ≥ 0; got {weights!r:.60}")
+    if fweights is None and aweights is None:
+        return None, max(n - correction, 0)
+    if aweights is None:
+        weights = asarray(fweights)
+        return weights, xp.maximum(xp.sum(weights) - correction, 0)
+    a = asarray(aweights)
+    weights = a if fweights is None else a * asarray(fweights)
+    total = xp.sum(weights)
+    return weights, xp.maximum(total - correction * xp.sum(weights * a) / total, 0)
+
+
+@composite
+def corrcoef(xp, x, /):
+    """The correlations of the rows of x (m, n): Cᵢⱼ / √(Cᵢᵢ·Cⱼⱼ) of C = cov(x), in [−1, 1].
+
+    NaN for a variable that does not vary.
+
+    >>> minidl.corrcoef(minidl.tensor([[0.0, 1.0, 2.0], [4.0, 2.0, 0.0]]))
+    Tensor([[ 1., -1.],
+            [-1.,  1.]], shape=(2, 2), float32)
+    """
+    c = xp.cov(x)
+    if not c.ndim:
+        return xp.divide(c, c)
+    deviations = xp.sqrt(xp.real(xp.diagonal(c)))
+    r = c / xp.expand_dims(deviations, axis=1) / deviations
+    if r.dtype.kind == "c":
+        return xp.complex(xp.clip(xp.real(r), -1, 1), xp.clip(xp.imag(r), -1, 1))
+    return xp.clip(r, -1, 1)
 
 
 def _quantile(xp, name, x, q, axis, keepdims, interpolation, ignore_nan):

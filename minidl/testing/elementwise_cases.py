@@ -12,6 +12,7 @@ from minidl.testing.values import (
     INTEGERS,
     NONZERO,
     POSITIVE,
+    PROBABILITIES,
     REAL,
     away_from,
     axes,
@@ -155,6 +156,38 @@ def roll(d: CaseBuilder) -> None:
     d.array("x", shape)
 
 
+def sampled(d: CaseBuilder) -> None:
+    """Samples along an axis, enough for slopes of second order."""
+    shape = d.draw(shapes(min_dims=1, min_side=3))
+    d.setting("axis", axes(len(shape)))
+    d.setting("spacing", (1.0, 0.5))
+    d.setting("edge_order", (1, 2))
+    d.array("x", shape)
+
+
+def integrand(d: CaseBuilder) -> None:
+    """Samples of a function along an axis."""
+    shape = d.draw(shapes(min_dims=1))
+    d.setting("axis", axes(len(shape)))
+    d.setting("dx", (1.0, 0.5))
+    d.array("y", shape)
+
+
+def windows(d: CaseBuilder) -> None:
+    """Windows along one axis, not longer than it is."""
+    shape = d.draw(shapes(min_dims=1))
+    axis = d.setting("axis", axes(len(shape)))
+    d.setting("window_shape", st.integers(1, shape[axis]))
+    d.array("x", shape)
+
+
+def combinations(d: CaseBuilder) -> None:
+    """A vector; there may be no choices."""
+    d.setting("r", st.integers(1, 3))
+    d.setting("with_replacement", st.booleans())
+    d.array("x", d.shape(1))
+
+
 def triangle(d: CaseBuilder) -> None:
     """tril(x, k=…), triu(x, k=…)."""
     d.setting("k", st.integers(-2, 2))
@@ -189,9 +222,12 @@ RECIPES: dict[str, Recipe] = {
     "softshrink": unary(REAL, lambd=(9 / 16,)),
     "hardshrink": unary(REAL, lambd=(9 / 16,)),
     "clip": clip,
+    "logit": unary(PROBABILITIES),
+    "fmod": binary(REAL, NONZERO),
+    "isclose": binary(INTEGERS, INTEGERS),
     **{name: binary(REAL, REAL) for name in ("add", "subtract", "multiply", "logaddexp")},
     **{name: binary(REAL, NONZERO) for name in ("divide", "remainder", "floor_divide")},
-    **{name: binary(INTEGERS, HALVES) for name in ("maximum", "minimum")},
+    **{name: binary(INTEGERS, HALVES) for name in ("maximum", "minimum", "fmax", "fmin")},
     **{name: binary(NONZERO, NONZERO) for name in ("atan2", "hypot", "copysign")},
     **{
         name: binary(INTEGERS, INTEGERS)
@@ -206,11 +242,10 @@ RECIPES: dict[str, Recipe] = {
         f"bitwise_{name}": of_dtype("int64", 2, (0, 1, 2, 3, -1, -6))
         for name in ("and", "or", "xor")
     },
-    **{name: reduction() for name in ("sum", "mean", "logsumexp")},
-    "prod": reduction(NONZERO, several=False),
-    **{name: reduction(distinct=True) for name in ("max", "min")},
-    "var": moments,
-    "std": moments,
+    **{name: reduction() for name in ("sum", "mean", "logsumexp", "nansum", "nanmean")},
+    **{name: reduction(NONZERO, several=False) for name in ("prod", "nanprod")},
+    **{name: reduction(distinct=True) for name in ("max", "min", "nanmax", "nanmin")},
+    **dict.fromkeys(("var", "std", "nanvar", "nanstd"), moments),
     **{name: reduction(INTEGERS) for name in ("all", "any")},
     "count_nonzero": reduction(INTEGERS),
     **{name: reduction(several=False, distinct=True) for name in ("argmax", "argmin")},
@@ -218,6 +253,11 @@ RECIPES: dict[str, Recipe] = {
     "cumulative_prod": along(NONZERO, include_initial=(False, True)),
     **{name: along(descending=(False, True), distinct=True) for name in ("sort", "argsort")},
     **{name: along() for name in ("softmax", "log_softmax", "softmin")},
+    **dict.fromkeys(("trapezoid", "cumulative_trapezoid"), integrand),
+    "gradient": sampled,
+    "chunk": along(chunks=(1, 2, 3)),
+    "sliding_window_view": windows,
+    "combinations": combinations,
     "flip": reduction(keepdims=False),
     "reshape": reshape,
     "permute_dims": permute_dims,

@@ -11,7 +11,7 @@ EXCLUDED: dict[str, str] = {
     **dict.fromkeys(
         (
             *("concat", "stack", "einsum", "broadcast_arrays", "meshgrid", "tile", "repeat"),
-            *("moveaxis", "unstack", "tensordot", "searchsorted"),
+            *("moveaxis", "unstack", "tensordot", "searchsorted", "block_diag", "cartesian_prod"),
         ),
         _LISTS,
     ),
@@ -26,7 +26,8 @@ EXCLUDED: dict[str, str] = {
     **dict.fromkeys(
         (
             *("conj", "real", "imag", "fft", "ifft", "rfft", "irfft", "fftn", "ifftn", "rfftn"),
-            *("irfftn", "hfft", "ihfft", "fftshift", "ifftshift"),
+            *("irfftn", "hfft", "ihfft", "fftshift", "ifftshift", "stft", "istft", "complex"),
+            *("polar", "angle", "view_as_real", "view_as_complex", "eig", "eigvals"),
         ),
         _COMPLEX,
     ),
@@ -34,14 +35,14 @@ EXCLUDED: dict[str, str] = {
         (
             *("arange", "asarray", "empty", "empty_like", "eye", "from_dlpack", "full"),
             *("full_like", "linspace", "ones", "ones_like", "tensor", "zeros", "zeros_like"),
-            *("fftfreq", "rfftfreq", "one_hot"),
+            *("fftfreq", "rfftfreq", "one_hot", "tril_indices", "triu_indices"),
         ),
         _MADE,
     ),
     **dict.fromkeys(
         (
             *("argwhere", "nonzero", "unique_all", "unique_counts", "unique_inverse"),
-            *("unique_values", "bincount", "histogram"),
+            *("unique_values", "unique_consecutive", "bincount", "histogram", "isin"),
         ),
         _SETS,
     ),
@@ -53,6 +54,8 @@ EXCLUDED: dict[str, str] = {
         ("bitwise_invert", "bitwise_left_shift", "bitwise_right_shift"),
         "it is of integers alone",
     ),
+    **dict.fromkeys(("allclose", "array_equal"), "it gives True or False, and no array"),
+    "split": "chunk, of which cases are drawn, is its like",
     "batch_norm_inference": "batch_norm, of which cases are drawn, is its like",
     "lp_pool3d": "lp_pool2d, of which cases are drawn, is its like",
     "matrix_norm": "vector_norm, of which cases are drawn, is its like",

@@ -87,12 +87,42 @@ def scatter_reduce(d: CaseBuilder) -> None:
     d.argument("values", d.elements(shape, (), distinct=True) + d.dtype.type(0.25))
 
 
+def copied_slices(d: CaseBuilder) -> None:
+    """Slices along an axis, each written once."""
+    shape = list(d.draw(shapes(min_dims=1)))
+    axis = d.setting("axis", axes(len(shape)))
+    d.array("x", tuple(shape))
+    order = np.argsort(d.elements((shape[axis],), (), distinct=True))
+    shape[axis] = d.integer(1, shape[axis])
+    d.argument("indices", order[: shape[axis]])
+    d.array("values", tuple(shape))
+
+
+def filled_slices(d: CaseBuilder) -> None:
+    """Slices along an axis, some of which may be named twice."""
+    shape = d.draw(shapes(min_dims=1))
+    axis = d.setting("axis", axes(len(shape)))
+    d.array("x", shape)
+    d.indices("indices", d.shape(1), shape[axis])
+    d.argument("value", np.asarray(d.elements((), REAL)))
+
+
+def masked_scatter(d: CaseBuilder) -> None:
+    """As many values as elements, of which some are left over."""
+    shape = d.draw(shapes(min_dims=1))
+    d.array("x", shape)
+    d.argument("mask", d.elements(shape, (0, 1), dtype="bool"))
+    d.array("values", shape)
+
+
 RECIPES: dict[str, Recipe] = {
     "take": take,
     "take_along_axis": take_along_axis,
     "topk": ranked("k", largest=(True, False)),
     "kthvalue": ranked("k", keepdims=(False, True)),
     "median": ranked(keepdims=(False, True)),
+    "nanmedian": ranked(keepdims=(False, True)),
+    "mode": ranked(keepdims=(False, True)),
     "quantile": ranked(q=(0.5, 0.3, 0.0), keepdims=(False, True)),
     **{f"cumulative_{name}": ranked() for name in ("max", "min", "logsumexp")},
     "diff": ranked(),
@@ -100,4 +130,7 @@ RECIPES: dict[str, Recipe] = {
     "scatter_add": scatter_add,
     "put_along_axis": put_along_axis,
     "scatter_reduce": scatter_reduce,
+    "index_copy": copied_slices,
+    "index_fill": filled_slices,
+    "masked_scatter": masked_scatter,
 }

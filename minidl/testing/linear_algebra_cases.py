@@ -88,6 +88,26 @@ def solve_triangular(d: CaseBuilder) -> None:
     solve(d)
 
 
+def cholesky_solve(d: CaseBuilder) -> None:
+    """x1 (…, n, k), and x2 (…, n, n), of which one triangle is read."""
+    d.setting("upper", (False, True))
+    matrices, shape = _dominant(d)
+    d.array("x1", (*shape, d.integer(1, 2)))
+    d.argument("x2", matrices)
+
+
+def variables(d: CaseBuilder) -> None:
+    """x (m, n), n observations of m variables that vary."""
+    m, n = d.integer(1, 3), d.integer(3, 5)
+    d.array("x", (m, n), distinct=True)
+
+
+def observations(d: CaseBuilder) -> None:
+    """The same, with a correction."""
+    d.setting("correction", (1, 0))
+    variables(d)
+
+
 def cdist(d: CaseBuilder) -> None:
     """x1 (…, m, k), x2 (…, n, k): no two points coincide."""
     d.setting("p", (2.0, 1.0, 3.0))
@@ -182,6 +202,12 @@ RECIPES: dict[str, Recipe] = {
     "cholesky": definite,
     "solve": solve,
     "solve_triangular": solve_triangular,
+    "cholesky_solve": cholesky_solve,
+    "cond": invertible(p=("fro", None)),
+    "lu": square,
+    "matrix_exp": square,
+    "cov": observations,
+    "corrcoef": variables,
     "cdist": cdist,
     "pdist": pdist,
     "pairwise_distance": pairwise_distance,

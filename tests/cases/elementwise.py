@@ -5,6 +5,19 @@ from tests.cases.support import MASK
 from tests.helpers import Case, away_from, distinct, fixed, given, positive, real, unit
 from tests.oracle import torch
 
+
+def parts(library, z, x):
+    """Re z + 2·Im z, in the dtype of x, of which z was made: there is no complex float16."""
+    y = library.real(z) + 2 * library.imag(z)
+    return y.type(x.dtype) if library is torch else y.astype(x.dtype)
+
+
+def of_number(library, function, x, y):
+    """A function of x + i·y, in the dtype of x."""
+    z = function(library.complex(x, y))
+    return z.type(x.dtype) if library is torch else z.astype(x.dtype)
+
+
 # fmt: off
 CASES = [
     Case("add", ops.add, torch.add, real(3, 4), real(3, 4)),
@@ -92,5 +105,27 @@ CASES = [
     Case("sinc", ops.sinc, lambda x: torch.sin(torch.pi * x) / (torch.pi * x),
          away_from([0], 3, 4)),
     Case("sinc at 0", ops.sinc, None, given([0.0, 0.01, -0.03])),
+    Case("fmod", ops.fmod, torch.fmod,
+         given([5.3, -5.3, 5.3, -5.3, 0.7]), given([2.0, 2.0, -2.0, -2.0, 3.1])),
+    Case("fmax", ops.fmax, torch.fmax, distinct(3, 4), distinct(3, 4, shift=0.25)),
+    Case("fmin", ops.fmin, torch.fmin, distinct(3, 1), distinct(4, shift=0.25)),
+    Case("logit", lambda x: ops.logit(x / 2 + 0.5), lambda x: torch.logit(x / 2 + 0.5),
+         unit(3, 4)),
+    Case("logit eps", lambda x: ops.logit(x / 2 + 0.5, 0.2),
+         lambda x: torch.logit(x / 2 + 0.5, 0.2),
+         away_from([-0.6, 0.6], 3, 4)),
+    Case("log_odds", lambda x: ops.log_odds(x / 2 + 0.5), lambda x: torch.logit(x / 2 + 0.5),
+         unit(3, 4)),
+    Case("complex", lambda x, y: parts(ops, ops.complex(x, y), x),
+         lambda x, y: parts(torch, torch.complex(x, y), x), real(3, 4), real(3, 4)),
+    Case("polar", lambda x, y: parts(ops, ops.polar(x, y), x),
+         lambda x, y: parts(torch, torch.polar(x, y), x), positive(3, 4), real(3, 4)),
+    Case("angle", lambda x, y: of_number(ops, ops.angle, x, y),
+         lambda x, y: of_number(torch, torch.angle, x, y),
+         away_from([0], 3, 4), away_from([0], 3, 4)),
+    Case("view_as_real", lambda x, y: of_number(ops, ops.view_as_real, x, y),
+         lambda x, y: of_number(torch, torch.view_as_real, x, y), real(3, 4), real(3, 4)),
+    Case("view_as_complex", lambda x: parts(ops, ops.view_as_complex(x), x),
+         lambda x: parts(torch, torch.view_as_complex(x), x), real(3, 2)),
 ]
 # fmt: on

@@ -9,6 +9,7 @@ from tests.oracle import torch
 
 ROWS, COLUMNS = np.array([[0, 2], [1, 1]]), np.array([3, 0])
 INDICES = [[0, 2, 2, 1], [1, 1, 1, 0]]  # along axis 0 of three rows; some are named twice
+PLACES = [3, 1]
 TARGETS = np.array([[2, 0], [2, 2], [1, 0], [2, 2]])  # along axis 0; some are named twice
 
 
@@ -111,5 +112,13 @@ CASES = [
          fixed(IDS)),
     Case("segment_extremum", ops.segment_min, segments(lambda x: x.amin(0)), distinct(5),
          fixed(IDS)),
+    Case("index_copy", lambda x, v: ops.index_copy(x, ops.asarray(PLACES), v, axis=1),
+         lambda x, v: x.index_copy(1, torch.tensor(PLACES), v), real(2, 4), real(2, 2)),
+    Case("index_fill", lambda x, v: ops.index_fill(x, ops.asarray(PLACES), v, axis=0),
+         lambda x, v: x.index_fill(0, torch.tensor(PLACES), v), real(4, 3), real()),
+    Case("masked_scatter", lambda x, v: ops.masked_scatter(x, ops.asarray(MASK), v),
+         lambda x, v: x.masked_scatter(torch.tensor(MASK), v), real(2, 3), real(2, 4)),
+    Case("masked_scatter broadcast", lambda x, v: ops.masked_scatter(x, ops.asarray(MASK[0]), v),
+         lambda x, v: x.masked_scatter(torch.tensor(MASK[0]), v), real(2, 3), real(5)),
 ]
 # fmt: on

@@ -81,5 +81,18 @@ CASES = [
          lambda x: torch.cat(x.unbind()[::-1]), real(3, 2)),
     Case("unstack axis", lambda x: ops.multiply(*ops.unstack(x, axis=-1)),
          lambda x: x[..., 0] * x[..., 1], real(2, 3, 2)),
+    Case("chunk", lambda x: ops.concat(ops.chunk(x, 3)[::-1]),
+         lambda x: torch.cat(x.chunk(3)[::-1]), real(7, 2)),
+    Case("chunk axis", lambda x: ops.chunk(x, 2, axis=-1)[1], lambda x: x.chunk(2, -1)[1],
+         real(2, 5)),
+    Case("sliding_window_view", lambda x: ops.sliding_window_view(x, 3, axis=0),
+         lambda x: x.unfold(0, 3, 1), real(5, 2)),
+    Case("sliding_window_view of all axes", lambda x: ops.sliding_window_view(x, (2, 3)),
+         lambda x: x.unfold(0, 2, 1).unfold(1, 3, 1), real(4, 5)),
+    Case("cartesian_prod", ops.cartesian_prod, torch.cartesian_prod, real(2), real(3), real(2)),
+    Case("cartesian_prod of one", ops.cartesian_prod, torch.cartesian_prod, real(3)),
+    Case("combinations", ops.combinations, torch.combinations, real(5)),
+    Case("combinations of 3, repeated", lambda x: ops.combinations(x, 3, with_replacement=True),
+         lambda x: torch.combinations(x, 3, True), real(3)),
 ]
 # fmt: on

@@ -1,8 +1,18 @@
 """Rows of reductions along axes."""
 
+import numpy as np
+
 from tests.cases.registry import ops
 from tests.helpers import Case, distinct, given, real
 from tests.oracle import torch
+
+HOLES = np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]], bool)
+
+
+def holed(library, x):
+    """x with two NaNs among its (3, 4)."""
+    return library.where(library.asarray(HOLES), float("nan"), x)
+
 
 # fmt: off
 CASES = [
@@ -51,5 +61,20 @@ CASES = [
          lambda x: x.prod(-1, keepdim=True), real(3, 4)),
     Case("prod with zeros", lambda x: ops.prod(x, axis=1), lambda x: x[:, 0] * x[:, 1] * x[:, 2],
          given([[0, 2, 3], [0, 2, 0], [0, 0, 0]])),
+    Case("nansum", ops.nansum, torch.nansum, real(3, 4)),
+    Case("nansum with NaN", lambda x: ops.nansum(holed(ops, x), axis=1),
+         lambda x: torch.nansum(holed(torch, x), 1), real(3, 4)),
+    Case("nanmean", lambda x: ops.nanmean(holed(ops, x), axis=0, keepdims=True),
+         lambda x: torch.nanmean(holed(torch, x), 0, True), real(3, 4)),
+    Case("nanprod", lambda x: ops.nanprod(holed(ops, x), axis=1),
+         lambda x: torch.where(torch.isnan(holed(torch, x)), 1, x).prod(1), real(3, 4)),
+    Case("nanvar", lambda x: ops.nanvar(holed(ops, x), axis=1, correction=1),
+         lambda x: torch.stack([x[0, [0, 1, 3]].var(), x[1, 1:].var(), x[2].var()]), real(3, 4)),
+    Case("nanstd", lambda x: ops.nanstd(holed(ops, x)),
+         lambda x: holed(torch, x)[~torch.isnan(holed(torch, x))].std(correction=0), real(3, 4)),
+    Case("nanmax", lambda x: ops.nanmax(holed(ops, x), axis=0),
+         lambda x: torch.nan_to_num(holed(torch, x), -9.0).amax(0), distinct(3, 4)),
+    Case("nanmin", lambda x: ops.nanmin(holed(ops, x), axis=1),
+         lambda x: torch.nan_to_num(holed(torch, x), 9.0).amin(1), distinct(3, 4)),
 ]
 # fmt: on

@@ -12,7 +12,7 @@ import pytest
 
 import minidl
 from minidl import Tensor, data, io, linalg, nn, optim, train
-from minidl.autograd import tensor_methods
+from minidl.autograd import tensor_elementwise, tensor_methods, tensor_operators
 from minidl.autograd.mode import Observer, observed_by
 from minidl.ops import array_object, operators
 from tests.cases import CASES
@@ -25,13 +25,18 @@ class Declared:
     """The declarations of Tensor's methods, which only type checkers read, as code that runs."""
 
     def __init__(self):
-        source = Path(tensor_methods.__file__).read_text()
-        tree = ast.parse(source.replace("if TYPE_CHECKING:", "if True:"))
-        tree.body = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-        code = compile(f"from __future__ import annotations\n{ast.unparse(tree)}", "", "exec")
-        names = {}
-        exec(code, names)
-        self.members = members_of(names["TensorMethods"])
+        self.members = {}
+        for module in (tensor_operators, tensor_elementwise, tensor_methods):
+            source = Path(module.__file__).read_text()
+            tree = ast.parse(source.replace("if TYPE_CHECKING:", "if True:"))
+            (declared,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+            declared.bases = []
+            code = compile(
+                f"from __future__ import annotations\n{ast.unparse(declared)}", "", "exec"
+            )
+            names = {}
+            exec(code, names)
+            self.members |= members_of(names[declared.name])
 
 
 class Attached:

@@ -255,6 +255,13 @@ PLACES = [
     call(nn.UpsamplingNearest2d(2), real(1, 1, 2, 2), names=["interpolate"]),
     call(nn.UpsamplingBilinear2d(2), real(1, 1, 2, 2), names=["interpolate"]),
 ]
+MADE_WHEN_CALLED = [
+    used(nn.LazyLinear, MATRIX, names=("Linear",), settings=(5,), bias=True, dtype="float32"),
+    *of_each_rank("LazyConv", names=("Conv",), settings=(6, 3), groups=2, padding=1, bias=True),
+    *of_each_rank("LazyConvTranspose", names=("Conv",), settings=(6, 3), stride=2, bias=True),
+    *of_each_rank("LazyBatchNorm", names=("BatchNorm",), eps=1e-5, momentum=0.1, affine=True),
+    *of_each_rank("LazyInstanceNorm", names=("InstanceNorm",), eps=1e-5, device="cpu", bias=True),
+]
 POOLING = [
     *of_each_rank(
         "MaxPool",
@@ -437,6 +444,7 @@ CALLS = [
     *NORMS,
     *NOISE,
     *PLACES,
+    *MADE_WHEN_CALLED,
     *POOLING,
     *LOSSES,
     *INIT,

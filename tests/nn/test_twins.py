@@ -49,6 +49,14 @@ ARGUMENTS = {
 }
 ARGUMENTS |= {f"{kind}{n}d": (4, 6, 3) for kind in ("Conv", "ConvTranspose") for n in (1, 2, 3)}
 ARGUMENTS |= {f"{kind}Norm{n}d": (4,) for kind in ("Batch", "Instance") for n in (1, 2, 3)}
+LAZY = {"LazyLinear": (2, 4)}  # with the shape of the inputs from which they are made
+LAZY |= {f"LazyConv{n}d": (2, 4, *[3] * n) for n in (1, 2, 3)}
+LAZY |= {f"LazyConvTranspose{n}d": (2, 4, *[3] * n) for n in (1, 2, 3)}
+LAZY |= {
+    f"Lazy{kind}Norm{n}d": (2, 4, *[3] * n) for kind in ("Batch", "Instance") for n in (1, 2, 3)
+}
+ARGUMENTS |= {"LazyLinear": (5,)}
+ARGUMENTS |= {f"Lazy{kind}{n}d": (6, 3) for kind in ("Conv", "ConvTranspose") for n in (1, 2, 3)}
 ARGUMENTS |= {f"ConstantPad{n}d": (1, 0.5) for n in (1, 2, 3)}
 PADS = ("Zero", "Reflection", "Replication", "Circular")
 ARGUMENTS |= {f"{kind}Pad{n}d": (1,) for kind in PADS for n in (1, 2, 3)}
@@ -76,6 +84,9 @@ VARIANTS = [
     ("ConvTranspose2d", (4, 6, 3), {"stride": 2, "output_padding": 1, "groups": 2}),
     ("BatchNorm2d", (4,), {"affine": False, "track_running_stats": False, "momentum": None}),
     ("InstanceNorm1d", (4,), {"affine": True, "track_running_stats": True}),
+    ("LazyConv2d", (6, 3), {"stride": 2, "padding": 1, "groups": 2, "bias": False}),
+    ("LazyConvTranspose1d", (6, 3), {"stride": 2, "output_padding": 1, "groups": 2}),
+    ("LazyBatchNorm1d", (1e-3, None, False), {}),
     ("LayerNorm", (4,), {"eps": 1e-3, "bias": False}),
     ("LayerNorm", (4,), {"elementwise_affine": False}),
     ("GroupNorm", (2, 4), {"affine": False}),
@@ -140,7 +151,11 @@ def label(case):
 def twins(request):
     """A layer of minidl's, and PyTorch's with the same arguments."""
     name, args, settings = request.param
-    return CLASSES[name](*args, **settings), getattr(torch.nn, name)(*args, **settings)
+    ours, theirs = CLASSES[name](*args, **settings), getattr(torch.nn, name)(*args, **settings)
+    if name in LAZY:
+        assert repr(ours) == repr(theirs)
+        ours(minidl.zeros(LAZY[name])), theirs(torch.zeros(LAZY[name]))
+    return ours, theirs
 
 
 def test_the_text_is_pytorchs(twins):

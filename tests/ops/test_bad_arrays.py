@@ -19,6 +19,7 @@ BITS = whole(3, 4, below=8)
 TRUTH = real(3, 4) > 0.5
 ROW = real(6)
 SORTED = minidl.asarray([0.1, 0.4, 0.9])
+SORTED_4 = minidl.asarray([0.1, 0.4, 0.9, 1.2])
 X = real(3, 4)
 IDS = minidl.tensor([2, 0, 2, 1])
 STARTS = minidl.tensor([0, 2])
@@ -90,6 +91,17 @@ MANIPULATION = [
     call(minidl.pad, X, (1, 1, 2, 2), "reflect"),
     call(minidl.pad, X, (1, 1), "circular"),
     call(minidl.rot90, real(2, 3), 1, axes=(0, 1)),
+    call(minidl.split, ROW, sections=2, axis=0, names=("asarray",)),
+    call(minidl.split, X, indices=[1, 2], axis=1, names=("asarray",)),
+    call(minidl.split, X, lengths=[1, 2], axis=0, names=("asarray",)),
+    call(minidl.split, X, lengths=2, names=("asarray",)),
+    call(minidl.chunk, X, 2, axis=1),
+    call(minidl.sliding_window_view, X, 2, axis=1),
+    call(minidl.sliding_window_view, X, (2, 3)),
+    call(minidl.cartesian_prod, real(2), real(3)),
+    call(minidl.combinations, real(4), 2, with_replacement=True),
+    call(minidl.tril_indices, 3, 4, k=1, device="cpu", allowed=("1: None",)),
+    call(minidl.triu_indices, 3, 4, k=1, device="cpu", allowed=("1: None",)),
 ]
 PICKING = [
     call(scatter_at, real(3), minidl.asarray([0, 1, 1]), (4,)),
@@ -130,6 +142,12 @@ PICKING = [
         include_self=False,
     ),
     call(minidl.scatter_reduce, real(3), IDS, real(4), "amax"),
+    call(minidl.index_copy, X, whole(2), real(2, 4), axis=0),
+    call(minidl.index_fill, X, whole(2), 7.0, axis=1, names=("put_at",)),
+    call(minidl.masked_scatter, X, TRUTH, real(12)),
+    call(minidl.unique_consecutive, BITS, axis=0, allowed=("axis: None",), names=("asarray",)),
+    call(minidl.isin, BITS, whole(3), invert=True, names=("asarray",)),
+    call(minidl.mode, BITS, axis=0, keepdims=True),
     call(
         minidl.embedding_bag,
         real(3, 2),
@@ -155,6 +173,19 @@ REDUCTION = [
     ),
     *(call(f, X, axis=0, dtype="float64") for f in (minidl.sum, minidl.prod)),
     *(call(f, X, axis=0, correction=1) for f in (minidl.var, minidl.std)),
+    *(
+        call(function, X, axis=0, keepdims=True, names=names)
+        for function, names in (
+            *((minidl.nansum, ("sum",)), (minidl.nanprod, ("prod",)), (minidl.nanmean, ("sum",))),
+            *((minidl.nanmax, ()), (minidl.nanmin, ()), (minidl.nanmedian, ("nanquantile",))),
+        )
+    ),
+    call(minidl.nanvar, X, axis=0, correction=1, names=("nanmean", "sum")),
+    call(minidl.nanstd, X, axis=0, correction=1, names=("nanmean", "nanvar", "sum")),
+    call(minidl.gradient, X, spacing=2.0, axis=0, edge_order=2, allowed=("axis: None",)),
+    call(minidl.gradient, real(4), spacing=SORTED_4, allowed=("spacing: None",)),
+    call(minidl.trapezoid, X, real(4), axis=1, allowed=("1: None",)),
+    call(minidl.cumulative_trapezoid, X, dx=2.0, axis=0),
     *(
         call(function, X, axis=0, dtype="float64", include_initial=True)
         for function in (minidl.cumulative_sum, minidl.cumulative_prod)
@@ -232,6 +263,8 @@ RANDOM = [
     ),
     call(random.integers, 0, 5, (2, 3), device="cpu", generator=None),
     call(random.permutation, 5, device="cpu", generator=None),
+    call(random.bernoulli, X, generator=None),
+    call(random.multinomial, X, num_samples=2, replacement=True, generator=None),
     call(minidl.uniform_like, X, KEY),
     call(minidl.feature_dropout, real(2, 3, 4), 0.5, key=KEY),
     call(minidl.alpha_dropout, X, 0.5, key=KEY),

@@ -17,7 +17,8 @@ OF_ONE = (
     "relu relu6 round selu sigmoid sign silu sin sinh softsign sqrt square tan tanh tanhshrink"
 )
 OF_TWO = (
-    "add atan2 divide equal floor_divide greater greater_equal hypot less less_equal logaddexp "
+    "add atan2 divide equal floor_divide fmax fmin fmod greater greater_equal hypot less "
+    "less_equal logaddexp "
     "logical_and logical_or logical_xor maximum minimum multiply not_equal pow remainder subtract "
     "xdivy xlogy xmuly"
 )
@@ -41,6 +42,15 @@ ELEMENTWISE = [
     call(minidl.sinc, real(3)),
     call(minidl.lerp, real(3), real(3), real(3)),
     call(minidl.nan_to_num, real(3), 1.0, posinf=2.0, neginf=3.0),
+    call(minidl.logit, real(3), 0.1),
+    call(minidl.isclose, real(3), real(3), rtol=0.1, atol=0.1, equal_nan=True),
+    call(minidl.allclose, real(3), real(3), rtol=0.1, atol=0.1, equal_nan=True, names=("isclose",)),
+    call(minidl.array_equal, real(3), real(3), equal_nan=True, names=("asarray",)),
+    call(minidl.complex, real(3), real(3)),
+    call(minidl.polar, real(3), real(3), names=("complex", "cos", "multiply")),
+    call(minidl.angle, real(3), names=("imag", "real")),
+    call(minidl.view_as_real, minidl.complex(real(3), real(3))),
+    call(minidl.view_as_complex, real(3, 2), names=("complex",)),
 ]
 ACTIVATIONS = [
     call(minidl.leaky_relu, real(3, 4), 0.1),
@@ -91,6 +101,16 @@ PRODUCTS = [
     call(minidl.diag_embed, real(3), offset=1),
     call(minidl.kron, real(2, 2), real(3, 2)),
     call(minidl.vander, real(3), 2, increasing=True),
+    call(minidl.block_diag, real(2, 2), real(3)),
+    call(minidl.cov, real(3, 4), correction=0),
+    call(
+        minidl.cov,
+        real(3, 4),
+        fweights=whole(4) + 1,
+        aweights=real(4),
+        allowed=("fweights: None", "aweights: None"),
+    ),
+    call(minidl.corrcoef, real(3, 4), names=("cov",)),
 ]
 DISTANCES = [
     call(minidl.normalize, real(3, 4), 2.0, axis=1, eps=1e-6),
@@ -158,6 +178,9 @@ DECOMPOSITIONS = [
     call(linalg.qr, real(4, 3), mode="complete"),
     call(linalg.svd, real(4, 3), full_matrices=False),
     call(linalg.svdvals, real(4, 3)),
+    call(linalg.eig, MATRIX),
+    call(linalg.eigvals, MATRIX),
+    call(linalg.lu, real(4, 3)),
 ]
 EQUATIONS = [
     call(linalg.adjugate, MATRIX),
@@ -172,6 +195,10 @@ EQUATIONS = [
     call(linalg.pinv, real(2, 4, 3), rtol=real(2), allowed=("rtol: None",)),
     call(linalg.matrix_rank, real(2, 4, 3), rtol=real(2), allowed=("rtol: None",)),
     call(linalg.matrix_power, MATRIX, 3),
+    call(linalg.matrix_exp, MATRIX),
+    call(linalg.cond, real(4, 3), 2, allowed=("1: None",)),
+    call(linalg.cond, MATRIX, "fro", names=("matrix_norm",)),
+    call(linalg.cholesky_solve, real(3, 2), MATRIX, upper=True),
     call(linalg.lstsq, real(4, 3), real(4, 2), rtol=1e-3),
     call(linalg.lstsq, real(4, 3), real(4)),
     call(linalg.matrix_transpose, MATRIX),

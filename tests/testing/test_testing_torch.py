@@ -1,5 +1,7 @@
 """`check_against` on PyTorch's functions: what is right passes, what is planted is found."""
 
+from functools import partial
+
 import pytest
 
 from minidl.testing import Settings, check_against
@@ -29,8 +31,8 @@ def largest(x, axis, keepdims):
     return torch.amax(x, () if axis is None else axis, keepdim=keepdims)
 
 
-def summed(x, axis, keepdims):
-    return x.clone() if axis == () else torch.sum(x, axis, keepdim=keepdims)
+def summed(x, axis, keepdims, reduce=torch.sum):
+    return x.clone() if axis == () else reduce(x, axis, keepdim=keepdims)
 
 
 def variance(x, axis, correction, keepdims):
@@ -131,6 +133,24 @@ RIGHT = {
     "embedding_bag": lambda weight, ids, mode: functional.embedding_bag(ids, weight, mode=mode),
     "multilabel_margin_loss": reduced("multilabel_margin_loss"),
     "cosine_embedding_loss": reduced("cosine_embedding_loss"),
+    "fmod": torch.fmod,
+    "fmax": torch.fmax,
+    "logit": torch.logit,
+    "isclose": torch.isclose,
+    "nansum": partial(summed, reduce=torch.nansum),
+    "nanmean": partial(summed, reduce=torch.nanmean),
+    "chunk": lambda x, axis, chunks: torch.chunk(x, chunks, axis),
+    "sliding_window_view": lambda x, axis, window_shape: x.unfold(axis, window_shape, 1),
+    "trapezoid": lambda y, axis, dx: torch.trapezoid(y, dx=dx, dim=axis),
+    "gradient": lambda x, axis, **settings: torch.gradient(x, dim=axis, **settings),
+    "combinations": torch.combinations,
+    "index_copy": lambda x, i, v, axis: x.index_copy(axis, i, v),
+    "index_fill": lambda x, i, v, axis: x.index_fill(axis, i, v),
+    "masked_scatter": torch.masked_scatter,
+    "mode": lambda x, axis, keepdims: tuple(torch.mode(x, axis, keepdims)),
+    "corrcoef": torch.corrcoef,
+    "linalg.lu": lambda x: tuple(torch.linalg.lu(x)),
+    "linalg.matrix_exp": torch.linalg.matrix_exp,
     "linalg.slogdet": lambda x: tuple(torch.linalg.slogdet(x)),
     "linalg.eigvalsh": torch.linalg.eigvalsh,
     "linalg.svdvals": torch.linalg.svdvals,

@@ -1,10 +1,10 @@
-"""Matrix decompositions: Cholesky, eigenvalues, QR and singular values.
+"""Matrix decompositions: Cholesky, LU, QR, eigenvalues and singular values.
 
 Each function takes (…, m, n) and decomposes every matrix of the batch.  Signs of eigenvectors,
 singular vectors and columns of Q are LAPACK's; gradients are those of functions that do not depend
 on them.  Where eigenvalues or singular values are equal, their vectors may be any basis of one
 space: gradients of functions that do not depend on the choice are finite, others are infinite or
-NaN, as in PyTorch.  Complex matrices are supported without gradients.
+NaN, as in PyTorch.  Complex matrices are supported, with gradients by eig, eigvals and lu alone.
 
 The derivatives: M. Giles 2008, An extended collection of matrix derivative results for forward and
 reverse mode automatic differentiation; M. Seeger et al. 2017, arXiv:1710.08717.
@@ -88,6 +88,79 @@ def eigvalsh(xp, x, /):
         return (v * xp.expand_dims(dw, axis=-2)) @ xp.matrix_transpose(v)
 
     return xp.eigvalsh(x), dx
+
+
+@primitive(FLOAT, of_complex=True, outputs=2)
+def eig(xp, x, /):
+    """x·V = V·diag w, complex;   dx = V⁻ᵀ·(diag dw + K∘(Vᵀ·dV'))·Vᵀ,   Kᵢⱼ = 1 / (wⱼ − wᵢ).
+
+    The columns of V have length 1, so that dV' = dV − V*·diag Re(Vᵀ·dV), without the part of dV
+    that would change it.  C. Boeddeker et al. 2017, arXiv:1701.00392.
+    """
+    check_square(x)
+    w, v = xp.eig(x)
+
+    def dx(dw, dv):
+        growth = xp.real(xp.sum(v * dv, axis=-2, keepdims=True))
+        dv = dv - xp.conj(v) * growth
+        vt = xp.matrix_transpose(v)
+        gap = xp.expand_dims(w, axis=-2) - xp.expand_dims(w, axis=-1)
+        diagonal = on_diagonal(*x.shape[-2:])
+        inner = xp.xdivy(vt @ dv, xp.put_at(gap, 1, diagonal))
+        return xp.solve(vt, xp.put_at(inner, dw, diagonal) @ vt)
+
+    return (w, v), dx
+
+
+@primitive(FLOAT, of_complex=True)
+def eigvals(xp, x, /):
+    """The eigenvalues of x, complex, in no order;   dx = V⁻ᵀ·diag dw·Vᵀ.
+
+    >>> minidl.linalg.eigvals(minidl.tensor([[0.0, -1.0], [1.0, 0.0]]))  # of a rotation by 90°
+    Tensor([0.+1.j, 0.-1.j], complex64)
+    """
+    check_square(x)
+
+    def dx(dw):
+        _, v = xp.eig(x)
+        vt = xp.matrix_transpose(v)
+        return xp.solve(vt, xp.expand_dims(dw, axis=-1) * vt)
+
+    return xp.eigvals(x), dx
+
+
+@primitive(FLOAT, constants=(0,), of_complex=True, outputs=3)
+def lu(xp, x, /):
+    """x = P·L·U;   dx = P·L⁻ᵀ·(tril(Lᵀ·dL, −1) + triu(dU·Uᵀ))·U⁻ᵀ, of a square x.
+
+    For m < n, x = P·L·[U|W], where W = L⁻¹·Pᵀ·Y gets dY = P·L⁻ᵀ·dW, and dL loses L⁻ᵀ·dW·Wᵀ; for
+    m > n likewise with rows.  F. de Hoog, R. Anderssen, M. Lukas 2011, Differentiation of matrix
+    functionals using triangular factorization.
+    """
+    check_matrix(x)
+    p, lower, upper = xp.lu(x)
+    m, n = x.shape[-2:]
+    k = min(m, n)
+
+    def dx(_, dlower, dupper):
+        first, last = lower[..., :k, :], upper[..., :k]
+        of_lower = xp.matrix_transpose(first) @ dlower[..., :k, :]
+        of_upper = dupper[..., :k] @ xp.matrix_transpose(last)
+        if n > m:
+            of_lower = of_lower - dupper[..., k:] @ xp.matrix_transpose(upper[..., k:])
+        if m > n:
+            of_upper = of_upper - xp.matrix_transpose(lower[..., k:, :]) @ dlower[..., k:, :]
+        inner = xp.tril(of_lower, k=-1) + xp.triu(of_upper, k=0)
+        dx = xp.matrix_transpose(xp.solve(last, xp.matrix_transpose(inner)))
+        if n > m:
+            dx = xp.concat([dx, dupper[..., k:]], axis=-1)
+        dx = xp.solve(xp.matrix_transpose(first), dx)
+        if m > n:
+            behind = xp.solve(last, xp.matrix_transpose(dlower[..., k:, :]))
+            dx = xp.concat([dx, xp.matrix_transpose(behind)], axis=-2)
+        return p @ dx
+
+    return (p, lower, upper), dx
 
 
 @primitive(FLOAT, outputs=2)

@@ -6,6 +6,7 @@ M. Giles 2008, An extended collection of matrix derivative results for forward a
 automatic differentiation.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,32 @@ def solve_triangular(xp, x1, x2, /, *, upper, unitriangular=False):
     check_flags("solve_triangular", upper=upper, unitriangular=unitriangular)
     t = xp.triu(x1) if upper else xp.tril(x1)
     return xp.solve(xp.put_at(t, 1, on_diagonal(*x1.shape[-2:])) if unitriangular else t, x2)
+
+
+@composite
+def cholesky_solve(xp, x1, x2, /, *, upper=False):
+    """y = (L·Lᴴ)⁻¹·x₁, given the factor L that `cholesky` gives as x₂: L⁻ᴴ·(L⁻¹·x₁).
+
+    x1       (…, n, k), the right-hand sides, which come first, as in PyTorch
+    x2       (…, n, n), of which one triangle is read
+    upper    whether x₂ is U = Lᴴ, whose lower triangle is not read
+
+    >>> a, b = minidl.tensor([[4.0, 2.0], [2.0, 5.0]]), minidl.tensor([[8.0], [12.0]])
+    >>> minidl.linalg.cholesky_solve(b, minidl.linalg.cholesky(a))
+    Tensor([[1.],
+            [2.]], shape=(2, 1), float32)
+    """
+    check_square(x2)
+    check_flags("cholesky_solve", upper=upper)
+    if x1.ndim < 2 or x1.shape[-2] != x2.shape[-1]:
+        raise ShapeError(
+            f"cholesky_solve: needs (…, n, k) and a factor (…, n, n); got shapes {x1.shape} and "
+            f"{x2.shape}"
+        )
+    adjoint = xp.matrix_transpose(xp.conj(x2) if x2.dtype.kind == "c" else x2)
+    first, second = (adjoint, x2) if upper else (x2, adjoint)
+    y = xp.solve_triangular(first, x1, upper=False)
+    return xp.solve_triangular(second, y, upper=True)
 
 
 @primitive(FLOAT, of_complex=True)
@@ -224,3 +251,30 @@ def matrix_power(xp, x, /, n):
             result = square if result is None else result @ square
         square = square @ square
     return result
+
+
+@composite
+def cond(xp, x, /, p=None):
+    """The condition number |x|·|x⁻¹| of each matrix: how much solving may enlarge relative errors.
+
+    p    which norm, as `ord` of `matrix_norm`.  None or 2: the largest singular value over the
+         smallest, of any (…, m, n); −2: its inverse; for others x is square
+
+    ∞ for a singular matrix.
+
+    >>> minidl.linalg.cond(minidl.tensor([[2.0, 0.0], [0.0, 0.5]]))
+    Tensor(4., float32)
+    >>> minidl.linalg.cond(minidl.tensor([[1.0, 2.0], [2.0, 4.0]]), 1)
+    Tensor(inf, float32)
+    """
+    check_matrix(x)
+    if p in (None, 2, -2):
+        s = xp.svdvals(x)
+        if not s.shape[-1]:
+            raise ShapeError(f"cond: there is nothing in matrices of shape {x.shape}")
+        return s[..., 0] / s[..., -1] if p != -2 else s[..., -1] / s[..., 0]
+    check_square(x)
+    singular = xp.slogdet(x)[0] == 0
+    regular = xp.where(_on_matrices(xp, singular), eye(x.shape[-1], dtype=x.dtype), x)
+    product = xp.matrix_norm(x, ord=p) * xp.matrix_norm(xp.inv(regular), ord=p)
+    return xp.where(singular, math.inf, product)

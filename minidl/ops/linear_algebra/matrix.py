@@ -1,11 +1,14 @@
-"""Triangles and diagonals of matrices, and matrices made from vectors."""
+"""Triangles and diagonals of matrices, and matrices made from vectors and matrices."""
+
+import numpy as np
 
 from minidl.autograd.primitive import composite, primitive
+from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_integers
 from minidl.dtypes import Rule, dtype_of
-from minidl.errors import ShapeError
-from minidl.ops.creation import ones_like
-from minidl.ops.manipulation import stack
+from minidl.errors import ShapeError, describe, named
+from minidl.ops.creation import asarray, ones_like, zeros
+from minidl.ops.manipulation import concat, stack
 
 FLOAT = Rule(2, False, "floating-point numbers: astype first")
 
@@ -59,6 +62,74 @@ def triu(xp, x, /, *, k=0):
     check_matrix(x)
     check_integers("triu", k=k)
     return xp.triu(x, k=k), lambda dy: xp.triu(dy, k=k)
+
+
+@named
+def tril_indices(
+    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, device: str | None = None
+) -> tuple[Tensor, Tensor]:
+    """The indices of the elements of `tril(x, k=k)`, of x (n_rows, n_cols): rows and columns.
+
+    x[…, *tril_indices(m, n)] are these elements, row by row.  The arguments are those of `eye`.
+
+    >>> rows, columns = minidl.tril_indices(2, 3)
+    >>> rows, columns
+    (Tensor([0, 1, 1], int64), Tensor([0, 0, 1], int64))
+    """
+    return _triangle("tril_indices", np.tri, n_rows, n_cols, k, device)
+
+
+@named
+def triu_indices(
+    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, device: str | None = None
+) -> tuple[Tensor, Tensor]:
+    """The indices of the elements of `triu(x, k=k)`, of x (n_rows, n_cols): rows and columns.
+
+    >>> rows, columns = minidl.triu_indices(2, k=1)
+    >>> rows, columns
+    (Tensor([0], int64), Tensor([1], int64))
+    """
+    above = lambda m, n, k: 1 - np.tri(m, n, k - 1)
+    return _triangle("triu_indices", above, n_rows, n_cols, k, device)
+
+
+def _triangle(name, mask, n_rows, n_cols, k, device):
+    """The indices of the elements of a mask."""
+    n_cols = n_rows if n_cols is None else n_cols
+    check_integers(name, 0, n_rows=n_rows, n_cols=n_cols)
+    check_integers(name, k=k)
+    rows, columns = np.nonzero(mask(n_rows, n_cols, k))
+    return asarray(rows, device=device), asarray(columns, device=device)
+
+
+@composite
+def block_diag(xp, *arrays):
+    """A matrix with these matrices along its diagonal, and 0 elsewhere.
+
+    Vectors are rows, numbers matrices of one element.  The gradient of each is its block of dy.
+
+    >>> minidl.block_diag(minidl.ones((2, 2)), minidl.tensor([5.0, 6.0]))
+    Tensor([[1., 1., 0., 0.],
+            [1., 1., 0., 0.],
+            [0., 0., 5., 6.]], shape=(3, 4), float32)
+    """
+    blocks = [_as_matrix(xp, x) for x in arrays]
+    if not blocks:
+        raise ShapeError("block_diag: needs at least one matrix")
+    width, before, rows = sum(x.shape[1] for x in blocks), 0, []
+    for x in blocks:
+        left, right = before, width - before - x.shape[1]
+        sides = [zeros((x.shape[0], n), dtype=x.dtype, device=x.device) for n in (left, right)]
+        rows.append(concat([sides[0], x, sides[1]], axis=1))
+        before += x.shape[1]
+    return concat(rows, axis=0)
+
+
+def _as_matrix(xp, x):
+    """A matrix, or a vector or a number as one."""
+    if not hasattr(x, "shape") or x.ndim > 2:
+        raise ShapeError(f"block_diag: needs matrices, vectors or numbers; got {describe(x)}")
+    return x if x.ndim == 2 else xp.reshape(x, (1, x.size))
 
 
 @primitive(None, of_complex=True)

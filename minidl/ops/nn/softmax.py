@@ -22,7 +22,7 @@ def softmax(xp, x, /, *, axis=-1):
     axes_of(x, axis)
     e = xp.exp(x - largest_of(xp, x, axis))
     y = e / xp.sum(e, axis=axis, keepdims=True)
-    
+
     def dx(dy):
         return xp.xmuly(dy - xp.sum(xp.xmuly(dy, y), axis=axis, keepdims=True), y)
 

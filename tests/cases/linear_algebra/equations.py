@@ -1,8 +1,10 @@
-"""Rows of linear equations, inverses, determinants and powers."""
+"""Rows of linear equations, inverses, determinants, powers and exponentials."""
+
+from math import inf
 
 from tests.cases.linear_algebra.support import regular, wrapped
 from tests.cases.registry import ops
-from tests.helpers import Case, distinct, real, unit
+from tests.helpers import Case, distinct, positive, real, unit
 from tests.oracle import torch
 
 linalg = torch.linalg
@@ -35,5 +37,18 @@ CASES = [
            lambda x, n=n: linalg.matrix_power(x, n), unit(2, 3, 3)) for n in (1, 2, 3, 5)],
     wrapped("matrix_power of the inverse", lambda x: ops.matrix_power(x, -2),
          lambda x: linalg.matrix_power(x, -2), regular, unit(3, 3)),
+    Case("cholesky_solve", lambda x, y: ops.cholesky_solve(y, x), lambda x, y:
+         torch.cholesky_solve(y, x.tril()), positive(2, 3, 3), real(2, 3, 2)),
+    Case("cholesky_solve upper", lambda x, y: ops.cholesky_solve(y, x, upper=True), lambda x, y:
+         torch.cholesky_solve(y, x.triu(), True), positive(3, 3), real(3, 2)),
+    *[wrapped(f"cond {p}", lambda x, p=p: ops.cond(x, p), lambda x, p=p: linalg.cond(x, p),
+              regular, unit(2, 3, 3)) for p in (None, 2, -2, "nuc")],
+    *[wrapped(f"cond {p}", lambda x, p=p: ops.cond(x, p),  # PyTorch's has no gradient
+              lambda x, p=p: linalg.matrix_norm(x, p) * linalg.matrix_norm(linalg.inv(x), p),
+              regular, unit(2, 3, 3)) for p in (1, -1, inf, -inf, "fro")],
+    Case("cond tall", ops.cond, linalg.cond, distinct(4, 2)),
+    Case("matrix_exp", ops.matrix_exp, linalg.matrix_exp, real(2, 3, 3)),
+    # PyTorch's own loses digits in the third derivative of a large matrix.
+    Case("matrix_exp large", lambda x: ops.matrix_exp(8 * x) / 1e4, None, unit(2, 2)),
 ]
 # fmt: on

@@ -25,5 +25,6 @@ CASES = [
          real(2, 3)),
     Case("vander", lambda x: ops.vander(x, 4),
          lambda x: torch.stack([x**3, x**2, x, torch.ones_like(x)], -1), real(3)),
+    Case("block_diag", ops.block_diag, torch.block_diag, real(2, 3), real(2), real(), real(1, 2)),
 ]
 # fmt: on
