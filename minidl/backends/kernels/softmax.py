@@ -29,7 +29,13 @@ from minidl.backends.kernels.runtime.compile import (
     prange,
 )
 from minidl.backends.kernels.runtime.guard import are_arrays
-from minidl.backends.kernels.simd.math import dot32, exp32, exp_shifted32, log32, sum32
+from minidl.backends.kernels.simd.math import (
+    exp32,
+    exp_shifted32,
+    log32,
+    wide_dot32,
+    wide_sum32,
+)
 
 _F = np.float32
 _BLOCK = 256  # columns of a block, where the axis is not the last one
@@ -105,11 +111,11 @@ def _rows_back(y, dy, dx, logarithmic, chunks):
 @inlined
 def _row_back(y, dy, dx, logarithmic):
     if logarithmic:
-        total = sum32(dy)
+        total = wide_sum32(dy)
         for j in range(y.size):
             dx[j] = dy[j] - exp32(y[j]) * total
     else:
-        total = dot32(dy, y)
+        total = wide_dot32(dy, y)
         for j in range(y.size):
             dx[j] = y[j] * (dy[j] - total)
 
@@ -129,9 +135,9 @@ def _columns(x, y, logarithmic, chunks):
 
 @inner
 def _block(x, y, columns, logarithmic):
-    """The passes of `_row`, for each of some columns; their totals are vectors."""
+    """The passes of `_row`, for each of some columns; their totals are vectors of float64."""
     largest = x[0][columns].copy()
-    width, total = largest.size, np.zeros(largest.size, _F)
+    width, total = largest.size, np.zeros(largest.size)
     for i in range(1, x.shape[0]):
         row = x[i][columns]
         for j in range(width):
@@ -142,16 +148,17 @@ def _block(x, y, columns, logarithmic):
             e = exp32(row[j] - largest[j])
             total[j] += e
             result[j] = e
+    scale = np.empty_like(largest)
     for j in range(width):
-        total[j] = log32(total[j]) if logarithmic else _F(1) / total[j]
+        scale[j] = log32(_F(total[j])) if logarithmic else _F(1) / _F(total[j])
     for i in range(x.shape[0]):
         row, result = x[i][columns], y[i][columns]
         if logarithmic:
             for j in range(width):
-                result[j] = (row[j] - largest[j]) - total[j]
+                result[j] = (row[j] - largest[j]) - scale[j]
         else:
             for j in range(width):
-                result[j] *= total[j]
+                result[j] *= scale[j]
 
 
 @parallel
@@ -168,7 +175,7 @@ def _columns_back(y, dy, dx, logarithmic, chunks):
 @inner
 def _block_back(y, dy, dx, columns, logarithmic):
     width = y[0][columns].size
-    total = np.zeros(width, _F)
+    total = np.zeros(width)
     for i in range(y.shape[0]):
         row, gradient = y[i][columns], dy[i][columns]
         if logarithmic:
@@ -176,12 +183,13 @@ def _block_back(y, dy, dx, columns, logarithmic):
                 total[j] += gradient[j]
         else:
             for j in range(width):
-                total[j] += gradient[j] * row[j]
+                total[j] += np.float64(gradient[j]) * np.float64(row[j])
+    rounded = total.astype(_F)
     for i in range(y.shape[0]):
         row, gradient, result = y[i][columns], dy[i][columns], dx[i][columns]
         if logarithmic:
             for j in range(width):
-                result[j] = gradient[j] - exp32(row[j]) * total[j]
+                result[j] = gradient[j] - exp32(row[j]) * rounded[j]
         else:
             for j in range(width):
-                result[j] = row[j] * (gradient[j] - total[j])
+                result[j] = row[j] * (gradient[j] - rounded[j])

@@ -37,6 +37,14 @@ def _means(xp, x, spans, axis):
     return xp.stack(means, axis=axis)
 
 
+def _total(parts):
+    """The sum of several arrays, in pairs."""
+    while len(parts) > 1:
+        pairs = [parts[i] + parts[i + 1] for i in range(0, len(parts) - 1, 2)]
+        parts = pairs + parts[2 * len(pairs) :]
+    return parts[0]
+
+
 def _divisors(xp, x, *how):
     return xp.asarray(pooling.divisors(*how), device=x.device)
 
@@ -112,7 +120,7 @@ def avg_pool2d(
     rows, columns = pooling.windows("avg_pool2d", x.shape, *geometry)
     divisors = _divisors(xp, x, rows, columns, count_include_pad, divisor_override)
     x = x if x.dtype.kind == "f" else x / 1  # small integers would overflow
-    return sum(_patches(xp, x, rows, columns)) / divisors
+    return _total(_patches(xp, x, rows, columns)) / divisors
 
 
 @composite(wide=True)
