@@ -38,6 +38,7 @@ from minidl.backends.kernels.simd.math import (
 )
 
 _F = np.float32
+_TERMS = 6  # so many are added up in float32, before a float64 sum takes them (`norm.layer_norm`)
 _BLOCK = 256  # columns of a block, where the axis is not the last one
 
 
@@ -137,7 +138,7 @@ def _columns(x, y, logarithmic, chunks):
 def _block(x, y, columns, logarithmic):
     """The passes of `_row`, for each of some columns; their totals are vectors of float64."""
     largest = x[0][columns].copy()
-    width, total = largest.size, np.zeros(largest.size)
+    width, total, partial = largest.size, np.zeros(largest.size), np.zeros(largest.size, _F)
     for i in range(1, x.shape[0]):
         row = x[i][columns]
         for j in range(width):
@@ -146,8 +147,10 @@ def _block(x, y, columns, logarithmic):
         row, result = x[i][columns], y[i][columns]
         for j in range(width):
             e = exp32(row[j] - largest[j])
-            total[j] += e
+            partial[j] += e
             result[j] = e
+        if i % _TERMS == _TERMS - 1 or i == x.shape[0] - 1:
+            _move(partial, total)
     scale = np.empty_like(largest)
     for j in range(width):
         scale[j] = log32(_F(total[j])) if logarithmic else _F(1) / _F(total[j])
@@ -159,6 +162,14 @@ def _block(x, y, columns, logarithmic):
         else:
             for j in range(width):
                 result[j] *= scale[j]
+
+
+@inner
+def _move(partial, total):
+    """Add partial sums to the total, and start again from 0."""
+    for j in range(total.size):
+        total[j] += partial[j]
+        partial[j] = 0
 
 
 @parallel
@@ -175,15 +186,17 @@ def _columns_back(y, dy, dx, logarithmic, chunks):
 @inner
 def _block_back(y, dy, dx, columns, logarithmic):
     width = y[0][columns].size
-    total = np.zeros(width)
+    total, partial = np.zeros(width), np.zeros(width, _F)
     for i in range(y.shape[0]):
         row, gradient = y[i][columns], dy[i][columns]
         if logarithmic:
             for j in range(width):
-                total[j] += gradient[j]
+                partial[j] += gradient[j]
         else:
             for j in range(width):
-                total[j] += np.float64(gradient[j]) * np.float64(row[j])
+                partial[j] += gradient[j] * row[j]
+        if i % _TERMS == _TERMS - 1 or i == y.shape[0] - 1:
+            _move(partial, total)
     rounded = total.astype(_F)
     for i in range(y.shape[0]):
         row, gradient, result = y[i][columns], dy[i][columns], dx[i][columns]
