@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bench import (
     data_loading,
+    error_growth,
     libraries,
     machine,
     measure,
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine.limit_threads(options.threads)
     if options.flat:
         return _flat(options)
+    if options.errors:
+        return _errors(options)
     if options.loader:
         return _loader(options)
     try:
@@ -87,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="STEPS",
         help="only train the cnn, and show whether its memory grows",
     )
+    add(
+        "--errors",
+        type=_elements,
+        metavar="ELEMENTS",
+        help="only show how errors of sums grow, from 100 elements to so many",
+    )
     add("--loader", action="store_true", help="only show how much of a step is loading its batch")
     add("--json", action="store_true", help="print the results as JSON on the last line")
     return parser
@@ -105,6 +114,13 @@ def _steps(text: str) -> int:
             f"needs more than {memory_growth.SETTLED} steps; got {steps}"
         )
     return steps
+
+
+def _elements(text: str) -> int:
+    elements = _positive(text)
+    if elements < 100:
+        raise argparse.ArgumentTypeError(f"needs at least 100 elements; got {elements}")
+    return elements
 
 
 def _workloads(text: str) -> list[str]:
@@ -248,6 +264,20 @@ def _flat(options: argparse.Namespace) -> int:
     )
     if options.json:
         print(json.dumps({"steps": options.flat, "settled_mb": settled, "last_mb": last}))
+    return 0
+
+
+def _errors(options: argparse.Namespace) -> int:
+    """Print the errors of sums and their like for growing numbers of elements."""
+    _limit_threads(options.threads, [libraries.load("minidl"), libraries.load("torch")])
+    results: dict[str, Any] = {}
+    for dtype in ("float32", "float16"):
+        results[dtype] = list(error_growth.measured(options.errors, dtype))
+        Console(width=None if sys.stdout.isatty() else 160).print(
+            error_growth.table(iter(results[dtype]), dtype)
+        )
+    if options.json:
+        print(json.dumps({dtype: [g._asdict() for g in rows] for dtype, rows in results.items()}))
     return 0
 
 

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
-from types import EllipsisType, NoneType
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from minidl.backends.reductions import (  # noqa: F401
     sum,
 )
 from minidl.backends.registry import to_device  # noqa: F401
+from minidl.backends.scatter import add_at, scatter_add, scatter_at  # noqa: F401
 from minidl.errors import BoundsError, DTypeError, describe
 
 name = "cpu"
@@ -224,34 +224,6 @@ def put_at(x: Array, values: Array, index: Any) -> Array:
     """A copy of x with x[index] = values."""
     result: Any = np.array(x)  # an array also of a scalar, whose copy() is a scalar
     result[index] = values
-    return result
-
-
-_DISTINCT = {int, bool, slice, EllipsisType, NoneType}  # indices of these types are distinct
-
-
-def add_at(x: Array, index: Any, values: Array) -> None:
-    """x[index] += values, in place; where an index occurs twice, both are added."""
-    parts = index if isinstance(index, tuple) else (index,)
-    if _DISTINCT.issuperset(map(type, parts)):
-        x[index] += values
-    else:
-        np.add.at(x, index, values)
-
-
-def scatter_at(values: Array, index: Any, shape: tuple[int, ...]) -> Array:
-    """Zeros with values added at index."""
-    result = np.zeros(shape, values.dtype)
-    add_at(result, index, values)
-    return result
-
-
-def scatter_add(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
-    """A copy of x, plus values where indices point along the axis."""
-    result = x.copy()
-    index: list[Array] = list(np.indices(indices.shape, sparse=True))
-    index[axis] = indices
-    add_at(result, tuple(index), values)
     return result
 
 

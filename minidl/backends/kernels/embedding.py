@@ -1,9 +1,5 @@
 """Embedding: a gather of rows, and its gradient, a scatter-add.
 
-The scatter-add is parallel over the rows of the *table*: each thread adds to rows of its own, so it
-needs no atomic operations, and in the order of the ids, so the sum is the same for any number of
-threads.  Each thread reads all the ids.
-
 Cost: 8 bytes an element of y forward; back, a pass over the table and one over dy.  `sparse` skips
 the table: the gradient is dy and the ids.
 """
@@ -13,8 +9,15 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import cpu, threads
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
+from minidl.backends.kernels.runtime.compile import (
+    as_contiguous,
+    chunk_bounds,
+    inner,
+    parallel,
+    prange,
+)
 from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.scatter import sum_rows
 from minidl.backends.rows import RowGradient
 from minidl.errors import BoundsError
 
@@ -35,9 +38,7 @@ def embedding(weight: np.ndarray, ids: np.ndarray, *, sparse: bool = False) -> A
         dy = dy.reshape(rows.size, shape[1])
         if sparse:
             return RowGradient(cpu, rows, dy, shape)
-        gradient = np.empty(shape, dy.dtype)
-        _scatter_add(gradient, rows, np.ascontiguousarray(dy), threads.chunks(gradient.size * 0.2))
-        return gradient
+        return sum_rows(shape[0], rows, as_contiguous(dy))
 
     return y.reshape(*ids.shape, shape[1]), (dweight, None)
 
@@ -66,22 +67,3 @@ def _gather_chunk(table, rows, values):
         for j in range(target.size):
             target[j] = source[j]
     return -1
-
-
-@parallel
-def _scatter_add(table, rows, values, chunks):
-    """table[r] = Σ values[i] over the i with rows[i] = r, by chunks of the table."""
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(table.shape[0], chunk, chunks)
-        _scatter_add_chunk(table[start:stop], start, rows, values)
-
-
-@inner
-def _scatter_add_chunk(table, start, rows, values):
-    table[:] = 0
-    for i in range(rows.size):
-        row = rows[i] - start
-        if 0 <= row < table.shape[0]:
-            source, target = values[i], table[row]
-            for j in range(target.size):
-                target[j] += source[j]

@@ -30,15 +30,16 @@ from minidl.backends.kernels.runtime.compile import (
 )
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.simd.math import (
-    dot32,
     exp32,
     exp_shifted32,
     log32,
-    sum32,
+    wide_dot32,
+    wide_sum32,
     xmuly32,
 )
 
 _F = np.float32
+_TERMS = 6  # so many are added up in float32, before a float64 sum takes them (`norm.layer_norm`)
 _BLOCK = 256  # columns of a block, where the axis is not the last one
 
 
@@ -112,11 +113,11 @@ def _rows_back(y, dy, dx, logarithmic, chunks):
 @inlined
 def _row_back(y, dy, dx, logarithmic):
     if logarithmic:
-        total = sum32(dy)
+        total = wide_sum32(dy)
         for j in range(y.size):
             dx[j] = dy[j] - xmuly32(total, exp32(y[j]))
     else:
-        total = dot32(dy, y)
+        total = wide_dot32(dy, y)
         if total != total:  # 0·NaN, perhaps
             total = _F(0)
             for j in range(y.size):
@@ -140,9 +141,9 @@ def _columns(x, y, logarithmic, chunks):
 
 @inner
 def _block(x, y, columns, logarithmic):
-    """The passes of `_row`, for each of some columns; their totals are vectors."""
+    """The passes of `_row`, for each of some columns; their totals are vectors of float64."""
     largest = x[0][columns].copy()
-    width, total = largest.size, np.zeros(largest.size, _F)
+    width, total, partial = largest.size, np.zeros(largest.size), np.zeros(largest.size, _F)
     for i in range(1, x.shape[0]):
         row = x[i][columns]
         for j in range(width):
@@ -151,18 +152,29 @@ def _block(x, y, columns, logarithmic):
         row, result = x[i][columns], y[i][columns]
         for j in range(width):
             e = exp32(row[j] - largest[j])
-            total[j] += e
+            partial[j] += e
             result[j] = e
+        if i % _TERMS == _TERMS - 1 or i == x.shape[0] - 1:
+            _move(partial, total)
+    scale = np.empty_like(largest)
     for j in range(width):
-        total[j] = log32(total[j]) if logarithmic else _F(1) / total[j]
+        scale[j] = log32(_F(total[j])) if logarithmic else _F(1) / _F(total[j])
     for i in range(x.shape[0]):
         row, result = x[i][columns], y[i][columns]
         if logarithmic:
             for j in range(width):
-                result[j] = (row[j] - largest[j]) - total[j]
+                result[j] = (row[j] - largest[j]) - scale[j]
         else:
             for j in range(width):
-                result[j] *= total[j]
+                result[j] *= scale[j]
+
+
+@inner
+def _move(partial, total):
+    """Add partial sums to the total, and start again from 0."""
+    for j in range(total.size):
+        total[j] += partial[j]
+        partial[j] = 0
 
 
 @parallel
@@ -179,20 +191,23 @@ def _columns_back(y, dy, dx, logarithmic, chunks):
 @inner
 def _block_back(y, dy, dx, columns, logarithmic):
     width = y[0][columns].size
-    total = np.zeros(width, _F)
+    total, partial = np.zeros(width), np.zeros(width, _F)
     for i in range(y.shape[0]):
         row, gradient = y[i][columns], dy[i][columns]
         if logarithmic:
             for j in range(width):
-                total[j] += gradient[j]
+                partial[j] += gradient[j]
         else:
             for j in range(width):
-                total[j] += xmuly32(gradient[j], row[j])
+                partial[j] += xmuly32(gradient[j], row[j])
+        if i % _TERMS == _TERMS - 1 or i == y.shape[0] - 1:
+            _move(partial, total)
+    rounded = total.astype(_F)
     for i in range(y.shape[0]):
         row, gradient, result = y[i][columns], dy[i][columns], dx[i][columns]
         if logarithmic:
             for j in range(width):
-                result[j] = gradient[j] - xmuly32(total[j], exp32(row[j]))
+                result[j] = gradient[j] - xmuly32(rounded[j], exp32(row[j]))
         else:
             for j in range(width):
-                result[j] = xmuly32(gradient[j] - total[j], row[j])
+                result[j] = xmuly32(gradient[j] - rounded[j], row[j])

@@ -13,6 +13,7 @@ from minidl.autograd.primitive import composite
 from minidl.checks import check_integers, check_numbers
 from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.casting import real_floats
+from minidl.ops.nn.window import sum_in_pairs
 
 
 @composite(constants=(1, 2), outputs=3, wide=True)
@@ -157,9 +158,7 @@ def local_response_norm(xp, x, /, size, alpha=1e-4, beta=0.75, k=1.0):
     n, channels, *rest = x.shape
     inside = slice(None), slice(size // 2, size // 2 + channels)
     padded = xp.scatter_at(x * x, inside, (n, channels + size - 1, *rest))
-    total = padded[:, :channels]
-    for i in range(1, size):
-        total = total + padded[:, i : i + channels]
+    total = sum_in_pairs([padded[:, i : i + channels] for i in range(size)])
     return x / xp.pow(k + alpha / size * total, beta)
 
 

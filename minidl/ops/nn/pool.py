@@ -7,7 +7,7 @@ axes, or two; the stride defaults to the window size.
 from minidl.autograd.primitive import composite
 from minidl.backends import pooling
 from minidl.checks import check_flags
-from minidl.ops.nn.window import largest, padded, taps
+from minidl.ops.nn.window import largest, padded, sum_in_pairs, taps
 
 
 def _patches(xp, x, rows, columns):
@@ -112,7 +112,7 @@ def avg_pool2d(
     rows, columns = pooling.windows("avg_pool2d", x.shape, *geometry)
     divisors = _divisors(xp, x, rows, columns, count_include_pad, divisor_override)
     x = x if x.dtype.kind == "f" else x / 1  # small integers would overflow
-    return sum(_patches(xp, x, rows, columns)) / divisors
+    return sum_in_pairs(_patches(xp, x, rows, columns)) / divisors
 
 
 @composite(wide=True)

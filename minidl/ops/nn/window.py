@@ -48,3 +48,11 @@ def largest(xp, x, taps):
     flat_indices = xp.reshape(indices, (*x.shape[:-1], math.prod(taps.shape[1:])))
     y = xp.take_along_axis(x, flat_indices, axis=-1)
     return xp.reshape(y, indices.shape), indices
+
+
+def sum_in_pairs(parts):
+    """The sum of a list of arrays: neighbours first, so that its error grows as log₂ n."""
+    while len(parts) > 1:
+        pairs = [parts[i] + parts[i + 1] for i in range(0, len(parts) - 1, 2)]
+        parts = pairs + parts[2 * len(pairs) :]
+    return parts[0]

@@ -13,7 +13,8 @@ d = x − shift: it needs one pass, where subtracting the mean needs two, and no
 element, as Welford's updates do (T. Chan, G. Golub, R. LeVeque.  Algorithms for computing the
 sample variance.  The American Statistician 37(3), 1983).  To normalise, the mean is split into
 `shift`, its rounding to the input's dtype, and the rest, which goes into the constant term:
-x − shift is exact where x is close to the mean, so that a large mean costs no digits.
+x − shift is exact where x is close to the mean, so that a large mean costs no digits.  Sums of many
+float64 would lose digits in float64: large arrays are for the body.
 
 Saved are x, and mean and rstd of each row.  Cost: 8 bytes an element forward, 12 back.
 """
@@ -34,7 +35,10 @@ from minidl.backends.kernels.runtime.compile import (
 )
 from minidl.backends.kernels.runtime.guard import are_arrays
 
-BLOCK = 32  # terms that are added up in the dtype of x, before a float64 sum takes them
+# So many terms are added up in the dtype of x, before a float64 sum takes them: within
+# max(1, log₂ n)·ε·Σ|terms| in any order, as n − 1 ≤ 2·log₂ n.
+BLOCK = 6
+_LARGEST64 = 4096  # elements of float64 arrays for the kernels, whose sums are of float64 alone
 FORWARD_NS, BACKWARD_NS = 0.9, 1.2  # nanoseconds an element
 
 
@@ -74,6 +78,8 @@ def are_of_channels(x: Any, *vectors: Any) -> bool:
 def are_of_shape(shape: tuple[int, ...], x: Any, *vectors: Any) -> bool:
     """Whether the kernels are for x and vectors of this shape, each of which may be None."""
     if not are_arrays("fd", x, optional=vectors) or not x.size:
+        return False
+    if x.dtype.char == "d" and x.size > _LARGEST64:
         return False
     return all(v is None or v.shape == shape for v in vectors)
 

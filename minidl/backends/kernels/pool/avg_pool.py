@@ -3,6 +3,9 @@
 The window is separable: the rows of a window are added to one line, whose elements serve all
 windows side by side, so that an element of y takes KW additions and a share of KH.  The mean of a
 whole image, global average pooling (M. Lin et al. 2013, arXiv:1312.4400), is a sum of its own.
+
+Up to six terms are added up in the dtype of x.  Where windows are larger, or more of them overlap,
+the sums are float64 with their rounding errors (`kernels.reduction`).
 """
 
 from typing import Any
@@ -11,6 +14,7 @@ import numpy as np
 
 from minidl.backends import threads
 from minidl.backends.kernels.pool.max_pool_2x2 import feature_maps
+from minidl.backends.kernels.reduction import add_with_error, sum_rows, value_of
 from minidl.backends.kernels.runtime.compile import (
     as_contiguous,
     bare,
@@ -18,11 +22,12 @@ from minidl.backends.kernels.runtime.compile import (
     inner,
     parallel,
     prange,
-    reassociating,
 )
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.pooling import Windows, adaptive, divisors, windows
+
+_FEW = 6  # so many terms, in any order, are within the bound of sums
 
 
 def avg_pool2d(
@@ -70,15 +75,30 @@ def _average(
     shape, maps = x.shape, feature_maps(x)
     n, height, width = maps.shape
     work = threads.chunks(n * (covered * width * 0.2 + divisors.size * 3))
+    forward, backward = _forward, _backward
+    if max(_longest(rows), _longest(columns)) > _FEW:
+        forward = _forward_exactly
+    if max(_overlap(rows), _overlap(columns)) > _FEW:
+        backward = _backward_exactly
     y = np.empty((n, *divisors.shape), x.dtype)
-    _forward(maps, y, rows, columns, divisors, work)
+    forward(maps, y, rows, columns, divisors, work)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx = np.empty((n, height, width), dy.dtype)
-        _backward(feature_maps(dy), dx, rows, columns, divisors, work)
+        backward(feature_maps(dy), dx, rows, columns, divisors, work)
         return dx.reshape(shape)
 
     return y.reshape(*shape[:-2], *divisors.shape), pullback
+
+
+def _longest(spans: np.ndarray) -> int:
+    """The length of the longest window."""
+    return int((spans[:, 1] - spans[:, 0]).max())
+
+
+def _overlap(spans: np.ndarray) -> int:
+    """The most windows that an element is in; they are in order."""
+    return int((np.searchsorted(spans[:, 0], spans[:, 1]) - np.arange(len(spans))).max())
 
 
 def _global_average(x: np.ndarray) -> Any:
@@ -86,8 +106,8 @@ def _global_average(x: np.ndarray) -> Any:
     if not are_arrays("fd", x) or not x.size:
         return NotImplemented
     shape, maps = x.shape, as_contiguous(x).reshape(-1, x.shape[-2] * x.shape[-1])
-    y, work = np.empty(len(maps), x.dtype), threads.chunks(x.size * 0.2)
-    _global_forward(maps, y, work)
+    y = (sum_rows(maps[..., None], "float64") / maps.shape[1]).astype(x.dtype)
+    work = threads.chunks(x.size * 0.2)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx = np.empty((dy.size, shape[-2] * shape[-1]), dy.dtype)
@@ -122,6 +142,30 @@ def _average_maps(x, y, rows, columns, divisors):
 
 
 @parallel
+def _forward_exactly(x, y, rows, columns, divisors, chunks):
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(x.shape[0], chunk, chunks)
+        _average_maps_exactly(x[start:stop], y[start:stop], rows, columns, divisors)
+
+
+@inner
+def _average_maps_exactly(x, y, rows, columns, divisors):
+    """As `_average_maps`, in float64 with rounding errors."""
+    line, errors = np.empty(x.shape[2]), np.empty(x.shape[2])
+    for n in range(x.shape[0]):
+        for i in range(rows.shape[0]):
+            line[:] = 0
+            errors[:] = 0
+            for r in range(rows[i, 0], rows[i, 1]):
+                _add_with_errors(line, errors, x[n, r])
+            for j in range(columns.shape[0]):
+                total = error = 0.0
+                for c in range(columns[j, 0], columns[j, 1]):
+                    total, error = add_with_error(total, error + errors[c], line[c])
+                y[n, i, j] = value_of(total, error) / divisors[i, j]
+
+
+@parallel
 def _backward(dy, dx, rows, columns, divisors, chunks):
     for chunk in prange(chunks):
         start, stop = chunk_bounds(dx.shape[0], chunk, chunks)
@@ -144,26 +188,47 @@ def _spread_maps(dy, dx, rows, columns, divisors):
                 _add(dx[n, r], line)
 
 
+@parallel
+def _backward_exactly(dy, dx, rows, columns, divisors, chunks):
+    for chunk in prange(chunks):
+        start, stop = chunk_bounds(dx.shape[0], chunk, chunks)
+        _spread_maps_exactly(dy[start:stop], dx[start:stop], rows, columns, divisors)
+
+
+@inner
+def _spread_maps_exactly(dy, dx, rows, columns, divisors):
+    """As `_spread_maps`, in float64 with rounding errors."""
+    line, line_errors = np.empty(dx.shape[2]), np.empty(dx.shape[2])
+    totals, errors = np.empty(dx.shape[1:]), np.empty(dx.shape[1:])
+    for n in range(dx.shape[0]):
+        totals[:] = 0
+        errors[:] = 0
+        for i in range(rows.shape[0]):
+            line[:] = 0
+            line_errors[:] = 0
+            for j in range(columns.shape[0]):
+                part = dy[n, i, j] / np.float64(divisors[i, j])
+                for c in range(columns[j, 0], columns[j, 1]):
+                    line[c], line_errors[c] = add_with_error(line[c], line_errors[c], part)
+            for c in range(line.size):
+                line[c] = value_of(line[c], line_errors[c])
+            for r in range(rows[i, 0], rows[i, 1]):
+                _add_with_errors(totals[r], errors[r], line)
+        for r in range(dx.shape[1]):
+            for c in range(dx.shape[2]):
+                dx[n, r, c] = value_of(totals[r, c], errors[r, c])
+
+
+@bare
+def _add_with_errors(totals, errors, values):
+    for i in range(totals.size):
+        totals[i], errors[i] = add_with_error(totals[i], errors[i], np.float64(values[i]))
+
+
 @bare
 def _add(target, values):
     for i in range(target.size):
         target[i] += values[i]
-
-
-@parallel
-def _global_forward(x, y, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(y.size, chunk, chunks)
-        for n in range(start, stop):
-            y[n] = _sum(x[n]) / x.dtype.type(x.shape[1])
-
-
-@reassociating
-def _sum(x):
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        total += x[i]
-    return total
 
 
 @parallel

@@ -264,6 +264,24 @@ def dot32(x: Any, y: Any) -> Any:
     return total
 
 
+@reassociating
+def wide_sum32(x: Any) -> Any:
+    """Σ x, added up in float64, and rounded once."""
+    total = 0.0
+    for i in range(x.size):
+        total += x[i]
+    return _F(total)
+
+
+@reassociating
+def wide_dot32(x: Any, y: Any) -> Any:
+    """Σ x·y, added up in float64, and rounded once."""
+    total = 0.0
+    for i in range(x.size):
+        total += np.float64(x[i]) * np.float64(y[i])
+    return _F(total)
+
+
 @inlined
 def max32(x: Any) -> Any:
     """The largest element; NaN, or the largest of the others, if there is a NaN.
@@ -293,4 +311,4 @@ def exp_shifted32(x: Any, y: Any) -> Any:
     largest = max32(x)
     for i in range(x.size):
         y[i] = exp32(x[i] - largest)
-    return largest, sum32(y)
+    return largest, wide_sum32(y)

@@ -1,0 +1,78 @@
+"""Addition to indexed elements of NumPy arrays, whose error does not grow with repetitions.
+
+An element and the values added to it are terms of one sum, within the bound of
+`backends.reductions`; `numpy.add.at` adds one after the other in the dtype of the array.
+"""
+
+import math
+from functools import cache
+from importlib import import_module
+from types import EllipsisType, NoneType
+from typing import Any
+
+import numpy as np
+
+_DISTINCT = {int, bool, slice, EllipsisType, NoneType}  # indices of these types are distinct
+_FEW = 6  # so many values, in any order, are within the bound
+_WORK = {"e": "float32", "f": "float32", "d": "float64"}
+
+
+@cache
+def _kernels() -> Any:
+    return import_module("minidl.backends.kernels.scatter")
+
+
+def add_at(x: np.ndarray, index: Any, values: Any) -> None:
+    """x[index] += values, in place; where an index occurs twice, both are added."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if _DISTINCT.issuperset(map(type, parts)):
+        x[index] += values
+    elif x.dtype.kind == "c":
+        values = np.asarray(values)
+        add_at(x.real, index, values.real)
+        add_at(x.imag, index, values.imag)
+    elif x.dtype.kind == "f":
+        _add_rows(x, parts, values)
+    else:
+        np.add.at(x, index, values)
+
+
+def _add_rows(x: np.ndarray, parts: tuple, values: Any) -> None:
+    """x[parts] += values for floats: x as a table, of which the leading axes are the rows."""
+    counted = all(type(part) is slice or getattr(part, "dtype", "") == "int64" for part in parts)
+    lead = x.shape[: len(parts)] if counted else x.shape
+    ids = np.asarray(np.arange(math.prod(lead)).reshape(lead)[parts])
+    if ids.size <= _FEW and x.dtype.char != "e":
+        return np.add.at(x, parts, values)
+    work, rest = _WORK[x.dtype.char], x.shape[len(lead) :]
+    terms = np.ascontiguousarray(np.broadcast_to(values, ids.shape + rest), work)
+    if not terms.size:
+        return None
+    in_place = x.flags.carray and x.dtype == work
+    table = x if in_place else np.array(x, work, order="C")
+    width = math.prod(rest)
+    _kernels().add_rows(table.reshape(-1, width), ids.reshape(-1), terms.reshape(-1, width))
+    if not in_place:
+        _write(x, table)
+
+
+@np.errstate(all="ignore")
+def _write(x: np.ndarray, values: np.ndarray) -> None:
+    """Copy the values, which may be infinite in a smaller dtype."""
+    x[...] = values
+
+
+def scatter_at(values: np.ndarray, index: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros with values added at index."""
+    result = np.zeros(shape, values.dtype)
+    add_at(result, index, values)
+    return result
+
+
+def scatter_add(x: np.ndarray, indices: np.ndarray, values: np.ndarray, *, axis: int) -> np.ndarray:
+    """A copy of x, plus values where indices point along the axis."""
+    result = x.copy()
+    index: list[np.ndarray] = list(np.indices(indices.shape, sparse=True))
+    index[axis] = indices
+    add_at(result, tuple(index), values)
+    return result
