@@ -27,6 +27,7 @@ FUNCTIONS = {
     "floor_divide": "(x1, x2)  ⌊x₁ / x₂⌋",
     "remainder": "(x1, x2)  x₁ − x₂·⌊x₁ / x₂⌋",
     "pow": "(x1, x2)  x₁ to the power of x₂",
+    "xdivy": "(x1, x2)  x₁ / x₂, and 0 where x₁ is 0, whatever x₂ is",
     "xlogy": "(x1, x2)  x₁ · log x₂, and 0 where x₁ is 0, whatever x₂ is",
     "maximum": "(x1, x2)  the larger of two; NaN if either is",
     "minimum": "(x1, x2)  the smaller of two; NaN if either is",
@@ -43,7 +44,6 @@ FUNCTIONS = {
     "conj": "(x)  the complex conjugate, a copy",
     "complex": "(x1, x2)  x₁ + i·x₂ of floats, complex64 of float32 and below",
     # in pullbacks, where alone they need not silence warnings
-    "xdivy": "(x1, x2)  x₁ / x₂, and 0 where x₁ is 0, whatever x₂ is",
     "xmuly": "(x1, x2)  x₁ · x₂, and 0 where x₁ is 0, whatever x₂ is",
     "mul_zero": "(x1, x2)  x₁ · x₂, and 0 where either is 0, whatever the other is",
     # elementary and special functions
@@ -162,6 +162,8 @@ SERVICES = {
 }
 
 KERNELS = {
+    "add": "(x1, x2)  of large arrays; likewise multiply",
+    "multiply": "(x1, x2)",
     "conv2d": "(x, weight, bias, stride, padding, dilation, groups)  implicit GEMM, no im2col copy",
     "conv_transpose2d": "(x, weight, bias, stride, …)  implicit GEMM, as for the input gradient",
     "cross_entropy": "(logits, target, …)  log-softmax and selection in one pass",

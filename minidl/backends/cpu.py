@@ -100,11 +100,12 @@ def floor_divide(x1: Any, x2: Any) -> Array:
     return np.where(np.isinf(x1) | np.isinf(x2), np.divide(x1, x2), z) if z.dtype.kind == "f" else z
 
 
-# 0·x₂, 0/x₂ and 0·log x₂ are 0 or NaN: so where there is no NaN, nothing is left to do.  All but
-# the last run in pullbacks, where the engine is quiet; a context of their own would take as long as
-# a product.
+# 0·x₂, 0/x₂ and 0·log x₂ are 0 or NaN: so where there is no NaN, nothing is left to do.  The
+# products run in pullbacks, where the engine is quiet: to be quiet by themselves takes as long
+# again.
 
 
+@quiet()
 def xdivy(x1: Any, x2: Any) -> Array:
     """x₁/x₂, and 0 where x₁ is 0."""
     z = x1 / x2
@@ -241,6 +242,8 @@ def uniform_like(x: Array, key: tuple[int, int]) -> Array:
 
 
 _KERNEL_FILES = {
+    "add": "elementwise",
+    "multiply": "elementwise",
     "conv2d": "conv.conv2d",
     "conv_transpose2d": "conv.conv2d",
     "cross_entropy": "loss",
@@ -275,9 +278,29 @@ _KERNEL_FILES = {
 }
 
 
+# What NumPy does as fast for fewer elements, and without importing Numba.
+_FEWEST = {"add": 2**17, "multiply": 2**17}
+
+
 @cache
 def kernel(name: str) -> Callable[..., Any] | None:
     """The kernel of that name; its module is imported when first needed."""
     if name not in _KERNEL_FILES:
         return None
+    return _of_large(name, _FEWEST[name]) if name in _FEWEST else _loaded(name)
+
+
+@cache
+def _loaded(name: str) -> Callable[..., Any]:
     return getattr(import_module(f"minidl.backends.kernels.{_KERNEL_FILES[name]}"), name)
+
+
+def _of_large(name: str, fewest: int) -> Callable[..., Any]:
+    """The kernel of that name, for arrays of at least so many elements."""
+
+    def large(x1: Any, x2: Any) -> Any:
+        if type(x1) is not Array or x1.size < fewest:
+            return NotImplemented
+        return _loaded(name)(x1, x2)
+
+    return large

@@ -79,7 +79,7 @@ def logaddexp(xp, x1, x2, /):
     """
 
     def share(x, other):
-        gap = xp.where(x == other, 0, x - other)
+        gap = xp.where(xp.logical_and(xp.isinf(x), x == other), 0, x - other)
         return xp.where(x == -math.inf, 0, logistic(xp, gap))
 
     pullbacks = (
