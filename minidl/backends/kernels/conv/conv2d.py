@@ -6,7 +6,7 @@ with stride s, dilation d and padding p, summed over the channels c of a group a
 
 Three things are computed, each by the algorithm that `select.py` finds the fastest:
 
-forward            y from x            implicit GEMM or padding-free; if it is allowed, Winograd
+forward            y from x            implicit GEMM, padding-free or depthwise; or Winograd
 input gradient     dx from dy          the same
 weight gradient    dw and db           from x and dy
 
@@ -22,8 +22,8 @@ import numpy as np
 
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.conv import select
+from minidl.backends.kernels.conv.depthwise import DepthwisePlan, depthwise, depthwise_gradient
 from minidl.backends.kernels.conv.implicit_gemm import implicit_gemm
-from minidl.backends.kernels.conv.implicit_gemm_plan import GemmPlan
 from minidl.backends.kernels.conv.pack import (
     NO_ARGMAX,
     NO_CLAMP,
@@ -254,8 +254,10 @@ def _bias(bias: np.ndarray | None, y: np.ndarray) -> np.ndarray:
     return np.zeros(y.shape[1], np.float32) if bias is None else as_contiguous(bias)
 
 
-def _convolve_exactly(operands: Operands, plan: GemmPlan | PaddingFreePlan) -> None:
-    if isinstance(plan, PaddingFreePlan):
+def _convolve_exactly(operands: Operands, plan: select.ExactPlan) -> None:
+    if isinstance(plan, DepthwisePlan):
+        depthwise(operands, plan)
+    elif isinstance(plan, PaddingFreePlan):
         padding_free(operands, plan)
     else:
         implicit_gemm(operands, plan)
@@ -265,7 +267,9 @@ def _weight_gradient(at: Convolution, operands: GradientOperands) -> tuple[np.nd
     """dw and db from x and dy."""
     channels, outputs = operands.x.shape[1], operands.dy.shape[1]
     plan = select.weights(at, channels, outputs)
-    if isinstance(plan, DotPlan):
+    if isinstance(plan, DepthwisePlan):
+        dw, db = depthwise_gradient(operands, plan)
+    elif isinstance(plan, DotPlan):
         dw, db = weight_gradient_dot(operands, plan)
     else:
         dw, db = weight_gradient(operands, plan)

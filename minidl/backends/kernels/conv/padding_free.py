@@ -41,7 +41,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
 from minidl.backends.window import Convolution
 
 _POSITIONS = 1024  # of several images together, so that each region fills its tiles
-_L1_WEIGHTS = 6144  # that stay in the first-level cache beside what they are multiplied by
+_L1_WEIGHTS = 49152  # that stay in the first-level cache beside what they are multiplied by
 _SQUARE = LANES * LANES
 
 # The receptive field of one position on an axis: where it begins, and its taps inside the image,

@@ -9,12 +9,15 @@ Winograd          for 3×3 windows of stride 1: 4/9 of the products, and transfo
                   them.  It pays where many channels and outputs share these.  Its errors are not
                   bounded componentwise, so it is taken only where `allow_winograd` is in force.
 
+depthwise         directly, for groups of one channel, the usual square windows and stride 1.
+
 The cost is the number of multiply-adds, those that fill up tiles included, times a factor measured
 for what the algorithm does besides.
 
 dw and db:
 
 GEMM              dw = patches · dyᵀ, with dy transposed into panels.
+depthwise         as above.
 dot products      where that transposition would not pay: few weights for each output, or few
                   outputs.
 pooled            behind 2 × 2 pooling, only the positions with a gradient are multiplied, one in
@@ -24,6 +27,7 @@ pooled            behind 2 × 2 pooling, only the positions with a gradient are 
 from typing import NamedTuple
 
 from minidl.backends.kernels.conv import (
+    depthwise,
     implicit_gemm_plan,
     padding_free,
     weight_gradient,
@@ -31,6 +35,7 @@ from minidl.backends.kernels.conv import (
     weight_gradient_pooled,
     winograd,
 )
+from minidl.backends.kernels.conv.depthwise import DepthwisePlan
 from minidl.backends.kernels.conv.implicit_gemm_plan import GemmPlan
 from minidl.backends.kernels.conv.padding_free import PaddingFreePlan
 from minidl.backends.kernels.conv.weight_gradient import WeightPlan
@@ -48,18 +53,23 @@ _WINOGRAD_OF_PADDING_FREE = 1.25
 _FEW_WEIGHTS = 40  # of an output
 
 
+ExactPlan = GemmPlan | PaddingFreePlan | DepthwisePlan
+
+
 class Algorithms(NamedTuple):
     """The plans of y or of dx."""
 
     # If it is allowed and the fastest; it refuses values that are not finite.
     winograd: WinogradPlan | None
-    exact: GemmPlan | PaddingFreePlan  # the fastest of the others
+    exact: ExactPlan  # the fastest of the others
     pools: bool  # whether `exact` can pool in its epilogue
 
 
 @planned
 def forward(at: Convolution, channels: int, outputs: int, allow_winograd: bool) -> Algorithms:
     """The algorithm for y."""
+    if direct := _depthwise(depthwise.forward(at, channels, outputs)):
+        return Algorithms(None, direct, False)
     gemm = implicit_gemm_plan.forward(at, channels, outputs)
     exact = padding_free.forward(at, channels, outputs, _padding_free_limit(gemm)) or gemm
     fast = winograd.forward(at, channels, outputs) if allow_winograd else None
@@ -71,10 +81,17 @@ def forward(at: Convolution, channels: int, outputs: int, allow_winograd: bool) 
 @planned
 def backward(at: Convolution, channels: int, outputs: int, allow_winograd: bool) -> Algorithms:
     """The algorithm for dx."""
+    if direct := _depthwise(depthwise.backward(at, channels, outputs)):
+        return Algorithms(None, direct, False)
     gemm = implicit_gemm_plan.backward(at, channels, outputs)
     exact = padding_free.backward(at, channels, outputs, _padding_free_limit(gemm)) or gemm
     fast = winograd.backward(at, channels, outputs) if allow_winograd else None
     return Algorithms(_if_faster(fast, exact), exact, False)
+
+
+def _depthwise(plan: DepthwisePlan | None) -> DepthwisePlan | None:
+    """The plan, where it applies: it is then always the fastest."""
+    return plan
 
 
 def _padding_free_limit(gemm: GemmPlan) -> int:
@@ -98,8 +115,10 @@ def _if_faster(plan: WinogradPlan | None, exact: GemmPlan | PaddingFreePlan) -> 
 
 
 @planned
-def weights(at: Convolution, channels: int, outputs: int) -> WeightPlan | DotPlan:
+def weights(at: Convolution, channels: int, outputs: int) -> WeightPlan | DotPlan | DepthwisePlan:
     """The algorithm for dw and db."""
+    if direct := _depthwise(depthwise.forward(at, channels, outputs)):
+        return direct
     depth = channels // at.groups * at.window[0] * at.window[1]
     if outputs // at.groups < LANES or depth <= _FEW_WEIGHTS:
         return weight_gradient_dot.plan(at, channels, outputs)

@@ -23,22 +23,29 @@ def split_into(count):
 
 
 NEVER, ALWAYS = -1, sys.maxsize
-WAYS = {  # how many products padding-free regions may take, and whether Winograd's are worth it
-    "cheapest": (select._padding_free_limit, select._if_faster),
-    "planes": (lambda plan: NEVER, lambda squares, plan: None),
-    "classes": (lambda plan: ALWAYS, lambda squares, plan: None),
-    "squares": (lambda plan: NEVER, lambda squares, plan: squares),
+CHOICES = "_depthwise", "_padding_free_limit", "_if_faster"  # functions of the cost model
+CHEAPEST = {name: getattr(select, name) for name in CHOICES}
+GEMM = {
+    "_depthwise": lambda plan: None,
+    "_padding_free_limit": lambda plan: NEVER,
+    "_if_faster": lambda plan, exact: None,
+}
+WAYS = {
+    "cheapest": CHEAPEST,
+    "planes": GEMM,
+    "classes": GEMM | {"_padding_free_limit": lambda plan: ALWAYS},
+    "squares": GEMM | {"_if_faster": lambda plan, exact: plan},
 }
 
 
 @contextmanager
 def computed_by(way):
     """Kernels use implicit GEMM, or padding-free regions, or Winograd's algorithm."""
-    select._padding_free_limit, select._if_faster = WAYS[way]
+    vars(select).update(WAYS[way])
     plans.forget()
     try:
         with minidl.allow_winograd(way == "squares"):
             yield
     finally:
-        select._padding_free_limit, select._if_faster = WAYS["cheapest"]
+        vars(select).update(CHEAPEST)
         plans.forget()

@@ -158,6 +158,7 @@ LARGE = {
     "many outputs": ((2, 3, 13, 17), (131, 3, 3, 3), {"stride": 2, "padding": 1}),
     "strided": ((2, 20, 61, 67), (20, 20, 5, 3), {"stride": (2, 3), "padding": (1, 2)}),
     "each channel": ((2, 19, 53, 31), (19, 1, 3, 3), {"groups": 19, "padding": 1}),
+    "each channel by large windows": ((2, 3, 70, 41), (3, 1, 7, 7), {"groups": 3, "padding": 3}),
     "two for each channel": ((1, 8, 47, 59), (16, 1, 5, 5), {"groups": 8, "dilation": 3}),
     "few outputs in groups": ((1, 6, 83, 97), (9, 2, 3, 3), {"groups": 3, "stride": (1, 2)}),
     "one output": ((3, 33, 29, 71), (1, 33, 3, 3), {"padding": 1}),
@@ -198,6 +199,12 @@ SMALL = {
     "few outputs, dilated": ((2, 2, 8, 9), (2, 2, 2, 2), {"dilation": (2, 3), "stride": 2}),
     "in groups": ((2, 4, 5, 6), (6, 2, 2, 3), {"groups": 2}),
     "each channel": ((2, 3, 6, 5), (3, 1, 3, 3), {"groups": 3, "padding": 1}),
+    "each channel, widely padded": ((2, 3, 4, 7), (3, 1, 5, 5), {"groups": 3, "padding": (6, 3)}),
+    "each channel, dilated": (
+        (3, 2, 9, 19),
+        (4, 1, 3, 3),
+        {"groups": 2, "padding": 2, "dilation": (1, 3)},
+    ),
     "large groups": ((2, 4, 5, 6), (20, 2, 2, 3), {"groups": 2, "padding": 1}),
     "single points": ((3, 3, 2, 3), (9, 3, 1, 1), {}),
     "many channels": ((3, 20, 7, 6), (18, 20, 3, 2), {"padding": 1}),
@@ -338,7 +345,7 @@ def filled_workspaces(content):
 KERNEL_MODULES = [
     f"minidl.backends.kernels.{name}"
     for name in (
-        *("conv.implicit_gemm", "conv.padding_free", "conv.winograd"),
+        *("conv.implicit_gemm", "conv.padding_free", "conv.winograd", "conv.depthwise"),
         *("conv.weight_gradient", "conv.weight_gradient_dot", "conv.weight_gradient_pooled"),
         "gemm",
     )
