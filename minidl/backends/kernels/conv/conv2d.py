@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from minidl.backends import cpu
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.conv import select
 from minidl.backends.kernels.conv.depthwise import DepthwisePlan, depthwise, depthwise_gradient
@@ -139,7 +140,7 @@ def conv_transpose2d(
         if wanted[1]:
             dw, _ = _weight_gradient(at, GradientOperands(dy, x, NO_MASK, NO_ARGMAX))
         if wanted[2]:
-            db = np.add.reduce(dy, axis=(0, 2, 3))
+            db = cpu.sum(dy, axis=(0, 2, 3))
         return dx, dw, db
 
     return y, Joint(gradients)

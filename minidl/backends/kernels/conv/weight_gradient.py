@@ -8,7 +8,9 @@ transposed, a block of positions at a time (the KC of K. Goto, R. van de Geijn 2
 serves all taps.
 
 An image takes C·KH·KW·O multiply-adds for each position of dy.  Each thread accumulates its own
-images; the partial sums are added in order, so that the result is the same each time.
+images; the partial sums are added in order, so that the result is the same each time.  The error
+does not grow with the number of positions: the micro-kernel sums runs of them in registers, and
+where there are many runs, blocks of these are added in float64.
 """
 
 from typing import NamedTuple
@@ -31,6 +33,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
     NR,
+    RUN,
     machine_code,
     micro_kernel,
     pad_to_tiles,
@@ -40,6 +43,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
 from minidl.backends.window import Convolution
 
 _KC = 128  # positions of dy that stay in the first-level cache
+_RUNS = 32  # that are added in float32 before their sum is added in float64
 
 
 class WeightTables(NamedTuple):
@@ -86,42 +90,64 @@ def weight_gradient(operands: GradientOperands, plan: WeightPlan) -> tuple[np.nd
     outputs = dy.shape[1] // tables.groups
     lanes = -(-outputs // LANES) * LANES
     accumulators = np.empty((chunks, tables.groups, tables.taps.size, lanes), np.float32)
-    db = np.zeros((chunks, dy.shape[1]), np.float32)
+    runs = _run_count(dy.shape[2] * dy.shape[3], tables.images, -(-len(dy) // chunks))
+    totals = np.zeros(accumulators.shape if runs > _RUNS else (chunks, tables.groups, 0, 0))
+    db = np.zeros((chunks, dy.shape[1]))
     dw = np.empty((tables.groups, outputs, plan.depth), np.float32)
     workspace = scratch(chunks, layout.size + 2 * _KC * NR)
     _sum_chunks(
-        machine_code(), tuple(operands), tuple(layout), tuple(tables), workspace, accumulators, dw,
-        db, chunks,
+        machine_code(), tuple(operands), tuple(layout), tuple(tables), workspace, accumulators,
+        totals, dw, db, chunks,
     )  # fmt: skip
-    return dw, db[0]
+    return dw, db[0].astype(np.float32)
+
+
+def _run_count(positions: int, together: int, images: int) -> int:
+    """How many runs the micro-kernel sums for so many images, some of them together."""
+    blocks, rest = divmod(positions, _KC)
+    of_some = blocks * (_KC // RUN) + -(-rest * together // RUN)
+    return -(-images // together) * of_some
 
 
 @parallel
-def _sum_chunks(machine_code, operands, layout, tables, workspace, accumulators, dw, db, chunks):
+def _sum_chunks(
+    machine_code, operands, layout, tables, workspace, accumulators, totals, dw, db, chunks
+):  # fmt: skip
     """The sums over the images of each chunk, and then over the chunks, in order."""
     operands, layout, tables = GradientOperands(*operands), Layout(*layout), WeightTables(*tables)
     for chunk in prange(chunks):
         start, stop = chunk_bounds(operands.x.shape[0], chunk, chunks)
+        runs = 0
         for first in range(start, stop, tables.images):
-            last = min(first + tables.images, stop)
+            last, before = min(first + tables.images, stop), runs
             for group in range(tables.groups):
-                _add_images(
+                runs = _add_images(
                     machine_code, operands, layout, tables, group, first, last, workspace[chunk],
-                    accumulators[chunk, group], db[chunk], first > start,
+                    accumulators[chunk, group], totals[chunk, group], db[chunk], before,
                 )  # fmt: skip
+        if totals.size and runs:
+            _add(accumulators[chunk], totals[chunk])
     for chunk in range(1, chunks):
-        _add(accumulators[chunk], accumulators[0])
-        for o in range(db.shape[1]):
-            db[0, o] += db[chunk, o]
+        if totals.size:
+            _add(totals[chunk], totals[0])
+        else:
+            _add(accumulators[chunk], accumulators[0])
+        _add(db[chunk], db[0])
+    if totals.size:
+        accumulators[0] = totals[0]
     for group in range(tables.groups):
         _store_transposed(accumulators[0, group], dw[group])
 
 
 @inner
 def _add_images(
-    machine_code, operands, layout, tables, group, first, last, workspace, accumulators, db, add
+    machine_code, operands, layout, tables, group, first, last, workspace, accumulators, totals, db,
+    runs,
 ):  # fmt: skip
-    """What one group of some images contributes, block by block of their positions."""
+    """Add what one group of some images contributes, block by block of their positions.
+
+    `runs` of the micro-kernel are in the accumulators before; returned is how many are afterwards.
+    """
     x, dy = operands.x, operands.dy
     groups = tables.groups
     channels, outputs = x.shape[1] // groups, dy.shape[1] // groups
@@ -150,8 +176,13 @@ def _add_images(
                 micro_kernel(
                     machine_code, width, depth, planes, pointer(tables.taps, tap),
                     pointer(tables.patches, start), pointer(block, 0), pointer(tables.lanes, 0),
-                    pointer(accumulators, tap * lanes + lane), lanes, add or start > 0,
+                    pointer(accumulators, tap * lanes + lane), lanes, runs > 0,
                 )  # fmt: skip
+        runs += (depth + RUN - 1) // RUN
+        if totals.size and runs >= _RUNS:
+            _add(accumulators, totals)
+            runs = 0
+    return runs
 
 
 @inner
@@ -168,14 +199,14 @@ def _transpose(machine_code, operands, begin, stride, outputs, length, rows, tar
 
 @inner
 def _add_positions(block, length, sums, db):
-    """db += the sums over the positions of a block, each of which has a row of NR."""
-    sums[:] = 0
-    for k in range(length):
-        row = block[k * NR : k * NR + sums.size]
-        for o in range(sums.size):
-            sums[o] += row[o]
-    for o in range(sums.size):
-        db[o] += sums[o]
+    """db += the sums over the positions of a block, each of which has a row of NR; in runs."""
+    for start in range(0, length, RUN):
+        sums[:] = 0
+        for k in range(start, min(start + RUN, length)):
+            row = block[k * NR : k * NR + sums.size]
+            for o in range(sums.size):
+                sums[o] += row[o]
+        _add(sums, db)
 
 
 @inner

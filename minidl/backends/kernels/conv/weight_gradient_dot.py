@@ -9,6 +9,9 @@ where dy is padded with zeros to rows as long as those of the packed image, so t
 meets is contiguous.  Some outputs and taps together, a tile of dot products, share what is loaded.
 
 An image takes C·KH·KW·O multiply-adds for each position of the padded rows, and O more copies.
+
+The error does not grow with the number of positions: each lane of an accumulator is the sum of a
+few runs, and is then added to totals in float64.
 """
 
 from typing import NamedTuple
@@ -28,8 +31,9 @@ from minidl.backends.kernels.conv.pack import (
 from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
-from minidl.backends.kernels.simd.math import dot32, sum32
+from minidl.backends.kernels.simd.math import sum32
 from minidl.backends.kernels.simd.micro_kernel import (
+    DOT_RUN,
     DOT_TILE,
     DOT_TILE_SINGLE,
     MULTIPLY_ADDS_PER_NS,
@@ -38,7 +42,8 @@ from minidl.backends.kernels.simd.micro_kernel import (
 )
 from minidl.backends.window import Convolution
 
-_L1_VECTORS = 64  # of each row, that stay in the first-level cache while all taps use them
+_L1_VECTORS = DOT_RUN  # of each row, that stay in the first-level cache while all taps use them
+_RUNS = 16  # that are added to an accumulator before it is added to the totals
 
 
 class DotTables(NamedTuple):
@@ -86,59 +91,66 @@ def weight_gradient_dot(operands: GradientOperands, plan: DotPlan) -> tuple[np.n
     chunks = min(threads.chunks(work), len(dy) * tables.groups)
     tiles = -(-outputs // rows), tables.taps.size // columns
     accumulators = np.zeros((chunks, tables.groups, *tiles, rows, columns, LANES), np.float32)
-    db = np.zeros((chunks, dy.shape[1]), np.float32)
+    totals, db = np.zeros((chunks, dy.shape[1], plan.depth)), np.zeros((chunks, dy.shape[1]))
     dw = np.empty((dy.shape[1], plan.depth), np.float32)
     workspace = scratch(chunks, layout.size + rows * tables.size + LANES)
     _sum_chunks(
-        machine_code(), tuple(operands), tuple(layout), tuple(tables), workspace, accumulators, dw,
-        db, chunks,
+        machine_code(), tuple(operands), tuple(layout), tuple(tables), workspace, accumulators,
+        totals, dw, db, chunks,
     )  # fmt: skip
-    return dw, db[0]
+    return dw, db[0].astype(np.float32)
 
 
 @parallel
-def _sum_chunks(machine_code, operands, layout, tables, workspace, accumulators, dw, db, chunks):
-    """The sums over the images and groups of each chunk, and then over the chunks and lanes."""
+def _sum_chunks(
+    machine_code, operands, layout, tables, workspace, accumulators, totals, dw, db, chunks
+):  # fmt: skip
+    """The sums over the images and groups of each chunk, and then over the chunks."""
     operands, layout, tables = GradientOperands(*operands), Layout(*layout), DotTables(*tables)
     outputs = db.shape[1] // tables.groups
     for chunk in prange(chunks):
         start, stop = chunk_bounds(operands.x.shape[0] * tables.groups, chunk, chunks)
+        runs = np.zeros(tables.groups, np.int64)
         for unit in range(start, stop):
             group = unit % tables.groups
-            first = group * outputs
-            _add_image(
+            own = slice(group * outputs, (group + 1) * outputs)
+            runs[group] = _add_image(
                 machine_code, operands, layout, tables, unit, workspace[chunk],
-                accumulators[chunk, group], db[chunk, first : first + outputs],
+                accumulators[chunk, group], totals[chunk, own], db[chunk, own], runs[group],
             )  # fmt: skip
-    for chunk in range(1, chunks):
-        for o in range(db.shape[1]):
-            db[0, o] += db[chunk, o]
-    rows, columns = accumulators.shape[4:6]
+        for group in range(tables.groups):
+            own = slice(group * outputs, (group + 1) * outputs)
+            _add_lanes(accumulators[chunk, group], totals[chunk, own])
     for o in range(dw.shape[0]):
-        group, output = o // outputs, o % outputs
+        for chunk in range(1, chunks):
+            db[0, o] += db[chunk, o]
+            for k in range(dw.shape[1]):
+                totals[0, o, k] += totals[chunk, o, k]
         for k in range(dw.shape[1]):
-            total = np.float32(0)
-            for chunk in range(chunks):
-                tile = accumulators[chunk, group, output // rows, k // columns]
-                total += sum32(tile[output % rows, k % columns])
-            dw[o, k] = total
-    _recompute(operands, layout, tables, workspace[0], dw)
+            dw[o, k] = totals[0, o, k]
+    _recompute(operands, layout, tables, workspace[0], totals[0], dw)
 
 
 @inner
-def _add_image(machine_code, operands, layout, tables, unit, workspace, accumulators, db):
-    """What one group of one image contributes."""
+def _add_image(
+    machine_code, operands, layout, tables, unit, workspace, accumulators, totals, db, runs
+):  # fmt: skip
+    """Add what one group of one image contributes.
+
+    `runs` are in the accumulators before; returned is how many are afterwards.
+    """
     size = tables.size
     panels, tiles, rows, columns = accumulators.shape[:4]
     channels = operands.x.shape[1] // tables.groups
     planes = packed(operands.x, NO_MASK, unit, channels, layout, workspace)
-    padded = workspace[layout.size :]
+    padded, before = workspace[layout.size :], runs
     for panel in range(panels):
-        first = panel * rows
+        first, runs = panel * rows, before
         for i in range(min(rows, db.size - first)):
             row = padded[i * size : (i + 1) * size + LANES]
             _pad(operands, layout.columns, unit * db.size + first + i, row)
-            db[first + i] += sum32(row[:size])
+            for start in range(0, size, _L1_VECTORS * LANES):
+                db[first + i] += sum32(row[start : min(start + _L1_VECTORS * LANES, size)])
         for start in range(0, size, _L1_VECTORS * LANES):
             count = min(_L1_VECTORS, (size - start) // LANES)
             for tile in range(tiles):
@@ -147,6 +159,22 @@ def _add_image(machine_code, operands, layout, tables, unit, workspace, accumula
                     advance(planes, start), pointer(tables.taps, tile * columns),
                     pointer(accumulators[panel, tile], 0),
                 )  # fmt: skip
+            runs += 1
+            if runs >= _RUNS:
+                _add_lanes(accumulators[panel : panel + 1], totals[first : first + rows])
+                runs = 0
+    return runs
+
+
+@inner
+def _add_lanes(accumulators, totals):
+    """totals += the sums of the lanes of the accumulators, which are 0 afterwards."""
+    rows, columns = accumulators.shape[2:4]
+    for o in range(totals.shape[0]):
+        for k in range(totals.shape[1]):
+            lanes = accumulators[o // rows, k // columns, o % rows, k % columns]
+            totals[o, k] += sum32(lanes)
+    accumulators[:] = 0
 
 
 @inner
@@ -160,7 +188,7 @@ def _pad(operands, columns, index, row):
 
 
 @inner
-def _recompute(operands, layout, tables, workspace, dw):
+def _recompute(operands, layout, tables, workspace, totals, dw):
     """Sums that are not finite, from what is between the rows of dy left out.
 
     They may not be finite only because of what the planes hold there, times 0.
@@ -178,15 +206,18 @@ def _recompute(operands, layout, tables, workspace, dw):
             _pad(operands, layout.columns, unit * outputs + i, row)
             for k in range(dw.shape[1]):
                 if wrong[o, k]:
-                    before = dw[o, k] if unit >= tables.groups else np.float32(0)
+                    before = totals[o, k] if unit >= tables.groups else 0.0
                     values = workspace[tables.taps[k] :]
-                    dw[o, k] = before + _dot_of_rows(values, row, layout.columns, height, width)
+                    own = _dot_of_rows(values, row, layout.columns, height, width)
+                    totals[o, k] = before + own
+                    dw[o, k] = totals[o, k]
 
 
 @inner
 def _dot_of_rows(a, b, stride, height, width):
-    """Σ a·b over rows that are `stride` apart."""
-    total = np.float32(0)
+    """Σ a·b over rows that are `stride` apart, in float64."""
+    total = 0.0
     for begin in range(0, height * stride, stride):
-        total += dot32(a[begin : begin + width], b[begin : begin + width])
+        for j in range(begin, begin + width):
+            total += np.float64(a[j]) * b[j]
     return total

@@ -28,6 +28,8 @@ from minidl.backends.kernels.simd.sparse_product import SPARSE_ROWS, sparse_time
 from minidl.backends.window import Convolution
 
 _NANOSECONDS = 0.8  # for an element of dy
+_RUN = 32  # windows whose products are summed in registers
+_RUNS = 32  # that are added in float32 before their sum is added in float64
 
 
 class PooledTables(NamedTuple):
@@ -93,26 +95,39 @@ def _sum_chunks(operands, layout, tables, offsets, sums, workspace, chunks):
 
 @inner
 def _add_image(operands, layout, tables, n, offsets, sums, workspace):
-    """What one image contributes: summed by itself in float32 first, which keeps it exact."""
+    """What one image contributes: runs of windows are summed in float32, and these in float64."""
     rows = sums.shape[0]
     outputs, height, width = operands.dy.shape[1:]
     pack_image(operands.x, NO_MASK, n, operands.x.shape[1], layout, workspace)
     end = layout.size + 2 * tables.row_length * LANES
     patches, own = workspace[layout.size : end], workspace[end : end + rows * LANES]
-    values = workspace[end + rows * LANES :]
+    values, runs = workspace[end + rows * LANES :], 0
     own[:] = 0
     _list_values(operands.dy[n], operands.argmax[n], tables, offsets, values)
     for row in range(height):
         _copy_patches(pointer(workspace, 2 * row * layout.columns), layout.columns, tables, patches)
-        for o in range(0, rows, SPARSE_ROWS):
-            begin = (o * height + row) * width
-            sparse_times_dense(
-                pointer(values, begin), pointer(offsets, begin), height * width, width,
-                pointer(patches, 0), pointer(own, o * LANES),
-            )  # fmt: skip
+        for left in range(0, width, _RUN):
+            count = min(_RUN, width - left)
+            for o in range(0, rows, SPARSE_ROWS):
+                begin = (o * height + row) * width + left
+                sparse_times_dense(
+                    pointer(values, begin), pointer(offsets, begin), height * width, count,
+                    pointer(patches, 0), pointer(own, o * LANES),
+                )  # fmt: skip
+            runs += 1
+            if runs == _RUNS:
+                _add_sums(own, sums, outputs)
+                runs = 0
+    _add_sums(own, sums, outputs)
+
+
+@inner
+def _add_sums(own, sums, outputs):
+    """sums += own, which is 0 afterwards."""
     for o in range(outputs):
         for k in range(LANES):
             sums[o, k] += own[o * LANES + k]
+    own[:] = 0
 
 
 @inner

@@ -70,10 +70,10 @@ SINGLE_ROW_VECTORS = 8
 # Rows and columns of a tile of dot products, each of which is accumulated in a vector.
 DOT_TILE = (8, 3) if HAS_32_REGISTERS else (4, 2)
 DOT_TILE_SINGLE = (1, 9)  # the same for a single row
-# Steps that are summed in registers before they are added to memory.  Rounding that goes in the
-# same direction at each step, as of constant factors, costs run / 4 times the unit roundoff.  Short
-# runs are for sums over a batch; they take 3 % longer.
-RUN, SHORT_RUN = 32, 16
+# Steps that are summed in registers before they are added to memory, and the same of dot products,
+# where each lane is a sum.  Rounding that goes in the same direction at each step, as of constant
+# factors, costs a quarter of a run times the unit roundoff; runs cost 3 % of the time.
+RUN, DOT_RUN = 32, 64
 MULTIPLY_ADDS_PER_NS = 50  # of one core, roughly
 
 _ZERO_VECTOR = ir.Constant(VECTOR, [0.0] * LANES)
@@ -100,7 +100,7 @@ def _positions(rows: int, columns: int) -> list[tuple[int, int]]:
 
 
 def _accumulate(
-    builder: Any, run: Any, count: Any, targets: Tile, add: Any, update: Callable[[Any, Tile], Tile]
+    builder: Any, run: int, count: Any, targets: Tile, add: Any, update: Callable[[Any, Tile], Tile]
 ) -> None:
     """Store, or with `add` add, the sum over `for k in range(count)`, which has at least one step.
 
@@ -120,7 +120,7 @@ def _accumulate(
     builder.position_at_end(blocks["run"])
     begin = builder.phi(INT)
     begin.add_incoming(INT(0), start)
-    following_run = builder.add(begin, run)
+    following_run = builder.add(begin, INT(run))
     is_last = builder.icmp_signed(">=", following_run, count)
     end = builder.select(is_last, count, following_run)
     builder.branch(blocks["step"])
@@ -160,7 +160,7 @@ def _register_tile(mr: int, vectors: int) -> Any:
     tile = _positions(mr, vectors)
 
     def generate(_context, builder, _signature, arguments):
-        run, depth, a, rows, depth_a, b, depth_b, out, row_stride, add = arguments
+        depth, a, rows, depth_a, b, depth_b, out, row_stride, add = arguments
         fused = multiply_add(builder.module)
         rows = [builder.load(builder.gep(rows, [INT(i)])) for i in range(mr)]
         targets = {
@@ -184,10 +184,10 @@ def _register_tile(mr: int, vectors: int) -> Any:
             return updated
 
         adds = builder.icmp_signed("!=", add, INT(0))
-        _accumulate(builder, run, depth, targets, adds, outer_product)
+        _accumulate(builder, RUN, depth, targets, adds, outer_product)
 
     @intrinsic
-    def kernel(_, run, depth, a, rows, depth_a, b, depth_b, out, row_stride, add):
+    def kernel(_, depth, a, rows, depth_a, b, depth_b, out, row_stride, add):
         return types.void(*_TILE_ARGUMENTS), _returning_nothing(generate)
 
     return kernel
@@ -217,7 +217,7 @@ def _dot_products(rows: int, columns: int) -> Any:
             return updated
 
         adds = ir.Constant(ir.IntType(1), 1)
-        _accumulate(builder, INT(SHORT_RUN), count, targets, adds, products)
+        _accumulate(builder, DOT_RUN, count, targets, adds, products)
 
     @intrinsic
     def kernel(_, count, a, row_stride, b, offsets, sums):
@@ -236,17 +236,9 @@ def _returning_nothing(generate: Callable[..., None]) -> Callable[..., Any]:
     return generate_void
 
 
-# run, depth, a, rows, depth_a, b, depth_b, out, row_stride, add
+# depth, a, rows, depth_a, b, depth_b, out, row_stride, add
 _TILE_ARGUMENTS = (
-    *(
-        types.int64,
-        types.int64,
-        float_pointer,
-        int_pointer,
-        int_pointer,
-        float_pointer,
-        int_pointer,
-    ),
+    *(types.int64, float_pointer, int_pointer, int_pointer, float_pointer, int_pointer),
     *(float_pointer, types.int64, types.int64),
 )
 # count, a, row_stride, b, offsets, sums
@@ -267,15 +259,15 @@ _single_row = _register_tile(1, SINGLE_ROW_VECTORS)
 _dot_tile, _dot_single_row = _dot_products(*DOT_TILE), _dot_products(*DOT_TILE_SINGLE)
 
 
-def _micro_kernel(vectors, run, depth, a, rows, depth_a, b, depth_b, out, row_stride, add):
+def _micro_kernel(vectors, depth, a, rows, depth_a, b, depth_b, out, row_stride, add):
     if vectors == 3:
-        _three_vectors(run, depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
+        _three_vectors(depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
     elif vectors == 2:
-        _two_vectors(run, depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
+        _two_vectors(depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
     elif vectors == 1:
-        _one_vector(run, depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
+        _one_vector(depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
     else:
-        _single_row(run, depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
+        _single_row(depth, a, rows, depth_a, b, depth_b, out, row_stride, add)
 
 
 def _dot_kernel(single, count, a, row_stride, b, offsets, sums):
@@ -323,16 +315,11 @@ def machine_code() -> MachineCode:
 # What kernels call, with the machine code as the first argument.
 
 
-def _calling(name: str, *, run: int | None = None) -> Any:
-    """The generator of an intrinsic that calls the machine code of this name.
-
-    run    to insert behind the first argument
-    """
+def _calling(name: str) -> Any:
+    """The generator of an intrinsic that calls the machine code of this name."""
 
     def generate(_context, builder, _signature, arguments):
         machine_code, *rest = arguments
-        if run is not None:
-            rest.insert(1, INT(run))
         kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in rest])
         address = builder.extract_value(machine_code, _MACHINE_CODE.index(name))
         builder.call(builder.inttoptr(address, kind.as_pointer()), rest)
@@ -349,15 +336,6 @@ def micro_kernel(
     A tile of MR rows × vectors·LANES columns.  vectors = 0 means a single row of
     SINGLE_ROW_VECTORS vectors.  The depth is at least 1.
     """
-    arguments = (types.int64, *_TILE_ARGUMENTS[1:])
-    return types.void(machine_code, *arguments), _calling("micro_kernel", run=RUN)
-
-
-@intrinsic
-def micro_kernel_in_runs(
-    _, machine_code, vectors, run, depth, a, rows, depth_a, b, depth_b, out, row_stride, add
-):
-    """The same, of which runs of this many steps are summed in registers."""
     arguments = (types.int64, *_TILE_ARGUMENTS)
     return types.void(machine_code, *arguments), _calling("micro_kernel")
 

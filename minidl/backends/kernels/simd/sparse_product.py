@@ -9,6 +9,7 @@ multiply-add waits for the one before it.
 
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 
 from minidl.backends.kernels.runtime.compile import intrinsic
@@ -42,7 +43,6 @@ def sparse_times_dense(
         values = [builder.gep(values, [start]) for start in starts]
         offsets = [builder.gep(offsets, [start]) for start in starts]
         targets = [builder.gep(c, [INT(i * LANES)]) for i in range(SPARSE_ROWS)]
-        initial = [load(builder, target) for target in targets]
         before = builder.block
         body, end = map(builder.function.append_basic_block, ("body", "end"))
         builder.branch(body)
@@ -58,14 +58,15 @@ def sparse_times_dense(
         following = builder.add(j, INT(1))
         j.add_incoming(INT(0), before)
         j.add_incoming(following, body)
-        for accumulator, start, value in zip(accumulators, initial, updated, strict=True):
-            accumulator.add_incoming(start, before)
+        zeros = ir.Constant(VECTOR, [0.0] * LANES)
+        for accumulator, value in zip(accumulators, updated, strict=True):
+            accumulator.add_incoming(zeros, before)
             accumulator.add_incoming(value, body)
         builder.cbranch(builder.icmp_signed("<", following, count), body, end)
 
         builder.position_at_end(end)
         for target, value in zip(targets, updated, strict=True):
-            store(builder, value, target)
+            store(builder, builder.fadd(load(builder, target), value), target)
         return context.get_dummy_value()
 
     return types.void(
