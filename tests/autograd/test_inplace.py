@@ -79,7 +79,7 @@ ENTRANCES = {
     "pickle, buffers": lambda _: _unpickled_out_of_band(),
     "a field": lambda _: _field(),
     "as_strided": lambda _: np.lib.stride_tricks.as_strided(VALUES.copy(), (12, 5), (20, 4)),
-    "matrix": lambda _: VALUES.view(np.matrix),
+    "matrix": lambda _: VALUES.copy().view(np.matrix),
     "other byte order": lambda _: VALUES.astype(">f4"),
     "Fortran order": lambda _: np.asfortranarray(VALUES),
     "read-only": lambda _: _read_only(),
