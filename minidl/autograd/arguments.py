@@ -105,7 +105,7 @@ def _convert(
     signature: Signature, values: list[Any], rule: Rule | None, keep_dtype: Sequence[int]
 ) -> tuple[list[Any], Any, bool]:
     """The values as arrays of the promoted dtype, their backend, and whether that is complex."""
-    values = [_plain(x) for x in values]
+    values = [_plain(signature, x) for x in values]
     name, backend = signature.name, common_backend(signature, values)
     promoted = [x for i, x in enumerate(values) if i not in keep_dtype and x is not None]
     if rule is None or not promoted:
@@ -147,11 +147,14 @@ def common_backend(signature: Signature, values: Sequence[Any]) -> Any:
     return backend_of(values[next(iter(backends.values()))]) if backends else cpu
 
 
-def _plain(x: Any) -> Any:
+def _plain(signature: Signature, x: Any) -> Any:
     """A NumPy scalar as Python's, an array of a subclass as NumPy's own; anything else itself."""
     if isinstance(x, np.generic):
         return x.item()
-    return cpu.plain(x) if isinstance(x, np.ndarray) else x
+    try:
+        return cpu.plain(x) if isinstance(x, np.ndarray) else x
+    except DTypeError as error:
+        raise DTypeError(f"{signature.name}: {error}") from None
 
 
 def _is_scalar(x: Any) -> bool:

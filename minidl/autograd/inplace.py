@@ -48,6 +48,11 @@ def buffer_of(array: Any) -> Any:
     return array
 
 
+def is_writeable(array: Any) -> bool:
+    """Whether the memory of an array may be written."""
+    return getattr(getattr(array, "flags", None), "writeable", True)
+
+
 def mark_written(*arrays: Any) -> None:
     """Store that the memory of these arrays has been written."""
     global latest_write

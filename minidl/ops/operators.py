@@ -9,7 +9,7 @@ from minidl.autograd import inplace
 from minidl.autograd.checkpoint import before_write
 from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
-from minidl.errors import DTypeError, GradientError, ShapeError, named
+from minidl.errors import ArgumentError, DTypeError, GradientError, ShapeError, describe, named
 from minidl.ops import (
     arithmetic,
     arrangement,
@@ -112,6 +112,10 @@ def _write(x: Tensor, values: Tensor, index: Any) -> None:
         return
     if inplace.superseded:
         inplace.refuse_superseded(x.data, "an in-place write")
+    if not inplace.is_writeable(x.data):
+        raise ArgumentError(
+            f"setitem: the memory of this tensor, {describe(x)}, is read-only; write to a copy"
+        )
     before_write(x)
     try:
         x.data[index] = values.data

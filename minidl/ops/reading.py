@@ -21,6 +21,8 @@ def array(obj: Any, dtype: np.dtype | None) -> Any:
         return obj if obj.dtype == native else obj.astype(native)
     if hasattr(obj, "__dlpack__"):
         return imported(obj.detach() if hasattr(obj, "detach") else obj)
+    if _holds_arrays(obj):
+        _check_unmasked(obj)
     try:
         values = np.asarray(obj)
     except (ValueError, TypeError) as error:
@@ -38,6 +40,8 @@ def imported(obj: Any, copy: bool | None = None) -> np.ndarray:
 
     raises    InterchangeError for what its library does not give, or NumPy does not take
     """
+    if isinstance(obj, np.ndarray):
+        obj = cpu.plain(obj)
     try:
         if copy is False:
             try:
@@ -91,6 +95,15 @@ def _holds_arrays(obj: Any) -> bool:
     while isinstance(obj, list | tuple) and obj:
         obj = obj[0]
     return hasattr(obj, "dtype") and not isinstance(obj, np.generic)
+
+
+def _check_unmasked(obj: Any) -> None:
+    """Raise if nested sequences contain masked arrays, whose masks NumPy would drop."""
+    if isinstance(obj, list | tuple):
+        for item in obj:
+            _check_unmasked(item)
+    elif isinstance(obj, np.ndarray):
+        cpu.plain(obj)
 
 
 def shape(lengths: int | Sequence[int]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from minidl.errors import ArgumentError, DeviceError, ShapeError, describe
 from minidl.ops import asarray
 from minidl.optim.flat import dense_gradient, flatten, unflatten
 from minidl.optim.line_search import Point, strong_wolfe
-from minidl.optim.optimizer import Optimizer, Params
+from minidl.optim.optimizer import Optimizer, Params, check_writeable
 
 _LISTS = "old_dirs", "old_stps"  # the history: y and s of the last steps
 _ARRAYS = "d", "prev_flat_grad"
@@ -203,6 +203,7 @@ class LBFGS(Optimizer):
     def _move(self, change: Any) -> None:
         """Add a flat array to the parameters, in place."""
         params = self.param_groups[0]["params"]
+        check_writeable("LBFGS", params)
         for p, part in zip(params, unflatten(change, params), strict=True):
             value = p.data
             value += part  # in place

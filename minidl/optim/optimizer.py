@@ -221,6 +221,8 @@ class Optimizer:
             add = fused.add
             pairs = zip(params, states, strict=True)
             rest = [p for p, own in pairs if not add(p.data, dense_gradient(p), own)]
+        check_writeable(type(self).__name__, rest)
+        if kernel is not None:
             fused.run()
         if rest:
             flat = bucket if rest is params else self._bucket(xp, group, rest)
@@ -292,6 +294,7 @@ class Optimizer:
     def _update_rows(self, group: Mapping[str, Any], p: Tensor, gradient: RowGradient) -> None:
         """Update only the rows in the gradient; the rule must be linear in the gradient."""
         rows = -gradient.rows if group["maximize"] else gradient.rows
+        check_writeable(type(self).__name__, [p])
         change = self.change(gradient.backend, group, 1, rows, {})
         gradient.backend.add_at(p.data, (gradient.indices,), -change)
         inplace.mark_written(p.data)
@@ -397,3 +400,13 @@ def _check_learnable(name: str, p: Any) -> None:
             f"{name}: this tensor, {describe(p)}, requires no gradient, and would never change; "
             "create it with requires_grad=True"
         )
+
+
+def check_writeable(name: str, params: Iterable[Tensor]) -> None:
+    """Raise for a parameter that cannot be updated in place, before any other has been."""
+    for p in params:
+        if not inplace.is_writeable(p.data):
+            raise ArgumentError(
+                f"{name}: a parameter of shape {p.shape} lies in read-only memory; make it of a "
+                "copy: nn.Parameter(minidl.tensor(values))"
+            )

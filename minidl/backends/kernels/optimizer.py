@@ -35,7 +35,6 @@ from minidl.backends.kernels.runtime.compile import (
     prange,
 )
 from minidl.backends.kernels.simd.intrinsics import pointer_from_address
-from minidl.errors import ArgumentError
 
 _ADAM_TIME, _SGD_TIME = 1.0, 0.4  # nanoseconds an element on one thread, from memory
 _LARGE = 5000  # elements of a parameter; smaller ones are not worth splitting
@@ -64,14 +63,15 @@ class Step:
         self._size = 0
 
     def add(self, value: np.ndarray, gradient: np.ndarray, state: Mapping[str, Any]) -> bool:
-        """Add a parameter; False unless it is contiguous, float32 or float64."""
+        """Add a parameter; False unless it is contiguous, writeable, and float32 or float64."""
         flags, dtype = value.flags, value.dtype
-        if not flags.writeable:
-            raise ArgumentError(
-                f"a parameter of shape {value.shape} lies in read-only memory; make it of a copy"
-            )
         # Not the guard of the other kernels: this is asked for each parameter in each step.
-        if not flags.c_contiguous or dtype.char not in "fd" or gradient.dtype != dtype:
+        if (
+            not flags.c_contiguous
+            or not flags.writeable
+            or dtype.char not in "fd"
+            or gradient.dtype != dtype
+        ):
             return False
         arrays = [as_contiguous(gradient), value, *[state[name] for name in self._state]]
         self._rows.append(arrays if value.ndim == 1 else [x.ravel() for x in arrays])
