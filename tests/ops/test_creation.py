@@ -136,6 +136,8 @@ MISUSES = {
         lambda: minidl.random.normal(64, 20), DTypeError, r"normal\(\(64, 20\)\).*mean, std"),
     "lengths of uniform": (
         lambda: minidl.random.uniform(3, 5, 2), DTypeError, r"uniform\(\(3, 5, 2\)\).*low, high"),
+    "bounds of uniform": (
+        lambda: minidl.random.uniform((3,), 5), DTypeError, r"takes one shape, and .* name: low"),
 }  # fmt: skip
 
 
