@@ -144,8 +144,9 @@ def takes_one_shape(function: Callable[P, Result]) -> Callable[P, Result]:
     def called(*args: P.args, **kwargs: P.kwargs) -> Result:
         if len(args) > 1:
             name, given = function.__name__, ", ".join(f"{x!r:.60}" for x in args)
+            shape = f", {name}(({given}))" if all(isinstance(n, int) for n in args) else ""
             raise DTypeError(
-                f"{name}({given}): takes one shape, {name}(({given})), and the others by name: "
+                f"{name}({given}): takes one shape{shape}, and all else by name: "
                 f"{', '.join(keywords)}"
             )
         return checked(*args, **kwargs)

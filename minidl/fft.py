@@ -60,7 +60,7 @@ def fftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: str | None 
     """
     dtype = _checked("fftfreq", n, d, dtype)
     halves = [arange(0, (n + 1) // 2, device=device), arange(-(n // 2), 0, device=device)]
-    return concat(halves).astype(dtype) / (n * d)
+    return (concat(halves).astype("float64") / (n * d)).astype(dtype)
 
 
 @named
@@ -73,7 +73,8 @@ def rfftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: str | None
     Tensor([0., 1., 2.], float32)
     """
     dtype = _checked("rfftfreq", n, d, dtype)
-    return arange(0, n // 2 + 1, device=device).astype(dtype) / (n * d)
+    counts = arange(0, n // 2 + 1, device=device)
+    return (counts.astype("float64") / (n * d)).astype(dtype)
 
 
 def _checked(name: str, n: Any, d: Any, dtype: Any) -> Any:

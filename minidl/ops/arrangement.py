@@ -13,7 +13,7 @@ from minidl.checks import check_flags, check_integers, is_integer
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, named
 from minidl.ops.axes import along, one_axis
 from minidl.ops.creation import arange, asarray
-from minidl.ops.manipulation import broadcast_to, concat, permute_dims, reshape
+from minidl.ops.manipulation import astype, broadcast_to, concat, permute_dims, reshape
 
 
 def _as_tuple(value):
@@ -150,7 +150,7 @@ def repeat(xp, x, repeats, /, *, axis=None):
     axis = one_axis(x, axis)
     counts = _counts(asarray(repeats), x.shape[axis])
     total = xp.sum(counts).item()
-    positions = arange(total, dtype=counts.dtype, device=x.device)
+    positions = arange(total, device=x.device)
     indices = xp.searchsorted(xp.cumulative_sum(counts), positions, side="right")
     return xp.take(x, indices, axis=axis)
 
@@ -163,7 +163,7 @@ def _counts(repeats, length):
         raise ShapeError(f"needs repeats for each of {length} slices; got shape {repeats.shape}")
     if (repeats < 0).any():
         raise ArgumentError(f"needs repeats ≥ 0; got {repeats.tolist()}")
-    return broadcast_to(reshape(repeats, (-1,)), (length,))
+    return broadcast_to(reshape(astype(repeats, "int64"), (-1,)), (length,))
 
 
 @composite(outputs=tuple)

@@ -254,12 +254,12 @@ RANDOM = [
     method(random.Generator(), "set_state", {"seed": 1, "offset": 2}),
     method(random.Generator(), "key", 5),
     call(
-        random.uniform, (2, 3), 1.0, 2.0, dtype="float64", device="cpu", generator=None,
-        requires_grad=True,
+        random.uniform, (2, 3), low=1.0, high=2.0, dtype="float64", device="cpu",
+        generator=None, requires_grad=True,
     ),
     call(
-        random.normal, (2, 3), 1.0, 2.0, dtype="float64", device="cpu", generator=None,
-        requires_grad=True,
+        random.normal, (2, 3), mean=1.0, std=2.0, dtype="float64", device="cpu",
+        generator=None, requires_grad=True,
     ),
     call(random.integers, 0, 5, (2, 3), device="cpu", generator=None),
     call(random.permutation, 5, device="cpu", generator=None),

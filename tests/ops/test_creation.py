@@ -136,6 +136,8 @@ MISUSES = {
         lambda: minidl.random.normal(64, 20), DTypeError, r"normal\(\(64, 20\)\).*mean, std"),
     "lengths of uniform": (
         lambda: minidl.random.uniform(3, 5, 2), DTypeError, r"uniform\(\(3, 5, 2\)\).*low, high"),
+    "bounds of uniform": (
+        lambda: minidl.random.uniform((3,), 5), DTypeError, r"takes one shape, and .* name: low"),
 }  # fmt: skip
 
 
@@ -212,6 +214,25 @@ def test_full_of_an_integer_has_no_rounding_in_between():
 @given(st.integers(0, 5), st.none() | st.integers(0, 5), st.integers(-6, 6))
 def test_eye_is_numpys(dtype, rows, columns, k):
     assert_same_bits(minidl.eye(rows, columns, k=k, dtype=dtype), np.eye(rows, columns, k, dtype))
+
+
+@each_float
+@given(st.integers(1, 9000), st.floats(0.01, 100))
+def test_frequencies_round_once(dtype, n, d):
+    whole = [*range((n + 1) // 2), *range(-(n // 2), 0)]
+    expected = rounded(np.array(whole) / (n * d), dtype)
+    assert_same_bits(minidl.fft.fftfreq(n, d=d, dtype=dtype), expected)
+    expected = rounded(np.arange(n // 2 + 1) / (n * d), dtype)
+    assert_same_bits(minidl.fft.rfftfreq(n, d=d, dtype=dtype), expected)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint64"])
+def test_counts_and_classes_may_be_more_than_their_dtype_holds(dtype):
+    ids = minidl.tensor([0, 1], dtype=dtype)
+    np.testing.assert_array_equal(minidl.one_hot(ids, 70_000), np.eye(2, 70_000))
+    counts = minidl.tensor([100, 120], dtype=dtype)
+    expected = np.repeat([5, 6], [100, 120])
+    np.testing.assert_array_equal(minidl.repeat(minidl.tensor([5, 6]), counts), expected)
 
 
 def test_leaves_and_devices():

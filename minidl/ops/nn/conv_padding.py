@@ -32,7 +32,8 @@ def any_padding(convolution: Any) -> Any:
         if padding_mode != "zeros" or type(padding) is str:
             given = stride, padding, dilation, padding_mode
             x, padding = padded(convolution.__name__, x, weight, *given)
-        return convolution(x, weight, bias, stride, padding, dilation, groups)
+        settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        return convolution(x, weight, bias, **settings)
 
     return padded_convolution
 

@@ -125,5 +125,5 @@ def one_hot(ids: Any, /, num_classes: int | None = None, *, dtype: Any = "int64"
         check_indices(ids, num_classes)
     except BoundsError as error:
         raise BoundsError(f"one_hot: {error}") from None
-    classes = asarray(np.arange(num_classes, dtype=ids.dtype), device=ids.device)
-    return astype(expand_dims(ids, axis=-1) == classes, dtype)
+    classes = asarray(np.arange(num_classes), device=ids.device)
+    return astype(expand_dims(astype(ids, "int64"), axis=-1) == classes, dtype)

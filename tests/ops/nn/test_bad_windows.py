@@ -153,9 +153,9 @@ def test_bad_input_of_resampling_and_random_pools(spoilt):
             "groups.*4 channels.*6 outputs.*3",
         ),
         (
-            lambda: minidl.conv2d(real(1, 4, 5, 5), real(6, 4, 3, 3), padding="same"),
+            lambda: minidl.conv2d(real(1, 4, 5, 5), real(6, 4, 3, 3), padding="full"),
             ArgumentError,
-            "same",
+            '"same" or "valid"; got .full',
         ),
         (
             lambda: minidl.max_pool2d(real(1, 1, 4, 4), 2, padding=2),
@@ -183,7 +183,7 @@ def test_bad_input_of_resampling_and_random_pools(spoilt):
     ids=[
         "kernel too large",
         "groups do not divide",
-        "same",
+        "a word",
         "too much padding",
         "fractional divisor",
         "no norm",
