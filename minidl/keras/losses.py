@@ -78,7 +78,7 @@ class Huber(Loss, losses.Huber):
 
 
 class SparseCategoricalCrossentropy(Loss, losses.CrossEntropy):
-    """−log p[class], for class numbers (N,) or (N, 1).
+    """−log p[class], for class numbers (N,) or (N, 1); those of `ignore_class` are left out.
 
     >>> from minidl.keras import losses
     >>> loss = losses.SparseCategoricalCrossentropy()
@@ -88,8 +88,8 @@ class SparseCategoricalCrossentropy(Loss, losses.CrossEntropy):
 
     mean = losses.CrossEntropy.mean
 
-    def __init__(self, from_logits: bool = False) -> None:
-        super().__init__(from_logits=from_logits)
+    def __init__(self, from_logits: bool = False, ignore_class: int | None = None) -> None:
+        super().__init__(from_logits=from_logits, ignore_index=ignore_class)
 
 
 class CategoricalCrossentropy(Loss, losses.CrossEntropy):

@@ -32,7 +32,8 @@ class Compiled(NamedTuple):
         """
         if isinstance(self.loss, str) and self.squash is None:
             return self.loss
-        if self.squash is None or getattr(self.loss, "from_logits", False):
+        given = getattr(self.loss, "ignore_index", None) is not None
+        if given or self.squash is None or getattr(self.loss, "from_logits", False):
             return losses.in_minidl_order(self.loss)
         name = "cross_entropy" if self.squash is nn.Softmax else "binary_crossentropy"
         if type(_last(network)) is self.squash:
