@@ -1,13 +1,11 @@
-"""Losses under Keras's names, computed by `minidl.train.losses`."""
+"""Losses under Keras's names, called as there, `loss(y_true, y_pred)`."""
 
-from minidl.train.losses import (
-    BinaryCrossEntropy,
-    CrossEntropy,
-    Huber,
-    Loss,
-    MeanAbsoluteError,
-    MeanSquaredError,
-)
+from collections.abc import Callable
+from typing import Any
+
+from minidl import nn, ops, train
+from minidl.autograd.tensor import Tensor
+from minidl.train import losses
 
 __all__ = [
     "BinaryCrossentropy",
@@ -17,43 +15,156 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "SparseCategoricalCrossentropy",
+    "in_minidl_order",
 ]
 
 
-class SparseCategoricalCrossentropy(CrossEntropy):
-    """−log p[class], for class numbers (N,) or (N, 1).
+class Loss(losses.Loss):
+    """The base class of losses: a subclass defines `call(y_true, y_pred)`, one loss per sample.
+
+    >>> from minidl.keras import losses
+    >>> class Quantile(losses.Loss):
+    ...     def call(self, y_true, y_pred):
+    ...         error = y_true - y_pred
+    ...         return minidl.maximum(0.9 * error, -0.1 * error)
+    >>> round(Quantile()([1.0, 0.0], [0.0, 1.0]).item(), 2)  # (0.9 + 0.1) / 2
+    0.5
+    """
+
+    def __call__(self, y_true: Any, y_pred: Any) -> Tensor:
+        """The mean over all samples."""
+        return super().__call__(y_pred, y_true)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
+        """The loss of each sample."""
+        raise TypeError(f"{type(self).__name__} has no formula: it must define call")
+
+    def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The mean over all samples."""
+        return ops.mean(ops.asarray(self.call(_of_rank(prediction, target), prediction)))
+
+
+class MeanSquaredError(Loss, losses.MeanSquaredError):
+    """The mean of (y_pred − y_true)².
+
+    >>> from minidl.keras import losses
+    >>> losses.MeanSquaredError()([1.0, 5.0], [[1.0], [2.0]]).item()
+    4.5
+    """
+
+    mean = losses.MeanSquaredError.mean
+
+
+class MeanAbsoluteError(Loss, losses.MeanAbsoluteError):
+    """The mean of |y_pred − y_true|.
+
+    >>> from minidl.keras import losses
+    >>> losses.MeanAbsoluteError()([1.0, 5.0], [[1.0], [2.0]]).item()
+    1.5
+    """
+
+    mean = losses.MeanAbsoluteError.mean
+
+
+class Huber(Loss, losses.Huber):
+    """½·e² where |e| ≤ delta, else delta·(|e| − ½·delta); e = y_pred − y_true.
+
+    >>> from minidl.keras import losses
+    >>> losses.Huber(delta=1.0)([0.0], [10.0]).item()
+    9.5
+    """
+
+    mean = losses.Huber.mean
+
+
+class SparseCategoricalCrossentropy(Loss, losses.CrossEntropy):
+    """−log p[class], for class numbers (N,) or (N, 1); those of `ignore_class` are left out.
 
     >>> from minidl.keras import losses
     >>> loss = losses.SparseCategoricalCrossentropy()
-    >>> round(loss(minidl.tensor([[0.25, 0.75]]), minidl.tensor([1])).item(), 4)
+    >>> round(loss(minidl.tensor([1]), minidl.tensor([[0.25, 0.75]])).item(), 4)
     0.2877
     """
 
-    def __init__(self, from_logits: bool = False) -> None:
-        super().__init__(from_logits=from_logits)
+    mean = losses.CrossEntropy.mean
+
+    def __init__(self, from_logits: bool = False, ignore_class: int | None = None) -> None:
+        super().__init__(from_logits=from_logits, ignore_index=ignore_class)
 
 
-class CategoricalCrossentropy(CrossEntropy):
+class CategoricalCrossentropy(Loss, losses.CrossEntropy):
     """−Σ target·log p, for targets (N, C) that are one-hot or probabilities.
 
     >>> from minidl.keras import losses
     >>> loss = losses.CategoricalCrossentropy()
-    >>> round(loss(minidl.tensor([[0.25, 0.75]]), minidl.tensor([[0.0, 1.0]])).item(), 4)
+    >>> round(loss(minidl.tensor([[0.0, 1.0]]), minidl.tensor([[0.25, 0.75]])).item(), 4)
     0.2877
     """
+
+    mean = losses.CrossEntropy.mean
 
     def __init__(self, from_logits: bool = False) -> None:
         super().__init__(from_logits=from_logits)
 
 
-class BinaryCrossentropy(BinaryCrossEntropy):
+class BinaryCrossentropy(Loss, losses.BinaryCrossEntropy):
     """−target·log p − (1 − target)·log(1 − p), for targets 0 and 1.
 
     >>> from minidl.keras import losses
     >>> loss = losses.BinaryCrossentropy()
-    >>> round(loss(minidl.tensor([[0.75]]), minidl.tensor([[1.0]])).item(), 4)
+    >>> round(loss(minidl.tensor([[1.0]]), minidl.tensor([[0.75]])).item(), 4)
     0.2877
     """
 
+    mean = losses.BinaryCrossEntropy.mean
+
     def __init__(self, from_logits: bool = False) -> None:
         super().__init__(from_logits=from_logits)
+
+
+def in_minidl_order(loss: Any) -> Callable[[Any, Any], Tensor]:
+    """A loss as the Trainer calls it, (prediction, target).
+
+    Losses of this module, and functions that a program defines, take (y_true, y_pred), and may give
+    one number per sample.  Those of `minidl` itself take (prediction, target) already.
+
+    >>> from minidl.keras import losses
+    >>> loss = losses.in_minidl_order(lambda y_true, y_pred: y_true - y_pred)
+    >>> loss(minidl.tensor([[1.0]]), minidl.tensor([5.0])).item()
+    4.0
+    """
+    if isinstance(loss, Loss):
+        computed = next((k for k in type(loss).__mro__ if k in _COMPUTED), None)
+        if computed is None or type(loss).mean is not computed.mean:
+            return lambda prediction, target: loss(target, prediction)
+        plain = object.__new__(computed)
+        vars(plain).update(vars(loss))
+        return plain
+    if isinstance(loss, nn.Module | train.Loss) or _is_minidls(loss):
+        return loss
+
+    def mean(prediction: Tensor, target: Tensor) -> Tensor:
+        """Keras's reduction: the mean over all samples."""
+        return ops.mean(ops.asarray(loss(_of_rank(prediction, target), prediction)))
+
+    return mean
+
+
+_COMPUTED: set[type[losses.Loss]] = {
+    losses.CrossEntropy,
+    losses.BinaryCrossEntropy,
+    losses.MeanSquaredError,
+    losses.MeanAbsoluteError,
+    losses.Huber,
+}
+
+
+def _is_minidls(loss: Any) -> bool:
+    return getattr(loss, "__module__", None) is not None and loss.__module__.startswith("minidl.")
+
+
+def _of_rank(prediction: Tensor, target: Tensor) -> Tensor:
+    """The target (N,) of a prediction (N, 1) in its shape, and the other way round, as in Keras."""
+    if prediction.shape == (*target.shape, 1) or target.shape == (*prediction.shape, 1):
+        return target.reshape(prediction.shape)
+    return target

@@ -195,9 +195,10 @@ class Sequential(Layer):
         """Configure training.
 
         optimizer    a name, one of `minidl.keras.optimizers`, or one of `minidl.optim`
-        loss         a name, one of `minidl.keras.losses`, or (prediction, target) → Tensor.  A
-                     cross-entropy given by name is of probabilities, as in Keras; for a model that
-                     ends in softmax it is computed from the logits, which is the same but exact
+        loss         a name, one of `minidl.keras.losses`, or a function (y_true, y_pred) → Tensor
+                     of one number, or one per sample.  A cross-entropy given by name is of
+                     probabilities, as in Keras; for a model that ends in softmax it is computed
+                     from the logits, which is the same but exact
         metrics      names, or Metrics of `minidl.train.metrics`
 
         Arguments that only affect how Keras executes (run_eagerly, jit_compile, …) have no effect.

@@ -1,10 +1,8 @@
 """Optimisers under Keras's names and arguments.
 
 Each holds settings, from which an optimiser of `minidl.optim` is created once the model is known.
-The update rules are those of `minidl.optim`, the defaults Keras's.  Keras itself differs in
-
-    Adam, AdamW          ε beside √v; here, and in the paper, beside √(v / (1 − β₂ᵗ))
-    RMSprop, Adagrad     √(v + ε); here √v + ε: the steps differ where g² is not far above ε
+Rules and defaults are Keras's: where its rules differ from PyTorch's, they are in
+`minidl.keras.update_rules`.
 
 In the formulas η is the learning rate, g the gradient, θ a parameter; t counts the steps from 1.
 """
@@ -13,6 +11,7 @@ from typing import Any
 
 from minidl import optim
 from minidl.errors import ArgumentError
+from minidl.keras import update_rules
 from minidl.keras.checks import refuse
 from minidl.nn import Module
 from minidl.train.losses import named
@@ -90,6 +89,7 @@ class Optimizer:
         """The optimiser of a model's parameters, created once for a model."""
         if self.made is None or self._model is not model:
             kind, defaults = OPTIMIZERS[self.rule]
+            kind = getattr(update_rules, kind.__name__, kind)
             self.made = kind(model.parameters(), **{**defaults, **self.settings})
             self._model = model
         return self.made
@@ -100,10 +100,9 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """θ ← θ − η·g, or with momentum μ θ ← θ − η·v, where v ← μ·v + g.
+    """θ ← θ − η·g, or with momentum μ θ ← θ − v, where v ← μ·v + η·g.
 
-    With nesterov the step is η·(g + μ·v).  Keras accumulates η·v instead of v: the steps are the
-    same as long as the learning rate is constant.  Sutskever et al. 2013.
+    With nesterov the step is η·g + μ·v.  Sutskever et al. 2013.
 
     >>> from minidl.keras import Sequential, layers, optimizers
     >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
@@ -126,16 +125,16 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """θ ← θ − η·g / (√v + ε), where v ← ρ·v + (1 − ρ)·g²: g over its running root mean square.
+    """θ ← θ − η·g / √(v + ε), where v ← ρ·v + (1 − ρ)·g²: g over its running root mean square.
 
-    With momentum μ the step is η·b, where b ← μ·b + g / (√v + ε); if centered, v − m² replaces v,
+    With momentum μ the step is b, where b ← μ·b + η·g / √(v + ε); if centered, v − m² replaces v,
     where m ← ρ·m + (1 − ρ)·g.  Tieleman, Hinton 2012 (lecture 6.5).
 
     >>> from minidl.keras import Sequential, layers, optimizers
     >>> model = Sequential([layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
     >>> model.compile(optimizers.RMSprop(0.1, rho=0.75), "mse")
     >>> history = model.fit([[1.0, 0.01]], [1.0], verbose=0)  # the gradients are −2 and −0.02
-    >>> model.get_weights()[0].ravel().round(4)
+    >>> model.get_weights()[0].ravel().round(3)
     array([0.2, 0.2], dtype=float32)
     """
 
@@ -174,7 +173,7 @@ class Adam(_AdamFamily):
     """Adaptive moments: steps of about η in every parameter, whatever the scale of its gradient.
 
         m ← β₁·m + (1 − β₁)·g              v ← β₂·v + (1 − β₂)·g²
-        θ ← θ − η · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
+        θ ← θ − η·√(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)
 
     With amsgrad, v is its largest value so far.  Kingma, Ba 2015; Reddi, Kale, Kumar 2018.
 
@@ -265,7 +264,7 @@ class Nadam(_AdamFamily):
 
 
 class Adagrad(Optimizer):
-    """θ ← θ − η·g / (√s + ε), where s ← s + g²: g over the root of its accumulated squares.
+    """θ ← θ − η·g / √(s + ε), where s ← s + g²: g over the root of its accumulated squares.
 
     s starts from initial_accumulator_value.  Duchi, Hazan, Singer 2011.
 

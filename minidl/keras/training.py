@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from minidl import nn, train
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError
-from minidl.keras import metrics, optimizers
+from minidl.keras import losses, metrics, optimizers
 from minidl.train.losses import LOSSES, Loss, named
 
 
@@ -30,8 +30,11 @@ class Compiled(NamedTuple):
         A cross-entropy of probabilities is passed by name if the network ends in the Softmax or
         Sigmoid that they come from: the Trainer then computes it from the logits.
         """
-        if self.squash is None or getattr(self.loss, "from_logits", False):
+        if isinstance(self.loss, str) and self.squash is None:
             return self.loss
+        given = getattr(self.loss, "ignore_index", None) is not None
+        if given or self.squash is None or getattr(self.loss, "from_logits", False):
+            return losses.in_minidl_order(self.loss)
         name = "cross_entropy" if self.squash is nn.Softmax else "binary_crossentropy"
         if type(_last(network)) is self.squash:
             return name

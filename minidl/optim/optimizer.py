@@ -117,10 +117,9 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Set all gradients to None."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.edge is not None:
-                    p.edge[0].grad = None
+        for p in (p for group in self.param_groups for p in group["params"]):
+            if p.edge is not None:
+                p.edge[0].grad = None
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -131,8 +130,7 @@ class Optimizer:
         loss = None
         if closure is not None:
             if not callable(closure):
-                name = type(self).__name__
-                raise DTypeError(f"{name}.step: closure is a function; got {describe(closure)}")
+                raise DTypeError(f"step: closure is a function; got {describe(closure)}")
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
@@ -164,6 +162,10 @@ class Optimizer:
         state    flat arrays by name, updated in place, and scalar state (`numbers`), reassigned
         """
         raise TypeError(f"{type(self).__name__} has no rule: it must define change")
+
+    def at_step(self, group: Mapping[str, Any], step: int) -> Mapping[str, Any]:
+        """The settings of step t, from 1; overridden by rules in which some depend on t."""
+        return group
 
     def decay(self, group: Mapping[str, Any]) -> float:
         """The weight decay λ: λ·θ is added to the gradient, or if decoupled lr·λ·θ to the step."""
@@ -214,6 +216,7 @@ class Optimizer:
         bucket = self._bucket(xp, group, params)
         states = bucket.states
         step = states[0]["step"] + 1
+        group = self.at_step(group, step)
         kernel = xp.kernel(self.rule) if current.get().fast else None
         rest = params
         if kernel is not None:
@@ -233,8 +236,7 @@ class Optimizer:
 
     def _update_flat(self, xp: Any, group: Mapping[str, Any], bucket: Bucket, step: int) -> None:
         """The rule in whole-array arithmetic, on the concatenation of all parameters."""
-        params = bucket.params
-        values = [p.data for p in params]
+        params, values = bucket.params, [p.data for p in bucket.params]
         gradient = flatten(xp, [dense_gradient(p) for p in params])
         if group["maximize"]:
             gradient = -gradient
@@ -340,9 +342,8 @@ class Optimizer:
         if needs != given:
             raise ShapeError(f"load_state_dict: groups of {given} parameters; needs {needs}")
         indices = [i for group in saved["param_groups"] for i in group["params"]]
-        params = dict(
-            zip(indices, (p for g in self.param_groups for p in g["params"]), strict=True)
-        )
+        own_params = [p for group in self.param_groups for p in group["params"]]
+        params = dict(zip(indices, own_params, strict=True))
         groups = [
             {**own, **{k: v for k, v in new.items() if k in self.defaults or k == "initial_lr"}}
             for own, new in zip(self.param_groups, saved["param_groups"], strict=True)

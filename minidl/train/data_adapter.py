@@ -72,15 +72,20 @@ def batch_length(x: Any) -> int:
     return x.shape[0] if getattr(x, "shape", ()) else 1
 
 
-def check_labels(who: str, data: Any, classes: int | None) -> None:
-    """Raise BoundsError unless all labels of a TensorDataset are in 0 … classes − 1."""
+def check_labels(who: str, data: Any, classes: int | None, ignored: int | None = None) -> None:
+    """Raise BoundsError unless all labels of a TensorDataset are in 0 … classes − 1, or ignored."""
     tensors = _tensors(data)
     if classes is None or not tensors or tensors[-1].dtype.kind not in "iu":
         return
     labels = tensors[-1].numpy()
     if not labels.size or (labels.min() >= 0 and labels.max() < classes):
         return
-    position = np.argwhere((labels < 0) | (labels >= classes))[0]
+    outside = (labels < 0) | (labels >= classes)
+    if ignored is not None:
+        outside &= labels != ignored
+    if not outside.any():
+        return
+    position = np.argwhere(outside)[0]
     raise BoundsError(
         f"{who}: label {labels[tuple(position)]} of sample {position[0]} is outside 0 … "
         f"{classes - 1}: the model gives {classes} classes"

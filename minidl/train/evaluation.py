@@ -12,7 +12,7 @@ from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, listed
 from minidl.ops import concat
-from minidl.train.data_adapter import batch_length, check_labels, inputs_and_target
+from minidl.train.data_adapter import check_labels, inputs_and_target
 from minidl.train.interrupt import Interrupt
 from minidl.train.metrics import Metric, metric_for
 from minidl.train.objective import Objective
@@ -30,22 +30,26 @@ def evaluate(
     metrics = [deepcopy(metric) for metric in metrics]
     for metric in metrics:
         metric.reset()
-    total = count = 0
+    total = count = 0.0
+    checked = False
     with evaluation_mode(model):
         for batch in batches:
             interrupt.check()
             *inputs, target = inputs_and_target("evaluate", batch)
             output = objective.body(*inputs)
-            if not count:
-                check_labels("evaluate", batches, objective.classes(output, target))
-            samples = batch_length(inputs[0])
+            if not checked:
+                classes = objective.classes(output, target)
+                check_labels("evaluate", batches, classes, objective.ignored)
+                checked = True
+            samples = objective.weight_of(inputs, target)
+            if not samples:  # all labels are ignored
+                continue
             total += objective.loss(output, target).item() * samples
             count += samples
-            prediction = objective.prediction(output)
-            for metric in metrics:
-                metric.update(prediction, target)
+            update_all(metrics, objective, output, target)
     if not count:
-        raise ShapeError("evaluate: there are no samples")
+        nothing = "the loss ignores all labels" if checked else "there are no samples"
+        raise ShapeError(f"evaluate: {nothing}")
     return {"loss": total / count, **computed(metrics)}
 
 
@@ -78,6 +82,14 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def update_all(metrics: Sequence[Metric], objective: Objective, output: Any, target: Any) -> None:
+    """Update metrics with what the loss counts of a batch."""
+    if metrics:
+        counted = objective.counted(objective.prediction(output), target)
+        for metric in metrics:
+            metric.update(*counted)
 
 
 def computed(metrics: Iterable[Metric]) -> dict[str, Any]:

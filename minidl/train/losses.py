@@ -13,12 +13,13 @@ import numpy as np
 
 from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
-from minidl.checks import check_flags
+from minidl.checks import check_flags, check_integers
 from minidl.errors import ArgumentError, BoundsError, MinidlError, ShapeError, raise_explained
 from minidl.ops import asarray
 
 _T = TypeVar("_T")
 _EPSILON = 1e-7
+_NONE = -(2**31)  # no label that a program has
 
 
 class Loss:
@@ -51,7 +52,8 @@ class Loss:
         raise TypeError(f"{type(self).__name__} has no formula: it must define mean")
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        settings = ", ".join(f"{name}={value!r}" for name, value in given.items())
         return f"{type(self).__name__}({settings})"
 
 
@@ -61,6 +63,8 @@ class CrossEntropy(Loss):
     prediction     (N, C) or (N, C, …): probabilities, which are normalised to sum 1; or logits
     target         class labels (N, …), with (N, 1) accepted for (N,); or probabilities, or one-hot
                    vectors, of the prediction's shape
+
+    ignore_index   a class label that is left out of the mean, or None
 
     A label outside 0 … C − 1 is a BoundsError that names its position.
 
@@ -73,9 +77,11 @@ class CrossEntropy(Loss):
 
     squash = nn.Softmax
 
-    def __init__(self, *, from_logits: bool = False) -> None:
+    def __init__(self, *, from_logits: bool = False, ignore_index: int | None = None) -> None:
         check_flags("CrossEntropy", from_logits=from_logits)
-        self.from_logits = from_logits
+        if ignore_index is not None:
+            check_integers("CrossEntropy", ignore_index=ignore_index)
+        self.from_logits, self.ignore_index = from_logits, ignore_index
 
     def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The mean over all samples."""
@@ -92,9 +98,12 @@ class CrossEntropy(Loss):
                 return -(target * log_p).sum() / _rows(prediction)
             prediction = ops.log(ops.clip(p, epsilon, 1 - epsilon))
         try:
-            return ops.cross_entropy(prediction, target)
+            ignored = _NONE if self.ignore_index is None else self.ignore_index
+            if target.shape == prediction.shape:
+                return ops.cross_entropy(prediction, target)
+            return ops.cross_entropy(prediction, target, ignore_index=ignored)
         except BoundsError:
-            raise _no_such_class(target, prediction.shape[1]) from None
+            raise _no_such_class(target, prediction.shape[1], self.ignore_index) from None
 
 
 class BinaryCrossEntropy(Loss):
@@ -238,10 +247,12 @@ def _like_prediction(who: str, prediction: Tensor, target: Tensor) -> Tensor:
     return t if t.dtype == prediction.dtype else t.astype(prediction.dtype)
 
 
-def _no_such_class(target: Tensor, classes: int) -> BoundsError:
+def _no_such_class(target: Tensor, classes: int, ignored: int | None) -> BoundsError:
     """The error for the first label that is out of range."""
     labels = target.numpy()
-    outside = (labels < 0) | (labels >= classes)
+    outside = ((labels < 0) | (labels >= classes)) & (
+        True if ignored is None else labels != ignored
+    )
     position = tuple(int(axis[0]) for axis in outside.nonzero())
     where = f"sample {position[0]}" if len(position) == 1 else f"position {position}"
     return BoundsError(

@@ -1,14 +1,16 @@
 """Objective: a model joined to its loss, with a final softmax or sigmoid fused into the loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from minidl import nn, ops
-from minidl.autograd.mode import no_grad
+from minidl.autograd.mode import Observer, no_grad, observed_by
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.ops import asarray
+from minidl.train.data_adapter import batch_length
 from minidl.train.losses import LOSSES, CrossEntropy, Loss, loss_for, named
 
 
@@ -32,9 +34,51 @@ class Objective(NamedTuple):
         with no_grad():
             return output.detach() if self.head is None else self.head(output.detach())
 
+    @property
+    def ignored(self) -> int | None:
+        """The label that the loss leaves out, if it leaves out one."""
+        if self.loss is ops.cross_entropy or self.loss is ops.nll_loss:
+            return -100
+        return getattr(self.loss, "ignore_index", None)
+
+    def weight_of(self, inputs: Sequence[Any], target: Any) -> float:
+        """What the mean of the loss is over: samples, or labels by their weight if some are out."""
+        weight = getattr(self.loss, "weight", None) if _takes_labels(self.loss) else None
+        if self.ignored is None and weight is None or not _are_labels(target):
+            return batch_length(inputs[0])
+        labels = target.numpy()
+        counted = labels if self.ignored is None else labels[labels != self.ignored]
+        if weight is None:
+            return counted.size
+        return float(np.take(weight.numpy(), counted).sum(dtype=np.float64))
+
+    def counted(self, prediction: Any, target: Any) -> tuple[Any, Any]:
+        """The prediction and the target without the labels that the loss leaves out."""
+        if self.ignored is None or not _are_labels(target):
+            return prediction, target
+        labels = target.numpy()
+        keep = labels != self.ignored
+        if keep.all():
+            return prediction, target
+        if labels.shape == (*prediction.shape[:1], 1) and prediction.ndim == 2:
+            keep = keep[:, 0]
+        elif prediction.ndim > 2:  # (N, C, …) with labels (N, …)
+            prediction = ops.moveaxis(prediction, 1, -1)
+        return prediction[asarray(keep)], target[asarray(keep)]
+
+    def checked(self, output: Any, target: Any) -> Tensor:
+        """The loss of the first batch; a function of the user's must not take an outer product."""
+        shapes = getattr(output, "shape", ()), getattr(target, "shape", ())
+        short, long = sorted(shapes, key=len)
+        if isinstance(self.loss, str | Loss | nn.Module) or long != (*short, 1) or long[:1] == (1,):
+            return self.loss(output, target)
+        with observed_by(_NoOuterProduct(short, long)):
+            return self.loss(output, target)
+
     def classes(self, output: Any, target: Any) -> int | None:
         """The number of classes, if the targets are class labels."""
-        if not isinstance(self.loss, CrossEntropy) and not _takes_logits(self.loss):
+        nll = isinstance(self.loss, nn.NLLLoss) or self.loss is ops.nll_loss
+        if not nll and not isinstance(self.loss, CrossEntropy) and not _takes_logits(self.loss):
             return None
         ndim = getattr(output, "ndim", 0)
         return output.shape[1] if ndim > 1 and getattr(target, "ndim", ndim) < ndim else None
@@ -62,6 +106,23 @@ class Objective(NamedTuple):
                     f"Trainer: {self.loss!r} needs probabilities, but the model gives numbers "
                     f"from {low:.4g} to {high:.4g}; say from_logits=True"
                 )
+
+
+class _NoOuterProduct(Observer):
+    """Refuses an operation that broadcasts (N, 1) with (N,) to (N, N)."""
+
+    def __init__(self, short: tuple[int, ...], long: tuple[int, ...]) -> None:
+        self.pair, self.outer = {short, long}, (*short, *short[-1:])
+
+    def ran(self, operation: Any, inputs: Any, outputs: list[Any], node: Any) -> None:
+        """Check the shapes of the inputs and of the output."""
+        shapes = {tuple(getattr(x, "shape", ())) for x in inputs}
+        if shapes >= self.pair and any(tuple(y.shape) == self.outer for y in outputs):
+            short, long = sorted(self.pair, key=len)
+            raise ShapeError(
+                f"Trainer: in the loss, {operation.__name__} of {long} and {short} is "
+                f"{self.outer}: every prediction with every target; reshape one of them"
+            )
 
 
 def join(model: nn.Module, loss: Any) -> Objective:
@@ -125,6 +186,14 @@ def _included_layer(loss: Any) -> type[nn.Module] | None:
 def _takes_logits(loss: Any) -> bool:
     """Whether it is a multi-class cross-entropy on logits."""
     return _included_layer(loss) is nn.Softmax
+
+
+def _takes_labels(loss: Any) -> bool:
+    return isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss)
+
+
+def _are_labels(target: Any) -> bool:
+    return isinstance(target, Tensor) and target.dtype.kind in "iu"
 
 
 def _are_distributions(output: Tensor) -> bool:

@@ -42,7 +42,7 @@ class Progress(Callback):
         """Start the bar, advanced to the first batch of a resumed epoch."""
         self._started = self._drawn = time.monotonic()
         self._first = self.trainer.position.samples
-        self._samples = 0
+        self._samples: float = 0
         if self._console is not None:
             self._bar = self._new_bar()
             data = self.trainer.data

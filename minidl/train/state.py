@@ -26,7 +26,7 @@ class Position:
     """The position in a training run, and the running sums of the current epoch.
 
     total      Σ loss · samples over the batches so far
-    samples    Σ samples
+    samples    Σ samples, or the weights of the labels that the loss counts
     random     the default generator's seed and offset at the start of the epoch
     seen       whether all batches are done, but not the end of the epoch
     """
@@ -34,7 +34,7 @@ class Position:
     epoch: int = 0
     batch: int = 0
     total: float = 0.0
-    samples: int = 0
+    samples: float = 0
     random: tuple[int, int] = (0, 0)
     seen: bool = False
 

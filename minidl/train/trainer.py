@@ -14,7 +14,7 @@ from minidl.optim.lr_scheduler import LRScheduler
 from minidl.train import data_adapter, update
 from minidl.train.callbacks import Callback, hooks
 from minidl.train.errors import TrainingError
-from minidl.train.evaluation import computed, evaluate, metrics_for, predict
+from minidl.train.evaluation import computed, evaluate, metrics_for, predict, update_all
 from minidl.train.history import History
 from minidl.train.interrupt import Interrupt
 from minidl.train.metrics import Metric
@@ -161,6 +161,8 @@ class Trainer:
             raise ArgumentError("fit: is running already; a callback cannot call it")
         if resume is not None:
             self.resume(resume)
+        if hasattr(epochs, "shape") and epochs.shape:
+            raise ArgumentError("fit: inputs and targets are one argument: fit((x, y), epochs=…)")
         counts = {"epochs": epochs, "initial_epoch": initial_epoch}
         check_integers("fit", 0, **counts)
         dtype = data_adapter.float_dtype(self.model)
@@ -221,6 +223,7 @@ class Trainer:
         self._in_step = True
         if self.updates.pending:
             self._update()
+        self.updates.batches = 0
         self._in_step = False
         logs = self.logs()
         if validation is not None:
@@ -263,7 +266,7 @@ class Trainer:
             position.batch += 1
             self._in_step = False
             if end:
-                logs = {"loss": position.total / position.samples}
+                logs = {"loss": position.total / (position.samples or math.nan)}
                 for hook in end:
                     hook(position.batch - 1, logs)
             if interrupt.pressed:
@@ -279,22 +282,23 @@ class Trainer:
         objective, position, updates = self.objective, self.position, self.updates
         output = objective.body(*inputs)
         if self._unchecked:
-            data_adapter.check_labels("fit", self.data, objective.classes(output, target))
-        loss = objective.loss(output, target)
-        if self._unchecked:
+            classes = objective.classes(output, target)
+            data_adapter.check_labels("fit", self.data, classes, objective.ignored)
+            loss = objective.checked(output, target)
             objective.check(output, loss)
             self._unchecked = False
-        value, samples = loss.item(), data_adapter.batch_length(inputs[0])
+        else:
+            loss = objective.loss(output, target)
+        samples = objective.weight_of(inputs, target)
+        value = loss.item() if samples else 0.0  # the mean of no labels is NaN
         if value - value != 0 and self.stop_on_nan:  # NaN, or infinity
             raise self._diverged(f"the loss is {value}")
         if updates.add(loss, samples):
             self._update()
         position.total += value * samples
         position.samples += samples
-        if self.metrics:
-            prediction = objective.prediction(output)
-            for metric in self.metrics:
-                metric.update(prediction, target)
+        if samples:
+            update_all(self.metrics, objective, output, target)
 
     def _update(self) -> None:
         """Step the optimiser, and a schedule of steps."""

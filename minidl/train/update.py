@@ -21,7 +21,8 @@ class Updates:
     """Gradients accumulated over batches, averaged over their samples, clipped, and applied.
 
     step       the number of optimiser steps taken
-    batches    the number of batches accumulated for the next step, and of their `samples`
+    batches    the number of batches accumulated for the next step
+    samples    the number of their samples, or the weight of their labels, that the loss counts
     """
 
     def __init__(
@@ -39,23 +40,29 @@ class Updates:
             raise ArgumentError(f"Trainer: accumulate is a number ≥ 1; got {accumulate!r}")
         self.optimizer, self.accumulate = optimizer, int(accumulate)
         self.clip_norm, self.clip_value = clip_norm, clip_value
-        self.step = self.batches = self.samples = 0
+        self.step = self.batches = 0
+        self.samples: float = 0
 
     @property
     def pending(self) -> bool:
         """Whether there are accumulated gradients that have not been applied."""
-        return self.batches > 0
+        return self.samples > 0
 
-    def add(self, loss: Tensor, samples: int) -> bool:
-        """Accumulate the gradients of a batch's mean loss; returns whether a step is due."""
-        if not self.batches:
+    def add(self, loss: Tensor, samples: float) -> bool:
+        """Accumulate the gradients of a batch's mean loss; returns whether a step is due.
+
+        A batch of no samples, of which the loss ignores all labels, has no mean, and no gradients.
+        """
+        if not self.samples:
             self.optimizer.zero_grad()
-        if self.accumulate == 1:
+        if samples and self.accumulate == 1:
             loss.backward()
-        else:
+        elif samples:
             (loss * samples).backward()  # gradients of the sum: batches may differ in size
         self.batches += 1
         self.samples += samples
+        if self.batches == self.accumulate and not self.samples:
+            self.batches = 0
         return self.batches == self.accumulate
 
     def prepare(self) -> float | None:
@@ -129,7 +136,7 @@ def step_schedule(schedule: LRScheduler, logs: Mapping[str, Any], monitor: str |
         schedule.step()
 
 
-def _divided(gradient: Any, count: int) -> Any:
+def _divided(gradient: Any, count: float) -> Any:
     """The gradient divided by a number."""
     if isinstance(gradient, RowGradient):
         rows = gradient.rows / count

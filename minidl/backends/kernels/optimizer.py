@@ -149,7 +149,7 @@ def sgd(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
     """One step of gradient descent, with momentum or without."""
     momentum, nesterov = settings["momentum"], settings["nesterov"]
     weight = 1 if step == 1 else 1 - settings["dampening"]
-    decay, sign = settings["weight_decay"], _sign(settings)
+    decay, sign = settings["weight_decay"], _sign(settings) * settings.get("gradient_scale", 1)
     scalars = np.array([settings["lr"], decay, sign, momentum, weight], dtype)
     if not momentum:
         return Step(_descend, _descend_over_all, _SGD_TIME, (), scalars)
