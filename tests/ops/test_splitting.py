@@ -48,9 +48,7 @@ def test_split_in_lengths_is_pytorchs(lengths):
 def test_gradients_of_parts_are_joined():
     ours = lambda x: ops.multiply(*ops.split(x, lengths=[3, 3], axis=1))
     assert_same(ours, lambda x: torch.mul(*torch.split(x, [3, 3], 1)), X)
-    assert_same(
-        lambda x: ops.split(x.T, sections=3)[1], lambda x: torch.tensor_split(x.T, 3)[1], X
-    )
+    assert_same(lambda x: ops.split(x.T, sections=3)[1], lambda x: torch.tensor_split(x.T, 3)[1], X)
 
 
 @pytest.mark.parametrize(
