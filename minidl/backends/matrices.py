@@ -99,6 +99,9 @@ def lu(x: Array) -> tuple[Array, ...]:
     (*batch, m, n), k = x.shape, min(x.shape[-2:])
     shapes = (m, m), (m, k), (k, n)
     parts = tuple(np.empty((*batch, *shape), x.dtype) for shape in shapes)
+    if not k:
+        parts[0][...] = np.eye(m)
+        return parts
     factorize = import_module("scipy.linalg").lu
     for index in np.ndindex(*batch):
         for part, factor in zip(parts, factorize(x[index], check_finite=False), strict=True):

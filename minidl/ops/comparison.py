@@ -166,16 +166,25 @@ def isclose(xp, x1, x2, /, *, rtol=1e-5, atol=1e-8, equal_nan=False):
         larger, smaller = (
             xp.astype(pick(first, second), uint64) for pick in (xp.maximum, xp.minimum)
         )
-        gap, second = xp.astype(larger - smaller, float64), xp.astype(second, float64)
+        near = xp.astype(larger - smaller, float64) <= atol + rtol * xp.abs(
+            xp.astype(second, float64)
+        )
     else:
-        wide = complex128 if first.dtype.kind == "c" else float64
-        first, second = xp.astype(first, wide), xp.astype(second, wide)
-        gap = xp.abs(first - second)
-    near = xp.logical_and(gap <= atol + rtol * xp.abs(second), xp.isfinite(second))
+        near = _near(xp, first, second, rtol, atol)
     close = xp.logical_or(same, near)
     if equal_nan:
         close = xp.logical_or(close, xp.logical_and(first != first, second != second))
     return close, None
+
+
+def _near(xp, x1, x2, rtol, atol):
+    """Where floats or complex numbers are close, and finite."""
+    finite = xp.logical_and(xp.isfinite(x1), xp.isfinite(x2))
+    wide = complex128 if x1.dtype.kind == "c" else float64
+    x1, x2 = (xp.astype(xp.where(finite, x, 0), wide) for x in (x1, x2))
+    scale = xp.where(xp.maximum(xp.abs(x1), xp.abs(x2)) > 1e300, 0.25, 1.0)  # against overflow
+    tolerance = atol * scale + xp.xmuly(xp.abs(x2) * scale, rtol)
+    return xp.logical_and(xp.abs(x1 * scale - x2 * scale) <= tolerance, finite)
 
 
 @named

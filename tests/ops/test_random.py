@@ -423,3 +423,91 @@ MISUSES = {
 def test_misuse_is_explained(misuse, message):
     with pytest.raises(MinidlError, match=message):
         misuse()
+
+
+# Draws with given probabilities.
+
+
+@each_float
+def test_bernoulli_draws_ones_with_their_probability(dtype):
+    p = np.linspace(0, 1, 5).astype(dtype)
+    drawn = random.bernoulli(np.broadcast_to(p, (4000, 5)), generator=Generator(1))
+    assert drawn.dtype == dtype
+    values = np.asarray(drawn).astype("float64")
+    assert set(np.unique(values)) == {0, 1}
+    assert (values[:, 0] == 0).all()
+    assert (values[:, -1] == 1).all()
+    for i in (1, 2, 3):
+        count = int(values[:, i].sum())
+        assert stats.binomtest(count, 4000, float(p[i])).pvalue > 1e-4
+
+
+def test_bernoulli_of_tiny_probabilities_in_float16():
+    p = np.full(200_000, 2.0**-14, "float16")
+    count = int(np.asarray(random.bernoulli(p, generator=Generator(2))).astype(int).sum())
+    assert stats.binomtest(count, p.size, 2.0**-14).pvalue > 1e-4
+
+
+WEIGHTS = np.array([0.0, 3.0, 1.0, 0.0, 4.0])
+
+
+@pytest.mark.parametrize("rows", [(), (1,)])
+def test_multinomial_with_replacement_has_the_probabilities(rows):
+    weights = np.broadcast_to(WEIGHTS, (*rows, 5))
+    drawn = random.multinomial(weights, num_samples=8000, replacement=True, generator=Generator(3))
+    assert drawn.shape == (*rows, 8000)
+    assert drawn.dtype == "int64"
+    counts = np.bincount(np.asarray(drawn).ravel(), minlength=5)
+    assert counts[0] == counts[3] == 0
+    possible = WEIGHTS > 0
+    assert stats.chisquare(counts[possible], WEIGHTS[possible] * 1000).pvalue > 1e-4
+
+
+def test_multinomial_without_replacement_draws_as_one_after_the_other_would():
+    weights = np.broadcast_to(WEIGHTS, (20_000, 5))
+    drawn = np.asarray(random.multinomial(weights, num_samples=2, generator=Generator(4)))
+    assert (drawn[:, 0] != drawn[:, 1]).all()
+    counts = np.bincount(drawn[:, 0] * 5 + drawn[:, 1], minlength=25)
+    p = WEIGHTS / WEIGHTS.sum()
+    pairs = [(i, j) for i in (1, 2, 4) for j in (1, 2, 4) if i != j]
+    needed = np.array([p[i] * p[j] / (1 - p[i]) for i, j in pairs]) * len(drawn)
+    assert counts.sum() == sum(counts[i * 5 + j] for i, j in pairs)
+    assert stats.chisquare([counts[i * 5 + j] for i, j in pairs], needed).pvalue > 1e-4
+
+
+def test_multinomial_draws_each_of_the_possible_once():
+    drawn = random.multinomial(np.stack([WEIGHTS, WEIGHTS[::-1]]), num_samples=3)
+    assert np.sort(np.asarray(drawn), axis=1).tolist() == [[1, 2, 4], [0, 2, 3]]
+    assert random.multinomial(np.array([0, 7])).tolist() == [1]
+
+
+def test_a_key_gives_the_same_draws():
+    for draw in (
+        lambda g: random.bernoulli(np.full(50, 0.5), generator=g),
+        lambda g: random.multinomial(np.ones(50), num_samples=20, generator=g),
+        lambda g: random.multinomial(np.ones(5), num_samples=20, replacement=True, generator=g),
+    ):
+        generator = Generator(7)
+        one, other = draw(generator), draw(generator)
+        assert (one != other).any()
+        assert (draw(Generator(7)) == one).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: random.bernoulli(np.array([0.5, 1.5])), "bernoulli: probabilities are from 0"),
+        (lambda: random.bernoulli(np.array([np.nan])), "bernoulli: probabilities are from 0"),
+        (lambda: random.bernoulli(np.array([1])), "bernoulli: probabilities are floats"),
+        (lambda: random.multinomial(np.zeros(3)), "multinomial: weights are finite, ≥ 0, and"),
+        (lambda: random.multinomial(-np.ones(3)), "multinomial: weights are finite, ≥ 0, and"),
+        (lambda: random.multinomial(np.array([1, np.inf])), "multinomial: weights are finite"),
+        (lambda: random.multinomial(WEIGHTS, num_samples=4), "4 different indices need as many"),
+        (lambda: random.multinomial(WEIGHTS, num_samples=0), "num_samples is an integer ≥ 1"),
+        (lambda: random.multinomial(np.zeros((2, 0))), "multinomial: weights are a vector"),
+        (lambda: random.multinomial(np.ones((1, 1, 1))), "multinomial: weights are a vector"),
+    ],
+)
+def test_weights_that_give_no_draw_are_refused(wrong, words):
+    with pytest.raises(MinidlError, match=words):
+        wrong()

@@ -81,3 +81,55 @@ def test_indices_outside_are_named():
         ops.scatter_reduce(x, ids, x, "median")
     with pytest.raises(MinidlError, match="values have the shape"):
         ops.put_along_axis(x, ids - 1, minidl.ones((5, 5)))
+
+
+@each_dtype
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_slices_are_written_as_pytorch_does(axis, dtype):
+    ids, shape = np.array([2, 0]), [3, 4, 3]
+    x = random(*shape, dtype=dtype)
+    shape[axis] = 2
+    v = random(*shape, dtype=dtype)
+    assert_same(
+        lambda x, v: ops.index_copy(x, ids, v, axis=axis),
+        lambda x, v: x.index_copy(axis, torch.tensor(ids), v), x, v,
+    )  # fmt: skip
+    assert_same(
+        lambda x, v: ops.index_fill(x, ids, v.sum(), axis=axis),
+        lambda x, v: x.index_fill(axis, torch.tensor(ids), v.sum()), x, v,
+    )  # fmt: skip
+
+
+def test_slices_at_repeated_and_negative_indices():
+    x, ids = np.zeros(4), np.array([-1, 1, -1])
+    assert ops.index_copy(x, ids, np.array([1.0, 2.0, 3.0])).tolist() == [0, 2, 0, 3]
+    assert minidl.grad(lambda v: ops.index_copy(x, ids, v).sum())(x[:3]).tolist() == [0, 1, 1]
+    assert ops.index_fill(np.arange(4), ids, 7).tolist() == [0, 7, 2, 7]
+    assert ops.index_fill(np.arange(4), np.array(2), 7).tolist() == [0, 1, 7, 3]
+    assert ops.index_fill(np.arange(4), np.array([], int), 7).tolist() == [0, 1, 2, 3]
+    with pytest.raises(BoundsError, match=r"index_fill: .*index 4 is outside"):
+        ops.index_fill(x, np.array([4]), 7)
+    with pytest.raises(MinidlError, match=r"index_copy: needs values of shape \(3,\); got"):
+        ops.index_copy(x, ids, np.ones(4))
+    with pytest.raises(MinidlError, match="index_fill: value is a number"):
+        ops.index_fill(x, ids, np.ones(1))
+
+
+@given(st.integers(0, 99))
+def test_masked_scatter_is_pytorchs(seed):
+    rng = np.random.default_rng(seed)
+    x, mask, values = rng.normal(size=(3, 4)), rng.uniform(size=(3, 4)) > 0.5, rng.normal(size=13)
+    needed = torch.tensor(x).masked_scatter(torch.tensor(mask), torch.tensor(values))
+    np.testing.assert_array_equal(ops.masked_scatter(x, mask, values), needed)
+    found = minidl.grad(lambda v: ops.masked_scatter(x, mask, v).sum())(values)
+    assert found.tolist() == [1] * mask.sum() + [0] * (13 - mask.sum())
+
+
+def test_masked_scatter_of_too_few_values_or_none():
+    x = np.arange(3.0)
+    with pytest.raises(MinidlError, match="masked_scatter: the mask holds 3 times; got float64"):
+        ops.masked_scatter(x, np.array([True]), x[:2])
+    with pytest.raises(MinidlError, match="masked_scatter: mask is a tensor of bools"):
+        ops.masked_scatter(x, np.array([1, 0, 1]), x)
+    assert ops.masked_scatter(x, np.array([False]), x[:0]).tolist() == [0, 1, 2]
+    assert ops.masked_scatter(x[:0], np.array([], bool), x[:0]).shape == (0,)

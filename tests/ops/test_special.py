@@ -4,9 +4,13 @@ import math
 
 import numpy as np
 import pytest
+import scipy.special
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minidl
 from minidl import ops
+from tests.helpers import assert_close
 from tests.oracle import torch
 from tests.parity import assert_same, both
 
@@ -51,3 +55,53 @@ def test_nan_to_num(settings):
         y = ops.nan_to_num(x, **settings)
         np.testing.assert_array_equal(y, torch.nan_to_num(torch.tensor(x), **settings))
     assert ops.nan_to_num(np.array([1, 2])).tolist() == [1, 2]
+
+
+@given(st.floats(0, 1, width=32))
+def test_logit_is_exact_everywhere(x):
+    found = ops.logit(np.array([x]))
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(found, scipy.special.logit([x]), rtol=1e-14)
+    assert_close(ops.logit(np.array([x], "float32")), found.astype("float32"), 1e-6)
+
+
+def test_logit_beyond_its_ends():
+    x = np.array([-0.5, 0.0, 1.0, 1.5])
+    np.testing.assert_array_equal(ops.logit(x), [np.nan, -np.inf, np.inf, np.nan])
+    eps = ops.logit(x, 0.25)
+    np.testing.assert_allclose(eps, [-np.log(3), -np.log(3), np.log(3), np.log(3)], rtol=1e-15)
+    assert minidl.grad(lambda x: ops.logit(x, 0.25).sum())(x).tolist() == [0] * 4
+    masked = minidl.grad(lambda x: ops.where(x > 0, ops.logit(x), 0).sum())
+    assert masked(np.array([0.0, 0.5])).tolist() == [0, 4]
+
+
+@given(st.floats(-1e3, 1e3) | st.sampled_from([np.inf, -np.inf, np.nan, 0.0, -0.0]),
+       st.floats(-1e3, 1e3) | st.sampled_from([np.inf, -np.inf, np.nan, 0.0, 1e-300]))  # fmt: skip
+def test_fmod_is_cs(x, y):
+    with np.errstate(all="ignore"):
+        needed = np.fmod(np.array([x]), y)
+    found = np.asarray(ops.fmod(np.array([x]), y))
+    np.testing.assert_array_equal(found, needed)
+    if not np.isnan(needed):
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(needed))
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1).filter(bool))
+def test_fmod_of_integers_is_cs(x, y):
+    if (x, y) != (-(2**63), -1):
+        needed = abs(x) % abs(y)
+        assert ops.fmod(np.array([x]), np.array([y])).item() == (-needed if x < 0 else needed)
+
+
+@given(st.tuples(*[st.floats() | st.just(np.nan)] * 2))
+def test_fmax_and_fmin_ignore_nan(pair):
+    x, y = (np.array([value]) for value in pair)
+    np.testing.assert_array_equal(ops.fmax(x, y), np.fmax(x, y))
+    np.testing.assert_array_equal(ops.fmin(x, y), np.fmin(x, y))
+
+
+def test_fmax_sends_the_gradient_to_the_number():
+    x, y = np.array([np.nan, 1.0, 2.0, np.nan]), np.array([3.0, np.nan, 2.0, np.nan])
+    dx, dy = minidl.grad(lambda x, y: ops.fmax(x, y).sum(), argnums=(0, 1))(x, y)
+    assert dx.tolist()[:3] == [0, 1, 0.5]
+    assert dy.tolist()[:3] == [1, 0, 0.5]
