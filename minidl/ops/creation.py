@@ -310,8 +310,8 @@ def arange(
 ) -> Tensor:
     """start, start + step, … below stop; from 0 if only stop is given.
 
-    Integers are exact, and start + i·step is computed in float64 if one of them is a float; then it
-    is rounded to the dtype, which is int64 for integers, else float32.  Raises ArgumentError for a
+    Integers are exact; if one of them is a float, start + i·step is rounded once to float64, and
+    then to the dtype, which is int64 for integers, else float32.  Raises ArgumentError for a
     step of 0, DTypeError if a number does not fit into an integer dtype.
 
     >>> minidl.arange(5)

@@ -5,13 +5,32 @@ from typing import Any
 
 import numpy as np
 
+_SPLIT = 2.0**27 + 1  # of a float64 into two halves
+_LARGEST_SPLIT = 2.0**970  # beyond it, splitting overflows
+
 
 def steps(start: Any, stop: Any, step: Any) -> np.ndarray:
     """start + i·step below stop, of int64 or uint64 if these are integers, else of float64."""
     if all(isinstance(n, int) for n in (start, stop, step)):
         return _integers(int(start), int(step), len(range(start, stop, step)))
     count = max(math.ceil((stop - start) / step), 0)
-    return float(start) + float(step) * np.arange(count, dtype=np.float64)
+    return _sums(float(start), float(step), np.arange(count, dtype=np.float64))
+
+
+def _sums(start: float, step: float, i: np.ndarray) -> np.ndarray:
+    """start + step·i, rounded once: the errors of the product and of the sum are added at the end.
+
+    The product's is Dekker's (1971), of halves of 26 bits; the sum's is Knuth's TwoSum.
+    """
+    product = step * i
+    total = start + product
+    if max(abs(start), abs(step) * max(i.size, 1)) > _LARGEST_SPLIT:
+        return total
+    i_high, step_high = _SPLIT * i - (_SPLIT * i - i), _SPLIT * step - (_SPLIT * step - step)
+    i_low, step_low = i - i_high, step - step_high
+    lost = step_high * i_high - product + step_high * i_low + step_low * i_high + step_low * i_low
+    added = total - start
+    return total + ((start - (total - added)) + (product - added) + lost)
 
 
 def equal(start: Any, stop: Any, count: int, intervals: int) -> np.ndarray:

@@ -19,6 +19,10 @@ TINY = {"int8": 7, "uint8": 8, "int16": 15, "int32": 31, "int64": 63, "uint64": 
 
 moderate = st.floats(-1e3, 1e3, allow_subnormal=False)
 step_sizes = st.floats(1e-2, 1e2) | st.floats(-1e2, -1e-2)
+ranges = st.builds(  # of up to sixty numbers, or of none
+    lambda start, step, length: (start, start + step * length, step),
+    *(moderate, step_sizes, st.floats(-2, 60)),
+)
 int64 = st.integers(-(2**63), 2**63 - 1)
 whole = st.integers(-(2**62), 2**62)
 
@@ -50,25 +54,45 @@ def test_a_small_step_far_from_zero():
 
 
 @each_float
-@given(moderate, moderate, step_sizes)
-def test_arange_of_floats_is_computed_in_float64_and_rounded_once(dtype, start, stop, step):
+@given(ranges)
+def test_arange_of_floats_is_computed_in_float64_and_rounded_once(dtype, numbers):
+    start, stop, step = numbers
     x = minidl.arange(start, stop, step, dtype=dtype)
     count = max(math.ceil((stop - start) / step), 0)
-    assert_same_bits(x, rounded([start + i * step for i in range(count)], dtype))
-    # Of each number, the exact one is within two roundings of float64 before that to the dtype.
-    for i, value in enumerate(x.tolist()[-3:], len(x) - len(x.tolist()[-3:])):
-        exact = Fraction(start) + i * Fraction(step)
-        near = float(np.finfo(dtype).eps) / 2 * abs(exact) + 4e-13
-        assert abs(Fraction(value) - exact) <= near + float(np.finfo(dtype).smallest_subnormal)
+    exact = (Fraction(start) + i * Fraction(step) for i in range(count))
+    assert_same_bits(x, rounded([float(number) for number in exact], dtype))
 
 
-@given(moderate, moderate, step_sizes)
-def test_arange_of_float64_is_pytorchs(start, stop, step):
+@given(ranges)
+def test_arange_of_float64_is_pytorchs(numbers):
+    start, stop, step = numbers
     assume((stop - start) * step >= 0)  # else an error of PyTorch's
     theirs = torch.arange(start, stop, step, dtype=torch.float64).numpy()
     ours = minidl.arange(start, stop, step, dtype="float64").numpy()
-    assert ours.shape == theirs.shape  # whose vectors round start + i·step at their first element
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2.3e-13)
+    assert ours.shape == theirs.shape
+    # PyTorch rounds the first number of each vector, and then each sum; we round once.
+    last_place = np.spacing(max(abs(start), abs(stop)))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1.5 * last_place)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1.0, 1e150, 1e290, 1e305])
+def test_arange_of_extreme_floats(scale):
+    start, step = 0.1 * scale, 0.7 * scale
+    x = minidl.arange(start, 50 * scale, step, dtype="float64").tolist()
+    exact = [float(Fraction(start) + i * Fraction(step)) for i in range(len(x))]
+    np.testing.assert_allclose(x, exact, rtol=3e-16, atol=0)
+
+
+@given(ranges)
+def test_arange_of_float32_is_no_further_from_the_truth_than_pytorchs(numbers):
+    start, stop, step = numbers
+    assume((stop - start) * step >= 0)
+    theirs = torch.arange(start, stop, step).tolist()
+    ours = minidl.arange(start, stop, step).tolist()
+    for i, pair in enumerate(zip(ours, theirs, strict=True)):
+        exact = Fraction(start) + i * Fraction(step)
+        mine, other = (abs(Fraction(x) - exact) for x in pair)
+        assert mine <= other
 
 
 @given(whole, st.integers(0, 50), st.integers(-(2**55), 2**55).filter(bool), st.integers(-1, 1))
