@@ -90,7 +90,7 @@ FUNCTIONS = {
     "bitwise_left_shift": "(x1, x2)  x₁·2^x₂",
     "bitwise_right_shift": "(x1, x2)  ⌊x₁ / 2^x₂⌋",
     # reductions; axis: an int, a tuple of ints, or None for all axes
-    "sum": "(x, *, axis, keepdims)  integers give int64",
+    "sum": "(x, *, axis, keepdims)  exact to max(1, log₂ n)·ε·Σ|terms|; integers give int64",
     "max": "(x, *, axis, keepdims)  NaN if any is",
     "min": "(x, *, axis, keepdims)  NaN if any is",
     "all": "(x, *, axis, keepdims)  whether all are true",
@@ -98,7 +98,7 @@ FUNCTIONS = {
     "argmax": "(x, *, axis, keepdims)  the index of the first maximum; axis: an int or None",
     "argmin": "(x, *, axis, keepdims)  the index of the first minimum; axis: an int or None",
     "argsort": "(x, *, axis)  the indices that sort, stable, ascending",
-    "prod": "(x, *, axis, keepdims)  integers give int64",
+    "prod": "(x, *, axis, keepdims)  accumulated in float64; integers give int64",
     "cumulative_sum": "(x, *, axis)  x₀ + … + xᵢ; integers give int64; axis: an int",
     "cumulative_prod": "(x, *, axis)  x₀ ⋯ xᵢ; integers give int64; axis: an int",
     # searching

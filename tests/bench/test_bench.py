@@ -11,6 +11,7 @@ from bench import (
     child,
     cli,
     data_loading,
+    error_growth,
     libraries,
     machine,
     measure,
@@ -156,6 +157,17 @@ def test_sides_that_disagree_are_not_compared(other):
 def test_what_a_library_lacks_is_said():
     with pytest.raises(MissingTaskError, match="library has no maxpool"):
         measure.prepare("name", SMALL["maxpool"], [library(0), library(0)])
+
+
+def test_errors_of_sums_stay_within_the_bound_and_are_shown(capsys):
+    for growth in error_growth.measured(
+        1000, "float32", ["sum, axis 0 of (n/4, 4)", "var, axis 0"]
+    ):
+        assert len(growth.ours) == len(growth.theirs) == 2
+        assert max(growth.ours) <= 2
+    with pytest.raises(SystemExit):
+        cli.main(["--errors", "10"])
+    assert "at least 100" in capsys.readouterr().err
 
 
 def test_the_last_line_is_json(capsys):

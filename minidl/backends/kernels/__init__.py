@@ -6,6 +6,7 @@
     conv/       convolution and its gradients
     pool/       pooling
     norm/       batch, layer and group norm
+    reduction, scatter
     elementwise, softmax, loss, embedding, random, optimizer
 
 A kernel's entry point has the name and the signature of its operation (`minidl.backends.contract`),
