@@ -240,8 +240,8 @@ def uniform_like(x: Array, key: tuple[int, int]) -> Array:
 
 
 _KERNEL_FILES = {
-    "add": "elementwise",
-    "multiply": "elementwise",
+    "add": "arithmetic",
+    "multiply": "arithmetic",
     "conv2d": "conv.conv2d",
     "conv_transpose2d": "conv.conv2d",
     "cross_entropy": "loss",

@@ -39,7 +39,17 @@ UNARY = (
 )
 BINARY = (
     *("add", "atan2", "copysign", "divide", "hypot", "logaddexp", "maximum", "minimum", "multiply"),
-    *("mul_zero", "pow", "prelu", "remainder", "subtract", "xdivy", "xlogy", "xmuly", "bernoulli_nll"),
+    *(
+        "mul_zero",
+        "pow",
+        "prelu",
+        "remainder",
+        "subtract",
+        "xdivy",
+        "xlogy",
+        "xmuly",
+        "bernoulli_nll",
+    ),
 )
 CALLS = {
     **{name: (1, operations()[name]) for name in UNARY},

@@ -26,7 +26,7 @@ def softmax(xp, x, /, *, axis=-1):
     """
     e = xp.exp(x - _largest(xp, x, axis))
     y = e / xp.sum(e, axis=axis, keepdims=True)
-    
+
     def dx(dy):
         return xp.xmuly(dy - xp.sum(xp.xmuly(dy, y), axis=axis, keepdims=True), y)
 
