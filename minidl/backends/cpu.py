@@ -91,8 +91,8 @@ def floor_divide(x1: Any, x2: Any) -> Array:
     return np.where(np.isinf(x1) | np.isinf(x2), np.divide(x1, x2), z) if z.dtype.kind == "f" else z
 
 
-# 0·x₂, 0/x₂ and 0·log x₂ are 0 or NaN: so where there is no NaN, nothing is left to do.  The products
-# run in pullbacks, where the engine is quiet: to be quiet by themselves takes as long again.
+# 0·x₂, 0/x₂ and 0·log x₂ are 0 or NaN: so where there is no NaN, nothing is left to do.  The
+# products run in pullbacks, where the engine is quiet: to be quiet by themselves takes as long again.
 
 
 @quiet()
