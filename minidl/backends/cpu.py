@@ -101,8 +101,7 @@ def floor_divide(x1: Any, x2: Any) -> Array:
 
 
 # 0·x₂, 0/x₂ and 0·log x₂ are 0 or NaN: so where there is no NaN, nothing is left to do.  The
-# products run in pullbacks, where the engine is quiet: to be quiet by themselves takes as long
-# again.
+# products run in pullbacks, where the engine is quiet: that takes as long as a product.
 
 
 @quiet()
@@ -242,8 +241,8 @@ def uniform_like(x: Array, key: tuple[int, int]) -> Array:
 
 
 _KERNEL_FILES = {
-    "add": "elementwise",
-    "multiply": "elementwise",
+    "add": "arithmetic",
+    "multiply": "arithmetic",
     "conv2d": "conv.conv2d",
     "conv_transpose2d": "conv.conv2d",
     "cross_entropy": "loss",

@@ -10,8 +10,8 @@ The argument of `primitive` says which dtypes are accepted (`minidl/dtypes.py`);
 numbers, and integers become float32.  `of_complex`: the pullback holds for complex numbers too.
 
 Masks are safe: a gradient of 0 stays 0, even where the slope f′(x) is ∞ or NaN, as it may be in
-what a `where` discards; and NaN stays NaN.  A pullback dy·f′(x) is therefore `xmuly(dy, f′(x))`,
-and dy/g(x) is `xdivy(dy, g(x))`.  Their own pullbacks, with `mul_zero`, keep this up in all orders:
+what a `where` discards; and NaN stays NaN.  So a pullback dy·f′(x) is `xmuly(dy, f′(x))`, and
+dy/g(x) is `xdivy(dy, g(x))`.  Their own pullbacks, with `mul_zero`, keep this up in all orders:
 where dy is 0, nothing depends on f′(x).  Operations that select pass dy to what they selected, and
 0 to the rest, whatever dy is.
 """

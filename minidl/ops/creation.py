@@ -42,7 +42,8 @@ def asarray(
 
     copy      True: always; False: ArgumentError if memory cannot be shared; None: if needed
     raises    DTypeError for anything but numbers, or for numbers that overflow an integer dtype,
-              ShapeError for ragged lists
+              ShapeError for ragged lists, GradientError for lists of tensors that require
+              gradients, which `stack` keeps
 
     >>> a = np.zeros(3)
     >>> x = minidl.asarray(a)
@@ -53,6 +54,8 @@ def asarray(
     Tensor([1. , 2.5], float32)
     """
     check_flags("asarray", copy=copy is not None and copy)
+    if isinstance(obj, list | tuple):
+        reading.refuse_gradients("a list", obj, "stack the tensors, or")
     return _asarray(obj, dtype, device, copy, requires_grad)
 
 

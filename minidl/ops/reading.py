@@ -9,7 +9,7 @@ from minidl import dtypes
 from minidl.autograd.inplace import buffer_of
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, cpu
-from minidl.errors import DTypeError, InterchangeError, ShapeError, describe
+from minidl.errors import DTypeError, GradientError, InterchangeError, ShapeError, describe
 
 
 def array(obj: Any, dtype: np.dtype | None) -> Any:
@@ -114,8 +114,22 @@ def shape(lengths: int | Sequence[int]) -> tuple[int, ...]:
     return each
 
 
+def refuse_gradients(name: str, value: Any, instead: str) -> None:
+    """Raise if a tensor in nested lists requires a gradient, which would be lost."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            if not isinstance(each, float | int):
+                refuse_gradients(name, each, instead)
+    elif isinstance(value, Tensor) and value.requires_grad:
+        raise GradientError(
+            f"{name} becomes a constant, and {describe(value)} requires a gradient: {instead} "
+            "detach() it"
+        )
+
+
 def number(name: str, value: Any) -> bool | int | float | complex:
     """A Python scalar from one of Python, of NumPy, or from a tensor of one element."""
+    refuse_gradients(name, value, "compute with `ones_like(y) * x`, or")
     if hasattr(value, "item") and getattr(value, "size", 1) == 1:
         value = value.item()
     if not isinstance(value, bool | int | float | complex):

@@ -26,8 +26,8 @@ def quantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
                      "higher", the "nearest" of them, or their "midpoint"
 
     Where any x is NaN, so is the quantile.  The "linear" one is differentiable in q, too: its slope
-    is the gap between the elements, at an element that to the next one; the others are constant in
-    q almost everywhere.  Hyndman, Fan 1996, definition 7.
+    is n − 1 times the gap between the elements, at an element that to the next one; the others are
+    constant in q almost everywhere.  Hyndman, Fan 1996, definition 7.
 
     >>> minidl.quantile(minidl.tensor([4.0, 1.0, 2.0, 3.0]), 0.25)
     Tensor(1.75, float32)

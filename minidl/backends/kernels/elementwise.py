@@ -80,14 +80,10 @@ class _Map:
         """
         if not any(dy.strides):
             return self(saved, dy[(0,) * dy.ndim], *settings)
-        return self.of_two(saved, dy, *settings)
-
-    def of_two(self, x: np.ndarray, y: np.ndarray, *settings: Any) -> np.ndarray:
-        """formula(xᵢ, yᵢ, *settings) for all i."""
-        result = np.empty(x.shape, _F)
-        chunks = threads.chunks(x.size * self._nanoseconds)
-        flat = as_contiguous(x).reshape(-1), as_contiguous(y).reshape(-1), result.reshape(-1)
-        self._binary(*flat, settings, chunks)
+        result = np.empty(saved.shape, _F)
+        chunks = threads.chunks(saved.size * self._nanoseconds)
+        flat = as_contiguous(dy).reshape(-1)
+        self._binary(as_contiguous(saved).reshape(-1), flat, result.reshape(-1), settings, chunks)
         return result
 
 
@@ -120,47 +116,6 @@ def _binary_loop(formula: Callable[..., Any]) -> Any:
 
 def _suits(x: np.ndarray, fewest: int) -> bool:
     return are_arrays("f", x) and x.ndim > 0 and x.size >= fewest
-
-
-# Sums and products: NumPy's speed, but on several threads, and with masks in the same pass.  The
-# backend calls them for large arrays only.
-
-
-@scalar_function
-def _sum_formula(x1, x2):
-    return x1 + x2
-
-
-@scalar_function
-def _product_formula(x1, x2):
-    return x1 * x2
-
-
-@scalar_function
-def _product_gradient_formula(x, dz):
-    return xmuly32(dz, x)
-
-
-_sum, _product = _Map(_sum_formula, 0.15), _Map(_product_formula, 0.15)
-_product_gradient = _Map(_product_gradient_formula, 0.15)
-
-
-def add(x1: np.ndarray, x2: np.ndarray) -> Any:
-    """z = x₁ + x₂;   dx₁ = dz,   dx₂ = dz."""
-    if not are_arrays("f", x1, x2) or x1.shape != x2.shape:
-        return NotImplemented
-    return _sum.of_two(x1, x2), (lambda dz: dz, lambda dz: dz)
-
-
-def multiply(x1: np.ndarray, x2: np.ndarray) -> Any:
-    """z = x₁·x₂;   dx₁ = dz·x₂,   dx₂ = dz·x₁."""
-    if not are_arrays("f", x1, x2) or x1.shape != x2.shape:
-        return NotImplemented
-    pullbacks = (
-        lambda dz: _product_gradient.pullback(x2, dz),
-        lambda dz: _product_gradient.pullback(x1, dz),
-    )
-    return _product.of_two(x1, x2), pullbacks
 
 
 # Exponentials, and functions made of them.
