@@ -53,7 +53,7 @@ same.  Kernels release the interpreter lock.
 
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import numba
@@ -119,7 +119,7 @@ class parallel:  # noqa: N801 - a decorator
     the kernel is the number of chunks.
     """
 
-    _pool = Lock()
+    _pool: Any = RLock()  # a thread that lost it, interrupted right after acquiring it, has it yet
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__doc__ = function.__doc__
@@ -135,7 +135,8 @@ class parallel:  # noqa: N801 - a decorator
         try:
             return self._team(*arguments)
         finally:
-            self._pool.release()
+            while self._pool._is_owned():
+                self._pool.release()
 
 
 def compile_to_address(function: Callable[..., Any], signature: Any) -> int:
