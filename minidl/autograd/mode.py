@@ -25,7 +25,7 @@ class ModeChange(ContextDecorator):
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
-        self._tokens: list[Any] = []
+        self._before: list[Mode] = []
 
     def __call__(self, function: Function) -> Function:
         """Decorate a function, which then runs under these settings."""
@@ -37,19 +37,29 @@ class ModeChange(ContextDecorator):
         return type(self)(**self._settings)  # each call of a decorated function has its own
 
     def __enter__(self) -> None:
-        self._tokens.append(current.set(current.get()._replace(**self._settings)))
+        before = current.get()
+        try:
+            self._before.append(before)
+            current.set(self._changed(before))
+        except BaseException:  # interrupted: there will be no exit
+            current.set(before)
+            raise
 
     def __exit__(self, *_: object) -> None:
-        current.reset(self._tokens.pop())
+        current.set(self._before.pop())
+
+    def _changed(self, mode: Mode) -> Mode:
+        """The mode inside of the block."""
+        return mode._replace(**self._settings)
 
 
 class _Observed(ModeChange):
     """A block that one more observer sees."""
 
-    def __enter__(self) -> None:
-        mode, observer = current.get(), self._settings["observer"]
+    def _changed(self, mode: Mode) -> Mode:
+        observer = self._settings["observer"]
         others = [other for other in mode.observers if other is not observer]
-        self._tokens.append(current.set(mode._replace(observers=(*others, observer))))
+        return mode._replace(observers=(*others, observer))
 
 
 def no_grad() -> ModeChange:

@@ -130,7 +130,8 @@ class Optimizer:
         loss = None
         if closure is not None:
             if not callable(closure):
-                raise DTypeError(f"step: closure is a function; got {describe(closure)}")
+                needs = f"{type(self).__name__}.step: closure is a function"
+                raise DTypeError(f"{needs}; got {describe(closure)}")
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
@@ -214,8 +215,7 @@ class Optimizer:
         """Update one bucket: parameters of one dtype, on one device, with equal step counts."""
         xp: Any = backend_of(params[0].data)
         bucket = self._bucket(xp, group, params)
-        states = bucket.states
-        step = states[0]["step"] + 1
+        step = (states := bucket.states)[0]["step"] + 1
         group = self.at_step(group, step)
         kernel = xp.kernel(self.rule) if current.get().fast else None
         rest = params

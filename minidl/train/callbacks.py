@@ -12,6 +12,7 @@ from minidl.errors import ArgumentError, DTypeError, describe, path_of
 from minidl.ops import isfinite
 from minidl.optim import Optimizer
 from minidl.optim.averaging import AveragedModel
+from minidl.train.claim import Claim, claim
 from minidl.train.errors import TrainingError
 from minidl.train.history import History
 from minidl.train.metrics import Metric
@@ -75,6 +76,9 @@ class Callback:
 
     saves = False
     trainer: TrainingRun = None  # type: ignore[assignment]  # set when `fit` begins
+
+    def claim(self) -> None:
+        """Claim the files of a run for this process, before any callback begins."""
 
     def on_train_begin(self) -> None:
         """`fit` begins; `trainer.resumed` is whether it continues from a checkpoint."""
@@ -232,7 +236,8 @@ class Checkpoint(Callback):
 
     Both hold the whole run: `io.load(path)["model"]` are the weights.  Weights that contain NaN
     are not saved but a TrainingError, so that the last checkpoint stays usable.  When training is
-    interrupted, the last checkpoint is saved once more.
+    interrupted between two batches, the last checkpoint is saved once more.  While a run goes on, a
+    second process that would write the same files is a TrainingError.
 
     >>> from minidl.train import Checkpoint, Trainer
     >>> x = minidl.ones((8, 1))
@@ -268,10 +273,19 @@ class Checkpoint(Callback):
         self.monitor, self.mode = monitor, check_mode("Checkpoint", mode)
         self.best_only, self.every = best_only, every
         self.best_value: float | None = None
+        self._claim: Claim | None = None
+
+    def claim(self) -> None:
+        """Create the folder, and claim the files; a TrainingError if another process has."""
+        self.last.parent.mkdir(parents=True, exist_ok=True)
+        self._claim = claim(self.last)
+
+    def on_exit(self) -> None:
+        """Let others have the files."""
+        self._claim = None
 
     def on_train_begin(self) -> None:
-        """Create the folder; forget the best of earlier runs."""
-        self.last.parent.mkdir(parents=True, exist_ok=True)
+        """Forget the best of earlier runs."""
         if not self.trainer.resumed:
             self.best_value = None
 

@@ -76,8 +76,8 @@ def predict(model: nn.Module, batches: Iterable[Any], *, all_inputs: bool) -> Te
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """A block in which a model is in evaluation mode; the modes of its modules are restored."""
     modes = {module: module.training for module in model.modules()}
-    model.eval()
     try:
+        model.eval()
         yield
     finally:
         for module, training in modes.items():

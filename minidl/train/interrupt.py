@@ -1,6 +1,7 @@
 """Deferred Ctrl-C: the interrupt is raised between two batches, not in the middle of one."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -25,18 +26,16 @@ class Interrupt:
         Where another SIGINT handler is installed, and outside the main thread, nothing changes.
         """
         self.pressed = False
-        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        default = signal.default_int_handler
+        main = threading.current_thread() is threading.main_thread()
+        if not main or signal.getsignal(signal.SIGINT) is not default:
             yield
             return
-        try:
+        try:  # before the handler is there: an interrupt may come right after that
             signal.signal(signal.SIGINT, self._ask)
-        except ValueError:  # not in the main thread
-            yield
-            return
-        try:
             yield
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, default)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.pressed:

@@ -90,6 +90,7 @@ def state_of(trainer: Any) -> dict[str, Any]:
         "random": _state(default_generator),
         "generators": {path: _state(generator) for path, generator in _generators(trainer.model)},
         "loader": pending["loader"] if pending else loader and loader(),
+        "validation": (pending or validation_state(trainer)).get("validation"),
         "callbacks": {
             key: state for key, callback in _keys(trainer) if (state := callback.state_dict())
         },
@@ -108,7 +109,23 @@ def restore(trainer: Any, saved: Any, path: str) -> dict[str, Any]:
     except (MinidlError, LookupError, TypeError, ValueError, AttributeError) as error:
         _put(trainer, before)
         raise CheckpointError(f"{path}: cannot be resumed: {error}") from error
-    return {"loader": saved["loader"], "random": saved["random"]}
+    except BaseException:  # interrupted
+        _put(trainer, before)
+        raise
+    return {name: saved.get(name) for name in ("loader", "validation", "random")}
+
+
+def validation_state(trainer: Any) -> dict[str, Any]:
+    """The random position of the validation data: its loader's, and the default generator's."""
+    state = getattr(trainer.validation, "state_dict", None)
+    return {"validation": state and state(), "random": _state(default_generator)}
+
+
+def put_validation_state(trainer: Any, saved: Mapping[str, Any]) -> None:
+    """Restore what `validation_state` returned, as far as the data can."""
+    if saved["validation"] is not None and hasattr(trainer.validation, "load_state_dict"):
+        trainer.validation.load_state_dict(saved["validation"])
+    _set(default_generator, saved["random"])
 
 
 def _put(trainer: Any, saved: Mapping[str, Any]) -> None:
@@ -143,7 +160,7 @@ def _check(trainer: Any, saved: Any, path: str) -> None:
             f"{_VERSION}"
         )
     own = state_of(trainer)
-    missing = [name for name in own if name not in saved]
+    missing = [name for name in own if name not in saved and name != "validation"]
     if missing:
         raise CheckpointError(f"{path}: is not complete: {', '.join(missing)} is missing")
     faults = [

@@ -1,30 +1,35 @@
 """Trainer: the training loop, evaluation, prediction, and resuming from checkpoints."""
 
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
 from typing import Any
 
 from minidl import io, nn
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_instance, check_integers
-from minidl.errors import ArgumentError, ShapeError, listed, path_of
+from minidl.errors import ArgumentError, listed, path_of
 from minidl.optim import Optimizer
 from minidl.optim.lr_scheduler import LRScheduler
 from minidl.train import data_adapter, update
 from minidl.train.callbacks import Callback, hooks
 from minidl.train.errors import TrainingError
-from minidl.train.evaluation import computed, evaluate, metrics_for, predict, update_all
+from minidl.train.evaluation import metrics_for, predict
 from minidl.train.history import History
 from minidl.train.interrupt import Interrupt
+from minidl.train.loop import TrainingLoop
 from minidl.train.metrics import Metric
 from minidl.train.monitor import check_monitor
 from minidl.train.objective import join
 from minidl.train.optimizers import optimizer_for
-from minidl.train.state import Position, restore, state_of
+from minidl.train.state import (
+    Position,
+    restore,
+    state_of,
+)
 
 
-class Trainer:
+class Trainer(TrainingLoop):
     """Trains, evaluates and applies a model, like Keras's `fit`, `evaluate` and `predict`.
 
         trainer = Trainer(model, "adam", "cross_entropy", metrics=["accuracy"])
@@ -95,39 +100,13 @@ class Trainer:
         self.position, self.history = Position(), History()
         self.stop_training = self.resumed = False
         self.data: Any = None
+        self.validation: Any = None
         self.epochs: int | None = None
         self._pending: dict[str, Any] | None = None  # of a checkpoint: what `fit` restores
         self._interrupt = Interrupt()
-        self._in_step = self._in_fit = False
+        self._in_step = self._in_fit = self._interrupted = False
+        self._settled = False  # whether all callbacks but those that save have seen the last batch
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
-
-    # The position.
-
-    @property
-    def epoch(self) -> int:
-        """Epochs completed; within an epoch, its number."""
-        return self.position.epoch
-
-    @property
-    def batch(self) -> int:
-        """Batches completed in this epoch."""
-        return self.position.batch
-
-    @property
-    def step(self) -> int:
-        """Optimiser steps taken."""
-        return self.updates.step
-
-    @property
-    def is_consistent(self) -> bool:
-        """Whether the state is that between two batches, so that it can be saved."""
-        return not self._in_step
-
-    def logs(self) -> dict[str, Any]:
-        """The loss and the metrics over the batches of this epoch so far."""
-        position = self.position
-        loss = position.total / position.samples if position.samples else math.nan
-        return {"loss": loss, **computed(self.metrics)}
 
     # Training.
 
@@ -173,25 +152,32 @@ class Trainer:
             validation = data_adapter.batches_of(
                 "fit: validation", validation_data, size, False, dtype
             )
-        self._start(epochs, initial_epoch)
-        with self._interrupt.deferred():
-            try:
-                self._call("on_train_begin")
-                while self.epoch < epochs and not self.stop_training:
-                    self._run_epoch(validation)
-                self._call("on_train_end")
-            except KeyboardInterrupt:
-                self._call("on_interrupt")
-                raise
-            finally:
-                self._in_fit = False
-                self._call("on_exit")
+        self._start(epochs, initial_epoch, validation)
+        # In a context of its own: whenever it is interrupted, the caller's modes are as they were.
+        copy_context().run(self._fit, epochs)
         return self.history
 
-    def _start(self, epochs: int, initial_epoch: int) -> None:
+    def _fit(self, epochs: int) -> None:
+        """Run the epochs that are left, and see to it that it ends in order."""
+        try:
+            with self._interrupt.deferred():
+                try:
+                    self._train(epochs)
+                except KeyboardInterrupt:
+                    self._interrupted = True
+                    self._call("on_interrupt")
+                    raise
+                finally:
+                    self._in_fit = False
+                    self._call("on_exit")
+        finally:
+            self._in_fit = False
+
+    def _start(self, epochs: int, initial_epoch: int, validation: Any) -> None:
         """Start a new run, or continue from the checkpoint that was resumed."""
+        self.validation = validation
         self.resumed, self.stop_training, self.epochs = self._pending is not None, False, epochs
-        self._in_step = False
+        self._in_step = self._interrupted = self._settled = False
         if not self.resumed:
             self.position, self.history = Position(epoch=initial_epoch), History()
             self.updates.forget()
@@ -202,121 +188,9 @@ class Trainer:
             callback.trainer = self
         names = [name for name in vars(Callback) if name.startswith("on_")]
         self._hooks = {name: hooks(self.callbacks, name) for name in names}
+        saving = [callback for callback in self.callbacks if callback.saves]
+        self._saving_hooks = hooks(saving, "on_train_batch_end")
         self._in_fit = self._unchecked = True
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        for hook in self._hooks[name]:
-            hook(*arguments)
-
-    def _run_epoch(self, validation: Any) -> None:
-        """Run an epoch, or the rest of a resumed one."""
-        epoch = self.epoch
-        batches = self._batches()
-        self._call("on_epoch_begin", epoch)
-        self.model.train()
-        self._run_batches(batches)
-        if self.stop_training:
-            return  # within the epoch, which can be resumed
-        if not self.batch:
-            raise ShapeError(f"fit: the loader gave no batches in epoch {epoch}")
-        self.position.seen = True
-        self._in_step = True
-        if self.updates.pending:
-            self._update()
-        self.updates.batches = 0
-        self._in_step = False
-        logs = self.logs()
-        if validation is not None:
-            results = self._evaluate(validation)
-            logs.update({f"val_{name}": value for name, value in results.items()})
-        self._in_step = True
-        self._end_epoch(epoch, logs)
-        self._in_step = False
-        self._call("on_epoch_end", epoch, logs)
-        self._interrupt.check()
-
-    def _end_epoch(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Step the schedule, record the epoch in the history, and advance to the next."""
-        if self.schedule is not None:
-            logs["lr"] = self.optimizer.param_groups[0]["lr"]
-            if self.schedule_every == "epoch":
-                update.step_schedule(self.schedule, logs, self.monitor)
-        self.history.append(epoch, logs)
-        self.position = Position(epoch=epoch + 1)
-        for metric in self.metrics:
-            metric.reset()
-
-    def _batches(self) -> Iterator[Any]:
-        """The remaining batches of this epoch."""
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            return self.position.go_on(self.data, pending)
-        self.position.begin()
-        return iter(self.data)
-
-    def _run_batches(self, batches: Iterator[Any]) -> None:
-        """Train on every batch, and call the batch hooks."""
-        begin, end = self._hooks["on_train_batch_begin"], self._hooks["on_train_batch_end"]
-        position, interrupt, train_on = self.position, self._interrupt, self._train_on
-        for batch in batches:
-            for hook in begin:
-                hook(position.batch, {})
-            self._in_step = True
-            train_on(batch)
-            position.batch += 1
-            self._in_step = False
-            if end:
-                logs = {"loss": position.total / (position.samples or math.nan)}
-                for hook in end:
-                    hook(position.batch - 1, logs)
-            if interrupt.pressed:
-                interrupt.check()
-            if self.stop_training:
-                break
-
-    def _train_on(self, batch: Any) -> None:
-        """Forward, backward, and an optimiser step if one is due."""
-        if self._unchecked:
-            batch = data_adapter.inputs_and_target("fit", batch)
-        *inputs, target = batch
-        objective, position, updates = self.objective, self.position, self.updates
-        output = objective.body(*inputs)
-        if self._unchecked:
-            classes = objective.classes(output, target)
-            data_adapter.check_labels("fit", self.data, classes, objective.ignored)
-            loss = objective.checked(output, target)
-            objective.check(output, loss)
-            self._unchecked = False
-        else:
-            loss = objective.loss(output, target)
-        samples = objective.weight_of(inputs, target)
-        value = loss.item() if samples else 0.0  # the mean of no labels is NaN
-        if value - value != 0 and self.stop_on_nan:  # NaN, or infinity
-            raise self._diverged(f"the loss is {value}")
-        if updates.add(loss, samples):
-            self._update()
-        position.total += value * samples
-        position.samples += samples
-        if samples:
-            update_all(self.metrics, objective, output, target)
-
-    def _update(self) -> None:
-        """Step the optimiser, and a schedule of steps."""
-        norm = self.updates.prepare()
-        if norm is not None and self.stop_on_nan and not math.isfinite(norm):
-            raise self._diverged(f"the norm of the gradients is {norm}")
-        self._call("on_step_begin", self.step)
-        self.updates.finish()
-        if self.schedule is not None and self.schedule_every == "step":
-            self.schedule.step()
-        self._call("on_step_end", self.step - 1)
-
-    def _diverged(self, what: str) -> TrainingError:
-        return TrainingError(
-            f"fit: {what} in epoch {self.epoch}, batch {self.batch} (step {self.step}). The "
-            "weights are as before this step. A smaller learning rate or clip_norm may help; "
-            "stop_on_nan=False goes on"
-        )
 
     # Evaluation and prediction.
 
@@ -327,9 +201,6 @@ class Trainer:
         """
         dtype = data_adapter.float_dtype(self.model)
         return self._evaluate(data_adapter.batches_of("evaluate", data, batch_size, False, dtype))
-
-    def _evaluate(self, batches: Iterable[Any]) -> dict[str, Any]:
-        return evaluate(self.model, self.objective, self.metrics, batches, self._interrupt)
 
     def predict(self, x: Any, batch_size: int = 32) -> Tensor:
         """The model's outputs for all samples, in order: (n, …).
