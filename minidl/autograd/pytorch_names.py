@@ -1,10 +1,12 @@
 """What PyTorch calls otherwise: the error about a missing name says how minidl calls it.
 
 Nothing here answers: the name stays missing.  Each entry is a call of PyTorch's and one of minidl's
-that gives the same; a test evaluates both.  Methods are looked up by the same names.
+that gives the same; a test evaluates both.  Tensor has an attribute of each of these names that
+raises the AttributeError: a `__getattr__` would make every other access to a tensor slower.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 # fmt: off
 NAMES: dict[str, tuple[str, str]] = {
@@ -163,6 +165,9 @@ METHODS: dict[str, tuple[str, str]] = {
     "cpu": ("x.cpu()", 'x.to_device("cpu")'),
     "to": ("x.to(torch.float64)", "x.astype(minidl.float64)"),
     "type_as": ("x.type_as(i)", "x.astype(i.dtype)"),
+    "hardshrink": ("x.hardshrink(0.5)", "minidl.hardshrink(x, 0.5)"),
+    "prelu": ("x.prelu(b[:1])", "minidl.prelu(x, b[:1])"),
+    "bincount": ("i.bincount()", "minidl.bincount(i)"),
     "dim": ("x.dim()", "x.ndim"),
     "nelement": ("x.nelement()", "x.size"),
     "is_floating_point": ("x.is_floating_point()", 'minidl.isdtype(x.dtype, "real floating")'),
@@ -192,25 +197,38 @@ _WRITES = {
 
 def hint(name: str) -> str:
     """What to write instead of PyTorch's function, to be added to an error; or nothing."""
-    return _said(NAMES.get(name) or RANDOM.get(name))
+    known = NAMES.get(name) or RANDOM.get(name)
+    return _said(*known) if known else ""
 
 
-def hint_of_method(name: str, functions: Collection[str]) -> str:
-    """What to write instead of PyTorch's method, to be added to an error; or nothing.
+class _Missing:
+    """An attribute that is not there: getting it raises an AttributeError that says what is."""
 
-    functions    the names of functions that minidl has
+    def __init__(self, name: str, hint: str) -> None:
+        self.name, self.hint = name, hint
+
+    def __get__(self, instance: Any, owner: type) -> NoReturn:
+        raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}{self.hint}")
+
+
+def explain_missing_methods(cls: type, methods: Iterable[str]) -> None:
+    """Let the errors about PyTorch's methods say what minidl's are.
+
+    methods    the names of the methods that a tensor has, which PyTorch has with a _, too
     """
-    known = METHODS.get(name) or NAMES.get(name) or RANDOM.get(name)
-    if known:
-        return _said(known)
-    if name in _WRITES:
-        return f"; write in place as {_WRITES[name]}"
-    base = name.removesuffix("_")
-    if base != name and (base in functions or base in NAMES):
-        return f"; write in place as x[...] = …, with the result of {base}"
-    return f"; {name} is a function of minidl" if name in functions else ""
+    hints = {name: _said(*known) for name, known in (NAMES | RANDOM | METHODS).items()}
+    hints |= {f"{name}_": _written(name) for name in (*methods, *NAMES)}
+    hints |= {name: f"; write in place as {how}" for name, how in _WRITES.items()}
+    for name, hint in hints.items():
+        if name not in vars(cls):
+            setattr(cls, name, _Missing(name, hint))
 
 
-def _said(known: tuple[str, str] | None) -> str:
+def _said(theirs: str, ours: str) -> str:
     """The two calls in words."""
-    return f"; {known[0]} in PyTorch is {known[1]}" if known else ""
+    return f"; {theirs} in PyTorch is {ours}"
+
+
+def _written(name: str) -> str:
+    """How to write in place what a method gives."""
+    return f"; write in place as x[...] = …, with the result of {name}"

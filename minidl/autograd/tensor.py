@@ -7,13 +7,12 @@ operations, which `minidl.ops` attaches (`ops/operators.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 
 from minidl.autograd import engine, inplace, namespace
 from minidl.autograd.graph import Edge, Leaf
-from minidl.autograd.pytorch_names import hint_of_method
 from minidl.autograd.tensor_methods import TensorMethods
 from minidl.backends import backend_of
 from minidl.checks import check_flags
@@ -53,15 +52,6 @@ class Tensor(TensorMethods):
     def __init__(self, data: Any, edge: Edge | None = None) -> None:
         self.data: Any = data
         self.edge: Any = edge
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> NoReturn:
-            # Only what is missing comes here, to get its error: see pytorch_names.py.
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}"
-                f"{hint_of_method(name, vars(namespace.differentiable))}"
-            )
 
     # Attributes of the array.
 
@@ -268,6 +258,10 @@ class Tensor(TensorMethods):
         if self.edge is not None:
             parts.append("requires_grad" if self.is_leaf else f"from {self.edge[0].name}")
         return f"{name}({', '.join(parts)})"
+
+    def __dir__(self) -> list[str]:
+        # Without the names that are there to raise an error: see pytorch_names.py.
+        return [name for name in super().__dir__() if hasattr(type(self), name)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self.is_leaf:

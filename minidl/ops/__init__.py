@@ -9,6 +9,7 @@ operators: the one place where a lower layer is given something from a higher on
 """
 
 from minidl.autograd import namespace as _autograd_namespace
+from minidl.autograd.pytorch_names import explain_missing_methods as _explain_missing_methods
 from minidl.autograd.tensor import Tensor as _Tensor
 from minidl.ops import array_object, namespace, operators, random
 from minidl.ops.arithmetic import (
@@ -365,6 +366,7 @@ namespace.fill({name: globals()[name] for name in __all__})
 _autograd_namespace.differentiable = namespace.differentiable
 operators.equip(_Tensor)
 array_object.equip(_Tensor)
+_explain_missing_methods(_Tensor, operators.METHOD_NAMES)
 
 
 def __dir__() -> list[str]:

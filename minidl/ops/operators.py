@@ -200,6 +200,8 @@ METHODS = {
     products: "cross kron matmul outer",
 }
 
+METHOD_NAMES = [name for names in METHODS.values() for name in names.split()]
+
 
 def equip(cls: type[Tensor]) -> None:
     """Give Tensor its operators and methods."""

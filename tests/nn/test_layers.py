@@ -95,7 +95,9 @@ NO_ROW = {
     *(f"{kind}{n}d" for kind in ("LPPool", "MaxUnpool") for n in (1, 2, 3)),
     *(f"{kind}Pad{n}d" for kind in ("Zero", "Constant", "Circular") for n in (1, 2, 3)),
     *(f"{kind}Pad{n}d" for kind in ("Reflection", "Replication") for n in (1, 2, 3)),
-    *("Fold", "Unfold", "Upsample"),
+    *("Fold", "Unfold", "Upsample", "LazyLinear"),
+    *(f"LazyConv{kind}{n}d" for kind in ("", "Transpose") for n in (1, 2, 3)),
+    *(f"Lazy{kind}Norm{n}d" for kind in ("Batch", "Instance") for n in (1, 2, 3)),
 }
 each_layer = pytest.mark.parametrize(("name", "settings", "shape"), LAYERS)
 each_loss = pytest.mark.parametrize(("name", "settings", "shape"), LOSSES)

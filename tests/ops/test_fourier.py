@@ -216,9 +216,9 @@ def test_views_and_batches_of_nothing(name):
     assert gradient.dtype == dtype
 
 
-def test_the_namespace_is_that_of_the_standard():
+def test_the_namespace_is_that_of_the_standard_and_two_more():
     names = "fft ifft fftn ifftn rfft irfft rfftn irfftn hfft ihfft fftfreq rfftfreq fftshift"
-    assert set(fft.__all__) == {*names.split(), "ifftshift"}
+    assert set(fft.__all__) == {*names.split(), "ifftshift", "stft", "istft"}
     assert minidl.fft is fft
 
 

@@ -113,7 +113,7 @@ class parallel:  # noqa: N801 - a decorator
     the kernel is the number of chunks.
     """
 
-    _pool: Any = RLock()  # a thread that lost it, interrupted right after acquiring it, has it yet
+    _pool: Any = Lock()
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__doc__ = function.__doc__
