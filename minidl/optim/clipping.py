@@ -9,7 +9,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, cpu
 from minidl.backends.rows import RowGradient
 from minidl.checks import check_flags, check_numbers
-from minidl.dtypes import default_float, float64, result_type
+from minidl.dtypes import default_float, float16, float32, float64, result_type
 from minidl.errors import ArgumentError, DTypeError, GradientError, describe, listed
 
 _SAFE = 1e-30, 1e30  # sums of powers in between have neither overflowed nor underflowed
@@ -126,6 +126,8 @@ def _norm(g: Any, p: float) -> float:
         return 0.0
     if p == math.inf:
         return float(xp.max(xp.abs(g), axis=None, keepdims=False))
+    if g.dtype == float16:  # whose powers lose digits
+        g = xp.astype(g, float32)
     total = _sum_of_powers(xp, g, p)
     if g.dtype != float64 and not _SAFE[0] < total < _SAFE[1]:
         total = _sum_of_powers(xp, xp.astype(g, float64), p)

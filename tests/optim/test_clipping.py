@@ -268,3 +268,10 @@ def test_gradients_cut_at_infinity_stay():
     w.grad = minidl.tensor([3.0, -1e30, math.inf])
     optim.clip_grad_value_([w], math.inf)
     assert w.grad.tolist() == np.float32([3.0, -1e30, math.inf]).tolist()
+
+
+def test_the_norm_of_float16_gradients_is_computed_in_float32():
+    p = minidl.zeros(100_001, dtype="float16", requires_grad=True)
+    p.grad = minidl.asarray(np.append(np.full(100_000, 1e-2, "float16"), np.float16(1)))
+    exact = np.linalg.norm(np.asarray(p.grad, "float64"))
+    np.testing.assert_allclose(optim.clip_grad_norm_([p], 1e9).item(), exact, rtol=1e-3)

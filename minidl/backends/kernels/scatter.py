@@ -1,10 +1,11 @@
 """Scatter-add: values added to the rows of a table.
 
-The values of a row are found by a counting sort of the ids, and added up by one thread, in the
-order of the ids, in accumulators whose error does not grow (`kernels.reduction`): the sums are the
-same for any number of threads, and no atomic operations are needed.
+Each thread adds to rows of its own, in the order of the ids, which all threads read: no atomic
+operations are needed, and the sums are the same for any number of threads.  Rows with up to five
+values take them as they come.  The values of the others are found by a counting sort of the ids,
+and added up in accumulators whose error does not grow (`kernels.reduction`).
 
-Cost: a pass over the ids and one over the values; only rows that get any are touched.
+Cost: three passes over the ids, one over the values; only rows that get any are touched.
 """
 
 import numpy as np
@@ -24,61 +25,72 @@ _FEW = 6  # so many terms, the row itself among them, are within the bound in an
 
 def add_rows(table: np.ndarray, ids: np.ndarray, values: np.ndarray) -> None:
     """table[ids[i]] += values[i]: (rows, width), (n,) and (n, width), contiguous, ids in range."""
-    begins, order = _sort(ids, table.shape[0])
-    _fill(table, begins, order, values, False, threads.chunks(values.size * 0.5))
+    often = _sort_often(ids, table.shape[0])
+    _add(table, ids, values, *often, False, threads.chunks(values.size * 0.5))
 
 
 def sum_rows(rows: int, ids: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The table of zeros to which the values are added at the ids."""
     table = np.empty((rows, values.shape[1]), values.dtype)
-    begins, order = _sort(ids, rows)
-    _fill(table, begins, order, values, True, threads.chunks(values.size * 0.5 + table.size * 0.1))
+    often, chunks = _sort_often(ids, rows), threads.chunks(values.size * 0.5 + table.size * 0.1)
+    _add(table, ids, values, *often, True, chunks)
     return table
 
 
 @compiled
-def _sort(ids, rows):
-    """Where the values of each row begin, and their numbers, row by row."""
-    begins, order = np.zeros(rows + 2, np.int64), np.empty(ids.size, np.int64)
+def _sort_often(ids, rows):
+    """Of each row, how often its id occurs, below 0 if often; and the rows that occur often.
+
+    Also where the values of each of these begin, and the numbers of their values.
+    """
+    counts = np.zeros(rows, np.int64)
+    for row in ids:
+        counts[row] += 1
+    often = np.empty(ids.size // _FEW, np.int64)
+    begins = np.zeros(often.size + 1, np.int64)
+    found = 0
+    for row in ids:
+        if counts[row] >= _FEW:
+            often[found], begins[found + 1] = row, begins[found] + counts[row]
+            found += 1
+            counts[row] = -found
+    order, ends = np.empty(begins[found], np.int64), begins.copy()
     for i in range(ids.size):
-        begins[ids[i] + 2] += 1
-    for row in range(2, rows + 2):
-        begins[row] += begins[row - 1]
-    for i in range(ids.size):
-        place = begins[ids[i] + 1]
-        order[place] = i
-        begins[ids[i] + 1] = place + 1
-    return begins[: rows + 1], order
+        slot = -counts[ids[i]] - 1
+        if slot >= 0:
+            order[ends[slot]] = i
+            ends[slot] += 1
+    return counts, often[:found], begins, order
 
 
 @parallel
-def _fill(table, begins, order, values, fresh, chunks):
-    """Each chunk takes the rows of an equal share of the values; a fresh table has no content."""
-    rows = table.shape[0]
+def _add(table, ids, values, counts, often, begins, order, fresh, chunks):
+    """Each chunk takes some rows of the table, which has no content if it is fresh."""
     for chunk in prange(chunks):
         totals, errors = np.empty(table.shape[1]), np.empty(table.shape[1])
-        first, last = chunk_bounds(order.size, chunk, chunks)
-        start = np.searchsorted(begins[:rows], first) if chunk else 0
-        stop = np.searchsorted(begins[:rows], last) if chunk < chunks - 1 else rows
+        start, stop = chunk_bounds(table.shape[0], chunk, chunks)
         if fresh:
             table[start:stop] = 0
-        for i in range(start, stop):
-            begin, end = begins[i], begins[i + 1]
-            if end - begin >= _FEW:
-                _add(table[i], order[begin:end], values, totals, errors)
-            else:
-                for k in range(begin, end):
-                    _add_one(table[i], values[order[k]])
+        _add_few(table[start:stop], start, ids, counts, values)
+        for slot in range(often.size):
+            if start <= often[slot] < stop:
+                own = order[begins[slot] : begins[slot + 1]]
+                _add_many(table[often[slot]], own, values, totals, errors)
 
 
 @inner
-def _add_one(row, terms):
-    for j in range(row.size):
-        row[j] += terms[j]
+def _add_few(table, start, ids, counts, values):
+    """The values of rows that have few, as they come."""
+    for i in range(ids.size):
+        row = ids[i] - start
+        if 0 <= row < table.shape[0] and counts[ids[i]] > 0:
+            source, target = values[i], table[row]
+            for j in range(target.size):
+                target[j] += source[j]
 
 
 @inner
-def _add(row, own, values, totals, errors):
+def _add_many(row, own, values, totals, errors):
     """row += its values."""
     for j in range(row.size):
         totals[j], errors[j] = row[j], 0
