@@ -66,8 +66,8 @@ def forward(at: Convolution, channels: int, outputs: int) -> DepthwisePlan | Non
     )
     if not fits:
         return None
-    zeros = np.zeros(at.image[1], np.float32)
-    tables = DepthwiseTables(each, at.window[0], at.dilation[1], *at.padding, False, zeros)
+    zeros, (top, left) = np.zeros(at.image[1], np.float32), at.padding
+    tables = DepthwiseTables(each, at.window[0], at.dilation[1], top, left, False, zeros)
     return DepthwisePlan(tables)
 
 

@@ -12,13 +12,26 @@ what fills up the tiles; it reads the image once and the planes once for each MR
 
 from minidl.backends import threads
 from minidl.backends.kernels.conv.implicit_gemm_plan import GemmPlan, GemmTables
-from minidl.backends.kernels.conv.pack import Layout, Operands, packed, store_phase, store_rows
+from minidl.backends.kernels.conv.pack import (
+    Layout,
+    Operands,
+    packed,
+    store_phase,
+    store_positions,
+    store_rows,
+)
 from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.workspace import scratch
-from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
+from minidl.backends.kernels.simd.intrinsics import (
+    LANES,
+    advance,
+    pointer,
+    prefetch_for_writing,
+)
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
+    NR,
     SINGLE_ROW_VECTORS,
     machine_code,
     micro_kernel,
@@ -32,7 +45,8 @@ def implicit_gemm(operands: Operands, plan: GemmPlan) -> None:
     units = len(operands.x) * tables.groups
     chunks = threads.chunks(units * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
     splits = 1 if units % chunks == 0 else chunks
-    workspace = scratch(chunks, layout.size + MR * (tables.block_size + LANES) + LANES)
+    tiles = MR * max(tables.block_size + LANES, NR) + LANES
+    workspace = scratch(chunks, layout.size + tiles)
     _images(
         machine_code(), tuple(operands), tuple(layout), tuple(tables), splits, workspace, chunks
     )
@@ -73,6 +87,14 @@ def _image(machine_code, operands, layout, tables, channels, outputs, unit, pane
                 advance(planes, first * columns),
                 (last - first - 1) * columns + width,
             )
+            contiguous = step_x == 1 and columns == operands.y.shape[3]
+            if contiguous and outputs > 1 and not operands.argmax.size:
+                base = unit * outputs
+                _multiply_and_store(
+                    machine_code, operands, weights, patches, tables, k, depth, outputs, base,
+                    group * outputs, first * columns, positions, panels, accumulators,
+                )  # fmt: skip
+                continue
             for panel in range(panels[0], panels[1]):
                 _multiply(
                     machine_code, weights, patches, tables, k, depth, outputs, positions, panel,
@@ -89,6 +111,38 @@ def _image(machine_code, operands, layout, tables, channels, outputs, unit, pane
                         origin = row + first * step_y, column
                         size, step = (last - first, width), (step_y, step_x)
                         store_phase(source, columns, operands, bias, index, size, origin, step)
+
+
+@inner
+def _multiply_and_store(
+    machine_code, operands, weights, patches, tables, k, depth, outputs, index, channel, first,
+    positions, panels, accumulators,
+):  # fmt: skip
+    """Some panels at some positions, if these follow each other in y: each tile is stored at once.
+
+    So its accumulators stay in the first-level cache, and storing y overlaps with the next tile.
+    """
+    depth_a, depth_b = pointer(tables.depths[0], k), pointer(tables.depths[1], k)
+    vectors, size = (positions + LANES - 1) // LANES, operands.y.shape[2] * operands.y.shape[3]
+    tiles = tile_count(vectors)
+    for panel in range(panels[0], panels[1]):
+        rows = pointer(tables.rows, panel * MR)
+        for tile in range(tiles):
+            begin, end = chunk_bounds(vectors, tile, tiles)
+            for o in range(panel * MR, min(panel * MR + MR, outputs)):
+                target = pointer(operands.y, (index + o) * size + first + begin * LANES)
+                for j in range(0, (end - begin) * LANES, LANES):
+                    prefetch_for_writing(advance(target, j))
+            micro_kernel(
+                machine_code, end - begin, depth, weights, rows, depth_a,
+                advance(patches, begin * LANES), depth_b, pointer(accumulators, 0), NR, 0,
+            )  # fmt: skip
+            count = min(end * LANES, positions) - begin * LANES
+            for o in range(panel * MR, min(panel * MR + MR, outputs)):
+                store_positions(
+                    pointer(accumulators, o % MR * NR), operands, operands.bias[channel + o],
+                    index + o, first + begin * LANES, count,
+                )  # fmt: skip
 
 
 @inner

@@ -237,6 +237,17 @@ def store_rows(accumulators, row_stride, pair_stride, operands, bias, index, fir
         )  # fmt: skip
 
 
+@inlined
+def store_positions(accumulators, operands, bias, index, first, count):
+    """So many positions of the convolution, from position `first` on, without pooling."""
+    y = operands.y
+    size = y.shape[2] * y.shape[3]
+    _clamp_rows(
+        accumulators, 0, 0, pointer(y, index * size + first), count, 1, size - first, bias,
+        operands.clamp_min,
+    )  # fmt: skip
+
+
 @inner
 def _clamp_rows(accumulators, row_stride, pair_stride, y, width, height, room, bias, clamp_min):
     """Rows of y, in whole vectors as long as these are among the `room` elements of y."""

@@ -29,7 +29,13 @@ from minidl.backends import threads
 from minidl.backends.kernels.conv.pack import Operands, copy_masked, store_transposed
 from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.workspace import scratch
-from minidl.backends.kernels.simd.intrinsics import LANES, pointer
+from minidl.backends.kernels.simd.intrinsics import (
+    LANES,
+    advance,
+    copy_vector,
+    pointer,
+    transpose_square,
+)
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
@@ -41,7 +47,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
 from minidl.backends.window import Convolution
 
 _POSITIONS = 1024  # of several images together, so that each region fills its tiles
-_L1_WEIGHTS = 49152  # that stay in the first-level cache beside what they are multiplied by
+_L2_WEIGHTS = 131_072  # that stay in the second-level cache beside what they are multiplied by
 _SQUARE = LANES * LANES
 
 # The receptive field of one position on an axis: where it begins, and its taps inside the image,
@@ -178,49 +184,71 @@ def padding_free(operands: Operands, plan: PaddingFreePlan) -> None:
     positions, stride = tables.begins.size, tables.width * LANES
     chunks = threads.chunks(images * tables.groups * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
     matrices = tables.groups * tables.blocks
-    batch = max(1, min(images * matrices // chunks, images, _POSITIONS // positions))
+    batch = _images_at_a_time(images, matrices, chunks, max(1, _POSITIONS // positions))
     units = -(-images // batch) * matrices
     chunks = min(chunks, units)
     rows = batch * positions + len(tables.depths) * MR
     masked = batch * operands.relu_mask.size // (images * tables.groups) + LANES
-    weights = np.empty((tables.groups, tables.blocks, tables.weight_rows * stride), np.float32)
     offsets = np.empty((chunks, rows + batch * positions), np.int64)
-    workspace = scratch(chunks, _SQUARE + rows * stride + masked)
+    weights = tables.weight_rows * stride
+    workspace = scratch(chunks, weights + _SQUARE + rows * stride + masked)
     _batches(
-        machine_code(), tuple(operands), tuple(tables), weights, batch, units, offsets, workspace,
-        chunks,
-    )  # fmt: skip
+        machine_code(), tuple(operands), tuple(tables), batch, units, offsets, workspace, chunks
+    )
+
+
+def _images_at_a_time(images: int, matrices: int, chunks: int, most: int) -> int:
+    """How many images to compute together: if possible, as many as leave each chunk its own."""
+    own = images // chunks if images % chunks == 0 else images * matrices // chunks
+    own = max(1, min(own, images))
+    return -(-own // -(-own // most))  # in equal parts
 
 
 @parallel
-def _batches(machine_code, operands, tables, weights, batch, units, offsets, workspace, chunks):
-    """Each block of outputs of each group of a batch of images is a unit of work."""
+def _batches(machine_code, operands, tables, batch, units, offsets, workspace, chunks):
+    """Each block of outputs of each group of a batch of images is a unit of work.
+
+    The weights of a block are packed just before they are used, so that they are in the cache.
+    """
     operands, tables = Operands(*operands), PaddingFreeTables(*tables)
-    outputs = operands.bias.size // tables.groups
-    _pack_weights(machine_code, operands.weight, outputs, tables, weights)
+    matrices, size = tables.groups * tables.blocks, tables.weight_rows * tables.width * LANES
     for chunk in prange(chunks):
         start, stop = chunk_bounds(units, chunk, chunks)
-        for unit in range(start, stop):
-            _batch(
-                machine_code, operands, tables, weights, unit, batch, offsets[chunk],
-                workspace[chunk],
-            )  # fmt: skip
+        weights, own = workspace[chunk, :size], workspace[chunk, size:]
+        for matrix in range(matrices):
+            first = start + (matrix - start) % matrices
+            if first < stop:
+                _pack_weights(machine_code, operands, tables, matrix, weights, own)
+            for unit in range(first, stop, matrices):
+                _batch(machine_code, operands, tables, weights, unit, batch, offsets[chunk], own)
 
 
 @inner
-def _pack_weights(machine_code, weight, outputs, tables, weights):
-    """The weights transposed, in matrices [(channel, tap), output]."""
-    stride, height = tables.width * LANES, tables.weight_rows // tables.parts
-    for group in range(tables.groups):
-        for block in range(tables.blocks):
-            count = min(stride, outputs - block * stride)
-            begin = group * (weight.size // tables.groups) + block * stride * tables.output_stride
-            for part in range(tables.parts):
-                transpose_panel(
-                    machine_code, pointer(weight, begin + part * tables.part_stride),
-                    tables.output_stride, count, height,
-                    pointer(weights[group, block], part * height * stride), stride,
-                )  # fmt: skip
+def _pack_weights(machine_code, operands, tables, matrix, weights, square):
+    """A matrix [(channel, tap), output] of the weights: w transposed, part by part.
+
+    The rows of a part are few where it is that of one output, in backward.  Then w is transposed in
+    whole squares, `square`, and what is needed is copied out of them.
+    """
+    weight, stride = operands.weight, tables.width * LANES
+    height, row_stride = tables.weight_rows // tables.parts, tables.output_stride
+    outputs = operands.bias.size // tables.groups
+    group, first = matrix // tables.blocks, matrix % tables.blocks * stride
+    begin = group * (weight.size // tables.groups) + first * row_stride
+    reach = (LANES - 1) * row_stride + (height + LANES - 1) // LANES * LANES
+    columns = min(stride, outputs - first)
+    for part in range(tables.parts):
+        for o in range(0, columns, LANES):
+            offset = begin + part * tables.part_stride + o * row_stride
+            source, count = pointer(weight, offset), min(LANES, columns - o)
+            target = pointer(weights, part * height * stride + o)
+            if count < LANES or offset + reach > weight.size:
+                transpose_panel(machine_code, source, row_stride, count, height, target, stride)
+                continue
+            for k in range(0, height, LANES):
+                transpose_square(advance(source, k), row_stride, pointer(square, 0), LANES)
+                for i in range(min(LANES, height - k)):
+                    copy_vector(pointer(square, i * LANES), advance(target, (k + i) * stride))
 
 
 @inner
@@ -246,7 +274,7 @@ def _batch(machine_code, operands, tables, weights, unit, batch, offsets, worksp
     for region in range(tables.depths.shape[0]):
         bottom = _list_rows(tables, region, images, distance, top, rows, row_of)
         _multiply(
-            machine_code, values, weights[group, block], tables, region, vectors, rows, top, bottom,
+            machine_code, values, weights, tables, region, vectors, rows, top, bottom,
             accumulators,
         )  # fmt: skip
         top = bottom
@@ -282,8 +310,8 @@ def _multiply(
     stride = tables.width * LANES
     if depth == 0:
         accumulators[top * stride : bottom * stride] = 0
-    for k in range(first, first + depth, _L1_WEIGHTS // stride):
-        count = min(_L1_WEIGHTS // stride, first + depth - k)
+    for k in range(first, first + depth, _L2_WEIGHTS // stride):
+        count = min(_L2_WEIGHTS // stride, first + depth - k)
         depth_a, depth_b = pointer(tables.depth_a, k), pointer(tables.depth_b, k)
         for row in range(top, bottom, MR):
             micro_kernel(

@@ -8,8 +8,8 @@ padding-free      multiplies by none; its lanes are outputs.  It pays where much
 Winograd          for 3×3 windows of stride 1: 4/9 of the products, and transforms before and after
                   them.  It pays where many channels and outputs share these.  Its errors are not
                   bounded componentwise, so it is taken only where `allow_winograd` is in force.
-
-depthwise         directly, for groups of one channel, the usual square windows and stride 1.
+depthwise         multiplies no matrices; for groups of one channel, square windows of 3, 5 or 7 and
+                  stride 1.
 
 The cost is the number of multiply-adds, those that fill up tiles included, times a factor measured
 for what the algorithm does besides.
@@ -51,7 +51,6 @@ _GEMM_OF_PADDING_FREE = 0.92
 _WINOGRAD_OF_PADDING_FREE = 1.25
 
 _FEW_WEIGHTS = 40  # of an output
-
 
 ExactPlan = GemmPlan | PaddingFreePlan | DepthwisePlan
 

@@ -42,7 +42,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
 )
 from minidl.backends.window import Convolution
 
-_KC = 128  # positions of dy that stay in the first-level cache
+_KC = 256  # positions of dy that stay in the second-level cache
 _RUNS = 32  # that are added in float32 before their sum is added in float64
 
 
@@ -128,15 +128,19 @@ def _sum_chunks(
         if totals.size and runs:
             _add(accumulators[chunk], totals[chunk])
     for chunk in range(1, chunks):
-        if totals.size:
-            _add(totals[chunk], totals[0])
-        else:
-            _add(accumulators[chunk], accumulators[0])
         _add(db[chunk], db[0])
-    if totals.size:
-        accumulators[0] = totals[0]
-    for group in range(tables.groups):
-        _store_transposed(accumulators[0, group], dw[group])
+    for part in prange(chunks):  # of the weights of an output, in whole vectors
+        start, stop = chunk_bounds((dw.shape[2] + LANES - 1) // LANES, part, chunks)
+        first, last = start * LANES, min(stop * LANES, dw.shape[2])
+        for group in range(tables.groups):
+            if totals.size:
+                for chunk in range(1, chunks):
+                    _add(totals[chunk, group, first:last], totals[0, group, first:last])
+                accumulators[0, group, first:last] = totals[0, group, first:last]
+            else:
+                for chunk in range(1, chunks):
+                    _add(accumulators[chunk, group, first:last], accumulators[0, group, first:last])
+            _store_transposed(accumulators[0, group], dw[group], first, last)
 
 
 @inner
@@ -218,12 +222,12 @@ def _add(source, target):
 
 
 @inner
-def _store_transposed(accumulators, dw):
-    """dw[output, weight] = accumulators[weight, output], in squares where they fit."""
+def _store_transposed(accumulators, dw, first, last):
+    """dw[output, weight] = accumulators[weight, output] of some weights, in squares if they fit."""
     outputs, depth = dw.shape
     stride = accumulators.shape[1]
     for o in range(0, outputs, LANES):
-        for k in range(0, depth, LANES):
+        for k in range(first, last, LANES):
             if o + LANES <= outputs and k + LANES <= depth:
                 source, target = pointer(accumulators, k * stride + o), pointer(dw, o * depth + k)
                 transpose_square(source, stride, target, depth)

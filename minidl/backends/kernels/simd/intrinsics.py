@@ -149,6 +149,28 @@ def zero_vector(_: Any, target: Any) -> Any:
 
 
 @intrinsic
+def prefetch_for_writing(_: Any, address: Any) -> Any:
+    """Have the cache line at an address fetched, which is to be written later.
+
+    Else each of the stores, which are done in order, waits for its line.
+    """
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        module = builder.module
+        prefetch = module.globals.get("llvm.prefetch.p0") or ir.Function(
+            module, kind, "llvm.prefetch.p0"
+        )
+        writing, everywhere, data = flag(1), flag(3), flag(1)
+        address = builder.bitcast(arguments[0], byte)
+        builder.call(prefetch, [address, writing, everywhere, data])
+        return context.get_dummy_value()
+
+    return types.void(float_pointer), generate
+
+
+@intrinsic
 def transpose_square(_: Any, source: Any, stride: Any, target: Any, target_stride: Any) -> Any:
     """Transpose a square of LANES × LANES elements; `stride`s are the distances of its rows."""
 

@@ -233,42 +233,72 @@ _GRADIENT_ARGUMENTS = (
 )
 
 
-# The functions that are compiled to machine code, one for each height: they take a whole plane.
+# The functions that are compiled to machine code: a whole plane.  There is one for each window; as
+# closures of one function, Numba would not find their code in its cache.
+
+_strip_3, _strip_5, _strip_7 = map(_strip, WINDOWS)
+_strips_3, _strips_5, _strips_7 = (_gradient_strips(n, ROWS) for n in WINDOWS)
+_rows_3, _rows_5, _rows_7 = (_gradient_strips(n, 1) for n in WINDOWS)
 
 
-def _plane_stencil(window: int) -> Any:
-    """The function for windows of this height."""
-    strip = _strip(window)
-
-    def plane_stencil(
-        x, height, width, zeros, top, left, weight, step, y, y_height, y_width, bias, clamp_min
-    ):
-        for i in range(0, y_height, ROWS):
-            for j in range(0, y_width, LANES):
-                strip(
-                    x, height, width, zeros, top, left, weight, step, y, y_height, y_width, i, j,
-                    bias, clamp_min,
-                )  # fmt: skip
-
-    return plane_stencil
+def _stencil_3(
+    x, height, width, zeros, top, left, weight, step, y, y_height, y_width, bias, clamp_min
+):
+    for i in range(0, y_height, ROWS):
+        for j in range(0, y_width, LANES):
+            _strip_3(
+                x, height, width, zeros, top, left, weight, step, y, y_height, y_width, i, j, bias,
+                clamp_min,
+            )  # fmt: skip
 
 
-def _plane_gradient(window: int) -> Any:
-    """The function for windows of this height."""
-    whole, single = _gradient_strips(window, ROWS), _gradient_strips(window, 1)
+def _stencil_5(
+    x, height, width, zeros, top, left, weight, step, y, y_height, y_width, bias, clamp_min
+):
+    for i in range(0, y_height, ROWS):
+        for j in range(0, y_width, LANES):
+            _strip_5(
+                x, height, width, zeros, top, left, weight, step, y, y_height, y_width, i, j, bias,
+                clamp_min,
+            )  # fmt: skip
 
-    def plane_gradient(x, height, width, zeros, top, shift, dy, dy_width, first, last, sums):
-        strips = (last - first) // ROWS
-        rest = first + strips * ROWS
-        for j in range(0, dy_width, LANES):
-            if strips:
-                whole(x, height, width, zeros, shift, dy, dy_width, first, j, strips, top, sums)
-            if rest < last:
-                single(
-                    x, height, width, zeros, shift, dy, dy_width, rest, j, last - rest, top, sums
-                )
 
-    return plane_gradient
+def _stencil_7(
+    x, height, width, zeros, top, left, weight, step, y, y_height, y_width, bias, clamp_min
+):
+    for i in range(0, y_height, ROWS):
+        for j in range(0, y_width, LANES):
+            _strip_7(
+                x, height, width, zeros, top, left, weight, step, y, y_height, y_width, i, j, bias,
+                clamp_min,
+            )  # fmt: skip
+
+
+def _gradient_3(x, height, width, zeros, top, shift, dy, dy_width, first, last, sums):
+    strips, rest = (last - first) // ROWS, last - (last - first) % ROWS
+    for j in range(0, dy_width, LANES):
+        if strips:
+            _strips_3(x, height, width, zeros, shift, dy, dy_width, first, j, strips, top, sums)
+        if rest < last:
+            _rows_3(x, height, width, zeros, shift, dy, dy_width, rest, j, last - rest, top, sums)
+
+
+def _gradient_5(x, height, width, zeros, top, shift, dy, dy_width, first, last, sums):
+    strips, rest = (last - first) // ROWS, last - (last - first) % ROWS
+    for j in range(0, dy_width, LANES):
+        if strips:
+            _strips_5(x, height, width, zeros, shift, dy, dy_width, first, j, strips, top, sums)
+        if rest < last:
+            _rows_5(x, height, width, zeros, shift, dy, dy_width, rest, j, last - rest, top, sums)
+
+
+def _gradient_7(x, height, width, zeros, top, shift, dy, dy_width, first, last, sums):
+    strips, rest = (last - first) // ROWS, last - (last - first) % ROWS
+    for j in range(0, dy_width, LANES):
+        if strips:
+            _strips_7(x, height, width, zeros, shift, dy, dy_width, first, j, strips, top, sums)
+        if rest < last:
+            _rows_7(x, height, width, zeros, shift, dy, dy_width, rest, j, last - rest, top, sums)
 
 
 _STENCIL_ARGUMENTS = (
@@ -287,13 +317,15 @@ _SUM_ARGUMENTS = (
 @cache
 def stencil_code(window: int) -> int:
     """The address of the machine code of `stencil` for windows of this height."""
-    return compile_to_address(_plane_stencil(window), types.void(*_STENCIL_ARGUMENTS))
+    function = {3: _stencil_3, 5: _stencil_5, 7: _stencil_7}[window]
+    return compile_to_address(function, types.void(*_STENCIL_ARGUMENTS))
 
 
 @cache
 def gradient_code(window: int) -> int:
     """The address of the machine code of `stencil_gradient` for windows of this height."""
-    return compile_to_address(_plane_gradient(window), types.void(*_SUM_ARGUMENTS))
+    function = {3: _gradient_3, 5: _gradient_5, 7: _gradient_7}[window]
+    return compile_to_address(function, types.void(*_SUM_ARGUMENTS))
 
 
 def _call(_context: Any, builder: Any, _signature: Any, arguments: list[Any]) -> None:
