@@ -74,7 +74,7 @@ def _dlpack(
         return array.__dlpack__(
             stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
         )
-    except BufferError as error:
+    except (BufferError, ValueError) as error:  # NumPy 2.1 raises the second for devices
         raise InterchangeError(str(error)) from error
 
 

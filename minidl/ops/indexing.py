@@ -4,12 +4,13 @@ Each pair below is a linear map and its transpose, so each is the other's pullba
 x[index] and scatter_at, take_along_axis and scatter_add.
 """
 
+import warnings
 from collections.abc import Sequence
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
 from minidl.dtypes import ANY, bool_, int64
-from minidl.errors import DTypeError, describe
+from minidl.errors import BoundsError, DTypeError, describe
 from minidl.ops.axes import one_axis
 
 
@@ -22,7 +23,15 @@ def array_index(index):
 
 def item_of(x, index, /):
     """x[index]: integers, slices, None and …, integer tensors, or one bool tensor."""
-    return _getitem(x, index=array_index(index))
+    index = array_index(index)
+    if x.size:
+        return _getitem(x, index=index)
+    with warnings.catch_warnings():  # before 2.4, NumPy only warns where no element is selected
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            return _getitem(x, index=index)
+        except DeprecationWarning:
+            raise BoundsError(f"getitem({describe(x)}): an index is out of bounds") from None
 
 
 @primitive(None, of_complex=True)

@@ -76,6 +76,7 @@ __all__ = [
 
 # What Numba compiles, Numba types: to Python's type checkers it is Any.
 _njit: Any = numba.njit
+_config: Any = numba.config
 prange: Any = numba.prange
 carray: Any = numba.carray
 intrinsic: Any = numba.extending.intrinsic
@@ -133,7 +134,7 @@ class parallel:  # noqa: N801 - a decorator
 
 def compile_to_address(function: Callable[..., Any], signature: Any) -> int:
     """Compile a function of pointers and integers for kernels to call; the address of its code."""
-    code = CFunc(function, (signature.args, signature.return_type), locals={}, options={})
+    code: Any = CFunc(function, (signature.args, signature.return_type), locals={}, options={})
     _cached(code, function, "address").compile()
     _alive.append(code)
     return code.address
@@ -161,7 +162,7 @@ def _cached(compiler: Any, function: Callable[..., Any], variant: str) -> Any:
 
     Numba's own takes the folder from a setting of the process, and trusts what it finds there.
     """
-    if numba.config.DISABLE_JIT:
+    if _config.DISABLE_JIT:
         raise ArgumentError(
             "Numba compiles minidl's kernels, and NUMBA_DISABLE_JIT forbids it; unset it, or "
             'compute without kernels: `with minidl.kernels("reference"):`'

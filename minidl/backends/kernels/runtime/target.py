@@ -24,7 +24,7 @@ class VectorRegisters(NamedTuple):
     """What vector instructions work on."""
 
     lanes: int  # float32 in a register
-    count: int
+    number: int
     constraint: str  # of an operand in such a register, in inline assembly
 
 

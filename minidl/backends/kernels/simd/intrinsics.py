@@ -18,7 +18,7 @@ from minidl.backends.kernels.runtime.target import vector_registers
 
 _registers = vector_registers()
 LANES = _registers.lanes  # float32 in a vector
-HAS_32_REGISTERS = _registers.count == 32
+HAS_32_REGISTERS = _registers.number == 32
 
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
