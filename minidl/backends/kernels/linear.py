@@ -87,7 +87,7 @@ def _suits(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> bool:
 
 def _of_any_rank(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> Any:
     """The same for x of any rank, and for other floats: all axes but the last count the rows."""
-    if not are_arrays("efdFD", x, weight, optional=(bias,)):
+    if not are_arrays("fdFD", x, weight, optional=(bias,)):
         return NotImplemented
     if weight.ndim != 2 or x.shape[-1:] != weight.shape[1:]:
         return NotImplemented

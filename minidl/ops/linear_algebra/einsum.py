@@ -44,7 +44,7 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
     return _einsum(*operands, subscripts=subscripts)
 
 
-@composite
+@composite(wide=True)
 def _einsum(xp, *operands, subscripts):
     terms, output = _parsed(subscripts, [x.ndim for x in operands])
     lengths = _lengths(subscripts, terms, operands)

@@ -8,7 +8,7 @@ from minidl.dtypes import NUMBER
 from minidl.errors import ArgumentError, AxisError, ShapeError
 
 
-@primitive(NUMBER, of_complex=True)
+@primitive(NUMBER, of_complex=True, wide=True)
 def matmul(xp, x1, x2, /):
     """z = x₁·x₂ over the last two axes;   dx₁ = dz·x₂ᵀ,   dx₂ = x₁ᵀ·dz.
 
@@ -27,7 +27,7 @@ def matmul(xp, x1, x2, /):
     return x1 @ x2, _pullbacks(xp, x1, x2)
 
 
-@primitive(NUMBER, of_complex=True)
+@primitive(NUMBER, of_complex=True, wide=True)
 def precise_matmul(xp, x1, x2, /):
     """matmul with an error of at most max(1, log₂ k)·ε·Σ|x₁||x₂|, for sums over a batch.
 
@@ -80,7 +80,7 @@ def _common_axis(name, x1, x2, axis):
     return axis
 
 
-@composite
+@composite(wide=True)
 def vecdot(xp, x1, x2, /, *, axis=-1):
     """z = Σ x₁·x₂ along an axis, for complex numbers Σ x₁*·x₂; the other axes broadcast.
 
@@ -120,7 +120,7 @@ def cross(xp, x1, x2, /, *, axis=-1):
     return x1[next_] * x2[last] - x1[last] * x2[next_]
 
 
-@composite
+@composite(wide=True)
 def tensordot(xp, x1, x2, /, *, axes=2):
     """z = Σ x₁·x₂ over pairs of axes; the other axes of x₁ come first, then those of x₂.
 

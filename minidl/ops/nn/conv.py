@@ -102,7 +102,7 @@ def _bias_gradient(xp, dy):
 
 
 @any_padding
-@primitive
+@primitive(wide=True)
 def conv2d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
     """y[n, o, i, j] = b[o] + Σ x[n, c, s·i + d·a − p, s·j + d·b − p] · w[o, c, a, b].
 
@@ -137,7 +137,7 @@ def conv2d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
     )
 
 
-@primitive
+@primitive(wide=True)
 def conv_transpose2d(
     xp,
     x,

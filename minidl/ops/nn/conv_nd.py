@@ -50,7 +50,7 @@ def _col2im_depth(xp, y, at, batch):
 
 
 @any_padding
-@composite
+@composite(wide=True)
 def conv1d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
     """y[n, o, i] = b[o] + Σ x[n, c, s·i + d·a − p] · w[o, c, a], over channels c and taps a.
 
@@ -71,7 +71,7 @@ def conv1d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
 
 
 @any_padding
-@composite
+@composite(wide=True)
 def conv3d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
     """y[n, o, i, j, k] = b[o] + Σ x[n, c, …] · w[o, c, e, f, g] over a window of three axes.
 
@@ -95,7 +95,7 @@ def conv3d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
     return xp.reshape(xp.permute_dims(y, (0, 2, 1, 3, 4)), (*batch, weight.shape[0], *at.output))
 
 
-@composite
+@composite(wide=True)
 def conv_transpose1d(
     xp,
     x,
@@ -129,7 +129,7 @@ def conv_transpose1d(
     return xp.squeeze(xp.conv_transpose2d(_row(x), _row(weight), bias, **settings), -2)
 
 
-@composite
+@composite(wide=True)
 def conv_transpose3d(
     xp,
     x,

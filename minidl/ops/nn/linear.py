@@ -4,7 +4,7 @@ from minidl.autograd.primitive import composite
 from minidl.errors import ShapeError
 
 
-@composite
+@composite(wide=True)
 def linear(xp, x, weight, bias=None, /):
     """y = x·Wᵀ + b over the last axis;   dx = dy·W,   dW = dyᵀ·x,   db = Σ dy.
 
@@ -23,7 +23,7 @@ def linear(xp, x, weight, bias=None, /):
     return y if bias is None else y + bias
 
 
-@composite
+@composite(wide=True)
 def bilinear(xp, x1, x2, weight, bias=None, /):
     """yₖ = x₁ᵀ·Wₖ·x₂ + bₖ over the last axes.
 
