@@ -61,7 +61,7 @@ def cumulative_prod(xp, x, /, *, axis=None, dtype=None, include_initial=False):
     def dx(dy):
         dy = dy[along(axis, 1)] if include_initial else dy
         wide = widest(xp, x)
-        return products_before(xp, wide, axis) * _backward_sums(xp, wide, dy, axis)
+        return xp.xmuly(_backward_sums(xp, wide, dy, axis), products_before(xp, wide, axis))
 
     return _prepend(xp, y, 1, axis) if include_initial else y, dx
 
@@ -83,7 +83,7 @@ def _backward_sums(xp, x, s, axis):
 
     factors, step = ahead(x, 1), 1
     while step < x.shape[axis]:
-        s = s + factors * ahead(s, step)
+        s = s + xp.xmuly(ahead(s, step), factors)
         factors = factors * ahead(factors, step)
         step *= 2
     return s

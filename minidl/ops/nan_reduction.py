@@ -8,6 +8,7 @@ import math
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags, check_numbers
 from minidl.dtypes import ORDERED_NUMBER, float16, float32
+from minidl.ops.axes import axes_of
 from minidl.ops.casting import floats
 from minidl.ops.reduction import _extremum
 
@@ -99,6 +100,7 @@ def nanstd(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
 
 def _nan_extremum(xp, x, reduce, worst, axis, keepdims):
     """The value and the pullback of nanmax or nanmin."""
+    axes_of(x, axis)
     if x.dtype.kind != "f":
         y = reduce(x, axis=axis, keepdims=keepdims)
     else:

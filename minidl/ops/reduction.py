@@ -51,7 +51,8 @@ def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
         behind = products_before(xp, xp.flip(rows, axis=-1), len(kept))
         others = xp.reshape(before * xp.flip(behind, axis=-1), moved.shape)
         back = tuple(sorted(range(x.ndim), key=lambda i: order[i]))
-        return xp.permute_dims(others, back) * restore_axes(xp, dy, axis, keepdims, x.ndim)
+        dy = restore_axes(xp, dy, axis, keepdims, x.ndim)
+        return xp.xmuly(dy, xp.permute_dims(others, back))
 
     return cast(xp, xp.prod(x, axis=axis, keepdims=keepdims), dtype), dx
 

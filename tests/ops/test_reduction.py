@@ -128,9 +128,12 @@ def test_float16_beside_a_larger_float_gives_the_larger():
 # Axes.
 
 _SECOND = {  # further arguments of operations with an axis
+    "chunk": lambda x: (x, 2),
     "cosine_similarity": lambda x: (x, x),
     "cross": lambda x: (x, x),
     "gumbel_softmax": lambda x: (x, {"key": (0, 0)}),
+    "index_copy": lambda x: (x, minidl.asarray([0]), minidl.ones(1)),
+    "index_fill": lambda x: (x, minidl.asarray([0]), 1.0),
     "kthvalue": lambda x: (x, 1),
     "nanquantile": lambda x: (x, 0.5),
     "put_along_axis": lambda x: (x, minidl.asarray(0), x),
@@ -139,6 +142,8 @@ _SECOND = {  # further arguments of operations with an axis
     "roll": lambda x: (x, 1),
     "scatter_add": lambda x: (x, minidl.asarray(0), x),
     "scatter_reduce": lambda x: (x, minidl.asarray(0), x, "sum"),
+    "sliding_window_view": lambda x: (x, 1),
+    "split": lambda x: (x, {"sections": 1}),
     "take": lambda x: (x, minidl.asarray(0)),
     "take_along_axis": lambda x: (x, minidl.asarray(0)),
     "topk": lambda x: (x, 1),
