@@ -26,7 +26,7 @@ def item_of(x, index, /):
     index = array_index(index)
     if x.size:
         return _getitem(x, index=index)
-    with warnings.catch_warnings():  # before 2.4, NumPy only warns where no element is selected
+    with warnings.catch_warnings():  # older NumPys only warn where none is selected
         warnings.simplefilter("error", DeprecationWarning)
         try:
             return _getitem(x, index=index)
