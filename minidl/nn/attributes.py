@@ -6,6 +6,7 @@ would say so.
 
 from typing import Any, NamedTuple
 
+from minidl.autograd.checkpoint import before_write
 from minidl.autograd.tensor import Tensor
 from minidl.errors import DTypeError, describe
 from minidl.nn.hooks import Hooked
@@ -28,6 +29,8 @@ class Attributes(Hooked):
         place = self._place(name)
         if place is not None:
             value = self._fitting(name, place, value)
+            if place.kind is Buffer:
+                before_write(self, name=name)
             self._keep_place(name, place if value is None else None)
         super().__setattr__(name, value)
 
