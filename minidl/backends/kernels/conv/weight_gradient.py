@@ -42,7 +42,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
 )
 from minidl.backends.window import Convolution
 
-_KC = 256  # positions of dy that stay in the second-level cache
+_KC = 448  # positions of dy that stay in the second-level cache
 _RUNS = 32  # that are added in float32 before their sum is added in float64
 
 
@@ -69,8 +69,9 @@ def plan(at: Convolution, channels: int, outputs: int) -> WeightPlan:
     gemm = implicit_gemm_plan.forward(at, channels, outputs)
     layout, taps = gemm.layout, gemm.tables.depths[1]
     rows, columns = (np.arange(n, dtype=np.int64) for n in at.output)
-    images = max(1, _KC // (rows.size * columns.size)) if layout.in_place else 1
-    offsets = np.arange(images, dtype=np.int64) * (channels * at.image[0] * at.image[1])
+    images = max(1, _KC // (rows.size * columns.size))
+    distance = channels * at.image[0] * at.image[1] if layout.in_place else layout.size
+    offsets = np.arange(images, dtype=np.int64) * distance
     positions = np.add.outer(rows * layout.columns, columns)
     tables = WeightTables(
         at.groups,
@@ -94,7 +95,7 @@ def weight_gradient(operands: GradientOperands, plan: WeightPlan) -> tuple[np.nd
     totals = np.zeros(accumulators.shape if runs > _RUNS else (chunks, tables.groups, 0, 0))
     db = np.zeros((chunks, dy.shape[1]))
     dw = np.empty((tables.groups, outputs, plan.depth), np.float32)
-    workspace = scratch(chunks, layout.size + 2 * _KC * NR)
+    workspace = scratch(chunks, tables.images * layout.size + 2 * _KC * NR)
     _sum_chunks(
         machine_code(), tuple(operands), tuple(layout), tuple(tables), workspace, accumulators,
         totals, dw, db, chunks,
@@ -159,8 +160,11 @@ def _add_images(
     if layout.in_place:
         planes = pointer(x, unit * channels * x.shape[2] * x.shape[3])
     else:
-        pack_image(x, NO_MASK, unit, channels, layout, workspace)
-    block, rows = workspace[layout.size :], workspace[layout.size + _KC * NR :]
+        for n in range(last - first):
+            planes_of_n = workspace[n * layout.size :]
+            pack_image(x, NO_MASK, unit + n * groups, channels, layout, planes_of_n)
+    block = workspace[tables.images * layout.size :]
+    rows = block[_KC * NR :]
     count, lanes = dy.shape[2] * dy.shape[3], accumulators.shape[1]
     vectors = lanes // LANES
     panels = tile_count(vectors)
