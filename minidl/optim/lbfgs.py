@@ -11,9 +11,10 @@ from minidl.backends import backend_of
 from minidl.checks import check_integers, check_numbers, chosen
 from minidl.errors import ArgumentError, DeviceError, ShapeError, describe
 from minidl.ops import asarray
+from minidl.optim.checks import check_writeable
 from minidl.optim.flat import dense_gradient, flatten, unflatten
 from minidl.optim.line_search import Point, strong_wolfe
-from minidl.optim.optimizer import Optimizer, Params, check_writeable
+from minidl.optim.optimizer import Optimizer, Params
 
 _LISTS = "old_dirs", "old_stps"  # the history: y and s of the last steps
 _ARRAYS = "d", "prev_flat_grad"

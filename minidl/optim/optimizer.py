@@ -20,7 +20,6 @@ from minidl.errors import (
     EXPLAINED,
     ArgumentError,
     DTypeError,
-    GradientError,
     MinidlError,
     ShapeError,
     describe,
@@ -29,6 +28,7 @@ from minidl.errors import (
 )
 from minidl.ops import asarray
 from minidl.optim.bucket import Bucket, state_array
+from minidl.optim.checks import check_learnable, check_writeable
 from minidl.optim.flat import dense_gradient, flatten, unflatten
 
 _T = TypeVar("_T")
@@ -95,7 +95,7 @@ class Optimizer:
             )
         known = {p for other in self.param_groups for p in other["params"]}
         for p in params:
-            _check_learnable(name, p)
+            check_learnable(name, p)
             if p in known:
                 raise ArgumentError(f"{name}: a parameter of shape {p.shape} is given twice")
             known.add(p)
@@ -388,26 +388,3 @@ class Optimizer:
             for group in self.param_groups
         ]
         return f"{type(self).__name__}({'; '.join(groups)})"
-
-
-def _check_learnable(name: str, p: Any) -> None:
-    """Raise unless it is a float leaf; a frozen Parameter may be unfrozen later."""
-    if not isinstance(p, Tensor) or not p.is_leaf:
-        raise GradientError(f"{name}: parameters are leaf tensors; got {p!r:.80}")
-    if p.dtype.kind != "f":
-        raise DTypeError(f"{name}: parameters are floats; got {describe(p)}")
-    if type(p) is Tensor and not p.requires_grad:
-        raise GradientError(
-            f"{name}: this tensor, {describe(p)}, requires no gradient, and would never change; "
-            "create it with requires_grad=True"
-        )
-
-
-def check_writeable(name: str, params: Iterable[Tensor]) -> None:
-    """Raise for a parameter that cannot be updated in place, before any other has been."""
-    for p in params:
-        if not inplace.is_writeable(p.data):
-            raise ArgumentError(
-                f"{name}: a parameter of shape {p.shape} lies in read-only memory; make it of a "
-                "copy: nn.Parameter(minidl.tensor(values))"
-            )

@@ -1,0 +1,31 @@
+"""Checks of the parameters of optimisers."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from minidl.autograd import inplace
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, DTypeError, GradientError, describe
+
+
+def check_learnable(name: str, p: Any) -> None:
+    """Raise unless it is a float leaf; a frozen Parameter may be unfrozen later."""
+    if not isinstance(p, Tensor) or not p.is_leaf:
+        raise GradientError(f"{name}: parameters are leaf tensors; got {p!r:.80}")
+    if p.dtype.kind != "f":
+        raise DTypeError(f"{name}: parameters are floats; got {describe(p)}")
+    if type(p) is Tensor and not p.requires_grad:
+        raise GradientError(
+            f"{name}: this tensor, {describe(p)}, requires no gradient, and would never change; "
+            "create it with requires_grad=True"
+        )
+
+
+def check_writeable(name: str, params: Iterable[Tensor]) -> None:
+    """Raise for a parameter that cannot be updated in place, before any other has been."""
+    for p in params:
+        if not inplace.is_writeable(p.data):
+            raise ArgumentError(
+                f"{name}: a parameter of shape {p.shape} lies in read-only memory; make it of a "
+                "copy: nn.Parameter(minidl.tensor(values))"
+            )
