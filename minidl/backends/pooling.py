@@ -96,15 +96,20 @@ def divisors(
     rows: Windows, columns: Windows, count_padding: bool, override: int | None
 ) -> list[list[int]]:
     """The divisor of the mean over each window."""
-    check_flags("avg_pool2d", count_include_pad=count_padding)
+    check_divisors(count_padding, override)
     if override is None:
         heights, widths = rows.sizes(count_padding), columns.sizes(count_padding)
         return [[height * width for width in widths] for height in heights]
-    if not is_integer(override) or not override:
+    return [[override] * columns.count] * rows.count
+
+
+def check_divisors(count_padding: bool, override: int | None) -> None:
+    """Raise unless these say what the mean over a window is divided by."""
+    check_flags("avg_pool2d", count_include_pad=count_padding)
+    if override is not None and (not is_integer(override) or not override):
         raise ArgumentError(
             f"avg_pool2d: divisor_override is an integer other than 0; got {override!r:.60}"
         )
-    return [[override] * columns.count] * rows.count
 
 
 def adaptive(

@@ -25,7 +25,7 @@ from minidl.backends.kernels.runtime.compile import (
 )
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.runtime.plans import planned
-from minidl.backends.pooling import Windows, adaptive, divisors, windows
+from minidl.backends.pooling import Windows, adaptive, check_divisors, divisors, windows
 
 _FEW = 6  # so many terms, in any order, are within the bound of sums
 
@@ -41,6 +41,7 @@ def avg_pool2d(
 ) -> Any:
     """y = Σ x / n over each window;   dx = Σ dy / n over the windows that x is in."""
     rows, columns = windows("avg_pool2d", x.shape, kernel_size, stride, padding, 1, ceil_mode)
+    check_divisors(count_include_pad, divisor_override)
     return _average(x, *_spans_and_divisors(rows, columns, count_include_pad, divisor_override))
 
 

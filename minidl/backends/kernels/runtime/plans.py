@@ -23,7 +23,10 @@ _lock = Lock()
 
 
 def planned(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep what a function returns for each of its arguments, which are positional and hashable."""
+    """Keep what a function returns for each of its arguments.
+
+    They are positional, hashable, and checked: True would find the plan of 1.
+    """
 
     @wraps(function)
     def plan(*arguments: Any) -> Any:
