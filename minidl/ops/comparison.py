@@ -182,8 +182,10 @@ def _near(xp, x1, x2, rtol, atol):
     finite = xp.logical_and(xp.isfinite(x1), xp.isfinite(x2))
     wide = complex128 if x1.dtype.kind == "c" else float64
     x1, x2 = (xp.astype(xp.where(finite, x, 0), wide) for x in (x1, x2))
-    scale = xp.where(xp.maximum(xp.abs(x1), xp.abs(x2)) > 1e300, 0.25, 1.0)  # against overflow
-    tolerance = atol * scale + xp.xmuly(xp.abs(x2) * scale, rtol)
+    factor = max(rtol, 1.0)  # scaling keeps what it multiplies from overflowing
+    is_large = xp.maximum(xp.abs(x1), xp.abs(x2)) > 1e300 / factor
+    scale = xp.where(is_large, 0.25 / factor, 1.0)
+    tolerance = atol * scale + xp.abs(x2) * scale * rtol
     return xp.logical_and(xp.abs(x1 * scale - x2 * scale) <= tolerance, finite)
 
 

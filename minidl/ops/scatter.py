@@ -208,7 +208,7 @@ def masked_scatter(xp, x, mask, values, /):
     count = int(order[-1].item()) if x.size else 0
     if count > values.size:
         raise ShapeError(f"masked_scatter: the mask holds {count} times; got {describe(values)}")
-    if not count:
+    if not values.size:
         return xp.astype(x, x.dtype)
     source = xp.reshape(values, (-1,))[xp.maximum(order - 1, 0)]
     return xp.where(mask, xp.reshape(source, x.shape), x)

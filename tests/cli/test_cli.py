@@ -86,7 +86,7 @@ def test_the_full_runs_on_large_data_reach_the_stated_accuracy(capsys, model, se
 def test_other_data_is_learned_for_ten_epochs(capsys, monkeypatch, model, data):
     """Light and dark images, in place of what would be fetched."""
     light = np.random.default_rng(0).integers(0, 2, 64)
-    images = np.ones((64, 1, 28, 28), "float32") * light[:, None, None, None]
+    images = np.ones((64, 1, 28, 28), "float32") * light[:, None, None, None].astype("float32")
     dataset = TensorDataset(images, light)
     _, epochs = registry.DATA[data]
     monkeypatch.setitem(registry.DATA, data, (lambda: (dataset, dataset), epochs))

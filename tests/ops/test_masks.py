@@ -32,12 +32,14 @@ def extremes(dtype):
 UNARY = (
     *("abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "celu", "clip", "conj", "copy"),
     *("cos", "cosh", "digamma", "elu", "erf", "erfc", "erfinv", "exp", "expm1", "gelu"),
+    *("log_odds", "logit"),
     *("hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "lgamma", "log"),
     *("log10", "log1p", "log2", "logsigmoid", "mish", "nan_to_num", "negative", "positive", "real"),
     *("reciprocal", "relu", "relu6", "rrelu", "selu", "sigmoid", "silu", "sin", "sinc", "sinh"),
     *("softplus", "softshrink", "softsign", "sqrt", "square", "tan", "tanh", "tanhshrink"),
 )
 BINARY = (
+    *("fmax", "fmin", "fmod"),
     *("add", "atan2", "copysign", "divide", "hypot", "logaddexp", "maximum", "minimum", "multiply"),
     *(
         "mul_zero",
@@ -76,6 +78,7 @@ CALLS = {
 SELECT = {
     *("clip", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "maximum", "minimum"),
     *("nan_to_num", "relu", "relu6", "softshrink", "threshold", "where", "prelu", "lerp"),
+    *("fmax", "fmin"),
     *("mul_zero", "xdivy", "xlogy", "xmuly"),  # 0, where a factor or dividend is 0
 }
 # Elementwise, but nothing to differentiate; or another composite's, with arrays of other kinds.

@@ -14,7 +14,6 @@ import pytest
 import minidl
 from minidl import io, nn, optim
 from minidl.autograd.mode import Mode, current
-from minidl.backends.kernels.runtime.compile import parallel
 from minidl.data import DataLoader, TensorDataset, sample_generator
 from minidl.ops.random import Generator
 from minidl.train import (
@@ -199,19 +198,6 @@ def test_a_trainer_that_was_interrupted_can_be_used_again(tmp_path):
         sys.settrace(None)
         trainer.fit(train, 1, validation_data=test)
         assert trainer.model.training
-
-
-def test_the_thread_pool_is_found_again():
-    """A thread that was interrupted between acquiring the pool and using it has it yet."""
-    parallel._pool.acquire()
-    x = minidl.ones((400, 400))
-    minidl.set_num_threads(2)
-    try:
-        (x @ x).sum()
-        minidl.exp(x)
-    finally:
-        minidl.set_num_threads(1)
-    assert not parallel._pool._is_owned()
 
 
 def test_a_mode_is_restored_if_it_is_interrupted_as_it_begins(monkeypatch):

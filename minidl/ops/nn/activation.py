@@ -252,6 +252,7 @@ def hardswish(xp, x, /):
     >>> minidl.hardswish(minidl.tensor([-4.0, -1.0, 4.0]))
     Tensor([ 0.        , -0.33333...,  4.        ], float32)
     """
+    x = floats(xp, x)
     return xp.where(x <= -3, 0, x) * xp.hardsigmoid(x)  # 0·0 at −∞
 
 

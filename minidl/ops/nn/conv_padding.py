@@ -27,6 +27,7 @@ def any_padding(convolution: Any) -> Any:
         padding: Any = 0,
         dilation: Any = 1,
         groups: Any = 1,
+        *,
         padding_mode: str = "zeros",
     ) -> Tensor:
         if padding_mode != "zeros" or type(padding) is str:

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd.checkpoint import once
 from minidl.autograd.mode import no_grad
 from minidl.autograd.primitive import composite
 from minidl.autograd.tensor import Tensor
@@ -37,7 +36,7 @@ def _with_options(operation: Any) -> Any:
         sparse: bool = False,
     ) -> Tensor:
         if max_norm is not None:
-            once(limit_norms, "embedding", weight, ids, max_norm, norm_type)
+            limit_norms("embedding", weight, ids, max_norm, norm_type)
         y = operation(weight, ids, sparse=sparse)
         if scale_grad_by_freq is not False:
             check_flags("embedding", scale_grad_by_freq=scale_grad_by_freq)

@@ -115,7 +115,7 @@ def test_exponentials_are_scipys(dtype, scale):
         assert np.abs(found - exact).max() <= 40 * TOLERANCE[dtype] * np.abs(exact).max()
 
 
-@given(st.floats(-80, 80))
+@given(st.floats(-80, 80, allow_subnormal=False))
 def test_exponentials_of_diagonals_and_nilpotents(x):
     assert linalg.matrix_exp(np.array([[x]])).item() == pytest.approx(math.exp(x), rel=1e-12)
     assert linalg.matrix_exp(np.array([[0.0, x], [0.0, 0.0]])).tolist() == [[1, x], [0, 1]]

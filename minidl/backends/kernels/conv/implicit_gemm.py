@@ -87,7 +87,7 @@ def _image(machine_code, operands, layout, tables, channels, outputs, unit, pane
                 advance(planes, first * columns),
                 (last - first - 1) * columns + width,
             )
-            contiguous = step_x == 1 and columns == operands.y.shape[3]
+            contiguous = step_y == step_x == 1 and columns == operands.y.shape[3]
             if contiguous and outputs > 1 and not operands.argmax.size:
                 base = unit * outputs
                 _multiply_and_store(

@@ -684,7 +684,7 @@ FAULTS = {
     "bool padding": ((X, WEIGHT), {"padding": (0, False)}, ArgumentError, "padding.*False"),
     "negative padding": ((X, WEIGHT), {"padding": -1}, ArgumentError, "padding.*≥ 0.*-1"),
     "padding of three": ((X, WEIGHT), {"padding": (1, 1, 1)}, ArgumentError, "padding.*two"),
-    "padding by name": ((X, WEIGHT), {"padding": "same"}, ArgumentError, "padding.*'same'"),
+    "padding by name": ((X, WEIGHT), {"padding": "some"}, ArgumentError, "padding.*'some'"),
     "no dilation": ((X, WEIGHT), {"dilation": 0}, ArgumentError, "dilation.*≥ 1"),
     "None": ((X, WEIGHT), {"stride": None}, ArgumentError, "stride.*None"),
     "window": ((X[:, :, :2], WEIGHT), {}, ShapeError, "window of 3 does not fit.*length of 2"),
