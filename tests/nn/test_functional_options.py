@@ -119,7 +119,7 @@ def test_positions_and_single_precision():
     x, weight = (minidl.asarray(draw(*s, dtype="float32")) for s in ((2, 3, 8, 8), (4, 3, 3, 3)))
     same = minidl.conv2d(x, weight, padding=1)
     np.testing.assert_array_equal(minidl.conv2d(x, weight, None, 1, "same"), same)
-    np.testing.assert_array_equal(minidl.conv2d(x, weight, None, 1, "same", 1, 1, "zeros"), same)
+    np.testing.assert_array_equal(minidl.conv2d(x, weight, None, 1, "same", 1, 1), same)
     with minidl.kernels("reference"):
         np.testing.assert_allclose(minidl.conv2d(x, weight, padding="same"), same, atol=1e-5)
 
