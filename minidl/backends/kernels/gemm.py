@@ -98,9 +98,10 @@ def sums_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     For sums over a batch, as in gradients of weights, dyᵀ·x: however long they are.
     """
     (m, k), n = a.shape[-2:], b.shape[-1]
-    if k <= RUN and m * n * k <= _SMALL and a.ndim == b.ndim == 2:
+    matrices = a.ndim == b.ndim == 2
+    if matrices and k <= RUN and m * n * k <= _SMALL:
         return a.dot(b)
-    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    stack = () if matrices else np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     few = m < MR or n < LANES or m * n <= _FEW_SUMS and not stack
     if few or a.dtype != np.float32 or math.prod(stack) * m * n * k <= _SMALL:
         return products.in_runs(a, b)
