@@ -31,6 +31,7 @@ _LARGEST = {"e": 65504, "f": 3.4e38}  # below, nothing becomes infinite
 _add: Any = np.add.reduce
 _multiply: Any = np.multiply.reduce
 _quiet = np.errstate(all="ignore")  # a decorator
+_quiet_asarray = _quiet(np.asarray)
 
 
 @cache
@@ -81,7 +82,7 @@ def _rounded(total: Any, dtype: np.dtype) -> Any:
         return total
     if not total.ndim and abs(total) < _LARGEST.get(dtype.char, 0):
         return np.asarray(total, dtype)
-    return _quiet(np.asarray)(total, dtype)
+    return _quiet_asarray(total, dtype)
 
 
 def _sum_complex(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:

@@ -14,11 +14,11 @@ micro-kernel finds them through offset tables.  Only where the columns of a are 
 transposed beforehand.  The bias and the clamp are an epilogue, applied to a tile's rows while they
 are in the cache.
 
-Rounding: the micro-kernel sums runs of 32 products, and adds up to 32 runs to a tile of out; where
-there are more, the sums of KC products are added in float64.  However long a sum is, its error is
-at most 64 u·Σ|a||b| (u = 2⁻²⁴), and 17 u·Σ|a||b| where the roundings of a run go in the same
-direction, as with constant factors.  The order depends on k alone: any number of threads gives the
-same bits.
+Rounding: where k is larger than KC, the sums of KC products are added in float64, so the error is
+at most min(k, KC + 1)·u·Σ|a||b| (u = 2⁻²⁴).  For sums over a batch, the micro-kernel adds the KC
+products in runs of 32: however long these sums are, the error is at most 64 u·Σ|a||b|, and
+17 u·Σ|a||b| where the roundings of a run go in the same direction, as with constant factors.  The
+order depends on k alone: any number of threads gives the same bits.
 
 Cost: 2·m·n·k flops, at about 100 a nanosecond and core; b is read once (once for each part of the
 rows, where there are fewer slices than threads), a ⌈n / NR⌉ times, from the second-level cache.
@@ -48,6 +48,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
     MULTIPLY_ADDS_PER_NS,
     NR,
     RUN,
+    UNBROKEN,
     MachineCode,
     machine_code,
     micro_kernel,
@@ -69,6 +70,7 @@ class Gemm(NamedTuple):
     """The factors and the result of one product, as the loops inside its kernel pass them on."""
 
     machine_code: MachineCode
+    run: int  # products that are summed in registers
     a: np.ndarray  # (m, k), row-major
     b: np.ndarray  # (k, n), row-major; or bᵀ
     b_transposed: bool
@@ -87,7 +89,7 @@ def product(
     (m, k), n = a.shape, b.shape[1]
     if m * n * k <= _SMALL or m < MR or a.dtype != np.float32:
         return _epilogue(a.dot(b), bias, clamp_min)
-    return _in_tiles(a, b, bias, clamp_min)
+    return _in_tiles(a, b, bias, clamp_min, UNBROKEN)
 
 
 def sums_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -96,12 +98,15 @@ def sums_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     For sums over a batch, as in gradients of weights, dyᵀ·x: however long they are.
     """
     (m, k), n = a.shape[-2:], b.shape[-1]
-    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    matrices = a.ndim == b.ndim == 2
+    if matrices and k <= RUN and m * n * k <= _SMALL:
+        return a.dot(b)
+    stack = () if matrices else np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     few = m < MR or n < LANES or m * n <= _FEW_SUMS and not stack
     if few or a.dtype != np.float32 or math.prod(stack) * m * n * k <= _SMALL:
         return products.in_runs(a, b)
     if not stack:
-        return _in_tiles(a, b, None, -np.inf)
+        return _in_tiles(a, b, None, -np.inf, RUN)
     which = [np.arange(math.prod(x.shape[:-2])).reshape(x.shape[:-2]) for x in (a, b)]
     b_transposed = not b.flags.c_contiguous and b.swapaxes(-1, -2).flags.c_contiguous
     b = as_contiguous(b.swapaxes(-1, -2) if b_transposed else b)
@@ -112,24 +117,25 @@ def sums_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         np.stack([np.broadcast_to(x, stack).ravel() for x in which], axis=1),
         _NO_BIAS,
         -np.inf,
+        RUN,
     )
     return out.reshape(*stack, m, n)
 
 
 def _in_tiles(
-    a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, clamp_min: float
+    a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, clamp_min: float, run: int
 ) -> np.ndarray:
     """The product of two float32 matrices, by the micro-kernel."""
     m, n = len(a), b.shape[1]
     b_transposed = not b.flags.c_contiguous
     if b_transposed and a.flags.c_contiguous and _cost(n, m) < _cost(m, n):
-        transposed = _in_tiles(b.T, a.T, None, -np.inf).T
+        transposed = _in_tiles(b.T, a.T, None, -np.inf, run).T
         return _epilogue(np.ascontiguousarray(transposed), bias, clamp_min)
     a = as_contiguous(a) if a.flags.c_contiguous else _row_major(a)
     b = as_contiguous(b.T if b_transposed else b)
     if bias is None:
         bias = _NO_BIAS if clamp_min == -np.inf else np.zeros(n, np.float32)
-    return _multiply(a[None], b[None], b_transposed, _ONE_PAIR, bias, clamp_min)[0]
+    return _multiply(a[None], b[None], b_transposed, _ONE_PAIR, bias, clamp_min, run)[0]
 
 
 def _multiply(
@@ -139,6 +145,7 @@ def _multiply(
     pairs: np.ndarray,
     bias: np.ndarray,
     clamp_min: float,
+    run: int,
 ) -> np.ndarray:
     """The products of pairs of matrices of two stacks, of which a may have longer rows than k."""
     m, (k, n) = a.shape[1], b.shape[:0:-1] if b_transposed else b.shape[1:]
@@ -146,6 +153,7 @@ def _multiply(
     out = np.empty((len(pairs), m, n), np.float32)
     _product(
         machine_code(),
+        run,
         a,
         b,
         b_transposed,
@@ -202,7 +210,7 @@ def _transpose(machine_code, columns, rows, chunks):
 
 @parallel
 def _product(
-    machine_code, a, b, b_transposed, pairs, bias, clamp_min, out, rows, columns, totals,
+    machine_code, run, a, b, b_transposed, pairs, bias, clamp_min, out, rows, columns, totals,
     workspace, chunks,
 ):  # fmt: skip
     """Every slice of b with all rows of a; in parts, where slices alone do not occupy the threads.
@@ -222,7 +230,7 @@ def _product(
         for unit in range(start, stop):
             pair, part = unit // (slices * parts), unit % parts
             own_a, own_b, own_out = a[pairs[pair, 0]], b[pairs[pair, 1]], out[pair]
-            gemm = Gemm(machine_code, own_a, own_b, b_transposed, own_out, rows, columns)
+            gemm = Gemm(machine_code, run, own_a, own_b, b_transposed, own_out, rows, columns)
             top, bottom = chunk_bounds(-(-m // MR), part, parts)
             top, bottom = top * MR, min(bottom * MR, m)
             left, right = chunk_bounds(vectors, unit // parts % slices, slices)
@@ -251,6 +259,7 @@ def _multiply_slice(gemm, top, bottom, left, right, totals, workspace):
                 gemm.machine_code,
                 vectors,
                 length,
+                gemm.run,
                 pointer(gemm.a, 0),
                 pointer(gemm.rows, row),
                 pointer(gemm.columns, begin),

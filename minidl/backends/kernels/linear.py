@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backends import cpu, threads
+from minidl.backends import threads
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.gemm import product, sums_of_products
+from minidl.backends.kernels.reduction import sum_rows
 from minidl.backends.kernels.runtime.compile import (
     as_contiguous,
     chunk_bounds,
@@ -55,7 +56,9 @@ def linear_relu(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = Non
 
 
 def _sum_rows(dy: np.ndarray) -> np.ndarray:
-    return cpu.sum(dy, axis=0)
+    if not dy.size:
+        return np.zeros(dy.shape[1], dy.dtype)
+    return sum_rows(as_contiguous(dy)[None], dy.dtype)[0]
 
 
 def relu_gradient(dy: np.ndarray, y: np.ndarray) -> np.ndarray:

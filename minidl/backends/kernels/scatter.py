@@ -5,7 +5,7 @@ operations are needed, and the sums are the same for any number of threads.  Row
 values take them as they come.  The values of the others are found by a counting sort of the ids,
 and added up in accumulators whose error does not grow (`kernels.reduction`).
 
-Cost: three passes over the ids, one over the values; only rows that get any are touched.
+Cost: a pass over the ids, two more if some occur often, and one over the values.
 """
 
 import numpy as np
@@ -39,28 +39,35 @@ def sum_rows(rows: int, ids: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 @compiled
 def _sort_often(ids, rows):
-    """Of each row, how often its id occurs, below 0 if often; and the rows that occur often.
+    """Of each row, how often its id occurs, up to _FEW; and the rows that occur so often.
 
     Also where the values of each of these begin, and the numbers of their values.
     """
-    counts = np.zeros(rows, np.int64)
-    for row in ids:
-        counts[row] += 1
-    often = np.empty(ids.size // _FEW, np.int64)
-    begins = np.zeros(often.size + 1, np.int64)
+    counts = np.zeros(rows, np.uint8)  # bytes: small enough for a cache
     found = 0
     for row in ids:
-        if counts[row] >= _FEW:
-            often[found], begins[found + 1] = row, begins[found] + counts[row]
-            found += 1
-            counts[row] = -found
+        if counts[row] < _FEW:
+            counts[row] += 1
+            found += counts[row] == _FEW
+    often, begins = np.empty(found, np.int64), np.zeros(found + 1, np.int64)
+    if found == 0:
+        return counts, often, begins, np.empty(0, np.int64)
+    slots = np.full(rows, -1)
+    found = 0
+    for row in ids:
+        if counts[row] == _FEW:
+            if slots[row] < 0:
+                slots[row], often[found] = found, row
+                found += 1
+            begins[slots[row] + 1] += 1
+    begins[:] = np.cumsum(begins)
     order, ends = np.empty(begins[found], np.int64), begins.copy()
     for i in range(ids.size):
-        slot = -counts[ids[i]] - 1
+        slot = slots[ids[i]]
         if slot >= 0:
             order[ends[slot]] = i
             ends[slot] += 1
-    return counts, often[:found], begins, order
+    return counts, often, begins, order
 
 
 @parallel
@@ -83,7 +90,7 @@ def _add_few(table, start, ids, counts, values):
     """The values of rows that have few, as they come."""
     for i in range(ids.size):
         row = ids[i] - start
-        if 0 <= row < table.shape[0] and counts[ids[i]] > 0:
+        if 0 <= row < table.shape[0] and counts[ids[i]] < _FEW:
             source, target = values[i], table[row]
             for j in range(target.size):
                 target[j] += source[j]

@@ -33,6 +33,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
     MULTIPLY_ADDS_PER_NS,
     NR,
     SINGLE_ROW_VECTORS,
+    UNBROKEN,
     machine_code,
     micro_kernel,
     tile_count,
@@ -134,7 +135,7 @@ def _multiply_and_store(
                 for j in range(0, (end - begin) * LANES, LANES):
                     prefetch_for_writing(advance(target, j))
             micro_kernel(
-                machine_code, end - begin, depth, weights, rows, depth_a,
+                machine_code, end - begin, depth, UNBROKEN, weights, rows, depth_a,
                 advance(patches, begin * LANES), depth_b, pointer(accumulators, 0), NR, 0,
             )  # fmt: skip
             count = min(end * LANES, positions) - begin * LANES
@@ -159,8 +160,9 @@ def _multiply(
         for j in range(0, positions, SINGLE_ROW_VECTORS * LANES):
             b, target = advance(patches, j), pointer(accumulators, j)
             micro_kernel(
-                machine_code, 0, depth, weights, rows, depth_a, b, depth_b, target, stride, 0
-            )
+                machine_code, 0, depth, UNBROKEN, weights, rows, depth_a, b, depth_b, target,
+                stride, 0,
+            )  # fmt: skip
         return
     vectors = (positions + LANES - 1) // LANES
     tiles = tile_count(vectors)
@@ -168,5 +170,6 @@ def _multiply(
         begin, end = chunk_bounds(vectors, tile, tiles)
         b, target = advance(patches, begin * LANES), pointer(accumulators, begin * LANES)
         micro_kernel(
-            machine_code, end - begin, depth, weights, rows, depth_a, b, depth_b, target, stride, 0
-        )
+            machine_code, end - begin, depth, UNBROKEN, weights, rows, depth_a, b, depth_b, target,
+            stride, 0,
+        )  # fmt: skip

@@ -39,6 +39,7 @@ from minidl.backends.kernels.simd.intrinsics import (
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
+    UNBROKEN,
     machine_code,
     micro_kernel,
     tile_count,
@@ -315,7 +316,7 @@ def _multiply(
         depth_a, depth_b = pointer(tables.depth_a, k), pointer(tables.depth_b, k)
         for row in range(top, bottom, MR):
             micro_kernel(
-                machine_code, vectors, count, values, pointer(rows, row), depth_a,
+                machine_code, vectors, count, UNBROKEN, values, pointer(rows, row), depth_a,
                 pointer(weights, 0), depth_b, pointer(accumulators, row * stride), stride,
                 k > first,
             )  # fmt: skip

@@ -182,7 +182,7 @@ def _add_images(
             _add_positions(block, depth, rows[:some], db[output : output + some])
             for tap in range(0, tables.taps.size, MR):
                 micro_kernel(
-                    machine_code, width, depth, planes, pointer(tables.taps, tap),
+                    machine_code, width, depth, RUN, planes, pointer(tables.taps, tap),
                     pointer(tables.patches, start), pointer(block, 0), pointer(tables.lanes, 0),
                     pointer(accumulators, tap * lanes + lane), lanes, runs > 0,
                 )  # fmt: skip

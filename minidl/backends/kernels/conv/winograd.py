@@ -36,6 +36,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
     NR,
+    UNBROKEN,
     machine_code,
     micro_kernel,
     pad_to_tiles,
@@ -276,7 +277,7 @@ def _multiply(machine_code, u, offset, buffers, tables, channels, panel, count, 
         first, last = chunk_bounds(vectors, part, parts)
         for product in range(_PRODUCTS):
             micro_kernel(
-                machine_code, last - first, channels,
+                machine_code, last - first, channels, UNBROKEN,
                 pointer(u[tables.order[product]], offset), begins, depth_a,
                 pointer(v[product], first * LANES), depth_b, pointer(m[product], 0), NR, 0,
             )  # fmt: skip
