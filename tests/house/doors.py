@@ -239,6 +239,8 @@ def main():
     parser.add_argument("--door")
     options = parser.parse_args()
     warnings.simplefilter("error")
+    # A sound file may hold numbers as large as any.
+    warnings.filterwarnings("ignore", "(overflow|invalid value) encountered", RuntimeWarning)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         every = doors(folder)
