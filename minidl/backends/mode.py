@@ -19,5 +19,5 @@ class Mode(NamedTuple):
     replaying: bool = False  # an earlier computation is repeated, on its inputs as they were then
 
 
-_DEFAULT = Mode(winograd=os.environ.get("MINIDL_WINOGRAD", "0") not in ("", "0"))
+_DEFAULT = Mode(winograd=os.environ.get("MINIDL_WINOGRAD", "0") == "1")
 current: ContextVar[Mode] = ContextVar("minidl mode", default=_DEFAULT)

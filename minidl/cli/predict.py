@@ -12,7 +12,7 @@ from minidl import no_grad, softmax, tensor
 from minidl.cli import runs
 from minidl.cli.argument_types import positive
 from minidl.cli.registry import DATA, classes, network
-from minidl.data.images import FORMATS, read_image
+from minidl.data.images import FORMATS, MAX_PIXELS, read_image
 from minidl.data.npz import read_npy, read_npz
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 
@@ -42,6 +42,13 @@ def add_to(commands: Any) -> None:
         type=positive(int),
         default=10,
         help="how many images of the test data to classify (10)",
+    )
+    add(
+        "--max-pixels",
+        type=positive(int),
+        metavar="N",
+        default=MAX_PIXELS,
+        help=f"refuse larger image files ({MAX_PIXELS})",
     )
     add("--invert", action="store_true", help="the images are dark on light paper")
     add("--json", action="store_true", help="print a line of JSON for each image")
@@ -85,7 +92,8 @@ def _images(
             yield f"test {i}", image, label
     for path in options.files:
         arrays = path.suffix in _ARRAYS
-        batch = _arrays(path, shape) if arrays else read_image(path, shape)[None]
+        limit = {"max_pixels": options.max_pixels}
+        batch = _arrays(path, shape) if arrays else read_image(path, shape, **limit)[None]
         for i, image in enumerate(batch):
             name = f"{path}[{i}]" if len(batch) > 1 else str(path)
             yield name, 1 - image if options.invert else image, None
@@ -104,5 +112,14 @@ def _arrays(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         raise DTypeError(f"{path}: needs an array of real numbers; got {array.dtype}")
     for required in (shape, shape[1:]) if shape[0] == 1 else (shape,):
         if array.shape[-len(required) :] == required and array.ndim <= len(required) + 1:
-            return array.reshape(-1, *shape).astype(np.float32)
+            return _checked(path, array.reshape(-1, *shape).astype(np.float32))
     raise ShapeError(f"{path}: needs images of shape {shape}; got {array.shape}")
+
+
+def _checked(path: Path, images: np.ndarray) -> np.ndarray:
+    """The images, after checking that there are some, and that they are finite."""
+    if not len(images):
+        raise ShapeError(f"{path}: holds no images")
+    if not np.isfinite(images).all():
+        raise ArgumentError(f"{path}: holds NaN or infinity; an image is from 0 to 1")
+    return images

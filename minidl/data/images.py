@@ -56,7 +56,9 @@ def read_image(
             resized = grey_or_rgb.resize((width, height), Image.Resampling.BOX)
             values = np.asarray(resized, np.float32) / 255
         except UnidentifiedImageError:
-            raise FormatError(f"{path}: is no image of {', '.join(FORMATS)}") from None
+            raise FormatError(
+                f"{path}: is no image of {', '.join(FORMATS)}, or its beginning is damaged"
+            ) from None
         except Exception as error:  # its decoders raise many types
             reason = str(error) or type(error).__name__
             raise FormatError(f"{path}: not a sound image: {reason}") from None

@@ -8,7 +8,7 @@ import math
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags, check_numbers
 from minidl.dtypes import ORDERED_NUMBER, float16, float32
-from minidl.ops.axes import axes_of
+from minidl.ops.axes import filled_axes
 from minidl.ops.casting import floats
 from minidl.ops.reduction import _extremum
 
@@ -100,7 +100,7 @@ def nanstd(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
 
 def _nan_extremum(xp, x, reduce, worst, axis, keepdims):
     """The value and the pullback of nanmax or nanmin."""
-    axes_of(x, axis)
+    filled_axes(x, axis)
     if x.dtype.kind != "f":
         y = reduce(x, axis=axis, keepdims=keepdims)
     else:
@@ -114,7 +114,7 @@ def _nan_extremum(xp, x, reduce, worst, axis, keepdims):
 def nanmax(xp, x, /, *, axis=None, keepdims=False):
     """y = max x over the x that are not NaN; NaN if there are none.
 
-    dy goes to it, divided equally among ties.  Raises ArgumentError for an empty x.
+    dy goes to it, divided equally among ties.  Raises ShapeError for an empty axis.
 
     >>> minidl.nanmax(minidl.tensor([[1.0, float("nan")], [float("nan")] * 2]), axis=1)
     Tensor([ 1., nan], float32)
@@ -126,7 +126,7 @@ def nanmax(xp, x, /, *, axis=None, keepdims=False):
 def nanmin(xp, x, /, *, axis=None, keepdims=False):
     """y = min x over the x that are not NaN; NaN if there are none.
 
-    dy goes to it, divided equally among ties.  Raises ArgumentError for an empty x.
+    dy goes to it, divided equally among ties.  Raises ShapeError for an empty axis.
 
     >>> minidl.nanmin(minidl.tensor([3.0, float("nan"), 2.0]))
     Tensor(2., float32)

@@ -5,7 +5,7 @@ from typing import Any
 
 from minidl.autograd import inplace
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, GradientError, describe
+from minidl.errors import ArgumentError, DTypeError, GradientError, MinidlError, describe
 
 
 def check_learnable(name: str, p: Any) -> None:
@@ -29,3 +29,14 @@ def check_writeable(name: str, params: Iterable[Tensor]) -> None:
                 f"{name}: a parameter of shape {p.shape} lies in read-only memory; make it of a "
                 "copy: nn.Parameter(minidl.tensor(values))"
             )
+
+
+def step_count(name: str, value: Any) -> int:
+    """The number of steps in a state that was put in by hand, as a tensor perhaps."""
+    try:
+        step = int(value)
+        if step == value and step >= 0:
+            return step
+    except (MinidlError, TypeError, ValueError, OverflowError):
+        pass
+    raise ArgumentError(f"{name}: state['step'] is an integer ≥ 0; got {describe(value)}")

@@ -28,7 +28,7 @@ from minidl.errors import (
 )
 from minidl.ops import asarray
 from minidl.optim.bucket import Bucket, state_array
-from minidl.optim.checks import check_learnable, check_writeable
+from minidl.optim.checks import check_learnable, check_writeable, step_count
 from minidl.optim.flat import dense_gradient, flatten, unflatten
 
 _T = TypeVar("_T")
@@ -202,8 +202,8 @@ class Optimizer:
                 step = own.get("step", 0)
                 if needed and needed not in own:
                     step = 0  # the first step with this state
-                if type(step) is not int:
-                    step = own["step"] = int(step)  # put in by hand, as a tensor perhaps
+                if type(step) is not int or step < 0:  # put in by hand
+                    step = own["step"] = step_count(type(self).__name__, step)
                 key: tuple[Any, ...] = type(p.data), p.dtype, step
                 # Scalar state differs if settings changed while only some parameters stepped.
                 if self.numbers and step:

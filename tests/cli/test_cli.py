@@ -394,6 +394,8 @@ def test_predictions_of_images_in_files(capsys, tmp_path):
         ("dates.npy", np.zeros((8, 8), "M8[s]"), "needs an array of real numbers; got datetime"),
         ("records.npy", np.zeros((8, 8), "f4,i4"), "needs an array of real numbers"),
         ("empty.npy", b"", "empty.npy: not a sound NPY file"),
+        ("none.npy", np.zeros((0, 8, 8)), "none.npy: holds no images"),
+        ("nan.npy", np.full((8, 8), np.nan), "nan.npy: holds NaN or infinity"),
         ("zipped.npy", b"PK\x03\x04 and more", "zipped.npy: not a sound NPY file"),
         ("short.npy", b"\x93NUMPY\x01\x00", "short.npy: not a sound NPY file"),
         ("text.png", b"no image", "is no image of BMP, GIF, JPEG"),

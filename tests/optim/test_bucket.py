@@ -210,3 +210,14 @@ def test_a_model_may_change_its_dtype(name, kernels):
     assert all(
         x.dtype == "float64" for own in optimizer.state.values() for x in arrays_in(own).values()
     )
+
+
+@pytest.mark.parametrize("step", [None, "a", -1, 1.5, np.nan, [1, 2]])
+def test_a_number_of_steps_that_is_none_is_refused(step):
+    p = nn.Parameter(minidl.ones(3))
+    optimizer = optim.Adam([p])
+    p.grad = minidl.ones(3)
+    optimizer.step()
+    optimizer.state[p]["step"] = step
+    with pytest.raises(ArgumentError, match=r"Adam: state\['step'\] is an integer ≥ 0; got"):
+        optimizer.step()
