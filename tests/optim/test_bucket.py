@@ -8,7 +8,7 @@ import pytest
 
 import minidl
 from minidl import nn, optim
-from minidl.errors import ShapeError
+from minidl.errors import ArgumentError, ShapeError
 from tests.oracle import torch
 
 RULES = {
