@@ -61,7 +61,7 @@ def differences(xp, x, key_behind, key_before):
 
 def scale_of_gap(xp, x1, x2):
     """½ where x₂ − x₁ could overflow, and 1 elsewhere: to compute with scaled x rounds nothing."""
-    limit = finfo(x1.dtype).max / 4
+    limit = min(finfo(x1.dtype).max, finfo(x2.dtype).max) / 4
     large = xp.logical_or(xp.abs(x1.detach()) > limit, xp.abs(x2.detach()) > limit)
     return xp.where(large, 0.5, 1.0)
 

@@ -11,7 +11,7 @@ from minidl.checks import check_flags, check_numbers
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.axes import along, checked_axis, filled_axes
 from minidl.ops.casting import narrowed, scale_of_gap, widened, widest
-from minidl.ops.creation import asarray, ones_like
+from minidl.ops.creation import asarray, eye, ones_like
 
 _METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
 
@@ -165,7 +165,7 @@ def corrcoef(xp, x, /):
     units = centred / length
     r = units @ _adjoint(xp, units)
     varies = (length / length).detach()  # 1 or NaN
-    itself = xp.eye(r.shape[0], dtype="bool", device=x.device)
+    itself = eye(r.shape[0], dtype="bool", device=x.device)
     r = xp.where(itself, varies, r * (varies * xp.matrix_transpose(varies)))
     if r.dtype.kind == "c":
         r = xp.complex(xp.clip(xp.real(r), -1, 1), xp.clip(xp.imag(r), -1, 1))
