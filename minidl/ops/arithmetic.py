@@ -18,6 +18,8 @@ where dy is 0, nothing depends on f′(x).  Operations that select pass dy to wh
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.dtypes import NUMBER, ORDERED_NUMBER
+from minidl.ops.casting import cast, float_of, scale_of_gap, widened
+from minidl.ops.creation import asarray
 
 
 @primitive(NUMBER, of_complex=True)
@@ -258,11 +260,17 @@ def xlogy(xp, x1, x2, /):
     return xp.xlogy(x1, x2), (dx1, lambda dz: xp.mul_zero(dz, xp.xdivy(x1, x2)))
 
 
-@composite
+@composite(wide=True)
 def lerp(xp, x1, x2, weight, /):
     """z = x₁ + weight·(x₂ − x₁): x₁ at weight 0, x₂ at weight 1.
 
     >>> minidl.lerp(minidl.tensor([0.0, 10.0]), minidl.tensor([1.0, 20.0]), 0.25)
     Tensor([ 0.25, 12.5 ], float32)
     """
-    return xp.where(weight < 0.5, x1 + weight * (x2 - x1), x2 - (1 - weight) * (x2 - x1))
+    dtype = float_of(x1, x2, weight)
+    numbers = [x if hasattr(x, "dtype") else asarray(x, dtype=dtype) for x in (x1, x2)]
+    x1, x2 = [widened(xp, x) for x in numbers]
+    scale = scale_of_gap(xp, x1, x2)
+    gap = x2 * scale - x1 * scale
+    z = xp.where(weight < 0.5, x1 * scale + weight * gap, x2 * scale - (1 - weight) * gap)
+    return cast(xp, z / scale, dtype)

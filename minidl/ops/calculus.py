@@ -4,7 +4,7 @@ from minidl.autograd.primitive import composite
 from minidl.checks import check_numbers, is_real
 from minidl.errors import ArgumentError, ShapeError, describe
 from minidl.ops.axes import along, axes_of, one_axis
-from minidl.ops.casting import floats
+from minidl.ops.casting import differences, narrowed, widened
 from minidl.ops.creation import asarray
 
 
@@ -35,7 +35,6 @@ def gradient(xp, x, /, *, spacing=1.0, axis=None, edge_order=1):
     each = tuple(spacing) if isinstance(spacing, tuple | list) else (spacing,) * len(axes)
     if len(each) != len(axes):
         raise ArgumentError(f"gradient: spacing is of {len(each)} axes; needs {len(axes)}")
-    x = floats(xp, x)
     return tuple(_slope(xp, x, h, i, edge_order) for h, i in zip(each, axes, strict=True))
 
 
@@ -47,10 +46,10 @@ def _slope(xp, x, spacing, axis, edge_order):
             f"gradient: needs at least {edge_order + 1} samples along axis {axis}; got {x.shape}"
         )
     steps = _steps(xp, spacing, x, axis)
-    slopes = (x[along(axis, 1)] - x[along(axis, 0, -1)]) / steps
+    slopes = differences(xp, x, along(axis, 1), along(axis, 0, -1)) / steps
     first, last = slopes[along(axis, 0, 1)], slopes[along(axis, -1)]
     if n == 2:
-        return xp.concat([first, last], axis=axis)
+        return _narrowed(xp, xp.concat([first, last], axis=axis), x, spacing)
     # Each inner slope is the mean of the two beside it, the nearer one weighing more.
     before, behind = _part(steps, axis, 0, -1), _part(steps, axis, 1, None)
     left, right = slopes[along(axis, 0, -1)], slopes[along(axis, 1)]
@@ -60,7 +59,7 @@ def _slope(xp, x, spacing, axis, edge_order):
         first = first - (right[along(axis, 0, 1)] - first) * h1 / (h1 + h2)
         h2, h1 = _part(steps, axis, -2, -1), _part(steps, axis, -1, None)
         last = last + (last - left[along(axis, -1)]) * h1 / (h1 + h2)
-    return xp.concat([first, inner, last], axis=axis)
+    return _narrowed(xp, xp.concat([first, inner, last], axis=axis), x, spacing)
 
 
 def _steps(xp, spacing, x, axis):
@@ -84,8 +83,13 @@ def _differences(xp, name, places, x, axis):
         raise ShapeError(
             f"{name} has a coordinate for each of {x.shape[axis]} samples; got {places.shape}"
         )
-    places = xp.astype(places, "int64") if places.dtype.kind == "u" else asarray(places)
-    return xp.reshape(places[1:] - places[:-1], (-1,) + (1,) * (x.ndim - axis - 1))
+    steps = differences(xp, asarray(places), slice(1, None), slice(0, -1))
+    return xp.reshape(steps, (-1,) + (1,) * (x.ndim - axis - 1))
+
+
+def _narrowed(xp, result, samples, places):
+    """The result in the dtype of the samples and their places, if these are not just a number."""
+    return narrowed(xp, result, samples, *([places] if hasattr(places, "dtype") else []))
 
 
 def _part(steps, axis, start, stop):
@@ -100,13 +104,12 @@ def _panels(xp, name, y, x, dx, axis):
         check_numbers(name, dx=dx)
         steps = dx
     elif getattr(x, "ndim", 0) > 1:
-        x = xp.astype(x, "int64") if x.dtype.kind in "bu" else asarray(x)
         if x.shape != y.shape:
             raise ShapeError(f"{name}: x is a vector, or of the shape of y; got {describe(x)}")
-        steps = x[along(axis, 1)] - x[along(axis, 0, -1)]
+        steps = differences(xp, asarray(x), along(axis, 1), along(axis, 0, -1))
     else:
         steps = _differences(xp, f"{name}: x", x, y, axis)
-    y = floats(xp, y)
+    y = widened(xp, y)
     return (y[along(axis, 0, -1)] + y[along(axis, 1)]) * steps / 2, axis
 
 
@@ -123,7 +126,7 @@ def trapezoid(xp, y, /, x=None, *, dx=1.0, axis=-1):
     Tensor(3.5, float32)
     """
     areas, axis = _panels(xp, "trapezoid", y, x, dx, axis)
-    return xp.sum(areas, axis=axis)
+    return _narrowed(xp, xp.sum(areas, axis=axis), y, x)
 
 
 @composite
@@ -136,4 +139,4 @@ def cumulative_trapezoid(xp, y, /, x=None, *, dx=1.0, axis=-1):
     Tensor([0.5, 3. ], float32)
     """
     areas, axis = _panels(xp, "cumulative_trapezoid", y, x, dx, axis)
-    return xp.cumulative_sum(areas, axis=axis)
+    return _narrowed(xp, xp.cumulative_sum(areas, axis=axis), y, x)

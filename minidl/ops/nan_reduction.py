@@ -7,9 +7,9 @@ import math
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags, check_numbers
-from minidl.dtypes import ORDERED_NUMBER, float16, float32
+from minidl.dtypes import ORDERED_NUMBER
 from minidl.ops.axes import filled_axes
-from minidl.ops.casting import floats
+from minidl.ops.casting import narrowed, widened
 from minidl.ops.reduction import _extremum
 
 
@@ -45,11 +45,6 @@ def _count(xp, x, axis, keepdims):
     return xp.sum(xp.logical_not(xp.isnan(x)), axis=axis, keepdims=keepdims)
 
 
-def _widened(xp, x):
-    """Floats to compute sums of x in: float32 for float16."""
-    return xp.astype(x, float32) if x.dtype == float16 else floats(xp, x)
-
-
 @composite
 def nanmean(xp, x, /, *, axis=None, keepdims=False):
     """y = Σ x / n over the n elements that are not NaN; NaN if there are none.
@@ -61,10 +56,10 @@ def nanmean(xp, x, /, *, axis=None, keepdims=False):
     (Tensor(1.5, float32, from divide), Tensor([0.5, 0. , 0.5], float32))
     """
     check_flags("nanmean", keepdims=keepdims)
-    wide = _widened(xp, x)
+    wide = widened(xp, x)
     total = xp.sum(_without_nan(xp, wide, 0), axis=axis, keepdims=keepdims)
     y = total / _count(xp, wide, axis, keepdims)
-    return xp.astype(y, float16) if x.dtype == float16 else y
+    return narrowed(xp, y, x)
 
 
 @composite
@@ -78,13 +73,14 @@ def nanvar(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
     """
     check_numbers("nanvar", correction=correction)
     check_flags("nanvar", keepdims=keepdims)
-    wide = _widened(xp, x)
-    centred = _without_nan(xp, wide - xp.nanmean(wide, axis=axis, keepdims=True), 0)
+    wide = widened(xp, x)
+    centred = wide - xp.nanmean(wide, axis=axis, keepdims=True)
+    centred = xp.where(xp.isnan(wide), 0, centred)  # but not ∞ − ∞, of an x that is there
     squares = xp.real(centred * xp.conj(centred)) if x.dtype.kind == "c" else centred * centred
     total = xp.sum(squares, axis=axis, keepdims=keepdims)
     divisor = xp.astype(_count(xp, wide, axis, keepdims), total.dtype) - correction
     y = total / xp.where(divisor > 0, divisor, math.nan)
-    return xp.astype(y, float16) if x.dtype == float16 else y
+    return narrowed(xp, y, x)
 
 
 @composite

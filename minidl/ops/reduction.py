@@ -10,7 +10,7 @@ from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags, check_numbers
 from minidl.dtypes import ANY, ORDERED_NUMBER, ORDERED_REAL
 from minidl.ops.axes import axes_of, filled_axes, largest_of, restore_axes
-from minidl.ops.casting import cast, widest
+from minidl.ops.casting import cast, narrowed, widened, widest
 from minidl.ops.cumulative import products_before
 
 
@@ -84,11 +84,13 @@ def var(xp, x, /, *, axis=None, correction=0.0, keepdims=False):
     """
     check_numbers("var", correction=correction)
     n = math.prod(x.shape[i] for i in axes_of(x, axis))
-    centred = x - xp.mean(x, axis=axis, keepdims=True)
+    wide = widened(xp, x)
+    centred = wide - xp.mean(wide, axis=axis, keepdims=True)
     squares = centred * centred
     if centred.dtype.kind == "c":
         squares = xp.real(centred * xp.conj(centred))
-    return xp.sum(squares, axis=axis, keepdims=keepdims) / (n - correction if n > correction else 0)
+    total = xp.sum(squares, axis=axis, keepdims=keepdims)
+    return narrowed(xp, total / (n - correction if n > correction else 0), x)
 
 
 @composite(wide=True)

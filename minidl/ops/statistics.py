@@ -10,13 +10,13 @@ from minidl.autograd.primitive import composite
 from minidl.checks import check_flags, check_numbers
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.axes import along, checked_axis, filled_axes
-from minidl.ops.casting import floats
-from minidl.ops.creation import asarray, ones_like
+from minidl.ops.casting import narrowed, scale_of_gap, widened, widest
+from minidl.ops.creation import asarray, eye, ones_like
 
 _METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
 
 
-@composite
+@composite(wide=True)
 def quantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
     """The number below which a fraction q of x is: at rank q·(n − 1) of the sorted x.
 
@@ -35,7 +35,7 @@ def quantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
     return _quantile(xp, "quantile", x, q, axis, keepdims, interpolation, False)
 
 
-@composite
+@composite(wide=True)
 def nanquantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear"):
     """The quantile of the x that are not NaN; NaN where all are.
 
@@ -45,7 +45,7 @@ def nanquantile(xp, x, /, q, *, axis=None, keepdims=False, interpolation="linear
     return _quantile(xp, "nanquantile", x, q, axis, keepdims, interpolation, True)
 
 
-@composite
+@composite(wide=True)
 def median(xp, x, /, *, axis=None, keepdims=False):
     """The middle element of the sorted x; of an even number, the mean of the two, as in NumPy.
 
@@ -101,9 +101,7 @@ def cov(xp, x, /, *, correction=1, fweights=None, aweights=None):
             [-2.,  4.]], shape=(2, 2), float32)
     """
     check_numbers("cov", correction=correction)
-    if x.ndim > 2:
-        raise ShapeError(f"cov: needs variables as rows, (m, n); got shape {x.shape}")
-    rows = floats(xp, x if x.ndim == 2 else xp.reshape(x, (1, x.size)))
+    rows = widened(xp, _variables(xp, "cov", x))
     weights, divisor = _weights(xp, rows.shape[1], fweights, aweights, correction)
     if weights is None:
         centred = weighted = rows - xp.mean(rows, axis=1, keepdims=True)
@@ -111,9 +109,20 @@ def cov(xp, x, /, *, correction=1, fweights=None, aweights=None):
         mean = xp.sum(rows * weights, axis=1, keepdims=True) / xp.sum(weights)
         centred = rows - mean
         weighted = centred * weights
-    adjoint = xp.matrix_transpose(xp.conj(centred) if rows.dtype.kind == "c" else centred)
-    c = xp.divide(weighted @ adjoint, divisor)
+    c = xp.divide(weighted @ _adjoint(xp, centred), divisor)
+    c = narrowed(xp, c, x, *([] if weights is None else [weights]))
     return c if rows.shape[0] != 1 else xp.reshape(c, ())
+
+
+def _variables(xp, name, x):
+    """x as a matrix of variables, (m, n)."""
+    if x.ndim > 2:
+        raise ShapeError(f"{name}: needs variables as rows, (m, n); got shape {x.shape}")
+    return x if x.ndim == 2 else xp.reshape(x, (1, x.size))
+
+
+def _adjoint(xp, x):
+    return xp.matrix_transpose(xp.conj(x) if x.dtype.kind == "c" else x)
 
 
 def _weights(xp, n, fweights, aweights, correction):
@@ -142,20 +151,28 @@ def _weights(xp, n, fweights, aweights, correction):
 def corrcoef(xp, x, /):
     """The correlations of the rows of x (m, n): Cᵢⱼ / √(Cᵢᵢ·Cⱼⱼ) of C = cov(x), in [−1, 1].
 
-    NaN for a variable that does not vary.
+    1 of a variable with itself; NaN for one that does not vary.
 
     >>> minidl.corrcoef(minidl.tensor([[0.0, 1.0, 2.0], [4.0, 2.0, 0.0]]))
     Tensor([[ 1., -1.],
             [-1.,  1.]], shape=(2, 2), float32)
     """
-    c = xp.cov(x)
-    if not c.ndim:
-        return xp.divide(c, c)
-    deviations = xp.sqrt(xp.real(xp.diagonal(c)))
-    r = c / xp.expand_dims(deviations, axis=1) / deviations
+    rows = widest(xp, widened(xp, _variables(xp, "corrcoef", x)))
+    centred = rows - xp.mean(rows, axis=1, keepdims=True)
+    largest = xp.max(xp.abs(centred), axis=1, keepdims=True).detach() if rows.size else math.nan
+    centred = centred / largest  # before the products, which could overflow, or vanish
+    length = xp.vector_norm(centred, axis=1, keepdims=True)
+    units = centred / length
+    r = units @ _adjoint(xp, units)
+    varies = (length / length).detach()  # 1 or NaN
+    itself = eye(r.shape[0], dtype="bool", device=x.device)
+    r = xp.where(itself, varies, r * (varies * xp.matrix_transpose(varies)))
     if r.dtype.kind == "c":
-        return xp.complex(xp.clip(xp.real(r), -1, 1), xp.clip(xp.imag(r), -1, 1))
-    return xp.clip(r, -1, 1)
+        r = xp.complex(xp.clip(xp.real(r), -1, 1), xp.clip(xp.imag(r), -1, 1))
+    else:
+        r = xp.clip(r, -1, 1)
+    r = narrowed(xp, r, x)
+    return r if r.shape[0] != 1 else xp.reshape(r, ())
 
 
 def _quantile(xp, name, x, q, axis, keepdims, interpolation, ignore_nan):
@@ -231,8 +248,12 @@ def _at_rank(xp, ordered, rank, last, interpolation):
     fraction = xp.astype(rank - whole, ordered.dtype)
     if interpolation == "midpoint":
         fraction = xp.where(fraction > 0, 0.5, 0 * fraction)
-    # Of infinite elements, a gap that is not entered, or is between two equal ones, counts as 0.
+    # Of infinite elements, a gap counts as 0 that is not entered, is between two equal ones, or
+    # leaves −∞, which no finite element alters.
     infinite = xp.logical_or(xp.isinf(above), xp.isinf(below))
-    unused = xp.logical_and(infinite, xp.logical_or(fraction == 0, above == below))
-    gap = xp.where(unused, 0, above) - xp.where(unused, 0, below)
-    return at(whole) + fraction * gap
+    unused = xp.logical_or(fraction == 0, above == below)
+    unused = xp.logical_or(unused, xp.logical_and(xp.isinf(below), xp.isfinite(above)))
+    unused = xp.logical_and(infinite, unused)
+    scale = scale_of_gap(xp, below, above)
+    gap = xp.where(unused, 0, above * scale) - xp.where(unused, 0, below * scale)
+    return (at(whole) * scale + fraction * gap) / scale

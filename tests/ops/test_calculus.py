@@ -86,3 +86,35 @@ def test_integral_of_a_slope_is_the_function():
 def test_samples_that_say_nothing_are_refused(wrong, error, words):
     with pytest.raises(error, match=words):
         wrong()
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
+@pytest.mark.parametrize("start", [2**24, 2**30])
+def test_slopes_of_large_integers_are_of_their_differences(dtype, start):
+    x = np.array([0, 1, 3], dtype) + np.array(start, dtype)
+    assert ops.gradient(x)[0].tolist() == [1, 1.5, 2]
+    assert ops.gradient(x)[0].dtype == "float32"
+
+
+def test_differences_of_integers_neither_round_nor_wrap_around():
+    stamps = np.array([0, 10, 30]) + 1_790_000_000_000_000_000
+    assert ops.gradient(stamps)[0].tolist() == [10, 15, 20]
+    assert ops.trapezoid(np.ones(3), stamps).item() == 30
+    ends = np.array([-(2**63), 2**63 - 1])
+    assert ops.gradient(ends)[0].tolist() == [2.0**64] * 2
+    assert ops.trapezoid(np.ones(2), np.array([-100, 100], "int8")).item() == 200
+    (found,) = ops.gradient(np.arange(2.0), spacing=np.array([-100, 100], "int8"))
+    assert found.tolist() == [1 / 200] * 2
+
+
+def test_float16_slopes_and_integrals_are_made_in_float32():
+    full = np.full(4, 60000, "float16")
+    assert ops.trapezoid(full, dx=0.01).item() == 1800
+    assert ops.cumulative_trapezoid(full, dx=0.01).tolist() == [600, 1200, 1800]
+    (found,) = ops.gradient(np.array([-60000, 60000, -60000], "float16"), spacing=4)
+    assert found.tolist() == [30000, 0, -30000]
+    places = np.array([-60000, 60000], "float16")
+    assert ops.trapezoid(np.full(2, 0.1, "float16"), places).item() == 12000
+    assert ops.trapezoid(full[:2], places.astype("float32")).dtype == "float32"
+    for y in (ops.trapezoid(full), ops.cumulative_trapezoid(full), *ops.gradient(full)):
+        assert y.dtype == "float16"

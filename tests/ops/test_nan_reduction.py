@@ -89,3 +89,17 @@ def test_a_correction_beyond_the_count_gives_nan():
     found = ops.nanvar(x, axis=1, correction=1)
     assert np.isnan(found[0].item())
     assert found[1] == 2
+
+
+@pytest.mark.parametrize("name", ["nanvar", "nanstd"])
+def test_an_infinity_is_not_missing(name):
+    nan, inf = np.nan, np.inf
+    for x in ([inf, -inf], [inf, inf], [nan, inf, -inf, 2], [1, inf, 3], [nan, complex(1, inf)]):
+        with np.errstate(invalid="ignore"):
+            assert np.isnan(getattr(ops, name)(np.array(x)).item())
+
+
+def test_variances_of_large_integers_are_of_their_differences():
+    found = ops.nanvar(np.array([0, 1, 3]) + 2**24)
+    assert found.item() == np.float32(14 / 9)
+    assert found.dtype == "float32"

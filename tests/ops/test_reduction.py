@@ -211,3 +211,11 @@ def test_the_gradient_of_a_product_does_not_overflow_on_the_way():
     np.testing.assert_allclose(x.grad, [1e-30, 1e-30, 1e30, 1e30], rtol=1e-6)
     y = minidl.grad(lambda x: minidl.cumulative_prod(x)[-1])(x.detach())
     np.testing.assert_allclose(y, x.grad, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint64"])
+def test_variances_of_large_integers_are_of_their_differences(dtype):
+    x = np.array([0, 1, 3], dtype) + np.array(2**24, dtype)
+    assert minidl.var(x).item() == np.float32(14 / 9)
+    assert minidl.std(x).item() == pytest.approx(np.sqrt(14 / 9), rel=1e-6)
+    assert minidl.var(x).dtype == minidl.std(x).dtype == "float32"

@@ -297,3 +297,24 @@ def test_integers_beyond_int64_keep_their_digits():
         minidl.asarray([large, -1])
     with pytest.raises(TypeError, match="do not fit into int64"):
         minidl.asarray([large - 1, 0.5], dtype="int64")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "big"), [("float16", 6e4), ("float32", 3e38), ("float64", 1e308)]
+)
+def test_lerp_between_far_numbers_is_finite(dtype, big):
+    ends = [minidl.tensor(np.array(x, dtype), requires_grad=True) for x in (big, -big)]
+    big = ends[0].item()
+    for weight, needed in ((0, big), (0.25, big / 2), (0.5, 0), (0.75, -big / 2), (1, -big)):
+        found = minidl.lerp(*ends, weight)
+        assert found.item() == needed
+        assert found.dtype == dtype
+    minidl.lerp(*ends, 0.25).backward()
+    assert [x.grad.item() for x in ends] == [0.75, 0.25]
+    assert minidl.lerp(ends[0], ends[0], 0.3).item() == big
+
+
+def test_lerp_between_integers_does_not_wrap_around():
+    found = minidl.lerp(np.array([200], "uint8"), np.array([100], "uint8"), 0.25)
+    assert found.tolist() == [175]
+    assert found.dtype == "float32"

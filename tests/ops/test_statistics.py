@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minidl
 from minidl import ops
 from minidl.errors import ArgumentError, ShapeError
 from tests.helpers import assert_close
@@ -76,3 +77,89 @@ def test_weights_that_do_not_fit_are_refused(weights, error, words):
         ops.cov(X, **weights)
     with pytest.raises(ShapeError, match="cov: needs variables as rows"):
         ops.cov(np.zeros((2, 2, 2)))
+
+
+def _small(dtype):
+    return np.random.default_rng(0).uniform(size=(2, 32)).astype(dtype)
+
+
+def test_correlations_do_not_depend_on_the_size_of_the_numbers():
+    wide = np.array([[300, 500, 600, 400], [155, 157, 250, 950]], "float16")
+    whole = np.array([[0, 1, 2, 4], [3, 1, 1, 0]]) + 2**24
+    for x in (_small("f2") * np.float16(1e-3), _small("f2") * np.float16(1e-4), wide, whole):
+        found = ops.corrcoef(minidl.tensor(x))
+        assert found.dtype == ("float16" if x.dtype == "float16" else "float32")
+        needed = np.corrcoef(x.astype("float64"))
+        np.testing.assert_allclose(np.asarray(found, "f8"), needed, rtol=1e-3)
+    for scale in (1e20, 1e37, 1e-20, 1e-38):
+        x = _small("float32") * np.float32(scale)
+        needed = np.corrcoef(x.astype("float64"))
+        np.testing.assert_allclose(np.asarray(ops.corrcoef(x)), needed, rtol=1e-6)
+    for scale in (1e200, 1e-200):
+        x = _small("float64")
+        np.testing.assert_allclose(np.asarray(ops.corrcoef(x * scale)), np.corrcoef(x), rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64"])
+def test_a_variable_correlates_with_itself_exactly(dtype):
+    x = random(7, 9).astype(dtype) * (1 + (dtype == "complex64") * 1j)
+    np.testing.assert_array_equal(np.diagonal(np.asarray(ops.corrcoef(x))), np.ones(7))
+    assert ops.corrcoef(x[:1]).item() == 1
+
+
+def test_correlations_have_gradients_where_covariances_vanish():
+    x = minidl.tensor(_small("f2") * np.float16(1e-2), requires_grad=True)
+    ops.corrcoef(x)[0, 1].backward()
+    leaf = torch.tensor(np.asarray(x.detach()).astype("f8"), requires_grad=True)
+    torch.corrcoef(leaf)[0, 1].backward()
+    np.testing.assert_allclose(np.asarray(x.grad, "f8"), leaf.grad, rtol=1e-2, atol=0.05)
+    assert_same(ops.corrcoef, torch.corrcoef, X)
+
+
+def test_correlations_of_nothing_are_not_numbers():
+    for x in (X[:, :0], X[:1, :0], X[:, :1], X[:1, :1]):
+        assert np.isnan(np.asarray(ops.corrcoef(x))).all()
+
+
+def test_covariances_of_large_integers_are_of_their_differences():
+    x = np.array([[0, 1, 2], [0, 1, 2]]) + 2**24
+    assert ops.cov(x).tolist() == [[1, 1], [1, 1]]
+    assert ops.cov(x).dtype == ops.cov(x, fweights=np.array([1, 1, 1])).dtype == "float32"
+    assert ops.cov(x, aweights=np.ones(3)).dtype == "float64"
+
+
+def test_covariances_of_float16_are_made_in_float32():
+    x = np.array([[200, 202, 204, 205.0], [1, 3, 2, 5]], "float16")
+    found = ops.cov(x)
+    assert found.dtype == "float16"
+    np.testing.assert_array_equal(np.asarray(found), np.cov(x.astype("f8")).astype("f2"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "big"), [("float16", 2.0**15), ("float32", 2.0**127), ("float64", 2.0**1023)]
+)
+def test_quantiles_between_far_numbers_are_finite(dtype, big):
+    x = np.array([-big, big], dtype)
+    assert ops.median(x).item() == ops.nanmedian(x).item() == 0
+    assert ops.median(x).dtype == ops.quantile(x, 0.25).dtype == dtype
+    for name in ("quantile", "nanquantile"):
+        found = getattr(ops, name)(x, [0, 0.25, 0.5, 0.75, 1])
+        assert found.tolist() == [-big, -big / 2, 0, big / 2, big]
+    x = minidl.tensor(x, requires_grad=True)
+    minidl.quantile(x, 0.25).backward()
+    assert x.grad.tolist() == [0.75, 0.25]
+
+
+def test_quantiles_between_an_infinity_and_a_number_are_the_infinity():
+    low, inf = np.array([-np.inf, -np.inf, 3, 4]), np.inf
+    for name in ("quantile", "nanquantile"):
+        quantile = getattr(ops, name)
+        assert quantile(low, [0, 0.2, 1 / 3, 0.5, 2 / 3, 1]).tolist() == [-inf] * 4 + [3, 4]
+        assert quantile(-low, [0, 1 / 3, 0.5, 2 / 3, 1]).tolist() == [-4, -3, inf, inf, inf]
+        with np.errstate(invalid="ignore"):
+            assert np.isnan(quantile(np.array([-inf, inf]), 0.5).item())
+    q = minidl.tensor([0.0, 0.2, 1.0], requires_grad=True)
+    x = minidl.tensor(low[1:], requires_grad=True)
+    minidl.quantile(x, q)[::2].sum().backward()
+    assert q.grad.tolist() == [0, 0, 2]
+    assert x.grad.tolist() == [1, 0, 1]
