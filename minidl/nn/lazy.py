@@ -39,8 +39,10 @@ class _Lazy(Module):
         weights of the eager one.
         """
         drawn_before = default_generator.get_state()
-        layer = self._becomes(0, *args, **settings)
-        default_generator.set_state(drawn_before)
+        try:
+            layer = self._becomes(0, *args, **settings)
+        finally:
+            default_generator.set_state(drawn_before)
         own = {k: v for k, v in vars(layer).items() if not isinstance(v, Tensor)}
         vars(self).update(own)
         self._postponed = args, settings, layer.extra_repr()
