@@ -177,7 +177,8 @@ def eigh(x: Any, /) -> EighResult:
     """Eigenvalues w, ascending, and eigenvectors, the columns of V, of a symmetric x = V·diag w·Vᵀ.
 
     The gradient of V is infinite or NaN where two eigenvalues are equal, unless the function does
-    not depend on the choice of their vectors.
+    not depend on the choice of their vectors.  NaN or infinity in the lower triangle, which is all
+    that is read, is an ArgumentError.
 
     >>> x = minidl.tensor([[0.0, 1.0], [1.0, 0.0]])
     >>> w, V = minidl.linalg.eigh(x)
@@ -221,6 +222,8 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
 
 def slogdet(x: Any, /) -> SlogdetResult:
     """The sign of det x and log |det x|: 0 and −∞ of a singular matrix, without a gradient.
+
+    Of a matrix with NaN both are NaN.
 
     >>> minidl.linalg.slogdet(1e20 * minidl.eye(3))  # det overflows float32
     SlogdetResult(sign=Tensor(1., float32), logabsdet=Tensor(138.15..., float32))

@@ -9,6 +9,7 @@ values that the first one found, and the state itself stays as it is.
 T. Chen, B. Xu, C. Zhang, C. Guestrin 2016, arXiv:1604.06174.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,6 +21,7 @@ from minidl.autograd import inplace
 from minidl.autograd.graph import Edge, Node, Source, paths_to, reachable, tick
 from minidl.autograd.mode import Mode, Observer, current, observed_by, replaying_in
 from minidl.autograd.tensor import Tensor
+from minidl.backends import backend_of, cpu
 from minidl.errors import DTypeError, GradientError, describe
 
 
@@ -29,8 +31,11 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     First derivatives are those of f(*args, **kwargs) to the bit, higher ones up to rounding.
     f returns a tensor, or a tuple or list of tensors and other values.  It must be deterministic:
     random numbers come from minidl's generators, which draw the same ones again.  Buffers and other
-    tensors that it writes in place are written once.  If it did something else, or if what it reads
-    was written in between, backward raises GradientError.
+    tensors that it writes in place are written once.  If what it reads was written in between, or
+    if it did something else, backward raises GradientError: if its outputs have other shapes,
+    dtypes, sums or samples (64 elements at equal distances), depend on other tensors, or took other
+    random numbers.  So Python state that it changes (`self.n += 1`) is noticed by what it does to
+    the outputs.
 
     Chen, Xu, Zhang, Guestrin 2016.
 
@@ -57,6 +62,7 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not call.edges:
         return value
     call.outputs = [(y.shape, y.dtype) for y in tensors]
+    call.digests = _digests(tensors)
     node = _CheckpointNode(call)
     shown = iter([Tensor(y.data, (node, i)) if y.edge else y for i, y in enumerate(tensors)])
     if isinstance(value, Tensor):
@@ -103,6 +109,7 @@ class _Call:
         self.start = tick()
         self.edges: dict[Edge, None] = {}  # on which it depends
         self.outputs: list[tuple[tuple[int, ...], Any]] = []
+        self.digests: list[str] = []  # of the outputs' values
 
     def outputs_in(self, value: Any) -> list[Tensor]:
         """The tensors in the result of f."""
@@ -125,6 +132,7 @@ class _Call:
             [(y.shape, y.dtype) for y in tensors] == self.outputs
             and _edges_before(start, edges).keys() == self.edges.keys()
             and tape.used == len(self.results)
+            and _digests(tensors) == self.digests
         )
         if not same:
             raise _otherwise()
@@ -257,6 +265,26 @@ def _put(owner: Any, name: str, value: Any) -> None:
         setattr(owner, name, value)
 
 
+_SAMPLES = 64
+
+
+def _digests(tensors: list[Tensor]) -> list[str]:
+    """What tells the values of each tensor from others, cheaply: the sum, and some elements.
+
+    They are compared to the bit, as kernels give the same bits for the same arrays; as text, in
+    which NaN is NaN.
+    """
+    digests = []
+    for y in tensors:
+        xp: Any = backend_of(y.data)
+        flat = xp.reshape(y.data, (-1,))
+        with cpu.quiet():
+            total = xp.sum(flat, axis=0, keepdims=True)
+        samples = flat[:: max(math.ceil(y.size / _SAMPLES), 1)]
+        digests.append(f"{xp.to_numpy(total).tolist()} {xp.to_numpy(samples).tolist()}")
+    return digests
+
+
 def _snapshot(x: Any) -> Any:
     return Tensor(x.data, x.edge) if isinstance(x, Tensor) else x
 
@@ -271,6 +299,7 @@ def _edges_before(start: int, edges: list[Edge | None]) -> dict[Edge, None]:
 def _otherwise() -> GradientError:
     return GradientError(
         "checkpoint: f did something else when it ran again: other outputs, other tensors or other "
-        "random numbers; it must not depend on what changes, such as the mode of a module, or a "
-        "tensor of the outside that is written between forward and backward"
+        "random numbers; it must not depend on what changes, such as the mode of a module, a "
+        "counter that it raises itself, or a tensor of the outside that is written between forward "
+        "and backward"
     )

@@ -27,8 +27,9 @@ def _lapack(fault: str) -> Callable[..., Any]:
                 with np.errstate(all="ignore"):
                     result = function(*wide, **settings)
             except np.linalg.LinAlgError:
-                which = _first_failing(function, wide, settings)
-                raise ArgumentError(f"matrix{which} of {describe(arrays[0])} {fault}") from None
+                which, finite = _first_failing(function, wide, settings)
+                why = fault if finite else _NOT_FINITE
+                raise ArgumentError(f"matrix{which} of {describe(arrays[0])} {why}") from None
             if not half:
                 return result
             return tuple(map(_narrowed, result)) if type(result) is tuple else _narrowed(result)
@@ -43,19 +44,33 @@ def _narrowed(x: Array) -> Array:
     return x.astype(np.float16) if x.dtype.kind == "f" else x
 
 
-def _first_failing(function: Callable[..., Any], arrays: Any, settings: dict[str, Any]) -> str:
-    """The index of the first matrix of a batch for which the function fails."""
+def _first_failing(
+    function: Callable[..., Any], arrays: Any, settings: dict[str, Any]
+) -> tuple[str, bool]:
+    """The index of the first matrix of a batch for which the function fails; if it is finite."""
     first, *others = arrays
     others = [np.eye(first.shape[-1], dtype=x.dtype) for x in others]
     for index in np.ndindex(first.shape[:-2]):
         try:
             function(first[index], *others, **settings)
         except np.linalg.LinAlgError:
-            return f" {index}" if index else ""
-    return ""
+            return f" {index}" if index else "", bool(np.isfinite(first[index]).all())
+    return "", True
 
 
-_DIVERGES = "does not converge: there may be NaN or infinity in it"
+_DIVERGES = "does not converge"
+_NOT_FINITE = "has NaN or infinity in it"
+
+
+def _check_triangle(x: Array) -> None:
+    """Raise if the lower triangle is not finite: LAPACK's syevd invents eigenvalues then."""
+    if not np.isfinite(np.tril(x)).all():
+        raise np.linalg.LinAlgError
+
+
+def _or_nan(result: Any, x: Array) -> Array:
+    """The result for each matrix, but NaN for those with NaN, which LAPACK may call singular."""
+    return np.where(np.isnan(x).any(axis=(-2, -1)), np.asarray(np.nan, result.dtype), result)
 
 
 @_lapack("is not positive definite")
@@ -67,12 +82,14 @@ def cholesky(x: Array, *, upper: bool) -> Array:
 @_lapack(_DIVERGES)
 def eigh(x: Array) -> tuple[Array, ...]:
     """Eigenvalues in ascending order, and eigenvectors as columns; from the lower triangle."""
+    _check_triangle(x)
     return tuple(np.linalg.eigh(x))
 
 
 @_lapack(_DIVERGES)
 def eigvalsh(x: Array) -> Array:
     """The eigenvalues only."""
+    _check_triangle(x)
     return np.linalg.eigvalsh(x)
 
 
@@ -141,14 +158,14 @@ def solve(x1: Array, x2: Array) -> Array:
 
 @_lapack("has no determinant")
 def det(x: Array) -> Array:
-    """The determinant; 0 for a singular matrix."""
-    return np.asarray(np.linalg.det(x))
+    """The determinant; 0 for a singular matrix, NaN for one with NaN."""
+    return _or_nan(np.linalg.det(x), x)
 
 
 @_lapack("has no determinant")
 def slogdet(x: Array) -> tuple[Array, ...]:
-    """The sign of the determinant, and log |det|: 0 and −∞ for a singular matrix."""
-    return tuple(map(np.asarray, np.linalg.slogdet(x)))
+    """The sign of the determinant, and log |det|: 0 and −∞ for a singular matrix, NaN for NaN."""
+    return tuple(_or_nan(part, x) for part in np.linalg.slogdet(x))
 
 
 @_lapack(_DIVERGES)

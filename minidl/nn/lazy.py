@@ -19,6 +19,7 @@ from minidl.nn.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module, PartError, shape_error
 from minidl.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from minidl.ops.random import default_generator
 
 
 class _Lazy(Module):
@@ -32,8 +33,16 @@ class _Lazy(Module):
     _channels: ClassVar[dict[int, int] | None] = None
 
     def _postpone(self, *args: Any, **settings: Any) -> None:
-        """Keep the settings, after checking them on a layer without channels."""
-        layer = self._becomes(0, *args, **settings)
+        """Keep the settings, after checking them on a layer without channels, which draws nothing.
+
+        The random numbers of its bias are given back, so that a seed gives the lazy network the
+        weights of the eager one.
+        """
+        drawn_before = default_generator.get_state()
+        try:
+            layer = self._becomes(0, *args, **settings)
+        finally:
+            default_generator.set_state(drawn_before)
         own = {k: v for k, v in vars(layer).items() if not isinstance(v, Tensor)}
         vars(self).update(own)
         self._postponed = args, settings, layer.extra_repr()

@@ -83,7 +83,8 @@ def istft(
     """The signal of which x is most nearly the stft: Σ of the windowed frames, over Σ w².
 
     x            spectra (…, frequencies, frames)
-    onesided     default: whether there are ⌊n/2⌋ + 1 frequencies; else the result is complex
+    onesided     default: whether there are ⌊n/2⌋ + 1 frequencies; else the result is complex.
+                 It must be said for n = 1 and 2, where these are all
     length       how many samples to give; default: all, but for what `center` has padded
     others       as for `stft`
 
@@ -100,7 +101,13 @@ def istft(
     if length is not None:
         check_integers("istft", 0, length=length)
     half = n_fft // 2 + 1
-    onesided = x.ndim > 1 and x.shape[-2] == half if onesided is None else onesided
+    if onesided is None:
+        if half == n_fft:
+            raise ArgumentError(
+                f"istft: {half} frequencies may be all or one side of n_fft={n_fft}: say "
+                "onesided=True for a real signal, False for a complex one"
+            )
+        onesided = x.ndim > 1 and x.shape[-2] == half
     if x.ndim < 2 or x.shape[-2] != (half if onesided else n_fft) or not x.shape[-1]:
         raise ShapeError(
             f"istft: needs (…, {half if onesided else n_fft}, frames); got shape {x.shape}"

@@ -2,10 +2,31 @@
 
 from collections.abc import Iterable
 from typing import Any
+from weakref import WeakSet
 
 from minidl.autograd import inplace
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, GradientError, MinidlError, describe
+from minidl.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    MinidlError,
+    describe,
+    listed,
+)
+
+
+def ordered(name: str, needs: str, value: Any) -> list[Any]:
+    """The items of an iterable as a list; ArgumentError for a set, whose order varies.
+
+    State is saved by position: in another order, parameters would get each other's.
+    """
+    if isinstance(value, set | frozenset | WeakSet):
+        raise ArgumentError(
+            f"{name}: needs {needs}; got a {type(value).__name__}, whose order changes from run to "
+            "run, while state is saved by position: give a list"
+        )
+    return listed(name, needs, value)
 
 
 def check_learnable(name: str, p: Any) -> None:

@@ -1,7 +1,7 @@
 """Gradient clipping, by norm and by value."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from minidl.autograd.graph import Leaf
@@ -28,8 +28,9 @@ def clip_grad_norm_(
                           the gradients become 0 or NaN
 
     Returns n, the norm before clipping.  Parameters without a gradient are skipped.  A clipped
-    gradient is a new array: other references to the old one see no change.  Pascanu, Mikolov,
-    Bengio 2013.
+    gradient is a new array: other references to the old one see no change.  An empty list has the
+    norm 0; an iterator without parameters is an ArgumentError, as it may be exhausted.  Pascanu,
+    Mikolov, Bengio 2013.
 
     >>> w = nn.Parameter(minidl.zeros((2,), dtype="float64"))
     >>> w.grad = minidl.tensor([3.0, 4.0], dtype="float64")
@@ -66,7 +67,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """g ← min(max(g, −clip_value), clip_value), element by element; NaN stays NaN.
 
     Parameters without a gradient are skipped.  A clipped gradient is a new array: other references
-    to the old one see no change.
+    to the old one see no change.  An iterator without parameters is an ArgumentError.
 
     >>> w = nn.Parameter(minidl.zeros((3,)))
     >>> w.grad = minidl.tensor([3.0, -0.5, -4.0])
@@ -87,6 +88,11 @@ def _leaves(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Leaf]:
         if isinstance(parameters, Tensor)
         else listed(name, "a list of parameters", parameters)
     )
+    if not given and isinstance(parameters, Iterator):
+        raise ArgumentError(
+            f"{name}: the iterator gives no parameters, perhaps as it has been gone through: give "
+            "a list, or a new one, such as model.parameters()"
+        )
     for p in given:
         if not isinstance(p, Tensor) or not p.is_leaf:
             raise GradientError(f"{name}: parameters are leaf tensors; got {p!r:.80}")

@@ -23,12 +23,11 @@ from minidl.errors import (
     MinidlError,
     ShapeError,
     describe,
-    listed,
     raise_explained,
 )
 from minidl.ops import asarray
 from minidl.optim.bucket import Bucket, state_array
-from minidl.optim.checks import check_learnable, check_writeable, step_count
+from minidl.optim.checks import check_learnable, check_writeable, ordered, step_count
 from minidl.optim.flat import dense_gradient, flatten, unflatten
 
 _T = TypeVar("_T")
@@ -74,7 +73,7 @@ class Optimizer:
         name, needs = type(self).__name__, "a list of parameters, or of groups"
         if isinstance(params, Tensor | Mapping):
             raise ArgumentError(f"{name}: needs {needs}")
-        given = listed(name, f"{needs}, such as model.parameters()", params)
+        given = ordered(name, f"{needs}, such as model.parameters()", params)
         groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
@@ -86,7 +85,7 @@ class Optimizer:
             raise DTypeError(f'{name}: a group is a dict with "params"; got {describe(group)}')
         given = group.get("params", ())
         if not isinstance(given, Tensor):
-            given = listed(name, 'a list of parameters in "params"', given)
+            given = ordered(name, 'a list of parameters in "params"', given)
         params = [given] if isinstance(given, Tensor) else given
         if not params:
             raise ArgumentError(

@@ -1,5 +1,6 @@
 """checkpoint: the same gradients, from less memory."""
 
+import math
 import tracemalloc
 
 import numpy as np
@@ -255,6 +256,49 @@ def test_a_function_that_does_something_else_is_refused():
     with pytest.raises(GradientError, match="f did something else"):
         y.backward()
     assert x.grad is None
+
+
+class Counting(nn.Module):
+    """A layer whose output depends on how often it ran."""
+
+    def __init__(self, change):
+        self.n, self.change = 0, change
+
+    def forward(self, x):
+        self.n += 1
+        return self.change(x, self.n)
+
+
+CHANGES = {
+    "a factor": lambda x, n: x * n,
+    "one element": lambda x, n: x * np.where(np.arange(1000) == 500, n, 1),
+    "the order": lambda x, n: minidl.flip(x) * 1 if n > 1 else x * 1,
+    "NaN": lambda x, n: x * (math.nan if n > 1 else 1),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_state_in_python_that_changes_the_outputs_is_noticed(change):
+    x = leaf(1000)
+    y = minidl.checkpoint(Counting(change), x)
+    with pytest.raises(GradientError, match="f did something else"):
+        y.sum().backward()
+    assert x.grad is None
+
+
+def test_outputs_of_every_kind_are_compared():
+    x = leaf(3, 4)
+    outputs = lambda x: (
+        x.T,
+        x[:0],
+        x.astype("float16") * math.inf,
+        x > 0,
+        x.argmax(),
+        x * math.nan,
+    )
+    y = minidl.checkpoint(outputs, x)
+    y[0].sum().backward()
+    np.testing.assert_array_equal(x.grad, np.ones((3, 4)))
 
 
 def test_errors_of_the_function_come_through():

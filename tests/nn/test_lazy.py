@@ -21,11 +21,11 @@ def made(name):
     channels, others = (4,), ((5, 3) if "Conv" in name else (5,) if name == "LazyLinear" else ())
     image = () if name == "LazyLinear" else IMAGES[int(name[-2])]
     settings = {"affine": True, "track_running_stats": True} if "Norm" in name else {}
-    lazy = getattr(nn, name)(*others)
     x = minidl.random.normal((2, *channels, *image))
     minidl.manual_seed(3)
     eager = getattr(nn, name.removeprefix("Lazy"))(*channels, *others, **settings)
     minidl.manual_seed(3)
+    lazy = getattr(nn, name)(*others)  # which draws nothing
     return lazy, x, eager
 
 

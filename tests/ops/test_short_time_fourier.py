@@ -112,6 +112,16 @@ def test_what_cannot_be_transformed_is_refused(wrong, error, words):
         wrong()
 
 
+@pytest.mark.parametrize("n_fft", [1, 2])
+def test_where_one_side_is_all_the_sides_are_said(n_fft):
+    for x in (SIGNALS, SIGNALS + 1j * SIGNALS[::-1]):
+        spectra = fft.stft(x, n_fft)
+        with pytest.raises(ArgumentError, match=f"one side of n_fft={n_fft}: say onesided=True"):
+            fft.istft(spectra, n_fft)
+        found = fft.istft(spectra, n_fft, onesided=x.dtype.kind != "c")
+        np.testing.assert_allclose(found, x, rtol=0, atol=1e-12)
+
+
 SPECTRA = fft.stft(real(2, 16), 4)
 CALLS = [
     call(

@@ -263,6 +263,16 @@ def test_what_is_no_parameter_is_refused(clip, wrong):
         clip([wrong], 1.0)
 
 
+@pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_])
+def test_an_exhausted_iterator_is_refused(clip):
+    parameters = nn.Linear(2, 2).parameters()
+    clip(list(parameters), 1.0)
+    with pytest.raises(ArgumentError, match=f"{clip.__name__}: the iterator gives no parameters"):
+        clip(parameters, 1.0)
+    clip([], 1.0)
+    assert clip_grad_norm_((), 1.0) == 0
+
+
 def test_gradients_cut_at_infinity_stay():
     w = minidl.zeros((3,), requires_grad=True)
     w.grad = minidl.tensor([3.0, -1e30, math.inf])

@@ -6,6 +6,7 @@ Most tests run in either library: `library` is the module `minidl` or `torch`.
 import copy
 import itertools
 import pickle
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -616,6 +617,10 @@ BAD_PARAMETERS = {
     "names too": (nn.Linear(2, 2).named_parameters(), MinidlError, "leaf tensors; got"),
     "one tensor": (P, MinidlError, ""),
     "one number": (Q, MinidlError, ""),
+    "a set": ({P}, ArgumentError, "a set, whose order changes .*: give a list"),
+    "a frozen set": (frozenset([P]), ArgumentError, "a frozenset, whose order"),
+    "a weak set": (WeakSet([P]), ArgumentError, "a WeakSet, whose order"),
+    "a set in a group": ([{"params": {P}}], ArgumentError, 'in "params"; got a set, whose order'),
     "twice": ([P, Q, P], ArgumentError, r"shape \(2,\) is given twice"),
     "in two groups": ([{"params": [P]}, {"params": [P]}], ArgumentError, "given twice"),
     "a group without any": ([{"lr": 0.1}], MinidlError, "params"),
@@ -629,6 +634,17 @@ BAD_PARAMETERS = {
 def test_what_is_no_list_of_parameters_is_refused(parameters, kind, message):
     with pytest.raises(kind, match=f"SGD: .*{message}"):
         optim.SGD(parameters)
+
+
+def test_parameters_may_be_in_any_order_that_stays():
+    other = nn.Parameter(minidl.ones(3))
+    for given in (
+        (P, other),
+        {"a": P, "b": other}.values(),
+        {P: 1, other: 2}.keys(),
+        iter([P, other]),
+    ):
+        assert list(map(id, optim.SGD(given).param_groups[0]["params"])) == [id(P), id(other)]
 
 
 def test_a_group_that_is_refused_is_not_added():

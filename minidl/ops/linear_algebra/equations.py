@@ -166,7 +166,7 @@ def adjugate(xp, x, /):
 def slogdet(xp, x, /):
     """The sign of det x, a constant, and y = log |det x|;   dx = dy·x⁻ᵀ.
 
-    Of a singular matrix 0 and −∞, without a gradient.
+    Of a singular matrix 0 and −∞, without a gradient; of one with NaN both are NaN.
     """
     check_square(x)
 
@@ -260,7 +260,8 @@ def cond(xp, x, /, p=None):
     p    which norm, as `ord` of `matrix_norm`.  None or 2: the largest singular value over the
          smallest, of any (…, m, n); −2: its inverse; for others x is square
 
-    ∞ for a singular matrix.
+    ∞ for a singular matrix, but 0 for p = −2 unless it is zero.  NaN for one with NaN, which is an
+    error where singular values are needed: for None, 2, −2 and "nuc".
 
     >>> minidl.linalg.cond(minidl.tensor([[2.0, 0.0], [0.0, 0.5]]))
     Tensor(4., float32)
@@ -272,9 +273,13 @@ def cond(xp, x, /, p=None):
         s = xp.svdvals(x)
         if not s.shape[-1]:
             raise ShapeError(f"cond: there is nothing in matrices of shape {x.shape}")
-        return s[..., 0] / s[..., -1] if p != -2 else s[..., -1] / s[..., 0]
+        largest, smallest = s[..., 0], s[..., -1]
+        ratio = largest / smallest if p != -2 else smallest / largest
+        return xp.where(largest == 0, math.inf, ratio)
     check_square(x)
-    singular = xp.slogdet(x)[0] == 0
-    regular = xp.where(_on_matrices(xp, singular), eye(x.shape[-1], dtype=x.dtype), x)
+    sign = xp.slogdet(x)[0]
+    singular = sign == 0
+    without_inverse = _on_matrices(xp, singular | (sign != sign))  # or NaN
+    regular = xp.where(without_inverse, eye(x.shape[-1], dtype=x.dtype), x)
     product = xp.matrix_norm(x, ord=p) * xp.matrix_norm(xp.inv(regular), ord=p)
     return xp.where(singular, math.inf, product)

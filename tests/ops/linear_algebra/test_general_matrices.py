@@ -153,6 +153,28 @@ def test_condition_numbers_are_numpys(p):
             linalg.cond(x[:, :2], p)
 
 
+@pytest.mark.parametrize("p", [None, 2, -2, 1, -1, np.inf, -np.inf, "fro", "nuc"])
+def test_the_condition_number_of_zero_is_infinite(p):
+    x = np.stack([np.zeros((2, 2)), np.diag([4.0, 2.0])])
+    found = np.asarray(linalg.cond(x, p))
+    assert found[0] == np.inf
+    np.testing.assert_allclose(found[1], np.linalg.cond(x[1], p), rtol=1e-14)
+    gradient = minidl.grad(lambda x: linalg.cond(x, p)[1])(minidl.asarray(x))
+    assert np.isfinite(np.asarray(gradient)).all()
+
+
+@pytest.mark.parametrize("fill", [np.eye(2), np.ones((2, 2))], ids=["eye", "ones"])
+@pytest.mark.parametrize("place", list(np.ndindex(2, 2)))
+def test_the_condition_number_of_nan_is_nan_or_refused(place, fill):
+    x = np.stack([np.eye(2), fill])
+    x[1][place] = np.nan
+    for p in (1, -1, np.inf, -np.inf, "fro"):
+        assert np.isnan(np.asarray(linalg.cond(x, p))).tolist() == [False, True]
+    for p in (None, 2, -2, "nuc"):
+        with pytest.raises(ArgumentError, match=r"matrix \(1,\) of .* has NaN or infinity in it"):
+            linalg.cond(x, p)
+
+
 def test_condition_numbers_refuse_other_norms_and_nothing():
     with pytest.raises(ArgumentError, match="ord is"):
         linalg.cond(np.eye(2), 3)

@@ -396,6 +396,33 @@ def test_integers_are_refused(name):
         OF_ONE[name](np.eye(3, dtype="int64"))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64"])
+@pytest.mark.parametrize("place", list(np.ndindex(3, 3)))
+def test_the_determinant_of_nan_is_nan(place, dtype):
+    for fill in (random(3, 3), np.ones((3, 3)), np.zeros((3, 3))):
+        x = np.stack([fill, np.eye(3)]).astype(dtype)
+        x[0][place] = np.nan
+        for y in (linalg.det(x), *linalg.slogdet(x)):
+            assert np.isnan(np.asarray(y)).tolist() == [True, False]
+        assert linalg.det(x).dtype == dtype
+
+
+@pytest.mark.parametrize("place", list(np.ndindex(3, 3)))
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_eigenvalues_of_what_is_not_finite_are_refused(place, value):
+    x = np.diag([0.0, 1.0, 2.0])
+    x[place] = value
+    batch = np.stack([np.eye(3), x])
+    for function in (linalg.eigh, linalg.eigvalsh):
+        if place[0] < place[1]:  # which is not read
+            assert np.isfinite(arrays_of(function(batch))[0]).all()
+        else:
+            with pytest.raises(
+                ArgumentError, match=r"matrix \(1,\) of .* has NaN or infinity in it"
+            ):
+                function(batch)
+
+
 def faulty(*shape, at):
     x = definite(*shape)
     x[at] = 0
