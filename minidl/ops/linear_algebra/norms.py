@@ -5,7 +5,12 @@ import math
 from minidl.autograd.primitive import composite
 from minidl.checks import check_flags
 from minidl.errors import ArgumentError, DTypeError
+from minidl.ops.axes import axes_of, largest_of
 from minidl.ops.linear_algebra.matrix import check_matrix
+
+# For each dtype: between 1/safe and safe, squares neither overflow nor underflow; and the exponent
+# of the factor that brings the others there.
+_SAFE = {"float32": (1e15, 96), "float64": (1e140, 600)}
 
 
 @composite(wide=True)
@@ -28,7 +33,7 @@ def vector_norm(xp, x, /, *, axis=None, keepdims=False, ord=2):
         raise ArgumentError(f"ord is a number, or ±inf; got {ord!r}")
     over = {"axis": axis, "keepdims": keepdims}
     if ord == 2:
-        return _root(xp, xp.sum(_squares(xp, x), **over))
+        return _euclidean(xp, x, axis, keepdims)
     size = xp.abs(x)
     if math.isinf(ord):
         return xp.max(size, **over) if ord > 0 else xp.min(size, **over)
@@ -60,7 +65,7 @@ def matrix_norm(xp, x, /, *, keepdims=False, ord="fro"):
     if ord not in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf):
         raise ArgumentError(f'ord is "fro", "nuc", 1, 2, inf, or one of −1, −2, −inf; got {ord!r}')
     if ord == "fro":
-        return _root(xp, xp.sum(_squares(xp, x), axis=(-2, -1), keepdims=keepdims))
+        return _euclidean(xp, x, (-2, -1), keepdims)
     if ord in ("nuc", 2, -2):
         parts = xp.svdvals(x)
     else:
@@ -75,14 +80,20 @@ def _check_floats(x):
         raise DTypeError(f"needs floating-point numbers: astype first; got {x.dtype}")
 
 
-def _squares(xp, x):
-    """|x|²."""
-    return xp.square(xp.abs(x) if x.dtype.kind == "c" else x)
+def _euclidean(xp, x, axis, keepdims):
+    """√Σ |x|², with gradient 0 at 0.
 
-
-def _root(xp, x):
-    """√x, with gradient 0 at 0."""
-    return xp.where(x == 0, x, xp.sqrt(xp.where(x == 0, 1, x)))
+    Squares of large x overflow, and of small x underflow: these are scaled by a power of 2, which
+    leaves their digits alone, as in BLAS's nrm2 (E. Anderson, ACM TOMS 44(1), 2017).
+    """
+    size = xp.abs(x) if x.dtype.kind == "c" else x
+    largest = largest_of(xp, xp.abs(size), axis)
+    safe, power = _SAFE[size.dtype.name]
+    ones = xp.zeros_like(largest) + 1
+    scale = xp.where(largest > safe, 2.0**-power, xp.where(largest < 1 / safe, 2.0**power, ones))
+    total = xp.sum(xp.square(size * scale), axis=axis, keepdims=True)
+    y = xp.where(total == 0, total, xp.sqrt(xp.where(total == 0, 1, total))) / scale
+    return y if keepdims else xp.squeeze(y, tuple(axes_of(x, axis)))
 
 
 def _power(xp, x, p):

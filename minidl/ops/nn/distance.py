@@ -17,6 +17,8 @@ from minidl.ops.creation import asarray
 def _norm(xp, name, x, p, axis, keepdims):
     """(Σ |x|ᵖ)^(1/p) along the axis; where x is 0, so is its gradient."""
     check_numbers(name, above=0, p=p)
+    if p == 2:
+        return xp.vector_norm(x, axis=axis, keepdims=keepdims)
     size = xp.abs(x)
     if p == math.inf:
         return xp.max(size, axis=axis, keepdims=keepdims)
@@ -26,8 +28,8 @@ def _norm(xp, name, x, p, axis, keepdims):
 
 def _power(xp, x, p):
     """x to the power of p for x ≥ 0, with a derivative of 0 at 0."""
-    if p in (1, 2):
-        return x if p == 1 else x * x
+    if p == 1:
+        return x
     zero = x == 0
     root = xp.where(zero, 1, x)
     return xp.where(zero, 0, xp.sqrt(root) if p == 0.5 else xp.pow(root, p))

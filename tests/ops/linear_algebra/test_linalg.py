@@ -504,3 +504,23 @@ def test_nan_is_an_error_where_nothing_converges(name):
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "powers"), [("float32", (-37, -30, 20, 37)), ("float64", (-307, -200, 200, 307))]
+)
+def test_norms_of_large_and_small_numbers_keep_their_digits(dtype, powers):
+    for power in powers:
+        x = (np.array([[3.0, -4.0], [1.0, 2.0]]) * 10.0**power).astype(dtype)
+        exact = np.array([math.hypot(*row) for row in x.astype("longdouble").tolist()])
+        tensor = minidl.tensor(x, requires_grad=True)
+        norms = linalg.vector_norm(tensor, axis=1)
+        np.testing.assert_allclose(norms.detach(), exact, rtol=4 * np.finfo(dtype).eps)
+        norms.sum().backward()
+        np.testing.assert_allclose(tensor.grad, x / exact[:, None], rtol=1e-5)
+        np.testing.assert_allclose(minidl.normalize(x, eps=0), x / exact[:, None], rtol=1e-5)
+        np.testing.assert_allclose(
+            linalg.matrix_norm(x), math.hypot(*exact.tolist()), rtol=4 * np.finfo(dtype).eps
+        )
+    x = (np.ones((1, 3)) * 10.0 ** powers[-1]).astype(dtype)
+    np.testing.assert_allclose(minidl.cosine_similarity(x, x), 1, rtol=1e-6)
