@@ -68,6 +68,7 @@ def assert_same(one, other):
 
 def kill_and_compare(tmp_path, kills, each):
     """Kill runs, each of them a few times, until `kills` is reached."""
+    finish(tmp_path / "cold")  # which compiles what the others load
     whole = finish(tmp_path / "whole")
     needed = left_behind(tmp_path / "whole")
     moments, killed = random.Random(0), 0
