@@ -17,22 +17,7 @@ from minidl.ops.creation import asarray
 def _norm(xp, name, x, p, axis, keepdims):
     """(Σ |x|ᵖ)^(1/p) along the axis; where x is 0, so is its gradient."""
     check_numbers(name, above=0, p=p)
-    if p == 2:
-        return xp.vector_norm(x, axis=axis, keepdims=keepdims)
-    size = xp.abs(x)
-    if p == math.inf:
-        return xp.max(size, axis=axis, keepdims=keepdims)
-    total = xp.sum(_power(xp, size, p), axis=axis, keepdims=keepdims)
-    return _power(xp, total, 1 / p)
-
-
-def _power(xp, x, p):
-    """x to the power of p for x ≥ 0, with a derivative of 0 at 0."""
-    if p == 1:
-        return x
-    zero = x == 0
-    root = xp.where(zero, 1, x)
-    return xp.where(zero, 0, xp.sqrt(root) if p == 0.5 else xp.pow(root, p))
+    return xp.vector_norm(x, axis=axis, keepdims=keepdims, ord=p)
 
 
 @composite(wide=True)

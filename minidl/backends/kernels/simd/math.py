@@ -256,15 +256,6 @@ def sum32(x: Any) -> Any:
 
 
 @reassociating
-def dot32(x: Any, y: Any) -> Any:
-    """Σ x·y, in any order."""
-    total = _F(0)
-    for i in range(x.size):
-        total += x[i] * y[i]
-    return total
-
-
-@reassociating
 def wide_sum32(x: Any) -> Any:
     """Σ x: sums of four, far apart so that they vectorise, are added up in float64."""
     quarter = x.size // 4

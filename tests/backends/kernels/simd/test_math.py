@@ -84,7 +84,7 @@ def test_sums_and_extremes_of_rows(size):
     x = np.random.default_rng(size).standard_normal(size).astype(np.float32)
     y = np.flip(x).copy()
     assert math.sum32(x) == pytest.approx(x.sum(dtype="float64"), abs=1e-4)
-    assert math.dot32(x, y) == pytest.approx((x * y).sum(dtype="float64"), abs=1e-4)
+    assert math.wide_dot32(x, y) == pytest.approx((x * y).sum(dtype="float64"), abs=1e-4)
     assert largest(x) == x.max()
     assert largest(-abs(x)) == -abs(x).min()
     x[size // 2] = np.inf
