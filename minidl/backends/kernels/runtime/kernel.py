@@ -126,6 +126,11 @@ class Outlined:
 
         return frontend.type_of_outlined(self)
 
+    @cached_property
+    def address(self) -> int:
+        """Where its machine code lies."""
+        return self._numba_type_ and self.code.address
+
 
 def outlined(signature: str) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function once, for kernels to call; inlined, it would be compiled in each of them."""
