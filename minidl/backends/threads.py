@@ -25,6 +25,11 @@ def _default() -> int:
 _threads = _default()
 
 
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def get_num_threads() -> int:
     """The maximum number of threads that a kernel uses.
 

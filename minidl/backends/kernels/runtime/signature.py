@@ -135,6 +135,22 @@ def of_arguments(arguments: Sequence[Any]) -> Signature | None:
     return None if None in types else Signature(types)  # type: ignore[arg-type]
 
 
+def plain(argument: Any) -> Any:
+    """The argument as an entry takes it: Python's numbers instead of NumPy's, but for two."""
+    if isinstance(argument, tuple):
+        return tuple(map(plain, argument))
+    if isinstance(argument, np.generic) and not isinstance(argument, np.float32 | np.uint64):
+        return argument.item()
+    return argument
+
+
+def described(argument: Any) -> str:
+    """What an argument is, in an error message."""
+    if isinstance(argument, np.ndarray):
+        return f"{type(argument).__name__} of {argument.dtype}, shape {argument.shape}"
+    return type(argument).__name__
+
+
 def _type_of(argument: Any) -> Type | None:
     if type(argument) is np.ndarray:
         dtype, flags = argument.dtype, argument.flags
