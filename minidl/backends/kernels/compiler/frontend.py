@@ -1,7 +1,7 @@
 """The front end of the compiler: Numba turns a kernel's Python into LLVM's language.
 
-Numba infers types and generates code for a *target*.  Ours differs from Numba's own, which runs what
-it compiles at once, in this process, on this processor:
+Numba infers types and generates code for a *target*.  Ours differs from Numba's own, which runs
+what it compiles at once, in this process, on this processor:
 
 * It is for a level of processors, which may be another machine's (`runtime.level`).
 * Code is position-independent, and only the final kernel is made machine code of: inner functions
@@ -15,13 +15,22 @@ outlined function an external one of C.
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba.core import codegen, cpu, dispatcher, externals, fastmathpass, types, typing
+from numba.core import (
+    codegen,
+    cpu,
+    dispatcher,
+    externals,
+    fastmathpass,
+    target_extension,
+    types,
+    typing,
+)
 from numba.core.registry import CPUTarget
 from numba.core.runtime import rtsys
 from numba.core.typing import templates
@@ -138,14 +147,23 @@ class _Target(CPUTarget):
 
 @cache
 def _context() -> _Context:
-    return _Context(_Target._typing, "cpu")
+    return _Context(_Target._typing, "minidl")
 
 
 class _Dispatcher(dispatcher.Dispatcher):
     """A function, and what it was compiled to for each combination of argument types."""
 
-    targetdescr = _Target("cpu")
+    targetdescr = _Target("minidl")
 
+
+class _Kernels(target_extension.CPU):
+    """The target's name: what Numba can do on processors, it can do here."""
+
+
+target_extension.target_registry["minidl"] = _Kernels
+target_extension.dispatcher_registry[_Kernels] = _Dispatcher
+# Functions of Python and NumPy that Numba writes in Python are compiled as kernels are.
+target_extension.jit_registry[_Kernels] = lambda **options: partial(_dispatcher, options=options)
 
 _WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # nobody calls it from outside
 _dispatchers: list[_Dispatcher] = []  # types refer to them weakly
@@ -194,7 +212,7 @@ def type_of_intrinsic(intrinsic: Intrinsic) -> Any:
 
     def define(*given: Any) -> Any:
         variable = _variable(expected, given)
-        arguments = [_resolved(kind, variable, own) for kind, own in zip(expected, given)]
+        arguments = [_resolved(kind, variable, own) for kind, own in zip(expected, given, strict=True)]
         signature = templates.signature(_resolved(result, variable, None), *arguments)
         return signature, generate
 

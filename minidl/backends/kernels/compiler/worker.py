@@ -19,12 +19,11 @@ from minidl.backends.kernels.runtime.kernel import Kernel, find
 from minidl.backends.kernels.runtime.signature import parse
 
 
-def main() -> None:
+def main(answering: bool) -> None:
     """Compile until there are no more requests."""
     # An interrupt is meant for the program; it decides whether to end this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    background = "background" in sys.argv
-    if background and hasattr(os, "nice"):
+    if not answering and hasattr(os, "nice"):
         os.nice(5)
     # What anybody prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "wb")
@@ -50,7 +49,7 @@ def _object_file(name: str, signature: str | None) -> bytes:
 
 def stored_object_file(item: Any, signature: Any) -> bytes:
     """The object file from the cache, or compiled and stored there."""
-    symbol = item.name if signature is None else machine_code.symbol_of(item, signature)
+    symbol = machine_code.symbol_of(item, signature)
     with cache.lock(symbol):
         found = cache.load(symbol)
         if found is None:

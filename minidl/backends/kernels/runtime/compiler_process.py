@@ -25,34 +25,39 @@ from minidl.backends.kernels.runtime.signature import Signature
 
 _BACKGROUND = 3  # processes at most, besides the one that is waited for
 
-# The program that such a process runs, with the search path of this one as its argument.
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from minidl.backends.kernels.compiler.worker import main; main()"
-)
+# The program that such a process runs.  Its arguments: the search path of this one, the level of
+# processors to compile for, and "background" if nobody reads its answers.
+_PROGRAM = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from minidl.backends.kernels.runtime import level
+level.compile_for(sys.argv[2])
+from minidl.backends.kernels.compiler import worker
+worker.main(answering=len(sys.argv) == 3)
+"""
 
 
 class CompilerError(RuntimeError):
     """A kernel could not be compiled."""
 
 
-class _Process:
-    """A process that compiles what it is asked for, one after the other."""
+class Process:
+    """A process that compiles what it is asked for, for a level, one after the other."""
 
-    def __init__(self, background: bool) -> None:
+    def __init__(self, target: str, *, background: bool = False) -> None:
         executable = os.fsdecode(multiprocessing.spawn.get_executable() or sys.executable)
         settings = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
-        settings["MINIDL_LEVEL"] = level().name
+        role = ["background"] if background else []
         self._process = subprocess.Popen(
-            [executable, "-c", _PROGRAM, json.dumps(sys.path), "background"[: 10 * background]],
+            [executable, "-c", _PROGRAM, json.dumps(sys.path), target, *role],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL if background else subprocess.PIPE,
             env=settings,
         )
 
-    def ask(self, item: Any, signature: Signature | None) -> None:
-        """Ask for the machine code of a kernel, or of an outlined function."""
-        request = {"name": item.name, "signature": None if signature is None else str(signature)}
+    def ask(self, name: str, signature: Signature | None) -> None:
+        """Ask for the object file of a kernel, or of an outlined function."""
+        request = {"name": name, "signature": None if signature is None else str(signature)}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
@@ -80,8 +85,8 @@ class _Process:
 
 
 _lock = Lock()
-_foreground: list[_Process] = []
-_background: list[_Process] = []
+_foreground: list[Process] = []
+_background: list[Process] = []
 _asked: set[tuple[str, Signature | None]] = set()  # in the background
 
 
@@ -105,7 +110,7 @@ def prefetch(items: Iterable[tuple[Any, Signature | None]]) -> None:
             if (item.name, signature) not in _asked:
                 _asked.add((item.name, signature))
                 try:
-                    _next_background().ask(item, signature)
+                    _next_background().ask(item.name, signature)
                 except OSError:
                     return
 
@@ -114,10 +119,10 @@ def _compile_there(item: Any, signature: Signature | None) -> bytes:
     if _foreground and not _foreground[0].runs():
         _foreground.pop()
     if not _foreground:
-        _foreground.append(_Process(background=False))
+        _foreground.append(Process(level().name))
     (process,) = _foreground
     try:
-        process.ask(item, signature)
+        process.ask(item.name, signature)
         return process.answer()
     except CompilerError:
         raise
@@ -127,10 +132,10 @@ def _compile_there(item: Any, signature: Signature | None) -> bytes:
         raise
 
 
-def _next_background() -> _Process:
+def _next_background() -> Process:
     """The processes take turns."""
     if len(_background) < min(_BACKGROUND, max(1, threads.cores() - 1)):
-        _background.append(_Process(background=True))
+        _background.append(Process(level().name, background=True))
     _background.append(_background.pop(0))
     return _background[-1]
 
@@ -150,6 +155,6 @@ def _after_fork() -> None:
         processes.clear()
 
 
-_alive: list[_Process] = []
+_alive: list[Process] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -87,7 +87,7 @@ class Outlined:
 
 
 def outlined(signature: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function once, for kernels to call; inlined, it would be compiled in each of them."""
+    """Compile a function once, for kernels to call; inlined, it would be compiled in each."""
     return lambda function: Outlined(function, signature)
 
 
@@ -98,6 +98,7 @@ def chunk_bounds(n: Any, chunk: Any, chunks: Any) -> Any:
 
 
 def name_of(function: Callable[..., Any]) -> str:
+    """The name of a kernel: its file in this package, and its own in that file."""
     module = function.__module__.removeprefix("minidl.backends.kernels.")
     return f"{module}:{function.__qualname__}"
 

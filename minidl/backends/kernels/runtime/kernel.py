@@ -140,6 +140,6 @@ def as_contiguous(x: np.ndarray) -> np.ndarray:
 
 def find(name: str) -> Kernel | Outlined:
     """The kernel or the outlined function of this name."""
-    module, _, qualname = name.partition(":")
+    module = name.partition(":")[0]
     import_module(f"minidl.backends.kernels.{module}")
     return Kernel.all.get(name) or Outlined.all[name]

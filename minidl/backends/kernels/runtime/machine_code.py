@@ -5,13 +5,14 @@ It is looked for in this order:
 1. in the *library* that was shipped with minidl, or built when it was installed, for this level of
    processors (`minidl.backends.kernels.compiler.build`);
 2. among the *object files* in the cache, which earlier processes compiled (`runtime.cache`);
-3. from the *compiler*, which is Numba and runs in processes of its own (`runtime.compiler_process`).
+3. from the *compiler*, which is Numba, in processes of its own (`runtime.compiler_process`).
 
 Library and object files hold the same machine code: the one are linked from the other.  So the
 first call of a kernel is the only one that knows the difference.
 """
 
 import ctypes
+import hashlib
 import json
 import os
 import sys
@@ -29,7 +30,6 @@ from minidl.backends.kernels.runtime import compiler_process
 from minidl.backends.kernels.runtime.level import level
 from minidl.backends.kernels.runtime.signature import Signature
 
-SOURCES = "minidl_sources"  # the symbol of a library: the digest of what it was compiled from
 _METH_FASTCALL = 0x0080
 
 _lock = RLock()
@@ -53,9 +53,11 @@ class ObjectFile(NamedTuple):
         return cls(code, tuple(json.loads(header)["needs"]))
 
 
-def symbol_of(kernel: Any, signature: Signature) -> str:
-    """The name of the entry of a kernel for these arguments."""
-    return f"{kernel.name}({str(signature).replace(' ', ',')})"
+def symbol_of(item: Any, signature: Signature | None) -> str:
+    """The name of a kernel's entry for these arguments, or of an outlined function."""
+    if signature is None:
+        return item.name
+    return f"{item.name}({str(signature).replace(' ', ',')})"
 
 
 def entry(kernel: Any, signature: Signature) -> Callable[..., Any]:
@@ -67,7 +69,7 @@ def entry(kernel: Any, signature: Signature) -> Callable[..., Any]:
     with _lock:
         address = _shipped(symbol)
         if address is None:
-            address = _linked(symbol, _compiled(symbol, kernel, signature))
+            address = _linked(symbol, _compiled(kernel, signature))
         return _as_function(kernel.__name__, address)
 
 
@@ -81,6 +83,19 @@ def address_of(outlined: Any) -> int:
 # The library.
 
 
+class Contents(NamedTuple):
+    """What is in a library."""
+
+    sources: str  # the digest of what it was compiled from
+    sha256: str  # of the file
+    functions: list[str]
+
+
+def contents(library: Path) -> Contents:
+    """The list beside a library."""
+    return Contents(**json.loads(library.with_suffix(".json").read_text()))
+
+
 @cache
 def library() -> ctypes.CDLL | None:
     """The library for this level of processors; None if there is none that fits these sources."""
@@ -89,11 +104,12 @@ def library() -> ctypes.CDLL | None:
     if not path.exists() or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return None
     try:
-        found = ctypes.PyDLL(str(path))
-        digest = ctypes.cast(getattr(found, SOURCES), ctypes.c_char_p).value
-    except (OSError, AttributeError):  # damaged, or for another system
+        listed, digest = contents(path), hashlib.sha256(path.read_bytes()).hexdigest()
+        if listed.sources != object_files.source_digest() or listed.sha256 != digest:
+            return None
+        return ctypes.CDLL(str(path))
+    except (OSError, ValueError, TypeError):  # damaged, or for another system
         return None
-    return found if digest and digest.decode() == object_files.source_digest() else None
 
 
 def library_path(name: str) -> Path:
@@ -116,9 +132,9 @@ def _shipped(symbol: str) -> int | None:
 # Object files.
 
 
-def _compiled(symbol: str, item: Any, signature: Signature | None) -> ObjectFile:
+def _compiled(item: Any, signature: Signature | None) -> ObjectFile:
     """The object file of a kernel or an outlined function, from the cache or the compiler."""
-    stored = object_files.load(symbol) if is_own(item) else None
+    stored = object_files.load(symbol_of(item, signature)) if is_own(item) else None
     if stored is None:
         stored = compiler_process.compile(item, signature)
     return ObjectFile.from_bytes(stored)
@@ -135,7 +151,7 @@ def _linked_outlined(name: str) -> int:
     from minidl.backends.kernels.runtime.functions import Outlined
 
     outlined = Outlined.all[name]
-    return _linked(name, _compiled(name, outlined, None))
+    return _linked(name, _compiled(outlined, None))
 
 
 def _linked(symbol: str, file: ObjectFile) -> int:

@@ -3,8 +3,8 @@
     "f32[m,k] f32[k,n] bool i64 (i64 f32[n]) -> f32"
 
     i64, u32, f32 …   numbers; bool
-    f32[m,n]          a C-contiguous array; it has as many axes as there are names between the brackets,
-                      which tell a reader what they are, and nothing to the compiler
+    f32[m,n]          a C-contiguous array, with as many axes as there are names between the
+                      brackets, which tell a reader what they are, and nothing to the compiler
     f32[~m,n]         the same with any strides
     f32*              an address
     (…)               a tuple, and so is a named tuple
