@@ -19,11 +19,11 @@ def _default() -> int:
     requested = os.environ.get("OMP_NUM_THREADS", "")
     if requested.isdecimal() and int(requested):
         return int(requested)
-    return usable_cores()
+    return cores()
 
 
-def usable_cores() -> int:
-    """How many cores this process may run on."""
+def cores() -> int:
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -11,13 +11,8 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.runtime.compile import (
-    as_contiguous,
-    chunk_bounds,
-    parallel,
-    prange,
-)
 from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.kernel import as_contiguous, chunk_bounds, parallel
 from minidl.backends.kernels.simd.math import xmuly32
 
 _NANOSECONDS = 0.15  # of an element on one thread
@@ -54,37 +49,33 @@ def _mapped(loop: Any, x1: np.ndarray, x2: Any) -> np.ndarray:
     return z
 
 
-@parallel
-def _add(x1, x2, z, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(z.size, chunk, chunks)
-        one, other, result = x1[start:stop], x2[start:stop], z[start:stop]
-        for i in range(result.size):
-            result[i] = one[i] + other[i]
+@parallel("f32[n] f32[n] f32[n]")
+def _add(x1, x2, z, chunk, chunks):
+    start, stop = chunk_bounds(z.size, chunk, chunks)
+    one, other, result = x1[start:stop], x2[start:stop], z[start:stop]
+    for i in range(result.size):
+        result[i] = one[i] + other[i]
 
 
-@parallel
-def _multiply(x1, x2, z, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(z.size, chunk, chunks)
-        one, other, result = x1[start:stop], x2[start:stop], z[start:stop]
-        for i in range(result.size):
-            result[i] = one[i] * other[i]
+@parallel("f32[n] f32[n] f32[n]")
+def _multiply(x1, x2, z, chunk, chunks):
+    start, stop = chunk_bounds(z.size, chunk, chunks)
+    one, other, result = x1[start:stop], x2[start:stop], z[start:stop]
+    for i in range(result.size):
+        result[i] = one[i] * other[i]
 
 
-@parallel
-def _mask(dz, x, dx, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(dx.size, chunk, chunks)
-        gradient, factor, result = dz[start:stop], x[start:stop], dx[start:stop]
-        for i in range(result.size):
-            result[i] = xmuly32(gradient[i], factor[i])
+@parallel("f32[n] f32[n] f32[n]")
+def _mask(dz, x, dx, chunk, chunks):
+    start, stop = chunk_bounds(dx.size, chunk, chunks)
+    gradient, factor, result = dz[start:stop], x[start:stop], dx[start:stop]
+    for i in range(result.size):
+        result[i] = xmuly32(gradient[i], factor[i])
 
 
-@parallel
-def _scale(x, factor, z, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(z.size, chunk, chunks)
-        part, result = x[start:stop], z[start:stop]
-        for i in range(result.size):
-            result[i] = part[i] * factor
+@parallel("f32[n] f32 f32[n]")
+def _scale(x, factor, z, chunk, chunks):
+    start, stop = chunk_bounds(z.size, chunk, chunks)
+    part, result = x[start:stop], z[start:stop]
+    for i in range(result.size):
+        result[i] = part[i] * factor

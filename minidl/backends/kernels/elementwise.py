@@ -25,14 +25,13 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.runtime.compile import (
+from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.kernel import (
     as_contiguous,
     chunk_bounds,
     parallel,
-    prange,
     scalar_function,
 )
-from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.simd.math import (
     erf32,
     exp32,
@@ -58,60 +57,79 @@ _FEWEST_FOR_ONE, _FEWEST_FOR_TWO, _FEWEST_FOR_MANY = 16384, 2048, 256
 class _Map:
     """A formula of scalars, mapped over arrays on one thread or several.
 
-    formula        a scalar function, inlined into the loops
+    formula        a scalar function (x, *settings), inlined into the loop
     nanoseconds    the time of an element on one thread
+    settings       how many there are, each a float32
+    dtype          that of x
     """
 
-    def __init__(self, formula: Callable[..., Any], nanoseconds: float) -> None:
-        self._unary, self._binary = _unary_loop(formula), _binary_loop(formula)
-        self._nanoseconds = nanoseconds
+    def __init__(
+        self,
+        formula: Callable[..., Any],
+        nanoseconds: float,
+        settings: int = 0,
+        dtype: str = "f32",
+    ) -> None:
+        self._loop, self._nanoseconds = _unary_loop(formula, settings, dtype), nanoseconds
 
     def __call__(self, x: np.ndarray, *settings: Any) -> np.ndarray:
         """formula(xᵢ, *settings) for all i."""
         result = np.empty(x.shape, _F)
         chunks = threads.chunks(x.size * self._nanoseconds)
-        self._unary(as_contiguous(x).reshape(-1), result.reshape(-1), settings, chunks)
+        self._loop(as_contiguous(x).reshape(-1), result.reshape(-1), settings, chunks)
         return result
 
-    def pullback(self, saved: np.ndarray, dy: np.ndarray, *settings: Any) -> np.ndarray:
-        """formula(savedᵢ, dyᵢ, *settings) for all i.
 
-        After a sum, dy is one element broadcast to a shape: it is passed as a setting then.
-        """
+class _Pullback:
+    """The same of a formula (saved, dy, *settings), over two arrays.
+
+    After a sum, dy is one element broadcast to a shape: it is passed as a setting then.
+    """
+
+    def __init__(
+        self,
+        formula: Callable[..., Any],
+        nanoseconds: float,
+        settings: int = 0,
+        saved: str = "f32",
+    ) -> None:
+        self._of_number = _Map(formula, nanoseconds, 1 + settings, saved)
+        self._loop, self._nanoseconds = _binary_loop(formula, settings, saved), nanoseconds
+
+    def __call__(self, saved: np.ndarray, dy: np.ndarray, *settings: Any) -> np.ndarray:
+        """formula(savedᵢ, dyᵢ, *settings) for all i."""
         if not any(dy.strides):
-            return self(saved, dy[(0,) * dy.ndim], *settings)
+            return self._of_number(saved, dy[(0,) * dy.ndim], *settings)
         result = np.empty(saved.shape, _F)
         chunks = threads.chunks(saved.size * self._nanoseconds)
         flat = as_contiguous(dy).reshape(-1)
-        self._binary(as_contiguous(saved).reshape(-1), flat, result.reshape(-1), settings, chunks)
+        self._loop(as_contiguous(saved).reshape(-1), flat, result.reshape(-1), settings, chunks)
         return result
 
 
-# Each loop has a name of its own, by which its files in the cache are recognised.
+# Each loop has a name of its own, by which its machine code is found.
 
 
-def _unary_loop(formula: Callable[..., Any]) -> Any:
-    def loop(x, y, settings, chunks):
-        for chunk in prange(chunks):
-            start, stop = chunk_bounds(x.size, chunk, chunks)
-            part, result = x[start:stop], y[start:stop]
-            for i in range(part.size):
-                result[i] = formula(part[i], *settings)
+def _unary_loop(formula: Callable[..., Any], settings: int, dtype: str) -> Any:
+    def loop(x, y, settings, chunk, chunks):
+        start, stop = chunk_bounds(x.size, chunk, chunks)
+        part, result = x[start:stop], y[start:stop]
+        for i in range(part.size):
+            result[i] = formula(part[i], *settings)
 
     loop.__qualname__ = f"{formula.__name__}.unary"
-    return parallel(loop)
+    return parallel(f"{dtype}[n] f32[n] ({'f32 ' * settings})")(loop)
 
 
-def _binary_loop(formula: Callable[..., Any]) -> Any:
-    def loop(x, dy, dx, settings, chunks):
-        for chunk in prange(chunks):
-            start, stop = chunk_bounds(x.size, chunk, chunks)
-            part, gradient, result = x[start:stop], dy[start:stop], dx[start:stop]
-            for i in range(part.size):
-                result[i] = formula(part[i], gradient[i], *settings)
+def _binary_loop(formula: Callable[..., Any], settings: int, dtype: str) -> Any:
+    def loop(x, dy, dx, settings, chunk, chunks):
+        start, stop = chunk_bounds(x.size, chunk, chunks)
+        part, gradient, result = x[start:stop], dy[start:stop], dx[start:stop]
+        for i in range(part.size):
+            result[i] = formula(part[i], gradient[i], *settings)
 
     loop.__qualname__ = f"{formula.__name__}.binary"
-    return parallel(loop)
+    return parallel(f"{dtype}[n] f32[n] f32[n] ({'f32 ' * settings})")(loop)
 
 
 def _suits(x: np.ndarray, fewest: int) -> bool:
@@ -171,11 +189,11 @@ def _erf_gradient_formula(x, dy):
     return xmuly32(dy, _TWO_OVER_ROOT_PI * exp32(-x * x))
 
 
-_exp, _exp_gradient = _Map(_exp_formula, 0.6), _Map(_exp_gradient_formula, 0.2)
-_log, _log_gradient = _Map(_log_formula, 0.8), _Map(_log_gradient_formula, 0.4)
-_tanh, _tanh_gradient = _Map(_tanh_formula, 0.8), _Map(_tanh_gradient_formula, 0.2)
-_sigmoid, _sigmoid_gradient = _Map(_sigmoid_formula, 0.8), _Map(_sigmoid_gradient_formula, 0.2)
-_erf, _erf_gradient = _Map(_erf_formula, 0.8), _Map(_erf_gradient_formula, 0.7)
+_exp, _exp_gradient = _Map(_exp_formula, 0.6), _Pullback(_exp_gradient_formula, 0.2)
+_log, _log_gradient = _Map(_log_formula, 0.8), _Pullback(_log_gradient_formula, 0.4)
+_tanh, _tanh_gradient = _Map(_tanh_formula, 0.8), _Pullback(_tanh_gradient_formula, 0.2)
+_sigmoid, _sigmoid_gradient = _Map(_sigmoid_formula, 0.8), _Pullback(_sigmoid_gradient_formula, 0.2)
+_erf, _erf_gradient = _Map(_erf_formula, 0.8), _Pullback(_erf_gradient_formula, 0.7)
 
 
 def exp(x: np.ndarray) -> Any:
@@ -183,14 +201,14 @@ def exp(x: np.ndarray) -> Any:
     if not _suits(x, _FEWEST_FOR_ONE):
         return NotImplemented
     y = _exp(x)
-    return y, lambda dy: _exp_gradient.pullback(y, dy)
+    return y, lambda dy: _exp_gradient(y, dy)
 
 
 def log(x: np.ndarray) -> Any:
     """y = log x;   dx = dy/x, and 0 where dy is 0."""
     if not _suits(x, _FEWEST_FOR_ONE):
         return NotImplemented
-    return _log(x), lambda dy: _log_gradient.pullback(x, dy)
+    return _log(x), lambda dy: _log_gradient(x, dy)
 
 
 def tanh(x: np.ndarray) -> Any:
@@ -198,7 +216,7 @@ def tanh(x: np.ndarray) -> Any:
     if not _suits(x, _FEWEST_FOR_ONE):
         return NotImplemented
     y = _tanh(x)
-    return y, lambda dy: _tanh_gradient.pullback(y, dy)
+    return y, lambda dy: _tanh_gradient(y, dy)
 
 
 def sigmoid(x: np.ndarray) -> Any:
@@ -206,14 +224,14 @@ def sigmoid(x: np.ndarray) -> Any:
     if not _suits(x, _FEWEST_FOR_MANY):
         return NotImplemented
     y = _sigmoid(x)
-    return y, lambda dy: _sigmoid_gradient.pullback(y, dy)
+    return y, lambda dy: _sigmoid_gradient(y, dy)
 
 
 def erf(x: np.ndarray) -> Any:
     """y = 2/√π ∫₀ˣ exp(−t²) dt;   dx = dy · 2/√π · exp(−x²)."""
     if not _suits(x, _FEWEST_FOR_MANY):
         return NotImplemented
-    return _erf(x), lambda dy: _erf_gradient.pullback(x, dy)
+    return _erf(x), lambda dy: _erf_gradient(x, dy)
 
 
 # Gated units: x times a probability.
@@ -256,17 +274,17 @@ def _gelu_tanh_gradient_formula(x, dy):
     return xmuly32(dy, phi + _HALF * x * xmuly32(_ONE - t * t, du))  # u′ overflows before x does
 
 
-_silu, _silu_gradient = _Map(_silu_formula, 0.8), _Map(_silu_gradient_formula, 0.9)
-_gelu, _gelu_gradient = _Map(_gelu_formula, 0.9), _Map(_gelu_gradient_formula, 1.5)
+_silu, _silu_gradient = _Map(_silu_formula, 0.8), _Pullback(_silu_gradient_formula, 0.9)
+_gelu, _gelu_gradient = _Map(_gelu_formula, 0.9), _Pullback(_gelu_gradient_formula, 1.5)
 _gelu_tanh = _Map(_gelu_tanh_formula, 0.9)
-_gelu_tanh_gradient = _Map(_gelu_tanh_gradient_formula, 1.0)
+_gelu_tanh_gradient = _Pullback(_gelu_tanh_gradient_formula, 1.0)
 
 
 def silu(x: np.ndarray) -> Any:
     """y = x·s with s = sigmoid(x);   dx = dy·(s + x·s(1 − s))."""
     if not _suits(x, 1):
         return NotImplemented
-    return _silu(x), lambda dy: _silu_gradient.pullback(x, dy)
+    return _silu(x), lambda dy: _silu_gradient(x, dy)
 
 
 def gelu(x: np.ndarray, approximate: str = "none") -> Any:
@@ -276,7 +294,7 @@ def gelu(x: np.ndarray, approximate: str = "none") -> Any:
     value, gradient = (
         (_gelu, _gelu_gradient) if approximate == "none" else (_gelu_tanh, _gelu_tanh_gradient)
     )
-    return value(x), lambda dy: gradient.pullback(x, dy)
+    return value(x), lambda dy: gradient(x, dy)
 
 
 # Rectifiers.
@@ -315,11 +333,12 @@ def _softplus_gradient_formula(x, dy, beta, threshold):
     return dy if z > threshold else xmuly32(dy, sigmoid32(z))
 
 
-_leaky_relu = _Map(_leaky_relu_formula, 0.2)
-_leaky_relu_gradient = _Map(_leaky_relu_gradient_formula, 0.2)
-_elu, _elu_gradient = _Map(_elu_formula, 0.8), _Map(_elu_gradient_formula, 0.8)
-_softplus = _Map(_softplus_formula, 1.6)
-_softplus_gradient = _Map(_softplus_gradient_formula, 0.9)
+_leaky_relu = _Map(_leaky_relu_formula, 0.2, settings=1)
+_leaky_relu_gradient = _Pullback(_leaky_relu_gradient_formula, 0.2, settings=1, saved="bool")
+_elu = _Map(_elu_formula, 0.8, settings=1)
+_elu_gradient = _Pullback(_elu_gradient_formula, 0.8, settings=1)
+_softplus = _Map(_softplus_formula, 1.6, settings=2)
+_softplus_gradient = _Pullback(_softplus_gradient_formula, 0.9, settings=2)
 
 
 def relu(x: np.ndarray) -> Any:
@@ -329,17 +348,16 @@ def relu(x: np.ndarray) -> Any:
     y, positive = np.empty(x.shape, _F), np.empty(x.shape, np.bool_)
     flat = as_contiguous(x).reshape(-1), y.reshape(-1), positive.reshape(-1)
     _relu(*flat, threads.chunks(0.25 * x.size))
-    return y, lambda dy: _relu_gradient.pullback(positive, dy)
+    return y, lambda dy: _relu_gradient(positive, dy)
 
 
-@parallel
-def _relu(x, y, positive, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(x.size, chunk, chunks)
-        part, result, mask = x[start:stop], y[start:stop], positive[start:stop]
-        for i in range(part.size):
-            mask[i] = part[i] > _ZERO
-            result[i] = _ZERO if part[i] <= _ZERO else part[i]
+@parallel("f32[n] f32[n] bool[n]")
+def _relu(x, y, positive, chunk, chunks):
+    start, stop = chunk_bounds(x.size, chunk, chunks)
+    part, result, mask = x[start:stop], y[start:stop], positive[start:stop]
+    for i in range(part.size):
+        mask[i] = part[i] > _ZERO
+        result[i] = _ZERO if part[i] <= _ZERO else part[i]
 
 
 @scalar_function
@@ -347,7 +365,7 @@ def _relu_gradient_formula(positive, dy):
     return dy if positive else _ZERO
 
 
-_relu_gradient = _Map(_relu_gradient_formula, 0.2)
+_relu_gradient = _Pullback(_relu_gradient_formula, 0.2, saved="bool")
 
 
 def leaky_relu(x: np.ndarray, negative_slope: float = 0.01) -> Any:
@@ -355,14 +373,14 @@ def leaky_relu(x: np.ndarray, negative_slope: float = 0.01) -> Any:
     if not _suits(x, _FEWEST_FOR_TWO) or not _are_numbers(negative_slope):
         return NotImplemented
     slope, positive = _F(negative_slope), x > 0
-    return _leaky_relu(x, slope), lambda dy: _leaky_relu_gradient.pullback(positive, dy, slope)
+    return _leaky_relu(x, slope), lambda dy: _leaky_relu_gradient(positive, dy, slope)
 
 
 def elu(x: np.ndarray, alpha: float = 1.0) -> Any:
     """y = x where x > 0, else α(eˣ − 1);   dx = dy, else dy·αeˣ."""
     if not _suits(x, _FEWEST_FOR_MANY) or not _are_numbers(alpha):
         return NotImplemented
-    return _elu(x, _F(alpha)), lambda dy: _elu_gradient.pullback(x, dy, _F(alpha))
+    return _elu(x, _F(alpha)), lambda dy: _elu_gradient(x, dy, _F(alpha))
 
 
 def softplus(x: np.ndarray, beta: float = 1.0, threshold: float = 20.0) -> Any:
@@ -370,7 +388,7 @@ def softplus(x: np.ndarray, beta: float = 1.0, threshold: float = 20.0) -> Any:
     if not _suits(x, _FEWEST_FOR_MANY) or not _are_numbers(beta, threshold) or not beta:
         return NotImplemented
     settings = _F(beta), _F(threshold)
-    return _softplus(x, *settings), lambda dy: _softplus_gradient.pullback(x, dy, *settings)
+    return _softplus(x, *settings), lambda dy: _softplus_gradient(x, dy, *settings)
 
 
 def _are_numbers(*settings: Any) -> bool:

@@ -15,13 +15,8 @@ from minidl.backends import threads
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.gemm import product, sums_of_products
 from minidl.backends.kernels.reduction import sum_rows
-from minidl.backends.kernels.runtime.compile import (
-    as_contiguous,
-    chunk_bounds,
-    parallel,
-    prange,
-)
 from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.kernel import as_contiguous, chunk_bounds, parallel
 from minidl.backends.products import precise_matmul
 
 _ZERO = np.float32(0)
@@ -71,13 +66,12 @@ def relu_gradient(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     return dx
 
 
-@parallel
-def _relu_gradient(y, dy, dx, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(y.size, chunk, chunks)
-        mask, part, result = y[start:stop], dy[start:stop], dx[start:stop]
-        for i in range(mask.size):
-            result[i] = part[i] if mask[i] > _ZERO else _ZERO
+@parallel("f32[n] f32[n] f32[n]")
+def _relu_gradient(y, dy, dx, chunk, chunks):
+    start, stop = chunk_bounds(y.size, chunk, chunks)
+    mask, part, result = y[start:stop], dy[start:stop], dx[start:stop]
+    for i in range(mask.size):
+        result[i] = part[i] if mask[i] > _ZERO else _ZERO
 
 
 def _suits(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> bool:

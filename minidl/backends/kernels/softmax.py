@@ -20,15 +20,14 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.runtime.compile import (
+from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.kernel import (
     as_contiguous,
     chunk_bounds,
     inlined,
     inner,
     parallel,
-    prange,
 )
-from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.simd.math import (
     exp32,
     exp_shifted32,
@@ -41,6 +40,7 @@ from minidl.backends.kernels.simd.math import (
 _F = np.float32
 _TERMS = 6  # so many are added up in float32, before a float64 sum takes them (`norm.layer_norm`)
 _BLOCK = 256  # columns of a block, where the axis is not the last one
+_ACCUMULATORS = "f64[chunks,width] f32[chunks,two,width]"
 
 
 def softmax(x: np.ndarray, *, axis: int = -1) -> Any:
@@ -65,35 +65,42 @@ def _along(x: np.ndarray, axis: int, logarithmic: bool) -> Any:
     forward, backward = _rows, _rows_back
     if columns > 1:
         shape, forward, backward = (*shape, columns), _columns, _columns_back
-    y = np.empty(x.shape, _F)
-    forward(x.reshape(shape), y.reshape(shape), logarithmic, threads.chunks(1.2 * x.size))
+    y, chunks = np.empty(x.shape, _F), threads.chunks(1.2 * x.size)
+    x = as_contiguous(x).reshape(shape)
+    forward(x, y.reshape(shape), logarithmic, *_accumulators(chunks, columns), chunks)
 
     def dx(dy: np.ndarray) -> np.ndarray:
-        result = np.empty(y.shape, _F)
-        dy = as_contiguous(dy)
-        chunks = threads.chunks(0.8 * y.size)
-        backward(y.reshape(shape), dy.reshape(shape), result.reshape(shape), logarithmic, chunks)
+        result, chunks = np.empty(y.shape, _F), threads.chunks(0.8 * y.size)
+        flat = y.reshape(shape), as_contiguous(dy).reshape(shape), result.reshape(shape)
+        backward(*flat, logarithmic, *_accumulators(chunks, columns), chunks)
         return result
 
     return y, dx
 
 
+def _accumulators(chunks: int, columns: int) -> tuple[np.ndarray, ...]:
+    """What each chunk keeps of a block of columns: totals, and two lines of float32."""
+    if columns == 1:
+        return ()
+    width = min(columns, _BLOCK)
+    return np.empty((chunks, width)), np.empty((chunks, 2, width), _F)
+
+
 # Along the last axis: (rows, axis).
 
 
-@parallel
-def _rows(x, y, logarithmic, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(x.shape[0], chunk, chunks)
-        for i in range(start, stop):
-            _row(x[i], y[i], logarithmic)
+@parallel("f32[rows,n] f32[rows,n] bool")
+def _rows(x, y, logarithmic, chunk, chunks):
+    start, stop = chunk_bounds(x.shape[0], chunk, chunks)
+    for i in range(start, stop):
+        _row(x[i], y[i], logarithmic)
 
 
 @inlined
 def _row(x, y, logarithmic):
     largest, total = exp_shifted32(x, y)
     if logarithmic:
-        logarithm = np.log(total)
+        logarithm = log32(total)
         for j in range(x.size):
             y[j] = (x[j] - largest) - logarithm
     else:
@@ -102,12 +109,11 @@ def _row(x, y, logarithmic):
             y[j] *= scale
 
 
-@parallel
-def _rows_back(y, dy, dx, logarithmic, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(y.shape[0], chunk, chunks)
-        for i in range(start, stop):
-            _row_back(y[i], dy[i], dx[i], logarithmic)
+@parallel("f32[rows,n] f32[rows,n] f32[rows,n] bool")
+def _rows_back(y, dy, dx, logarithmic, chunk, chunks):
+    start, stop = chunk_bounds(y.shape[0], chunk, chunks)
+    for i in range(start, stop):
+        _row_back(y[i], dy[i], dx[i], logarithmic)
 
 
 @inlined
@@ -129,21 +135,23 @@ def _row_back(y, dy, dx, logarithmic):
 # Along another axis: (outer, axis, columns), in blocks of columns.
 
 
-@parallel
-def _columns(x, y, logarithmic, chunks):
+@parallel(f"f32[outer,n,columns] f32[outer,n,columns] bool {_ACCUMULATORS}")
+def _columns(x, y, logarithmic, totals, lines, chunk, chunks):
     blocks = (x.shape[2] - 1) // _BLOCK + 1
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(x.shape[0] * blocks, chunk, chunks)
-        for i in range(start, stop):
-            outer, first = i // blocks, i % blocks * _BLOCK
-            _block(x[outer], y[outer], slice(first, first + _BLOCK), logarithmic)
+    start, stop = chunk_bounds(x.shape[0] * blocks, chunk, chunks)
+    total, partial, largest = totals[chunk], lines[chunk, 0], lines[chunk, 1]
+    for i in range(start, stop):
+        outer, first = i // blocks, i % blocks * _BLOCK
+        columns = slice(first, first + _BLOCK)
+        _block(x[outer], y[outer], columns, logarithmic, total, partial, largest)
 
 
 @inner
-def _block(x, y, columns, logarithmic):
-    """The passes of `_row`, for each of some columns; their totals are vectors of float64."""
-    largest = x[0][columns].copy()
-    width, total, partial = largest.size, np.zeros(largest.size), np.zeros(largest.size, _F)
+def _block(x, y, columns, logarithmic, total, partial, largest):
+    """The passes of `_row`, for each of some columns; their totals are a line of float64."""
+    width = y[0][columns].size
+    for j in range(width):
+        total[j], partial[j], largest[j] = 0, 0, x[0][columns][j]
     for i in range(1, x.shape[0]):
         row = x[i][columns]
         for j in range(width):
@@ -155,8 +163,8 @@ def _block(x, y, columns, logarithmic):
             partial[j] += e
             result[j] = e
         if i % _TERMS == _TERMS - 1 or i == x.shape[0] - 1:
-            _move(partial, total)
-    scale = np.empty_like(largest)
+            _move(partial, total, width)
+    scale = partial  # which is not needed any more
     for j in range(width):
         scale[j] = log32(_F(total[j])) if logarithmic else _F(1) / _F(total[j])
     for i in range(x.shape[0]):
@@ -170,28 +178,29 @@ def _block(x, y, columns, logarithmic):
 
 
 @inner
-def _move(partial, total):
+def _move(partial, total, width):
     """Add partial sums to the total, and start again from 0."""
-    for j in range(total.size):
+    for j in range(width):
         total[j] += partial[j]
         partial[j] = 0
 
 
-@parallel
-def _columns_back(y, dy, dx, logarithmic, chunks):
+@parallel(f"f32[outer,n,columns] f32[outer,n,columns] f32[outer,n,columns] bool {_ACCUMULATORS}")
+def _columns_back(y, dy, dx, logarithmic, totals, lines, chunk, chunks):
     blocks = (y.shape[2] - 1) // _BLOCK + 1
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(y.shape[0] * blocks, chunk, chunks)
-        for i in range(start, stop):
-            outer, first = i // blocks, i % blocks * _BLOCK
-            columns = slice(first, first + _BLOCK)
-            _block_back(y[outer], dy[outer], dx[outer], columns, logarithmic)
+    start, stop = chunk_bounds(y.shape[0] * blocks, chunk, chunks)
+    total, partial = totals[chunk], lines[chunk, 0]
+    for i in range(start, stop):
+        outer, first = i // blocks, i % blocks * _BLOCK
+        columns = slice(first, first + _BLOCK)
+        _block_back(y[outer], dy[outer], dx[outer], columns, logarithmic, total, partial)
 
 
 @inner
-def _block_back(y, dy, dx, columns, logarithmic):
+def _block_back(y, dy, dx, columns, logarithmic, total, partial):
     width = y[0][columns].size
-    total, partial = np.zeros(width), np.zeros(width, _F)
+    for j in range(width):
+        total[j], partial[j] = 0, 0
     for i in range(y.shape[0]):
         row, gradient = y[i][columns], dy[i][columns]
         if logarithmic:
@@ -201,8 +210,10 @@ def _block_back(y, dy, dx, columns, logarithmic):
             for j in range(width):
                 partial[j] += xmuly32(gradient[j], row[j])
         if i % _TERMS == _TERMS - 1 or i == y.shape[0] - 1:
-            _move(partial, total)
-    rounded = total.astype(_F)
+            _move(partial, total, width)
+    rounded = partial  # which is not needed any more
+    for j in range(width):
+        rounded[j] = total[j]
     for i in range(y.shape[0]):
         row, gradient, result = y[i][columns], dy[i][columns], dx[i][columns]
         if logarithmic:

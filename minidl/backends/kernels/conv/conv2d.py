@@ -38,8 +38,8 @@ from minidl.backends.kernels.conv.weight_gradient_dot import DotPlan, weight_gra
 from minidl.backends.kernels.conv.weight_gradient_pooled import weight_gradient_pooled
 from minidl.backends.kernels.conv.winograd import winograd
 from minidl.backends.kernels.pool.max_pool_2x2 import max_pool_2x2, max_pool_2x2_backward
-from minidl.backends.kernels.runtime.compile import as_contiguous
 from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.kernel import as_contiguous
 from minidl.backends.mode import current
 from minidl.backends.window import Convolution, convolution, transposed
 

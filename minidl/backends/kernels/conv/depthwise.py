@@ -16,16 +16,20 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.conv.pack import GradientOperands, Operands, copy_masked
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
+from minidl.backends.kernels.conv.pack import (
+    GRADIENT_OPERANDS,
+    OPERANDS,
+    GradientOperands,
+    Operands,
+    copy_masked,
+)
+from minidl.backends.kernels.runtime.kernel import chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
 from minidl.backends.kernels.simd.micro_kernel import MULTIPLY_ADDS_PER_NS
 from minidl.backends.kernels.simd.stencil import (
     WINDOWS,
-    gradient_code,
     stencil,
-    stencil_code,
     stencil_gradient,
     sum_of_lanes,
 )
@@ -45,6 +49,9 @@ class DepthwiseTables(NamedTuple):
     left: int
     rotated: bool  # whether the weights are to be rotated by 180°
     zeros: np.ndarray  # a row of them
+
+
+_TABLES = "(i64 i64 i64 i64 i64 bool f32[w])"
 
 
 class DepthwisePlan(NamedTuple):
@@ -91,28 +98,25 @@ def depthwise(operands: Operands, plan: DepthwisePlan) -> None:
     if tables.rotated:
         rotated = operands.weight[:, :, ::-1, ::-1]
         operands = operands._replace(weight=np.ascontiguousarray(rotated))
-    _planes(stencil_code(tables.window), tuple(operands), tuple(tables), workspace, chunks)
+    _planes(operands, tables, workspace, chunks)
 
 
-@parallel
-def _planes(code, operands, tables, workspace, chunks):
+@parallel(f"{OPERANDS} {_TABLES} f32[chunk,scratch]")
+def _planes(operands, tables, workspace, chunk, chunks):
     """Each feature map of y is a unit of work."""
     operands, tables = Operands(*operands), DepthwiseTables(*tables)
     y, taps = operands.y, tables.window * tables.window
     height, width = operands.x.shape[2:]
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(y.shape[0] * y.shape[1], chunk, chunks)
-        for unit in range(start, stop):
-            o = unit % y.shape[1]
-            plane = _masked(
-                operands.x, operands.relu_mask, unit // tables.outputs, workspace[chunk]
-            )
-            stencil(
-                code, plane, height, width, pointer(tables.zeros, 0), tables.top, tables.left,
-                pointer(operands.weight, o * taps), tables.step,
-                pointer(y, unit * y.shape[2] * y.shape[3]), y.shape[2], y.shape[3],
-                operands.bias[o], operands.clamp_min,
-            )  # fmt: skip
+    start, stop = chunk_bounds(y.shape[0] * y.shape[1], chunk, chunks)
+    for unit in range(start, stop):
+        o = unit % y.shape[1]
+        plane = _masked(operands.x, operands.relu_mask, unit // tables.outputs, workspace[chunk])
+        stencil(
+            tables.window, plane, height, width, pointer(tables.zeros, 0), tables.top, tables.left,
+            pointer(operands.weight, o * taps), tables.step,
+            pointer(y, unit * y.shape[2] * y.shape[3]), y.shape[2], y.shape[3], operands.bias[o],
+            operands.clamp_min,
+        )  # fmt: skip
 
 
 @inner
@@ -135,24 +139,23 @@ def depthwise_gradient(
     dw, db = np.zeros((outputs, depth)), np.zeros(outputs)
     masked = dy.shape[2] * dy.shape[3] + LANES if operands.relu_mask.size else 0
     workspace = scratch(chunks, tables.window * (tables.window + 1) * LANES + masked)
-    _sums(gradient_code(tables.window), tuple(operands), tuple(tables), workspace, dw, db, chunks)
+    _sums(operands, tables, workspace, dw, db, chunks)
     return dw.astype(np.float32), db.astype(np.float32)
 
 
-@parallel
-def _sums(code, operands, tables, workspace, dw, db, chunks):
+@parallel(f"{GRADIENT_OPERANDS} {_TABLES} f32[chunk,scratch] f64[o,ab] f64[o]")
+def _sums(operands, tables, workspace, dw, db, chunk, chunks):
     """Each output is a unit of work, with all images of it."""
     operands, tables = GradientOperands(*operands), DepthwiseTables(*tables)
     images, outputs = operands.dy.shape[:2]
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(outputs, chunk, chunks)
-        for o in range(start, stop):
-            for n in range(images):
-                _add_image(code, operands, tables, n * outputs + o, workspace[chunk], dw[o], db, o)
+    start, stop = chunk_bounds(outputs, chunk, chunks)
+    for o in range(start, stop):
+        for n in range(images):
+            _add_image(operands, tables, n * outputs + o, workspace[chunk], dw[o], db, o)
 
 
 @inner
-def _add_image(code, operands, tables, unit, workspace, dw, db, o):
+def _add_image(operands, tables, unit, workspace, dw, db, o):
     """What a feature map contributes to dw and db of its output, some rows of it at a time."""
     x, dy = operands.x, operands.dy
     rows = tables.window + 1  # of sums, for each column of the window
@@ -165,7 +168,7 @@ def _add_image(code, operands, tables, unit, workspace, dw, db, o):
         sums[:] = 0
         for b in range(tables.window):
             stencil_gradient(
-                code, plane, x.shape[2], x.shape[3], pointer(tables.zeros, 0),
+                tables.window, plane, x.shape[2], x.shape[3], pointer(tables.zeros, 0),
                 tables.top, b * tables.step - tables.left, gradient, dy.shape[3], first, last,
                 pointer(sums, b * rows * LANES),
             )  # fmt: skip

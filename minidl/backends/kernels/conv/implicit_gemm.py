@@ -11,8 +11,10 @@ what fills up the tiles; it reads the image once and the planes once for each MR
 """
 
 from minidl.backends import threads
-from minidl.backends.kernels.conv.implicit_gemm_plan import GemmPlan, GemmTables
+from minidl.backends.kernels.conv.implicit_gemm_plan import GEMM_TABLES, GemmPlan, GemmTables
 from minidl.backends.kernels.conv.pack import (
+    LAYOUT,
+    OPERANDS,
     Layout,
     Operands,
     packed,
@@ -20,7 +22,7 @@ from minidl.backends.kernels.conv.pack import (
     store_positions,
     store_rows,
 )
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
+from minidl.backends.kernels.runtime.kernel import chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import (
     LANES,
@@ -34,7 +36,6 @@ from minidl.backends.kernels.simd.micro_kernel import (
     NR,
     SINGLE_ROW_VECTORS,
     UNBROKEN,
-    machine_code,
     micro_kernel,
     tile_count,
 )
@@ -48,29 +49,23 @@ def implicit_gemm(operands: Operands, plan: GemmPlan) -> None:
     splits = 1 if units % chunks == 0 else chunks
     tiles = MR * max(tables.block_size + LANES, NR) + LANES
     workspace = scratch(chunks, layout.size + tiles)
-    _images(
-        machine_code(), tuple(operands), tuple(layout), tuple(tables), splits, workspace, chunks
-    )
+    _images(operands, layout, tables, splits, workspace, chunks)
 
 
-@parallel
-def _images(machine_code, operands, layout, tables, splits, workspace, chunks):
+@parallel(f"{OPERANDS} {LAYOUT} {GEMM_TABLES} i64 f32[chunk,scratch]")
+def _images(operands, layout, tables, splits, workspace, chunk, chunks):
     """Each group of each image is a unit of work; its outputs may be split, too."""
     operands, layout, tables = Operands(*operands), Layout(*layout), GemmTables(*tables)
     channels = operands.x.shape[1] // tables.groups
     outputs = operands.y.shape[1] // tables.groups
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(operands.x.shape[0] * tables.groups * splits, chunk, chunks)
-        for i in range(start, stop):
-            panels = chunk_bounds(tables.rows.size // MR, i % splits, splits)
-            _image(
-                machine_code, operands, layout, tables, channels, outputs, i // splits, panels,
-                workspace[chunk],
-            )  # fmt: skip
+    start, stop = chunk_bounds(operands.x.shape[0] * tables.groups * splits, chunk, chunks)
+    for i in range(start, stop):
+        panels = chunk_bounds(tables.rows.size // MR, i % splits, splits)
+        _image(operands, layout, tables, channels, outputs, i // splits, panels, workspace[chunk])
 
 
 @inner
-def _image(machine_code, operands, layout, tables, channels, outputs, unit, panels, workspace):
+def _image(operands, layout, tables, channels, outputs, unit, panels, workspace):
     """Some panels of MR outputs of one group of one image.
 
     Where the planes are large, a block of rows goes through all panels before the next block does.
@@ -92,15 +87,14 @@ def _image(machine_code, operands, layout, tables, channels, outputs, unit, pane
             if contiguous and outputs > 1 and not operands.argmax.size:
                 base = unit * outputs
                 _multiply_and_store(
-                    machine_code, operands, weights, patches, tables, k, depth, outputs, base,
-                    group * outputs, first * columns, positions, panels, accumulators,
+                    operands, weights, patches, tables, k, depth, outputs, base, group * outputs,
+                    first * columns, positions, panels, accumulators,
                 )  # fmt: skip
                 continue
             for panel in range(panels[0], panels[1]):
                 _multiply(
-                    machine_code, weights, patches, tables, k, depth, outputs, positions, panel,
-                    accumulators,
-                )  # fmt: skip
+                    weights, patches, tables, k, depth, outputs, positions, panel, accumulators
+                )
                 for o in range(panel * MR, min(panel * MR + MR, outputs)):
                     source = pointer(accumulators, o % MR * stride)
                     bias, index = operands.bias[group * outputs + o], unit * outputs + o
@@ -116,8 +110,8 @@ def _image(machine_code, operands, layout, tables, channels, outputs, unit, pane
 
 @inner
 def _multiply_and_store(
-    machine_code, operands, weights, patches, tables, k, depth, outputs, index, channel, first,
-    positions, panels, accumulators,
+    operands, weights, patches, tables, k, depth, outputs, index, channel, first, positions, panels,
+    accumulators,
 ):  # fmt: skip
     """Some panels at some positions, if these follow each other in y: each tile is stored at once.
 
@@ -135,7 +129,7 @@ def _multiply_and_store(
                 for j in range(0, (end - begin) * LANES, LANES):
                     prefetch_for_writing(advance(target, j))
             micro_kernel(
-                machine_code, end - begin, depth, UNBROKEN, weights, rows, depth_a,
+                end - begin, depth, UNBROKEN, weights, rows, depth_a,
                 advance(patches, begin * LANES), depth_b, pointer(accumulators, 0), NR, 0,
             )  # fmt: skip
             count = min(end * LANES, positions) - begin * LANES
@@ -147,9 +141,7 @@ def _multiply_and_store(
 
 
 @inner
-def _multiply(
-    machine_code, weights, patches, tables, k, depth, outputs, positions, panel, accumulators
-):
+def _multiply(weights, patches, tables, k, depth, outputs, positions, panel, accumulators):
     """The accumulators of a panel of outputs at some positions, tile by tile."""
     rows, stride = pointer(tables.rows, panel * MR), tables.block_size + LANES
     depth_a, depth_b = pointer(tables.depths[0], k), pointer(tables.depths[1], k)
@@ -159,10 +151,7 @@ def _multiply(
     if outputs == 1:
         for j in range(0, positions, SINGLE_ROW_VECTORS * LANES):
             b, target = advance(patches, j), pointer(accumulators, j)
-            micro_kernel(
-                machine_code, 0, depth, UNBROKEN, weights, rows, depth_a, b, depth_b, target,
-                stride, 0,
-            )  # fmt: skip
+            micro_kernel(0, depth, UNBROKEN, weights, rows, depth_a, b, depth_b, target, stride, 0)
         return
     vectors = (positions + LANES - 1) // LANES
     tiles = tile_count(vectors)
@@ -170,6 +159,5 @@ def _multiply(
         begin, end = chunk_bounds(vectors, tile, tiles)
         b, target = advance(patches, begin * LANES), pointer(accumulators, begin * LANES)
         micro_kernel(
-            machine_code, end - begin, depth, UNBROKEN, weights, rows, depth_a, b, depth_b, target,
-            stride, 0,
-        )  # fmt: skip
+            end - begin, depth, UNBROKEN, weights, rows, depth_a, b, depth_b, target, stride, 0
+        )

@@ -48,6 +48,9 @@ class GemmTables(NamedTuple):
     depths: np.ndarray  # (2, n): offset of weight k, and of row k of the patches
 
 
+GEMM_TABLES = "(i64 i64[phase,8] i64 i64 i64[o] i64[2,k])"
+
+
 class GemmPlan(NamedTuple):
     """An implicit GEMM of one group of one image."""
 

@@ -10,9 +10,8 @@ row from row r on, and of these every s-th column from column q on (a polyphase 
 one tap of the window meets, from one output to the next, is then contiguous.  In backward, dy is
 read through the mask of a ReLU while it is packed.
 
-**Named tuples** hold what the loops take.  They are passed to a compiled function as plain tuples
-and named again in it: Numba finds out the type of a plain tuple in a third of the time, which small
-images would notice.
+**Named tuples** hold what the loops take; beside each stands its type, for the signatures of
+kernels.  A kernel receives them as plain tuples, and names them again.
 
 **Epilogues** do in the pass that writes y what would else be passes of their own: adding the bias,
 clamping at 0 (ReLU), 2 × 2 max pooling.
@@ -24,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.backends.kernels.pool.max_pool_2x2 import pool_rows
-from minidl.backends.kernels.runtime.compile import carray, inlined, inner
+from minidl.backends.kernels.runtime.kernel import carray, inlined, inner
 from minidl.backends.kernels.simd.intrinsics import (
     LANES,
     advance,
@@ -54,15 +53,19 @@ class Operands(NamedTuple):
     clamp_min: np.float32  # y is at least this; or NO_CLAMP
 
 
+OPERANDS = "(f32[n,c,h,w] f32[n,c,h,w] f32[o,c,a,b] f32[o] f32[n,o,i,j] u8[n,o,i,j] f32)"
+
+
 class GradientOperands(NamedTuple):
     """What the gradient of the weights reads."""
 
     x: np.ndarray
     dy: np.ndarray
     relu_mask: np.ndarray  # dy counts as 0 where this is not positive; or NO_MASK
-    argmax: (
-        np.ndarray
-    )  # if y was pooled, the tap of each maximum, which dy belongs to; or NO_ARGMAX
+    argmax: np.ndarray  # if y was pooled, the tap of each maximum, where dy belongs; or NO_ARGMAX
+
+
+GRADIENT_OPERANDS = "(f32[n,c,h,w] f32[n,o,i,j] f32[n,o,i,j] u8[n,o,i,j])"
 
 
 class Layout(NamedTuple):
@@ -73,6 +76,9 @@ class Layout(NamedTuple):
     phases: np.ndarray  # (n, 8): for each plane, what `_visible` gives of its rows and columns
     size: int  # elements of all planes, and of what a tile may read beyond them
     in_place: bool  # the image is its own plane
+
+
+LAYOUT = "(i64 i64 i64[phase,8] i64 bool)"
 
 
 def layout_of(
@@ -108,6 +114,12 @@ def _visible(origin: int, stride: int, length: int, count: int) -> tuple[int, in
 
 
 # Packing.
+
+
+@inlined
+def no_mask(x):
+    """A mask of no elements, for what is read as it is."""
+    return x[:0]
 
 
 @inlined

@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.conv.pack import Operands, copy_masked, store_transposed
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
+from minidl.backends.kernels.conv.pack import OPERANDS, Operands, copy_masked, store_transposed
+from minidl.backends.kernels.runtime.kernel import chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import (
     LANES,
@@ -40,7 +40,6 @@ from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
     UNBROKEN,
-    machine_code,
     micro_kernel,
     tile_count,
     transpose_panel,
@@ -74,6 +73,12 @@ class PaddingFreeTables(NamedTuple):
     parts: int  # parts of it, one below the other, that are apart in w
     part_stride: int
     output_stride: int
+
+
+_TABLES = (
+    "(i64 i64[region,2] i64[bound] i64[position] i64[position] i64[k] i64[k]"
+    " i64 i64 i64 i64 i64 i64)"
+)
 
 
 class PaddingFreePlan(NamedTuple):
@@ -193,9 +198,7 @@ def padding_free(operands: Operands, plan: PaddingFreePlan) -> None:
     offsets = np.empty((chunks, rows + batch * positions), np.int64)
     weights = tables.weight_rows * stride
     workspace = scratch(chunks, weights + _SQUARE + rows * stride + masked)
-    _batches(
-        machine_code(), tuple(operands), tuple(tables), batch, units, offsets, workspace, chunks
-    )
+    _batches(operands, tables, batch, units, offsets, workspace, chunks)
 
 
 def _images_at_a_time(images: int, matrices: int, chunks: int, most: int) -> int:
@@ -205,27 +208,26 @@ def _images_at_a_time(images: int, matrices: int, chunks: int, most: int) -> int
     return -(-own // -(-own // most))  # in equal parts
 
 
-@parallel
-def _batches(machine_code, operands, tables, batch, units, offsets, workspace, chunks):
+@parallel(f"{OPERANDS} {_TABLES} i64 i64 i64[chunk,row] f32[chunk,scratch]")
+def _batches(operands, tables, batch, units, offsets, workspace, chunk, chunks):
     """Each block of outputs of each group of a batch of images is a unit of work.
 
     The weights of a block are packed just before they are used, so that they are in the cache.
     """
     operands, tables = Operands(*operands), PaddingFreeTables(*tables)
     matrices, size = tables.groups * tables.blocks, tables.weight_rows * tables.width * LANES
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(units, chunk, chunks)
-        weights, own = workspace[chunk, :size], workspace[chunk, size:]
-        for matrix in range(matrices):
-            first = start + (matrix - start) % matrices
-            if first < stop:
-                _pack_weights(machine_code, operands, tables, matrix, weights, own)
-            for unit in range(first, stop, matrices):
-                _batch(machine_code, operands, tables, weights, unit, batch, offsets[chunk], own)
+    start, stop = chunk_bounds(units, chunk, chunks)
+    weights, own = workspace[chunk, :size], workspace[chunk, size:]
+    for matrix in range(matrices):
+        first = start + (matrix - start) % matrices
+        if first < stop:
+            _pack_weights(operands, tables, matrix, weights, own)
+        for unit in range(first, stop, matrices):
+            _batch(operands, tables, weights, unit, batch, offsets[chunk], own)
 
 
 @inner
-def _pack_weights(machine_code, operands, tables, matrix, weights, square):
+def _pack_weights(operands, tables, matrix, weights, square):
     """A matrix [(channel, tap), output] of the weights: w transposed, part by part.
 
     The rows of a part are few where it is that of one output, in backward.  Then w is transposed in
@@ -244,7 +246,7 @@ def _pack_weights(machine_code, operands, tables, matrix, weights, square):
             source, count = pointer(weight, offset), min(LANES, columns - o)
             target = pointer(weights, part * height * stride + o)
             if count < LANES or offset + reach > weight.size:
-                transpose_panel(machine_code, source, row_stride, count, height, target, stride)
+                transpose_panel(source, row_stride, count, height, target, stride)
                 continue
             for k in range(0, height, LANES):
                 transpose_square(advance(source, k), row_stride, pointer(square, 0), LANES)
@@ -253,7 +255,7 @@ def _pack_weights(machine_code, operands, tables, matrix, weights, square):
 
 
 @inner
-def _batch(machine_code, operands, tables, weights, unit, batch, offsets, workspace):
+def _batch(operands, tables, weights, unit, batch, offsets, workspace):
     """A block of outputs of one group of some images."""
     x, relu_mask, stride = operands.x, operands.relu_mask, tables.width * LANES
     positions, groups = tables.begins.size, tables.groups
@@ -274,10 +276,7 @@ def _batch(machine_code, operands, tables, weights, unit, batch, offsets, worksp
     vectors, top = (count + LANES - 1) // LANES, 0
     for region in range(tables.depths.shape[0]):
         bottom = _list_rows(tables, region, images, distance, top, rows, row_of)
-        _multiply(
-            machine_code, values, weights, tables, region, vectors, rows, top, bottom,
-            accumulators,
-        )  # fmt: skip
+        _multiply(values, weights, tables, region, vectors, rows, top, bottom, accumulators)
         top = bottom
     for n in range(images):
         index = ((first + n) * groups + group) * outputs + block * stride
@@ -303,9 +302,7 @@ def _list_rows(tables, region, images, distance, row, rows, row_of):
 
 
 @inner
-def _multiply(
-    machine_code, values, weights, tables, region, vectors, rows, top, bottom, accumulators
-):  # fmt: skip
+def _multiply(values, weights, tables, region, vectors, rows, top, bottom, accumulators):
     """The accumulators of a region, by as many weights at a time as stay in the cache."""
     first, depth = tables.depths[region]
     stride = tables.width * LANES
@@ -316,7 +313,6 @@ def _multiply(
         depth_a, depth_b = pointer(tables.depth_a, k), pointer(tables.depth_b, k)
         for row in range(top, bottom, MR):
             micro_kernel(
-                machine_code, vectors, count, UNBROKEN, values, pointer(rows, row), depth_a,
-                pointer(weights, 0), depth_b, pointer(accumulators, row * stride), stride,
-                k > first,
+                vectors, count, UNBROKEN, values, pointer(rows, row), depth_a, pointer(weights, 0),
+                depth_b, pointer(accumulators, row * stride), stride, k > first,
             )  # fmt: skip

@@ -13,6 +13,7 @@ does not grow with the number of positions: the micro-kernel sums runs of them i
 where there are many runs, blocks of these are added in float64.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +21,15 @@ import numpy as np
 from minidl.backends import threads
 from minidl.backends.kernels.conv import implicit_gemm_plan
 from minidl.backends.kernels.conv.pack import (
-    NO_MASK,
+    GRADIENT_OPERANDS,
+    LAYOUT,
     GradientOperands,
     Layout,
     copy_masked,
+    no_mask,
     pack_image,
 )
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
+from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer, transpose_square
 from minidl.backends.kernels.simd.micro_kernel import (
@@ -34,7 +37,6 @@ from minidl.backends.kernels.simd.micro_kernel import (
     MULTIPLY_ADDS_PER_NS,
     NR,
     RUN,
-    machine_code,
     micro_kernel,
     pad_to_tiles,
     tile_count,
@@ -54,6 +56,9 @@ class WeightTables(NamedTuple):
     taps: np.ndarray  # offset of each (channel, tap), padded to full tiles
     patches: np.ndarray  # offset of the patch of position k
     lanes: np.ndarray  # offset of position k in a transposed block of dy
+
+
+_TABLES = "(i64 i64 i64[tap] i64[k] i64[k])"
 
 
 class WeightPlan(NamedTuple):
@@ -96,11 +101,9 @@ def weight_gradient(operands: GradientOperands, plan: WeightPlan) -> tuple[np.nd
     db = np.zeros((chunks, dy.shape[1]))
     dw = np.empty((tables.groups, outputs, plan.depth), np.float32)
     workspace = scratch(chunks, tables.images * layout.size + 2 * _KC * NR)
-    _sum_chunks(
-        machine_code(), tuple(operands), tuple(layout), tuple(tables), workspace, accumulators,
-        totals, dw, db, chunks,
-    )  # fmt: skip
-    return dw, db[0].astype(np.float32)
+    _sum_images(operands, layout, tables, workspace, accumulators, totals, db, chunks)
+    _sum_chunks(accumulators, totals, dw, chunks)
+    return dw, reduce(np.add, db).astype(np.float32)
 
 
 def _run_count(positions: int, together: int, images: int) -> int:
@@ -110,45 +113,51 @@ def _run_count(positions: int, together: int, images: int) -> int:
     return -(-images // together) * of_some
 
 
-@parallel
-def _sum_chunks(
-    machine_code, operands, layout, tables, workspace, accumulators, totals, dw, db, chunks
-):  # fmt: skip
-    """The sums over the images of each chunk, and then over the chunks, in order."""
+@parallel(
+    f"{GRADIENT_OPERANDS} {LAYOUT} {_TABLES} f32[chunk,scratch]"
+    " f32[chunk,group,tap,o] f64[chunk,group,tap,o] f64[chunk,o]"
+)
+def _sum_images(operands, layout, tables, workspace, accumulators, totals, db, chunk, chunks):
+    """The sums over the images of each chunk."""
     operands, layout, tables = GradientOperands(*operands), Layout(*layout), WeightTables(*tables)
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(operands.x.shape[0], chunk, chunks)
-        runs = 0
-        for first in range(start, stop, tables.images):
-            last, before = min(first + tables.images, stop), runs
-            for group in range(tables.groups):
-                runs = _add_images(
-                    machine_code, operands, layout, tables, group, first, last, workspace[chunk],
-                    accumulators[chunk, group], totals[chunk, group], db[chunk], before,
-                )  # fmt: skip
-        if totals.size and runs:
-            _add(accumulators[chunk], totals[chunk])
-    for chunk in range(1, chunks):
-        _add(db[chunk], db[0])
-    for part in prange(chunks):  # of the weights of an output, in whole vectors
-        start, stop = chunk_bounds((dw.shape[2] + LANES - 1) // LANES, part, chunks)
-        first, last = start * LANES, min(stop * LANES, dw.shape[2])
+    start, stop = chunk_bounds(operands.x.shape[0], chunk, chunks)
+    runs = 0
+    for first in range(start, stop, tables.images):
+        last, before = min(first + tables.images, stop), runs
         for group in range(tables.groups):
-            if totals.size:
-                for chunk in range(1, chunks):
-                    _add(totals[chunk, group, first:last], totals[0, group, first:last])
-                accumulators[0, group, first:last] = totals[0, group, first:last]
-            else:
-                for chunk in range(1, chunks):
-                    _add(accumulators[chunk, group, first:last], accumulators[0, group, first:last])
-            _store_transposed(accumulators[0, group], dw[group], first, last)
+            runs = _add_images(
+                operands, layout, tables, group, first, last, workspace[chunk],
+                accumulators[chunk, group], totals[chunk, group], db[chunk], before,
+            )  # fmt: skip
+    if totals.size and runs:
+        own = accumulators[chunk]
+        _add(pointer(own, 0), pointer(totals[chunk], 0), own.size)
+
+
+@parallel("f32[chunk,group,tap,o] f64[chunk,group,tap,o] f32[group,o,tap]")
+def _sum_chunks(accumulators, totals, dw, chunk, chunks):
+    """Their sums over the chunks, in order; this chunk is of weights, in whole vectors."""
+    sums, groups, _, lanes = accumulators.shape
+    start, stop = chunk_bounds((dw.shape[2] + LANES - 1) // LANES, chunk, chunks)
+    first, last = start * LANES, min(stop * LANES, dw.shape[2])
+    count = (last - first) * lanes
+    for group in range(groups):
+        own = pointer(accumulators[0, group], first * lanes)
+        if totals.size:
+            total = pointer(totals[0, group], first * lanes)
+            for i in range(1, sums):
+                _add(pointer(totals[i, group], first * lanes), total, count)
+            _round(total, own, count)
+        else:
+            for i in range(1, sums):
+                _add(pointer(accumulators[i, group], first * lanes), own, count)
+        _store_transposed(accumulators[0, group], dw[group], first, last)
 
 
 @inner
 def _add_images(
-    machine_code, operands, layout, tables, group, first, last, workspace, accumulators, totals, db,
-    runs,
-):  # fmt: skip
+    operands, layout, tables, group, first, last, workspace, accumulators, totals, db, runs
+):
     """Add what one group of some images contributes, block by block of their positions.
 
     `runs` of the micro-kernel are in the accumulators before; returned is how many are afterwards.
@@ -162,7 +171,7 @@ def _add_images(
     else:
         for n in range(last - first):
             planes_of_n = workspace[n * layout.size :]
-            pack_image(x, NO_MASK, unit + n * groups, channels, layout, planes_of_n)
+            pack_image(x, no_mask(x), unit + n * groups, channels, layout, planes_of_n)
     block = workspace[tables.images * layout.size :]
     rows = block[_KC * NR :]
     count, lanes = dy.shape[2] * dy.shape[3], accumulators.shape[1]
@@ -178,23 +187,23 @@ def _add_images(
             for n in range(first, last):
                 begin = (n * groups * outputs + output) * count + start
                 target = pointer(block, (n - first) * length * NR)
-                _transpose(machine_code, operands, begin, count, some, length, rows, target)
+                _transpose(operands, begin, count, some, length, rows, target)
             _add_positions(block, depth, rows[:some], db[output : output + some])
             for tap in range(0, tables.taps.size, MR):
                 micro_kernel(
-                    machine_code, width, depth, RUN, planes, pointer(tables.taps, tap),
+                    width, depth, RUN, planes, pointer(tables.taps, tap),
                     pointer(tables.patches, start), pointer(block, 0), pointer(tables.lanes, 0),
                     pointer(accumulators, tap * lanes + lane), lanes, runs > 0,
                 )  # fmt: skip
         runs += (depth + RUN - 1) // RUN
         if totals.size and runs >= _RUNS:
-            _add(accumulators, totals)
+            _add(pointer(accumulators, 0), pointer(totals, 0), accumulators.size)
             runs = 0
     return runs
 
 
 @inner
-def _transpose(machine_code, operands, begin, stride, outputs, length, rows, target):
+def _transpose(operands, begin, stride, outputs, length, rows, target):
     """The block of dy that begins there, [output, position], to [position, output]."""
     dy, relu_mask = operands.dy, operands.relu_mask
     source = pointer(dy, begin)
@@ -202,7 +211,7 @@ def _transpose(machine_code, operands, begin, stride, outputs, length, rows, tar
         for i in range(outputs):
             copy_masked(dy, relu_mask, begin + i * stride, length, rows, i * _KC)
         source, stride = pointer(rows, 0), _KC
-    transpose_panel(machine_code, source, stride, outputs, length, target, NR)
+    transpose_panel(source, stride, outputs, length, target, NR)
 
 
 @inner
@@ -214,15 +223,23 @@ def _add_positions(block, length, sums, db):
             row = block[k * NR : k * NR + sums.size]
             for o in range(sums.size):
                 sums[o] += row[o]
-        _add(sums, db)
+        _add(pointer(sums, 0), pointer(db, 0), sums.size)
 
 
 @inner
-def _add(source, target):
-    """target += source."""
-    source, target = source.reshape(source.size), target.reshape(source.size)
-    for i in range(source.size):
+def _add(source, target, count):
+    """target += source, so many elements."""
+    source, target = carray(source, count), carray(target, count)
+    for i in range(count):
         target[i] += source[i]
+
+
+@inner
+def _round(source, target, count):
+    """target = source, so many elements."""
+    source, target = carray(source, count), carray(target, count)
+    for i in range(count):
+        target[i] = source[i]
 
 
 @inner

@@ -14,6 +14,7 @@ The error does not grow with the number of positions: each lane of an accumulato
 few runs, and is then added to totals in float64.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -21,14 +22,16 @@ import numpy as np
 from minidl.backends import threads
 from minidl.backends.kernels.conv import implicit_gemm_plan
 from minidl.backends.kernels.conv.pack import (
-    NO_MASK,
+    GRADIENT_OPERANDS,
+    LAYOUT,
     GradientOperands,
     Layout,
     copy_rows,
+    no_mask,
     pack_image,
     packed,
 )
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
+from minidl.backends.kernels.runtime.kernel import chunk_bounds, compiled, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
 from minidl.backends.kernels.simd.math import sum32
@@ -38,7 +41,6 @@ from minidl.backends.kernels.simd.micro_kernel import (
     DOT_TILE_SINGLE,
     MULTIPLY_ADDS_PER_NS,
     dot_tile,
-    machine_code,
 )
 from minidl.backends.window import Convolution
 
@@ -53,6 +55,9 @@ class DotTables(NamedTuple):
     taps: np.ndarray  # offset of each (channel, tap), padded to full tiles
     size: int  # elements of a padded feature map of dy, in whole vectors
     single: bool  # a tile of dot products has one row
+
+
+_TABLES = "(i64 i64[tap] i64 bool)"
 
 
 class DotPlan(NamedTuple):
@@ -92,49 +97,40 @@ def weight_gradient_dot(operands: GradientOperands, plan: DotPlan) -> tuple[np.n
     tiles = -(-outputs // rows), tables.taps.size // columns
     accumulators = np.zeros((chunks, tables.groups, *tiles, rows, columns, LANES), np.float32)
     totals, db = np.zeros((chunks, dy.shape[1], plan.depth)), np.zeros((chunks, dy.shape[1]))
-    dw = np.empty((dy.shape[1], plan.depth), np.float32)
+    runs = np.zeros((chunks, tables.groups), np.int64)
     workspace = scratch(chunks, layout.size + rows * tables.size + LANES)
-    _sum_chunks(
-        machine_code(), tuple(operands), tuple(layout), tuple(tables), workspace, accumulators,
-        totals, dw, db, chunks,
-    )  # fmt: skip
-    return dw, db[0].astype(np.float32)
+    _sum_images(operands, layout, tables, workspace, accumulators, runs, totals, db, chunks)
+    total = reduce(np.add, totals)  # in order
+    dw = total.astype(np.float32)
+    wrong = ~np.isfinite(dw)
+    if wrong.any():
+        _recompute(operands, layout, tables, workspace[0], wrong, total, dw)
+    return dw, reduce(np.add, db).astype(np.float32)
 
 
-@parallel
-def _sum_chunks(
-    machine_code, operands, layout, tables, workspace, accumulators, totals, dw, db, chunks
-):  # fmt: skip
-    """The sums over the images and groups of each chunk, and then over the chunks."""
+@parallel(
+    f"{GRADIENT_OPERANDS} {LAYOUT} {_TABLES} f32[chunk,scratch]"
+    " f32[chunk,group,panel,tile,row,column,lane] i64[chunk,group] f64[chunk,o,k] f64[chunk,o]"
+)
+def _sum_images(operands, layout, tables, workspace, accumulators, runs, totals, db, chunk, chunks):
+    """The sums over the images and groups of each chunk."""
     operands, layout, tables = GradientOperands(*operands), Layout(*layout), DotTables(*tables)
     outputs = db.shape[1] // tables.groups
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(operands.x.shape[0] * tables.groups, chunk, chunks)
-        runs = np.zeros(tables.groups, np.int64)
-        for unit in range(start, stop):
-            group = unit % tables.groups
-            own = slice(group * outputs, (group + 1) * outputs)
-            runs[group] = _add_image(
-                machine_code, operands, layout, tables, unit, workspace[chunk],
-                accumulators[chunk, group], totals[chunk, own], db[chunk, own], runs[group],
-            )  # fmt: skip
-        for group in range(tables.groups):
-            own = slice(group * outputs, (group + 1) * outputs)
-            _add_lanes(accumulators[chunk, group], totals[chunk, own])
-    for o in range(dw.shape[0]):
-        for chunk in range(1, chunks):
-            db[0, o] += db[chunk, o]
-            for k in range(dw.shape[1]):
-                totals[0, o, k] += totals[chunk, o, k]
-        for k in range(dw.shape[1]):
-            dw[o, k] = totals[0, o, k]
-    _recompute(operands, layout, tables, workspace[0], totals[0], dw)
+    start, stop = chunk_bounds(operands.x.shape[0] * tables.groups, chunk, chunks)
+    for unit in range(start, stop):
+        group = unit % tables.groups
+        own = slice(group * outputs, (group + 1) * outputs)
+        runs[chunk, group] = _add_image(
+            operands, layout, tables, unit, workspace[chunk], accumulators[chunk, group],
+            totals[chunk, own], db[chunk, own], runs[chunk, group],
+        )  # fmt: skip
+    for group in range(tables.groups):
+        own = slice(group * outputs, (group + 1) * outputs)
+        _add_lanes(accumulators[chunk, group], totals[chunk, own])
 
 
 @inner
-def _add_image(
-    machine_code, operands, layout, tables, unit, workspace, accumulators, totals, db, runs
-):  # fmt: skip
+def _add_image(operands, layout, tables, unit, workspace, accumulators, totals, db, runs):
     """Add what one group of one image contributes.
 
     `runs` are in the accumulators before; returned is how many are afterwards.
@@ -142,7 +138,7 @@ def _add_image(
     size = tables.size
     panels, tiles, rows, columns = accumulators.shape[:4]
     channels = operands.x.shape[1] // tables.groups
-    planes = packed(operands.x, NO_MASK, unit, channels, layout, workspace)
+    planes = packed(operands.x, no_mask(operands.x), unit, channels, layout, workspace)
     padded, before = workspace[layout.size :], runs
     for panel in range(panels):
         first, runs = panel * rows, before
@@ -155,9 +151,8 @@ def _add_image(
             count = min(_L1_VECTORS, (size - start) // LANES)
             for tile in range(tiles):
                 dot_tile(
-                    machine_code, tables.single, count, pointer(padded, start), size,
-                    advance(planes, start), pointer(tables.taps, tile * columns),
-                    pointer(accumulators[panel, tile], 0),
+                    tables.single, count, pointer(padded, start), size, advance(planes, start),
+                    pointer(tables.taps, tile * columns), pointer(accumulators[panel, tile], 0),
                 )  # fmt: skip
             runs += 1
             if runs >= _RUNS:
@@ -187,20 +182,18 @@ def _pad(operands, columns, index, row):
     row[height * columns :] = 0
 
 
-@inner
-def _recompute(operands, layout, tables, workspace, totals, dw):
+@compiled(f"{GRADIENT_OPERANDS} {LAYOUT} {_TABLES} f32[scratch] bool[o,k] f64[o,k] f32[o,k]")
+def _recompute(operands, layout, tables, workspace, wrong, totals, dw):
     """Sums that are not finite, from what is between the rows of dy left out.
 
     They may not be finite only because of what the planes hold there, times 0.
     """
-    wrong = ~np.isfinite(dw)
-    if not wrong.any():
-        return
+    operands, layout, tables = GradientOperands(*operands), Layout(*layout), DotTables(*tables)
     outputs, channels = dw.shape[0] // tables.groups, operands.x.shape[1] // tables.groups
     row = workspace[layout.size : layout.size + tables.size + LANES]
     height, width = operands.dy.shape[2:]
     for unit in range(operands.x.shape[0] * tables.groups):
-        pack_image(operands.x, NO_MASK, unit, channels, layout, workspace)
+        pack_image(operands.x, no_mask(operands.x), unit, channels, layout, workspace)
         for i in range(outputs):
             o = unit % tables.groups * outputs + i
             _pad(operands, layout.columns, unit * outputs + i, row)

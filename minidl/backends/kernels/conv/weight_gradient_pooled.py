@@ -19,8 +19,15 @@ import numpy as np
 
 from minidl.backends import threads
 from minidl.backends.kernels.conv import implicit_gemm_plan
-from minidl.backends.kernels.conv.pack import NO_MASK, GradientOperands, Layout, pack_image
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
+from minidl.backends.kernels.conv.pack import (
+    GRADIENT_OPERANDS,
+    LAYOUT,
+    GradientOperands,
+    Layout,
+    no_mask,
+    pack_image,
+)
+from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, gather_transpose, pointer
 from minidl.backends.kernels.simd.max_pool import NO_ARGMAX_TAP
@@ -39,6 +46,9 @@ class PooledTables(NamedTuple):
     taps: np.ndarray  # offset of each (channel, tap); the last one again until a vector is full
     windows: np.ndarray  # offset of the upper left patch of each window of an image
     row_length: int  # positions of a row, in whole vectors
+
+
+_TABLES = "(i64 i64[lane] i64[window] i64)"
 
 
 class PooledPlan(NamedTuple):
@@ -78,19 +88,20 @@ def weight_gradient_pooled(
     )
     offsets = np.empty((chunks, rows * windows), np.int64)
     sums = np.zeros((chunks, rows, LANES))
-    _sum_chunks(tuple(operands), tuple(layout), tuple(tables), offsets, sums, workspace, chunks)
+    _sum_images(operands, layout, tables, offsets, sums, workspace, chunks)
     total = np.add.reduce(sums, axis=0)[:outputs].astype(np.float32)
     return total[:, : tables.depth], np.ascontiguousarray(total[:, tables.depth])
 
 
-@parallel
-def _sum_chunks(operands, layout, tables, offsets, sums, workspace, chunks):
+@parallel(
+    f"{GRADIENT_OPERANDS} {LAYOUT} {_TABLES} i64[chunk,value] f64[chunk,o,lane] f32[chunk,scratch]"
+)
+def _sum_images(operands, layout, tables, offsets, sums, workspace, chunk, chunks):
     """The sums over the images of each chunk."""
     operands, layout, tables = GradientOperands(*operands), Layout(*layout), PooledTables(*tables)
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(operands.x.shape[0], chunk, chunks)
-        for n in range(start, stop):
-            _add_image(operands, layout, tables, n, offsets[chunk], sums[chunk], workspace[chunk])
+    start, stop = chunk_bounds(operands.x.shape[0], chunk, chunks)
+    for n in range(start, stop):
+        _add_image(operands, layout, tables, n, offsets[chunk], sums[chunk], workspace[chunk])
 
 
 @inner
@@ -98,7 +109,8 @@ def _add_image(operands, layout, tables, n, offsets, sums, workspace):
     """What one image contributes: runs of windows are summed in float32, and these in float64."""
     rows = sums.shape[0]
     outputs, height, width = operands.dy.shape[1:]
-    pack_image(operands.x, NO_MASK, n, operands.x.shape[1], layout, workspace)
+    x = operands.x
+    pack_image(x, no_mask(x), n, x.shape[1], layout, workspace)
     end = layout.size + 2 * tables.row_length * LANES
     patches, own = workspace[layout.size : end], workspace[end : end + rows * LANES]
     values, runs = workspace[end + rows * LANES :], 0
@@ -140,8 +152,9 @@ def _list_values(dy, argmax, tables, offsets, values):
     offsets[dy.size :] = 0
     values[dy.size :] = 0
     for o in range(dy.shape[0]):
-        gradients, taps = dy[o].reshape(-1), argmax[o].reshape(-1)
         begin, end = o * windows, (o + 1) * windows
+        gradients = carray(pointer(dy, begin), windows)
+        taps = carray(pointer(argmax, begin), windows)
         own_offsets, own_values = offsets[begin:end], values[begin:end]
         for i in range(windows):
             lower, right = np.int64(taps[i]) >> 1 & 1, np.int64(taps[i]) & 1

@@ -28,8 +28,16 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.conv.pack import Layout, Operands, layout_of, pack_image, store_rows
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inner, parallel, prange
+from minidl.backends.kernels.conv.pack import (
+    LAYOUT,
+    OPERANDS,
+    Layout,
+    Operands,
+    layout_of,
+    pack_image,
+    store_rows,
+)
+from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer, transpose_square
 from minidl.backends.kernels.simd.micro_kernel import (
@@ -37,7 +45,6 @@ from minidl.backends.kernels.simd.micro_kernel import (
     MULTIPLY_ADDS_PER_NS,
     NR,
     UNBROKEN,
-    machine_code,
     micro_kernel,
     pad_to_tiles,
     tile_count,
@@ -70,6 +77,9 @@ class WinogradTables(NamedTuple):
     order: np.ndarray  # the U that belongs to each V
     begins: np.ndarray  # offset of the U of each output, padded to full tiles of the GEMM
     depths: np.ndarray  # (2, channels): offset of U of channel k, and of V
+
+
+_TABLES = "(i64 i64 i64 i64 i64 i64 i64[product] i64[o] i64[2,c])"
 
 
 class WinogradPlan(NamedTuple):
@@ -164,7 +174,7 @@ def winograd(operands: Operands, plan: WinogradPlan) -> bool:
     u = np.empty((_PRODUCTS, -(-filters // LANES) * LANES + LANES), np.float32)
     chunks = threads.chunks(filters)
     transposed = scratch(chunks, _TRANSPOSED * LANES)
-    _transform_filters(machine_code(), operands.weight, filters, u, transposed, chunks)
+    _transform_filters(operands.weight, filters, u, transposed, chunks)
     layout, tables = plan.layout, plan.tables
     units = len(operands.x) * tables.groups
     chunks = threads.chunks(units * plan.multiply_adds / MULTIPLY_ADDS_PER_NS)
@@ -172,51 +182,43 @@ def winograd(operands: Operands, plan: WinogradPlan) -> bool:
     finite = np.zeros((chunks, LANES), np.float32)
     tiles = _PRODUCTS * (tables.v_stride + _PANEL) + MR * 4 * tables.block_size + 2 * LANES
     workspace = scratch(chunks, layout.size + tiles)
-    _images(
-        machine_code(), tuple(operands), u, tuple(layout), tuple(tables), splits, finite, workspace,
-        chunks,
-    )  # fmt: skip
+    _images(operands, u, layout, tables, splits, finite, workspace, chunks)
     return not finite.any()
 
 
-@parallel
-def _transform_filters(machine_code, weight, filters, u, transposed, chunks):
+@parallel("f32[o,c,a,b] i64 f32[product,oc] f32[chunk,scratch]")
+def _transform_filters(weight, filters, u, transposed, chunk, chunks):
     """u[product, filter] of every filter, LANES of them at a time."""
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(u.shape[1] // LANES - 1, chunk, chunks)
-        taps = pointer(transposed[chunk], 0)
-        for first in range(start * LANES, stop * LANES, LANES):
-            source, count = pointer(weight, first * _TAPS), min(LANES, filters - first)
-            if (first + LANES - 1) * _TAPS + _TRANSPOSED <= weight.size:
-                for i in range(0, _TAPS, LANES):
-                    transpose_square(advance(source, i), _TAPS, advance(taps, i * LANES), LANES)
-            else:
-                transpose_panel(machine_code, source, _TAPS, count, _TAPS, taps, LANES)
-            transform_filters(taps, pointer(u, first), u.shape[1])
+    start, stop = chunk_bounds(u.shape[1] // LANES - 1, chunk, chunks)
+    taps = pointer(transposed[chunk], 0)
+    for first in range(start * LANES, stop * LANES, LANES):
+        source, count = pointer(weight, first * _TAPS), min(LANES, filters - first)
+        if (first + LANES - 1) * _TAPS + _TRANSPOSED <= weight.size:
+            for i in range(0, _TAPS, LANES):
+                transpose_square(advance(source, i), _TAPS, advance(taps, i * LANES), LANES)
+        else:
+            transpose_panel(source, _TAPS, count, _TAPS, taps, LANES)
+        transform_filters(taps, pointer(u, first), u.shape[1])
 
 
-@parallel
-def _images(machine_code, operands, u, layout, tables, splits, finite, workspace, chunks):
+@parallel(f"{OPERANDS} f32[product,oc] {LAYOUT} {_TABLES} i64 f32[chunk,lane] f32[chunk,scratch]")
+def _images(operands, u, layout, tables, splits, finite, workspace, chunk, chunks):
     """Each group of each image is a unit of work; its rows of tiles may be split, too."""
     operands, layout, tables = Operands(*operands), Layout(*layout), WinogradTables(*tables)
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(operands.x.shape[0] * tables.groups * splits, chunk, chunks)
-        for i in range(start, stop):
-            rows = chunk_bounds((tables.rows + 1) // 2, i % splits, splits)
-            _image(
-                machine_code, operands, u, layout, tables, i // splits, rows, finite[chunk],
-                workspace[chunk],
-            )  # fmt: skip
+    start, stop = chunk_bounds(operands.x.shape[0] * tables.groups * splits, chunk, chunks)
+    for i in range(start, stop):
+        rows = chunk_bounds((tables.rows + 1) // 2, i % splits, splits)
+        _image(operands, u, layout, tables, i // splits, rows, finite[chunk], workspace[chunk])
 
 
 @inner
-def _image(machine_code, operands, u, layout, tables, unit, tile_rows, finite, workspace):
+def _image(operands, u, layout, tables, unit, tile_rows, finite, workspace):
     """Some rows of tiles of one group of one image, a block of them at a time."""
     group, row_length = unit % tables.groups, layout.columns // 2
     channels = operands.x.shape[1] // tables.groups
     outputs = operands.y.shape[1] // tables.groups
     pack_image(operands.x, operands.relu_mask, unit, channels, layout, workspace)
-    buffers = _split(workspace[layout.size :], tables)
+    buffers = _split(pointer(workspace, layout.size), tables)
     pairs = buffers.pairs
     for first in range(tile_rows[0], tile_rows[1], tables.block_rows):
         last = min(first + tables.block_rows, tile_rows[1])
@@ -229,8 +231,8 @@ def _image(machine_code, operands, u, layout, tables, unit, tile_rows, finite, w
         for panel in range(tables.begins.size // MR):
             count = min(MR, outputs - panel * MR)
             _multiply(
-                machine_code, u, group * outputs * channels, buffers, tables, channels, panel,
-                count, vectors, finite,
+                u, group * outputs * channels, buffers, tables, channels, panel, count, vectors,
+                finite,
             )  # fmt: skip
             for i in range(count):
                 o = panel * MR + i
@@ -242,12 +244,12 @@ def _image(machine_code, operands, u, layout, tables, unit, tile_rows, finite, w
 
 @inner
 def _split(workspace, tables):
-    m = _PRODUCTS * tables.v_stride
-    pairs = m + _PRODUCTS * _PANEL
+    m = advance(workspace, _PRODUCTS * tables.v_stride)
+    pairs = advance(m, _PRODUCTS * _PANEL)
     return _Buffers(
-        workspace[:m].reshape(_PRODUCTS, tables.v_stride),
-        workspace[m:pairs].reshape(_PRODUCTS, _PANEL),
-        workspace[pairs : pairs + MR * 4 * tables.block_size].reshape(MR, 2, 2 * tables.block_size),
+        carray(workspace, (_PRODUCTS, tables.v_stride)),
+        carray(m, (_PRODUCTS, _PANEL)),
+        carray(pairs, (MR, 2, 2 * tables.block_size)),
     )
 
 
@@ -264,7 +266,7 @@ def _transform_block(planes, layout, tables, channels, vectors, v):
 
 
 @inner
-def _multiply(machine_code, u, offset, buffers, tables, channels, panel, count, vectors, finite):
+def _multiply(u, offset, buffers, tables, channels, panel, count, vectors, finite):
     """M = U·V and its transforms: the upper and the lower rows of the tiles of some outputs.
 
     One tile of the GEMM at a time, so that its sixteen products are still in the first-level cache
@@ -277,9 +279,9 @@ def _multiply(machine_code, u, offset, buffers, tables, channels, panel, count, 
         first, last = chunk_bounds(vectors, part, parts)
         for product in range(_PRODUCTS):
             micro_kernel(
-                machine_code, last - first, channels, UNBROKEN,
-                pointer(u[tables.order[product]], offset), begins, depth_a,
-                pointer(v[product], first * LANES), depth_b, pointer(m[product], 0), NR, 0,
+                last - first, channels, UNBROKEN, pointer(u[tables.order[product]], offset),
+                begins, depth_a, pointer(v[product], first * LANES), depth_b,
+                pointer(m[product], 0), NR, 0,
             )  # fmt: skip
         for i in range(count):
             for j in range(first, last):

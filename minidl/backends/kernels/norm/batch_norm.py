@@ -28,13 +28,7 @@ from minidl.backends.kernels.norm.layer_norm import (
     are_of_channels,
     is_positive,
 )
-from minidl.backends.kernels.runtime.compile import (
-    as_contiguous,
-    chunk_bounds,
-    inlined,
-    parallel,
-    prange,
-)
+from minidl.backends.kernels.runtime.kernel import as_contiguous, chunk_bounds, inlined, parallel
 
 _COLUMNS = 1024  # columns of a block; a few vectors of them fit into the first-level cache
 
@@ -122,33 +116,35 @@ def _folded_rows(size: int) -> int:
     return 1
 
 
-@parallel
-def _forward(x, y, table, eps, given, rows, sums, vectors, chunks):
+@parallel(
+    "f32[n,chw] f32[n,chw] f64[value,c] f64 bool i64 f64[chunk,v,k] f32[chunk,v,k]",
+    "f64[n,chw] f64[n,chw] f64[value,c] f64 bool i64 f64[chunk,v,k] f64[chunk,v,k]",
+)
+def _forward(x, y, table, eps, given, rows, sums, vectors, chunk, chunks):
     """y, and the table; a chunk takes some of the channels, and a block of them at a time."""
     mean, var, rstd, scale, bias = table[0], table[1], table[2], table[3], table[4]
     length = x.shape[1] // mean.size // rows
     step = sums.shape[2] // length
-    for chunk in prange(chunks):
-        shift, slope, offset = vectors[chunk, 0], vectors[chunk, 1], vectors[chunk, 2]
-        start, stop = chunk_bounds(mean.size, chunk, chunks)
-        for channel in range(start, stop, step):
-            channels = min(step, stop - channel)
-            if not given:
-                _moments(x, channel, channels, rows, length, sums[chunk], mean, var)
-            for c in range(channels):
-                k = channel + c
-                rstd[k] = 1 / np.sqrt(var[k] + eps)
-                scale[k] *= rstd[k]
-                rest = mean[k] - x.dtype.type(mean[k])
-                for j in range(c * length, (c + 1) * length):
-                    shift[j] = mean[k]
-                    slope[j] = scale[k]
-                    offset[j] = bias[k] - rest * scale[k]
-            for i in range(x.shape[0] * rows):
-                row = _columns(x, i, channel, channels, rows, length)
-                out = _columns(y, i, channel, channels, rows, length)
-                for j in range(row.size):
-                    out[j] = (row[j] - shift[j]) * slope[j] + offset[j]
+    shift, slope, offset = vectors[chunk, 0], vectors[chunk, 1], vectors[chunk, 2]
+    start, stop = chunk_bounds(mean.size, chunk, chunks)
+    for channel in range(start, stop, step):
+        channels = min(step, stop - channel)
+        if not given:
+            _moments(x, channel, channels, rows, length, sums[chunk], mean, var)
+        for c in range(channels):
+            k = channel + c
+            rstd[k] = 1 / np.sqrt(var[k] + eps)
+            scale[k] *= rstd[k]
+            rest = mean[k] - x.dtype.type(mean[k])
+            for j in range(c * length, (c + 1) * length):
+                shift[j] = mean[k]
+                slope[j] = scale[k]
+                offset[j] = bias[k] - rest * scale[k]
+        for i in range(x.shape[0] * rows):
+            row = _columns(x, i, channel, channels, rows, length)
+            out = _columns(y, i, channel, channels, rows, length)
+            for j in range(row.size):
+                out[j] = (row[j] - shift[j]) * slope[j] + offset[j]
 
 
 @inlined
@@ -176,8 +172,13 @@ def _moments(x, channel, channels, rows, length, sums, mean, var):
         var[channel + c] = _sum_channel(second, c, length) / count - total * total
 
 
-@parallel
-def _backward(dy, x, dx, table, results, given, rows, sums, vectors, chunks):
+@parallel(
+    "f32[n,chw] f32[n,chw] f32[n,chw] f64[value,c] f64[sum,c] bool i64"
+    " f64[chunk,v,k] f32[chunk,v,k]",
+    "f64[n,chw] f64[n,chw] f64[n,chw] f64[value,c] f64[sum,c] bool i64"
+    " f64[chunk,v,k] f64[chunk,v,k]",
+)
+def _backward(dy, x, dx, table, results, given, rows, sums, vectors, chunk, chunks):
     """dx, and Σ dy·x̂ and Σ dy of each channel; blocks as in `_forward`.
 
     dx = scale·dy, minus scale·(Σ dy / n + x̂·Σ dy·x̂ / n) unless mean and var are given.
@@ -186,35 +187,34 @@ def _backward(dy, x, dx, table, results, given, rows, sums, vectors, chunks):
     length = x.shape[1] // mean.size // rows
     count = np.inf if given else x.shape[0] * rows * length
     step = sums.shape[2] // length
-    for chunk in prange(chunks):
-        shift, dy_slope, x_slope = vectors[chunk, 0], vectors[chunk, 1], vectors[chunk, 2]
-        offset = vectors[chunk, 3]
-        start, stop = chunk_bounds(mean.size, chunk, chunks)
-        for channel in range(start, stop, step):
-            channels = min(step, stop - channel)
-            _sum_products(dy, x, channel, channels, rows, length, sums[chunk], vectors[chunk], mean)
-            for c in range(channels):
-                k = channel + c
-                rest = mean[k] - x.dtype.type(mean[k])
-                totals[k] = _sum_channel(sums[chunk, 0], c, length)
-                product = _sum_channel(sums[chunk, 1], c, length) - rest * totals[k]
-                products[k] = product * rstd[k]
-                slope = -scale[k] * rstd[k] * products[k] / count
-                for j in range(c * length, (c + 1) * length):
-                    dy_slope[j] = scale[k]
-                    x_slope[j] = slope
-                    offset[j] = -scale[k] * totals[k] / count - slope * rest
-            for i in range(x.shape[0] * rows):
-                gradient = _columns(dy, i, channel, channels, rows, length)
-                row = _columns(x, i, channel, channels, rows, length)
-                out = _columns(dx, i, channel, channels, rows, length)
-                if given:
-                    for j in range(row.size):
-                        out[j] = gradient[j] * dy_slope[j]
-                else:
-                    for j in range(row.size):
-                        x_term = (row[j] - shift[j]) * x_slope[j] + offset[j]
-                        out[j] = gradient[j] * dy_slope[j] + x_term
+    shift, dy_slope, x_slope = vectors[chunk, 0], vectors[chunk, 1], vectors[chunk, 2]
+    offset = vectors[chunk, 3]
+    start, stop = chunk_bounds(mean.size, chunk, chunks)
+    for channel in range(start, stop, step):
+        channels = min(step, stop - channel)
+        _sum_products(dy, x, channel, channels, rows, length, sums[chunk], vectors[chunk], mean)
+        for c in range(channels):
+            k = channel + c
+            rest = mean[k] - x.dtype.type(mean[k])
+            totals[k] = _sum_channel(sums[chunk, 0], c, length)
+            product = _sum_channel(sums[chunk, 1], c, length) - rest * totals[k]
+            products[k] = product * rstd[k]
+            slope = -scale[k] * rstd[k] * products[k] / count
+            for j in range(c * length, (c + 1) * length):
+                dy_slope[j] = scale[k]
+                x_slope[j] = slope
+                offset[j] = -scale[k] * totals[k] / count - slope * rest
+        for i in range(x.shape[0] * rows):
+            gradient = _columns(dy, i, channel, channels, rows, length)
+            row = _columns(x, i, channel, channels, rows, length)
+            out = _columns(dx, i, channel, channels, rows, length)
+            if given:
+                for j in range(row.size):
+                    out[j] = gradient[j] * dy_slope[j]
+            else:
+                for j in range(row.size):
+                    x_term = (row[j] - shift[j]) * x_slope[j] + offset[j]
+                    out[j] = gradient[j] * dy_slope[j] + x_term
 
 
 @inlined

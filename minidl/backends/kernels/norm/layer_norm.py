@@ -25,15 +25,14 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.runtime.compile import (
+from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.kernel import (
     as_contiguous,
     chunk_bounds,
     inlined,
     parallel,
-    prange,
     reassociating,
 )
-from minidl.backends.kernels.runtime.guard import are_arrays
 
 # So many terms are added up in the dtype of x, before a float64 sum takes them: within
 # max(1, log₂ n)·ε·Σ|terms| in any order, as n − 1 ≤ 2·log₂ n.
@@ -121,16 +120,18 @@ def _repeat(vector: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.repeat(vector.reshape(-1), math.prod(shape) // vector.size).reshape(shape)
 
 
-@parallel
-def _rows_forward(x, weight, bias, eps, mean, rstd, y, chunks):
+@parallel(
+    "f32[row,k] f32[group,k] f32[group,k] f64 f64[row] f64[row] f32[row,k]",
+    "f64[row,k] f64[group,k] f64[group,k] f64 f64[row] f64[row] f64[row,k]",
+)
+def _rows_forward(x, weight, bias, eps, mean, rstd, y, chunk, chunks):
     """y, and mean and rstd of each row; a chunk takes rows of one group after the other."""
     groups = weight.shape[0]
     samples = x.shape[0] // groups
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(x.shape[0], chunk, chunks)
-        for position in range(start, stop):
-            group, i = position // samples, position % samples * groups + position // samples
-            mean[i], rstd[i] = _row_forward(x[i], weight[group], bias[group], eps, y[i])
+    start, stop = chunk_bounds(x.shape[0], chunk, chunks)
+    for position in range(start, stop):
+        group, i = position // samples, position % samples * groups + position // samples
+        mean[i], rstd[i] = _row_forward(x[i], weight[group], bias[group], eps, y[i])
 
 
 @inlined
@@ -146,26 +147,30 @@ def _row_forward(x, weight, bias, eps, y):
     return mean, rstd
 
 
-@parallel
-def _rows_backward(dy, x, mean, rstd, weight, dx, sums, partial, chunks):
+@parallel(
+    "f32[row,k] f32[row,k] f64[row] f64[row] f32[group,k] f32[row,k]"
+    " f64[chunk,sum,group,k] f32[chunk,sum,k]",
+    "f64[row,k] f64[row,k] f64[row] f64[row] f64[group,k] f64[row,k]"
+    " f64[chunk,sum,group,k] f64[chunk,sum,k]",
+)
+def _rows_backward(dy, x, mean, rstd, weight, dx, sums, partial, chunk, chunks):
     """dx, and Σ dy·x̂ and Σ dy over the samples, the gradients of weight and bias.
 
     Each chunk has sums of its own, and partial sums of BLOCK samples in the dtype of x.
     """
     groups = weight.shape[0]
     samples = x.shape[0] // groups
-    for chunk in prange(chunks):
-        products, totals = partial[chunk, 0], partial[chunk, 1]
-        start, stop = chunk_bounds(x.shape[0], chunk, chunks)
-        for position in range(start, stop):
-            group, i = position // samples, position % samples * groups + position // samples
-            _row_backward(dy[i], x[i], mean[i], rstd[i], weight[group], dx[i], products, totals)
-            sample, last = position % samples, position == stop - 1
-            if sample % BLOCK == BLOCK - 1 or sample == samples - 1 or last:
-                for j in range(x.shape[1]):
-                    sums[chunk, 0, group, j] += products[j]
-                    sums[chunk, 1, group, j] += totals[j]
-                    products[j] = totals[j] = 0
+    products, totals = partial[chunk, 0], partial[chunk, 1]
+    start, stop = chunk_bounds(x.shape[0], chunk, chunks)
+    for position in range(start, stop):
+        group, i = position // samples, position % samples * groups + position // samples
+        _row_backward(dy[i], x[i], mean[i], rstd[i], weight[group], dx[i], products, totals)
+        sample, last = position % samples, position == stop - 1
+        if sample % BLOCK == BLOCK - 1 or sample == samples - 1 or last:
+            for j in range(x.shape[1]):
+                sums[chunk, 0, group, j] += products[j]
+                sums[chunk, 1, group, j] += totals[j]
+                products[j] = totals[j] = 0
 
 
 @inlined

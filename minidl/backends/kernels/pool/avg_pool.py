@@ -15,15 +15,8 @@ import numpy as np
 from minidl.backends import threads
 from minidl.backends.kernels.pool.max_pool_2x2 import feature_maps
 from minidl.backends.kernels.reduction import add_with_error, sum_rows, value_of
-from minidl.backends.kernels.runtime.compile import (
-    as_contiguous,
-    bare,
-    chunk_bounds,
-    inner,
-    parallel,
-    prange,
-)
 from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.kernel import as_contiguous, bare, chunk_bounds, parallel
 from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.pooling import Windows, adaptive, check_divisors, divisors, windows
 
@@ -76,17 +69,19 @@ def _average(
     shape, maps = x.shape, feature_maps(x)
     n, height, width = maps.shape
     work = threads.chunks(n * (covered * width * 0.2 + divisors.size * 3))
-    forward, backward = _forward, _backward
-    if max(_longest(rows), _longest(columns)) > _FEW:
-        forward = _forward_exactly
-    if max(_overlap(rows), _overlap(columns)) > _FEW:
-        backward = _backward_exactly
     y = np.empty((n, *divisors.shape), x.dtype)
-    forward(maps, y, rows, columns, divisors, work)
+    if max(_longest(rows), _longest(columns)) <= _FEW:
+        _forward(maps, y, rows, columns, divisors, np.empty((work, width), x.dtype), work)
+    else:
+        _forward_exactly(maps, y, rows, columns, divisors, np.empty((work, 2, width)), work)
 
     def pullback(dy: np.ndarray) -> np.ndarray:
-        dx = np.empty((n, height, width), dy.dtype)
-        backward(feature_maps(dy), dx, rows, columns, divisors, work)
+        dy, dx = feature_maps(dy), np.empty((n, height, width), dy.dtype)
+        if max(_overlap(rows), _overlap(columns)) <= _FEW:
+            _backward(dy, dx, rows, columns, divisors, np.empty((work, width), dy.dtype), work)
+        else:
+            line, sums = np.empty((work, 2, width)), np.empty((work, 2, height, width))
+            _backward_exactly(dy, dx, rows, columns, divisors, line, sums, work)
         return dx.reshape(shape)
 
     return y.reshape(*shape[:-2], *divisors.shape), pullback
@@ -112,25 +107,21 @@ def _global_average(x: np.ndarray) -> Any:
 
     def pullback(dy: np.ndarray) -> np.ndarray:
         dx = np.empty((dy.size, shape[-2] * shape[-1]), dy.dtype)
-        _global_backward(dy.reshape(-1), dx, work)
+        _global_backward(as_contiguous(dy).reshape(-1), dx, work)
         return dx.reshape(shape)
 
     return y.reshape(*shape[:-2], 1, 1), pullback
 
 
-@parallel
-def _forward(x, y, rows, columns, divisors, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(x.shape[0], chunk, chunks)
-        _average_maps(x[start:stop], y[start:stop], rows, columns, divisors)
-
-
-@inner
-def _average_maps(x, y, rows, columns, divisors):
+@parallel(
+    "f32[map,h,w] f32[map,i,j] i64[i,end] i64[j,end] i64[i,j] f32[chunk,w]",
+    "f64[map,h,w] f64[map,i,j] i64[i,end] i64[j,end] i64[i,j] f64[chunk,w]",
+)
+def _forward(x, y, rows, columns, divisors, lines, chunk, chunks):
     """First the rows of a window are added to one line, then the elements of the line."""
-    zero = x.dtype.type(0)
-    line = np.empty(x.shape[2], x.dtype)
-    for n in range(x.shape[0]):
+    zero, line = x.dtype.type(0), lines[chunk]
+    start, stop = chunk_bounds(x.shape[0], chunk, chunks)
+    for n in range(start, stop):
         for i in range(rows.shape[0]):
             line[:] = zero
             for r in range(rows[i, 0], rows[i, 1]):
@@ -142,18 +133,15 @@ def _average_maps(x, y, rows, columns, divisors):
                 y[n, i, j] = total / x.dtype.type(divisors[i, j])
 
 
-@parallel
-def _forward_exactly(x, y, rows, columns, divisors, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(x.shape[0], chunk, chunks)
-        _average_maps_exactly(x[start:stop], y[start:stop], rows, columns, divisors)
-
-
-@inner
-def _average_maps_exactly(x, y, rows, columns, divisors):
-    """As `_average_maps`, in float64 with rounding errors."""
-    line, errors = np.empty(x.shape[2]), np.empty(x.shape[2])
-    for n in range(x.shape[0]):
+@parallel(
+    "f32[map,h,w] f32[map,i,j] i64[i,end] i64[j,end] i64[i,j] f64[chunk,2,w]",
+    "f64[map,h,w] f64[map,i,j] i64[i,end] i64[j,end] i64[i,j] f64[chunk,2,w]",
+)
+def _forward_exactly(x, y, rows, columns, divisors, lines, chunk, chunks):
+    """As `_forward`, in float64 with rounding errors."""
+    line, errors = lines[chunk, 0], lines[chunk, 1]
+    start, stop = chunk_bounds(x.shape[0], chunk, chunks)
+    for n in range(start, stop):
         for i in range(rows.shape[0]):
             line[:] = 0
             errors[:] = 0
@@ -166,18 +154,15 @@ def _average_maps_exactly(x, y, rows, columns, divisors):
                 y[n, i, j] = value_of(total, error) / divisors[i, j]
 
 
-@parallel
-def _backward(dy, dx, rows, columns, divisors, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(dx.shape[0], chunk, chunks)
-        _spread_maps(dy[start:stop], dx[start:stop], rows, columns, divisors)
-
-
-@inner
-def _spread_maps(dy, dx, rows, columns, divisors):
+@parallel(
+    "f32[map,i,j] f32[map,h,w] i64[i,end] i64[j,end] i64[i,j] f32[chunk,w]",
+    "f64[map,i,j] f64[map,h,w] i64[i,end] i64[j,end] i64[i,j] f64[chunk,w]",
+)
+def _backward(dy, dx, rows, columns, divisors, lines, chunk, chunks):
     """dy / n of the windows side by side is added to one line, and the line to all their rows."""
-    line = np.empty(dx.shape[2], dx.dtype)
-    for n in range(dx.shape[0]):
+    line = lines[chunk]
+    start, stop = chunk_bounds(dx.shape[0], chunk, chunks)
+    for n in range(start, stop):
         dx[n] = 0
         for i in range(rows.shape[0]):
             line[:] = 0
@@ -189,19 +174,16 @@ def _spread_maps(dy, dx, rows, columns, divisors):
                 _add(dx[n, r], line)
 
 
-@parallel
-def _backward_exactly(dy, dx, rows, columns, divisors, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(dx.shape[0], chunk, chunks)
-        _spread_maps_exactly(dy[start:stop], dx[start:stop], rows, columns, divisors)
-
-
-@inner
-def _spread_maps_exactly(dy, dx, rows, columns, divisors):
-    """As `_spread_maps`, in float64 with rounding errors."""
-    line, line_errors = np.empty(dx.shape[2]), np.empty(dx.shape[2])
-    totals, errors = np.empty(dx.shape[1:]), np.empty(dx.shape[1:])
-    for n in range(dx.shape[0]):
+@parallel(
+    "f32[map,i,j] f32[map,h,w] i64[i,end] i64[j,end] i64[i,j] f64[chunk,2,w] f64[chunk,2,h,w]",
+    "f64[map,i,j] f64[map,h,w] i64[i,end] i64[j,end] i64[i,j] f64[chunk,2,w] f64[chunk,2,h,w]",
+)
+def _backward_exactly(dy, dx, rows, columns, divisors, lines, sums, chunk, chunks):
+    """As `_backward`, in float64 with rounding errors."""
+    line, line_errors = lines[chunk, 0], lines[chunk, 1]
+    totals, errors = sums[chunk, 0], sums[chunk, 1]
+    start, stop = chunk_bounds(dx.shape[0], chunk, chunks)
+    for n in range(start, stop):
         totals[:] = 0
         errors[:] = 0
         for i in range(rows.shape[0]):
@@ -232,9 +214,8 @@ def _add(target, values):
         target[i] += values[i]
 
 
-@parallel
-def _global_backward(dy, dx, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(dy.size, chunk, chunks)
-        for n in range(start, stop):
-            dx[n] = dy[n] / dx.dtype.type(dx.shape[1])
+@parallel("f32[map] f32[map,hw]", "f64[map] f64[map,hw]")
+def _global_backward(dy, dx, chunk, chunks):
+    start, stop = chunk_bounds(dy.size, chunk, chunks)
+    for n in range(start, stop):
+        dx[n] = dy[n] / dx.dtype.type(dx.shape[1])

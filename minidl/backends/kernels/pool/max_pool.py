@@ -15,13 +15,14 @@ from minidl.backends.kernels.pool.max_pool_2x2 import (
     max_pool_2x2,
     max_pool_2x2_backward,
 )
-from minidl.backends.kernels.runtime.compile import bare, chunk_bounds, inner, parallel, prange
 from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.kernel import bare, chunk_bounds, parallel
 from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.kernels.simd.max_pool import NO_ARGMAX_TAP
 from minidl.backends.pooling import Windows, windows
 
 _MOST_TAPS = 255  # of a window, so that a byte holds the argmax
+_WINDOWS = "(i64 i64 i64 i64 i64 i64)"  # `Windows`, along rows or columns
 
 
 def max_pool2d(
@@ -95,10 +96,16 @@ def _of_any(x: np.ndarray, rows: Windows, columns: Windows) -> Any:
     y = np.empty((len(maps), rows.count, columns.count), x.dtype)
     argmax = np.empty(y.shape, np.uint8)
     work = threads.chunks(x.size * 0.8 + y.size * rows.size * columns.size * 0.3)
-    _forward(maps, y, argmax, rows, columns, *_phase_planes(rows, columns), work)
+    (height, width), offsets, first = _phase_planes(rows, columns)
+    planes = np.empty((work, rows.stride * columns.stride * height * width), x.dtype)
+    best = np.empty((work, (rows.count - 1) * width + columns.count), x.dtype)
+    index = np.empty(best.shape, np.uint8)
+    _forward(
+        maps, y, argmax, rows, columns, height, width, offsets, first, planes, best, index, work
+    )
 
     def pullback(dy: np.ndarray, *_: Any) -> np.ndarray:
-        dx = np.empty((len(argmax), *shape[-2:]), dy.dtype)
+        dx = np.empty((len(argmax), shape[-2] * shape[-1]), dy.dtype)
         work = threads.chunks(dx.size * 0.2 + dy.size)
         _backward(feature_maps(dy), argmax, dx, rows, columns, _tap_offsets(rows, columns), work)
         return dx.reshape(shape)
@@ -140,16 +147,15 @@ def _phase_planes(rows: Windows, columns: Windows) -> Any:
     return (height, width), offsets.reshape(-1), first.astype(np.uint8)
 
 
-@parallel
-def _forward(x, y, argmax, rows, columns, plane_shape, offsets, first, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(x.shape[0], chunk, chunks)
-        maps = x[start:stop], y[start:stop], argmax[start:stop]
-        _pool_maps(*maps, rows, columns, plane_shape, offsets, first)
-
-
-@inner
-def _pool_maps(x, y, argmax, rows, columns, plane_shape, offsets, first):
+@parallel(
+    f"f32[map,h,w] f32[map,i,j] u8[map,i,j] {_WINDOWS} {_WINDOWS}"
+    " i64 i64 i64[tap] u8[i,j] f32[chunk,r] f32[chunk,v] u8[chunk,v]",
+    f"f64[map,h,w] f64[map,i,j] u8[map,i,j] {_WINDOWS} {_WINDOWS}"
+    " i64 i64 i64[tap] u8[i,j] f64[chunk,r] f64[chunk,v] u8[chunk,v]",
+)
+def _forward(
+    x, y, argmax, rows, columns, height, width, offsets, first, planes, best, index, chunk, chunks
+):
     """Tap by tap: each is compared to the maximum so far, of all windows of a map at once.
 
     For that a padded map is split into stride · stride phase planes, of which plane (r, q) holds
@@ -157,21 +163,21 @@ def _pool_maps(x, y, argmax, rows, columns, plane_shape, offsets, first):
     one tap meets in neighbouring windows are neighbours.  At the ends of its rows are windows that
     are not in y, so that all of them together are one long vector.
     """
-    height, width = plane_shape
-    planes = np.empty((rows.stride * columns.stride * height, width), x.dtype)
-    flat, lowest = planes.reshape(-1), x.dtype.type(-np.inf)
-    best = np.empty((rows.count - 1) * width + columns.count, x.dtype)
-    index = np.empty(best.size, np.uint8)
-    _fill(flat, lowest)
-    for n in range(x.shape[0]):
+    rows, columns = Windows(*rows), Windows(*columns)
+    start, stop = chunk_bounds(x.shape[0], chunk, chunks)
+    planes, best, index = planes[chunk], best[chunk], index[chunk]
+    lowest = x.dtype.type(-np.inf)
+    _fill(planes, lowest)
+    for n in range(start, stop):
         for r in range(min(rows.length, height * rows.stride - rows.padding)):
             padded = r + rows.padding
             phase = padded % rows.stride * columns.stride
-            _split_row(x[n, r], planes[phase * height + padded // rows.stride :], height, columns)
+            own = planes[(phase * height + padded // rows.stride) * width :]
+            _split_row(x[n, r], own, height * width, width, columns)
         _fill(best, lowest)
         _fill(index, NO_ARGMAX_TAP)
         for tap in range(offsets.size):
-            _update_maximum(flat[offsets[tap] :], np.uint8(tap), best, index)
+            _update_maximum(planes[offsets[tap] :], np.uint8(tap), best, index)
         for i in range(rows.count):
             for j in range(columns.count):
                 tap = index[i * width + j]
@@ -186,13 +192,13 @@ def _fill(x, value):
 
 
 @bare
-def _split_row(row, planes, height, columns):
-    """planes[c % stride · height, c // stride] = padded row[c]."""
+def _split_row(row, planes, size, width, columns):
+    """planes[c % stride · size + c // stride] = padded row[c]; the rows of planes have a width."""
     for phase in range(columns.stride):
         c = (phase - columns.padding) % columns.stride  # the first that is not padding
-        target, source = planes[phase * height], row[c:]
+        target, source = planes[phase * size :], row[c:]
         start = (c + columns.padding) // columns.stride
-        for j in range(min(target.size - start, (source.size - 1) // columns.stride + 1)):
+        for j in range(min(width - start, (source.size - 1) // columns.stride + 1)):
             target[start + j] = source[j * columns.stride]
 
 
@@ -206,21 +212,19 @@ def _update_maximum(values, tap, best, index):
         index[j] = tap if better else old_tap
 
 
-@parallel
-def _backward(dy, argmax, dx, rows, columns, offsets, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(dy.shape[0], chunk, chunks)
-        _scatter(dy[start:stop], argmax[start:stop], dx[start:stop], rows, columns, offsets)
-
-
-@inner
-def _scatter(dy, argmax, dx, rows, columns, offsets):
+@parallel(
+    f"f32[map,i,j] u8[map,i,j] f32[map,hw] {_WINDOWS} {_WINDOWS} i64[tap]",
+    f"f64[map,i,j] u8[map,i,j] f64[map,hw] {_WINDOWS} {_WINDOWS} i64[tap]",
+)
+def _backward(dy, argmax, dx, rows, columns, offsets, chunk, chunks):
     """dx = Σ dy over the windows whose argmax it is."""
-    for n in range(dy.shape[0]):
-        flat = dx[n].reshape(-1)
+    rows, columns = Windows(*rows), Windows(*columns)
+    start, stop = chunk_bounds(dy.shape[0], chunk, chunks)
+    for n in range(start, stop):
+        flat = dx[n]
         flat[:] = 0
         for i in range(rows.count):
             row, taps = dy[n, i], argmax[n, i]
-            start = (i * rows.stride - rows.padding) * columns.length - columns.padding
+            begin = (i * rows.stride - rows.padding) * columns.length - columns.padding
             for j in range(columns.count):
-                flat[start + j * columns.stride + offsets[taps[j]]] += row[j]
+                flat[begin + j * columns.stride + offsets[taps[j]]] += row[j]

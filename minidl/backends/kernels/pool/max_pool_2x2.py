@@ -11,13 +11,12 @@ a chunk is a row written element by element.
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.runtime.compile import (
+from minidl.backends.kernels.runtime.kernel import (
     as_contiguous,
     carray,
     chunk_bounds,
     inner,
     parallel,
-    prange,
 )
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
 from minidl.backends.kernels.simd.max_pool import NO_ARGMAX_TAP, max_of_four, scatter_row
@@ -45,19 +44,18 @@ def feature_maps(x: np.ndarray) -> np.ndarray:
     return as_contiguous(x).reshape(-1, *x.shape[-2:])
 
 
-@parallel
-def _forward(x, y, argmax, relu, chunks):
+@parallel("f32[map,h,w] f32[map,h,w] u8[map,h,w] bool")
+def _forward(x, y, argmax, relu, chunk, chunks):
     _, height, width = y.shape
     row_stride = x.shape[2]
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(y.shape[0], chunk, chunks)
-        for i in range(start, stop):
-            begin, target = i * x.shape[1] * row_stride, i * height * width
-            pool_rows(
-                pointer(x, begin), row_stride, 2 * row_stride, pointer(y, target),
-                pointer(argmax, target), width, height, stop * height * width - target, _NO_BIAS,
-                relu,
-            )  # fmt: skip
+    start, stop = chunk_bounds(y.shape[0], chunk, chunks)
+    for i in range(start, stop):
+        begin, target = i * x.shape[1] * row_stride, i * height * width
+        pool_rows(
+            pointer(x, begin), row_stride, 2 * row_stride, pointer(y, target),
+            pointer(argmax, target), width, height, stop * height * width - target, _NO_BIAS,
+            relu,
+        )  # fmt: skip
 
 
 @inner
@@ -97,12 +95,11 @@ def _pool_row(x, row_stride, y, argmax, bias, relu):
         y[j], argmax[j] = best, index
 
 
-@parallel
-def _backward(dy, argmax, dx, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(dy.shape[0], chunk, chunks)
-        for i in range(start, stop):
-            _scatter(dy, argmax, dx, i, stop)
+@parallel("f32[map,h,w] u8[map,h,w] f32[map,h,w]")
+def _backward(dy, argmax, dx, chunk, chunks):
+    start, stop = chunk_bounds(dy.shape[0], chunk, chunks)
+    for i in range(start, stop):
+        _scatter(dy, argmax, dx, i, stop)
 
 
 @inner

@@ -12,7 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from minidl.backends.kernels.runtime.kernel import intrinsic
+from minidl.backends.kernels.runtime.functions import intrinsic
 from minidl.backends.kernels.runtime.level import level
 
 __all__ = [

@@ -3,15 +3,16 @@
 It is a folder (`$MINIDL_CACHE`, or else `minidl` in `$XDG_CACHE_HOME` or `~/.cache`) and never lies
 beside the source: an installation may be read-only, and uninstalling it should leave nothing
 behind.  In it is a folder for each *environment*, everything besides the arguments that the
-machine code depends on: the sources of the kernels, the versions of what compiles them, the
-processor, and Numba's settings.  In that is a file for each kernel and each combination of
-argument types:
+machine code depends on: the sources of the kernels, the versions of what compiles them, and the
+level of the processor.  In that is a file for each kernel and signature:
 
     magic, SHA-256 of (file name, content), content
 
 **What is loaded is executed**, so a file is read only if it belongs to this user or to the
 administrator, nobody else may write it, and its digest is right.  It is written under another name
-and then renamed, so that processes that write at once do not disturb each other.
+and then renamed, so that an interruption leaves nothing half-written, and processes that write at
+once do not disturb each other.  A lock for each file lets one process compile what the others wait
+for.
 
 **The cache never stops a program.**  A file that is damaged, missing or not to be trusted is
 compiled and written anew.  If it cannot be written (no home, no space, no permission), the process
@@ -20,38 +21,33 @@ keeps what it compiled to itself, and warns once.
 
 import hashlib
 import os
-import pickle
+import platform
 import re
 import shutil
 import stat
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-import llvmlite
-import numba
-import numpy as np
-from numba.core import caching, compiler, config, serialize
 
 from minidl.backends.folders import kept_in
-from minidl.backends.kernels.runtime.target import target
+from minidl.backends.kernels.runtime.level import level
 from minidl.errors import ArgumentError
 
-__all__ = ["KernelCache", "cache_folder", "is_cacheable"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
-_MAGIC = b"minidl kernel 1\n"
+__all__ = ["cache_folder", "load", "lock", "source_digest", "sources_are_unchanged", "store"]
+
+_MAGIC = b"minidl kernel 2\n"
 _HEADER = len(_MAGIC) + hashlib.sha256().digest_size
 _PREFIX, _SUFFIX = "kernels-", ".code"
 _KEPT_ENVIRONMENTS = 8  # the last used: other installations, branches and processors
-# Settings of Numba that change the machine code.
-_SETTINGS = (
-    *("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "USING_SVML", "DISABLE_INTEL_SVML"),
-    *("BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS"),
-)
 
 
 def cache_folder() -> Path:
@@ -59,81 +55,57 @@ def cache_folder() -> Path:
     return kept_in("MINIDL_CACHE")
 
 
-class KernelCache(caching._Cache):
-    """The cached machine code of one kernel, in the form that Numba's dispatchers ask for it.
-
-    `variant` distinguishes what is compiled from the same function in several ways.  Numba calls
-    `load_overload` and `save_overload` with its compiler lock held.
-    """
-
-    def __init__(self, function: Callable[..., Any], variant: str) -> None:
-        self._identity = f"{_identity(function)} {variant}"
-        self._stem = re.sub(r"[^\w.]", "", function.__qualname__).strip("_") + f"-{variant}"
-        _sources()  # those that are imported now
-
-    @property
-    def cache_path(self) -> str | None:
-        """The folder, for Numba's statistics."""
-        folder = _environment_folder()
-        return None if folder is None else str(folder)
-
-    def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """The compiled kernel for these argument types; None if it is to be compiled."""
-        target_context.refresh()  # Numba's own functions, which it may refer to
-        path = self._path(signature)
-        try:
-            content = None if path is None else _read(path)
-        except OSError:
-            content = None
-        if content is None:
-            return None
-        # The digest is right, and the environment too.  If Numba fails all the same, it compiles.
-        with suppress(Exception):
-            return compiler.CompileResult._rebuild(target_context, *pickle.loads(content))
+def load(symbol: str) -> bytes | None:
+    """What was stored under a name; None if there is nothing, or nothing to be trusted."""
+    path = _path(symbol)
+    try:
+        return None if path is None else _read(path)
+    except OSError:
         return None
 
-    def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Store a compiled kernel, if possible."""
-        if compiled.lifted or compiled.library.has_dynamic_globals:  # holds addresses
-            return
-        path = self._path(signature)
-        if path is None:
-            return
+
+def store(symbol: str, content: bytes) -> None:
+    """Store something under a name, if possible."""
+    path = _path(symbol)
+    if path is None:
+        return
+    try:
+        _write(path, content)
+    except OSError as error:
+        _warn_once(f"{path.parent}: {error.strerror or error}")
+
+
+@contextmanager
+def lock(symbol: str) -> Iterator[None]:
+    """Only one process at a time is inside, for each name; where that is possible."""
+    path = _path(symbol)
+    if path is None or fcntl is None:
+        yield
+        return
+    path = path.with_suffix(".lock")
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        file = open(path, "w")  # noqa: SIM115 - closed below
+    except OSError:  # nothing can be stored there either
+        yield
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         try:
-            _write(path, serialize.dumps(compiled._reduce()))
-        except OSError as error:
-            _warn_once(f"{path.parent}: {error.strerror or error}")
-
-    def _path(self, signature: Any) -> Path | None:
-        folder = _environment_folder()
-        if folder is None or not _sources_are_unchanged():
-            return None
-        key = hashlib.sha256(f"{self._identity} {signature}".encode()).hexdigest()[:24]
-        return folder / f"{self._stem}-{key}{_SUFFIX}"
-
-    def enable(self) -> None:
-        """Nothing: it always is."""
-
-    def disable(self) -> None:
-        """Nothing: only its folder decides."""
-
-    def flush(self) -> None:
-        """Nothing: what is there is right."""
+            yield
+        finally:
+            # Who waits for this file finds the code stored, and who comes later makes a new one.
+            with suppress(OSError):
+                path.unlink()
 
 
-def is_cacheable(function: Callable[..., Any]) -> bool:
-    """Whether the environment covers the source of a function: it is one of minidl's."""
-    return function.__code__.co_filename.startswith(_ROOT + os.sep)
-
-
-def _identity(value: Any) -> Any:
-    """What distinguishes a function from all others of these sources, or a value it encloses."""
-    function = getattr(value, "py_func", value)  # of a dispatcher
-    if not hasattr(function, "__code__"):
-        return repr(function)
-    code, cells = function.__code__, function.__closure__ or ()
-    place = function.__module__, function.__qualname__, code.co_firstlineno, code.co_code.hex()
-    return place, [_identity(cell.cell_contents) for cell in cells], function.__defaults__
+def _path(symbol: str) -> Path | None:
+    folder = _environment_folder()
+    if folder is None or not sources_are_unchanged():
+        return None
+    readable = re.sub(r"[^\w.]+", "-", symbol).strip("-")[:60]
+    digest = hashlib.sha256(symbol.encode()).hexdigest()[:16]
+    return folder / f"{readable}-{digest}{_SUFFIX}"
 
 
 # Files.
@@ -224,7 +196,7 @@ _Status = tuple[tuple[str, int, int], ...]  # path, time and size of each file
 @cache
 def _environment_folder() -> Path | None:
     """The folder of this environment, marked as used now; None if there is none."""
-    sources = _sources()
+    sources = source_digest()
     if sources is None:
         _warn_once("its sources cannot be read")
         return None
@@ -233,13 +205,26 @@ def _environment_folder() -> Path | None:
     except ArgumentError as error:
         _warn_once(str(error))
         return None
-    versions = sys.version, numba.__version__, llvmlite.__version__, np.__version__
-    settings = [(name, getattr(config, name, None)) for name in _SETTINGS]
-    environment = repr((*versions, target(), settings, sources[0]))
+    compilers = map(_version, ("numba", "llvmlite", "numpy"))
+    machine = platform.system(), platform.machine(), level().name
+    environment = repr((sys.version, *compilers, *machine, sources))
     folder /= _PREFIX + hashlib.sha256(environment.encode()).hexdigest()[:16]
     with suppress(OSError):
         os.utime(folder)
     return folder
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def source_digest() -> str | None:
+    """The digest of the sources that kernels are compiled from; None if they cannot be read."""
+    sources = _sources()
+    return None if sources is None else sources[0]
 
 
 @cache
@@ -260,7 +245,7 @@ def _sources() -> tuple[str, _Status] | None:
     return (digest.hexdigest(), status) if status else None
 
 
-def _sources_are_unchanged() -> bool:
+def sources_are_unchanged() -> bool:
     """Whether the files are those that were imported.
 
     After an edit while the process runs nobody knows which state a kernel is of: none is kept.

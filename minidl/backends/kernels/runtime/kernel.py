@@ -38,13 +38,29 @@ range:
     _twice(x, y, threads.chunks(0.2 * x.size))
 """
 
-from collections.abc import Callable
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from threading import Lock
+from typing import Any, ClassVar
 
 import numpy as np
 
+from minidl.backends.kernels.runtime import machine_code, thread_pool
 from minidl.backends.kernels.runtime import signature as signatures
+from minidl.backends.kernels.runtime.functions import (
+    FLAGS,
+    Outlined,
+    bare,
+    carray,
+    chunk_bounds,
+    inlined,
+    inner,
+    intrinsic,
+    name_of,
+    outlined,
+    reassociating,
+    scalar_function,
+)
 
 __all__ = [
     "as_contiguous",
@@ -61,119 +77,50 @@ __all__ = [
     "scalar_function",
 ]
 
-FLAGS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
-
-
-class Inner:
-    """A function that only kernels call, with the settings it is compiled with."""
-
-    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
-        self.py_func, self.targetoptions = function, options  # Numba inlines by these names
-        self.__name__, self.__doc__ = function.__name__, function.__doc__
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Run in Python, slowly."""
-        return self.py_func(*arguments)
-
-    @cached_property
-    def _numba_type_(self) -> Any:
-        from minidl.backends.kernels.compiler import frontend
-
-        return frontend.type_of_inner(self)
-
-
-def _inner(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    return lambda function: Inner(function, options)
-
-
-inner = _inner(**FLAGS)
-inlined = _inner(inline="always")
-scalar_function = _inner(forceinline=True)
-reassociating = _inner(fastmath={"reassoc", "contract"}, nogil=True)
-bare = _inner()
-
-
-class Intrinsic:
-    """A generator of LLVM instructions that kernels call like a function."""
-
-    def __init__(self, generate: Callable[..., Any], signature: str) -> None:
-        self.generate, self.signature = generate, signatures.parse(signature)
-        self.__name__, self.__doc__ = generate.__name__, generate.__doc__
-
-    @cached_property
-    def _numba_type_(self) -> Any:
-        from minidl.backends.kernels.compiler import frontend
-
-        return frontend.type_of_intrinsic(self)
-
-
-def intrinsic(signature: str) -> Callable[[Callable[..., Any]], Any]:
-    """Let kernels call a function (builder, *values) → value that generates instructions."""
-    return lambda generate: Intrinsic(generate, signature)
-
-
-class Outlined:
-    """A function with machine code of its own, which kernels call by its symbol."""
-
-    def __init__(self, function: Callable[..., Any], signature: str) -> None:
-        self.function, self.signature = function, signatures.parse(signature)
-        self.name = _name(function)
-        self.__name__, self.__doc__ = function.__name__, function.__doc__
-
-    @cached_property
-    def _numba_type_(self) -> Any:
-        from minidl.backends.kernels.compiler import frontend
-
-        return frontend.type_of_outlined(self)
-
-    @cached_property
-    def address(self) -> int:
-        """Where its machine code lies."""
-        return self._numba_type_ and self.code.address
-
-
-def outlined(signature: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function once, for kernels to call; inlined, it would be compiled in each of them."""
-    return lambda function: Outlined(function, signature)
-
 
 class Kernel:
-    """An entry point."""
+    """An entry point of machine code, for the declared signatures and any others it is called for.
 
-    all: list["Kernel"] = []
+    Machine code is looked for when the kernel is called for the first time (`machine_code`).
+    """
+
+    options = FLAGS
+    all: ClassVar[dict[str, "Kernel"]] = {}
 
     def __init__(
-        self, function: Callable[..., Any], declared: tuple[str, ...], parallel: bool
+        self, function: Callable[..., Any], declared: Sequence[str], parallel: bool
     ) -> None:
-        self.function, self.parallel, self.name = function, parallel, _name(function)
+        self.function, self.parallel, self.name = function, parallel, name_of(function)
         self.signatures = tuple(map(signatures.parse, declared))
         self.__name__, self.__doc__ = function.__name__, function.__doc__
-        self.all.append(self)
-
-    @cached_property
-    def _interim(self) -> Any:
-        from minidl.backends.kernels.compiler import frontend
-
-        return frontend.interim(self)
+        self._entries: dict[signatures.Signature, Callable[..., Any]] = {}
+        self._lock = Lock()
+        self.all[self.name] = self
 
     def __call__(self, *arguments: Any) -> Any:
         """Run; of a parallel kernel the last argument is the number of chunks."""
-        if not self.parallel:
-            return self._run(arguments)
-        *rest, chunks = arguments
-        result = None
-        for chunk in range(chunks):
-            result = self._run((*rest, chunk, chunks))
-        return result
+        if self.parallel:
+            pool = thread_pool.control(arguments[-1]) if arguments[-1] > 1 else 0
+            arguments = *arguments, pool
+        for entry in self._entries.values():
+            result = entry(*arguments)
+            if result is not NotImplemented:
+                return result
+        return self._run_new(arguments)
 
-    def _run(self, arguments: tuple[Any, ...]) -> Any:
-        given = signatures.of_arguments(arguments[:-2] if self.parallel else arguments)
-        if given not in self.signatures:
-            import os
-
-            if os.environ.get("MINIDL_STRICT"):
-                raise TypeError(f"{self.name} is not declared for {given}")
-        return self._interim(*arguments)
+    def _run_new(self, arguments: Sequence[Any]) -> Any:
+        """Run for arguments that no entry takes so far."""
+        arguments = tuple(map(signatures.plain, arguments))
+        own = arguments[:-2] if self.parallel else arguments
+        signature = signatures.of_arguments(own)
+        if signature is None:
+            given = ", ".join(map(signatures.described, own))
+            raise TypeError(f"the kernel {self.name} cannot take these arguments: {given}")
+        with self._lock:
+            if signature not in self._entries:
+                entry = machine_code.entry(self, signature)
+                self._entries = {**self._entries, signature: entry}
+        return self._entries[signature](*arguments)
 
 
 def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
@@ -186,33 +133,13 @@ def parallel(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
     return lambda function: Kernel(function, signatures, parallel=True)
 
 
-@inlined
-def chunk_bounds(n: Any, chunk: Any, chunks: Any) -> Any:
-    """Where a chunk of 0 … n − 1 starts and stops; chunks differ in size by at most 1."""
-    return n * chunk // chunks, n * (chunk + 1) // chunks
-
-
 def as_contiguous(x: np.ndarray) -> np.ndarray:
     """The array in the layout that kernels are compiled for, C-contiguous and writeable."""
     return x if x.flags.carray else np.array(x, order="C")
 
 
-def _name(function: Callable[..., Any]) -> str:
-    module = function.__module__.removeprefix("minidl.backends.kernels.")
-    return f"{module}.{function.__qualname__}"
-
-
-class _NumbaFunction:
-    """A function of Numba's, by its name."""
-
-    def __init__(self, name: str) -> None:
-        self.__name__ = name
-
-    @cached_property
-    def _numba_type_(self) -> Any:
-        from minidl.backends.kernels.compiler import frontend
-
-        return frontend.type_of_numba_function(self.__name__)
-
-
-carray: Any = _NumbaFunction("carray")
+def find(name: str) -> Kernel | Outlined:
+    """The kernel or the outlined function of this name."""
+    module = name.partition(":")[0]
+    import_module(f"minidl.backends.kernels.{module}")
+    return Kernel.all.get(name) or Outlined.all[name]

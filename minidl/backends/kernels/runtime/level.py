@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from minidl.errors import ArgumentError
 
-__all__ = ["LEVELS", "Level", "level"]
+__all__ = ["LEVELS", "Level", "available", "compile_for", "level"]
 
 
 class Level(NamedTuple):
@@ -32,9 +32,9 @@ class Level(NamedTuple):
     constraint: str  # of an operand in such a register, in inline assembly
 
 
-_V2 = frozenset("cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3".split())
-_V3 = _V2 | frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
-_V4 = _V3 | frozenset("avx512f avx512bw avx512cd avx512dq avx512vl".split())
+_V2 = frozenset(["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"])
+_V3 = _V2 | frozenset(["abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"])
+_V4 = _V3 | frozenset(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"])
 
 # The highest first.
 LEVELS = {
@@ -67,11 +67,16 @@ _NUMPY_FEATURES = {
 }
 
 
+_compiled_for: list[Level] = []
+
+
 @cache
 def level() -> Level:
     """The level that is used; ArgumentError if MINIDL_LEVEL names one that this machine lacks."""
+    if _compiled_for:
+        return _compiled_for[0]
     wanted = os.environ.get("MINIDL_LEVEL")
-    here = _available()
+    here = available()
     if not wanted:
         return here[0] if here else _GENERIC
     found = next((level for level in here if level.name == wanted), None)
@@ -81,7 +86,12 @@ def level() -> Level:
     return found
 
 
-def _available() -> list[Level]:
+def compile_for(name: str) -> None:
+    """Let this process compile for a level, which this machine need not have; before all else."""
+    _compiled_for[:] = [LEVELS.get(name, _GENERIC)]
+
+
+def available() -> list[Level]:
     """The levels of this machine, the highest first."""
     machine = platform.machine().lower()
     architecture = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)

@@ -3,8 +3,8 @@
     "f32[m,k] f32[k,n] bool i64 (i64 f32[n]) -> f32"
 
     i64, u32, f32 …   numbers; bool
-    f32[m,n]          a C-contiguous array; it has as many axes as there are names between the brackets,
-                      which tell a reader what they are, and nothing to the compiler
+    f32[m,n]          a C-contiguous array, with as many axes as there are names between the
+                      brackets, which tell a reader what they are, and nothing to the compiler
     f32[~m,n]         the same with any strides
     f32*              an address
     (…)               a tuple, and so is a named tuple
@@ -133,6 +133,22 @@ def of_arguments(arguments: Sequence[Any]) -> Signature | None:
     """The signature that these arguments need; None if there is none."""
     types = tuple(map(_type_of, arguments))
     return None if None in types else Signature(types)  # type: ignore[arg-type]
+
+
+def plain(argument: Any) -> Any:
+    """The argument as an entry takes it: Python's numbers instead of NumPy's, but for two."""
+    if isinstance(argument, tuple):
+        return tuple(map(plain, argument))
+    if isinstance(argument, np.generic) and not isinstance(argument, np.float32 | np.uint64):
+        return argument.item()
+    return argument
+
+
+def described(argument: Any) -> str:
+    """What an argument is, in an error message."""
+    if isinstance(argument, np.ndarray):
+        return f"{type(argument).__name__} of {argument.dtype}, shape {argument.shape}"
+    return type(argument).__name__
 
 
 def _type_of(argument: Any) -> Type | None:

@@ -57,7 +57,7 @@ from minidl.backends.kernels.runtime.atomics import (
     set_bits,
     store,
 )
-from minidl.backends.kernels.runtime.kernel import inner, outlined
+from minidl.backends.kernels.runtime.functions import inner, outlined
 
 __all__ = ["control", "run", "work"]
 
@@ -237,7 +237,7 @@ def _control_with_workers(chunks: int) -> int:
 
 def _most_workers() -> int:
     """As many as there are other cores: more would wait for each other."""
-    return min(threads.usable_cores() - 1, MOST_WORKERS)
+    return min(threads.cores() - 1, MOST_WORKERS)
 
 
 def _start_workers(count: int) -> str | None:
@@ -283,6 +283,8 @@ def _stop_workers(seconds: float | None = None) -> None:
     """Stop the workers, and wait for their end, at most for so long."""
     global _served
     _served = 0
+    if not _workers:
+        return
     _callable(stop, ctypes.c_void_p)(_address)
     deadline = None if seconds is None else monotonic() + seconds
     for worker in _workers:

@@ -1,62 +1,45 @@
 """SIMD intrinsics: vector instructions for loops that LLVM does not vectorise by itself.
 
-A vector holds LANES float32, as many as a register of the processor that is compiled
-for.  Kernels call the intrinsics;
-the functions with a `builder` generate instructions of LLVM's intermediate representation inside
-an intrinsic.  Addresses are raw: nothing is checked, loads and stores need no alignment, and each
-moves LANES elements.
+A vector holds LANES float32, as many as a register of the processors that kernels are compiled for.
+Kernels call the intrinsics, each of which is a function from a `builder` of instructions of LLVM's
+intermediate representation, and the values of its arguments, to the value of the result; the other
+functions with a `builder` are parts of these.  Addresses are raw: nothing is checked, loads and
+stores need no alignment, and each moves LANES elements.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
 
-from minidl.backends.kernels.runtime.compile import intrinsic
-from minidl.backends.kernels.runtime.target import vector_registers
+from minidl.backends.kernels.runtime.kernel import intrinsic
+from minidl.backends.kernels.runtime.level import level
 
-_registers = vector_registers()
-LANES = _registers.lanes  # float32 in a vector
-HAS_32_REGISTERS = _registers.number == 32
+LANES = level().lanes  # float32 in a vector
 
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
 # Lanes of two vectors, numbered through: every second one; or alternately of one and the other.
 EVEN_LANES, ODD_LANES = range(0, 2 * LANES, 2), range(1, 2 * LANES, 2)
 INTERLEAVED = [lane // 2 + lane % 2 * LANES for lane in range(2 * LANES)]
-float_pointer, int_pointer = types.CPointer(types.float32), types.CPointer(types.int64)
 
 
-@intrinsic
-def pointer(_: Any, array: Any, offset: Any) -> Any:
+@intrinsic("T[*] i64 -> T*")
+def pointer(builder: Any, array: Any, offset: Any) -> Any:
     """The address of element `offset` of a contiguous array, flattened."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.gep(data, [arguments[1]])
-
-    return types.CPointer(array.dtype)(array, types.int64), generate
+    return builder.gep(array, [offset])
 
 
-@intrinsic
-def pointer_from_address(_: Any, address: Any, like: Any) -> Any:
+@intrinsic("i64 T[*] -> T*")
+def pointer_from_address(builder: Any, address: Any, like: Any) -> Any:
     """An integer as the address of elements of the same dtype as those of the array `like`."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(like.dtype)(address, like), generate
+    return builder.inttoptr(address, like.type)
 
 
-@intrinsic
-def advance(_: Any, address: Any, count: Any) -> Any:
+@intrinsic("T* i64 -> T*")
+def advance(builder: Any, address: Any, count: Any) -> Any:
     """The address `count` elements further on."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.gep(arguments[0], [arguments[1]])
-
-    return address(address, types.int64), generate
+    return builder.gep(address, [count])
 
 
 def load(builder: Any, address: Any) -> Any:
@@ -85,7 +68,7 @@ def order_after(builder: Any, address: Any, vectors: list[Any]) -> Any:
     address.
     """
     kind = ir.FunctionType(address.type, [address.type, *(vector.type for vector in vectors)])
-    takes = ",".join([_registers.constraint] * len(vectors))
+    takes = ",".join([level().constraint] * len(vectors))
     return builder.asm(kind, "", f"=r,0,{takes}", [address, *vectors], side_effect=False)
 
 
@@ -97,104 +80,64 @@ def broadcast(builder: Any, scalar: Any) -> Any:
     return builder.shuffle_vector(vector, undefined, zeros)
 
 
-@intrinsic
-def store_bias_clamp(_: Any, source: Any, target: Any, bias: Any, clamp_min: Any) -> Any:
+@intrinsic("f32* f32* f32 f32")
+def store_bias_clamp(builder: Any, source: Any, target: Any, bias: Any, clamp_min: Any) -> None:
     """Copy a vector, plus a bias, at least clamp_min (NaN stays NaN): the epilogue of a product."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, target, bias, clamp_min = arguments
-        vector = builder.fadd(load(builder, source), broadcast(builder, bias))
-        clamp_min = broadcast(builder, clamp_min)
-        below = builder.fcmp_ordered("<", vector, clamp_min)
-        store(builder, builder.select(below, clamp_min, vector), target)
-        return context.get_dummy_value()
-
-    return types.void(float_pointer, float_pointer, types.float32, types.float32), generate
+    vector = builder.fadd(load(builder, source), broadcast(builder, bias))
+    clamp_min = broadcast(builder, clamp_min)
+    below = builder.fcmp_ordered("<", vector, clamp_min)
+    store(builder, builder.select(below, clamp_min, vector), target)
 
 
-@intrinsic
-def copy_vector(_: Any, source: Any, target: Any) -> Any:
+@intrinsic("f32* f32*")
+def copy_vector(builder: Any, source: Any, target: Any) -> None:
     """Copy a vector from one address to another."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        store(builder, load(builder, arguments[0]), arguments[1])
-        return context.get_dummy_value()
-
-    return types.void(float_pointer, float_pointer), generate
+    store(builder, load(builder, source), target)
 
 
-@intrinsic
-def copy_vector_masked(_: Any, source: Any, y: Any, target: Any) -> Any:
+@intrinsic("f32* f32* f32*")
+def copy_vector_masked(builder: Any, source: Any, y: Any, target: Any) -> None:
     """Copy the lanes of a vector where y is positive, and zeros elsewhere: a ReLU's gradient."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, y, target = arguments
-        zeros = ir.Constant(VECTOR, [0.0] * LANES)
-        positive = builder.fcmp_ordered(">", load(builder, y), zeros)
-        store(builder, builder.select(positive, load(builder, source), zeros), target)
-        return context.get_dummy_value()
-
-    return types.void(float_pointer, float_pointer, float_pointer), generate
+    zeros = ir.Constant(VECTOR, [0.0] * LANES)
+    positive = builder.fcmp_ordered(">", load(builder, y), zeros)
+    store(builder, builder.select(positive, load(builder, source), zeros), target)
 
 
-@intrinsic
-def zero_vector(_: Any, target: Any) -> Any:
+@intrinsic("f32*")
+def zero_vector(builder: Any, target: Any) -> None:
     """Store a vector of zeros."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        store(builder, ir.Constant(VECTOR, [0.0] * LANES), arguments[0])
-        return context.get_dummy_value()
-
-    return types.void(float_pointer), generate
+    store(builder, ir.Constant(VECTOR, [0.0] * LANES), target)
 
 
-@intrinsic
-def prefetch_for_writing(_: Any, address: Any) -> Any:
+@intrinsic("f32*")
+def prefetch_for_writing(builder: Any, address: Any) -> None:
     """Have the cache line at an address fetched, which is to be written later.
 
     Else each of the stores, which are done in order, waits for its line.
     """
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
-        module = builder.module
-        prefetch = module.globals.get("llvm.prefetch.p0") or ir.Function(
-            module, kind, "llvm.prefetch.p0"
-        )
-        writing, everywhere, data = flag(1), flag(3), flag(1)
-        address = builder.bitcast(arguments[0], byte)
-        builder.call(prefetch, [address, writing, everywhere, data])
-        return context.get_dummy_value()
-
-    return types.void(float_pointer), generate
+    byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+    module, name = builder.module, "llvm.prefetch.p0"
+    prefetch = module.globals.get(name) or ir.Function(module, kind, name)
+    writing, everywhere, data = flag(1), flag(3), flag(1)
+    builder.call(prefetch, [builder.bitcast(address, byte), writing, everywhere, data])
 
 
-@intrinsic
-def transpose_square(_: Any, source: Any, stride: Any, target: Any, target_stride: Any) -> Any:
+@intrinsic("f32* i64 f32* i64")
+def transpose_square(
+    builder: Any, source: Any, stride: Any, target: Any, target_stride: Any
+) -> None:
     """Transpose a square of LANES × LANES elements; `stride`s are the distances of its rows."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, stride, target, target_stride = arguments
-        rows = [builder.gep(source, [builder.mul(stride, INT(i))]) for i in range(LANES)]
-        _transpose(builder, rows, target, target_stride)
-        return context.get_dummy_value()
-
-    return types.void(float_pointer, types.int64, float_pointer, types.int64), generate
+    rows = [builder.gep(source, [builder.mul(stride, INT(i))]) for i in range(LANES)]
+    _transpose(builder, rows, target, target_stride)
 
 
-@intrinsic
-def gather_transpose(_: Any, source: Any, rows: Any, stride: Any, target: Any) -> Any:
+@intrinsic("f32* i64* i64 f32*")
+def gather_transpose(builder: Any, source: Any, rows: Any, stride: Any, target: Any) -> None:
     """Gather LANES rows by a table of indices, and transpose them into a contiguous square."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        source, table, stride, target = arguments
-        indices = [builder.load(builder.gep(table, [INT(i)])) for i in range(LANES)]
-        rows = [builder.gep(source, [builder.mul(stride, index)]) for index in indices]
-        _transpose(builder, rows, target, INT(LANES))
-        return context.get_dummy_value()
-
-    return types.void(float_pointer, int_pointer, types.int64, float_pointer), generate
+    indices = [builder.load(builder.gep(rows, [INT(i)])) for i in range(LANES)]
+    addresses = [builder.gep(source, [builder.mul(stride, index)]) for index in indices]
+    _transpose(builder, addresses, target, INT(LANES))
 
 
 def _transpose(builder: Any, addresses: list[Any], target: Any, target_stride: Any) -> None:

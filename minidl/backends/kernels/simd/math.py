@@ -1,6 +1,6 @@
 """Elementary functions of float32 that LLVM vectorises: exp, log, sigmoid, tanh, erf.
 
-Inside a Numba loop, `np.exp` calls the mathematical library for every single element.  The
+Inside a compiled loop, `np.exp` calls the mathematical library for every single element.  The
 functions here are branch-free arithmetic, so that a loop over them runs LANES elements at a time:
 both sides of every `if … else` are computed, and one is selected.  The conditions are such that NaN
 selects the side on which it propagates.
@@ -22,9 +22,8 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 
-from minidl.backends.kernels.runtime.compile import inlined, intrinsic, reassociating
+from minidl.backends.kernels.runtime.kernel import inlined, intrinsic, reassociating
 
 _F, _I = np.float32, np.int32
 _INF, _NAN = _F(np.inf), _F(np.nan)
@@ -37,24 +36,16 @@ _SHIFT = _F(1.5 * 2**23)  # added to x, it leaves the nearest integer in the las
 _SIGN, _MANTISSA, _ROOT_HALF = _I(-(2**31)), _I(0x007FFFFF), _I(0x3F3504F3)  # the bits of √½
 
 
-@intrinsic
-def _float_of_bits(_: Any, bits: Any) -> Any:
+@intrinsic("i32 -> f32")
+def _float_of_bits(builder: Any, bits: Any) -> Any:
     """The float32 that has these 32 bits."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.FloatType())
-
-    return types.float32(types.int32), generate
+    return builder.bitcast(bits, ir.FloatType())
 
 
-@intrinsic
-def _bits_of_float(_: Any, x: Any) -> Any:
+@intrinsic("f32 -> i32")
+def _bits_of_float(builder: Any, x: Any) -> Any:
     """The 32 bits of a float32, as an integer."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.IntType(32))
-
-    return types.int32(types.float32), generate
+    return builder.bitcast(x, ir.IntType(32))
 
 
 @inlined

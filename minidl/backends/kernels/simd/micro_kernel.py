@@ -27,8 +27,8 @@ matrix is never stored.
 **Instructions.**  LLVM does not arrive at this form from a loop over scalars, so its instructions
 are generated here.  Their order is fixed, too (`order_after`): for some processors LLVM would load
 the elements of A for many rows ahead and, out of registers, spill the accumulators to memory, which
-took five times as long.  The code is compiled once and called through its address: inlined, it
-would cost seconds of Numba's time in each kernel.
+took five times as long.  The code is compiled once (`outlined`), and kernels call it: inlined, it
+would cost seconds of compilation in each of them.
 
 **Runs.**  A caller says how many steps are summed in registers before they are added to out.
 Convolutions and their input gradients, and products in linear layers, promise n·u·Σ|a||b|
@@ -39,28 +39,19 @@ load, an addition and a store of the tile, 3 to 7 % of the time.
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 
-from minidl.backends.kernels.runtime.compile import (
-    carray,
-    compile_to_address,
-    inlined,
-    intrinsic,
-)
+from minidl.backends.kernels.runtime.kernel import carray, inlined, intrinsic, outlined
+from minidl.backends.kernels.runtime.level import level
 from minidl.backends.kernels.simd.intrinsics import (
-    HAS_32_REGISTERS,
     INT,
     LANES,
     VECTOR,
     advance,
     broadcast,
-    float_pointer,
-    int_pointer,
     load,
     multiply_add,
     order_after,
@@ -68,14 +59,15 @@ from minidl.backends.kernels.simd.intrinsics import (
     transpose_square,
 )
 
+_HAS_32_REGISTERS = level().registers == 32
 # The register tile: 8 × 3 vectors take 24 registers of 32, 6 × 2 take 12 of 16.  The others hold
 # the vectors of b and the element of a.
-MR, NR_VECTORS = (8, 3) if HAS_32_REGISTERS else (6, 2)
+MR, NR_VECTORS = (8, 3) if _HAS_32_REGISTERS else (6, 2)
 NR = NR_VECTORS * LANES
 # A single row needs more vectors: enough for no multiply-add to wait for the one before it.
 SINGLE_ROW_VECTORS = 8
 # Rows and columns of a tile of dot products, each of which is accumulated in a vector.
-DOT_TILE = (8, 3) if HAS_32_REGISTERS else (4, 2)
+DOT_TILE = (8, 3) if _HAS_32_REGISTERS else (4, 2)
 DOT_TILE_SINGLE = (1, 9)  # the same for a single row
 # Steps in a run where sums may be long, and the same of dot products, where each lane is a sum.
 # Rounding in the same direction at each step costs a quarter of a run times the unit roundoff.
@@ -162,17 +154,22 @@ def _accumulate(
     builder.position_at_end(blocks["end"])
 
 
+# The arguments of a tile: depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add;
+# and of a tile of dot products: count, a, row_stride, b, offsets, sums.
+_TILE = "i64 i64 f32* i64* i64* f32* i64* f32* i64 i64"
+_DOTS = "i64 f32* i64 f32* i64* f32*"
+
+
 def _register_tile(mr: int, vectors: int) -> Any:
     """The micro-kernel for a tile of mr rows and this many vectors."""
-    tile = _positions(mr, vectors)
 
-    def generate(_context, builder, _signature, arguments):
-        depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add = arguments
+    @intrinsic(_TILE)
+    def kernel(builder, depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add):
         fused = multiply_add(builder.module)
         rows = [builder.load(builder.gep(rows, [INT(i)])) for i in range(mr)]
         targets = {
             (i, v): builder.gep(out, [builder.add(builder.mul(row_stride, INT(i)), INT(v * LANES))])
-            for i, v in tile
+            for i, v in _positions(mr, vectors)
         }
 
         def outer_product(k, accumulators):
@@ -193,25 +190,23 @@ def _register_tile(mr: int, vectors: int) -> Any:
         adds = builder.icmp_signed("!=", add, INT(0))
         _accumulate(builder, run, depth, targets, adds, outer_product)
 
-    @intrinsic
-    def kernel(_, depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add):
-        return types.void(*_TILE_ARGUMENTS), _returning_nothing(generate)
-
     return kernel
 
 
 def _dot_products(rows: int, columns: int) -> Any:
     """sums[i, j] += aᵢ·bⱼ, lane by lane, for contiguous vectors of a and b."""
-    tile = _positions(rows, columns)
 
-    def generate(_context, builder, _signature, arguments):
-        count, a, row_stride, b, offsets, sums = arguments
+    @intrinsic(_DOTS)
+    def kernel(builder, count, a, row_stride, b, offsets, sums):
         fused = multiply_add(builder.module)
         a_rows = [builder.gep(a, [builder.mul(row_stride, INT(i))]) for i in range(rows)]
         b_rows = [
             builder.gep(b, [builder.load(builder.gep(offsets, [INT(j)]))]) for j in range(columns)
         ]
-        targets = {(i, j): builder.gep(sums, [INT((i * columns + j) * LANES)]) for i, j in tile}
+        targets = {
+            (i, j): builder.gep(sums, [INT((i * columns + j) * LANES)])
+            for i, j in _positions(rows, columns)
+        }
 
         def products(k, accumulators):
             updated, offset = {}, builder.mul(k, INT(LANES))
@@ -226,39 +221,8 @@ def _dot_products(rows: int, columns: int) -> Any:
         adds = ir.Constant(ir.IntType(1), 1)
         _accumulate(builder, INT(DOT_RUN), count, targets, adds, products)
 
-    @intrinsic
-    def kernel(_, count, a, row_stride, b, offsets, sums):
-        return types.void(*_DOT_ARGUMENTS), _returning_nothing(generate)
-
     return kernel
 
-
-def _returning_nothing(generate: Callable[..., None]) -> Callable[..., Any]:
-    """The generator of an intrinsic that returns void."""
-
-    def generate_void(context, *rest: Any):
-        generate(context, *rest)
-        return context.get_dummy_value()
-
-    return generate_void
-
-
-# depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add
-_TILE_ARGUMENTS = (
-    *(types.int64, types.int64, float_pointer, int_pointer, int_pointer, float_pointer),
-    *(int_pointer, float_pointer, types.int64, types.int64),
-)
-# count, a, row_stride, b, offsets, sums
-_DOT_ARGUMENTS = (
-    *(types.int64, float_pointer, types.int64, float_pointer, int_pointer, float_pointer),
-)
-# source, row_stride, height, width, target, target_stride
-_TRANSPOSE_ARGUMENTS = (
-    *(float_pointer, types.int64, types.int64, types.int64, float_pointer, types.int64),
-)
-
-
-# The functions that are compiled to machine code.
 
 _one_vector, _two_vectors = _register_tile(MR, 1), _register_tile(MR, 2)
 _three_vectors = _register_tile(MR, 3) if NR_VECTORS == 3 else _two_vectors
@@ -266,7 +230,18 @@ _single_row = _register_tile(1, SINGLE_ROW_VECTORS)
 _dot_tile, _dot_single_row = _dot_products(*DOT_TILE), _dot_products(*DOT_TILE_SINGLE)
 
 
-def _micro_kernel(vectors, depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add):
+# What kernels call.
+
+
+@outlined(f"i64 {_TILE}")
+def micro_kernel(vectors, depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add):
+    """out[i, j] = Σₖ a[rows[i] + depth_a[k]] · b[depth_b[k] + j], plus out[i, j] with `add`.
+
+    A tile of MR rows × vectors·LANES columns.  vectors = 0 means a single row of
+    SINGLE_ROW_VECTORS vectors.  The depth is at least 1.  After each `run` of steps, their sum is
+    added to out: RUN where the error must not grow with the depth, as in gradients of weights; else
+    UNBROKEN, which is faster.
+    """
     if vectors == 3:
         _three_vectors(depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add)
     elif vectors == 2:
@@ -277,15 +252,13 @@ def _micro_kernel(vectors, depth, run, a, rows, depth_a, b, depth_b, out, row_st
         _single_row(depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add)
 
 
-def _dot_kernel(single, count, a, row_stride, b, offsets, sums):
-    if single:
-        _dot_single_row(count, a, row_stride, b, offsets, sums)
-    else:
-        _dot_tile(count, a, row_stride, b, offsets, sums)
+@outlined("f32* i64 i64 i64 f32* i64")
+def transpose_panel(source, row_stride, height, width, target, target_stride):
+    """target[k, i] = source[i, k] for a matrix height × width.
 
-
-def _transpose_panel(source, row_stride, height, width, target, target_stride):
-    """Square by square in vector registers; squares at the edges, element by element."""
+    Rows of the target are padded with zeros to full vectors.  Squares are transposed in vector
+    registers; those at the edges, element by element.
+    """
     for i in range(0, height, LANES):
         rows = min(height - i, LANES)
         for k in range(0, width, LANES):
@@ -303,66 +276,14 @@ def _transpose_panel(source, row_stride, height, width, target, target_stride):
                     y[column * target_stride + row] = value
 
 
-# The addresses of the machine code that kernels call, in this order.  They are passed as a plain
-# tuple: for a named one, Numba's dispatch would encode the names in each call of a kernel.
-_MACHINE_CODE = ("micro_kernel", "transpose_panel", "dot_tile")
-MachineCode = tuple[int, int, int]
-
-
-@cache
-def machine_code() -> MachineCode:
-    """The machine code, compiled when it is first needed."""
-    return (
-        compile_to_address(_micro_kernel, types.void(types.int64, *_TILE_ARGUMENTS)),
-        compile_to_address(_transpose_panel, types.void(*_TRANSPOSE_ARGUMENTS)),
-        compile_to_address(_dot_kernel, types.void(types.int64, *_DOT_ARGUMENTS)),
-    )
-
-
-# What kernels call, with the machine code as the first argument.
-
-
-def _calling(name: str) -> Any:
-    """The generator of an intrinsic that calls the machine code of this name."""
-
-    def generate(_context, builder, _signature, arguments):
-        machine_code, *rest = arguments
-        kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in rest])
-        address = builder.extract_value(machine_code, _MACHINE_CODE.index(name))
-        builder.call(builder.inttoptr(address, kind.as_pointer()), rest)
-
-    return _returning_nothing(generate)
-
-
-@intrinsic
-def micro_kernel(
-    _, machine_code, vectors, depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add
-):
-    """out[i, j] = Σₖ a[rows[i] + depth_a[k]] · b[depth_b[k] + j], plus out[i, j] with `add`.
-
-    A tile of MR rows × vectors·LANES columns.  vectors = 0 means a single row of
-    SINGLE_ROW_VECTORS vectors.  The depth is at least 1.  After each `run` of steps, their sum is
-    added to out: RUN where the error must not grow with the depth, as in gradients of weights; else
-    UNBROKEN, which is faster.
-    """
-    arguments = (types.int64, *_TILE_ARGUMENTS)
-    return types.void(machine_code, *arguments), _calling("micro_kernel")
-
-
-@intrinsic
-def transpose_panel(_, machine_code, source, row_stride, height, width, target, target_stride):
-    """target[k, i] = source[i, k] for a matrix height × width.
-
-    Rows of the target are padded with zeros to full vectors.
-    """
-    return types.void(machine_code, *_TRANSPOSE_ARGUMENTS), _calling("transpose_panel")
-
-
-@intrinsic
-def dot_tile(_, machine_code, single, count, a, row_stride, b, offsets, sums):
+@outlined(f"i64 {_DOTS}")
+def dot_tile(single, count, a, row_stride, b, offsets, sums):
     """sums[i, j] += a[i·row_stride + k] · b[offsets[j] + k] over `count` vectors, lane by lane.
 
     For a tile of DOT_TILE rows and columns, or DOT_TILE_SINGLE if it is a single row; each sum is
     a vector.
     """
-    return types.void(machine_code, types.int64, *_DOT_ARGUMENTS), _calling("dot_tile")
+    if single:
+        _dot_single_row(count, a, row_stride, b, offsets, sums)
+    else:
+        _dot_tile(count, a, row_stride, b, offsets, sums)

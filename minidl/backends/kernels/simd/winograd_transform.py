@@ -17,9 +17,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
 
-from minidl.backends.kernels.runtime.compile import intrinsic
+from minidl.backends.kernels.runtime.kernel import intrinsic
 from minidl.backends.kernels.simd.intrinsics import (
     EVEN_LANES,
     INT,
@@ -27,7 +26,6 @@ from minidl.backends.kernels.simd.intrinsics import (
     LANES,
     ODD_LANES,
     VECTOR,
-    float_pointer,
     load,
     multiply_add,
     shuffle,
@@ -35,85 +33,72 @@ from minidl.backends.kernels.simd.intrinsics import (
 )
 
 
-@intrinsic
-def transform_filters(_: Any, filters: Any, u: Any, stride: Any) -> Any:
+@intrinsic("f32* f32* i64")
+def transform_filters(builder: Any, filters: Any, u: Any, stride: Any) -> None:
     """U = G g Gᵀ of LANES filters, whose nine taps are vectors one after the other."""
 
-    def times_g(builder: Any, g: list[Any]) -> list[Any]:
+    def times_g(g: list[Any]) -> list[Any]:
         half = ir.Constant(VECTOR, [0.5] * LANES)
         outer = builder.fmul(builder.fadd(g[0], g[2]), half)
         inner = builder.fmul(g[1], half)
         return [g[0], builder.fadd(outer, inner), builder.fsub(outer, inner), g[2]]
 
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        filters, u, stride = arguments
-        g = [load(builder, builder.gep(filters, [INT(i * LANES)])) for i in range(9)]
-        rows = [times_g(builder, g[3 * i : 3 * i + 3]) for i in range(3)]
-        columns = [times_g(builder, list(column)) for column in zip(*rows, strict=True)]
-        _store_all(builder, zip(*columns, strict=True), u, stride)
-        return context.get_dummy_value()
-
-    return types.void(float_pointer, float_pointer, types.int64), generate
+    g = [load(builder, builder.gep(filters, [INT(i * LANES)])) for i in range(9)]
+    rows = [times_g(g[3 * i : 3 * i + 3]) for i in range(3)]
+    columns = [times_g(list(column)) for column in zip(*rows, strict=True)]
+    _store_all(builder, zip(*columns, strict=True), u, stride)
 
 
-@intrinsic
-def transform_inputs(_: Any, planes: Any, row_stride: Any, plane: Any, v: Any, stride: Any) -> Any:
+@intrinsic("f32* i64 i64 f32* i64")
+def transform_inputs(
+    builder: Any, planes: Any, row_stride: Any, plane: Any, v: Any, stride: Any
+) -> None:
     """V = Bᵀ d B of LANES tiles, two columns apart.
 
     The rows of the tiles alternate between two phase planes, `plane` elements apart.
     """
 
-    def times_b(builder: Any, d: list[Any]) -> list[Any]:
+    def times_b(d: list[Any]) -> list[Any]:
         outer = builder.fsub(d[0], d[2]), builder.fsub(d[1], d[3])
         return [outer[0], builder.fadd(d[1], d[2]), builder.fsub(d[2], d[1]), outer[1]]
 
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        planes, row_stride, plane, v, stride = arguments
-        upper = planes, builder.gep(planes, [plane])
-        rows = []
-        for row in (*upper, *(builder.gep(address, [row_stride]) for address in upper)):
-            d = []
-            for start in (0, 2):
-                low = load(builder, builder.gep(row, [INT(start)]))
-                high = load(builder, builder.gep(row, [INT(start + LANES)]))
-                d += [shuffle(builder, low, high, lanes) for lanes in (EVEN_LANES, ODD_LANES)]
-            rows.append(times_b(builder, d))
-        columns = [times_b(builder, list(column)) for column in zip(*rows, strict=True)]
-        _store_all(builder, zip(*columns, strict=True), v, stride)
-        return context.get_dummy_value()
-
-    return types.void(float_pointer, types.int64, types.int64, float_pointer, types.int64), generate
+    upper = planes, builder.gep(planes, [plane])
+    rows = []
+    for row in (*upper, *(builder.gep(address, [row_stride]) for address in upper)):
+        d = []
+        for start in (0, 2):
+            low = load(builder, builder.gep(row, [INT(start)]))
+            high = load(builder, builder.gep(row, [INT(start + LANES)]))
+            d += [shuffle(builder, low, high, lanes) for lanes in (EVEN_LANES, ODD_LANES)]
+        rows.append(times_b(d))
+    columns = [times_b(list(column)) for column in zip(*rows, strict=True)]
+    _store_all(builder, zip(*columns, strict=True), v, stride)
 
 
-@intrinsic
-def transform_outputs(_: Any, m: Any, stride: Any, upper: Any, lower: Any, finite: Any) -> Any:
+@intrinsic("f32* i64 f32* f32* f32*")
+def transform_outputs(
+    builder: Any, m: Any, stride: Any, upper: Any, lower: Any, finite: Any
+) -> None:
     """The two rows of Y = Aᵀ M A of LANES tiles.
 
     `finite`, a vector of zeros, becomes NaN where an element is not finite: 0·y is added to it.
     """
 
-    def times_a(builder: Any, m: list[Any]) -> list[Any]:
+    def times_a(m: list[Any]) -> list[Any]:
         first = builder.fadd(builder.fadd(m[0], m[1]), m[2])
         return [first, builder.fsub(builder.fsub(m[1], m[2]), m[3])]
 
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        m, stride, upper, lower, finite = arguments
-        m = [load(builder, builder.gep(m, [builder.mul(stride, INT(i))])) for i in range(16)]
-        columns = [times_a(builder, m[j::4]) for j in range(4)]
-        check, zero = load(builder, finite), ir.Constant(VECTOR, [0.0] * LANES)
-        for row, target in zip(zip(*columns, strict=True), (upper, lower), strict=True):
-            left, right = times_a(builder, list(row))
-            for element in (left, right):
-                check = builder.call(multiply_add(builder.module), [element, zero, check])
-            store(builder, shuffle(builder, left, right, INTERLEAVED[:LANES]), target)
-            rest = builder.gep(target, [INT(LANES)])
-            store(builder, shuffle(builder, left, right, INTERLEAVED[LANES:]), rest)
-        store(builder, check, finite)
-        return context.get_dummy_value()
-
-    return types.void(
-        float_pointer, types.int64, float_pointer, float_pointer, float_pointer
-    ), generate
+    m = [load(builder, builder.gep(m, [builder.mul(stride, INT(i))])) for i in range(16)]
+    columns = [times_a(m[j::4]) for j in range(4)]
+    check, zero = load(builder, finite), ir.Constant(VECTOR, [0.0] * LANES)
+    for row, target in zip(zip(*columns, strict=True), (upper, lower), strict=True):
+        left, right = times_a(list(row))
+        for element in (left, right):
+            check = builder.call(multiply_add(builder.module), [element, zero, check])
+        store(builder, shuffle(builder, left, right, INTERLEAVED[:LANES]), target)
+        rest = builder.gep(target, [INT(LANES)])
+        store(builder, shuffle(builder, left, right, INTERLEAVED[LANES:]), rest)
+    store(builder, check, finite)
 
 
 def _store_all(builder: Any, rows: Iterable[Iterable[Any]], target: Any, stride: Any) -> None:

@@ -1,0 +1,58 @@
+"""A process that compiles kernels for a program: requests come by its input.
+
+    request    a line of JSON: the name of a kernel or an outlined function, and a signature or null
+    answer     a line of JSON: the size of what follows, and whether it is an error message
+
+In the background nobody reads the answers: machine code is left in the cache.
+"""
+
+import json
+import os
+import signal
+import sys
+from typing import Any, BinaryIO
+
+from minidl.backends.kernels.compiler import emit
+from minidl.backends.kernels.runtime import cache, machine_code
+from minidl.backends.kernels.runtime.functions import Outlined
+from minidl.backends.kernels.runtime.kernel import Kernel, find
+from minidl.backends.kernels.runtime.signature import parse
+
+
+def main(answering: bool) -> None:
+    """Compile until there are no more requests."""
+    # An interrupt is meant for the program; it decides whether to end this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not answering and hasattr(os, "nice"):
+        os.nice(5)
+    # What anybody prints must not come between the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        try:
+            _answer(answers, _object_file(request["name"], request["signature"]), error=False)
+        except Exception as error:
+            _answer(answers, f"{request['name']}: {error}".encode(), error=True)
+
+
+def _answer(answers: BinaryIO, content: bytes, *, error: bool) -> None:
+    answers.write(json.dumps({"size": len(content), "error": error}).encode() + b"\n" + content)
+    answers.flush()
+
+
+def _object_file(name: str, signature: str | None) -> bytes:
+    item: Kernel | Outlined = find(name)
+    types: Any = None if signature is None else parse(signature)
+    return stored_object_file(item, types)
+
+
+def stored_object_file(item: Any, signature: Any) -> bytes:
+    """The object file from the cache, or compiled and stored there."""
+    symbol = machine_code.symbol_of(item, signature)
+    with cache.lock(symbol):
+        found = cache.load(symbol)
+        if found is None:
+            found = emit.object_file(item, signature)
+            cache.store(symbol, found)
+    return found

@@ -1,0 +1,160 @@
+"""The compiler as processes of their own, beside the program that needs a kernel.
+
+Numba takes 0.7 seconds and 150 MB to load, and its settings are those of a whole process.  So
+kernels are compiled by another Python: by one that the program waits for, and by others in the
+background, which compile what it will need next (`prefetch`).  What they compile, they leave in the
+cache; they end when their program ends.
+
+Where no process can be started, and for kernels from outside minidl, Numba is imported here.
+"""
+
+import json
+import multiprocessing.spawn
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from threading import Lock
+from typing import Any
+
+from minidl.backends import threads
+from minidl.backends.kernels.runtime import cache as object_files
+from minidl.backends.kernels.runtime.level import level
+from minidl.backends.kernels.runtime.progress import shown
+from minidl.backends.kernels.runtime.signature import Signature
+
+_BACKGROUND = 3  # processes at most, besides the one that is waited for
+
+# The program that such a process runs.  Its arguments: the search path of this one, the level of
+# processors to compile for, and "background" if nobody reads its answers.
+_PROGRAM = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from minidl.backends.kernels.runtime import level
+level.compile_for(sys.argv[2])
+from minidl.backends.kernels.compiler import worker
+worker.main(answering=len(sys.argv) == 3)
+"""
+
+
+class CompilerError(RuntimeError):
+    """A kernel could not be compiled."""
+
+
+class Process:
+    """A process that compiles what it is asked for, for a level, one after the other."""
+
+    def __init__(self, target: str, *, background: bool = False) -> None:
+        executable = os.fsdecode(multiprocessing.spawn.get_executable() or sys.executable)
+        settings = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+        role = ["background"] if background else []
+        self._process = subprocess.Popen(
+            [executable, "-c", _PROGRAM, json.dumps(sys.path), target, *role],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL if background else subprocess.PIPE,
+            env=settings,
+        )
+
+    def ask(self, name: str, signature: Signature | None) -> None:
+        """Ask for the object file of a kernel, or of an outlined function."""
+        request = {"name": name, "signature": None if signature is None else str(signature)}
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> bytes:
+        """What was asked for; CompilerError with the compiler's words if it failed."""
+        assert self._process.stdout is not None
+        header = self._process.stdout.readline()
+        if not header:
+            raise OSError(f"the compiler ended with status {self._process.wait()}")
+        reply = json.loads(header)
+        content = self._process.stdout.read(reply["size"])
+        if reply["error"]:
+            raise CompilerError(content.decode())
+        return content
+
+    def runs(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        """End it now: who was interrupted does not know what it would answer."""
+        self._process.kill()
+        self._process.wait()
+
+
+_lock = Lock()
+_foreground: list[Process] = []
+_background: list[Process] = []
+_asked: set[tuple[str, Signature | None]] = set()  # in the background
+
+
+def compile(item: Any, signature: Signature | None) -> bytes:
+    """The object file of a kernel for these arguments, or of an outlined function."""
+    from minidl.backends.kernels.runtime.machine_code import is_own
+
+    if not is_own(item) or not object_files.sources_are_unchanged():
+        return _compile_here(item, signature)
+    with _lock, shown(item.name):
+        try:
+            return _compile_there(item, signature)
+        except OSError:  # no process can be started here, or it was killed
+            return _compile_here(item, signature)
+
+
+def prefetch(items: Iterable[tuple[Any, Signature | None]]) -> None:
+    """Compile kernels in the background, which will be needed; nobody waits for them."""
+    with _lock:
+        for item, signature in items:
+            if (item.name, signature) not in _asked:
+                _asked.add((item.name, signature))
+                try:
+                    _next_background().ask(item.name, signature)
+                except OSError:
+                    return
+
+
+def _compile_there(item: Any, signature: Signature | None) -> bytes:
+    if _foreground and not _foreground[0].runs():
+        _foreground.pop()
+    if not _foreground:
+        _foreground.append(Process(level().name))
+    (process,) = _foreground
+    try:
+        process.ask(item.name, signature)
+        return process.answer()
+    except CompilerError:
+        raise
+    except BaseException:
+        _foreground.clear()
+        process.end()
+        raise
+
+
+def _next_background() -> Process:
+    """The processes take turns."""
+    if len(_background) < min(_BACKGROUND, max(1, threads.cores() - 1)):
+        _background.append(Process(level().name, background=True))
+    _background.append(_background.pop(0))
+    return _background[-1]
+
+
+def _compile_here(item: Any, signature: Signature | None) -> bytes:
+    from minidl.backends.kernels.compiler import emit
+
+    return emit.object_file(item, signature)
+
+
+def _after_fork() -> None:
+    """The parent's processes are not the child's."""
+    global _lock
+    _lock = Lock()
+    for processes in (_foreground, _background):
+        _alive.extend(processes)  # whose pipes stay open: closing one would change nothing
+        processes.clear()
+
+
+_alive: list[Process] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

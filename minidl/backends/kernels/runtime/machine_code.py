@@ -1,0 +1,206 @@
+"""Where the machine code of kernels comes from.
+
+It is looked for in this order:
+
+1. in the *library* that was shipped with minidl, or built when it was installed, for this level of
+   processors (`minidl.backends.kernels.compiler.build`);
+2. among the *object files* in the cache, which earlier processes compiled (`runtime.cache`);
+3. from the *compiler*, which is Numba, in processes of its own (`runtime.compiler_process`).
+
+Library and object files hold the same machine code: the one are linked from the other.  So the
+first call of a kernel is the only one that knows the difference.
+"""
+
+import ctypes
+import hashlib
+import json
+import os
+import sys
+import sysconfig
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from threading import RLock
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl.backends.kernels.runtime import cache as object_files
+from minidl.backends.kernels.runtime import compiler_process
+from minidl.backends.kernels.runtime.level import level
+from minidl.backends.kernels.runtime.signature import Signature
+
+_METH_FASTCALL = 0x0080
+
+_lock = RLock()
+_alive: list[Any] = []  # machine code is freed with the object that owns it
+
+
+class ObjectFile(NamedTuple):
+    """Machine code, with the names of outlined functions that it calls."""
+
+    code: bytes
+    needs: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """As it is stored."""
+        return json.dumps({"needs": self.needs}).encode() + b"\n" + self.code
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> "ObjectFile":
+        """What to_bytes made."""
+        header, _, code = stored.partition(b"\n")
+        return cls(code, tuple(json.loads(header)["needs"]))
+
+
+def symbol_of(item: Any, signature: Signature | None) -> str:
+    """The name of a kernel's entry for these arguments, or of an outlined function."""
+    if signature is None:
+        return item.name
+    return f"{item.name}({str(signature).replace(' ', ',')})"
+
+
+def entry(kernel: Any, signature: Signature) -> Callable[..., Any]:
+    """The function of machine code that runs a kernel for these arguments.
+
+    It returns NotImplemented for others.
+    """
+    symbol = symbol_of(kernel, signature)
+    with _lock:
+        address = _shipped(symbol)
+        if address is None:
+            address = _linked(symbol, _compiled(kernel, signature))
+        return _as_function(kernel.__name__, address)
+
+
+def address_of(outlined: Any) -> int:
+    """Where the machine code of an outlined function lies."""
+    with _lock:
+        address = _shipped(outlined.name)
+        return _linked_outlined(outlined.name) if address is None else address
+
+
+# The library.
+
+
+class Contents(NamedTuple):
+    """What is in a library."""
+
+    sources: str  # the digest of what it was compiled from
+    sha256: str  # of the file
+    functions: list[str]
+
+
+def contents(library: Path) -> Contents:
+    """The list beside a library."""
+    return Contents(**json.loads(library.with_suffix(".json").read_text()))
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The library for this level of processors; None if there is none that fits these sources."""
+    path = library_path(level().name)
+    # Objects of free-threaded builds have another header.
+    if not path.exists() or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return None
+    try:
+        listed, digest = contents(path), hashlib.sha256(path.read_bytes()).hexdigest()
+        if listed.sources != object_files.source_digest() or listed.sha256 != digest:
+            return None
+        return ctypes.CDLL(str(path))
+    except (OSError, ValueError, TypeError):  # damaged, or for another system
+        return None
+
+
+def library_path(name: str) -> Path:
+    """Where the library for a level lies, if there is one."""
+    folder = Path(__file__).parents[1] / "native"
+    suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+    return folder / f"{name}{suffix}"
+
+
+def _shipped(symbol: str) -> int | None:
+    found = library()
+    if found is None:
+        return None
+    try:
+        return ctypes.cast(found[symbol], ctypes.c_void_p).value
+    except AttributeError:
+        return None
+
+
+# Object files.
+
+
+def _compiled(item: Any, signature: Signature | None) -> ObjectFile:
+    """The object file of a kernel or an outlined function, from the cache or the compiler."""
+    stored = object_files.load(symbol_of(item, signature)) if is_own(item) else None
+    if stored is None:
+        stored = compiler_process.compile(item, signature)
+    return ObjectFile.from_bytes(stored)
+
+
+def is_own(item: Any) -> bool:
+    """Whether this is one of minidl's own functions, whose sources the cache knows."""
+    root = str(Path(__file__).parents[2])
+    return item.function.__code__.co_filename.startswith(root + os.sep)
+
+
+@cache
+def _linked_outlined(name: str) -> int:
+    from minidl.backends.kernels.runtime.functions import Outlined
+
+    outlined = Outlined.all[name]
+    return _linked(name, _compiled(outlined, None))
+
+
+def _linked(symbol: str, file: ObjectFile) -> int:
+    """Load an object file, and what it calls; where its function lies."""
+    import llvmlite.binding as llvm
+
+    for name in file.needs:
+        address = _shipped(name)
+        llvm.add_symbol(name, _linked_outlined(name) if address is None else address)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(file.code))
+    engine.finalize_object()
+    _alive.append(engine)
+    return engine.get_function_address(symbol)
+
+
+@cache
+def _machine() -> Any:
+    """What LLVM's loader asks for; it generates nothing."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine()
+
+
+# Python's functions.
+
+
+class _MethodDef(ctypes.Structure):
+    """struct PyMethodDef."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("code", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+_OWN_TYPES = np.ndarray, np.float32, np.uint64  # what an entry compares the types of arguments with
+
+
+def _as_function(name: str, address: int) -> Callable[..., Any]:
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype, make.argtypes = (
+        ctypes.py_object,
+        [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p],
+    )
+    method = _MethodDef(name.encode(), address, _METH_FASTCALL, None)
+    _alive.append(method)
+    return make(ctypes.addressof(method), _OWN_TYPES, None)
