@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minidl.backends.kernels import simd
 from minidl.backends.kernels.runtime import level
 from minidl.backends.kernels.runtime.kernel import carray, compiled
+from minidl.backends.kernels.simd import intrinsics
 from minidl.backends.kernels.simd.intrinsics import (
     LANES,
     advance,
@@ -125,3 +127,10 @@ def test_vectors_of_other_levels(name):
         text=True,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_nothing_here_imports_the_compiler():
+    names = [path.stem for path in Path(intrinsics.__file__).parent.glob("[a-z]*.py")]
+    code = f"from {simd.__name__} import {', '.join(names)}; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numba", "llvmlite.binding"} & set(done.stdout.split())
