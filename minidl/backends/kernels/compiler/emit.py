@@ -33,7 +33,7 @@ def _object(entry: Any, compiled: Any, symbol: str) -> bytes:
     """The function of this name in machine code, with what it calls, which nobody else sees."""
     machine = target_machine()
     module = llvm.parse_assembly(str(entry))
-    module.link_in(compiled.library._get_module_for_linking(), preserve=True)
+    module.link_in(compiled.library.optimized(), preserve=True)
     for thing in [*module.functions, *module.global_variables]:
         if not thing.is_declaration and thing.name != symbol:
             thing.linkage = "internal"

@@ -103,7 +103,16 @@ def name_of(function: Callable[..., Any]) -> str:
     return f"{module}:{function.__qualname__}"
 
 
-@intrinsic("T* i64 -> T[n]")
-def carray(_builder: Any, address: Any, size: Any) -> Any:
-    """The numbers from an address on, as a contiguous array."""
-    return address, size
+class _ArrayAt:
+    """carray(address, shape): the numbers from an address on, as a C-contiguous array."""
+
+    __name__ = "carray"
+
+    @cached_property
+    def _numba_type_(self) -> Any:
+        from minidl.backends.kernels.compiler import frontend
+
+        return frontend.type_of_array_at(self)
+
+
+carray: Any = _ArrayAt()
