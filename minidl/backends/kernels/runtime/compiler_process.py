@@ -8,12 +8,14 @@ cache; they end when their program ends.
 Where no process can be started, and for kernels from outside minidl, Numba is imported here.
 """
 
+import atexit
 import json
 import multiprocessing.spawn
 import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -80,8 +82,8 @@ class Process:
 
     def end(self) -> None:
         """End it now: who was interrupted does not know what it would answer."""
-        self._process.kill()
-        self._process.wait()
+        with self._process:
+            self._process.kill()
 
 
 _lock = Lock()
@@ -97,10 +99,10 @@ def compile(item: Any, signature: Signature | None) -> bytes:
     if not is_own(item) or not object_files.sources_are_unchanged():
         return _compile_here(item, signature)
     with _lock, shown(item.name):
-        try:
-            return _compile_there(item, signature)
-        except OSError:  # no process can be started here, or it was killed
-            return _compile_here(item, signature)
+        for _ in range(2):  # the process may just have ended, having been idle
+            with suppress(OSError):
+                return _compile_there(item, signature)
+    return _compile_here(item, signature)  # no process can be started here
 
 
 def prefetch(items: Iterable[tuple[Any, Signature | None]]) -> None:
@@ -144,6 +146,12 @@ def _compile_here(item: Any, signature: Signature | None) -> bytes:
     from minidl.backends.kernels.compiler import emit
 
     return emit.object_file(item, signature)
+
+
+@atexit.register
+def _end() -> None:
+    for process in (*_foreground, *_background):
+        process.end()
 
 
 def _after_fork() -> None:

@@ -103,8 +103,10 @@ def parse(text: str) -> Signature:
                 stack.append([])
             case "(":
                 stack.append([])
-            case ")":
+            case ")" if len(stack) > 1:
                 stack[-2].append(Tuple(tuple(stack.pop())))
+            case ")":
+                raise ValueError(f"a parenthesis too many in the signature {text!r}")
             case _:
                 stack[-1].append(_type(token, text))
     (last,) = stack
