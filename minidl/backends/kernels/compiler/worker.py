@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -28,6 +29,7 @@ def main(answering: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not answering and hasattr(os, "nice"):
         os.nice(5)
+    warnings.simplefilter("ignore")  # the program warns, if it cannot store what it gets
     # What anybody prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

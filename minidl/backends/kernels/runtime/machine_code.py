@@ -134,9 +134,12 @@ def _shipped(symbol: str) -> int | None:
 
 def _compiled(item: Any, signature: Signature | None) -> ObjectFile:
     """The object file of a kernel or an outlined function, from the cache or the compiler."""
-    stored = object_files.load(symbol_of(item, signature)) if is_own(item) else None
+    symbol = symbol_of(item, signature)
+    stored = object_files.load(symbol) if is_own(item) else None
     if stored is None:
         stored = compiler_process.compile(item, signature)
+        if is_own(item) and object_files.load(symbol) is None:  # as the compiler left it there
+            object_files.store(symbol, stored)
     return ObjectFile.from_bytes(stored)
 
 
