@@ -1,5 +1,6 @@
 """Threads, the memory that kernels share and keep, and gradients that are computed together."""
 
+import math
 import os
 import subprocess
 import sys
@@ -83,7 +84,8 @@ def test_the_environment_says_how_many_threads(asked, count):
 @pytest.mark.parametrize("asked", [None, "", "0", "-2", "two", "1.5"])
 def test_where_it_does_not_there_is_one_for_each_core(asked):
     affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
-    assert run(COUNT, OMP_NUM_THREADS=asked) == [str(len(affinity(0)))]
+    quota = threads._cpu_quota(Path("/"))
+    assert run(COUNT, OMP_NUM_THREADS=asked) == [str(math.ceil(min(len(affinity(0)), quota)))]
 
 
 def test_work_is_split_if_it_is_large_enough():

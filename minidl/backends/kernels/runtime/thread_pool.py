@@ -218,7 +218,7 @@ _is_over = False
 
 
 def control(chunks: int) -> int:
-    """The control block to run so many chunks with, whose workers are there; 0 if there are none."""
+    """The control block to run so many chunks with, whose workers are there; 0 without workers."""
     return _control if chunks <= _served else _control_with_workers(chunks)
 
 
