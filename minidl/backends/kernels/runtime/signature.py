@@ -109,11 +109,13 @@ def parse(text: str) -> Signature:
                 raise ValueError(f"a parenthesis too many in the signature {text!r}")
             case _:
                 stack[-1].append(_type(token, text))
-    (last,) = stack
+    if len(stack) > 1:
+        raise ValueError(f"a parenthesis is open at the end of the signature {text!r}")
     if arguments is None:
-        return Signature(tuple(last))
-    (result,) = last
-    return Signature(tuple(arguments), result)
+        return Signature(tuple(stack[0]))
+    if len(stack[0]) != 1:
+        raise ValueError(f"one type must follow the arrow in the signature {text!r}")
+    return Signature(tuple(arguments), stack[0][0])
 
 
 def _type(token: re.Match[str], text: str) -> Type:

@@ -164,7 +164,7 @@ def test_numbers_of_numpy_are_numbers(given, expected):
     "wrong", [None, "text", [1.0], np.zeros(2, ">f4"), np.zeros(2, object), np.zeros(2, "f2")]
 )
 def test_what_no_kernel_can_take_is_said(wrong):
-    with pytest.raises(TypeError, match="the kernel .*_all_kinds cannot take these arguments: "):
+    with pytest.raises(TypeError, match=r"the kernel .*_all_kinds cannot take these arguments: "):
         _all_kinds(wrong)
 
 

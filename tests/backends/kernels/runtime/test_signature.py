@@ -41,9 +41,9 @@ def test_what_is_printed_is_read_as_the_same(text):
     assert parse(str(READ[text])) == READ[text]
 
 
-@pytest.mark.parametrize("wrong", ["f33", "float32[n]", "f32[n", "(i64", "i64)", "f32[n] ->", "?"])
+@pytest.mark.parametrize("wrong", ["f33", "float32[n]", "f32[n", "(i64", "i64)", "f32[n] ->", "i64 -> f32 f32", "?"])
 def test_what_cannot_be_read_is_said(wrong):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="signature"):
         parse(wrong)
 
 
