@@ -52,7 +52,7 @@ def dropout(x: np.ndarray, p: float = 0.5, *, key: tuple[int, int]) -> Any:
     """y = 0 where a uniform number is below p, else x / (1 − p);   dx = 0, else dy / (1 − p)."""
     if not _suits(x, key, _FEWEST_DROPPED) or type(p) is not float or not 0 <= p < 1:
         return NotImplemented
-    kind = x.dtype.type
+    kind = np.float32 if x.dtype.char == "f" else float
     y, dropped = np.empty(x.shape, x.dtype), np.empty(x.shape, np.bool_)
     chunks = threads.chunks(2 * x.size)
     u = np.empty((chunks, _BATCH), x.dtype)
