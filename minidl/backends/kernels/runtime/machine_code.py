@@ -60,9 +60,8 @@ def symbol_of(item: Any, signature: Signature | None) -> str:
     return f"{item.name}({str(signature).replace(' ', ',')})"
 
 
-Item: TypeAlias = tuple[
-    Any, Signature | None
-]  # a kernel for some arguments, or an outlined function
+# A kernel for some arguments, or an outlined function.
+Item: TypeAlias = tuple[Any, Signature | None]
 
 
 def entry(kernel: Any, signature: Signature, following: Sequence[Item] = ()) -> Callable[..., Any]:
