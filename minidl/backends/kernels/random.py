@@ -124,6 +124,7 @@ def _uniform(u, seed, offset, chunk, chunks):
 @parallel(
     "f32[n] f32[n] bool[n] f32 f32 u64 u64 f32[chunks,batch]",
     "f64[n] f64[n] bool[n] f64 f64 u64 u64 f64[chunks,batch]",
+    then=["_dropout_back"],
 )
 def _dropout(x, y, dropped, p, keep, seed, offset, u, chunk, chunks):
     start, stop = _even_bounds(x.size, chunk, chunks)
