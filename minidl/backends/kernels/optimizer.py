@@ -95,8 +95,7 @@ def _table(rows: Sequence[list[np.ndarray]]) -> np.ndarray:
 
 
 @compiled(
-    "i64[parameters,columns] i64 f32[n] f32[n] f32[n] f32[n] f32[n]",
-    "i64[parameters,columns] i64 f64[n] f64[n] f64[n] f64[n] f64[n]",
+    "i64[parameters,columns] i64 F[n] F[n] F[n] F[n] F[n]",
 )
 def _fill_row(table, i, gradient, value, state1, state2, state3):
     table[i, 0] = value.size
@@ -161,8 +160,7 @@ def _sign(settings: Mapping[str, Any]) -> int:
 
 
 @parallel(
-    "i64[parameters,columns] i64 f32[numbers] bool",
-    "i64[parameters,columns] i64 f64[numbers] bool",
+    "i64[parameters,columns] i64 F[numbers] bool",
 )
 def _adam(table, total, scalars, amsgrad, chunk, chunks):
     start, stop = chunk_bounds(total, chunk, chunks)
@@ -204,7 +202,7 @@ def _adam_part(gradient, value, m, v, largest, scalars, amsgrad):
         value[i] -= rate * new_m / (np.sqrt(new_v) / correction + eps) + shrink * value[i]
 
 
-@parallel("i64[parameters,columns] i64 f32[numbers]", "i64[parameters,columns] i64 f64[numbers]")
+@parallel("i64[parameters,columns] i64 F[numbers]")
 def _descend(table, total, scalars, chunk, chunks):
     start, stop = chunk_bounds(total, chunk, chunks)
     for row in table:
@@ -225,8 +223,7 @@ def _descend_part(gradient, value, scalars):
 
 
 @parallel(
-    "i64[parameters,columns] i64 f32[numbers] bool",
-    "i64[parameters,columns] i64 f64[numbers] bool",
+    "i64[parameters,columns] i64 F[numbers] bool",
 )
 def _momentum(table, total, scalars, nesterov, chunk, chunks):
     start, stop = chunk_bounds(total, chunk, chunks)
