@@ -42,10 +42,10 @@ def declared() -> list[tuple[Kernel | Outlined, Signature | None]]:
     for module in pkgutil.walk_packages(kernels.__path__, f"{kernels.__name__}."):
         if not module.name.startswith(f"{kernels.__name__}.compiler"):
             import_module(module.name)
-    own = [kernel for kernel in Kernel.all.values() if machine_code.is_own(kernel)]
+    own = [kernel for kernel in Kernel.all.values() if cache.covers(kernel.function)]
     return [
         *((kernel, signature) for kernel in own for signature in kernel.signatures),
-        *((outlined, None) for outlined in Outlined.all.values()),
+        *((outlined, None) for outlined in machine_code.outlined.values()),
     ]
 
 

@@ -14,7 +14,6 @@ first call of a kernel is the only one that knows the difference.
 import ctypes
 import hashlib
 import json
-import os
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
@@ -31,6 +30,8 @@ from minidl.backends.kernels.runtime.level import level
 from minidl.backends.kernels.runtime.signature import Signature
 
 _METH_FASTCALL = 0x0080
+
+outlined: dict[str, Any] = {}  # all outlined functions, by their names
 
 _lock = RLock()
 _alive: list[Any] = []  # machine code is freed with the object that owns it
@@ -78,11 +79,11 @@ def entry(kernel: Any, signature: Signature, following: Sequence[Item] = ()) -> 
         return _as_function(kernel.__name__, address)
 
 
-def address_of(outlined: Any) -> int:
+def address_of(name: str) -> int:
     """Where the machine code of an outlined function lies."""
     with _lock:
-        address = _shipped(outlined.name)
-        return _linked_outlined(outlined.name) if address is None else address
+        address = _shipped(name)
+        return _linked_outlined(name) if address is None else address
 
 
 def prepare(items: Sequence[Item]) -> None:
@@ -149,28 +150,20 @@ def _shipped(symbol: str) -> int | None:
 
 def _compiled(item: Any, signature: Signature | None, following: Sequence[Item] = ()) -> ObjectFile:
     """The object file of a kernel or an outlined function, from the cache or the compiler."""
-    symbol = symbol_of(item, signature)
-    stored = object_files.load(symbol) if is_own(item) else None
+    symbol, kept = symbol_of(item, signature), object_files.covers(item.function)
+    stored = object_files.load(symbol) if kept else None
     if stored is None:
         prepare(following)
         stored = compiler_process.compile(item, signature)
-        if is_own(item) and object_files.load(symbol) is None:  # as the compiler left it there
+        # The compiler has left it in the cache; if it could not, this warns.
+        if kept and object_files.load(symbol) is None:
             object_files.store(symbol, stored)
     return ObjectFile.from_bytes(stored)
 
 
-def is_own(item: Any) -> bool:
-    """Whether this is one of minidl's own functions, whose sources the cache knows."""
-    root = str(Path(__file__).parents[2])
-    return item.function.__code__.co_filename.startswith(root + os.sep)
-
-
 @cache
 def _linked_outlined(name: str) -> int:
-    from minidl.backends.kernels.runtime.functions import Outlined
-
-    outlined = Outlined.all[name]
-    return _linked(name, _compiled(outlined, None))
+    return _linked(name, _compiled(outlined[name], None))
 
 
 def _linked(symbol: str, file: ObjectFile) -> int:
