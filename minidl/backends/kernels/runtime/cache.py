@@ -108,7 +108,7 @@ def _locked(path: Path) -> TextIO:
     """The file, locked; it is deleted by who unlocks it, so another may be there by then."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     while True:
-        file = open(path, "w")
+        file = open(path, "w")  # noqa: SIM115 - the caller closes it
         fcntl.flock(file, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
@@ -117,7 +117,7 @@ def _locked(path: Path) -> TextIO:
 
 
 def covers(function: Callable[..., Any]) -> bool:
-    """Whether the source of a function is one of those that the environment knows: it is minidl's."""
+    """Whether the environment knows the source of a function: it is one of minidl's."""
     return function.__code__.co_filename.startswith(_ROOT + os.sep)
 
 
