@@ -37,7 +37,6 @@ from minidl.backends.kernels.simd.intrinsics import address_of, advance, pointer
 
 _ADAM_TIME, _SGD_TIME = 1.0, 0.4  # nanoseconds an element on one thread, from memory
 _ARRAYS = 5  # the most that a rule takes of each parameter
-_TABLE = "i64[parameters,columns] i64"  # with the size of all of them
 
 
 class Step:
@@ -100,10 +99,7 @@ def _table(rows: Sequence[list[np.ndarray]]) -> np.ndarray:
     return table
 
 
-@compiled(
-    "i64[parameters,columns] i64 f32[n] f32[n] f32[n] f32[n] f32[n]",
-    "i64[parameters,columns] i64 f64[n] f64[n] f64[n] f64[n] f64[n]",
-)
+@compiled("i64[parameters,columns] i64 F[n] F[n] F[n] F[n] F[n]")
 def _fill_row(table, i, gradient, value, state1, state2, state3):
     table[i, 0] = value.size
     table[i, 1] = address_of(gradient)
@@ -166,15 +162,12 @@ def _sign(settings: Mapping[str, Any]) -> int:
 # before the next one, the size of this is subtracted from both.
 
 
-@compiled(
-    "f32[n] f32[n] f32[n] f32[n] f32[n] f32[numbers] bool",
-    "f64[n] f64[n] f64[n] f64[n] f64[n] f64[numbers] bool",
-)
+@compiled("F[n] F[n] F[n] F[n] F[n] F[numbers] bool")
 def _adam(gradient, value, m, v, largest, scalars, amsgrad):
     _adam_part(gradient, value, m, v, largest, scalars, amsgrad)
 
 
-@parallel(f"{_TABLE} f32[numbers] bool", f"{_TABLE} f64[numbers] bool")
+@parallel("i64[parameters,columns] i64 F[numbers] bool")
 def _adam_over_all(table, total, scalars, amsgrad, chunk, chunks):
     start, stop = chunk_bounds(total, chunk, chunks)
     for row in table:
@@ -215,12 +208,12 @@ def _adam_part(gradient, value, m, v, largest, scalars, amsgrad):
         value[i] -= rate * new_m / (np.sqrt(new_v) / correction + eps) + shrink * value[i]
 
 
-@compiled("f32[n] f32[n] f32[numbers]", "f64[n] f64[n] f64[numbers]")
+@compiled("F[n] F[n] F[numbers]")
 def _descend(gradient, value, scalars):
     _descend_part(gradient, value, scalars)
 
 
-@parallel(f"{_TABLE} f32[numbers]", f"{_TABLE} f64[numbers]")
+@parallel("i64[parameters,columns] i64 F[numbers]")
 def _descend_over_all(table, total, scalars, chunk, chunks):
     start, stop = chunk_bounds(total, chunk, chunks)
     for row in table:
@@ -240,15 +233,12 @@ def _descend_part(gradient, value, scalars):
         value[i] -= lr * (sign * gradient[i] + decay * value[i])
 
 
-@compiled(
-    "f32[n] f32[n] f32[n] f32[numbers] bool",
-    "f64[n] f64[n] f64[n] f64[numbers] bool",
-)
+@compiled("F[n] F[n] F[n] F[numbers] bool")
 def _momentum(gradient, value, velocity, scalars, nesterov):
     _momentum_part(gradient, value, velocity, scalars, nesterov)
 
 
-@parallel(f"{_TABLE} f32[numbers] bool", f"{_TABLE} f64[numbers] bool")
+@parallel("i64[parameters,columns] i64 F[numbers] bool")
 def _momentum_over_all(table, total, scalars, nesterov, chunk, chunks):
     start, stop = chunk_bounds(total, chunk, chunks)
     for row in table:

@@ -91,7 +91,7 @@ def _sum_vector64(x, accumulators):
     return _vector64(x, accumulators[0], accumulators[1])
 
 
-@parallel("f32[outer,n] f32[outer,one]", "f32[outer,n] f64[outer,one]")
+@parallel("f32[outer,n] F[outer,one]")
 def _sum_vectors32(x, y, chunk, chunks):
     start, stop = chunk_bounds(x.shape[0], chunk, chunks)
     for i in range(start, stop):
@@ -243,10 +243,7 @@ def accumulate_rows(x: np.ndarray) -> np.ndarray:
     return y
 
 
-@parallel(
-    f"f32[outer,n,columns] f32[outer,n,columns] i64 {_ACCUMULATORS}",
-    f"f64[outer,n,columns] f64[outer,n,columns] i64 {_ACCUMULATORS}",
-)
+@parallel(f"F[outer,n,columns] F[outer,n,columns] i64 {_ACCUMULATORS}")
 def _accumulate(x, y, blocks, accumulators, chunk, chunks):
     totals, errors = accumulators[chunk, 0], accumulators[chunk, 1]
     start, stop = chunk_bounds(x.shape[0] * blocks, chunk, chunks)

@@ -154,6 +154,14 @@ def as_contiguous(x: np.ndarray) -> np.ndarray:
     return x if x.flags.carray else np.array(x, order="C")
 
 
+def prepare(names: Sequence[str]) -> None:
+    """Have the first signature of these kernels compiled in the background, if it has to be."""
+    found = map(find, names)
+    machine_code.prepare(
+        [(item, item.signatures[0] if isinstance(item, Kernel) else None) for item in found]
+    )
+
+
 def find(name: str) -> Any:
     """The kernel or the outlined function of this name."""
     module = name.partition(":")[0]

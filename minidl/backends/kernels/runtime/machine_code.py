@@ -85,6 +85,16 @@ def address_of(outlined: Any) -> int:
         return _linked_outlined(outlined.name) if address is None else address
 
 
+def prepare(items: Sequence[Item]) -> None:
+    """Compile in the background what will be needed, and is neither shipped nor in the cache."""
+    missing = [
+        item
+        for item in items
+        if _shipped(symbol_of(*item)) is None and object_files.load(symbol_of(*item)) is None
+    ]
+    compiler_process.prefetch(missing)
+
+
 # The library.
 
 
@@ -142,7 +152,7 @@ def _compiled(item: Any, signature: Signature | None, following: Sequence[Item] 
     symbol = symbol_of(item, signature)
     stored = object_files.load(symbol) if is_own(item) else None
     if stored is None:
-        compiler_process.prefetch(following)
+        prepare(following)
         stored = compiler_process.compile(item, signature)
         if is_own(item) and object_files.load(symbol) is None:  # as the compiler left it there
             object_files.store(symbol, stored)
