@@ -4,8 +4,8 @@
 Here each element is loaded once, goes through the whole formula in registers, vectorised, and is
 stored once.
 
-*Multi-tensor*: one call updates all parameters.  Their elements form one sequence, split evenly
-among the threads, whichever parameter they belong to.
+*Multi-tensor*: where there is work for several threads, one call updates all parameters.  Their
+elements form one sequence, split evenly among the threads, whichever parameter they belong to.
 
     D. Kingma, J. Ba.  Adam: A method for stochastic optimization.  ICLR 2015.
     I. Loshchilov, F. Hutter.  Decoupled weight decay regularization (AdamW).  ICLR 2019.
@@ -42,19 +42,21 @@ _ARRAYS = 5  # the most that a rule takes of each parameter
 class Step:
     """One step of an update rule: parameters are added to it, then all are updated at once.
 
-    rule            the kernel: rule(table of all parameters, their size, *rest, chunks)
+    rule            the kernel for one parameter: rule(gradient, value, *state, *rest)
+    over_all        the one for all of a table: over_all(table, their size, *rest, chunks)
     element_time    nanoseconds an element
-    state           the names of the optimiser's state that it updates
+    state           the names of the optimiser's state that the rule updates
     """
 
     def __init__(
         self,
         rule: Callable[..., None],
+        over_all: Callable[..., None],
         element_time: float,
         state: Sequence[str],
         *rest: Any,
     ) -> None:
-        self._rule, self._element_time = rule, element_time
+        self._rule, self._over_all, self._element_time = rule, over_all, element_time
         self._state, self._rest = state, rest
         self._rows: list[list[np.ndarray]] = []
         self._size = 0
@@ -77,10 +79,13 @@ class Step:
 
     def run(self) -> None:
         """Update all parameters and their state."""
-        if not self._rows:
-            return
         chunks = threads.chunks(self._size * self._element_time)
-        self._rule(_table(self._rows), self._size, *self._rest, chunks)
+        if chunks > 1:
+            self._over_all(_table(self._rows), self._size, *self._rest, chunks)
+            return
+        rule, rest = self._rule, self._rest
+        for arrays in self._rows:
+            rule(*arrays, *rest)
 
 
 def _table(rows: Sequence[list[np.ndarray]]) -> np.ndarray:
@@ -94,9 +99,7 @@ def _table(rows: Sequence[list[np.ndarray]]) -> np.ndarray:
     return table
 
 
-@compiled(
-    "i64[parameters,columns] i64 F[n] F[n] F[n] F[n] F[n]",
-)
+@compiled("i64[parameters,columns] i64 F[n] F[n] F[n] F[n] F[n]")
 def _fill_row(table, i, gradient, value, state1, state2, state3):
     table[i, 0] = value.size
     table[i, 1] = address_of(gradient)
@@ -136,7 +139,7 @@ def _by_moments(
     amsgrad = settings["amsgrad"]
     largest = "max_exp_avg_sq" if amsgrad else "exp_avg_sq"
     state = "exp_avg", "exp_avg_sq", largest
-    return Step(_adam, _ADAM_TIME, state, scalars, amsgrad)
+    return Step(_adam, _adam_over_all, _ADAM_TIME, state, scalars, amsgrad)
 
 
 def sgd(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
@@ -146,23 +149,26 @@ def sgd(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
     decay, sign = settings["weight_decay"], _sign(settings) * settings.get("gradient_scale", 1)
     scalars = np.array([settings["lr"], decay, sign, momentum, weight], dtype)
     if not momentum:
-        return Step(_descend, _SGD_TIME, (), scalars)
+        return Step(_descend, _descend_over_all, _SGD_TIME, (), scalars)
     state = ("momentum_buffer",)
-    return Step(_momentum, _SGD_TIME, state, scalars, nesterov)
+    return Step(_momentum, _momentum_over_all, _SGD_TIME, state, scalars, nesterov)
 
 
 def _sign(settings: Mapping[str, Any]) -> int:
     return -1 if settings["maximize"] else 1
 
 
-# Each rule goes through the table.  A chunk is the elements start … stop − 1, counted from the
-# beginning of a parameter; so before the next one, the size of this is subtracted from both.
+# In a table, a chunk is the elements start … stop − 1, counted from the beginning of a parameter:
+# before the next one, the size of this is subtracted from both.
 
 
-@parallel(
-    "i64[parameters,columns] i64 F[numbers] bool",
-)
-def _adam(table, total, scalars, amsgrad, chunk, chunks):
+@compiled("F[n] F[n] F[n] F[n] F[n] F[numbers] bool")
+def _adam(gradient, value, m, v, largest, scalars, amsgrad):
+    _adam_part(gradient, value, m, v, largest, scalars, amsgrad)
+
+
+@parallel("i64[parameters,columns] i64 F[numbers] bool")
+def _adam_over_all(table, total, scalars, amsgrad, chunk, chunks):
     start, stop = chunk_bounds(total, chunk, chunks)
     for row in table:
         first, last = max(start, 0), min(stop, row[0])
@@ -202,8 +208,13 @@ def _adam_part(gradient, value, m, v, largest, scalars, amsgrad):
         value[i] -= rate * new_m / (np.sqrt(new_v) / correction + eps) + shrink * value[i]
 
 
+@compiled("F[n] F[n] F[numbers]")
+def _descend(gradient, value, scalars):
+    _descend_part(gradient, value, scalars)
+
+
 @parallel("i64[parameters,columns] i64 F[numbers]")
-def _descend(table, total, scalars, chunk, chunks):
+def _descend_over_all(table, total, scalars, chunk, chunks):
     start, stop = chunk_bounds(total, chunk, chunks)
     for row in table:
         first, last = max(start, 0), min(stop, row[0])
@@ -222,10 +233,13 @@ def _descend_part(gradient, value, scalars):
         value[i] -= lr * (sign * gradient[i] + decay * value[i])
 
 
-@parallel(
-    "i64[parameters,columns] i64 F[numbers] bool",
-)
-def _momentum(table, total, scalars, nesterov, chunk, chunks):
+@compiled("F[n] F[n] F[n] F[numbers] bool")
+def _momentum(gradient, value, velocity, scalars, nesterov):
+    _momentum_part(gradient, value, velocity, scalars, nesterov)
+
+
+@parallel("i64[parameters,columns] i64 F[numbers] bool")
+def _momentum_over_all(table, total, scalars, nesterov, chunk, chunks):
     start, stop = chunk_bounds(total, chunk, chunks)
     for row in table:
         first, last = max(start, 0), min(stop, row[0])

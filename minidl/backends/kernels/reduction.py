@@ -243,9 +243,7 @@ def accumulate_rows(x: np.ndarray) -> np.ndarray:
     return y
 
 
-@parallel(
-    f"F[outer,n,columns] F[outer,n,columns] i64 {_ACCUMULATORS}",
-)
+@parallel(f"F[outer,n,columns] F[outer,n,columns] i64 {_ACCUMULATORS}")
 def _accumulate(x, y, blocks, accumulators, chunk, chunks):
     totals, errors = accumulators[chunk, 0], accumulators[chunk, 1]
     start, stop = chunk_bounds(x.shape[0] * blocks, chunk, chunks)
