@@ -66,7 +66,8 @@ def _sum_contiguous(x: np.ndarray, axis: int | None, keepdims: bool) -> np.ndarr
     if axis is None:
         shape = (1,) * x.ndim if keepdims else ()
         if x.size < _LONG:
-            return _kernels().sum_vector(x).reshape(shape)
+            total = np.asarray(_kernels().sum_vector(x.reshape(-1)), x.dtype)
+            return total.reshape(shape) if keepdims else total
         return _kernels().sum_rows(x.reshape(1, -1, 1), x.dtype).reshape(shape)
     axis %= x.ndim
     n, before, behind = x.shape[axis], x.shape[:axis], x.shape[axis + 1 :]

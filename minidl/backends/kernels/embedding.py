@@ -46,8 +46,8 @@ def embedding(weight: np.ndarray, ids: np.ndarray, *, sparse: bool = False) -> A
 
 
 @parallel(
-    "f32[rows,width] i64[n] f32[n,width] i64[chunks]",
-    "f64[rows,width] i64[n] f64[n,width] i64[chunks]",
+    "F[rows,width] i64[n] F[n,width] i64[chunks]",
+    then=["scatter:_add"],
 )
 def _gather(table, rows, values, wrong, chunk, chunks):
     """values[i] = table[rows[i]];   for each chunk, the first i whose row does not exist, or −1."""

@@ -72,7 +72,7 @@ def cross_entropy(
     return np.asarray(loss / count if count else np.nan, np.float32), (dlogits, None)
 
 
-@parallel("f32[n,classes] i64[n] f64[n] f32[n,classes]")
+@parallel("f32[n,classes] i64[n] f64[n] f32[n,classes]", then=["_total", "_backward"])
 def _forward(logits, target, losses, probabilities, chunk, chunks):
     """The loss of each row, one of any class where the target does not exist."""
     n, classes = logits.shape

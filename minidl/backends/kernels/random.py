@@ -52,7 +52,7 @@ def dropout(x: np.ndarray, p: float = 0.5, *, key: tuple[int, int]) -> Any:
     """y = 0 where a uniform number is below p, else x / (1 − p);   dx = 0, else dy / (1 − p)."""
     if not _suits(x, key, _FEWEST_DROPPED) or type(p) is not float or not 0 <= p < 1:
         return NotImplemented
-    kind = x.dtype.type
+    kind = np.float32 if x.dtype.char == "f" else float
     y, dropped = np.empty(x.shape, x.dtype), np.empty(x.shape, np.bool_)
     chunks = threads.chunks(2 * x.size)
     u = np.empty((chunks, _BATCH), x.dtype)
@@ -115,15 +115,15 @@ def _fill(u, seed, counter):
         u[u.size - 1] = _uniform_of_words(c0, c1, single)
 
 
-@parallel("f32[n] u64 u64", "f64[n] u64 u64")
+@parallel("F[n] u64 u64")
 def _uniform(u, seed, offset, chunk, chunks):
     start, stop = _even_bounds(u.size, chunk, chunks)
     _fill(u[start:stop], seed, offset + _U(start // 2))
 
 
 @parallel(
-    "f32[n] f32[n] bool[n] f32 f32 u64 u64 f32[chunks,batch]",
-    "f64[n] f64[n] bool[n] f64 f64 u64 u64 f64[chunks,batch]",
+    "F[n] F[n] bool[n] F F u64 u64 F[chunks,batch]",
+    then=["_dropout_back"],
 )
 def _dropout(x, y, dropped, p, keep, seed, offset, u, chunk, chunks):
     start, stop = _even_bounds(x.size, chunk, chunks)
@@ -141,7 +141,7 @@ def _drop(u, x, y, dropped, p, keep):
         y[i] = 0 if u[i] < p else x[i] / keep
 
 
-@parallel("bool[n] f32[n] f32[n] f32", "bool[n] f64[n] f64[n] f64")
+@parallel("bool[n] F[n] F[n] F")
 def _dropout_back(dropped, dy, dx, keep, chunk, chunks):
     start, stop = chunk_bounds(dx.size, chunk, chunks)
     _drop_back(dropped[start:stop], dy[start:stop], dx[start:stop], keep)

@@ -22,6 +22,7 @@ import numpy as np
 from minidl.backends import threads
 from minidl.backends.kernels.runtime.kernel import (
     chunk_bounds,
+    compiled,
     inlined,
     inner,
     parallel,
@@ -57,17 +58,17 @@ def _rounded(sums: np.ndarray, dtype: Any) -> np.ndarray:
     return sums.astype(dtype, copy=False)
 
 
-def sum_vector(x: np.ndarray) -> np.ndarray:
-    """Σ x of a C-contiguous array, rounded to its dtype, on one thread."""
-    return _sums_of_vectors(x.reshape(1, -1), np.empty((1, 1), x.dtype), 1)
-
-
 def _sums(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """y = what `sum_rows` returns, not in pieces: (outer, inner)."""
     outer, n, columns = x.shape
     chunks = threads.chunks(x.size * _NANOSECONDS[x.dtype.char])
     if columns == 1:
-        return _sums_of_vectors(x.reshape(outer, n), y, min(chunks, outer))
+        vectors, chunks = x.reshape(outer, n), min(chunks, outer)
+        if x.dtype.char == "f":
+            _sum_vectors32(vectors, y, chunks)
+        else:
+            _sum_vectors64(vectors, y, np.empty((chunks, 2, _LINE)), chunks)
+        return y
     line = columns * max(1, min(_BLOCK // columns, n // 8))
     chunks = min(chunks, outer * ((line - 1) // _BLOCK + 1))
     accumulators = np.empty((chunks, 2, min(_BLOCK, line)))
@@ -75,16 +76,22 @@ def _sums(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return y
 
 
-def _sums_of_vectors(x: np.ndarray, y: np.ndarray, chunks: int) -> np.ndarray:
-    """y = the sums of the rows of x: (outer, 1)."""
-    if x.dtype.char == "f":
-        _sum_vectors32(x, y, chunks)
-    else:
-        _sum_vectors64(x, y, np.empty((chunks, 2, _LINE)), chunks)
-    return y
+def sum_vector(x: np.ndarray) -> float:
+    """Σ x of a vector, rounded to its dtype."""
+    return _sum_vector32(x) if x.dtype.char == "f" else _sum_vector64(x, np.empty((2, _LINE)))
 
 
-@parallel("f32[outer,n] f32[outer,one]", "f32[outer,n] f64[outer,one]")
+@compiled("f32[n]")
+def _sum_vector32(x):
+    return np.float32(_vector32(x))
+
+
+@compiled("f64[n] f64[two,width]")
+def _sum_vector64(x, accumulators):
+    return _vector64(x, accumulators[0], accumulators[1])
+
+
+@parallel("f32[outer,n] F[outer,one]")
 def _sum_vectors32(x, y, chunk, chunks):
     start, stop = chunk_bounds(x.shape[0], chunk, chunks)
     for i in range(start, stop):
@@ -237,8 +244,7 @@ def accumulate_rows(x: np.ndarray) -> np.ndarray:
 
 
 @parallel(
-    f"f32[outer,n,columns] f32[outer,n,columns] i64 {_ACCUMULATORS}",
-    f"f64[outer,n,columns] f64[outer,n,columns] i64 {_ACCUMULATORS}",
+    f"F[outer,n,columns] F[outer,n,columns] i64 {_ACCUMULATORS}",
 )
 def _accumulate(x, y, blocks, accumulators, chunk, chunks):
     totals, errors = accumulators[chunk, 0], accumulators[chunk, 1]

@@ -86,8 +86,7 @@ def _sort(ids, counts, slots, often, bounds, order):
 
 
 @parallel(
-    f"f32[rows,width] i64[n] f32[n,width] {_SORTED} bool f64[chunks,two,width]",
-    f"f64[rows,width] i64[n] f64[n,width] {_SORTED} bool f64[chunks,two,width]",
+    f"F[rows,width] i64[n] F[n,width] {_SORTED} bool f64[chunks,two,width]",
 )
 def _add(table, ids, values, counts, often, bounds, order, fresh, accumulators, chunk, chunks):
     """Each chunk takes some rows of the table, which has no content if it is fresh."""

@@ -257,7 +257,7 @@ def _with_parameters(define: Callable[..., Any], count: int) -> Callable[..., An
     names = ", ".join(f"argument{i}" for i in range(count))
     namespace = {"define": define}
     exec(f"def typed(context, {names}):\n    return define({names})", namespace)
-    return namespace["typed"]  # type: ignore[return-value]
+    return namespace["typed"]
 
 
 def _variable(expected: tuple[signatures.Type, ...], given: tuple[Any, ...]) -> Any:

@@ -14,7 +14,7 @@ import multiprocessing.spawn
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from threading import Lock
 from typing import Any
@@ -106,8 +106,10 @@ def compile(item: Any, signature: Signature | None) -> bytes:
     return _compile_here(item, signature)  # no process can be started here
 
 
-def prefetch(items: Iterable[tuple[Any, Signature | None]]) -> None:
+def prefetch(items: Sequence[tuple[Any, Signature | None]]) -> None:
     """Compile kernels in the background, which will be needed; nobody waits for them."""
+    if not items or not object_files.sources_are_unchanged():
+        return
     with _lock:
         for item, signature in items:
             if (item.name, signature) not in _asked:

@@ -17,11 +17,11 @@ import json
 import os
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from threading import RLock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -60,16 +60,21 @@ def symbol_of(item: Any, signature: Signature | None) -> str:
     return f"{item.name}({str(signature).replace(' ', ',')})"
 
 
-def entry(kernel: Any, signature: Signature) -> Callable[..., Any]:
+# A kernel for some arguments, or an outlined function.
+Item: TypeAlias = tuple[Any, Signature | None]
+
+
+def entry(kernel: Any, signature: Signature, following: Sequence[Item] = ()) -> Callable[..., Any]:
     """The function of machine code that runs a kernel for these arguments.
 
-    It returns NotImplemented for others.
+    It returns NotImplemented for others.  If the kernel has to be compiled, the following ones will
+    be, too.
     """
     symbol = symbol_of(kernel, signature)
     with _lock:
         address = _shipped(symbol)
         if address is None:
-            address = _linked(symbol, _compiled(kernel, signature))
+            address = _linked(symbol, _compiled(kernel, signature, following))
         return _as_function(kernel.__name__, address)
 
 
@@ -78,6 +83,16 @@ def address_of(outlined: Any) -> int:
     with _lock:
         address = _shipped(outlined.name)
         return _linked_outlined(outlined.name) if address is None else address
+
+
+def prepare(items: Sequence[Item]) -> None:
+    """Compile in the background what will be needed, and is neither shipped nor in the cache."""
+    missing = [
+        item
+        for item in items
+        if _shipped(symbol_of(*item)) is None and object_files.load(symbol_of(*item)) is None
+    ]
+    compiler_process.prefetch(missing)
 
 
 # The library.
@@ -158,11 +173,12 @@ def _shipped(symbol: str) -> int | None:
 # Object files.
 
 
-def _compiled(item: Any, signature: Signature | None) -> ObjectFile:
+def _compiled(item: Any, signature: Signature | None, following: Sequence[Item] = ()) -> ObjectFile:
     """The object file of a kernel or an outlined function, from the cache or the compiler."""
     symbol = symbol_of(item, signature)
     stored = object_files.load(symbol) if is_own(item) else None
     if stored is None:
+        prepare(following)
         stored = compiler_process.compile(item, signature)
         if is_own(item) and object_files.load(symbol) is None:  # as the compiler left it there
             object_files.store(symbol, stored)

@@ -8,8 +8,10 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
+from minidl.backends.kernels.compiler import build
 from minidl.backends.kernels.runtime import machine_code
 from minidl.backends.kernels.runtime.kernel import (
+    Kernel,
     carray,
     chunk_bounds,
     compiled,
@@ -20,6 +22,7 @@ from minidl.backends.kernels.runtime.kernel import (
     parallel,
 )
 from minidl.backends.kernels.runtime.signature import parse
+from minidl.cli.registry import KERNELS
 
 
 @compiled("f32[m,n] i64 bool f64 f32 u64 (i64 (f32[n] bool))")
@@ -280,3 +283,16 @@ def test_kernels_are_found_by_name():
     from minidl.backends.kernels.softmax import _rows
 
     assert find("softmax:_rows") is _rows
+
+
+def test_what_follows_a_kernel_exists_and_takes_the_same_types():
+    build.declared()  # imports all kernels
+    for kernel in Kernel.all.values():
+        for signature in kernel.signatures:
+            for follower, types in kernel._following(signature):
+                assert types in follower.signatures
+
+
+@pytest.mark.parametrize("name", [name for names in KERNELS.values() for name in names])
+def test_the_kernels_that_training_prepares_exist(name):
+    assert find(name).name == name

@@ -11,6 +11,7 @@ from minidl.backends.kernels.runtime.signature import (
     Tuple,
     of_arguments,
     parse,
+    parse_all,
     plain,
 )
 
@@ -41,10 +42,17 @@ def test_what_is_printed_is_read_as_the_same(text):
     assert parse(str(READ[text])) == READ[text]
 
 
-@pytest.mark.parametrize("wrong", ["f33", "float32[n]", "f32[n", "(i64", "i64)", "f32[n] ->", "i64 -> f32 f32", "?"])
+@pytest.mark.parametrize(
+    "wrong", ["f33", "float32[n]", "f32[n", "(i64", "i64)", "f32[n] ->", "i64 -> f32 f32", "?"]
+)
 def test_what_cannot_be_read_is_said(wrong):
     with pytest.raises(ValueError, match="signature"):
         parse(wrong)
+
+
+def test_one_text_for_two_types():
+    found = parse_all(["F[n] f64 (F i64)", "i64"])
+    assert list(map(str, found)) == ["f32[1] f64 (f32 i64)", "f64[1] f64 (f64 i64)", "i64"]
 
 
 def test_of_arguments():
