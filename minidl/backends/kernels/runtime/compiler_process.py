@@ -31,7 +31,8 @@ _BACKGROUND = 3  # processes at most, besides the one that is waited for
 # The program that such a process runs.  Its arguments: the search path of this one, the level of
 # processors to compile for, and "background" if nobody reads its answers.
 _PROGRAM = """
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is meant for the program, which decides
 sys.path[:] = json.loads(sys.argv[1])
 from minidl.backends.kernels.runtime import level
 level.compile_for(sys.argv[2])
