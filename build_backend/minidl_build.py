@@ -129,9 +129,7 @@ def _obstacle(words: list[str]) -> str | None:
     if _here() not in LEVELS.values():
         return f"there is no level for {_here()}"
     compiler = (shlex.split(os.environ.get("CC", "")) or ["cc"])[0]
-    return (
-        None if shutil.which(compiler) else f"there is no C compiler {compiler}; CC names another"
-    )
+    return None if shutil.which(compiler) else f"no C compiler, {compiler} (CC names another)"
 
 
 def _requirements(words: list[str]) -> list[str]:

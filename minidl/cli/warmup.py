@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         done = len(missing) - len(declared.missing(missing))
         raise KeyboardInterrupt(f"{done} kernels were compiled, and are kept") from None
     if declared.missing(missing):
-        raise MinidlError(f"the kernels were compiled, but cannot be kept in {cache_folder()}")
+        raise MinidlError(f"kernels cannot be kept in {cache_folder()}")
     shipped = len(machine_code.library().functions)
     facts = {
         "level": level().name,
@@ -51,9 +51,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _in_words(facts: dict[str, Any]) -> str:
-    parts = ("shipped with minidl", "shipped"), ("compiled before", "compiled_before")
-    known = [f"{facts[key]} {words}" for words, key in parts if facts[key]]
+    done = {
+        f"compiled now, in {facts['seconds']} s": facts["compiled_now"],
+        "compiled before": facts["compiled_before"],
+        "shipped with minidl": facts["shipped"],
+    }
+    parts = [f"{count} {what}" for what, count in done.items() if count]
     if not facts["compiled_now"]:
-        return f"nothing to compile for {facts['level']}: {', '.join(known)}"
-    now = f"compiled {facts['compiled_now']} kernels for {facts['level']} in {facts['seconds']} s"
-    return "; ".join([now, *known])
+        parts.insert(0, "nothing to compile")
+    return f"kernels for {facts['level']}: {'; '.join(parts)}"
