@@ -11,6 +11,7 @@ from minidl.backends.kernels.compiler.frontend import (
     compiled_outlined,
     target_machine,
 )
+from minidl.backends.kernels.runtime import machine_code
 from minidl.backends.kernels.runtime.functions import Outlined
 from minidl.backends.kernels.runtime.kernel import Kernel
 from minidl.backends.kernels.runtime.machine_code import ObjectFile, symbol_of
@@ -22,7 +23,7 @@ def object_file(item: Kernel | Outlined, signature: Signature | None) -> bytes:
     """The object file of a kernel for these arguments, or of an outlined function."""
     module = _module(item, signature)
     declared = [function.name for function in module.functions if function.is_declaration]
-    needs = tuple(name for name in declared if name in Outlined.all)
+    needs = tuple(name for name in declared if name in machine_code.outlined)
     return ObjectFile(target_machine().emit_object(module), needs).to_bytes()
 
 

@@ -37,7 +37,13 @@ from numba.core.typing import templates
 from numba.np import arrayobj, numpy_support
 
 from minidl.backends.kernels.runtime import signature as signatures
-from minidl.backends.kernels.runtime.functions import Inner, Intrinsic, Outlined
+from minidl.backends.kernels.runtime.functions import (
+    ArrayAt,
+    Inner,
+    Intrinsic,
+    Outlined,
+    numba_types,
+)
 from minidl.backends.kernels.runtime.kernel import Kernel
 from minidl.backends.kernels.runtime.level import Level, level
 
@@ -296,6 +302,16 @@ def type_of_array_at(handle: Any) -> Any:
         return array._getvalue()
 
     return types.Function(templates.make_intrinsic_template(handle, define, "carray", kwargs={}))
+
+
+numba_types.update(
+    {
+        Inner: type_of_inner,
+        Outlined: type_of_outlined,
+        Intrinsic: type_of_intrinsic,
+        ArrayAt: type_of_array_at,
+    }
+)
 
 
 # Compiling.

@@ -25,8 +25,6 @@ _IDLE = 20  # seconds
 
 def main(answering: bool) -> None:
     """Compile until there are no more requests."""
-    # An interrupt is meant for the program; it decides whether to end this process.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not answering and hasattr(os, "nice"):
         os.nice(5)
     warnings.simplefilter("ignore")  # the program warns, if it cannot store what it gets

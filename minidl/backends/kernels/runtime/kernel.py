@@ -49,7 +49,6 @@ from minidl.backends.kernels.runtime import machine_code, thread_pool
 from minidl.backends.kernels.runtime import signature as signatures
 from minidl.backends.kernels.runtime.functions import (
     FLAGS,
-    Outlined,
     bare,
     carray,
     chunk_bounds,
@@ -166,4 +165,4 @@ def find(name: str) -> Any:
     """The kernel or the outlined function of this name."""
     module = name.partition(":")[0]
     import_module(f"minidl.backends.kernels.{module}")
-    return Kernel.all.get(name) or Outlined.all[name]
+    return Kernel.all.get(name) or machine_code.outlined[name]

@@ -8,7 +8,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from minidl.backends.kernels.compiler import build
+from minidl.backends.kernels.compiler import declared
 from minidl.backends.kernels.runtime import machine_code
 from minidl.backends.kernels.runtime.kernel import (
     Kernel,
@@ -286,7 +286,7 @@ def test_kernels_are_found_by_name():
 
 
 def test_what_follows_a_kernel_exists_and_takes_the_same_types():
-    build.declared()  # imports all kernels
+    declared.declared()  # imports all kernels
     for kernel in Kernel.all.values():
         for signature in kernel.signatures:
             for follower, types in kernel._following(signature):

@@ -27,7 +27,7 @@ from minidl.backends.kernels.simd.intrinsics import (
 )
 
 HERE = Path(__file__).parent
-LEVELS = [found.name for found in level._available()]
+LEVELS = [found.name for found in level.available()]
 
 
 def counting(*shape, dtype="f4"):
