@@ -45,10 +45,7 @@ def embedding(weight: np.ndarray, ids: np.ndarray, *, sparse: bool = False) -> A
     return y.reshape(*ids.shape, shape[1]), (dweight, None)
 
 
-@parallel(
-    "F[rows,width] i64[n] F[n,width] i64[chunks]",
-    then=["scatter:_add"],
-)
+@parallel("F[rows,width] i64[n] F[n,width] i64[chunks]", then=["scatter:_add"])
 def _gather(table, rows, values, wrong, chunk, chunks):
     """values[i] = table[rows[i]];   for each chunk, the first i whose row does not exist, or −1."""
     start, stop = chunk_bounds(rows.size, chunk, chunks)

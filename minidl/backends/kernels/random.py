@@ -121,10 +121,7 @@ def _uniform(u, seed, offset, chunk, chunks):
     _fill(u[start:stop], seed, offset + _U(start // 2))
 
 
-@parallel(
-    "F[n] F[n] bool[n] F F u64 u64 F[chunks,batch]",
-    then=["_dropout_back"],
-)
+@parallel("F[n] F[n] bool[n] F F u64 u64 F[chunks,batch]", then=["_dropout_back"])
 def _dropout(x, y, dropped, p, keep, seed, offset, u, chunk, chunks):
     start, stop = _even_bounds(x.size, chunk, chunks)
     for first in range(start, stop, _BATCH):

@@ -85,9 +85,7 @@ def _sort(ids, counts, slots, often, bounds, order):
             bounds[slot + 1] += 1
 
 
-@parallel(
-    f"F[rows,width] i64[n] F[n,width] {_SORTED} bool f64[chunks,two,width]",
-)
+@parallel(f"F[rows,width] i64[n] F[n,width] {_SORTED} bool f64[chunks,two,width]")
 def _add(table, ids, values, counts, often, bounds, order, fresh, accumulators, chunk, chunks):
     """Each chunk takes some rows of the table, which has no content if it is fresh."""
     totals, errors = accumulators[chunk, 0], accumulators[chunk, 1]

@@ -49,15 +49,5 @@ def _module(item: Kernel | Outlined, signature: Signature | None) -> Any:
     for thing in [*module.functions, *module.global_variables]:
         if not thing.is_declaration and thing.name != symbol:
             thing.linkage = "internal"
-    _drop_unused(module)
     module.verify()
     return module
-
-
-def _drop_unused(module: Any) -> None:
-    """Drop what nobody calls.  The kernel is optimised already, and stays as it is."""
-    options = llvm.create_pipeline_tuning_options(speed_level=0)
-    builder = llvm.create_pass_builder(target_machine(), options)
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, builder)

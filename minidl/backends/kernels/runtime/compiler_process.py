@@ -42,7 +42,7 @@ worker.main(answering=len(sys.argv) == 3)
 
 
 class CompilerError(RuntimeError):
-    """A kernel could not be compiled."""
+    """A kernel cannot be compiled."""
 
 
 class Process:
@@ -149,8 +149,11 @@ def _next_background() -> Process:
 
 
 def _compile_here(item: Any, signature: Signature | None) -> bytes:
-    emit = import_module("minidl.backends.kernels.compiler.emit")
-    return emit.object_file(item, signature)
+    try:
+        emit = import_module("minidl.backends.kernels.compiler.emit")
+        return emit.object_file(item, signature)
+    except Exception as error:  # whatever Numba raises
+        raise CompilerError(f"{item.name}: {error}") from error
 
 
 @atexit.register
