@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 import time
 from base64 import urlsafe_b64encode
+from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -24,6 +26,8 @@ from tests.packaging.support import (
 )
 
 NATIVE = "minidl/backends/kernels/native"
+FIRST_STEPS = Path(__file__).with_name("first_steps.py")
+LINKS_FOR_ARM = shutil.which("aarch64-linux-gnu-gcc") or find_spec("ziglang")
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +97,29 @@ def wheel(sources, tmp_path_factory):
 def test_a_wheel_for_all_levels(sources, wheel, tmp_path):
     assert "-py3-none-manylinux_2_17_" in wheel.name
     assert wheel.stat().st_size <= 3e6
+    assert check_libraries(wheel, tmp_path) == set(levels_named(["all"]))
+
+
+@needs_compiler
+@pytest.mark.full
+@pytest.mark.skipif(not LINKS_FOR_ARM, reason="needs the packages of the extra wheels")
+def test_a_wheel_for_arm_can_be_built_elsewhere(sources, tmp_path):
+    wheel = built(hook(sources, "build_wheel", tmp_path, "aarch64"), tmp_path)
+    assert wheel.name.endswith("-py3-none-manylinux_2_17_aarch64.whl")
+    assert check_libraries(wheel, tmp_path) == {"aarch64"}
+
+
+def check_libraries(wheel, folder):
+    """Check the libraries in a wheel; their levels."""
     with ZipFile(wheel) as file:
-        file.extractall(tmp_path)
-    libraries = sorted((tmp_path / NATIVE).glob("*.so"))
-    assert sorted(path.stem for path in libraries) == sorted(levels_named(["all"]))
+        file.extractall(folder)
+    libraries = sorted((folder / NATIVE).glob("*.so"))
     for library in libraries:
         names, needed, versions = undefined_symbols(library)
         assert (names - ALLOWED, needed, versions) == (set(), [], False)
         functions = json.loads(library.with_suffix(".json").read_text())["functions"]
         assert len(functions) > 100
+    return {library.stem for library in libraries}
 
 
 @needs_compiler
@@ -139,20 +157,6 @@ def test_an_interrupted_build_leaves_nothing(sources, tmp_path):
     assert not list(cache.rglob("*.tmp"))
 
 
-TRAINING = """
-import sys, minidl
-from minidl import nn
-from minidl.backends.kernels.runtime import machine_code
-assert machine_code.library().handle, machine_code.library().why_not
-net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(72, 10))
-optimizer = minidl.optim.Adam(net.parameters(), lr=0.01)
-minidl.cross_entropy(net(minidl.ones((4, 1, 8, 8))), minidl.asarray([1, 2, 3, 4])).backward()
-optimizer.step()
-assert "numba" not in sys.modules
-print(minidl.__file__)
-"""
-
-
 @needs_compiler
 @pytest.mark.full
 def test_the_installed_wheel(wheel, tmp_path):
@@ -175,7 +179,7 @@ def test_the_installed_wheel(wheel, tmp_path):
 
     run("-m", "pip", "install", "--no-index", "--force-reinstall", "--no-deps", wheel)
     assert "No broken requirements found" in run("-m", "pip", "check")
-    assert run("-c", TRAINING).startswith(str(site))
+    assert run("-P", FIRST_STEPS).startswith(str(site))
     listed = (next(site.glob("minidl-*.dist-info")) / "RECORD").read_text()
     checked = 0
     for name, digest, size in (line.rsplit(",", 2) for line in listed.splitlines()):
