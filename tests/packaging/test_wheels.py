@@ -178,7 +178,6 @@ def test_the_installed_wheel(wheel, tmp_path):
         return done.stdout
 
     run("-m", "pip", "install", "--no-index", "--force-reinstall", "--no-deps", wheel)
-    assert "No broken requirements found" in run("-m", "pip", "check")
     assert run("-P", FIRST_STEPS).startswith(str(site))
     listed = (next(site.glob("minidl-*.dist-info")) / "RECORD").read_text()
     checked = 0
