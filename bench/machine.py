@@ -1,7 +1,6 @@
 """The machine: thread limits, and its roofline of GEMM throughput and memory bandwidth."""
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +21,6 @@ def limit_threads(threads: int) -> None:
     """
     os.environ.update({f"{pool}_NUM_THREADS": str(threads) for pool in _POOLS})
     threadpool_limits(threads)
-    if "numba" in sys.modules:
-        sys.modules["numba"].set_num_threads(threads)
 
 
 def blas() -> str:

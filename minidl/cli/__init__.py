@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from minidl.cli import data, info, models, predict, train
+from minidl.cli import data, info, models, predict, train, warmup
 from minidl.errors import MinidlError
 
 __all__ = ["main"]
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="minidl", description="Train small image classifiers, and use them."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (train, predict, models, data, info):
+    for command in (train, predict, models, data, warmup, info):
         command.add_to(commands)
     options = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""minidl info: versions, threads, devices and caches, for bug reports and benchmarks."""
+"""minidl info: versions, threads, devices, kernels and caches, for bug reports and benchmarks."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl import __version__
+from minidl.backends.kernels.runtime import level, machine_code
 from minidl.backends.kernels.runtime.cache import cache_folder
 from minidl.backends.mode import current
 from minidl.backends.threads import get_num_threads
@@ -25,8 +26,8 @@ def add_to(commands: Any) -> None:
     """Add the command and its arguments."""
     parser = commands.add_parser(
         "info",
-        help="show versions, threads, devices and caches",
-        description="Show what minidl runs on: versions, BLAS, threads, devices and caches.",
+        help="show versions, threads, devices, kernels and caches",
+        description="Show what minidl runs on: versions, BLAS, threads, devices, kernels, caches.",
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.set_defaults(run=run)
@@ -60,8 +61,10 @@ def _facts() -> dict[str, Any]:
         "winograd": _winograd(),
         "blas": _blas(),
         "devices": ["cpu"],
-        "kernels": _cache(cache_folder),
-        "data": _cache(data_folder),
+        "level": _level(),
+        "library": _library(),
+        "compiled": _files(cache_folder, "kernels-*/*.code"),
+        "data": _files(data_folder, "**/*"),
     }
 
 
@@ -97,11 +100,26 @@ def _blas() -> dict[str, Any]:
     return {"name": built.get("name", "unknown"), "version": built.get("version", "unknown")}
 
 
-def _cache(place: Callable[[], Path]) -> dict[str, Any]:
+def _level() -> str:
+    """The level of the processor that kernels are for, and those that could be chosen."""
+    why = "MINIDL_LEVEL" if os.environ.get("MINIDL_LEVEL") else "the highest"
+    others = ", ".join(found.name for found in level.available()) or "none that has a name"
+    return f"{level.level().name} ({why}); this processor has {others}"
+
+
+def _library() -> str:
+    """Whether machine code was shipped, or why it is not used."""
+    library = machine_code.library()
+    if library.handle is None:
+        return f"not used: {library.why_not}; kernels are compiled when they are first used"
+    return f"used, with {len(library.functions)} functions"
+
+
+def _files(place: Callable[[], Path], pattern: str) -> dict[str, Any]:
     """A folder, with the number and total size of its files."""
     try:
         folder = place()
     except ArgumentError as error:  # there is none
         return {"in": str(error), "files": 0, "megabytes": 0.0}
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    sizes = [path.stat().st_size for path in folder.glob(pattern) if path.is_file()]
     return {"in": str(folder), "files": len(sizes), "megabytes": round(sum(sizes) / 1e6, 1)}

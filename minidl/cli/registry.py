@@ -20,6 +20,23 @@ MODELS = {
 }
 
 
+# The kernels that training them needs, which are compiled side by side if they have to be.
+_KERNELS = [
+    *("random:_uniform", "gemm:_product", "simd.micro_kernel:micro_kernel"),
+    *("simd.micro_kernel:transpose_panel", "loss:_forward", "loss:_total", "loss:_backward"),
+    *("reduction:_sum_lines", "optimizer:_fill_row", "optimizer:_adam"),
+]
+KERNELS = {
+    "mlp": [*_KERNELS, "elementwise:_relu", "elementwise:_relu_gradient_formula.binary"],
+    "cnn": [
+        *("conv.padding_free:_batches", "conv.weight_gradient:_sum_images"),
+        *("conv.weight_gradient_pooled:_sum_images", "conv.weight_gradient:_sum_chunks"),
+        *("pool.max_pool_2x2:_forward", "pool.max_pool_2x2:_backward", "linear:_relu_gradient"),
+        *("gemm:_transpose", *_KERNELS),
+    ],
+}
+
+
 def network(name: str, shape: Any) -> nn.Module:
     """A new network of this name, for images (channels, height, width)."""
     channels, height, width = shape

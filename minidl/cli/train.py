@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from minidl import __version__, nn
+from minidl.backends.kernels.runtime import kernel
 from minidl.cli import runs
 from minidl.cli.argument_types import fraction, positive
-from minidl.cli.registry import DATA, MODELS, network
+from minidl.cli.registry import DATA, KERNELS, MODELS, network
 from minidl.data import DataLoader, random_split
 from minidl.errors import ArgumentError
 from minidl.ops.random import Generator, manual_seed
@@ -72,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(options).items() if name in _SETTINGS}
     current = _resumed(options, given) if "resume" in options else None
     settings = current.settings if current else {**_DEFAULTS, **given}
+    kernel.prepare(KERNELS[settings["model"]])
     load, epochs = DATA[settings["data"]]
     train, test = load()
     if current is None:

@@ -9,16 +9,14 @@ from threading import Barrier, Event, Thread
 
 import numpy as np
 import pytest
-from numba import prange
-from numba.core.dispatcher import Dispatcher
 
 import minidl
 from minidl.backends import threads
 from minidl.backends.joint import Joint
 from minidl.backends.kernels import linear
 from minidl.backends.kernels.conv import conv2d
-from minidl.backends.kernels.runtime import workspace
-from minidl.backends.kernels.runtime.compile import chunk_bounds, parallel
+from minidl.backends.kernels.runtime import machine_code, workspace
+from minidl.backends.kernels.runtime.kernel import chunk_bounds, parallel
 from minidl.errors import ArgumentError, GradientError
 from tests.backends.kernels.conv.test_conv2d import assert_equal, outcome, split_into
 from tests.ops.nn import fused
@@ -124,46 +122,12 @@ def test_the_number_of_threads_is_used(monkeypatch):
 # One pool.
 
 
-@parallel
-def _squares(x, y, chunks):
-    """y = x², and which piece computed it."""
-    for piece in prange(chunks):
-        start, stop = chunk_bounds(x.size, piece, chunks)
-        for i in range(start, stop):
-            y[i] = x[i] * x[i]
-
-
-def test_while_the_pool_is_busy_a_kernel_runs_alone(monkeypatch):
-    ran = []
-    for way in ("_alone", "_team"):
-        monkeypatch.setattr(_squares, way, noted(ran, way, getattr(_squares, way)))
-    x = random(1000)
-    for chunks, busy, way in [
-        *((1, False, "_alone"), (3, False, "_team")),
-        *((3, True, "_alone"), (3, False, "_team")),
-    ]:
-        y = np.empty_like(x)
-        if busy:
-            assert parallel._pool.acquire(blocking=False)
-        try:
-            _squares(x, y, chunks)
-        finally:
-            if busy:
-                parallel._pool.release()
-        assert ran.pop() == way
-        np.testing.assert_array_equal(y, x * x)
-
-
-def test_the_pool_is_free_again_after_an_error():
-    def fail(*_):
-        raise ZeroDivisionError
-
-    kernel = object.__new__(parallel)
-    kernel._alone = kernel._team = fail
-    with pytest.raises(ZeroDivisionError):
-        kernel(2)
-    assert parallel._pool.acquire(blocking=False)
-    parallel._pool.release()
+@parallel("f32[n] f32[n]")
+def _squares(x, y, chunk, chunks):
+    """y = x²."""
+    start, stop = chunk_bounds(x.size, chunk, chunks)
+    for i in range(start, stop):
+        y[i] = x[i] * x[i]
 
 
 def test_two_python_threads_run_parallel_kernels_at_once():
@@ -563,6 +527,6 @@ def test_read_only_arrays_compile_nothing_anew(operation, monkeypatch):
     expected = run()
     for x in arrays:
         x.flags.writeable = False
-    monkeypatch.setattr(Dispatcher, "compile", lambda *_: pytest.fail("Numba compiles again"))
+    monkeypatch.setattr(machine_code, "entry", lambda *_: pytest.fail("a kernel is made anew"))
     for found, known in zip(run(), expected, strict=True):
         np.testing.assert_array_equal(found, known)

@@ -176,7 +176,7 @@ def test_bad_arguments_are_refused_with_a_reason(capsys, arguments, message):
     assert complaints.startswith("usage: minidl")
 
 
-COMMANDS = "train", "predict", "models", "data", "data list", "data fetch", "info"
+COMMANDS = "train", "predict", "models", "data", "data list", "data fetch", "warmup", "info"
 
 
 @pytest.mark.parametrize("arguments", ["--help", "-h", *(f"{c} --help" for c in COMMANDS)])
@@ -453,7 +453,7 @@ def test_what_minidl_runs_on(capsys):
     assert facts["minidl"] == minidl.__version__
     assert facts["parts"]["numpy"] == np.__version__
     assert facts["threads"] == minidl.get_num_threads()
-    assert "megabytes" in facts["kernels"]
+    assert "megabytes" in facts["compiled"]
     assert facts["winograd"].startswith("not allowed (MINIDL_WINOGRAD=1 or")
     with minidl.allow_winograd():
         _, printed, _ = run(capsys, "info --json")

@@ -1,6 +1,7 @@
-"""CPU kernels: operations compiled by Numba, and called instead of their bodies where they apply.
+"""CPU kernels: operations in machine code, called instead of their bodies where they apply.
 
-    runtime/    compiling, caching, threads, workspace, and the guard
+    runtime/    how kernels are declared, found, called and run on threads; workspace, and the guard
+    compiler/   how they are compiled, beforehand or when they are first called
     simd/       vector intrinsics, elementary functions, the GEMM micro-kernel
     gemm        matrix products; linear: fully connected layers
     conv/       convolution and its gradients
@@ -10,8 +11,8 @@
     elementwise, softmax, loss, embedding, random, optimizer
 
 A kernel's entry point has the name and the signature of its operation (`minidl.backends.contract`),
-and returns NotImplemented for arguments it is not made for.  Only `runtime` and `simd` import Numba
-and llvmlite.
+and returns NotImplemented for arguments it is not made for.  Only `compiler` imports Numba, and only
+to compile is it imported.
 """
 
 from minidl.backends.memory import keep_freed_memory

@@ -351,7 +351,7 @@ def relu(x: np.ndarray) -> Any:
     return y, lambda dy: _relu_gradient(positive, dy)
 
 
-@parallel("f32[n] f32[n] bool[n]")
+@parallel("f32[n] f32[n] bool[n]", then=["_relu_gradient_formula.binary"])
 def _relu(x, y, positive, chunk, chunks):
     start, stop = chunk_bounds(x.size, chunk, chunks)
     part, result, mask = x[start:stop], y[start:stop], positive[start:stop]

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import cpu, threads
-from minidl.backends.kernels.runtime.compile import (
+from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.kernel import (
     as_contiguous,
     chunk_bounds,
     inner,
     parallel,
-    prange,
 )
-from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.scatter import sum_rows
 from minidl.backends.rows import RowGradient
 from minidl.errors import BoundsError
@@ -30,9 +29,12 @@ def embedding(weight: np.ndarray, ids: np.ndarray, *, sparse: bool = False) -> A
         return NotImplemented
     shape, rows = weight.shape, np.ascontiguousarray(ids, np.int64).reshape(-1)
     y = np.empty((rows.size, shape[1]), weight.dtype)
-    wrong = _gather(np.ascontiguousarray(weight), rows, y, threads.chunks(y.size * 0.2))
-    if wrong >= 0:
-        raise BoundsError(f"index {rows[wrong]} is outside 0 … {shape[0] - 1}")
+    chunks = threads.chunks(y.size * 0.2)
+    wrong = np.empty(chunks, np.int64)
+    _gather(np.ascontiguousarray(weight), rows, y, wrong, chunks)
+    for i in wrong.tolist():
+        if i >= 0:
+            raise BoundsError(f"index {rows[i]} is outside 0 … {shape[0] - 1}")
 
     def dweight(dy: np.ndarray) -> Any:
         dy = dy.reshape(rows.size, shape[1])
@@ -43,18 +45,12 @@ def embedding(weight: np.ndarray, ids: np.ndarray, *, sparse: bool = False) -> A
     return y.reshape(*ids.shape, shape[1]), (dweight, None)
 
 
-@parallel
-def _gather(table, rows, values, chunks):
-    """values[i] = table[rows[i]];   the first i whose row does not exist, or −1."""
-    wrong = np.full(chunks, -1)
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(rows.size, chunk, chunks)
-        first = _gather_chunk(table, rows[start:stop], values[start:stop])
-        wrong[chunk] = first + start if first >= 0 else -1
-    for i in wrong:
-        if i >= 0:
-            return i
-    return -1
+@parallel("F[rows,width] i64[n] F[n,width] i64[chunks]", then=["scatter:_add"])
+def _gather(table, rows, values, wrong, chunk, chunks):
+    """values[i] = table[rows[i]];   for each chunk, the first i whose row does not exist, or −1."""
+    start, stop = chunk_bounds(rows.size, chunk, chunks)
+    first = _gather_chunk(table, rows[start:stop], values[start:stop])
+    wrong[chunk] = first + start if first >= 0 else -1
 
 
 @inner

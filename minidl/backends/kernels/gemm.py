@@ -23,7 +23,7 @@ order depends on k alone: any number of threads gives the same bits.
 Cost: 2·m·n·k flops, at about 100 a nanosecond and core; b is read once (once for each part of the
 rows, where there are fewer slices than threads), a ⌈n / NR⌉ times, from the second-level cache.
 
-Why not BLAS: its own threads compete with Numba's for the cores.  For small products, which BLAS
+Why not BLAS: its own threads compete with ours for the cores.  For small products, which BLAS
 computes in the calling thread, NumPy has less to prepare.
 """
 
@@ -33,13 +33,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.backends import products, threads
-from minidl.backends.kernels.runtime.compile import (
-    as_contiguous,
-    chunk_bounds,
-    inner,
-    parallel,
-    prange,
-)
+from minidl.backends.kernels.runtime.kernel import as_contiguous, chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, copy_vector, pointer, zero_vector
@@ -49,8 +43,6 @@ from minidl.backends.kernels.simd.micro_kernel import (
     NR,
     RUN,
     UNBROKEN,
-    MachineCode,
-    machine_code,
     micro_kernel,
     pad_to_tiles,
     tile_count,
@@ -69,7 +61,6 @@ _NO_BIAS, _ONE_PAIR = np.empty(0, np.float32), np.zeros((1, 2), np.int64)
 class Gemm(NamedTuple):
     """The factors and the result of one product, as the loops inside its kernel pass them on."""
 
-    machine_code: MachineCode
     run: int  # products that are summed in registers
     a: np.ndarray  # (m, k), row-major
     b: np.ndarray  # (k, n), row-major; or bᵀ
@@ -152,7 +143,6 @@ def _multiply(
     chunks = threads.chunks(len(pairs) * m * n * k / MULTIPLY_ADDS_PER_NS)
     out = np.empty((len(pairs), m, n), np.float32)
     _product(
-        machine_code(),
         run,
         a,
         b,
@@ -193,25 +183,27 @@ def _row_major(a: np.ndarray) -> np.ndarray:
     """A row-major copy of a, whose columns are contiguous; its rows are padded to full vectors."""
     m, k = a.shape
     copy = np.empty((m, -(-k // LANES) * LANES), np.float32)
-    _transpose(machine_code(), as_contiguous(a.T), copy, threads.chunks(m * k / 4))
+    _transpose(as_contiguous(a.T), copy, threads.chunks(m * k / 4))
     return copy
 
 
-@parallel
-def _transpose(machine_code, columns, rows, chunks):
+@parallel("f32[k,m] f32[m,padded]")
+def _transpose(columns, rows, chunk, chunks):
     """rows = columnsᵀ, in bands of LANES rows."""
     height, width = columns.shape
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(-(-width // LANES), chunk, chunks)
-        first, last = start * LANES, min(stop * LANES, width)
-        source, target = pointer(columns, first), pointer(rows, first * rows.shape[1])
-        transpose_panel(machine_code, source, width, height, last - first, target, rows.shape[1])
+    start, stop = chunk_bounds(-(-width // LANES), chunk, chunks)
+    first, last = start * LANES, min(stop * LANES, width)
+    source, target = pointer(columns, first), pointer(rows, first * rows.shape[1])
+    transpose_panel(source, width, height, last - first, target, rows.shape[1])
 
 
-@parallel
+@parallel(
+    "i64 f32[stack,m,k] f32[stack,k,n] bool i64[pairs,two] f32[n] f32 f32[pairs,m,n] "
+    "i64[m] i64[k] f64[chunks,strip,nr] f32[chunks,size]"
+)
 def _product(
-    machine_code, run, a, b, b_transposed, pairs, bias, clamp_min, out, rows, columns, totals,
-    workspace, chunks,
+    run, a, b, b_transposed, pairs, bias, clamp_min, out, rows, columns, totals, workspace,
+    chunk, chunks,
 ):  # fmt: skip
     """Every slice of b with all rows of a; in parts, where slices alone do not occupy the threads.
 
@@ -225,21 +217,20 @@ def _product(
     slices = tile_count(vectors)
     parts = 1 if len(pairs) * slices % chunks == 0 else chunks
     strip = totals.shape[1] if totals.size else m
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(len(pairs) * slices * parts, chunk, chunks)
-        for unit in range(start, stop):
-            pair, part = unit // (slices * parts), unit % parts
-            own_a, own_b, own_out = a[pairs[pair, 0]], b[pairs[pair, 1]], out[pair]
-            gemm = Gemm(machine_code, run, own_a, own_b, b_transposed, own_out, rows, columns)
-            top, bottom = chunk_bounds(-(-m // MR), part, parts)
-            top, bottom = top * MR, min(bottom * MR, m)
-            left, right = chunk_bounds(vectors, unit // parts % slices, slices)
-            left, right = left * LANES, min(right * LANES, n)
-            for first in range(top, bottom, strip):
-                last = min(first + strip, bottom)
-                _multiply_slice(gemm, first, last, left, right, totals[chunk], workspace[chunk])
-            if bias.size:
-                _add_bias_clamp(own_out, bias, clamp_min, top, bottom, left, right)
+    start, stop = chunk_bounds(len(pairs) * slices * parts, chunk, chunks)
+    for unit in range(start, stop):
+        pair, part = unit // (slices * parts), unit % parts
+        own_a, own_b, own_out = a[pairs[pair, 0]], b[pairs[pair, 1]], out[pair]
+        gemm = Gemm(run, own_a, own_b, b_transposed, own_out, rows, columns)
+        top, bottom = chunk_bounds(-(-m // MR), part, parts)
+        top, bottom = top * MR, min(bottom * MR, m)
+        left, right = chunk_bounds(vectors, unit // parts % slices, slices)
+        left, right = left * LANES, min(right * LANES, n)
+        for first in range(top, bottom, strip):
+            last = min(first + strip, bottom)
+            _multiply_slice(gemm, first, last, left, right, totals[chunk], workspace[chunk])
+        if bias.size:
+            _add_bias_clamp(own_out, bias, clamp_min, top, bottom, left, right)
 
 
 @inner
@@ -256,7 +247,6 @@ def _multiply_slice(gemm, top, bottom, left, right, totals, workspace):
             height = min(MR, bottom - row)
             full = height == MR and width == vectors * LANES and not totals.size
             micro_kernel(
-                gemm.machine_code,
                 vectors,
                 length,
                 gemm.run,
@@ -299,7 +289,7 @@ def _pack(gemm, begin, depth, left, width, packed):
     b = gemm.b
     if gemm.b_transposed:
         source, target = pointer(b, left * b.shape[1] + begin), pointer(packed, 0)
-        transpose_panel(gemm.machine_code, source, b.shape[1], width, depth, target, NR)
+        transpose_panel(source, b.shape[1], width, depth, target, NR)
         return
     full = width - width % LANES
     for k in range(depth):

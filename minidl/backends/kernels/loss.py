@@ -13,9 +13,15 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.runtime.compile import chunk_bounds, inlined, parallel, prange
 from minidl.backends.kernels.runtime.guard import are_arrays
-from minidl.backends.kernels.simd.math import exp_shifted32
+from minidl.backends.kernels.runtime.kernel import (
+    as_contiguous,
+    chunk_bounds,
+    compiled,
+    inlined,
+    parallel,
+)
+from minidl.backends.kernels.simd.math import exp_shifted32, log32
 from minidl.checks import is_integer
 from minidl.errors import BoundsError
 
@@ -40,11 +46,16 @@ def cross_entropy(
         return NotImplemented
     if label_smoothing != 0 or reduction not in ("mean", "sum"):
         return NotImplemented
-    probabilities = np.empty(logits.shape, np.float32)
+    ignored = int(ignore_index)
+    if not -(2**63) <= ignored < 2**63:
+        return NotImplemented
+    target = np.ascontiguousarray(target, np.int64)
+    classes = logits.shape[1]
+    losses, probabilities = np.empty(target.size), np.empty(logits.shape, np.float32)
     chunks = threads.chunks(1.2 * logits.size)
-    loss, wrong, counted = _forward(logits, target, ignore_index, probabilities, chunks)
+    _forward(as_contiguous(logits), target, losses, probabilities, chunks)
+    loss, wrong, counted = _total(losses, target, ignored, classes)
     if wrong >= 0:
-        classes = logits.shape[1]
         raise BoundsError(
             f"index {target[wrong]} is outside 0 … {classes - 1}: target[{wrong}] must be one of "
             f"{classes} classes"
@@ -55,28 +66,31 @@ def cross_entropy(
         gradient = np.empty(logits.shape, np.float32)
         chunks = threads.chunks(0.3 * logits.size)
         scale = np.float32(dy / max(count, 1))
-        _backward(probabilities, target, ignore_index, scale, gradient, chunks)
+        _backward(probabilities, target, ignored, scale, gradient, chunks)
         return gradient
 
     return np.asarray(loss / count if count else np.nan, np.float32), (dlogits, None)
 
 
-@parallel
-def _forward(logits, target, ignored, probabilities, chunks):
+@parallel("f32[n,classes] i64[n] f64[n] f32[n,classes]", then=["_total", "_backward"])
+def _forward(logits, target, losses, probabilities, chunk, chunks):
+    """The loss of each row, one of any class where the target does not exist."""
+    n, classes = logits.shape
+    start, stop = chunk_bounds(n, chunk, chunks)
+    for i in range(start, stop):
+        exists = 0 <= target[i] < classes
+        label = target[i] if exists else 0
+        losses[i] = _row(logits[i], label, probabilities[i])
+
+
+@compiled("f64[n] i64[n] i64 i64")
+def _total(losses, target, ignored, classes):
     """The sum of the losses, the first row whose class does not exist, or −1, and the rows counted.
 
-    The losses are added up in the order of the rows, so that the sum does not depend on the chunks.
+    They are added up in the order of the rows, so that the sum does not depend on the chunks.
     """
-    n, classes = logits.shape
-    losses = np.empty(n)
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(n, chunk, chunks)
-        for i in range(start, stop):
-            exists = 0 <= target[i] < classes
-            label = target[i] if exists else 0
-            losses[i] = _row(logits[i], label, probabilities[i])
     total, counted = 0.0, 0
-    for i in range(n):
+    for i in range(losses.size):
         if target[i] == ignored:
             continue
         if target[i] < 0 or target[i] >= classes:
@@ -93,19 +107,18 @@ def _row(logits, label, probabilities):
     scale = np.float32(1) / total
     for j in range(probabilities.size):
         probabilities[j] *= scale
-    return np.log(total) - (logits[label] - largest)
+    return log32(total) - (logits[label] - largest)
 
 
-@parallel
-def _backward(probabilities, target, ignored, scale, gradient, chunks):
+@parallel("f32[n,classes] i64[n] i64 f32 f32[n,classes]")
+def _backward(probabilities, target, ignored, scale, gradient, chunk, chunks):
     """gradient = scale·(probabilities − one-hot), and 0 in ignored rows, or if the scale is 0."""
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(target.size, chunk, chunks)
-        for i in range(start, stop):
-            if target[i] == ignored or scale == 0:
-                gradient[i] = 0
-            else:
-                _row_back(probabilities[i], target[i], scale, gradient[i])
+    start, stop = chunk_bounds(target.size, chunk, chunks)
+    for i in range(start, stop):
+        if target[i] == ignored or scale == 0:
+            gradient[i] = 0
+        else:
+            _row_back(probabilities[i], target[i], scale, gradient[i])
 
 
 @inlined

@@ -4,8 +4,8 @@
 Here each element is loaded once, goes through the whole formula in registers, vectorised, and is
 stored once.
 
-*Multi-tensor*: one call updates all large parameters.  Their elements form one sequence, split
-evenly among the threads, whichever parameter they belong to.
+*Multi-tensor*: where there is work for several threads, one call updates all parameters.  Their
+elements form one sequence, split evenly among the threads, whichever parameter they belong to.
 
     D. Kingma, J. Ba.  Adam: A method for stochastic optimization.  ICLR 2015.
     I. Loshchilov, F. Hutter.  Decoupled weight decay regularization (AdamW).  ICLR 2019.
@@ -25,41 +25,40 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.runtime.compile import (
+from minidl.backends.kernels.runtime.kernel import (
     as_contiguous,
     carray,
     chunk_bounds,
     compiled,
     inner,
     parallel,
-    prange,
 )
-from minidl.backends.kernels.simd.intrinsics import pointer_from_address
+from minidl.backends.kernels.simd.intrinsics import address_of, advance, pointer_from_address
 
 _ADAM_TIME, _SGD_TIME = 1.0, 0.4  # nanoseconds an element on one thread, from memory
-_LARGE = 5000  # elements of a parameter; smaller ones are not worth splitting
+_ARRAYS = 5  # the most that a rule takes of each parameter
 
 
 class Step:
     """One step of an update rule: parameters are added to it, then all are updated at once.
 
-    loop            the rule for one parameter: loop(gradient, value, *state, *rest)
-    over_all        the rule for all parameters of a table
+    rule            the kernel for one parameter: rule(gradient, value, *state, *rest)
+    over_all        the one for all of a table: over_all(table, their size, *rest, chunks)
     element_time    nanoseconds an element
-    state           the names of the optimiser's state that the loop updates
+    state           the names of the optimiser's state that the rule updates
     """
 
     def __init__(
         self,
-        loop: Callable[..., None],
+        rule: Callable[..., None],
         over_all: Callable[..., None],
         element_time: float,
         state: Sequence[str],
         *rest: Any,
     ) -> None:
-        self._loop, self._over_all, self._element_time = loop, over_all, element_time
+        self._rule, self._over_all, self._element_time = rule, over_all, element_time
         self._state, self._rest = state, rest
-        self._rows: list[Sequence[np.ndarray]] = []
+        self._rows: list[list[np.ndarray]] = []
         self._size = 0
 
     def add(self, value: np.ndarray, gradient: np.ndarray, state: Mapping[str, Any]) -> bool:
@@ -81,41 +80,39 @@ class Step:
     def run(self) -> None:
         """Update all parameters and their state."""
         chunks = threads.chunks(self._size * self._element_time)
-        large = [row for row in self._rows if row[0].size >= _LARGE] if chunks > 1 else []
-        if large:
-            self._over_all(_table(large), *self._rest, chunks)
-        for row in self._rows:
-            if not large or row[0].size < _LARGE:
-                self._loop(*row, *self._rest)
+        if chunks > 1:
+            self._over_all(_table(self._rows), self._size, *self._rest, chunks)
+            return
+        rule, rest = self._rule, self._rest
+        for arrays in self._rows:
+            rule(*arrays, *rest)
 
 
-def _table(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """A row for each parameter: the addresses of its arrays, its offset and its size.
+def _table(rows: Sequence[list[np.ndarray]]) -> np.ndarray:
+    """A row for each parameter: its size, and the addresses of its arrays.
 
-    The offset is that of its first element in the sequence of all elements.
+    Rules that have fewer of them do not look at the last ones.
     """
-    table = np.empty((len(rows), len(rows[0]) + 2), np.int64)
-    offset = 0
+    table = np.empty((len(rows), 1 + _ARRAYS), np.int64)
     for i, arrays in enumerate(rows):
-        _fill_row(table, i, offset, tuple(arrays))
-        offset += arrays[0].size
+        _fill_row(table, i, *arrays, *arrays[-1:] * (_ARRAYS - len(arrays)))
     return table
 
 
-@compiled
-def _fill_row(table, row, offset, arrays):
-    for i in range(len(arrays)):
-        table[row, i] = arrays[i].ctypes.data
-    table[row, -2], table[row, -1] = offset, arrays[0].size
+@compiled("i64[parameters,columns] i64 F[n] F[n] F[n] F[n] F[n]")
+def _fill_row(table, i, gradient, value, state1, state2, state3):
+    table[i, 0] = value.size
+    table[i, 1] = address_of(gradient)
+    table[i, 2] = address_of(value)
+    table[i, 3] = address_of(state1)
+    table[i, 4] = address_of(state2)
+    table[i, 5] = address_of(state3)
 
 
 @inner
-def _part(table, row, column, chunk, chunks, like):
-    """The elements of an array in a chunk of the sequence; they have the dtype of `like`."""
-    offset, size = table[row, -2], table[row, -1]
-    start, stop = chunk_bounds(table[-1, -2] + table[-1, -1], chunk, chunks)
-    whole = carray(pointer_from_address(table[row, column], like), size)
-    return whole[min(max(start - offset, 0), size) : min(max(stop - offset, 0), size)]
+def _part(address, first, last, like):
+    """Elements of the array at an address; they have the dtype of `like`."""
+    return carray(advance(pointer_from_address(address, like), first), last - first)
 
 
 def adam(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
@@ -161,8 +158,32 @@ def _sign(settings: Mapping[str, Any]) -> int:
     return -1 if settings["maximize"] else 1
 
 
-@compiled
+# In a table, a chunk is the elements start … stop − 1, counted from the beginning of a parameter:
+# before the next one, the size of this is subtracted from both.
+
+
+@compiled("F[n] F[n] F[n] F[n] F[n] F[numbers] bool")
 def _adam(gradient, value, m, v, largest, scalars, amsgrad):
+    _adam_part(gradient, value, m, v, largest, scalars, amsgrad)
+
+
+@parallel("i64[parameters,columns] i64 F[numbers] bool")
+def _adam_over_all(table, total, scalars, amsgrad, chunk, chunks):
+    start, stop = chunk_bounds(total, chunk, chunks)
+    for row in table:
+        first, last = max(start, 0), min(stop, row[0])
+        if first < last:
+            gradient = _part(row[1], first, last, scalars)
+            value = _part(row[2], first, last, scalars)
+            m = _part(row[3], first, last, scalars)
+            v = _part(row[4], first, last, scalars)
+            largest = _part(row[5], first, last, scalars)
+            _adam_part(gradient, value, m, v, largest, scalars, amsgrad)
+        start, stop = start - row[0], stop - row[0]
+
+
+@inner
+def _adam_part(gradient, value, m, v, largest, scalars, amsgrad):
     """θ ← θ − (rate · m / (√v / correction + ε) + shrink · θ).
 
     The moments are m ← β₁·m + (1 − β₁)·g and v ← β₂·v + (1 − β₂)·g², the rate is lr/(1 − β₁ᵗ), the
@@ -187,37 +208,51 @@ def _adam(gradient, value, m, v, largest, scalars, amsgrad):
         value[i] -= rate * new_m / (np.sqrt(new_v) / correction + eps) + shrink * value[i]
 
 
-@parallel
-def _adam_over_all(table, scalars, amsgrad, chunks):
-    for chunk in prange(chunks):
-        for row in range(table.shape[0]):
-            gradient = _part(table, row, 0, chunk, chunks, scalars)
-            value = _part(table, row, 1, chunk, chunks, scalars)
-            m = _part(table, row, 2, chunk, chunks, scalars)
-            v = _part(table, row, 3, chunk, chunks, scalars)
-            largest = _part(table, row, 4, chunk, chunks, scalars)
-            _adam(gradient, value, m, v, largest, scalars, amsgrad)
-
-
-@compiled
+@compiled("F[n] F[n] F[numbers]")
 def _descend(gradient, value, scalars):
+    _descend_part(gradient, value, scalars)
+
+
+@parallel("i64[parameters,columns] i64 F[numbers]")
+def _descend_over_all(table, total, scalars, chunk, chunks):
+    start, stop = chunk_bounds(total, chunk, chunks)
+    for row in table:
+        first, last = max(start, 0), min(stop, row[0])
+        if first < last:
+            gradient = _part(row[1], first, last, scalars)
+            value = _part(row[2], first, last, scalars)
+            _descend_part(gradient, value, scalars)
+        start, stop = start - row[0], stop - row[0]
+
+
+@inner
+def _descend_part(gradient, value, scalars):
     """θ ← θ − lr·g."""
     lr, decay, sign = scalars[0], scalars[1], scalars[2]
     for i in range(value.size):
         value[i] -= lr * (sign * gradient[i] + decay * value[i])
 
 
-@parallel
-def _descend_over_all(table, scalars, chunks):
-    for chunk in prange(chunks):
-        for row in range(table.shape[0]):
-            gradient = _part(table, row, 0, chunk, chunks, scalars)
-            value = _part(table, row, 1, chunk, chunks, scalars)
-            _descend(gradient, value, scalars)
-
-
-@compiled
+@compiled("F[n] F[n] F[n] F[numbers] bool")
 def _momentum(gradient, value, velocity, scalars, nesterov):
+    _momentum_part(gradient, value, velocity, scalars, nesterov)
+
+
+@parallel("i64[parameters,columns] i64 F[numbers] bool")
+def _momentum_over_all(table, total, scalars, nesterov, chunk, chunks):
+    start, stop = chunk_bounds(total, chunk, chunks)
+    for row in table:
+        first, last = max(start, 0), min(stop, row[0])
+        if first < last:
+            gradient = _part(row[1], first, last, scalars)
+            value = _part(row[2], first, last, scalars)
+            velocity = _part(row[3], first, last, scalars)
+            _momentum_part(gradient, value, velocity, scalars, nesterov)
+        start, stop = start - row[0], stop - row[0]
+
+
+@inner
+def _momentum_part(gradient, value, velocity, scalars, nesterov):
     """v ← μ·v + (1 − dampening)·g;   θ ← θ − lr·v, or θ − lr·(g + μ·v) with nesterov."""
     lr, decay, sign = scalars[0], scalars[1], scalars[2]
     momentum, weight = scalars[3], scalars[4]
@@ -226,13 +261,3 @@ def _momentum(gradient, value, velocity, scalars, nesterov):
         v = momentum * velocity[i] + weight * g
         velocity[i] = v
         value[i] -= lr * (g + momentum * v if nesterov else v)
-
-
-@parallel
-def _momentum_over_all(table, scalars, nesterov, chunks):
-    for chunk in prange(chunks):
-        for row in range(table.shape[0]):
-            gradient = _part(table, row, 0, chunk, chunks, scalars)
-            value = _part(table, row, 1, chunk, chunks, scalars)
-            velocity = _part(table, row, 2, chunk, chunks, scalars)
-            _momentum(gradient, value, velocity, scalars, nesterov)

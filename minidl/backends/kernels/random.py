@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.runtime.compile import (
+from minidl.backends.kernels.runtime.guard import are_arrays
+from minidl.backends.kernels.runtime.kernel import (
     as_contiguous,
     chunk_bounds,
     inlined,
     inner,
     parallel,
-    prange,
 )
-from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.philox import KEY_STEPS, LOW, MULTIPLIERS
 
 _U = np.uint64
@@ -53,11 +52,12 @@ def dropout(x: np.ndarray, p: float = 0.5, *, key: tuple[int, int]) -> Any:
     """y = 0 where a uniform number is below p, else x / (1 − p);   dx = 0, else dy / (1 − p)."""
     if not _suits(x, key, _FEWEST_DROPPED) or type(p) is not float or not 0 <= p < 1:
         return NotImplemented
-    kind = x.dtype.type
+    kind = np.float32 if x.dtype.char == "f" else float
     y, dropped = np.empty(x.shape, x.dtype), np.empty(x.shape, np.bool_)
     chunks = threads.chunks(2 * x.size)
-    flat = x.reshape(-1), y.reshape(-1), dropped.reshape(-1)
-    _dropout(*flat, kind(p), kind(1 - p), _U(key[0]), _U(key[1]), chunks)
+    u = np.empty((chunks, _BATCH), x.dtype)
+    flat = as_contiguous(x).reshape(-1), y.reshape(-1), dropped.reshape(-1)
+    _dropout(*flat, kind(p), kind(1 - p), _U(key[0]), _U(key[1]), u, chunks)
 
     def dx(dy: np.ndarray) -> np.ndarray:
         result = np.empty(dropped.shape, dy.dtype)
@@ -115,23 +115,20 @@ def _fill(u, seed, counter):
         u[u.size - 1] = _uniform_of_words(c0, c1, single)
 
 
-@parallel
-def _uniform(u, seed, offset, chunks):
-    for chunk in prange(chunks):
-        start, stop = _even_bounds(u.size, chunk, chunks)
-        _fill(u[start:stop], seed, offset + _U(start // 2))
+@parallel("F[n] u64 u64")
+def _uniform(u, seed, offset, chunk, chunks):
+    start, stop = _even_bounds(u.size, chunk, chunks)
+    _fill(u[start:stop], seed, offset + _U(start // 2))
 
 
-@parallel
-def _dropout(x, y, dropped, p, keep, seed, offset, chunks):
-    for chunk in prange(chunks):
-        start, stop = _even_bounds(x.size, chunk, chunks)
-        u = np.empty(_BATCH, x.dtype)
-        for first in range(start, stop, _BATCH):
-            last = min(first + _BATCH, stop)
-            part = u[: last - first]
-            _fill(part, seed, offset + _U(first // 2))
-            _drop(part, x[first:last], y[first:last], dropped[first:last], p, keep)
+@parallel("F[n] F[n] bool[n] F F u64 u64 F[chunks,batch]", then=["_dropout_back"])
+def _dropout(x, y, dropped, p, keep, seed, offset, u, chunk, chunks):
+    start, stop = _even_bounds(x.size, chunk, chunks)
+    for first in range(start, stop, _BATCH):
+        last = min(first + _BATCH, stop)
+        part = u[chunk][: last - first]
+        _fill(part, seed, offset + _U(first // 2))
+        _drop(part, x[first:last], y[first:last], dropped[first:last], p, keep)
 
 
 @inner
@@ -141,11 +138,10 @@ def _drop(u, x, y, dropped, p, keep):
         y[i] = 0 if u[i] < p else x[i] / keep
 
 
-@parallel
-def _dropout_back(dropped, dy, dx, keep, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(dx.size, chunk, chunks)
-        _drop_back(dropped[start:stop], dy[start:stop], dx[start:stop], keep)
+@parallel("bool[n] F[n] F[n] F")
+def _dropout_back(dropped, dy, dx, keep, chunk, chunks):
+    start, stop = chunk_bounds(dx.size, chunk, chunks)
+    _drop_back(dropped[start:stop], dy[start:stop], dx[start:stop], keep)
 
 
 @inner

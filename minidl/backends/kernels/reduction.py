@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.runtime.compile import (
+from minidl.backends.kernels.runtime.kernel import (
     chunk_bounds,
     compiled,
     inlined,
     inner,
     parallel,
-    prange,
     reassociating,
 )
 
@@ -34,6 +33,7 @@ _LINE = 32  # accumulators for a vector
 _BLOCK = 1024  # the most accumulators for rows
 _PIECE = 2**18  # elements of a piece of a long sum; pieces are what threads share
 _NANOSECONDS = {"f": 0.08, "d": 0.16}  # an element
+_ACCUMULATORS = "f64[chunks,two,width]"  # totals and errors
 
 
 def sum_rows(x: np.ndarray, dtype: Any) -> np.ndarray:
@@ -49,7 +49,13 @@ def sum_rows(x: np.ndarray, dtype: Any) -> np.ndarray:
     parts = np.empty((pieces + 1, columns))
     _sums(x[0, : pieces * rows].reshape(pieces, rows, columns), parts[:pieces])
     _sums(x[:, pieces * rows :], parts[pieces:])
-    return sum_rows(parts[None], dtype)
+    return _rounded(sum_rows(parts[None], np.float64), dtype)
+
+
+@np.errstate(all="ignore")
+def _rounded(sums: np.ndarray, dtype: Any) -> np.ndarray:
+    """The sums in a dtype, without a warning if some become infinite there."""
+    return sums.astype(dtype, copy=False)
 
 
 def _sums(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -57,60 +63,66 @@ def _sums(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     outer, n, columns = x.shape
     chunks = threads.chunks(x.size * _NANOSECONDS[x.dtype.char])
     if columns == 1:
-        _of_vectors[x.dtype.char](x.reshape(outer, n), y, chunks)
-    else:
-        line = columns * max(1, min(_BLOCK // columns, n // 8))
-        chunks = min(chunks, outer * ((line - 1) // _BLOCK + 1))
-        _sum_lines(x.reshape(outer, n * columns), y, line, chunks)
+        vectors, chunks = x.reshape(outer, n), min(chunks, outer)
+        if x.dtype.char == "f":
+            _sum_vectors32(vectors, y, chunks)
+        else:
+            _sum_vectors64(vectors, y, np.empty((chunks, 2, _LINE)), chunks)
+        return y
+    line = columns * max(1, min(_BLOCK // columns, n // 8))
+    chunks = min(chunks, outer * ((line - 1) // _BLOCK + 1))
+    accumulators = np.empty((chunks, 2, min(_BLOCK, line)))
+    _sum_lines(x.reshape(outer, n * columns), y, line, accumulators, chunks)
     return y
 
 
 def sum_vector(x: np.ndarray) -> float:
     """Σ x of a vector, rounded to its dtype."""
-    return (_sum_vector32 if x.dtype.char == "f" else _sum_vector64)(x)
+    return _sum_vector32(x) if x.dtype.char == "f" else _sum_vector64(x, np.empty((2, _LINE)))
 
 
-@compiled
+@compiled("f32[n]")
 def _sum_vector32(x):
     return np.float32(_vector32(x))
 
 
-@compiled
-def _sum_vector64(x):
-    return _vector64(x)
+@compiled("f64[n] f64[two,width]")
+def _sum_vector64(x, accumulators):
+    return _vector64(x, accumulators[0], accumulators[1])
 
 
-@parallel
-def _sum_vectors32(x, y, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(x.shape[0], chunk, chunks)
-        for i in range(start, stop):
-            y[i, 0] = _vector32(x[i])
+@parallel("f32[outer,n] F[outer,one]")
+def _sum_vectors32(x, y, chunk, chunks):
+    start, stop = chunk_bounds(x.shape[0], chunk, chunks)
+    for i in range(start, stop):
+        y[i, 0] = _vector32(x[i])
 
 
-@parallel
-def _sum_vectors64(x, y, chunks):
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(x.shape[0], chunk, chunks)
-        for i in range(start, stop):
-            y[i, 0] = _vector64(x[i])
+@parallel(f"f64[outer,n] f64[outer,one] {_ACCUMULATORS}")
+def _sum_vectors64(x, y, accumulators, chunk, chunks):
+    totals, errors = accumulators[chunk, 0], accumulators[chunk, 1]
+    start, stop = chunk_bounds(x.shape[0], chunk, chunks)
+    for i in range(start, stop):
+        y[i, 0] = _vector64(x[i], totals, errors)
 
 
-_of_vectors = {"f": _sum_vectors32, "d": _sum_vectors64}
-
-
-@parallel
-def _sum_lines(x, y, line, chunks):
+@parallel(
+    f"f32[outer,terms] f32[outer,columns] i64 {_ACCUMULATORS}",
+    f"f32[outer,terms] f64[outer,columns] i64 {_ACCUMULATORS}",
+    f"f64[outer,terms] f64[outer,columns] i64 {_ACCUMULATORS}",
+)
+def _sum_lines(x, y, line, accumulators, chunk, chunks):
     """The sums of matrices (outer, n·columns); a task is one of them, or a block of its columns."""
+    totals, errors = accumulators[chunk, 0], accumulators[chunk, 1]
     blocks = (line - 1) // _BLOCK + 1
-    for chunk in prange(chunks):
-        start, stop = chunk_bounds(x.shape[0] * blocks, chunk, chunks)
-        for task in range(start, stop):
-            i, first = task // blocks, task % blocks * _BLOCK
-            if x.shape[1] < 8 * y.shape[1]:
-                _add_few(x[i], y[i])
-            else:
-                _add_lines(x[i], y[i], line, first, min(_BLOCK, line - first))
+    start, stop = chunk_bounds(x.shape[0] * blocks, chunk, chunks)
+    for task in range(start, stop):
+        i, first = task // blocks, task % blocks * _BLOCK
+        if x.shape[1] < 8 * y.shape[1] and y.shape[1] < _LINE:
+            _add_few(x[i], y[i])
+        else:
+            width = min(_BLOCK, line - first)
+            _add_lines(x[i], y[i], line, first, width, totals, errors)
 
 
 @inlined
@@ -140,11 +152,11 @@ def _vector32(x):
 
 
 @inner
-def _vector64(x):
+def _vector64(x, totals, errors):
     """Σ x of a vector."""
     if x.size < 8 * _LINE:
         return _short_vector(x)
-    totals, errors = np.zeros(_LINE), np.zeros(_LINE)
+    _clear(totals, errors, _LINE)
     eighth = x.size // (8 * _LINE) * _LINE  # a tree adds elements that are so far apart
     x0, x1, x2, x3 = x, x[eighth:], x[2 * eighth :], x[3 * eighth :]
     x4, x5, x6, x7 = x[4 * eighth :], x[5 * eighth :], x[6 * eighth :], x[7 * eighth :]
@@ -173,8 +185,14 @@ def _short_vector(x):
 
 
 @inner
+def _clear(totals, errors, width):
+    for j in range(width):
+        totals[j], errors[j] = 0, 0
+
+
+@inner
 def _add_few(x, y):
-    """y = the sums of the columns of fewer than eight rows."""
+    """y = the sums of the columns of fewer than eight short rows."""
     for j in range(y.size):
         total = error = 0.0
         for i in range(j, x.size, y.size):
@@ -183,10 +201,10 @@ def _add_few(x, y):
 
 
 @inner
-def _add_lines(x, y, line, first, width):
+def _add_lines(x, y, line, first, width, totals, errors):
     """y = the sums of all lines of x, or of a block of their columns."""
     count = x.size // line
-    totals, errors = np.zeros(width), np.zeros(width)
+    _clear(totals, errors, width)
     for r in range(0, count - 7, 8):
         x0, x1 = _columns(x, line, r, first, width), _columns(x, line, r + 1, first, width)
         x2, x3 = _columns(x, line, r + 2, first, width), _columns(x, line, r + 3, first, width)
@@ -218,26 +236,25 @@ def _columns(x, line, r, first, width):
 def accumulate_rows(x: np.ndarray) -> np.ndarray:
     """x₀ + … + xᵢ along the middle axis of x (outer, n, inner), C-contiguous, in its dtype."""
     y = np.empty_like(x)
-    blocks = (x.shape[2] - 1) // _BLOCK + 1
-    _accumulate(x, y, blocks, min(x.shape[0] * blocks, threads.chunks(x.size * 1.5)))
+    outer, _, columns = x.shape
+    blocks = (columns - 1) // _BLOCK + 1
+    chunks = max(1, min(outer * blocks, threads.chunks(x.size * 1.5)))
+    _accumulate(x, y, blocks, np.empty((chunks, 2, min(_BLOCK, columns))), chunks)
     return y
 
 
-@parallel
-def _accumulate(x, y, blocks, chunks):
-    for chunk in prange(chunks):
-        accumulators = np.empty((2, min(_BLOCK, x.shape[2])))
-        start, stop = chunk_bounds(x.shape[0] * blocks, chunk, chunks)
-        for task in range(start, stop):
-            i, first = task // blocks, task % blocks * _BLOCK
-            columns = slice(first, first + _BLOCK)
-            _accumulate_block(x[i], y[i], columns, accumulators[0], accumulators[1])
+@parallel(f"F[outer,n,columns] F[outer,n,columns] i64 {_ACCUMULATORS}")
+def _accumulate(x, y, blocks, accumulators, chunk, chunks):
+    totals, errors = accumulators[chunk, 0], accumulators[chunk, 1]
+    start, stop = chunk_bounds(x.shape[0] * blocks, chunk, chunks)
+    for task in range(start, stop):
+        i, first = task // blocks, task % blocks * _BLOCK
+        _accumulate_block(x[i], y[i], slice(first, first + _BLOCK), totals, errors)
 
 
 @inner
 def _accumulate_block(x, y, columns, totals, errors):
-    totals[:] = 0
-    errors[:] = 0
+    _clear(totals, errors, totals.size)
     for i in range(x.shape[0]):
         row, result = x[i][columns], y[i][columns]
         for j in range(row.size):

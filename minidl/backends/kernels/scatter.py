@@ -12,77 +12,91 @@ import numpy as np
 
 from minidl.backends import threads
 from minidl.backends.kernels.reduction import add_with_error, value_of
-from minidl.backends.kernels.runtime.compile import (
-    chunk_bounds,
-    compiled,
-    inner,
-    parallel,
-    prange,
-)
+from minidl.backends.kernels.runtime.kernel import chunk_bounds, compiled, inner, parallel
 
 _FEW = 6  # so many terms, the row itself among them, are within the bound in any order
+_SORTED = "u8[rows] i64[often] i64[bounds] i64[order]"  # what `_sort_often` returns
 
 
 def add_rows(table: np.ndarray, ids: np.ndarray, values: np.ndarray) -> None:
     """table[ids[i]] += values[i]: (rows, width), (n,) and (n, width), contiguous, ids in range."""
-    often = _sort_often(ids, table.shape[0])
-    _add(table, ids, values, *often, False, threads.chunks(values.size * 0.5))
+    _add_to(table, ids, values, False, threads.chunks(values.size * 0.5))
 
 
 def sum_rows(rows: int, ids: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The table of zeros to which the values are added at the ids."""
     table = np.empty((rows, values.shape[1]), values.dtype)
-    often, chunks = _sort_often(ids, rows), threads.chunks(values.size * 0.5 + table.size * 0.1)
-    _add(table, ids, values, *often, True, chunks)
+    _add_to(table, ids, values, True, threads.chunks(values.size * 0.5 + table.size * 0.1))
     return table
 
 
-@compiled
-def _sort_often(ids, rows):
+def _add_to(
+    table: np.ndarray, ids: np.ndarray, values: np.ndarray, fresh: bool, chunks: int
+) -> None:
+    often, accumulators = _sort_often(ids, len(table)), np.empty((chunks, 2, table.shape[1]))
+    _add(table, ids, values, *often, fresh, accumulators, chunks)
+
+
+def _sort_often(ids: np.ndarray, rows: int) -> tuple[np.ndarray, ...]:
     """Of each row, how often its id occurs, up to _FEW; and the rows that occur so often.
 
-    Also where the values of each of these begin, and the numbers of their values.
+    Also the numbers of their values, in order of these rows, and the bounds of each.
     """
     counts = np.zeros(rows, np.uint8)  # bytes: small enough for a cache
+    found = _count(ids, counts)
+    often, bounds = np.empty(found, np.int64), np.zeros(found + 2, np.int64)
+    order = np.empty(ids.size if found else 0, np.int64)
+    if found:
+        _sort(ids, counts, np.full(rows, -1, np.int64), often, bounds, order)
+    return counts, often, bounds[:-1], order
+
+
+@compiled("i64[n] u8[rows]")
+def _count(ids, counts):
+    """How many rows occur often."""
     found = 0
     for row in ids:
         if counts[row] < _FEW:
             counts[row] += 1
             found += counts[row] == _FEW
-    often, begins = np.empty(found, np.int64), np.zeros(found + 1, np.int64)
-    if found == 0:
-        return counts, often, begins, np.empty(0, np.int64)
-    slots = np.full(rows, -1)
+    return found
+
+
+@compiled("i64[n] u8[rows] i64[rows] i64[often] i64[bounds] i64[n]")
+def _sort(ids, counts, slots, often, bounds, order):
+    """A counting sort: order[bounds[s] : bounds[s + 1]] are the i whose row is often[s].
+
+    Until the sums are done, the numbers of the values of s are at s + 2; then the place of the next
+    one is at s + 1, which in the end is where they stop.
+    """
     found = 0
     for row in ids:
         if counts[row] == _FEW:
             if slots[row] < 0:
                 slots[row], often[found] = found, row
                 found += 1
-            begins[slots[row] + 1] += 1
-    begins[:] = np.cumsum(begins)
-    order, ends = np.empty(begins[found], np.int64), begins.copy()
+            bounds[slots[row] + 2] += 1
+    for slot in range(2, bounds.size):
+        bounds[slot] += bounds[slot - 1]
     for i in range(ids.size):
         slot = slots[ids[i]]
         if slot >= 0:
-            order[ends[slot]] = i
-            ends[slot] += 1
-    return counts, often, begins, order
+            order[bounds[slot + 1]] = i
+            bounds[slot + 1] += 1
 
 
-@parallel
-def _add(table, ids, values, counts, often, begins, order, fresh, chunks):
+@parallel(f"F[rows,width] i64[n] F[n,width] {_SORTED} bool f64[chunks,two,width]")
+def _add(table, ids, values, counts, often, bounds, order, fresh, accumulators, chunk, chunks):
     """Each chunk takes some rows of the table, which has no content if it is fresh."""
-    for chunk in prange(chunks):
-        totals, errors = np.empty(table.shape[1]), np.empty(table.shape[1])
-        start, stop = chunk_bounds(table.shape[0], chunk, chunks)
-        if fresh:
-            table[start:stop] = 0
-        _add_few(table[start:stop], start, ids, counts, values)
-        for slot in range(often.size):
-            if start <= often[slot] < stop:
-                own = order[begins[slot] : begins[slot + 1]]
-                _add_many(table[often[slot]], own, values, totals, errors)
+    totals, errors = accumulators[chunk, 0], accumulators[chunk, 1]
+    start, stop = chunk_bounds(table.shape[0], chunk, chunks)
+    if fresh:
+        table[start:stop] = 0
+    _add_few(table[start:stop], start, ids, counts, values)
+    for slot in range(often.size):
+        if start <= often[slot] < stop:
+            own = order[bounds[slot] : bounds[slot + 1]]
+            _add_many(table[often[slot]], own, values, totals, errors)
 
 
 @inner

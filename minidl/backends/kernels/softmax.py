@@ -89,7 +89,7 @@ def _accumulators(chunks: int, columns: int) -> tuple[np.ndarray, ...]:
 # Along the last axis: (rows, axis).
 
 
-@parallel("f32[rows,n] f32[rows,n] bool")
+@parallel("f32[rows,n] f32[rows,n] bool", then=["_rows_back"])
 def _rows(x, y, logarithmic, chunk, chunks):
     start, stop = chunk_bounds(x.shape[0], chunk, chunks)
     for i in range(start, stop):
@@ -135,7 +135,7 @@ def _row_back(y, dy, dx, logarithmic):
 # Along another axis: (outer, axis, columns), in blocks of columns.
 
 
-@parallel(f"f32[outer,n,columns] f32[outer,n,columns] bool {_ACCUMULATORS}")
+@parallel(f"f32[outer,n,columns] f32[outer,n,columns] bool {_ACCUMULATORS}", then=["_columns_back"])
 def _columns(x, y, logarithmic, totals, lines, chunk, chunks):
     blocks = (x.shape[2] - 1) // _BLOCK + 1
     start, stop = chunk_bounds(x.shape[0] * blocks, chunk, chunks)

@@ -20,8 +20,8 @@ from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
-from llvmlite import ir
 from numba.core import (
+    cgutils,
     codegen,
     cpu,
     dispatcher,
@@ -37,7 +37,13 @@ from numba.core.typing import templates
 from numba.np import arrayobj, numpy_support
 
 from minidl.backends.kernels.runtime import signature as signatures
-from minidl.backends.kernels.runtime.functions import Inner, Intrinsic, Outlined
+from minidl.backends.kernels.runtime.functions import (
+    ArrayAt,
+    Inner,
+    Intrinsic,
+    Outlined,
+    numba_types,
+)
 from minidl.backends.kernels.runtime.kernel import Kernel
 from minidl.backends.kernels.runtime.level import Level, level
 
@@ -69,8 +75,26 @@ def target_machine() -> Any:
     )
 
 
+class _Library(codegen.AOTCodeLibrary):
+    """The instructions of a function.
+
+    They are optimised once, in the kernel: an inner function has no code of its own.
+    """
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def optimized(self) -> Any:
+        """LLVM's module with this function and all that it calls, optimised."""
+        self._ensure_finalized()
+        super()._optimize_final_module()
+        return self._final_module
+
+
 class _Codegen(codegen.AOTCPUCodegen):
     """Code for a level of processors, which is not run here."""
+
+    _library_class = _Library
 
     def _init(self, llvm_module: Any) -> None:
         self._tm = target_machine()
@@ -212,7 +236,9 @@ def type_of_intrinsic(intrinsic: Intrinsic) -> Any:
 
     def define(*given: Any) -> Any:
         variable = _variable(expected, given)
-        arguments = [_resolved(kind, variable, own) for kind, own in zip(expected, given, strict=True)]
+        arguments = [
+            _resolved(kind, variable, own) for kind, own in zip(expected, given, strict=True)
+        ]
         signature = templates.signature(_resolved(result, variable, None), *arguments)
         return signature, generate
 
@@ -224,9 +250,6 @@ def type_of_intrinsic(intrinsic: Intrinsic) -> Any:
             for kind, value in zip(signature.args, values, strict=True)
         ]
         value = intrinsic.generate(builder, *plain)
-        if isinstance(signature.return_type, types.Array):
-            address, *shape = value
-            return contiguous_array(builder, signature.return_type, address, shape)
         return context.get_dummy_value() if value is None else value
 
     template = templates.make_intrinsic_template(
@@ -240,7 +263,7 @@ def _with_parameters(define: Callable[..., Any], count: int) -> Callable[..., An
     names = ", ".join(f"argument{i}" for i in range(count))
     namespace = {"define": define}
     exec(f"def typed(context, {names}):\n    return define({names})", namespace)
-    return namespace["typed"]  # type: ignore[return-value]
+    return namespace["typed"]
 
 
 def _variable(expected: tuple[signatures.Type, ...], given: tuple[Any, ...]) -> Any:
@@ -256,21 +279,39 @@ def _resolved(kind: signatures.Type | None, variable: Any, given: Any) -> Any:
     if kind is None or isinstance(kind, signatures.Tuple) or kind.dtype != "T":
         return numba_type(kind)
     if isinstance(kind, signatures.Array):
-        return given or types.Array(variable, kind.ndim, "C")
+        return given
     return types.CPointer(variable) if isinstance(kind, signatures.Pointer) else variable
 
 
-def contiguous_array(builder: Any, kind: Any, address: Any, shape: list[Any]) -> Any:
-    """The value of a C-contiguous array of Numba's at an address."""
-    itemsize = ir.Constant(ir.IntType(64), kind.dtype.bitwidth // 8)
-    strides = [itemsize]
-    for length in shape[:0:-1]:
-        strides.insert(0, builder.mul(strides[0], length))
-    array = _context().make_array(kind)(_context(), builder)
-    arrayobj.populate_array(
-        array, builder.bitcast(address, array.data.type), shape, strides, itemsize, meminfo=None
-    )
-    return array._getvalue()
+def type_of_array_at(handle: Any) -> Any:
+    """The type of carray(address, shape)."""
+
+    def define(_context: Any, address: Any, shape: Any) -> Any:
+        ndim = len(shape) if isinstance(shape, types.BaseTuple) else 1
+        return types.Array(address.dtype, ndim, "C")(address, shape), generate
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind, (address, shape) = signature.return_type, values
+        lengths = [shape] if kind.ndim == 1 else cgutils.unpack_tuple(builder, shape, kind.ndim)
+        itemsize = context.get_constant(types.intp, kind.dtype.bitwidth // 8)
+        strides = [itemsize]
+        for length in lengths[:0:-1]:
+            strides.insert(0, builder.mul(strides[0], length))
+        array = context.make_array(kind)(context, builder)
+        arrayobj.populate_array(array, address, lengths, strides, itemsize, meminfo=None)
+        return array._getvalue()
+
+    return types.Function(templates.make_intrinsic_template(handle, define, "carray", kwargs={}))
+
+
+numba_types.update(
+    {
+        Inner: type_of_inner,
+        Outlined: type_of_outlined,
+        Intrinsic: type_of_intrinsic,
+        ArrayAt: type_of_array_at,
+    }
+)
 
 
 # Compiling.

@@ -10,6 +10,8 @@ import json
 import os
 import signal
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from minidl.backends.kernels.compiler import emit
@@ -18,22 +20,36 @@ from minidl.backends.kernels.runtime.functions import Outlined
 from minidl.backends.kernels.runtime.kernel import Kernel, find
 from minidl.backends.kernels.runtime.signature import parse
 
+_IDLE = 20  # seconds
+
 
 def main(answering: bool) -> None:
     """Compile until there are no more requests."""
-    # An interrupt is meant for the program; it decides whether to end this process.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not answering and hasattr(os, "nice"):
         os.nice(5)
+    warnings.simplefilter("ignore")  # the program warns, if it cannot store what it gets
     # What anybody prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    for line in sys.stdin.buffer:
+    for line in _requests():
         request = json.loads(line)
         try:
             _answer(answers, _object_file(request["name"], request["signature"]), error=False)
         except Exception as error:
             _answer(answers, f"{request['name']}: {error}".encode(), error=True)
+
+
+def _requests() -> Iterator[bytes]:
+    """What is asked for; the process ends when there was nothing for a while."""
+    while True:
+        if hasattr(signal, "alarm"):
+            signal.alarm(_IDLE)
+        line = sys.stdin.buffer.readline()
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+        if not line:
+            return
+        yield line
 
 
 def _answer(answers: BinaryIO, content: bytes, *, error: bool) -> None:

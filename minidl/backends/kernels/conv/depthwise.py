@@ -101,7 +101,7 @@ def depthwise(operands: Operands, plan: DepthwisePlan) -> None:
     _planes(operands, tables, workspace, chunks)
 
 
-@parallel(f"{OPERANDS} {_TABLES} f32[chunk,scratch]")
+@parallel(f"{OPERANDS} {_TABLES} f32[chunk,scratch]", then=["_sums"])
 def _planes(operands, tables, workspace, chunk, chunks):
     """Each feature map of y is a unit of work."""
     operands, tables = Operands(*operands), DepthwiseTables(*tables)

@@ -52,7 +52,10 @@ def implicit_gemm(operands: Operands, plan: GemmPlan) -> None:
     _images(operands, layout, tables, splits, workspace, chunks)
 
 
-@parallel(f"{OPERANDS} {LAYOUT} {GEMM_TABLES} i64 f32[chunk,scratch]")
+@parallel(
+    f"{OPERANDS} {LAYOUT} {GEMM_TABLES} i64 f32[chunk,scratch]",
+    then=["conv.weight_gradient:_sum_images", "conv.weight_gradient:_sum_chunks"],
+)
 def _images(operands, layout, tables, splits, workspace, chunk, chunks):
     """Each group of each image is a unit of work; its outputs may be split, too."""
     operands, layout, tables = Operands(*operands), Layout(*layout), GemmTables(*tables)

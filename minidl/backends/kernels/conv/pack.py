@@ -281,13 +281,13 @@ def _clamp_rows(accumulators, row_stride, pair_stride, y, width, height, room, b
 def store_phase(accumulators, row_stride, operands, bias, index, size, origin, step):
     """The same of rows of a phase of y: from an origin, every step-th row and column of it."""
     (height, width), clamp_min = operands.y.shape[2:], operands.clamp_min
-    y = carray(pointer(operands.y, index * height * width), (height, width))
+    y = carray(pointer(operands.y, index * height * width), height * width)
     for i in range(size[0]):
         source = carray(advance(accumulators, i * row_stride), size[1])
+        begin = (origin[0] + i * step[0]) * width + origin[1]
         for j in range(size[1]):
             value = source[j] + bias
-            value = clamp_min if value < clamp_min else value
-            y[origin[0] + i * step[0], origin[1] + j * step[1]] = value
+            y[begin + j * step[1]] = clamp_min if value < clamp_min else value
 
 
 @inner

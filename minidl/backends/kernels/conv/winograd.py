@@ -23,7 +23,7 @@ computed in vain.
 u₃ on each axis, so it is the same U in another order.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,7 +37,7 @@ from minidl.backends.kernels.conv.pack import (
     pack_image,
     store_rows,
 )
-from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
+from minidl.backends.kernels.runtime.kernel import chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer, transpose_square
 from minidl.backends.kernels.simd.micro_kernel import (
@@ -157,11 +157,11 @@ def _plan(
 
 
 class _Buffers(NamedTuple):
-    """Memory of a thread for V, for M, and for the upper and lower rows of tiles of MR outputs."""
+    """Where a thread has memory for V, for M, and for the rows of tiles of MR outputs."""
 
-    v: np.ndarray
-    m: np.ndarray
-    pairs: np.ndarray
+    v: Any  # [product, channel, tile]
+    m: Any  # [product, output, tile]
+    pairs: Any  # [output, upper or lower, column]
 
 
 def winograd(operands: Operands, plan: WinogradPlan) -> bool:
@@ -219,7 +219,7 @@ def _image(operands, u, layout, tables, unit, tile_rows, finite, workspace):
     outputs = operands.y.shape[1] // tables.groups
     pack_image(operands.x, operands.relu_mask, unit, channels, layout, workspace)
     buffers = _split(pointer(workspace, layout.size), tables)
-    pairs = buffers.pairs
+    length = 2 * tables.block_size  # of a row of tiles
     for first in range(tile_rows[0], tile_rows[1], tables.block_rows):
         last = min(first + tables.block_rows, tile_rows[1])
         tiles = (last - first - 1) * row_length + (tables.columns + 1) // 2
@@ -237,7 +237,7 @@ def _image(operands, u, layout, tables, unit, tile_rows, finite, workspace):
             for i in range(count):
                 o = panel * MR + i
                 store_rows(
-                    pointer(pairs[i], 0), 2 * tables.block_size, layout.columns, operands,
+                    advance(buffers.pairs, 2 * i * length), length, layout.columns, operands,
                     operands.bias[group * outputs + o], unit * outputs + o, top, bottom, bottom,
                 )  # fmt: skip
 
@@ -245,12 +245,7 @@ def _image(operands, u, layout, tables, unit, tile_rows, finite, workspace):
 @inner
 def _split(workspace, tables):
     m = advance(workspace, _PRODUCTS * tables.v_stride)
-    pairs = advance(m, _PRODUCTS * _PANEL)
-    return _Buffers(
-        carray(workspace, (_PRODUCTS, tables.v_stride)),
-        carray(m, (_PRODUCTS, _PANEL)),
-        carray(pairs, (MR, 2, 2 * tables.block_size)),
-    )
+    return _Buffers(workspace, m, advance(m, _PRODUCTS * _PANEL))
 
 
 @inner
@@ -261,7 +256,7 @@ def _transform_block(planes, layout, tables, channels, vectors, v):
         for j in range(vectors):
             transform_inputs(
                 advance(planes, 2 * c * plane + 2 * j * LANES), layout.columns, plane,
-                pointer(v, c * tables.block_size + j * LANES), tables.v_stride,
+                advance(v, c * tables.block_size + j * LANES), tables.v_stride,
             )  # fmt: skip
 
 
@@ -275,18 +270,21 @@ def _multiply(u, offset, buffers, tables, channels, panel, count, vectors, finit
     begins, parts = pointer(tables.begins, panel * MR), tile_count(vectors)
     depth_a, depth_b = pointer(tables.depths[0], 0), pointer(tables.depths[1], 0)
     v, m, pairs = buffers
+    length = 2 * tables.block_size
     for part in range(parts):
         first, last = chunk_bounds(vectors, part, parts)
         for product in range(_PRODUCTS):
             micro_kernel(
                 last - first, channels, UNBROKEN, pointer(u[tables.order[product]], offset),
-                begins, depth_a, pointer(v[product], first * LANES), depth_b,
-                pointer(m[product], 0), NR, 0,
+                begins, depth_a, advance(v, product * tables.v_stride + first * LANES), depth_b,
+                advance(m, product * _PANEL), NR, 0,
             )  # fmt: skip
         for i in range(count):
+            upper = advance(pairs, 2 * i * length)
+            lower = advance(upper, length)
             for j in range(first, last):
                 transform_outputs(
-                    pointer(m, i * NR + (j - first) * LANES), _PANEL,
-                    pointer(pairs[i, 0], 2 * j * LANES), pointer(pairs[i, 1], 2 * j * LANES),
+                    advance(m, i * NR + (j - first) * LANES), _PANEL,
+                    advance(upper, 2 * j * LANES), advance(lower, 2 * j * LANES),
                     pointer(finite, 0),
                 )  # fmt: skip

@@ -117,8 +117,7 @@ def _folded_rows(size: int) -> int:
 
 
 @parallel(
-    "f32[n,chw] f32[n,chw] f64[value,c] f64 bool i64 f64[chunk,v,k] f32[chunk,v,k]",
-    "f64[n,chw] f64[n,chw] f64[value,c] f64 bool i64 f64[chunk,v,k] f64[chunk,v,k]",
+    "F[n,chw] F[n,chw] f64[value,c] f64 bool i64 f64[chunk,v,k] F[chunk,v,k]", then=["_backward"]
 )
 def _forward(x, y, table, eps, given, rows, sums, vectors, chunk, chunks):
     """y, and the table; a chunk takes some of the channels, and a block of them at a time."""
@@ -173,10 +172,7 @@ def _moments(x, channel, channels, rows, length, sums, mean, var):
 
 
 @parallel(
-    "f32[n,chw] f32[n,chw] f32[n,chw] f64[value,c] f64[sum,c] bool i64"
-    " f64[chunk,v,k] f32[chunk,v,k]",
-    "f64[n,chw] f64[n,chw] f64[n,chw] f64[value,c] f64[sum,c] bool i64"
-    " f64[chunk,v,k] f64[chunk,v,k]",
+    "F[n,chw] F[n,chw] F[n,chw] f64[value,c] f64[sum,c] bool i64 f64[chunk,v,k] F[chunk,v,k]",
 )
 def _backward(dy, x, dx, table, results, given, rows, sums, vectors, chunk, chunks):
     """dx, and Σ dy·x̂ and Σ dy of each channel; blocks as in `_forward`.

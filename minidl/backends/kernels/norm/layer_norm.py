@@ -120,10 +120,7 @@ def _repeat(vector: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.repeat(vector.reshape(-1), math.prod(shape) // vector.size).reshape(shape)
 
 
-@parallel(
-    "f32[row,k] f32[group,k] f32[group,k] f64 f64[row] f64[row] f32[row,k]",
-    "f64[row,k] f64[group,k] f64[group,k] f64 f64[row] f64[row] f64[row,k]",
-)
+@parallel("F[row,k] F[group,k] F[group,k] f64 f64[row] f64[row] F[row,k]", then=["_rows_backward"])
 def _rows_forward(x, weight, bias, eps, mean, rstd, y, chunk, chunks):
     """y, and mean and rstd of each row; a chunk takes rows of one group after the other."""
     groups = weight.shape[0]
@@ -148,10 +145,7 @@ def _row_forward(x, weight, bias, eps, y):
 
 
 @parallel(
-    "f32[row,k] f32[row,k] f64[row] f64[row] f32[group,k] f32[row,k]"
-    " f64[chunk,sum,group,k] f32[chunk,sum,k]",
-    "f64[row,k] f64[row,k] f64[row] f64[row] f64[group,k] f64[row,k]"
-    " f64[chunk,sum,group,k] f64[chunk,sum,k]",
+    "F[row,k] F[row,k] f64[row] f64[row] F[group,k] F[row,k] f64[chunk,sum,group,k] F[chunk,sum,k]",
 )
 def _rows_backward(dy, x, mean, rstd, weight, dx, sums, partial, chunk, chunks):
     """dx, and Σ dy·x̂ and Σ dy over the samples, the gradients of weight and bias.

@@ -113,10 +113,7 @@ def _global_average(x: np.ndarray) -> Any:
     return y.reshape(*shape[:-2], 1, 1), pullback
 
 
-@parallel(
-    "f32[map,h,w] f32[map,i,j] i64[i,end] i64[j,end] i64[i,j] f32[chunk,w]",
-    "f64[map,h,w] f64[map,i,j] i64[i,end] i64[j,end] i64[i,j] f64[chunk,w]",
-)
+@parallel("F[map,h,w] F[map,i,j] i64[i,end] i64[j,end] i64[i,j] F[chunk,w]", then=["_backward"])
 def _forward(x, y, rows, columns, divisors, lines, chunk, chunks):
     """First the rows of a window are added to one line, then the elements of the line."""
     zero, line = x.dtype.type(0), lines[chunk]
@@ -134,8 +131,8 @@ def _forward(x, y, rows, columns, divisors, lines, chunk, chunks):
 
 
 @parallel(
-    "f32[map,h,w] f32[map,i,j] i64[i,end] i64[j,end] i64[i,j] f64[chunk,2,w]",
-    "f64[map,h,w] f64[map,i,j] i64[i,end] i64[j,end] i64[i,j] f64[chunk,2,w]",
+    "F[map,h,w] F[map,i,j] i64[i,end] i64[j,end] i64[i,j] f64[chunk,2,w]",
+    then=["_backward_exactly"],
 )
 def _forward_exactly(x, y, rows, columns, divisors, lines, chunk, chunks):
     """As `_forward`, in float64 with rounding errors."""
@@ -155,8 +152,7 @@ def _forward_exactly(x, y, rows, columns, divisors, lines, chunk, chunks):
 
 
 @parallel(
-    "f32[map,i,j] f32[map,h,w] i64[i,end] i64[j,end] i64[i,j] f32[chunk,w]",
-    "f64[map,i,j] f64[map,h,w] i64[i,end] i64[j,end] i64[i,j] f64[chunk,w]",
+    "F[map,i,j] F[map,h,w] i64[i,end] i64[j,end] i64[i,j] F[chunk,w]",
 )
 def _backward(dy, dx, rows, columns, divisors, lines, chunk, chunks):
     """dy / n of the windows side by side is added to one line, and the line to all their rows."""
@@ -175,8 +171,7 @@ def _backward(dy, dx, rows, columns, divisors, lines, chunk, chunks):
 
 
 @parallel(
-    "f32[map,i,j] f32[map,h,w] i64[i,end] i64[j,end] i64[i,j] f64[chunk,2,w] f64[chunk,2,h,w]",
-    "f64[map,i,j] f64[map,h,w] i64[i,end] i64[j,end] i64[i,j] f64[chunk,2,w] f64[chunk,2,h,w]",
+    "F[map,i,j] F[map,h,w] i64[i,end] i64[j,end] i64[i,j] f64[chunk,2,w] f64[chunk,2,h,w]",
 )
 def _backward_exactly(dy, dx, rows, columns, divisors, lines, sums, chunk, chunks):
     """As `_backward`, in float64 with rounding errors."""
@@ -214,7 +209,7 @@ def _add(target, values):
         target[i] += values[i]
 
 
-@parallel("f32[map] f32[map,hw]", "f64[map] f64[map,hw]")
+@parallel("F[map] F[map,hw]")
 def _global_backward(dy, dx, chunk, chunks):
     start, stop = chunk_bounds(dy.size, chunk, chunks)
     for n in range(start, stop):

@@ -148,10 +148,9 @@ def _phase_planes(rows: Windows, columns: Windows) -> Any:
 
 
 @parallel(
-    f"f32[map,h,w] f32[map,i,j] u8[map,i,j] {_WINDOWS} {_WINDOWS}"
-    " i64 i64 i64[tap] u8[i,j] f32[chunk,r] f32[chunk,v] u8[chunk,v]",
-    f"f64[map,h,w] f64[map,i,j] u8[map,i,j] {_WINDOWS} {_WINDOWS}"
-    " i64 i64 i64[tap] u8[i,j] f64[chunk,r] f64[chunk,v] u8[chunk,v]",
+    f"F[map,h,w] F[map,i,j] u8[map,i,j] {_WINDOWS} {_WINDOWS}"
+    " i64 i64 i64[tap] u8[i,j] F[chunk,r] F[chunk,v] u8[chunk,v]",
+    then=["_backward"],
 )
 def _forward(
     x, y, argmax, rows, columns, height, width, offsets, first, planes, best, index, chunk, chunks
@@ -213,8 +212,7 @@ def _update_maximum(values, tap, best, index):
 
 
 @parallel(
-    f"f32[map,i,j] u8[map,i,j] f32[map,hw] {_WINDOWS} {_WINDOWS} i64[tap]",
-    f"f64[map,i,j] u8[map,i,j] f64[map,hw] {_WINDOWS} {_WINDOWS} i64[tap]",
+    f"F[map,i,j] u8[map,i,j] F[map,hw] {_WINDOWS} {_WINDOWS} i64[tap]",
 )
 def _backward(dy, argmax, dx, rows, columns, offsets, chunk, chunks):
     """dx = Σ dy over the windows whose argmax it is."""

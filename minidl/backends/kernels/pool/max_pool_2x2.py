@@ -44,7 +44,7 @@ def feature_maps(x: np.ndarray) -> np.ndarray:
     return as_contiguous(x).reshape(-1, *x.shape[-2:])
 
 
-@parallel("f32[map,h,w] f32[map,h,w] u8[map,h,w] bool")
+@parallel("f32[map,h,w] f32[map,h,w] u8[map,h,w] bool", then=["_backward"])
 def _forward(x, y, argmax, relu, chunk, chunks):
     _, height, width = y.shape
     row_stride = x.shape[2]

@@ -27,11 +27,12 @@ import shutil
 import stat
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, TextIO
 
 from minidl.backends.folders import kept_in
 from minidl.backends.kernels.runtime.level import level
@@ -42,7 +43,15 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["cache_folder", "load", "lock", "source_digest", "sources_are_unchanged", "store"]
+__all__ = [
+    "cache_folder",
+    "covers",
+    "load",
+    "lock",
+    "source_digest",
+    "sources_are_unchanged",
+    "store",
+]
 
 _MAGIC = b"minidl kernel 2\n"
 _HEADER = len(_MAGIC) + hashlib.sha256().digest_size
@@ -82,21 +91,34 @@ def lock(symbol: str) -> Iterator[None]:
     if path is None or fcntl is None:
         yield
         return
-    path = path.with_suffix(".lock")
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        file = open(path, "w")  # noqa: SIM115 - closed below
+        file = _locked(path.with_suffix(".lock"))
     except OSError:  # nothing can be stored there either
         yield
         return
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            # Who waits for this file finds the code stored, and who comes later makes a new one.
             with suppress(OSError):
-                path.unlink()
+                os.unlink(file.name)
+
+
+def _locked(path: Path) -> TextIO:
+    """The file, locked; it is deleted by who unlocks it, so another may be there by then."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    while True:
+        file = open(path, "w")  # noqa: SIM115 - the caller closes it
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return file
+        file.close()
+
+
+def covers(function: Callable[..., Any]) -> bool:
+    """Whether the environment knows the source of a function: it is one of minidl's."""
+    return function.__code__.co_filename.startswith(_ROOT + os.sep)
 
 
 def _path(symbol: str) -> Path | None:

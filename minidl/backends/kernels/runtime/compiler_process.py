@@ -8,12 +8,15 @@ cache; they end when their program ends.
 Where no process can be started, and for kernels from outside minidl, Numba is imported here.
 """
 
+import atexit
 import json
 import multiprocessing.spawn
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from threading import Lock
 from typing import Any
 
@@ -28,7 +31,8 @@ _BACKGROUND = 3  # processes at most, besides the one that is waited for
 # The program that such a process runs.  Its arguments: the search path of this one, the level of
 # processors to compile for, and "background" if nobody reads its answers.
 _PROGRAM = """
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is meant for the program, which decides
 sys.path[:] = json.loads(sys.argv[1])
 from minidl.backends.kernels.runtime import level
 level.compile_for(sys.argv[2])
@@ -38,7 +42,7 @@ worker.main(answering=len(sys.argv) == 3)
 
 
 class CompilerError(RuntimeError):
-    """A kernel could not be compiled."""
+    """A kernel cannot be compiled."""
 
 
 class Process:
@@ -81,7 +85,8 @@ class Process:
     def end(self) -> None:
         """End it now: who was interrupted does not know what it would answer."""
         self._process.kill()
-        self._process.wait()
+        with suppress(OSError):  # of a pipe that it no longer reads
+            self._process.communicate()
 
 
 _lock = Lock()
@@ -92,19 +97,19 @@ _asked: set[tuple[str, Signature | None]] = set()  # in the background
 
 def compile(item: Any, signature: Signature | None) -> bytes:
     """The object file of a kernel for these arguments, or of an outlined function."""
-    from minidl.backends.kernels.runtime.machine_code import is_own
-
-    if not is_own(item) or not object_files.sources_are_unchanged():
+    if not object_files.covers(item.function) or not object_files.sources_are_unchanged():
         return _compile_here(item, signature)
     with _lock, shown(item.name):
-        try:
-            return _compile_there(item, signature)
-        except OSError:  # no process can be started here, or it was killed
-            return _compile_here(item, signature)
+        for _ in range(2):  # the process may just have ended, having been idle
+            with suppress(OSError):
+                return _compile_there(item, signature)
+    return _compile_here(item, signature)  # no process can be started here
 
 
-def prefetch(items: Iterable[tuple[Any, Signature | None]]) -> None:
+def prefetch(items: Sequence[tuple[Any, Signature | None]]) -> None:
     """Compile kernels in the background, which will be needed; nobody waits for them."""
+    if not items or not object_files.sources_are_unchanged():
+        return
     with _lock:
         for item, signature in items:
             if (item.name, signature) not in _asked:
@@ -117,7 +122,7 @@ def prefetch(items: Iterable[tuple[Any, Signature | None]]) -> None:
 
 def _compile_there(item: Any, signature: Signature | None) -> bytes:
     if _foreground and not _foreground[0].runs():
-        _foreground.pop()
+        _foreground.pop().end()
     if not _foreground:
         _foreground.append(Process(level().name))
     (process,) = _foreground
@@ -134,6 +139,9 @@ def _compile_there(item: Any, signature: Signature | None) -> bytes:
 
 def _next_background() -> Process:
     """The processes take turns."""
+    for ended in [process for process in _background if not process.runs()]:
+        _background.remove(ended)
+        ended.end()
     if len(_background) < min(_BACKGROUND, max(1, threads.cores() - 1)):
         _background.append(Process(level().name, background=True))
     _background.append(_background.pop(0))
@@ -141,9 +149,17 @@ def _next_background() -> Process:
 
 
 def _compile_here(item: Any, signature: Signature | None) -> bytes:
-    from minidl.backends.kernels.compiler import emit
+    try:
+        emit = import_module("minidl.backends.kernels.compiler.emit")
+        return emit.object_file(item, signature)
+    except Exception as error:  # whatever Numba raises
+        raise CompilerError(f"{item.name}: {error}") from error
 
-    return emit.object_file(item, signature)
+
+@atexit.register
+def _end() -> None:
+    for process in (*_foreground, *_background):
+        process.end()
 
 
 def _after_fork() -> None:

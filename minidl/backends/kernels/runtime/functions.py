@@ -6,10 +6,13 @@ Numba compiles them, but is not asked before: each object knows the type by whic
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 from minidl.backends.kernels.runtime import machine_code
 from minidl.backends.kernels.runtime import signature as signatures
+
+# By the class of an object here: from the object to its type for Numba.  The compiler fills it in.
+numba_types: dict[type, Callable[[Any], Any]] = {}
 
 FLAGS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 
@@ -27,9 +30,7 @@ class Inner:
 
     @cached_property
     def _numba_type_(self) -> Any:
-        from minidl.backends.kernels.compiler import frontend
-
-        return frontend.type_of_inner(self)
+        return numba_types[type(self)](self)
 
 
 def _inner(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -52,9 +53,7 @@ class Intrinsic:
 
     @cached_property
     def _numba_type_(self) -> Any:
-        from minidl.backends.kernels.compiler import frontend
-
-        return frontend.type_of_intrinsic(self)
+        return numba_types[type(self)](self)
 
 
 def intrinsic(signature: str) -> Callable[[Callable[..., Any]], Any]:
@@ -66,24 +65,21 @@ class Outlined:
     """A function with machine code of its own, which kernels call by its symbol."""
 
     options = FLAGS
-    all: ClassVar[dict[str, "Outlined"]] = {}
 
     def __init__(self, function: Callable[..., Any], signature: str) -> None:
         self.function, self.signature = function, signatures.parse(signature)
         self.name = name_of(function)
         self.__name__, self.__doc__ = function.__name__, function.__doc__
-        self.all[self.name] = self
+        machine_code.outlined[self.name] = self
 
     @cached_property
     def _numba_type_(self) -> Any:
-        from minidl.backends.kernels.compiler import frontend
-
-        return frontend.type_of_outlined(self)
+        return numba_types[type(self)](self)
 
     @cached_property
     def address(self) -> int:
         """Where its machine code lies."""
-        return machine_code.address_of(self)
+        return machine_code.address_of(self.name)
 
 
 def outlined(signature: str) -> Callable[[Callable[..., Any]], Any]:
@@ -103,7 +99,14 @@ def name_of(function: Callable[..., Any]) -> str:
     return f"{module}:{function.__qualname__}"
 
 
-@intrinsic("T* i64 -> T[n]")
-def carray(_builder: Any, address: Any, size: Any) -> Any:
-    """The numbers from an address on, as a contiguous array."""
-    return address, size
+class ArrayAt:
+    """carray(address, shape): the numbers from an address on, as a C-contiguous array."""
+
+    __name__ = "carray"
+
+    @cached_property
+    def _numba_type_(self) -> Any:
+        return numba_types[type(self)](self)
+
+
+carray: Any = ArrayAt()

@@ -49,7 +49,6 @@ from minidl.backends.kernels.runtime import machine_code, thread_pool
 from minidl.backends.kernels.runtime import signature as signatures
 from minidl.backends.kernels.runtime.functions import (
     FLAGS,
-    Outlined,
     bare,
     carray,
     chunk_bounds,
@@ -88,10 +87,15 @@ class Kernel:
     all: ClassVar[dict[str, "Kernel"]] = {}
 
     def __init__(
-        self, function: Callable[..., Any], declared: Sequence[str], parallel: bool
+        self,
+        function: Callable[..., Any],
+        declared: Sequence[str],
+        parallel: bool,
+        followers: Sequence[str],
     ) -> None:
         self.function, self.parallel, self.name = function, parallel, name_of(function)
-        self.signatures = tuple(map(signatures.parse, declared))
+        self.followers = followers
+        self.signatures = signatures.parse_all(declared)
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self._entries: dict[signatures.Signature, Callable[..., Any]] = {}
         self._lock = Lock()
@@ -118,19 +122,30 @@ class Kernel:
             raise TypeError(f"the kernel {self.name} cannot take these arguments: {given}")
         with self._lock:
             if signature not in self._entries:
-                entry = machine_code.entry(self, signature)
+                entry = machine_code.entry(self, signature, self._following(signature))
                 self._entries = {**self._entries, signature: entry}
         return self._entries[signature](*arguments)
 
+    def _following(self, signature: signatures.Signature) -> list[machine_code.Item]:
+        """What is probably needed after this kernel: of its followers, the same signature."""
+        place = self.signatures.index(signature) if signature in self.signatures else 0
+        module = self.name.partition(":")[0]
+        names = (name if ":" in name else f"{module}:{name}" for name in self.followers)
+        return [(found, found.signatures[place]) for found in map(find, names)]
 
-def compiled(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
+
+def compiled(*signatures: str, then: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Any]:
     """Compile a kernel for one thread."""
-    return lambda function: Kernel(function, signatures, parallel=False)
+    return lambda function: Kernel(function, signatures, parallel=False, followers=then)
 
 
-def parallel(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a kernel that does one chunk of the work: its last arguments are `chunk, chunks`."""
-    return lambda function: Kernel(function, signatures, parallel=True)
+def parallel(*signatures: str, then: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a kernel that does one chunk of the work: its last arguments are `chunk, chunks`.
+
+    then    kernels that are needed after this one, as those of its gradient: where this one has to
+            be compiled, they are compiled in the background
+    """
+    return lambda function: Kernel(function, signatures, parallel=True, followers=then)
 
 
 def as_contiguous(x: np.ndarray) -> np.ndarray:
@@ -138,8 +153,16 @@ def as_contiguous(x: np.ndarray) -> np.ndarray:
     return x if x.flags.carray else np.array(x, order="C")
 
 
-def find(name: str) -> Kernel | Outlined:
+def prepare(names: Sequence[str]) -> None:
+    """Have the first signature of these kernels compiled in the background, if it has to be."""
+    found = map(find, names)
+    machine_code.prepare(
+        [(item, item.signatures[0] if isinstance(item, Kernel) else None) for item in found]
+    )
+
+
+def find(name: str) -> Any:
     """The kernel or the outlined function of this name."""
     module = name.partition(":")[0]
     import_module(f"minidl.backends.kernels.{module}")
-    return Kernel.all.get(name) or Outlined.all[name]
+    return Kernel.all.get(name) or machine_code.outlined[name]

@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 from functools import cache
+from importlib import import_module
 from typing import NamedTuple
 
 from minidl.errors import ArgumentError
@@ -108,7 +109,6 @@ def _features() -> frozenset[str]:
         with open("/proc/cpuinfo") as file:
             flags = next((line for line in file if line.startswith("flags")), ":")
         return frozenset(flags.split(":")[1].split())
-    from numpy._core._multiarray_umath import __cpu_features__
-
-    known = (names for name, names in _NUMPY_FEATURES.items() if __cpu_features__.get(name))
+    here = import_module("numpy._core._multiarray_umath").__cpu_features__
+    known = (names for name, names in _NUMPY_FEATURES.items() if here.get(name))
     return frozenset(" ".join(known).split())

@@ -14,14 +14,13 @@ first call of a kernel is the only one that knows the difference.
 import ctypes
 import hashlib
 import json
-import os
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from threading import RLock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -31,6 +30,8 @@ from minidl.backends.kernels.runtime.level import level
 from minidl.backends.kernels.runtime.signature import Signature
 
 _METH_FASTCALL = 0x0080
+
+outlined: dict[str, Any] = {}  # all outlined functions, by their names
 
 _lock = RLock()
 _alive: list[Any] = []  # machine code is freed with the object that owns it
@@ -60,24 +61,39 @@ def symbol_of(item: Any, signature: Signature | None) -> str:
     return f"{item.name}({str(signature).replace(' ', ',')})"
 
 
-def entry(kernel: Any, signature: Signature) -> Callable[..., Any]:
+# A kernel for some arguments, or an outlined function.
+Item: TypeAlias = tuple[Any, Signature | None]
+
+
+def entry(kernel: Any, signature: Signature, following: Sequence[Item] = ()) -> Callable[..., Any]:
     """The function of machine code that runs a kernel for these arguments.
 
-    It returns NotImplemented for others.
+    It returns NotImplemented for others.  If the kernel has to be compiled, the following ones will
+    be, too.
     """
     symbol = symbol_of(kernel, signature)
     with _lock:
         address = _shipped(symbol)
         if address is None:
-            address = _linked(symbol, _compiled(kernel, signature))
+            address = _linked(symbol, _compiled(kernel, signature, following))
         return _as_function(kernel.__name__, address)
 
 
-def address_of(outlined: Any) -> int:
+def address_of(name: str) -> int:
     """Where the machine code of an outlined function lies."""
     with _lock:
-        address = _shipped(outlined.name)
-        return _linked_outlined(outlined.name) if address is None else address
+        address = _shipped(name)
+        return _linked_outlined(name) if address is None else address
+
+
+def prepare(items: Sequence[Item]) -> None:
+    """Compile in the background what will be needed, and is neither shipped nor in the cache."""
+    missing = [
+        item
+        for item in items
+        if _shipped(symbol_of(*item)) is None and object_files.load(symbol_of(*item)) is None
+    ]
+    compiler_process.prefetch(missing)
 
 
 # The library.
@@ -96,62 +112,84 @@ def contents(library: Path) -> Contents:
     return Contents(**json.loads(library.with_suffix(".json").read_text()))
 
 
+class Library(NamedTuple):
+    """The library for this level of processors, if there is one that can be used."""
+
+    handle: ctypes.CDLL | None
+    functions: frozenset[str] = frozenset()
+    why_not: str = ""
+
+
 @cache
-def library() -> ctypes.CDLL | None:
-    """The library for this level of processors; None if there is none that fits these sources."""
+def library() -> Library:
+    """Open the library for this level of processors, or say why not."""
     path = library_path(level().name)
-    # Objects of free-threaded builds have another header.
-    if not path.exists() or sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return None
+    try:
+        functions = _checked(path)
+        return Library(ctypes.CDLL(str(path)), functions)
+    except _UnusableError as reason:
+        return Library(None, why_not=str(reason))
+    except OSError as error:
+        return Library(None, why_not=f"it cannot be loaded: {error}")
+
+
+class _UnusableError(Exception):
+    pass
+
+
+def _checked(path: Path) -> frozenset[str]:
+    """The functions of a library that is for these sources, and for this Python."""
+    if not path.exists():
+        raise _UnusableError("there is none for this level")
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        # whose objects have another header
+        raise _UnusableError("it is not for free-threaded Python")
     try:
         listed, digest = contents(path), hashlib.sha256(path.read_bytes()).hexdigest()
-        if listed.sources != object_files.source_digest() or listed.sha256 != digest:
-            return None
-        return ctypes.CDLL(str(path))
-    except (OSError, ValueError, TypeError):  # damaged, or for another system
-        return None
+        functions = frozenset(listed.functions)
+    except (OSError, ValueError, TypeError):
+        raise _UnusableError("it is damaged") from None
+    if listed.sha256 != digest:
+        raise _UnusableError("it is damaged")
+    if listed.sources != object_files.source_digest():
+        raise _UnusableError("minidl/backends has changed since it was built")
+    return functions
 
 
-def library_path(name: str) -> Path:
+def library_path(name: str, system: str = sys.platform) -> Path:
     """Where the library for a level lies, if there is one."""
     folder = Path(__file__).parents[1] / "native"
-    suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+    suffix = {"win32": ".dll", "darwin": ".dylib"}.get(system, ".so")
     return folder / f"{name}{suffix}"
 
 
 def _shipped(symbol: str) -> int | None:
-    found = library()
-    if found is None:
+    """Where a function of the library lies; None if it has none of this name."""
+    handle, functions, _ = library()
+    if handle is None or symbol not in functions:
         return None
-    try:
-        return ctypes.cast(found[symbol], ctypes.c_void_p).value
-    except AttributeError:
-        return None
+    return ctypes.cast(handle[symbol], ctypes.c_void_p).value
 
 
 # Object files.
 
 
-def _compiled(item: Any, signature: Signature | None) -> ObjectFile:
+def _compiled(item: Any, signature: Signature | None, following: Sequence[Item] = ()) -> ObjectFile:
     """The object file of a kernel or an outlined function, from the cache or the compiler."""
-    stored = object_files.load(symbol_of(item, signature)) if is_own(item) else None
+    symbol, kept = symbol_of(item, signature), object_files.covers(item.function)
+    stored = object_files.load(symbol) if kept else None
     if stored is None:
+        prepare(following)
         stored = compiler_process.compile(item, signature)
+        # The compiler has left it in the cache; if it could not, this warns.
+        if kept and object_files.load(symbol) is None:
+            object_files.store(symbol, stored)
     return ObjectFile.from_bytes(stored)
-
-
-def is_own(item: Any) -> bool:
-    """Whether this is one of minidl's own functions, whose sources the cache knows."""
-    root = str(Path(__file__).parents[2])
-    return item.function.__code__.co_filename.startswith(root + os.sep)
 
 
 @cache
 def _linked_outlined(name: str) -> int:
-    from minidl.backends.kernels.runtime.functions import Outlined
-
-    outlined = Outlined.all[name]
-    return _linked(name, _compiled(outlined, None))
+    return _linked(name, _compiled(outlined[name], None))
 
 
 def _linked(symbol: str, file: ObjectFile) -> int:

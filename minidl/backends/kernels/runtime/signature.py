@@ -8,6 +8,7 @@
     f32[~m,n]         the same with any strides
     f32*              an address
     (…)               a tuple, and so is a named tuple
+    F, F[n]           in kernels: f32 or f64, the same everywhere: two signatures in one
     T, T*, T[*]       in intrinsics: any type, the same everywhere; [*] any number of axes
 
 Without an arrow, nothing is returned; what a kernel returns, the compiler finds out.
@@ -103,15 +104,28 @@ def parse(text: str) -> Signature:
                 stack.append([])
             case "(":
                 stack.append([])
-            case ")":
+            case ")" if len(stack) > 1:
                 stack[-2].append(Tuple(tuple(stack.pop())))
+            case ")":
+                raise ValueError(f"a parenthesis too many in the signature {text!r}")
             case _:
                 stack[-1].append(_type(token, text))
-    (last,) = stack
+    if len(stack) > 1:
+        raise ValueError(f"a parenthesis is open at the end of the signature {text!r}")
     if arguments is None:
-        return Signature(tuple(last))
-    (result,) = last
-    return Signature(tuple(arguments), result)
+        return Signature(tuple(stack[0]))
+    if len(stack[0]) != 1:
+        raise ValueError(f"one type must follow the arrow in the signature {text!r}")
+    return Signature(tuple(arguments), stack[0][0])
+
+
+def parse_all(texts: Sequence[str]) -> tuple[Signature, ...]:
+    """The signatures that are written like that, F standing for one type after the other."""
+    return tuple(
+        parse(re.sub(r"\bF\b", dtype, text))
+        for text in texts
+        for dtype in (("f32", "f64") if re.search(r"\bF\b", text) else ("",))
+    )
 
 
 def _type(token: re.Match[str], text: str) -> Type:

@@ -30,6 +30,12 @@ def pointer(builder: Any, array: Any, offset: Any) -> Any:
     return builder.gep(array, [offset])
 
 
+@intrinsic("T[*] -> i64")
+def address_of(builder: Any, array: Any) -> Any:
+    """The address of a contiguous array, as an integer."""
+    return builder.ptrtoint(array, INT)
+
+
 @intrinsic("i64 T[*] -> T*")
 def pointer_from_address(builder: Any, address: Any, like: Any) -> Any:
     """An integer as the address of elements of the same dtype as those of the array `like`."""

@@ -3,7 +3,7 @@
     y[i, j] = Σ w[a, b] · x[i + a − top, j + b·step − left]
 
 A strip of ROWS rows and LANES columns of y is computed together, its accumulators in registers: a
-vector of x that is loaded for column b of the window serves up to HEIGHT rows of y, which is what
+vector of x that is loaded for column b of the window serves up to ROWS rows of y, which is what
 these loops gain over a product of matrices, whose loads they are bound by.  Lanes outside x are
 masked, and rows outside are read from a row of zeros: nothing is packed.
 
@@ -12,7 +12,7 @@ a column of the window:
 
     dw[a, b] = Σ dy[i, j] · x[i + a − top, j + b·step − left]
 
-Both loops are compiled once (`outlined`), with code of its own for each height of a window.
+Both loops are compiled once (`outlined`), and hold code for each height of a window.
 """
 
 from collections.abc import Callable
@@ -163,7 +163,10 @@ def _strip(
     _for_window(builder, window, generate)
 
 
-def _store_strip(builder, sums, bias, clamp_min, y, height, width, i, j):
+def _store_strip(
+    builder: Any, sums: list[Any], bias: Any, clamp_min: Any, y: Any, height: Any, width: Any,
+    i: Any, j: Any,
+) -> None:  # fmt: skip
     """Sums plus a bias, at least clamp_min, as far as they are inside y."""
     clamp_min, bias = broadcast(builder, clamp_min), broadcast(builder, bias)
     nothing = ir.Constant(_MASK, [0] * LANES)
@@ -182,29 +185,28 @@ def _gradient_strips(rows: int) -> Any:
     """The intrinsic that sums a column of weights over strips of so many rows."""
 
     @intrinsic(f"i64 {_PLANE} i64 f32* i64 i64 i64 i64 i64 f32*")
-    def strips_from(
+    def add_strips(
         builder, window, x, height, width, zeros, shift, dy, dy_width, i, j, strips, top, sums
     ):
-        position = builder.add(j, shift)
+        fused, position = multiply_add(builder.module), builder.add(j, shift)
         lanes = _lanes_between(builder, j, dy_width)
         # A masked lane of dy must meet no element of x, which might be infinite.
         inside = builder.and_(lanes, _lanes_between(builder, position, width))
 
-        def generate(window: int) -> None:
-            fused = multiply_add(builder.module)
+        def row_of_dy(index: Any) -> Any:
+            start = builder.add(builder.mul(index, dy_width), j)
+            return _load_lanes(builder, builder.gep(dy, [start]), lanes)
 
+        def row_of_x(index: Any) -> Any:
+            row = _row(builder, x, builder.sub(index, top), height, width, zeros)
+            return _load_lanes(builder, builder.gep(row, [position]), inside)
+
+        def generate(window: int) -> None:
             def add(k: Any, totals: list[Any]) -> list[Any]:
                 totals, first = list(totals), builder.add(i, builder.mul(k, INT(rows)))
-                gradients = []
-                for r in range(rows):
-                    row = builder.mul(builder.add(first, INT(r)), dy_width)
-                    gradients.append(
-                        _load_lanes(builder, builder.gep(dy, [builder.add(row, j)]), lanes)
-                    )
+                gradients = [row_of_dy(builder.add(first, INT(r))) for r in range(rows)]
                 for r in range(rows + window - 1):
-                    index = builder.sub(builder.add(first, INT(r)), top)
-                    row = _row(builder, x, index, height, width, zeros)
-                    vector = _load_lanes(builder, builder.gep(row, [position]), inside)
+                    vector = row_of_x(builder.add(first, INT(r)))
                     for a in range(window):
                         if 0 <= r - a < rows:
                             totals[a] = builder.call(fused, [gradients[r - a], vector, totals[a]])
@@ -212,14 +214,14 @@ def _gradient_strips(rows: int) -> Any:
                     totals[window] = builder.fadd(totals[window], gradient)
                 return totals
 
-            targets = [builder.gep(sums, [INT(a * LANES)]) for a in range(window + 1)]
             totals = _loop(builder, strips, [_ZEROS] * (window + 1), add)
-            for total, target in zip(totals, targets, strict=True):
+            for a, total in enumerate(totals):
+                target = builder.gep(sums, [INT(a * LANES)])
                 store(builder, builder.fadd(load(builder, target), total), target)
 
         _for_window(builder, window, generate)
 
-    return strips_from
+    return add_strips
 
 
 _strips, _rows = _gradient_strips(ROWS), _gradient_strips(1)

@@ -482,7 +482,9 @@ print("end")
 """
 
 
-@pytest.mark.parametrize("how", ["", "sleeping", "spinning", "daemons", "thread", "handler", "error"])
+@pytest.mark.parametrize(
+    "how", ["", "sleeping", "spinning", "daemons", "thread", "handler", "error"]
+)
 def test_python_ends_in_peace(how):
     for _ in range(3):
         done = subprocess.run(
