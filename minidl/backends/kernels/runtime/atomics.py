@@ -8,6 +8,7 @@ thread wrote before a store is seen by whoever has read what it stored.
     1979; H.-J. Boehm and S. Adve, Foundations of the C++ concurrency memory model, 2008.
 """
 
+import sys
 from typing import Any
 
 from llvmlite import ir
@@ -28,6 +29,7 @@ __all__ = [
     "release_lock",
     "set_bits",
     "store",
+    "yield_core",
 ]
 
 _ORDER = "seq_cst"
@@ -83,6 +85,13 @@ def pause(builder: Any) -> None:
         name, arguments = _PAUSES[level().architecture]
         kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
         builder.call(_extern(builder, name, kind), arguments)
+
+
+@intrinsic("")
+def yield_core(builder: Any) -> None:
+    """Let another thread run that waits for this core, if there is one."""
+    name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+    builder.call(_extern(builder, name, ir.FunctionType(_C_INT, [])), [])
 
 
 @intrinsic("i64 -> i64")

@@ -56,6 +56,7 @@ from minidl.backends.kernels.runtime.atomics import (
     release_lock,
     set_bits,
     store,
+    yield_core,
 )
 from minidl.backends.kernels.runtime.functions import inner, outlined
 
@@ -70,11 +71,12 @@ BUSY = 2 * _APART  # whether a thread is in `run`
 SLEEPERS = 3 * _APART  # a bit for each worker that sleeps
 STOP = 4 * _APART  # whether the workers are to stop
 SERVED = STOP + 1  # a bit for each worker that there is
-SPINS = STOP + 2  # how often one looks before one sleeps
+SPINS = STOP + 2  # how often one looks in a round of spinning
 LOCK = STOP + 3  # the lock that the caller sleeps on; then those of the workers
 LOCKS = LOCK + 1
 
 MOST_WORKERS = 63  # bits of a word, without the sign
+_ROUNDS = 10  # of spinning; after each, who waits for this core may have it
 
 
 # The caller.
@@ -84,7 +86,8 @@ MOST_WORKERS = 63  # bits of a word, without the sign
 def run(control, task, data, chunks):
     """Call task(data, chunk) for all chunks, on this thread and the workers."""
     data_address = address_of(data)
-    if address_of(control) == 0 or compare_exchange(control, BUSY, 0, 1) != 0:
+    alone = chunks < 2 or address_of(control) == 0
+    if alone or compare_exchange(control, BUSY, 0, 1) != 0:
         for chunk in range(chunks):
             call_task(task, data_address, chunk)
         return
@@ -92,9 +95,10 @@ def run(control, task, data, chunks):
     control[DATA] = data_address
     control[CHUNKS] = chunks
     store(control, PENDING, chunks)
-    store(control, LEFT, chunks)  # from here on workers take them
+    store(control, LEFT, chunks - 1)  # from here on workers take them; the first is this thread's
     _wake(control, min(chunks - 1, 2))
-    done = _do_chunks(control)
+    call_task(task, data_address, 0)
+    done = 1 + _do_chunks(control)
     if add(control, PENDING, -done) > done:
         _await_workers(control)
     store(control, BUSY, 0)
@@ -119,10 +123,12 @@ def _do_chunks(control):
 @inner
 def _await_workers(control):
     """Wait until the chunks that workers have taken are done."""
-    for _ in range(control[SPINS]):
-        if load(control, PENDING) == 0:
-            return
-        pause()
+    for _ in range(_ROUNDS):
+        for _ in range(control[SPINS]):
+            if load(control, PENDING) == 0:
+                return
+            pause()
+        yield_core()
     while load(control, PENDING) > 0:  # a worker that was late for the last run may wake us too
         store(control, ASLEEP, 1)
         if load(control, PENDING) > 0 or compare_exchange(control, ASLEEP, 1, 0) == 0:
@@ -165,10 +171,12 @@ def work(control, worker):
 @inner
 def _finds_work(control):
     """Whether there is something to do soon."""
-    for _ in range(control[SPINS]):
-        if load(control, LEFT) > 0:
-            return True
-        pause()
+    for _ in range(_ROUNDS):
+        yield_core()  # perhaps to the caller, which can run nothing while it waits for this core
+        for _ in range(control[SPINS]):
+            if load(control, LEFT) > 0:
+                return True
+            pause()
     return False
 
 
@@ -196,14 +204,14 @@ def stop(control):
 
 @outlined("i64")
 def spin(count):
-    """Spin that often, to measure how long it takes."""
+    """Look so often, to measure how long it takes."""
     for _ in range(count):
         pause()
 
 
 # From here on, Python: which workers there are.
 
-_AWAKE = 50_000  # nanoseconds; waking a thread takes 5,000 to 50,000
+_ROUND = 5_000  # nanoseconds; ten of them are about what waking a thread takes
 
 _block = np.zeros(LOCKS + MOST_WORKERS, np.int64)
 # Workers may outlive the modules that are taken down when Python ends, and this one with them.
@@ -244,14 +252,16 @@ def _start_workers(count: int) -> str | None:
     """Let there be so many workers; why there are fewer."""
     if _block[STOP]:  # stopping them was interrupted
         _stop_workers()
-    if count > 0 and not _block[SPINS]:
-        _block[SPINS] = _spins()
+    if len(_workers) >= count:
+        return None
+    if not _block[SPINS]:
         _block[LOCK] = _locked_lock()
+        _block[SPINS] = _spins()
+    loop, here = _callable(work, ctypes.c_void_p, ctypes.c_int64), threading.get_native_id()
     for worker in range(len(_workers), count):
         if not _block[LOCKS + worker]:
             _block[LOCKS + worker] = _locked_lock()
-        here = threading.get_native_id()
-        name, arguments = f"minidl-{worker + 1}", (worker, here)
+        name, arguments = f"minidl-{worker + 1}", (loop, worker, here)
         thread = threading.Thread(target=_serve, name=name, args=arguments, daemon=True)
         _workers.append(thread)  # first: an interrupt may come while it starts
         try:
@@ -262,13 +272,13 @@ def _start_workers(count: int) -> str | None:
     return None
 
 
-def _serve(worker: int, starter: int) -> None:
+def _serve(loop: Callable[..., None], worker: int, starter: int) -> None:
     """What a worker's thread does."""
     if threading.get_native_id() == starter:  # gevent's threads run on the thread that starts them
         return
     if hasattr(signal, "pthread_sigmask"):  # signals are to interrupt the main thread
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
-    _callable(work, ctypes.c_void_p, ctypes.c_int64)(_address, worker)
+    loop(_address, worker)
 
 
 # Signals that say what a thread itself has done; if they are blocked, nobody reports them.
@@ -296,14 +306,14 @@ def _stop_workers(seconds: float | None = None) -> None:
 
 
 def _spins() -> int:
-    """How many spins last for _AWAKE."""
+    """How often one looks in a round of spinning."""
     wait = ctypes.PYFUNCTYPE(None, ctypes.c_int64)(spin.address)  # keeps the interpreter lock
     times = []
     for _ in range(3):
         begin = perf_counter_ns()
         wait(1000)
         times.append(perf_counter_ns() - begin)
-    return 1 + _AWAKE * 1000 // min(times)
+    return 1 + _ROUND * 1000 // min(times)
 
 
 def _locked_lock() -> int:
