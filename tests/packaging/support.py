@@ -24,7 +24,7 @@ ALLOWED = {
     *("PyLong_AsLongLong", "PyLong_FromLongLong", "PyLong_Type"),
     *("PyTuple_GetItem", "PyTuple_New", "PyTuple_SetItem", "PyType_GetFlags"),
     *("Py_IncRef", "_Py_FalseStruct", "_Py_NoneStruct", "_Py_NotImplementedStruct"),
-    *("_Py_TrueStruct", "memset", "memcpy", "memmove"),
+    *("_Py_TrueStruct", "memset", "memcpy", "memmove", "sched_yield"),
 }
 
 
