@@ -271,3 +271,11 @@ def told(match: str) -> Iterator[None]:
         patch.setattr(errors, "_told", set())
         with pytest.warns(MinidlWarning, match=match):
             yield
+
+
+# The beginning of programs that have to compile kernels, even where a library of them was built.
+WITHOUT_LIBRARY = """
+import pathlib
+from minidl.backends.kernels.runtime import machine_code
+machine_code.library_path = lambda name: pathlib.Path("none")
+"""

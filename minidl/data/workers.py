@@ -1,8 +1,9 @@
 """Workers that prefetch batches: threads, or spawned processes.
 
 A pool turns jobs into futures of batches; `in_order` keeps a number of jobs in flight.  Processes
-are never forked: a process that is forked after Numba's threads have started hangs.  Each has its
-own pipe: closing either end, for whatever reason, ends the process.
+are spawned, not forked: a fork copies locks that other threads of the program hold, and nobody in
+the child releases them.  Each has its own pipe: closing either end, for whatever reason, ends the
+process.
 """
 
 import pickle

@@ -14,6 +14,7 @@ from minidl import cli
 from minidl.backends.kernels.compiler import declared
 from minidl.backends.kernels.runtime import cache, machine_code
 from minidl.backends.kernels.runtime.level import level
+from tests.helpers import WITHOUT_LIBRARY
 
 LEVEL = level().name
 
@@ -63,8 +64,9 @@ def test_where_nothing_can_be_kept_it_is_an_error(folder, capsys, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_an_interruption_keeps_what_was_compiled(tmp_path):
+    program = WITHOUT_LIBRARY + "import sys; from minidl import cli; sys.exit(cli.main(['warmup']))"
     run = subprocess.Popen(
-        [sys.executable, "-m", "minidl", "warmup"],
+        [sys.executable, "-c", program],
         env={**os.environ, "MINIDL_CACHE": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -21,10 +21,11 @@ ALLOWED = {
     *("PyEval_RestoreThread", "PyEval_SaveThread"),
     *("PyThread_acquire_lock", "PyThread_release_lock"),
     *("PyFloat_AsDouble", "PyFloat_FromDouble", "PyFloat_Type"),
-    *("PyLong_AsLongLong", "PyLong_FromLongLong", "PyLong_Type"),
+    *("PyBool_FromLong", "PyLong_AsLongLong", "PyLong_Type"),
+    *("PyLong_FromLongLong", "PyLong_FromUnsignedLongLong"),
     *("PyTuple_GetItem", "PyTuple_New", "PyTuple_SetItem", "PyType_GetFlags"),
     *("Py_IncRef", "_Py_FalseStruct", "_Py_NoneStruct", "_Py_NotImplementedStruct"),
-    *("_Py_TrueStruct", "memset", "memcpy", "memmove"),
+    *("_Py_TrueStruct", "memset", "memcpy", "memmove", "sched_yield"),
 }
 
 

@@ -169,9 +169,20 @@ class Entry:
             return builder.call(
                 self._external("PyFloat_FromDouble", _POINTER, double.type), [double]
             )
+        if isinstance(kind, types.Boolean):
+            return builder.call(
+                self._external("PyBool_FromLong", _POINTER, _I64), [self._wide(value)]
+            )
         if not isinstance(kind, types.Integer):
             raise TypeError(f"{self._symbol}: an entry cannot return {kind}")
-        return builder.call(self._external("PyLong_FromLongLong", _POINTER, _I64), [value])
+        name = "PyLong_FromLongLong" if kind.signed else "PyLong_FromUnsignedLongLong"
+        wide = self._wide(value, signed=kind.signed)
+        return builder.call(self._external(name, _POINTER, _I64), [wide])
+
+    def _wide(self, value: Any, *, signed: bool = False) -> Any:
+        """An integer of 64 bits."""
+        extend = self._builder.sext if signed else self._builder.zext
+        return value if value.type == _I64 else extend(value, _I64)
 
     # Python objects as what kernels take.
 

@@ -15,6 +15,7 @@ import pytest
 import minidl
 from minidl.backends.kernels.runtime import cache
 from minidl.errors import ArgumentError
+from tests.helpers import WITHOUT_LIBRARY
 
 PACKAGE = Path(minidl.__file__).parent
 SYMBOL = "a kernel(f32[1],i64)"
@@ -236,7 +237,7 @@ print(results[0].sum())
 
 def _run(program, folder, **environment):
     environment = {**os.environ, "MINIDL_CACHE": str(folder), **environment}
-    command = [sys.executable, "-W", "error", "-c", program]
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_LIBRARY + program]
     return subprocess.Popen(
         command,
         env=environment,

@@ -181,7 +181,13 @@ def test_results():
     def several(i):
         return i, 0.5 * i, np.float32(i)
 
+    @compiled("i32[n] u8[n] u64[n] bool[n]")
+    def elements(a, b, c, d):
+        return a[0], b[0], c[0], d[0], a[0] < 0
+
     assert nothing(1) is None
+    arrays = (np.array([value], dtype) for value, dtype in [(-3, "i4"), (255, "u1"), (2**63, "u8")])
+    assert elements(*arrays, np.array([True])) == (-3, 255, 2**63, True, True)
     assert several(-(2**62)) == (-(2**62), -(2.0**61), -(2.0**62))
     assert [type(value) for value in several(3)] == [int, float, float]
 
