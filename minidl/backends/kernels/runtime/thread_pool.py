@@ -71,6 +71,7 @@ BUSY = 2 * _APART  # whether a thread is in `run`
 SLEEPERS = 3 * _APART  # a bit for each worker that sleeps
 STOP = 4 * _APART  # whether the workers are to stop
 SERVED = STOP + 1  # a bit for each worker that there is
+# What a forked process keeps, or makes anew:
 SPINS = STOP + 2  # how often one looks in a round of spinning
 LOCK = STOP + 3  # the lock that the caller sleeps on; then those of the workers
 LOCKS = LOCK + 1
@@ -293,9 +294,8 @@ def _stop_workers(seconds: float | None = None) -> None:
     """Stop the workers, and wait for their end, at most for so long."""
     global _served
     _served = 0
-    if not _workers:
-        return
-    _callable(stop, ctypes.c_void_p)(_address)
+    if _workers:
+        _callable(stop, ctypes.c_void_p)(_address)
     deadline = None if seconds is None else monotonic() + seconds
     for worker in _workers:
         if worker.is_alive():
@@ -342,7 +342,7 @@ def _warn(reason: str) -> None:
     # A program that makes warnings errors should not fail in its first convolution either.
     with suppress(Warning):
         warnings.warn(
-            f"minidl computes on {len(_workers) + 1} of its threads: {reason}",
+            f"minidl could start only {len(_workers)} threads besides this one: {reason}",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -387,7 +387,10 @@ def _after_fork_in_child() -> None:
     global _lock, _served, _is_held
     _lock, _served, _is_held = threading.Lock(), 0, False
     _workers.clear()
-    _block[:] = 0
+    _block[:SPINS] = 0
+    for word in range(LOCK, len(_block)):
+        if _block[word]:
+            _block[word] = _locked_lock()
 
 
 if hasattr(os, "register_at_fork"):
