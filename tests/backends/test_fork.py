@@ -73,6 +73,33 @@ def _trained_for(_):
     return _trained()
 
 
+def test_a_child_that_is_forked_while_other_threads_compute():
+    here, answer, over, answers = _trained(), _predicted(), threading.Event(), []
+
+    def predict():
+        while not over.is_set():
+            answers.append(_predicted())
+
+    threads = [threading.Thread(target=predict) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(10):
+            receiver, sender = multiprocessing.get_context("fork").Pipe(duplex=False)
+            child = os.fork()
+            if child == 0:
+                _send_trained(sender)
+                os._exit(0)
+            assert receiver.poll(60)
+            assert receiver.recv() == here
+            assert os.waitpid(child, 0) == (child, 0)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert set(answers) == {answer}
+
+
 _model = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
 
 

@@ -1,5 +1,6 @@
 """The pool of threads: every chunk once, sleep and waking, starting, interrupts, the end."""
 
+import _imp
 import ctypes
 import os
 import random
@@ -107,13 +108,21 @@ def address_of(task):
     return task.address if hasattr(task, "address") else ctypes.cast(task, _byte).value
 
 
+def counts_of_a_run(chunks):
+    """How often each chunk was done."""
+    counts = np.zeros(chunks, np.int64)
+    run(count, counts, chunks)
+    return counts
+
+
 def in_python(function):
     """A task that calls a function of Python's with the chunk."""
     return ctypes.CFUNCTYPE(None, _byte, _word)(lambda _, chunk: function(chunk))
 
 
 def workers():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("minidl-")]
+    alive = filter(threading.Thread.is_alive, threading.enumerate())
+    return [thread for thread in alive if thread.name.startswith("minidl-")]
 
 
 def wait_until(condition):
@@ -326,11 +335,10 @@ def test_threads_that_cannot_be_started_are_done_without(possible, monkeypatch):
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
-    with pytest.warns(RuntimeWarning, match=f"on {possible + 1} of its .*can't start") as warned:
-        for _ in range(10):
-            counts = np.zeros(9, np.int64)
-            run(count, counts, 9)
-            assert (counts == 1).all()
+    message = f"on {possible + 1} of its .*can't start"
+    with pytest.warns(RuntimeWarning, match=message) as warned:
+        everything = [counts_of_a_run(9) for _ in range(10)]
+    assert (np.stack(everything) == 1).all()
     assert len(warned) == 1
     assert len(tried) == possible + 1
     assert len(workers()) == possible
@@ -387,10 +395,9 @@ def test_an_interrupt_comes_when_all_chunks_are_done():
     try:
         for _ in range(3):
             data[1] = 0
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             with pytest.raises(KeyboardInterrupt):
-                signal.setitimer(signal.ITIMER_REAL, 0.05)
                 run(count_slowly, data, 3)
-                time.sleep(0.1)
             assert data[1] == 3
     finally:
         signal.signal(signal.SIGALRM, before)
@@ -399,12 +406,14 @@ def test_an_interrupt_comes_when_all_chunks_are_done():
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no timers")
 def test_an_interrupt_at_any_moment_leaves_the_pool_whole(monkeypatch):
+    armed = []
+
     def interrupt(*_):
-        raise KeyboardInterrupt
+        if armed:
+            raise KeyboardInterrupt
 
     # Inside a finaliser, an interrupt is lost.
     monkeypatch.setattr(sys, "unraisablehook", lambda error: None)
-
     counts, generator = np.zeros(5, np.int64), random.Random(0)
     run(count, counts, 5)
     restart()  # all is compiled
@@ -413,11 +422,13 @@ def test_an_interrupt_at_any_moment_leaves_the_pool_whole(monkeypatch):
         for turn in range(400):
             end = time.monotonic() + 0.02
             with suppress(KeyboardInterrupt):
+                armed.append(turn)
                 signal.setitimer(signal.ITIMER_REAL, generator.uniform(5e-6, 2e-3))
                 while time.monotonic() < end:
                     run(count, counts, 5)
                     if turn % 2:
                         restart(spins=1000)
+            armed.clear()
             assert not thread_pool._lock.locked()
     finally:
         signal.signal(signal.SIGALRM, before)
@@ -612,17 +623,20 @@ def test_a_fork_that_only_the_child_is_told_of():
         other = threading.Thread(target=caller)
         other.start()
         time.sleep(0.05)
-        for _ in range(20):
-            child = fork()
-            if child == 0:
-                try:
-                    ctypes.pythonapi.PyOS_AfterFork_Child()
-                    os._exit(0 if all_meet() else 1)
-                finally:
-                    os._exit(2)
-            assert os.waitpid(child, 0) == (child, 0)
-        over.set()
-        other.join()
+        try:
+            for _ in range(20):
+                _imp.acquire_lock()  # Python ≥ 3.13 releases it in the child
+                child = fork()
+                if child == 0:
+                    try:
+                        os._exit(0 if all_meet() else 1)
+                    finally:
+                        os._exit(2)
+                _imp.release_lock()
+                assert os.waitpid(child, 0) == (child, 0)
+        finally:
+            over.set()
+            other.join()
         assert thread_pool._block[LEFT] == 0
 
 
