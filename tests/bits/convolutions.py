@@ -29,6 +29,7 @@ CONVOLUTIONS = [
 # Smaller ones, for each algorithm by force, and with numbers that are not finite.
 SMALL = [
     ((3, 1, 12, 11), (5, 1, 3, 3), {}),
+    ((3, 1, 12, 11), (5, 1, 1, 3), {}),  # so few weights that they fit into the shortest vectors
     ((2, 3, 10, 9), (20, 3, 2, 2), {"padding": 1}),
     ((2, 5, 6, 6), (33, 5, 3, 3), {"padding": 1}),
     ((2, 40, 6, 6), (33, 40, 3, 3), {"padding": 1}),

@@ -66,10 +66,13 @@ def _sums(dtype: str) -> Iterator[Case]:
                     partial(gradients, partial(function, axis=axis), x),
                 )
     for shape in ((7,), (100001,), (40, 31, 20), (3, 3000)):
-        x = random(*shape, dtype=dtype)
-        for axis in range(len(shape)):
-            total = partial(minidl.cumulative_sum, axis=axis)
-            yield f"cumulative_sum {shape} {axis} {dtype}", partial(gradients, total, x)
+        for values in (random, special):
+            x = values(*shape, dtype=dtype)
+            for axis in range(len(shape)):
+                name = f"{shape} {axis} {values.__name__} {dtype}"
+                cumulative = partial(minidl.cumulative_sum, axis=axis)
+                yield f"cumulative_sum {name}", partial(gradients, cumulative, x)
+                yield f"sum of {name}", partial(gradients, partial(minidl.sum, axis=axis), x)
     table, rows = random(50, 17, dtype=dtype), integers(50, 1000)
     yield f"indexing {dtype}", partial(gradients, lambda t, rows=rows: t[rows], table)
 

@@ -11,8 +11,8 @@
     elementwise, softmax, loss, embedding, random, optimizer
 
 A kernel's entry point has the name and the signature of its operation (`minidl.backends.contract`),
-and returns NotImplemented for arguments it is not made for.  Only `compiler` imports Numba, and it is
-imported only to compile.
+and returns NotImplemented for arguments it is not made for.  Only `compiler` imports Numba; it is
+itself imported only to compile.
 """
 
 from minidl.backends.memory import keep_freed_memory

@@ -149,13 +149,29 @@ def of_arguments(arguments: Sequence[Any]) -> Signature | None:
     return None if None in types else Signature(types)  # type: ignore[arg-type]
 
 
+_NUMBERS = bool, int, float, np.float32, np.uint64  # of exactly these types entries take numbers
+
+
 def plain(argument: Any) -> Any:
-    """The argument as an entry takes it: Python's numbers instead of NumPy's, but for two."""
+    """The argument as an entry takes it, where there is such a one: 1 for np.int8(1), say."""
     if isinstance(argument, tuple):
         return tuple(map(plain, argument))
+    if type(argument) is np.ndarray:
+        return _plain_array(argument)
     if isinstance(argument, np.generic) and not isinstance(argument, np.float32 | np.uint64):
-        return argument.item()
+        argument = argument.item()
+    for kind in _NUMBERS:
+        if isinstance(argument, kind):
+            return argument if type(argument) is kind else kind(argument)
     return argument
+
+
+def _plain_array(x: np.ndarray) -> np.ndarray:
+    """The array as one of NumPy's usual dtype, where C has two names for a type: long long, say."""
+    if x.dtype not in _NAMES:
+        return x
+    usual = np.dtype(DTYPES[_NAMES[x.dtype]])
+    return x if x.dtype.num == usual.num else x.view(usual)
 
 
 def described(argument: Any) -> str:
@@ -182,6 +198,6 @@ def _type_of(argument: Any) -> Type | None:
         return Scalar("f64")
     if isinstance(argument, np.uint64):
         return Scalar("u64")
-    if isinstance(argument, int | np.integer):
+    if isinstance(argument, int | np.integer) and -(2**63) <= argument < 2**63:
         return Scalar("i64")
     return None

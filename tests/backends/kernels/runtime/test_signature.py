@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minidl.backends.kernels.runtime.signature import (
+    DTYPES,
     Array,
     Pointer,
     Scalar,
@@ -75,6 +76,8 @@ def test_of_arguments():
         np.zeros((2, 2), "f4").view(np.recarray),
         np.frombuffer(bytes(9), "u1")[1:].view("f4"),  # not aligned
         (1, None),
+        2**63,
+        -(2**63) - 1,
     ],
     ids=str,
 )
@@ -88,3 +91,20 @@ def test_plain_numbers():
     assert [type(value) for value in found[:5]] == [int, bool, float, np.float32, np.uint64]
     assert found == given
     assert type(found[5][0]) is int
+
+
+def test_subclasses_of_numbers_are_numbers():
+    kinds = int, float, np.float32, np.uint64
+    given = [type(kind.__name__, (kind,), {})(3) for kind in kinds]
+    assert [type(plain(value)) for value in given] == [*kinds]
+    assert list(map(plain, given)) == [3, 3, 3, 3]
+
+
+@pytest.mark.parametrize("name", ["i", "l", "q", "I", "L", "Q"])
+def test_the_two_names_of_a_type_in_c_are_one(name):
+    """An entry compares the numbers of dtypes, and int64 has two: long and long long."""
+    x = np.arange(3, dtype=name)
+    (found,) = plain((x,))
+    kind = of_arguments([found])
+    assert found.dtype.num == np.dtype(DTYPES[kind.arguments[0].dtype]).num
+    assert np.shares_memory(found, x)
