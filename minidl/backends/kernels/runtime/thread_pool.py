@@ -23,10 +23,9 @@ for; who provides that does so first, and looks for sleepers then.  All four are
 consistent, so at least one of the two sees the other (Dekker's algorithm).  Each announcement is
 taken back once: by the sleeper itself, or by who is going to release its lock.
 
-**Forking.**  Before a fork the workers are stopped, and a child starts its own.  Its control block
-is made anew in place, so that it does not matter in which state the fork caught it.
-
-The control block is an array of words, which lives as long as the process.
+**Forking.**  Before a fork the workers are stopped, and a child starts its own.  The control block,
+an array of words that lives as long as the process, is made anew in place in the child: it does not
+matter in which state the fork caught it.
 """
 
 import atexit
@@ -177,7 +176,7 @@ def _finds_work(control):
         if load(control, LEFT) > 0:
             return True
         if core() == load(control, CORE) != UNKNOWN:  # the caller waits for this very core
-            return False
+            break
         pause()
     return False
 
@@ -299,9 +298,8 @@ def _stop_workers(seconds: float | None = None) -> None:
     if _workers:
         _callable(stop, ctypes.c_void_p)(_address)
     deadline = None if seconds is None else monotonic() + seconds
-    for worker in _workers:
-        if worker.is_alive():
-            worker.join(None if deadline is None else max(0, deadline - monotonic()))
+    for worker in filter(threading.Thread.is_alive, _workers):
+        worker.join(None if deadline is None else max(0, deadline - monotonic()))
     _workers[:] = [worker for worker in _workers if worker.is_alive()]
     if not _workers:
         _block[STOP] = 0
