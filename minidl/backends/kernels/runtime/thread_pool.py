@@ -375,14 +375,14 @@ def _before_fork() -> None:
         _stop_workers()
 
 
-def _after_fork_in_parent() -> None:
+def _in_parent() -> None:
     global _is_held
     if _is_held:
         _is_held = False
         _lock.release()
 
 
-def _after_fork_in_child() -> None:
+def _in_child() -> None:
     """Begin anew: no other thread has come along."""
     global _lock, _served, _is_held
     _lock, _served, _is_held = threading.Lock(), 0, False
@@ -394,8 +394,4 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
