@@ -126,9 +126,7 @@ class Kernel:
                 self._entries = {**self._entries, signature: entry}
         result = self._entries[signature](*arguments)
         if result is NotImplemented:  # it must not pass for a result
-            raise TypeError(
-                f"the kernel {self.name} refuses arguments of its own types: {signature}"
-            )
+            raise TypeError(f"the kernel {self.name} was compiled for other arguments")
         return result
 
     def _following(self, signature: signatures.Signature) -> list[machine_code.Item]:
