@@ -17,20 +17,23 @@ from minidl.backends.kernels.runtime.functions import intrinsic
 from minidl.backends.kernels.runtime.level import level
 
 __all__ = [
+    "UNKNOWN",
     "acquire_lock",
     "add",
     "address_of",
     "call_task",
     "clear_bits",
     "compare_exchange",
+    "core",
     "load",
     "lowest_bit",
     "pause",
     "release_lock",
     "set_bits",
     "store",
-    "yield_core",
 ]
+
+UNKNOWN = -1  # core
 
 _ORDER = "seq_cst"
 _INT, _C_INT, _BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
@@ -87,11 +90,13 @@ def pause(builder: Any) -> None:
         builder.call(_extern(builder, name, kind), arguments)
 
 
-@intrinsic("")
-def yield_core(builder: Any) -> None:
-    """Let another thread run that waits for this core, if there is one."""
-    name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-    builder.call(_extern(builder, name, ir.FunctionType(_C_INT, [])), [])
+@intrinsic("-> i64")
+def core(builder: Any) -> Any:
+    """The number of the core that this thread runs on; UNKNOWN except on Linux."""
+    if sys.platform != "linux":
+        return _INT(UNKNOWN)
+    number = builder.call(_extern(builder, "sched_getcpu", ir.FunctionType(_C_INT, [])), [])
+    return builder.sext(number, _INT)
 
 
 @intrinsic("i64 -> i64")

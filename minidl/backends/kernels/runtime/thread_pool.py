@@ -12,9 +12,10 @@ pool, the *workers*, and the *caller* take the chunks from a counter, one after 
 those that workers have taken.  So workers may come late, be too few, or be stopped at any time; and
 a caller that finds the pool busy with the chunks of another does all of its own.
 
-**Waiting.**  Who waits spins for about as long as falling asleep and being woken costs, and then
-sleeps: that costs at most twice what knowing the future would.  Between the kernels of a training
-step workers stay awake; in an idle process they sleep, and use no processor.
+**Waiting.**  Who waits spins for a while, and then sleeps.  Between the kernels of a training step
+workers stay awake, since being woken takes about as long as a small kernel; in an idle process they
+sleep, and use no processor.  A worker that the system has put on the caller's core does not spin:
+it would keep the caller from what it waits for.
 
 **Sleeping** is locking a lock that is locked already, one for each thread; who releases it wakes
 the thread.  A thread first announces that it will sleep, then looks once more for what it waits
@@ -44,19 +45,20 @@ import numpy as np
 
 from minidl.backends import threads
 from minidl.backends.kernels.runtime.atomics import (
+    UNKNOWN,
     acquire_lock,
     add,
     address_of,
     call_task,
     clear_bits,
     compare_exchange,
+    core,
     load,
     lowest_bit,
     pause,
     release_lock,
     set_bits,
     store,
-    yield_core,
 )
 from minidl.backends.kernels.runtime.functions import inner, outlined
 
@@ -66,17 +68,18 @@ __all__ = ["control", "run", "work"]
 # processors fetch lines in pairs.
 _APART = 16
 LEFT, TASK, DATA, CHUNKS = range(4)  # LEFT: chunks that nobody has taken
+CORE = CHUNKS + 1  # on which the caller runs
 PENDING, ASLEEP = _APART, _APART + 1  # chunks that are not done; whether the caller sleeps
 BUSY = 2 * _APART  # whether a thread is in `run`
 SLEEPERS = 3 * _APART  # a bit for each worker that sleeps
 STOP = 4 * _APART  # whether the workers are to stop
 SERVED = STOP + 1  # a bit for each worker that there is
-SPINS = STOP + 2  # how often one looks in a round of spinning
+# What a forked process keeps, or makes anew:
+SPINS = STOP + 2  # how often one looks before one sleeps
 LOCK = STOP + 3  # the lock that the caller sleeps on; then those of the workers
 LOCKS = LOCK + 1
 
 MOST_WORKERS = 63  # bits of a word, without the sign
-_ROUNDS = 10  # of spinning; after each, who waits for this core may have it
 
 
 # The caller.
@@ -94,6 +97,7 @@ def run(control, task, data, chunks):
     control[TASK] = task
     control[DATA] = data_address
     control[CHUNKS] = chunks
+    store(control, CORE, core())
     store(control, PENDING, chunks)
     store(control, LEFT, chunks - 1)  # from here on workers take them; the first is this thread's
     _wake(control, min(chunks - 1, 2))
@@ -123,12 +127,10 @@ def _do_chunks(control):
 @inner
 def _await_workers(control):
     """Wait until the chunks that workers have taken are done."""
-    for _ in range(_ROUNDS):
-        for _ in range(control[SPINS]):
-            if load(control, PENDING) == 0:
-                return
-            pause()
-        yield_core()
+    for _ in range(control[SPINS]):
+        if load(control, PENDING) == 0:
+            return
+        pause()
     while load(control, PENDING) > 0:  # a worker that was late for the last run may wake us too
         store(control, ASLEEP, 1)
         if load(control, PENDING) > 0 or compare_exchange(control, ASLEEP, 1, 0) == 0:
@@ -171,12 +173,12 @@ def work(control, worker):
 @inner
 def _finds_work(control):
     """Whether there is something to do soon."""
-    for _ in range(_ROUNDS):
-        yield_core()  # perhaps to the caller, which can run nothing while it waits for this core
-        for _ in range(control[SPINS]):
-            if load(control, LEFT) > 0:
-                return True
-            pause()
+    for _ in range(control[SPINS]):
+        if load(control, LEFT) > 0:
+            return True
+        if core() == load(control, CORE) != UNKNOWN:  # the caller waits for this very core
+            return False
+        pause()
     return False
 
 
@@ -204,14 +206,15 @@ def stop(control):
 
 @outlined("i64")
 def spin(count):
-    """Look so often, to measure how long it takes."""
+    """Spin so often, to measure how long it takes."""
     for _ in range(count):
+        core()
         pause()
 
 
 # From here on, Python: which workers there are.
 
-_ROUND = 5_000  # nanoseconds; ten of them are about what waking a thread takes
+_AWAKE = 200_000  # nanoseconds; longer than from kernel to kernel in a step of training
 
 _block = np.zeros(LOCKS + MOST_WORKERS, np.int64)
 # Workers may outlive the modules that are taken down when Python ends, and this one with them.
@@ -293,9 +296,8 @@ def _stop_workers(seconds: float | None = None) -> None:
     """Stop the workers, and wait for their end, at most for so long."""
     global _served
     _served = 0
-    if not _workers:
-        return
-    _callable(stop, ctypes.c_void_p)(_address)
+    if _workers:
+        _callable(stop, ctypes.c_void_p)(_address)
     deadline = None if seconds is None else monotonic() + seconds
     for worker in _workers:
         if worker.is_alive():
@@ -306,14 +308,14 @@ def _stop_workers(seconds: float | None = None) -> None:
 
 
 def _spins() -> int:
-    """How often one looks in a round of spinning."""
+    """How often one looks in _AWAKE."""
     wait = ctypes.PYFUNCTYPE(None, ctypes.c_int64)(spin.address)  # keeps the interpreter lock
     times = []
     for _ in range(3):
         begin = perf_counter_ns()
         wait(1000)
         times.append(perf_counter_ns() - begin)
-    return 1 + _ROUND * 1000 // min(times)
+    return 1 + _AWAKE * 1000 // min(times)
 
 
 def _locked_lock() -> int:
@@ -342,7 +344,7 @@ def _warn(reason: str) -> None:
     # A program that makes warnings errors should not fail in its first convolution either.
     with suppress(Warning):
         warnings.warn(
-            f"minidl computes on {len(_workers) + 1} of its threads: {reason}",
+            f"minidl could start only {len(_workers)} threads besides this one: {reason}",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -387,7 +389,10 @@ def _after_fork_in_child() -> None:
     global _lock, _served, _is_held
     _lock, _served, _is_held = threading.Lock(), 0, False
     _workers.clear()
-    _block[:] = 0
+    _block[:SPINS] = 0
+    for word in range(LOCK, len(_block)):
+        if _block[word]:
+            _block[word] = _locked_lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -35,7 +35,7 @@ def pool(monkeypatch):
 
 
 def restart(spins=None):
-    """Stop the workers; others come when they are needed, which look so often in a round."""
+    """Stop the workers; others come when they are needed, which look so often before they sleep."""
     with thread_pool._lock:
         thread_pool._stop_workers()
         thread_pool._block[SPINS] = spins or thread_pool._spins()
@@ -257,6 +257,20 @@ def test_idle_workers_use_no_processor():
     assert time.process_time() - before < 0.02
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells nobody's core")
+def test_on_the_callers_core_nobody_spins():
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})  # of this thread, and of those that it starts
+    try:
+        restart(spins=1 << 27)
+        run(count, np.zeros(3, np.int64), 3)
+        before = time.process_time()
+        wait_until(all_sleep)
+        assert time.process_time() - before < 0.2
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
 def test_all_are_woken_if_there_is_enough_for_all():
     restart(spins=1)
     for threads in (2, 3, 5, 16, 64):
@@ -271,7 +285,7 @@ def test_no_more_are_woken_than_there_are_chunks():
     thread_pool.control(8)
     wait_until(all_sleep)
     run(meet, np.array([2, 0]), 2)
-    assert bin(thread_pool._block[SLEEPERS]).count("1") == 6
+    assert bin(thread_pool._block[SLEEPERS]).count("1") >= 6
 
 
 def test_a_caller_that_waits_long_sleeps():
@@ -335,7 +349,7 @@ def test_threads_that_cannot_be_started_are_done_without(possible, monkeypatch):
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
-    message = f"on {possible + 1} of its .*can't start"
+    message = f"only {possible} threads besides this one: can't start"
     with pytest.warns(RuntimeWarning, match=message) as warned:
         everything = [counts_of_a_run(9) for _ in range(10)]
     assert (np.stack(everything) == 1).all()
@@ -384,8 +398,8 @@ def test_signals_are_for_the_main_thread():
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no timers")
 def test_an_interrupt_comes_when_all_chunks_are_done():
-    per_second = thread_pool._block[SPINS] * 1_000_000_000 // thread_pool._ROUND
-    data = np.array([per_second // 4, 0])
+    per_second = thread_pool._block[SPINS] * 1_000_000_000 // thread_pool._AWAKE
+    data = np.array([per_second // 2, 0])
     run(count_slowly, np.array([1, 0]), 3)  # is compiled, and workers are there
 
     def interrupt(*_):
@@ -483,7 +497,7 @@ if "daemons" in sys.argv:
         threading.Thread(target=compute_for_ever, daemon=True).start()
     time.sleep(0.1)
 if "spinning" in sys.argv:
-    thread_pool._block[thread_pool.SPINS] = 1 << 20
+    thread_pool._block[thread_pool.SPINS] = 1 << 24
     compute()
 if "thread" in sys.argv:
     threading.Thread(target=lambda: [time.sleep(0.1), compute()]).start()
@@ -612,7 +626,7 @@ def test_a_fork_that_only_the_child_is_told_of():
     """So do servers that embed Python: the workers were there, wherever they were."""
     fork = ctypes.PYFUNCTYPE(_word)(fork_in_c.address)
     assert all_meet()
-    for spins in (1, 1 << 17):
+    for spins in (1, 1 << 20):
         restart(spins)
         over = threading.Event()
 
