@@ -25,7 +25,7 @@ ALLOWED = {
     *("PyLong_FromLongLong", "PyLong_FromUnsignedLongLong"),
     *("PyTuple_GetItem", "PyTuple_New", "PyTuple_SetItem", "PyType_GetFlags"),
     *("Py_IncRef", "_Py_FalseStruct", "_Py_NoneStruct", "_Py_NotImplementedStruct"),
-    *("_Py_TrueStruct", "memset", "memcpy", "memmove", "sched_yield"),
+    *("_Py_TrueStruct", "memset", "memcpy", "memmove", "sched_getcpu"),
 }
 
 

@@ -102,6 +102,7 @@ def build(name: str, folder: Path, items: Sequence[Item]) -> Path:
     objects = compile_all(items, name)
     library = link(objects.values(), name)
     contents = machine_code.Contents(
+        level=name,
         sources=cache.source_digest() or "",
         sha256=hashlib.sha256(library).hexdigest(),
         functions=sorted(objects),

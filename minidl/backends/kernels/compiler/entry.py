@@ -175,8 +175,9 @@ class Entry:
             )
         if not isinstance(kind, types.Integer):
             raise TypeError(f"{self._symbol}: an entry cannot return {kind}")
-        name = "PyLong_FromLongLong" if kind.signed else "PyLong_FromUnsignedLongLong"
-        wide = self._wide(value, signed=kind.signed)
+        signed = kind in types.signed_domain
+        name = "PyLong_FromLongLong" if signed else "PyLong_FromUnsignedLongLong"
+        wide = self._wide(value, signed=signed)
         return builder.call(self._external(name, _POINTER, _I64), [wide])
 
     def _wide(self, value: Any, *, signed: bool = False) -> Any:

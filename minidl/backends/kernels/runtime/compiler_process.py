@@ -25,6 +25,7 @@ from minidl.backends.kernels.runtime import cache as object_files
 from minidl.backends.kernels.runtime.level import level
 from minidl.backends.kernels.runtime.progress import shown
 from minidl.backends.kernels.runtime.signature import Signature
+from minidl.errors import ArgumentError
 
 _BACKGROUND = 3  # processes at most, besides the one that is waited for
 
@@ -50,13 +51,18 @@ class Process:
 
     def __init__(self, target: str, *, background: bool = False) -> None:
         executable = os.fsdecode(multiprocessing.spawn.get_executable() or sys.executable)
+        # Where it runs, and what the environment sets of Numba, must not change machine code.
         settings = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+        with suppress(ArgumentError):
+            settings["MINIDL_CACHE"] = str(object_files.cache_folder())
+        path = json.dumps([os.path.abspath(folder) for folder in sys.path])
         role = ["background"] if background else []
         self._process = subprocess.Popen(
-            [executable, "-c", _PROGRAM, json.dumps(sys.path), target, *role],
+            [executable, "-c", _PROGRAM, path, target, *role],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL if background else subprocess.PIPE,
             env=settings,
+            cwd=os.path.abspath(os.sep),
         )
 
     def ask(self, name: str, signature: Signature | None) -> None:

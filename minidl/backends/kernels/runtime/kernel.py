@@ -124,7 +124,10 @@ class Kernel:
             if signature not in self._entries:
                 entry = machine_code.entry(self, signature, self._following(signature))
                 self._entries = {**self._entries, signature: entry}
-        return self._entries[signature](*arguments)
+        result = self._entries[signature](*arguments)
+        if result is NotImplemented:  # it must not pass for a result
+            raise TypeError(f"the kernel {self.name} was compiled for other arguments")
+        return result
 
     def _following(self, signature: signatures.Signature) -> list[machine_code.Item]:
         """What is probably needed after this kernel: of its followers, the same signature."""

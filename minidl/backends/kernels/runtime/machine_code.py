@@ -102,6 +102,7 @@ def prepare(items: Sequence[Item]) -> None:
 class Contents(NamedTuple):
     """What is in a library."""
 
+    level: str  # of processors
     sources: str  # the digest of what it was compiled from
     sha256: str  # of the file
     functions: list[str]
@@ -151,6 +152,8 @@ def _checked(path: Path) -> frozenset[str]:
         raise _UnusableError("it is damaged") from None
     if listed.sha256 != digest:
         raise _UnusableError("it is damaged")
+    if listed.level != level().name:
+        raise _UnusableError(f"it is for {listed.level}")
     if listed.sources != object_files.source_digest():
         raise _UnusableError("minidl/backends has changed since it was built")
     return functions

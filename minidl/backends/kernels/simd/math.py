@@ -33,6 +33,7 @@ _ONE, _HALF = _F(1), _F(0.5)
 _LOG2_E = _F(1.44269504)
 # ln 2 in two parts; the first has so few bits that n·LN2_HIGH is exact (Cody and Waite 1980).
 _LN2_HIGH, _LN2_LOW = _F(0.693359375), _F(-2.12194440e-4)
+_25_LN2 = _F(17.328679513998633)
 _EXP_MIN = _F(-103.97208)  # below, eˣ rounds to 0
 _SHIFT = _F(1.5 * 2**23)  # added to x, it leaves the nearest integer in the last bits
 _SIGN, _MANTISSA, _ROOT_HALF = _I(-(2**31)), _I(0x007FFFFF), _I(0x3F3504F3)  # the bits of √½
@@ -149,7 +150,7 @@ def log32(x: Any) -> Any:
     """The natural logarithm of a float32, within 0.86 ulp; −∞ at ±0, NaN below."""
     denormal = x < _F(2**-126)
     y = _logarithm(x * _F(2**25) if denormal else x, _F(0))
-    y = y - _F(25 * np.log(2)) if denormal else y
+    y = y - _25_LN2 if denormal else y
     y = y if x > _F(0) else _NAN
     y = -_INF if x == _F(0) else y
     return y if x < _INF else x
