@@ -12,6 +12,7 @@ import pytest
 
 import minidl
 from minidl import nn, optim
+from minidl.backends.kernels.runtime import machine_code
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here"),
@@ -150,3 +151,26 @@ def test_a_forked_web_worker_answers_as_its_parent_would():
             os.kill(worker, 9)
             os.waitpid(worker, 0)
     assert _predicted() == here
+
+
+def test_a_child_compiles_what_another_thread_was_compiling():
+    compiling, forked = threading.Event(), threading.Event()
+
+    def compile_slowly():
+        with machine_code.lock:
+            compiling.set()
+            forked.wait(60)
+
+    thread = threading.Thread(target=compile_slowly)
+    thread.start()
+    compiling.wait(60)
+    child = os.fork()
+    if child == 0:
+        try:
+            _predicted()
+            acquired = machine_code.lock.acquire(timeout=10)
+        finally:
+            os._exit(0 if acquired else 1)
+    forked.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -40,7 +40,6 @@ range:
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -98,7 +97,6 @@ class Kernel:
         self.signatures = signatures.parse_all(declared)
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self._entries: dict[signatures.Signature, Callable[..., Any]] = {}
-        self._lock = Lock()
         self.all[self.name] = self
 
     def __call__(self, *arguments: Any) -> Any:
@@ -120,7 +118,7 @@ class Kernel:
         if signature is None:
             given = ", ".join(map(signatures.described, own))
             raise TypeError(f"the kernel {self.name} cannot take these arguments: {given}")
-        with self._lock:
+        with machine_code.lock:
             if signature not in self._entries:
                 entry = machine_code.entry(self, signature, self._following(signature))
                 self._entries = {**self._entries, signature: entry}

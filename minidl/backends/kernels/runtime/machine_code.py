@@ -33,7 +33,7 @@ _METH_FASTCALL = 0x0080
 
 outlined: dict[str, Any] = {}  # all outlined functions, by their names
 
-_lock = RLock()
+lock = RLock()  # of all that is looked for, compiled and loaded
 _alive: list[Any] = []  # machine code is freed with the object that owns it
 
 
@@ -72,7 +72,7 @@ def entry(kernel: Any, signature: Signature, following: Sequence[Item] = ()) -> 
     be, too.
     """
     symbol = symbol_of(kernel, signature)
-    with _lock:
+    with lock:
         address = _shipped(symbol)
         if address is None:
             address = _linked(symbol, _compiled(kernel, signature, following))
@@ -81,7 +81,7 @@ def entry(kernel: Any, signature: Signature, following: Sequence[Item] = ()) -> 
 
 def address_of(name: str) -> int:
     """Where the machine code of an outlined function lies."""
-    with _lock:
+    with lock:
         address = _shipped(name)
         return _linked_outlined(name) if address is None else address
 
@@ -209,9 +209,8 @@ def _linked(symbol: str, file: ObjectFile) -> int:
     return engine.get_function_address(symbol)
 
 
-@cache
 def _machine() -> Any:
-    """What LLVM's loader asks for; it generates nothing."""
+    """What LLVM's loader asks for, and owns from then on; it generates nothing."""
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -245,3 +244,16 @@ def _as_function(name: str, address: int) -> Callable[..., Any]:
     method = _MethodDef(name.encode(), address, _METH_FASTCALL, None)
     _alive.append(method)
     return make(ctypes.addressof(method), _OWN_TYPES, None)
+
+
+# Forks.
+
+
+def _after_fork_in_child() -> None:
+    """Another thread, which has not come along, may have held the lock."""
+    global lock
+    lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

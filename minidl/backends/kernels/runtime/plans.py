@@ -6,6 +6,7 @@ were used the longest time ago are dropped first.  A plan that is larger than th
 each call, which takes far longer than making its plan.
 """
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import wraps
@@ -59,6 +60,16 @@ def forget() -> None:
     with _lock:
         _kept.clear()
         _sizes[0] = 0
+
+
+def _after_fork_in_child() -> None:
+    """Another thread, which has not come along, may have held the lock."""
+    global _lock
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _keep(key: Hashable, plan: Any) -> None:
