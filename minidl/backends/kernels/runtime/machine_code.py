@@ -14,6 +14,7 @@ first call of a kernel is the only one that knows the difference.
 import ctypes
 import hashlib
 import json
+import os
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
