@@ -199,7 +199,13 @@ def _transpose(columns, rows, chunk, chunks):
 
 @parallel(
     "i64 f32[stack,m,k] f32[stack,k,n] bool i64[pairs,two] f32[n] f32 f32[pairs,m,n] "
-    "i64[m] i64[k] f64[chunks,strip,nr] f32[chunks,size]"
+    "i64[m] i64[k] f64[chunks,strip,nr] f32[chunks,size]",
+    then=[
+        "simd.micro_kernel:micro_kernel",
+        "simd.micro_kernel:transpose_panel",
+        "_transpose",
+        "reduction:_sum_lines",
+    ],
 )
 def _product(
     run, a, b, b_transposed, pairs, bias, clamp_min, out, rows, columns, totals, workspace,

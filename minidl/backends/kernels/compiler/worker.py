@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from minidl.backends.kernels.compiler import emit
 from minidl.backends.kernels.runtime import cache, machine_code
+from minidl.backends.kernels.runtime.compiler_process import ANSWER
 from minidl.backends.kernels.runtime.functions import Outlined
 from minidl.backends.kernels.runtime.kernel import Kernel, find
 from minidl.backends.kernels.runtime.signature import parse
@@ -53,7 +54,8 @@ def _requests() -> Iterator[bytes]:
 
 
 def _answer(answers: BinaryIO, content: bytes, *, error: bool) -> None:
-    answers.write(json.dumps({"size": len(content), "error": error}).encode() + b"\n" + content)
+    header = json.dumps({"size": len(content), "error": error}).encode()
+    answers.write(ANSWER + header + b"\n" + content)
     answers.flush()
 
 

@@ -54,7 +54,10 @@ def implicit_gemm(operands: Operands, plan: GemmPlan) -> None:
 
 @parallel(
     f"{OPERANDS} {LAYOUT} {GEMM_TABLES} i64 f32[chunk,scratch]",
-    then=["conv.weight_gradient:_sum_images", "conv.weight_gradient:_sum_chunks"],
+    then=[
+        *("simd.micro_kernel:micro_kernel", "simd.micro_kernel:transpose_panel"),
+        *("conv.weight_gradient:_sum_images", "conv.weight_gradient:_sum_chunks"),
+    ],
 )
 def _images(operands, layout, tables, splits, workspace, chunk, chunks):
     """Each group of each image is a unit of work; its outputs may be split, too."""

@@ -210,7 +210,10 @@ def _images_at_a_time(images: int, matrices: int, chunks: int, most: int) -> int
 
 @parallel(
     f"{OPERANDS} {_TABLES} i64 i64 i64[chunk,row] f32[chunk,scratch]",
-    then=["conv.weight_gradient:_sum_images", "conv.weight_gradient:_sum_chunks"],
+    then=[
+        *("simd.micro_kernel:micro_kernel", "simd.micro_kernel:transpose_panel"),
+        *("conv.weight_gradient:_sum_images", "conv.weight_gradient:_sum_chunks"),
+    ],
 )
 def _batches(operands, tables, batch, units, offsets, workspace, chunk, chunks):
     """Each block of outputs of each group of a batch of images is a unit of work.

@@ -32,7 +32,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from minidl.backends.folders import kept_in
 from minidl.backends.kernels.runtime.level import level
@@ -91,8 +91,9 @@ def lock(symbol: str) -> Iterator[None]:
     if path is None or fcntl is None:
         yield
         return
+    path = path.with_suffix(".lock")
     try:
-        file = _locked(path.with_suffix(".lock"))
+        file = _locked(path)
     except OSError:  # nothing can be stored there either
         yield
         return
@@ -101,14 +102,16 @@ def lock(symbol: str) -> Iterator[None]:
             yield
         finally:
             with suppress(OSError):
-                os.unlink(file.name)
+                path.unlink()
 
 
-def _locked(path: Path) -> TextIO:
+def _locked(path: Path) -> BinaryIO:
     """The file, locked; it is deleted by who unlocks it, so another may be there by then."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     while True:
-        file = open(path, "w")  # noqa: SIM115 - the caller closes it
+        # Neither follow a link nor wait for a pipe that somebody put in its place.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        file = os.fdopen(os.open(path, flags, 0o600), "rb+", buffering=0)
         fcntl.flock(file, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
@@ -291,3 +294,6 @@ def _status_below(folder: str) -> Iterator[tuple[str, int, int]]:
                 yield entry.path, status.st_mtime_ns, status.st_size
             elif entry.name != "__pycache__" and entry.is_dir():
                 yield from _status_below(entry.path)
+
+
+_sources()  # those that are imported now: an edit after this is noticed

@@ -17,7 +17,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from threading import Lock
+from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from minidl.backends import threads
@@ -30,16 +31,23 @@ from minidl.errors import ArgumentError
 _BACKGROUND = 3  # processes at most, besides the one that is waited for
 
 # The program that such a process runs.  Its arguments: the search path of this one, the level of
-# processors to compile for, and "background" if nobody reads its answers.
+# processors to compile for, the digest of the sources that are meant, and "background" if nobody
+# reads its answers.
 _PROGRAM = """
 import json, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is meant for the program, which decides
 sys.path[:] = json.loads(sys.argv[1])
 from minidl.backends.kernels.runtime import level
 level.compile_for(sys.argv[2])
+from minidl.backends.kernels.runtime import cache
+if cache.source_digest() != sys.argv[3]:
+    sys.exit("these are other sources")
 from minidl.backends.kernels.compiler import worker
-worker.main(answering=len(sys.argv) == 3)
+worker.main(answering=len(sys.argv) == 4)
 """
+
+
+ANSWER = b"minidl: "  # what an answer begins with
 
 
 class CompilerError(RuntimeError):
@@ -50,15 +58,19 @@ class Process:
     """A process that compiles what it is asked for, for a level, one after the other."""
 
     def __init__(self, target: str, *, background: bool = False) -> None:
-        executable = os.fsdecode(multiprocessing.spawn.get_executable() or sys.executable)
+        executable = multiprocessing.spawn.get_executable() or sys.executable
+        sources = object_files.source_digest()
+        if not executable or not sources or getattr(sys, "frozen", False):
+            raise OSError("there is no Python to compile with")
         # Where it runs, and what the environment sets of Numba, must not change machine code.
         settings = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
         with suppress(ArgumentError):
             settings["MINIDL_CACHE"] = str(object_files.cache_folder())
-        path = json.dumps([os.path.abspath(folder) for folder in sys.path])
+        own = Path(__file__).parents[4]  # the folder of this minidl comes first
+        path = json.dumps([os.path.abspath(str(folder)) for folder in (own, *sys.path)])
         role = ["background"] if background else []
         self._process = subprocess.Popen(
-            [executable, "-c", _PROGRAM, path, target, *role],
+            [os.fsdecode(executable), "-P", "-c", _PROGRAM, path, target, sources, *role],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL if background else subprocess.PIPE,
             env=settings,
@@ -75,11 +87,15 @@ class Process:
     def answer(self) -> bytes:
         """What was asked for; CompilerError with the compiler's words if it failed."""
         assert self._process.stdout is not None
-        header = self._process.stdout.readline()
-        if not header:
+        lines = iter(self._process.stdout.readline, b"")
+        # Before it starts, others may print, such as a `sitecustomize`.
+        header = next((line for line in lines if line.startswith(ANSWER)), None)
+        if header is None:
             raise OSError(f"the compiler ended with status {self._process.wait()}")
-        reply = json.loads(header)
+        reply = json.loads(header.removeprefix(ANSWER))
         content = self._process.stdout.read(reply["size"])
+        if len(content) < reply["size"]:
+            raise OSError("the compiler ended while it answered")
         if reply["error"]:
             raise CompilerError(content.decode())
         return content
@@ -95,7 +111,8 @@ class Process:
             self._process.communicate()
 
 
-_lock = Lock()
+_lock = RLock()
+_waits = False  # whether a thread, which has the lock, waits for an answer
 _foreground: list[Process] = []
 _background: list[Process] = []
 _asked: set[tuple[str, Signature | None]] = set()  # in the background
@@ -106,7 +123,8 @@ def compile(item: Any, signature: Signature | None) -> bytes:
     if not object_files.covers(item.function) or not object_files.sources_are_unchanged():
         return _compile_here(item, signature)
     with _lock, shown(item.name):
-        for _ in range(2):  # the process may just have ended, having been idle
+        # In a handler of a signal, the process is in the middle of another answer.
+        for _ in range(0 if _waits else 2):  # it may just have ended, having been idle
             with suppress(OSError):
                 return _compile_there(item, signature)
     return _compile_here(item, signature)  # no process can be started here
@@ -131,7 +149,9 @@ def _compile_there(item: Any, signature: Signature | None) -> bytes:
         _foreground.pop().end()
     if not _foreground:
         _foreground.append(Process(level().name))
+    global _waits
     (process,) = _foreground
+    _waits = True
     try:
         process.ask(item.name, signature)
         return process.answer()
@@ -141,6 +161,8 @@ def _compile_there(item: Any, signature: Signature | None) -> bytes:
         _foreground.clear()
         process.end()
         raise
+    finally:
+        _waits = False
 
 
 def _next_background() -> Process:
@@ -170,8 +192,8 @@ def _end() -> None:
 
 def _after_fork() -> None:
     """The parent's processes are not the child's."""
-    global _lock
-    _lock = Lock()
+    global _lock, _waits
+    _lock, _waits = RLock(), False
     for processes in (_foreground, _background):
         _alive.extend(processes)  # whose pipes stay open: closing one would change nothing
         processes.clear()

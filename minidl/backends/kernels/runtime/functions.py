@@ -76,7 +76,7 @@ class Outlined:
     def _numba_type_(self) -> Any:
         return numba_types[type(self)](self)
 
-    @cached_property
+    @property
     def address(self) -> int:
         """Where its machine code lies."""
         return machine_code.address_of(self.name)

@@ -44,6 +44,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minidl.backends import threads
 from minidl.backends.kernels.runtime import machine_code, thread_pool
 from minidl.backends.kernels.runtime import signature as signatures
 from minidl.backends.kernels.runtime.functions import (
@@ -74,6 +75,8 @@ __all__ = [
     "reassociating",
     "scalar_function",
 ]
+
+_OF_THE_POOL = [f"runtime.thread_pool:{name}" for name in ("run", "spin", "work", "stop")]
 
 
 class Kernel:
@@ -131,8 +134,13 @@ class Kernel:
         """What is probably needed after this kernel: of its followers, the same signature."""
         place = self.signatures.index(signature) if signature in self.signatures else 0
         module = self.name.partition(":")[0]
-        names = (name if ":" in name else f"{module}:{name}" for name in self.followers)
-        return [(found, found.signatures[place]) for found in map(find, names)]
+        names = [name if ":" in name else f"{module}:{name}" for name in self.followers]
+        if threads.get_num_threads() > 1:
+            names += _OF_THE_POOL
+        return [
+            (found, found.signatures[place] if isinstance(found, Kernel) else None)
+            for found in map(find, names)
+        ]
 
 
 def compiled(*signatures: str, then: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Any]:
@@ -143,8 +151,8 @@ def compiled(*signatures: str, then: Sequence[str] = ()) -> Callable[[Callable[.
 def parallel(*signatures: str, then: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Any]:
     """Compile a kernel that does one chunk of the work: its last arguments are `chunk, chunks`.
 
-    then    kernels that are needed after this one, as those of its gradient: where this one has to
-            be compiled, they are compiled in the background
+    then    kernels that are needed after this one, as those of its gradient, and outlined functions
+            that it calls: where it has to be compiled, they are compiled in the background
     """
     return lambda function: Kernel(function, signatures, parallel=True, followers=then)
 

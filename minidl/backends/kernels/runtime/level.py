@@ -12,7 +12,7 @@ to compute what a smaller machine would.
 
 import os
 import platform
-import sys
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import NamedTuple
@@ -105,9 +105,8 @@ def available() -> list[Level]:
 
 
 def _features() -> frozenset[str]:
-    if sys.platform == "linux":
-        with open("/proc/cpuinfo") as file:
-            flags = next((line for line in file if line.startswith("flags")), ":")
+    with suppress(OSError), open("/proc/cpuinfo") as file:
+        flags = next((line for line in file if line.startswith("flags")), ":")
         return frozenset(flags.split(":")[1].split())
     here = import_module("numpy._core._multiarray_umath").__cpu_features__
     known = (names for name, names in _NUMPY_FEATURES.items() if here.get(name))

@@ -200,14 +200,29 @@ def _linked(symbol: str, file: ObjectFile) -> int:
     """Load an object file, and what it calls; where its function lies."""
     import llvmlite.binding as llvm
 
+    _check_that_code_may_be_loaded()
     for name in file.needs:
         address = _shipped(name)
         llvm.add_symbol(name, _linked_outlined(name) if address is None else address)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    # With llvmlite's own memory manager, all sections are near each other, as relocations need it.
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine(), use_lmm=True)
     engine.add_object_file(llvm.ObjectFileRef.from_data(file.code))
     engine.finalize_object()
     _alive.append(engine)
     return engine.get_function_address(symbol)
+
+
+@cache
+def _check_that_code_may_be_loaded() -> None:
+    import llvmlite.binding as llvm
+
+    try:
+        llvm.check_jit_execution()
+    except OSError as error:
+        raise compiler_process.CompilerError(
+            f"this process must not make memory executable ({error}); install minidl with "
+            '`-C kernels=host`, or compute with `minidl.kernels("reference")`'
+        ) from None
 
 
 def _machine() -> Any:

@@ -258,6 +258,7 @@ def _start_workers(count: int) -> str | None:
         return None
     if not _block[SPINS]:
         _block[LOCK] = _locked_lock()
+        assert stop.address  # it is called before a fork, which is no time to compile it
         _block[SPINS] = _spins()
     loop, here = _callable(work, ctypes.c_void_p, ctypes.c_int64), threading.get_native_id()
     for worker in range(len(_workers), count):
