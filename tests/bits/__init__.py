@@ -52,7 +52,7 @@ def reached() -> set[str]:
     What a kernel calls is written in its object file, in the cache.
     """
     outlined = machine_code.outlined.items()
-    called = {name for name, function in outlined if "address" in vars(function)}
+    called = {name for name, function in outlined if function._address is not None}
     for kernel in Kernel.all.values():
         called.update(symbol_of(kernel, signature) for signature in kernel._entries)
     files = [cache.load(symbol) for symbol in called]

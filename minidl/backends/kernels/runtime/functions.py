@@ -70,6 +70,7 @@ class Outlined:
         self.function, self.signature = function, signatures.parse(signature)
         self.name = name_of(function)
         self.__name__, self.__doc__ = function.__name__, function.__doc__
+        self._address: int | None = None
         machine_code.outlined[self.name] = self
 
     @cached_property
@@ -79,7 +80,10 @@ class Outlined:
     @property
     def address(self) -> int:
         """Where its machine code lies."""
-        return machine_code.address_of(self.name)
+        # Not a cached_property: before Python 3.12 it holds a lock, also in a forked child.
+        if self._address is None:
+            self._address = machine_code.address_of(self.name)
+        return self._address
 
 
 def outlined(signature: str) -> Callable[[Callable[..., Any]], Any]:
