@@ -24,7 +24,19 @@ def object_file(item: Kernel | Outlined, signature: Signature | None) -> bytes:
     module = _module(item, signature)
     declared = [function.name for function in module.functions if function.is_declaration]
     needs = tuple(name for name in declared if name in machine_code.outlined)
+    for name in set(declared).difference(needs):
+        if name.startswith(_OF_NUMBA) or not _exists(name):
+            raise ValueError(f"it calls {name}, which is not there when kernels run")
     return ObjectFile(target_machine().emit_object(module), needs).to_bytes()
+
+
+# What Numba's runtime has; kernels run without it.
+_OF_NUMBA = ("NRT_", "numba_", "_numba")
+
+
+def _exists(name: str) -> bool:
+    """Whether a function is an intrinsic of LLVM's, or one of C that every process has."""
+    return name.startswith("llvm.") or llvm.address_of_symbol(name) is not None
 
 
 @global_compiler_lock

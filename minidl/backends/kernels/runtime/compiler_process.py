@@ -28,6 +28,7 @@ from minidl.backends.kernels.runtime.progress import shown
 from minidl.backends.kernels.runtime.signature import Signature
 from minidl.errors import ArgumentError
 
+_STARTED = "MINIDL_COMPILER_PROCESS"  # set in the environment of one
 _BACKGROUND = 3  # processes at most, besides the one that is waited for
 
 # The program that such a process runs.  Its arguments: the search path of this one, the level of
@@ -60,10 +61,13 @@ class Process:
     def __init__(self, target: str, *, background: bool = False) -> None:
         executable = multiprocessing.spawn.get_executable() or sys.executable
         sources = object_files.source_digest()
-        if not executable or not sources or getattr(sys, "frozen", False):
+        # A program that is its own Python would start itself, and that itself again.
+        own_python = getattr(sys, "frozen", False) or _STARTED in os.environ
+        if not executable or not sources or own_python:
             raise OSError("there is no Python to compile with")
         # Where it runs, and what the environment sets of Numba, must not change machine code.
         settings = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+        settings[_STARTED] = "1"
         with suppress(ArgumentError):
             settings["MINIDL_CACHE"] = str(object_files.cache_folder())
         own = Path(__file__).parents[4]  # the folder of this minidl comes first

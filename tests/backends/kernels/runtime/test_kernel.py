@@ -303,3 +303,12 @@ def test_what_follows_a_kernel_exists_and_takes_the_same_types():
 @pytest.mark.parametrize("name", [name for names in KERNELS.values() for name in names])
 def test_the_kernels_that_training_prepares_exist(name):
     assert find(name).name == name
+
+
+@pytest.mark.parametrize("call", ["print(x[0])", "np.dot(x, x)", "x.reshape(-1)[0]"])
+def test_a_kernel_must_not_call_what_only_numba_has(call):
+    namespace = {"np": np}
+    exec(f"def kernel(x):\n    return {call}", namespace)
+    namespace["kernel"].__module__ = __name__
+    with pytest.raises(CompilerError):
+        compiled("f32[n]")(namespace["kernel"])(np.ones(3, "f4"))
