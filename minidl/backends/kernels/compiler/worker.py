@@ -32,12 +32,20 @@ def main(answering: bool) -> None:
     # What anybody prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    for line in _requests():
-        request = json.loads(line)
-        try:
-            _answer(answers, _object_file(request["name"], request["signature"]), error=False)
-        except Exception as error:
-            _answer(answers, f"{request['name']}: {error}".encode(), error=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    try:
+        for line in _requests():
+            _serve(answers, json.loads(line))
+    except SystemExit:
+        os._exit(0)  # at once, without what Numba does at the end
+
+
+def _serve(answers: BinaryIO, request: dict[str, Any]) -> None:
+    """Compile what is asked for."""
+    try:
+        _answer(answers, _object_file(request["name"], request["signature"]), error=False)
+    except Exception as error:
+        _answer(answers, f"{request['name']}: {error}".encode(), error=True)
 
 
 def _requests() -> Iterator[bytes]:

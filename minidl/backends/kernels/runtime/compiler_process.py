@@ -110,6 +110,9 @@ class Process:
 
     def end(self) -> None:
         """End it now: who was interrupted does not know what it would answer."""
+        self._process.terminate()  # so that it removes a file that it has half written
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=0.3)
         self._process.kill()
         with suppress(OSError):  # of a pipe that it no longer reads
             self._process.communicate()
