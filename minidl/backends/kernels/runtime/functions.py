@@ -17,7 +17,15 @@ numba_types: dict[type, Callable[[Any], Any]] = {}
 FLAGS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 
 
-class Inner:
+class _Callable:
+    """What kernels can call."""
+
+    @cached_property
+    def _numba_type_(self) -> Any:
+        return numba_types[type(self)](self)
+
+
+class Inner(_Callable):
     """A function that only kernels call, with the settings it is compiled with."""
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
@@ -27,10 +35,6 @@ class Inner:
     def __call__(self, *arguments: Any) -> Any:
         """Run in Python, slowly."""
         return self.py_func(*arguments)
-
-    @cached_property
-    def _numba_type_(self) -> Any:
-        return numba_types[type(self)](self)
 
 
 def _inner(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -44,16 +48,12 @@ reassociating = _inner(fastmath={"reassoc", "contract"}, nogil=True)
 bare = _inner()
 
 
-class Intrinsic:
+class Intrinsic(_Callable):
     """A generator of LLVM instructions that kernels call like a function."""
 
     def __init__(self, generate: Callable[..., Any], signature: str) -> None:
         self.generate, self.signature = generate, signatures.parse(signature)
         self.__name__, self.__doc__ = generate.__name__, generate.__doc__
-
-    @cached_property
-    def _numba_type_(self) -> Any:
-        return numba_types[type(self)](self)
 
 
 def intrinsic(signature: str) -> Callable[[Callable[..., Any]], Any]:
@@ -61,7 +61,7 @@ def intrinsic(signature: str) -> Callable[[Callable[..., Any]], Any]:
     return lambda generate: Intrinsic(generate, signature)
 
 
-class Outlined:
+class Outlined(_Callable):
     """A function with machine code of its own, which kernels call by its symbol."""
 
     options = FLAGS
@@ -72,10 +72,6 @@ class Outlined:
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self._address: int | None = None
         machine_code.outlined[self.name] = self
-
-    @cached_property
-    def _numba_type_(self) -> Any:
-        return numba_types[type(self)](self)
 
     @property
     def address(self) -> int:
@@ -103,14 +99,10 @@ def name_of(function: Callable[..., Any]) -> str:
     return f"{module}:{function.__qualname__}"
 
 
-class ArrayAt:
+class ArrayAt(_Callable):
     """carray(address, shape): the numbers from an address on, as a C-contiguous array."""
 
     __name__ = "carray"
-
-    @cached_property
-    def _numba_type_(self) -> Any:
-        return numba_types[type(self)](self)
 
 
 carray: Any = ArrayAt()
