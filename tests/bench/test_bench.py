@@ -22,7 +22,7 @@ from bench import (
 from bench.errors import BenchError, MissingTaskError
 from bench.report import Row
 from bench.workloads import WORKLOADS, Fresh
-from tests.oracle import torch
+from tests.oracle import INSTALLED, torch
 
 SMALL = {
     "classifier": workloads.classifier(20, 32, 4, batch=16),
@@ -159,6 +159,7 @@ def test_what_a_library_lacks_is_said():
         measure.prepare("name", SMALL["maxpool"], [library(0), library(0)])
 
 
+@pytest.mark.skipif(not INSTALLED, reason="needs PyTorch")
 def test_errors_of_sums_stay_within_the_bound_and_are_shown(capsys):
     for growth in error_growth.measured(
         1000, "float32", ["sum, axis 0 of (n/4, 4)", "var, axis 0"]
