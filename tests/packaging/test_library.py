@@ -26,7 +26,7 @@ def items():
     return [
         (item, signature)
         for item, signature in declared.declared()
-        if item.name in KERNELS or item.name.startswith("runtime.thread_pool:")
+        if item.name in KERNELS or item.name.startswith("runtime.scheduling:")
     ]
 
 

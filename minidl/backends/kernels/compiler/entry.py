@@ -40,7 +40,7 @@ _C_CONTIGUOUS, _ALIGNED = 0x0001, 0x0100
 _TUPLE_SUBCLASS = 1 << 26
 _SELF = {"ndarray": 0, "f32": 1, "u64": 2}  # the types in `self`
 
-_RUN = "runtime.thread_pool:run"
+_RUN = "runtime.scheduling:run"
 
 
 class Entry:

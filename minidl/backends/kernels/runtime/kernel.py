@@ -76,7 +76,7 @@ __all__ = [
     "scalar_function",
 ]
 
-_OF_THE_POOL = [f"runtime.thread_pool:{name}" for name in ("run", "spin", "work", "stop")]
+_OF_THE_POOL = [f"runtime.scheduling:{name}" for name in ("run", "spin", "work", "stop")]
 
 
 class Kernel:
