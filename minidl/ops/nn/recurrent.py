@@ -43,7 +43,7 @@ def rnn(
     >>> x, w = minidl.tensor([[[1.0]], [[0.0]], [[2.0]]]), minidl.ones((1, 1))
     >>> y, h_n = minidl.rnn(x, minidl.zeros((1, 1)), w, w, nonlinearity="relu")
     >>> y.flatten(), h_n
-    (Tensor([1., 1., 3.], float32), Tensor([[3.]], float32))
+    (Tensor([1., 1., 3.], float32), Tensor([[3.]], shape=(1, 1), float32))
     """
     check_choice("rnn", NONLINEARITIES, nonlinearity=nonlinearity)
     check_flags("rnn", reverse=reverse)
@@ -94,7 +94,7 @@ def lstm(
     >>> x, w = minidl.zeros((3, 1, 1)), minidl.zeros((4, 1))
     >>> y, h_n, c_n = minidl.lstm(x, minidl.zeros((1, 1)), minidl.ones((1, 1)), w, w)
     >>> c_n  # each forget gate is σ(0) = ½
-    Tensor([[0.125]], float32)
+    Tensor([[0.125]], shape=(1, 1), float32)
     """
     check_flags("lstm", reverse=reverse)
     x, h, c, *weights = _check(
@@ -127,7 +127,7 @@ def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, mask=None, /
     >>> x, w = minidl.zeros((3, 1, 1)), minidl.zeros((3, 1))
     >>> y, h_n = minidl.gru(x, minidl.ones((1, 1)), w, w)
     >>> h_n  # each step goes half the way to tanh 0
-    Tensor([[0.125]], float32)
+    Tensor([[0.125]], shape=(1, 1), float32)
     """
     check_flags("gru", reverse=reverse)
     x, h, *weights = _check(
@@ -150,7 +150,7 @@ def rnn_cell(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, /, *, n
 
     >>> w = minidl.ones((1, 1))
     >>> minidl.rnn_cell(minidl.ones((1, 1)), minidl.ones((1, 1)), w, w, nonlinearity="relu")
-    Tensor([[2.]], float32)
+    Tensor([[2.]], shape=(1, 1), float32)
     """
     check_choice("rnn_cell", NONLINEARITIES, nonlinearity=nonlinearity)
     x, h, *weights = _check(
@@ -170,7 +170,7 @@ def lstm_cell(xp, x, h, c, weight_ih, weight_hh, bias_ih=None, bias_hh=None, wei
     >>> w, h, c = minidl.zeros((4, 1)), minidl.zeros((1, 1)), minidl.ones((1, 1))
     >>> h, c = minidl.lstm_cell(minidl.ones((1, 1)), h, c, w, w)
     >>> c
-    Tensor([[0.5]], float32)
+    Tensor([[0.5]], shape=(1, 1), float32)
     """
     x, h, c, *weights = _check(
         xp, "N", 4, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, None
@@ -188,7 +188,7 @@ def gru_cell(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, /):
 
     >>> w = minidl.zeros((3, 1))
     >>> minidl.gru_cell(minidl.ones((1, 1)), minidl.ones((1, 1)), w, w)
-    Tensor([[0.5]], float32)
+    Tensor([[0.5]], shape=(1, 1), float32)
     """
     x, h, *weights = _check(
         xp, "N", 3, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, None
