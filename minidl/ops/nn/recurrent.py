@@ -269,8 +269,10 @@ def _check(xp, axes, gates, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, wei
 
 
 def _check_tensors(tensors):
-    """Raise unless each is one: PyTorch's functions take the states in a tuple."""
+    """Raise unless each is one."""
     for name, given in tensors.items():
+        if isinstance(given, tuple | list):  # PyTorch's functions take states and weights in one
+            raise DTypeError(f"needs a tensor for {name}, each by itself; got {describe(given)}")
         if not isinstance(given, Tensor):
             raise DTypeError(f"needs a tensor for {name}; got {describe(given)}")
 
