@@ -22,8 +22,8 @@ from minidl.backends.kernels.recurrent.panels import copy, dot_rows, multiply, p
 from minidl.backends.kernels.recurrent.sequence import (
     NO_STACK,
     Sequence,
+    backward,
     offsets,
-    repeated_offsets,
     saved_states,
     sequence,
     suits,
@@ -86,9 +86,8 @@ def lstm(
     width, m_width = inputs + padded(outputs), padded(hidden)
     depths = offsets(max(inputs + outputs, hidden), 1)
     tables = Tables(offsets(at.rows, width), offsets(at.rows, m_width), depths, depths)
-    chunks = at.chunks(4 * hidden * (inputs + outputs))
-    workspace = at.workspace(chunks, width + padded(4 * hidden) + m_width)
-    _forward(at.steps, at.weights(4 * hidden), tables, bias, cells, gates, workspace, chunks)
+    workspace = at.workspace(at.length, width + padded(4 * hidden) + m_width)
+    _forward(at.steps, at.weights(4 * hidden), tables, bias, cells, gates, *workspace)
     value = at.y, at.last(at.steps.states), at.last(cells)
     if not at.recorded:
         return value, None
@@ -105,40 +104,26 @@ def _pull(
     dc: np.ndarray,
 ) -> tuple[np.ndarray | None, ...]:
     """The gradients of all arguments."""
-    (length, rows, inputs), outputs, hidden = at.steps.x.shape, at.outputs, dc.shape[1]
-    dy, dh, dc = as_contiguous(dy), dh.copy(order="C"), dc.copy(order="C")
-    dx = np.empty(at.steps.x.shape, np.float32) if needed[0] else NO_STACK
-    column = inputs if needed[0] else 0
-    weights = at.weights_back(inputs - column, inputs + outputs)
-    steps, stride = at.block_length(), padded(4 * hidden) + LANES
-    tables = Tables(
-        repeated_offsets(rows, stride),
-        repeated_offsets(rows, outputs),
-        offsets(max(4 * hidden, outputs), 1),
-        offsets(max(4 * hidden, outputs), 1),
-    )
-    dgates = np.empty((steps, rows, stride), np.float32)
-    kept = steps if at.weight_hr.size else 0
+    (length, rows, _), outputs, hidden = at.steps.x.shape, at.outputs, dc.shape[1]
+    dh, dc = dh.copy(order="C"), dc.copy(order="C")
+    kept = at.block_length() if at.weight_hr.size else 0
     projected = np.empty((kept, rows, outputs), np.float32)
     unprojected = np.empty((kept, rows, hidden), np.float32)
-    sums = WeightGradient(inputs, outputs, 4 * hidden, 0, length * rows)
-    sums_hr = WeightGradient(hidden, 0, outputs, 0, length * rows) if kept else None
-    chunks = at.chunks(4 * hidden * (inputs + outputs), steps)
-    workspace = at.workspace(chunks, padded(column + outputs) + padded(hidden), hidden)
-    for first, last in at.blocks():
-        block = Block(dy, at.steps.mask, dgates, dh, dx, first, last, at.steps.reverse)
+    sums_hr = WeightGradient(hidden, 0, outputs, outputs, length * rows) if kept else None
+
+    def step(block: Block, weights: Weights, tables: Tables, *workspace: Any) -> None:
         _backward(
-            block, weights, tables, cells, gates, dc, projected, unprojected, workspace, chunks
+            block, weights, tables, cells, gates, dc, projected, unprojected, *workspace
         )
-        x, h, mask = at.factors(first, last)
-        sums.add(dgates.reshape(-1, stride), x, h, mask)
         if sums_hr is not None:
-            m = unprojected[: last - first].reshape(-1, hidden)
+            m = unprojected[: block.last - block.first].reshape(-1, hidden)
+            mask = at.factors(block.first, block.last)[2]
             sums_hr.add(projected.reshape(-1, outputs), m, m[:, :0], mask)
-    dw_ih, dw_hh = sums.weights()
-    db = sums.bias(slice(4 * hidden))
+
+    row = padded(hidden) + hidden
+    dx, dw_ih, dw_hh, db = backward(at, needed, dy, dh, 4 * hidden, row, step)
     dw_hr = None if sums_hr is None else sums_hr.weights()[0]
-    return (dx if needed[0] else None), dh, dc, dw_ih, dw_hh, db, db, dw_hr, None
+    return dx, dh, dc, dw_ih, dw_hh, db, db, dw_hr, None
 
 
 @parallel(
@@ -260,7 +245,7 @@ def _backward(
             if weights.hr.size:
                 _recompute(gates[t, n], cells[after, n], unprojected[t - block.first, n])
         back_products(weights, tables, block, t, dz, start, count)
-        hand_on(block, t, dz, column, start, count)
+        hand_on(block, t, dz, column, False, start, count)
 
 
 @inner

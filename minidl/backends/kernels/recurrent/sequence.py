@@ -1,6 +1,6 @@
 """What the recurrent kernels share in Python: which arguments they take, what is saved, blocks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,12 +8,13 @@ import numpy as np
 from minidl.backends import threads
 from minidl.backends.kernels.recurrent import panels
 from minidl.backends.kernels.recurrent.panels import padded, panel_count
-from minidl.backends.kernels.recurrent.steps import Steps, Weights
-from minidl.backends.kernels.recurrent.weight_gradient import BLOCK
+from minidl.backends.kernels.recurrent.steps import Block, Steps, Tables, Weights
+from minidl.backends.kernels.recurrent.weight_gradient import BLOCK, WeightGradient
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.runtime.kernel import as_contiguous
 from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.kernels.runtime.workspace import scratch
+from minidl.backends.kernels.simd.intrinsics import LANES
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
@@ -138,15 +139,12 @@ class Sequence(NamedTuple):
             hr = _packed(self.weight_hr, nothing, 0, hidden)
         return Weights(*matrices, self.weight_hr, packed, hr)
 
-    def chunks(self, multiply_adds: int, length: int | None = None) -> int:
-        """Chunks of whole tiles, for so many multiply-adds of each row."""
-        work = (length or self.length) * self.rows * multiply_adds / MULTIPLY_ADDS_PER_NS
-        return min(threads.chunks(work), -(-self.rows // MR))
-
-    def workspace(self, chunks: int, row: int, rest: int = 0) -> np.ndarray:
-        """Memory for each chunk: so many numbers for each of its rows, and some more."""
-        tiles = -(-self.rows // MR)
-        return scratch(chunks, -(-tiles // chunks) * MR * row + rest)
+    def workspace(self, length: int, row: int) -> tuple[np.ndarray, int]:
+        """Memory for chunks of whole tiles, so many numbers a row; and the number of chunks."""
+        tiles, multiply_adds = -(-self.rows // MR), self.weight_ih.size + self.weight_hh.size
+        work = length * self.rows * multiply_adds / MULTIPLY_ADDS_PER_NS
+        chunks = min(threads.chunks(work), tiles)
+        return scratch(chunks, -(-tiles // chunks) * MR * row), chunks
 
     def block_length(self) -> int:
         """The steps of a block."""
@@ -197,6 +195,53 @@ def sequence(
         y,
         recorded,
     )
+
+
+def backward(
+    at: Sequence,
+    needed: tuple[bool, ...],
+    dy: np.ndarray,
+    dh: np.ndarray,
+    shared: int,
+    row: int,
+    step: Callable[[Block, Weights, Tables, np.ndarray, int], None],
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, np.ndarray]:
+    """dx, dW_ih, dW_hh, and the db of all gates; dh becomes that of the state before all steps.
+
+    shared    so many gates have both factors x and h, the others one of them
+    row       the numbers that a step needs for each row beside those of dgates and [dx | dh]
+    step      goes back through a block of steps
+    """
+    (length, rows, inputs), outputs = at.steps.x.shape, at.outputs
+    products = len(at.weight_ih)
+    gates = 2 * products - shared  # those that have one of the factors, twice
+    column = inputs if needed[0] else 0
+    dx = np.empty(at.steps.x.shape, np.float32) if column else NO_STACK
+    weights = at.weights_back(inputs - column, inputs if gates > shared else inputs + outputs)
+    stride = padded(gates) + LANES  # rows in different sets of the cache
+    depths = offsets(max(gates, outputs), 1)
+    depths_h = depths if gates == shared else _depths_h(shared, products)
+    tables = Tables(
+        repeated_offsets(rows, stride), repeated_offsets(rows, outputs), depths, depths_h
+    )
+    size = at.block_length()
+    dgates = np.empty((size, rows, stride), np.float32)
+    sums = WeightGradient(inputs, outputs, gates, shared, length * rows)
+    row += padded(column) + padded(outputs) + LANES
+    dy, mask = as_contiguous(dy), at.steps.mask
+    for first, last in at.blocks():
+        block = Block(dy, mask, dgates, dh, dx, first, last, at.steps.reverse)
+        step(block, weights, tables, *at.workspace(size, row))
+        x, h, own_mask = at.factors(first, last)
+        sums.add(dgates.reshape(-1, stride), x, h, own_mask)
+    return (dx if column else None), *sums.weights(), sums.biases.astype(np.float32)
+
+
+@planned
+def _depths_h(shared: int, products: int) -> np.ndarray:
+    """Where the gates with a factor h are among all of them."""
+    k = np.arange(products, dtype=np.int64)
+    return np.where(k < shared, k, k + products - shared)
 
 
 def saved_states(initial: np.ndarray, length: int, reverse: bool, recorded: bool) -> np.ndarray:

@@ -193,13 +193,21 @@ def back_products(weights, tables, block, t, dz, start, count):
 
 
 @inner
-def hand_on(block, t, dz, column, start, count):
-    """dx, and dh of the state before, from dz, where the latter is from that column on."""
+def hand_on(block, t, dz, column, add, start, count):
+    """dx, and dh of the state before, from dz, where the latter is from that column on.
+
+    add    dh has another part already, to which that from dz is added
+    """
     inputs, outputs = block.dx.shape[2], block.dh.shape[1]
     for i in range(count):
         n = start + i
         if is_live(block.mask, t, n):
-            copy(pointer(dz[i], column), pointer(block.dh[n], 0), outputs)
+            if add:
+                dh, own = block.dh[n], dz[i, column:]
+                for j in range(outputs):
+                    dh[j] += own[j]
+            else:
+                copy(pointer(dz[i], column), pointer(block.dh[n], 0), outputs)
             if block.dx.size:
                 copy(pointer(dz[i], 0), pointer(block.dx[t, n], 0), inputs)
         elif block.dx.size:
