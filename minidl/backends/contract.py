@@ -117,6 +117,7 @@ FUNCTIONS = {
     # indexing; an index is anything valid in x[index]
     "put_at": "(x, values, index)  a copy of x with x[index] = values",
     "scatter_at": "(values, index, shape)  zeros, plus values at index",
+    "row_gradient": "(values, index, shape)  the same as a RowGradient, for index (ids,)",
     "take_along_axis": "(x, indices, *, axis)  z[…, i, …] = x[…, indices[…, i, …], …]",
     "scatter_add": "(x, indices, values, *, axis)  a copy of x, plus values at the indices",
     "check_indices": "(indices, size)  indices; BoundsError if one is outside 0 … size − 1",
@@ -159,6 +160,7 @@ SERVICES = {
     "arange": "(start, stop, step, *, dtype)  start, start + step, … below stop",
     "to_numpy": "(x)  the values as a NumPy array on the host",
     "add_at": "(x, index, values)  x[index] += values in place; repeated indices accumulate",
+    "coalesce": "(indices, rows, size)  indices ascending, each once, and the sums of their rows",
 }
 
 KERNELS = {
@@ -188,7 +190,7 @@ KERNELS = {
     "batch_norm_inference": "(x, mean, var, weight, bias, eps)  in one pass",
     "group_norm": "(x, weight, bias, *, num_groups, eps)  one group at a time",
     "layer_norm": "(x, weight, bias, *, normalized_shape, eps)  one row at a time",
-    "embedding": "(weight, ids, *, sparse)  the gradient as a RowGradient where sparse",
+    "embedding": "(weight, ids, *, padding_idx, sparse)  a gather, and a scatter-add or a RowGradient",
     "max_pool2d": "(x, kernel_size, …)  saves the argmax, one byte per window",
     "avg_pool2d": "(x, kernel_size, …)  saves nothing",
     "adaptive_avg_pool2d": "(x, output_size)  saves nothing",
