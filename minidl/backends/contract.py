@@ -197,7 +197,8 @@ KERNELS = {
 }
 
 # Kernels of optimisers.  f(settings, step, dtype) prepares a step: its add(value, gradient, state)
-# adds a parameter, and returns whether it could; its run() updates all of them in place.
+# adds a parameter, and returns whether it could; its run() updates all of them in place.  Its
+# update_rows(value, indices, rows, state) updates distinct rows of one, and returns whether it could.
 RULES = {
     "adam": "(settings, step, dtype)  fused: the whole formula in one pass",
     "adamw": "(settings, step, dtype)  likewise",
