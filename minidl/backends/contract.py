@@ -190,7 +190,7 @@ KERNELS = {
     "batch_norm_inference": "(x, mean, var, weight, bias, eps)  in one pass",
     "group_norm": "(x, weight, bias, *, num_groups, eps)  one group at a time",
     "layer_norm": "(x, weight, bias, *, normalized_shape, eps)  one row at a time",
-    "embedding": "(weight, ids, *, padding_idx, sparse)  a gather, and a scatter-add or a RowGradient",
+    "embedding": "(weight, ids, *, padding_idx, sparse)  a gather, and a scatter-add",
     "max_pool2d": "(x, kernel_size, …)  saves the argmax, one byte per window",
     "avg_pool2d": "(x, kernel_size, …)  saves nothing",
     "adaptive_avg_pool2d": "(x, output_size)  saves nothing",
@@ -198,7 +198,7 @@ KERNELS = {
 
 # Kernels of optimisers.  f(settings, step, dtype) prepares a step: its add(value, gradient, state)
 # adds a parameter, and returns whether it could; its run() updates all of them in place.  Its
-# update_rows(value, indices, rows, state) updates distinct rows of one, and returns whether it could.
+# update_rows(value, indices, rows, state) updates distinct rows of one, and returns likewise.
 RULES = {
     "adam": "(settings, step, dtype)  fused: the whole formula in one pass",
     "adamw": "(settings, step, dtype)  likewise",

@@ -51,7 +51,8 @@ def _add_rows(x: np.ndarray, parts: tuple, values: Any) -> None:
     in_place = x.flags.carray and x.dtype == work
     table = x if in_place else np.array(x, work, order="C")
     width = math.prod(rest)
-    _kernels("scatter").add_rows(table.reshape(-1, width), ids.reshape(-1), terms.reshape(-1, width))
+    lines = terms.reshape(-1, width)
+    _kernels("scatter").add_rows(table.reshape(-1, width), ids.reshape(-1), lines)
     if not in_place:
         _write(x, table)
 

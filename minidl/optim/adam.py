@@ -17,12 +17,13 @@ class Adam(Optimizer):
     g is the gradient, plus weight_decay·θ; with amsgrad, v is its running maximum.  Kingma, Ba
     2015; Reddi, Kale, Kumar 2018.
 
-    lazy    how a RowGradient is treated, that of an embedding with sparse=True.  False: as the dense
-            gradient, for momentum moves every row in every step.  True: this formula, weight decay
-            included, for the rows that it has; the other rows, and their moments, stay as they are,
-            and the cost of a step does not depend on the size of the table.  t counts the steps of
-            the whole parameter.  So it is another rule, which is Adam itself where all rows are
-            used in all steps.  Dense gradients are treated as ever.  (LazyAdam in TensorFlow Addons)
+    lazy    how a RowGradient is treated, that of an embedding with sparse=True.  False: as the
+            dense gradient, since momentum moves every row in every step.  True: this formula,
+            weight decay included, for the rows that it has; the other rows, and their moments, stay
+            as they are, and the cost of a step does not depend on the size of the table.  t counts
+            the steps of the whole parameter.  It is another rule, then, and Adam itself where all
+            rows are used in all steps.  Dense gradients are treated as ever.  (LazyAdam in
+            TensorFlow Addons)
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.Adam([w], lr=0.1)

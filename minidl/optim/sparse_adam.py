@@ -17,18 +17,17 @@ class SparseAdam(Optimizer):
         θ ← θ − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)
 
     Other rows, and their moments, stay as they are, and the cost of a step does not depend on the
-    size of the table.  t counts the steps of the whole parameter.  This is PyTorch's rule: Adam with
-    lazy=True, except that ε is added before √v is corrected for its bias, so that it weighs more in
-    the first steps (Kingma, Ba 2015, end of section 2).
+    size of the table.  t counts the steps of the whole parameter.  This is PyTorch's rule: Adam
+    with lazy=True, except that ε is added before √v is corrected for its bias, so that it weighs
+    more in the first steps (Kingma, Ba 2015, end of section 2).
 
     A dense gradient is a GradientError, before any parameter of its group is updated.
 
-    >>> layer = nn.Embedding(num_embeddings=3, embedding_dim=1, sparse=True)
-    >>> layer.load_state_dict({"weight": minidl.ones((3, 1))})
-    >>> optimizer = optim.SparseAdam(layer.parameters(), lr=0.1)
-    >>> layer(minidl.tensor([2, 0, 2])).sum().backward()
+    >>> table = nn.Parameter(minidl.ones((3, 1), dtype="float64"))
+    >>> optimizer = optim.SparseAdam([table], lr=0.1)
+    >>> minidl.embedding(table, minidl.tensor([2, 0, 2]), sparse=True).sum().backward()
     >>> optimizer.step()
-    >>> layer.weight.numpy().round(4).ravel().tolist()
+    >>> table.numpy().round(4).ravel().tolist()
     [0.9, 1.0, 0.9]
     """
 
