@@ -158,7 +158,7 @@ class Tensor(TensorMethods):
         """A constant that shares this tensor's memory."""
         return Tensor(self.data)
 
-    def register_hook(self, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
+    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
         """Call `hook` with each gradient of this tensor; what it returns, if not None, replaces it.
 
         It is called with a Tensor, or with the RowGradient of a table.

@@ -36,12 +36,12 @@ class RowGradient:
            [3.]])
     """
 
-    __slots__ = ("indices", "is_coalesced", "rows", "shape")
+    __slots__ = ("_parts", "is_coalesced", "shape")
     __array_ufunc__ = None  # array + rows calls __radd__ here
 
     def __init__(self, indices: Any, rows: Any, shape: tuple[int, ...]) -> None:
-        self.indices, self.rows, self.shape = _array(indices), _array(rows), tuple(shape)
-        self.is_coalesced = False
+        self._parts = [(_array(indices), _array(rows))]  # more of them in a sum, until it is used
+        self.shape, self.is_coalesced = tuple(shape), False
         if self.indices.dtype.kind not in "iu":
             raise DTypeError(f"RowGradient: indices are integers; got {describe(indices)}")
         n = self.indices.size
@@ -52,14 +52,32 @@ class RowGradient:
             )
 
     @property
+    def indices(self) -> Any:
+        """Which rows of W these are."""
+        return self._joined()[0]
+
+    @property
+    def rows(self) -> Any:
+        """What is added to each of them."""
+        return self._joined()[1]
+
+    def _joined(self) -> tuple[Any, Any]:
+        """The indices and the rows, each in one array."""
+        if len(self._parts) > 1:
+            indices, rows = zip(*self._parts, strict=True)
+            concat = self.backend.concat
+            self._parts = [(concat(indices, axis=0), concat(rows, axis=0))]
+        return self._parts[0]
+
+    @property
     def backend(self) -> Any:
-        """The backend of the rows."""
-        return backend_of(self.rows)
+        """The backend of the arrays."""
+        return backend_of(self._parts[0][1])
 
     @property
     def dtype(self) -> Any:
         """The dtype of the rows."""
-        return self.rows.dtype
+        return self._parts[0][1].dtype
 
     @property
     def ndim(self) -> int:
@@ -117,17 +135,17 @@ class RowGradient:
     def __add__(self, other: Any) -> Any:
         if not isinstance(other, RowGradient):
             return self.dense() + other
-        if other.shape != self.shape:
+        if (other.shape, other.dtype) != (self.shape, self.dtype):
             raise ShapeError(f"RowGradient: cannot add {describe(other)} to {describe(self)}")
-        concat = self.backend.concat
-        indices = concat([self.indices, other.indices], axis=0)
-        return type(self)(indices, concat([self.rows, other.rows], axis=0), self.shape)
+        result = type(self)(*self._parts[0], self.shape)
+        result._parts = [*self._parts, *other._parts]
+        return result
 
     def __radd__(self, other: Any) -> Any:
         return other + self.dense()
 
     def __repr__(self) -> str:
-        return f"RowGradient({self.indices.shape[0]} rows of {self.shape}, {self.dtype})"
+        return f"RowGradient({self.indices.size} rows of {self.shape}, {self.dtype})"
 
 
 def row_gradient(values: Any, index: tuple[Any], shape: tuple[int, ...]) -> RowGradient:

@@ -22,7 +22,8 @@ def update_rows(optimizer: Optimizer, group: Mapping[str, Any], p: Tensor) -> No
     The parameter's step count goes on, as if all rows had been updated.
     """
     check_writeable(type(optimizer).__name__, [p])
-    gradient: RowGradient = p.grad.coalesce()
+    found: Any = p.grad
+    gradient: RowGradient = found.coalesce()
     xp: Any = backend_of(p.data)
     own = optimizer.bucket_of(xp, group, [p]).states[0]
     names, step = optimizer.state_names(group), own["step"] + 1
