@@ -134,7 +134,7 @@ class RowGradient:
 
     def __add__(self, other: Any) -> Any:
         if not isinstance(other, RowGradient):
-            return self.dense() + other
+            return self.__radd__(other)
         if (other.shape, other.dtype) != (self.shape, self.dtype):
             raise ShapeError(f"RowGradient: cannot add {describe(other)} to {describe(self)}")
         result = type(self)(*self._parts[0], self.shape)
@@ -142,7 +142,12 @@ class RowGradient:
         return result
 
     def __radd__(self, other: Any) -> Any:
-        return other + self.dense()
+        like = getattr(other, "shape", None), getattr(other, "dtype", None)
+        if backend_of(other) is None or like != (self.shape, self.dtype):
+            return other + self.dense()
+        own, total = self.coalesce(), other.copy()
+        total[own.indices] += own.rows
+        return total
 
     def __repr__(self) -> str:
         return f"RowGradient({self.indices.size} rows of {self.shape}, {self.dtype})"
