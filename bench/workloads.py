@@ -205,6 +205,23 @@ def embedding(rows: int, width: int, ids: int) -> Workload:
     return Workload("embedding", arguments, picked, bytes=FLOAT * (rows * width + 4 * picked))
 
 
+def sparse_embedding(rows: int, width: int, ids: tuple[int, ...]) -> Workload:
+    """A training step of a table whose gradient is row-sparse: mean squared error, SparseAdam."""
+
+    def arguments() -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        return {
+            "weight": _normal(rng, rows, width),
+            "ids": rng.integers(rows, size=ids),
+            "target": _normal(rng, *ids, width),
+        }
+
+    # Of each selected row, its target is read, the gradient is written and read, and the row and
+    # its two moments are read and written.
+    picked = prod(ids) * width
+    return Workload("sparse_embedding", arguments, flops=16 * picked, bytes=FLOAT * 9 * picked)
+
+
 def adam(*shapes: tuple[int, ...], fused: bool = False) -> Workload:
     """A step of Adam on parameters of these shapes; `fused` requests a library's fused kernel."""
 
@@ -268,6 +285,7 @@ WORKLOADS: dict[str, Workload | Fresh] = {
     "elementwise": elementwise(1_000_000),
     "softmax-ce": softmax_ce(256, 1000),
     "embedding": embedding(50_000, 64, ids=4096),
+    "embedding-sparse": sparse_embedding(50_000, 64, ids=(32, 50)),
     "adam": adam(*FIVE_MILLION),
     "adam-fused": adam(*FIVE_MILLION, fused=True),
     "import": Fresh("import"),

@@ -8,6 +8,7 @@ import numpy as np
 from minidl.backends import cpu, register
 from minidl.backends.contract import FUNCTIONS, SERVICES
 from minidl.backends.registry import to_device
+from minidl.backends.rows import row_gradient
 
 TOY = "toy"
 
@@ -88,7 +89,12 @@ for name in ("neg", "eq", "ne", "lt", "le", "gt", "ge"):
     setattr(ToyArray, f"__{name}__", _toy(getattr(operator, name)))
 ToyArray.__hash__ = object.__hash__
 
-OWN = {"asarray": _toy(np.array), "to_numpy": _plain, "to_device": to_device}
+OWN = {
+    "asarray": _toy(np.array),
+    "to_numpy": _plain,
+    "to_device": to_device,
+    "row_gradient": row_gradient,
+}
 
 register(
     SimpleNamespace(

@@ -8,7 +8,7 @@ import numpy as np
 
 import minidl
 from minidl import Tensor, nn
-from minidl.optim import Adam
+from minidl.optim import Adam, SparseAdam
 
 Step = Callable[[], Sequence[Tensor]]
 
@@ -140,6 +140,22 @@ def embedding(weight: np.ndarray, ids: np.ndarray, gradient: np.ndarray) -> Step
         rows = minidl.embedding(weight, ids)
         rows.backward(gradient)
         return [rows, weight.grad]
+
+    return step
+
+
+def sparse_embedding(weight: np.ndarray, ids: np.ndarray, target: np.ndarray) -> Step:
+    """A training step of a table with a sparse gradient."""
+    layer = nn.Embedding(*weight.shape, sparse=True, _weight=minidl.asarray(weight))
+    ids, target = minidl.asarray(ids), minidl.asarray(target)
+    optimizer = SparseAdam(layer.parameters(), lr=1e-3)
+
+    def step() -> Sequence[Tensor]:
+        optimizer.zero_grad()
+        loss = minidl.mse_loss(layer(ids), target)
+        loss.backward()
+        optimizer.step()
+        return [loss, layer.weight]
 
     return step
 

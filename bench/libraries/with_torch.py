@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Adam
+from torch.optim import Adam, SparseAdam
 
 Step = Callable[[], Sequence[Tensor]]
 
@@ -140,6 +140,22 @@ def embedding(weight: np.ndarray, ids: np.ndarray, gradient: np.ndarray) -> Step
         rows = functional.embedding(ids, weight)
         rows.backward(gradient)
         return [rows, weight.grad]
+
+    return step
+
+
+def sparse_embedding(weight: np.ndarray, ids: np.ndarray, target: np.ndarray) -> Step:
+    """A training step of a table with a sparse gradient."""
+    layer = nn.Embedding(*weight.shape, sparse=True, _weight=torch.from_numpy(weight))
+    ids, target = torch.from_numpy(ids), torch.from_numpy(target)
+    optimizer = SparseAdam(layer.parameters(), lr=1e-3)
+
+    def step() -> Sequence[Tensor]:
+        optimizer.zero_grad()
+        loss = functional.mse_loss(layer(ids), target)
+        loss.backward()
+        optimizer.step()
+        return [loss, layer.weight]
 
     return step
 

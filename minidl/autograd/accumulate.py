@@ -78,11 +78,14 @@ def wrong_count(given: int, inputs: int) -> GradientError:
 def leave_graph(gradient: Any, shared: set[int]) -> Any:
     """The gradient as users see it: conjugated if complex, and an array that nobody else holds.
 
-    A view is copied, and so is an array whose id is in `shared`; the result's id joins them.
+    A view is copied, and so is an array whose id is in `shared`; the result's id joins them.  A
+    RowGradient is coalesced, by which its rows become new ones.
     """
     if type(gradient) not in by_type:
+        if type(gradient) is RowGradient:
+            return gradient.coalesce()
         backend = backend_of(gradient)
-        if backend is None:  # a Tensor, a RowGradient or None
+        if backend is None:  # a Tensor or None
             is_complex = gradient is not None and gradient.dtype.kind == "c"
             return namespace.differentiable.conj(gradient) if is_complex else gradient
         gradient = backend.asarray(gradient)
@@ -96,7 +99,12 @@ def leave_graph(gradient: Any, shared: set[int]) -> Any:
 
 
 def add(a: Any, b: Any) -> Any:
-    """a + b as an array: NumPy makes a scalar of the sum of two arrays without axes."""
+    """a + b as an array: NumPy makes a scalar of the sum of two arrays without axes.
+
+    RowGradients are coalesced: otherwise they would grow with each one added.
+    """
     total = a + b
+    if type(total) is RowGradient:
+        return total.coalesce()
     backend = None if type(total) in by_type else backend_of(total)
     return total if backend is None else backend.asarray(total)

@@ -85,7 +85,7 @@ def _walk(
                 heappush(ready, (-source.order, source))
         if sums[index] is None:
             sums[index] = gradient
-        elif edge in buffers:
+        elif edge in buffers and type(gradient) is not RowGradient:
             sums[index] += gradient
         else:
             sums[index] = sums[index] + gradient

@@ -15,6 +15,7 @@ from minidl.autograd import engine, inplace, namespace
 from minidl.autograd.graph import Edge, Leaf
 from minidl.autograd.tensor_methods import TensorMethods
 from minidl.backends import backend_of
+from minidl.backends.rows import RowGradient
 from minidl.checks import check_flags
 from minidl.errors import (
     EXPLAINED,
@@ -132,6 +133,8 @@ class Tensor(TensorMethods):
         given = getattr(value, "shape", None), getattr(value, "dtype", None)
         if value is not None and given != self.edge[0].outputs[0]:
             raise ShapeError(f"grad: needs {describe(self)}; got {describe(value)}")
+        if isinstance(value, RowGradient):
+            value = value.coalesce()
         constant = isinstance(value, Tensor) and value.edge is None
         self.edge[0].grad = value.data if constant else value
 
@@ -155,8 +158,10 @@ class Tensor(TensorMethods):
         """A constant that shares this tensor's memory."""
         return Tensor(self.data)
 
-    def register_hook(self, hook: Callable[[Tensor], Any]) -> Callable[[], None]:
+    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
         """Call `hook` with each gradient of this tensor; what it returns, if not None, replaces it.
+
+        It is called with a Tensor, or with the RowGradient of a table.
 
         Returns a function that removes the hook.
         """
@@ -171,9 +176,12 @@ class Tensor(TensorMethods):
 
         def on_array(gradient: Any) -> Any:
             recorded = isinstance(gradient, Tensor)
-            replaced = hook(conj(gradient if recorded else Tensor(gradient)))
-            if replaced is None:
-                return None
+            if type(gradient) is RowGradient:
+                replaced = hook(gradient.coalesce())
+            else:
+                replaced = hook(conj(gradient if recorded else Tensor(gradient)))
+            if replaced is None or type(replaced) is RowGradient:
+                return replaced
             given = getattr(replaced, "shape", None), getattr(replaced, "dtype", None)
             if not isinstance(replaced, Tensor) or given != source.outputs[index]:
                 raise GradientError(

@@ -117,6 +117,7 @@ FUNCTIONS = {
     # indexing; an index is anything valid in x[index]
     "put_at": "(x, values, index)  a copy of x with x[index] = values",
     "scatter_at": "(values, index, shape)  zeros, plus values at index",
+    "row_gradient": "(values, index, shape)  the same as a RowGradient, for index (ids,)",
     "take_along_axis": "(x, indices, *, axis)  z[…, i, …] = x[…, indices[…, i, …], …]",
     "scatter_add": "(x, indices, values, *, axis)  a copy of x, plus values at the indices",
     "check_indices": "(indices, size)  indices; BoundsError if one is outside 0 … size − 1",
@@ -159,6 +160,7 @@ SERVICES = {
     "arange": "(start, stop, step, *, dtype)  start, start + step, … below stop",
     "to_numpy": "(x)  the values as a NumPy array on the host",
     "add_at": "(x, index, values)  x[index] += values in place; repeated indices accumulate",
+    "coalesce": "(indices, rows, size)  indices ascending, each once, and the sums of their rows",
 }
 
 KERNELS = {
@@ -188,7 +190,7 @@ KERNELS = {
     "batch_norm_inference": "(x, mean, var, weight, bias, eps)  in one pass",
     "group_norm": "(x, weight, bias, *, num_groups, eps)  one group at a time",
     "layer_norm": "(x, weight, bias, *, normalized_shape, eps)  one row at a time",
-    "embedding": "(weight, ids, *, sparse)  the gradient as a RowGradient where sparse",
+    "embedding": "(weight, ids, *, padding_idx, sparse)  a gather, and a scatter-add",
     "max_pool2d": "(x, kernel_size, …)  saves the argmax, one byte per window",
     "avg_pool2d": "(x, kernel_size, …)  saves nothing",
     "adaptive_avg_pool2d": "(x, output_size)  saves nothing",
@@ -198,7 +200,8 @@ KERNELS = {
 }
 
 # Kernels of optimisers.  f(settings, step, dtype) prepares a step: its add(value, gradient, state)
-# adds a parameter, and returns whether it could; its run() updates all of them in place.
+# adds a parameter, and returns whether it could; its run() updates all of them in place.  Its
+# update_rows(value, indices, rows, state) updates distinct rows of one, and returns likewise.
 RULES = {
     "adam": "(settings, step, dtype)  fused: the whole formula in one pass",
     "adamw": "(settings, step, dtype)  likewise",

@@ -34,7 +34,8 @@ from minidl.backends.reductions import (  # noqa: F401
     sum,
 )
 from minidl.backends.registry import to_device  # noqa: F401
-from minidl.backends.scatter import add_at, scatter_add, scatter_at  # noqa: F401
+from minidl.backends.rows import row_gradient  # noqa: F401
+from minidl.backends.scatter import add_at, coalesce, scatter_add, scatter_at  # noqa: F401
 from minidl.errors import BoundsError, DTypeError, describe
 
 name = "cpu"

@@ -1,53 +1,170 @@
 """Row-sparse gradients, for embedding tables of which few rows are used."""
 
+from collections.abc import Callable
+from numbers import Real
 from typing import Any, Self
+
+import numpy as np
+
+from minidl.backends.registry import backend_of
+from minidl.errors import DTypeError, ShapeError, describe
 
 
 class RowGradient:
-    """dW for W of `shape`, zero except for `rows`, which accumulate at W[indices].
+    """The gradient of a table W of `shape`, zero except for `rows`, which are added at W[indices].
 
-    Only kernels create one, for operations with `sparse=True`.  The engine accumulates it,
-    optimisers that document how they treat it use it as it is, and everything else gets the
-    `dense()` array.  An index may occur more than once.
+    `nn.Embedding(…, sparse=True)` gives one to its weight.  Optimisers that say how they treat it
+    read and write the used rows of W only; everything else takes it as the `dense()` array.
 
-    >>> from minidl.backends import cpu
-    >>> rows = np.array([[2.0], [3.0], [4.0]])
-    >>> minidl.RowGradient(cpu, np.array([1, 2, 1]), rows, (3, 1)).dense()
+    indices         (n,), integers; an index may occur more than once
+    rows            (n, *shape[1:])
+    is_coalesced    whether the indices ascend and each occurs once, as in every `.grad`
+
+    Indices and rows are arrays of the device, on the CPU NumPy's.  RowGradients can be added, to
+    each other and to arrays, and multiplied and divided by numbers; np.asarray and minidl.asarray
+    make them dense.  An index that is not a row of W is a BoundsError when they are coalesced.
+
+    >>> layer = nn.Embedding(num_embeddings=1000, embedding_dim=1, sparse=True)
+    >>> layer(minidl.tensor([7, 2, 7])).sum().backward()
+    >>> layer.weight.grad
+    RowGradient(2 rows of (1000, 1), float32)
+    >>> layer.weight.grad.indices.tolist(), (layer.weight.grad / 2).rows.tolist()
+    ([2, 7], [[0.5], [1.0]])
+    >>> minidl.RowGradient([1, 2, 1], np.array([[2.0], [3.0], [4.0]]), (3, 1)).dense()
     array([[0.],
            [6.],
            [3.]])
     """
 
-    __slots__ = ("backend", "indices", "rows", "shape")
+    __slots__ = ("_parts", "is_coalesced", "shape")
     __array_ufunc__ = None  # array + rows calls __radd__ here
 
-    def __init__(self, backend: Any, indices: Any, rows: Any, shape: tuple[int, ...]) -> None:
-        self.backend, self.indices, self.rows, self.shape = backend, indices, rows, shape
+    def __init__(self, indices: Any, rows: Any, shape: tuple[int, ...]) -> None:
+        self._parts = [(_array(indices), _array(rows))]  # more of them in a sum, until it is used
+        self.shape, self.is_coalesced = tuple(shape), False
+        if self.indices.dtype.kind not in "iu":
+            raise DTypeError(f"RowGradient: indices are integers; got {describe(indices)}")
+        n = self.indices.size
+        if self.indices.ndim != 1 or not shape or self.rows.shape != (n, *self.shape[1:]):
+            raise ShapeError(
+                "RowGradient: needs indices (n,) and rows (n, *shape[1:]); got "
+                f"{describe(indices)} and {describe(rows)} for the shape {shape}"
+            )
+
+    @property
+    def indices(self) -> Any:
+        """Which rows of W these are."""
+        return self._joined()[0]
+
+    @property
+    def rows(self) -> Any:
+        """What is added to each of them."""
+        return self._joined()[1]
+
+    def _joined(self) -> tuple[Any, Any]:
+        """The indices and the rows, each in one array."""
+        if len(self._parts) > 1:
+            indices, rows = zip(*self._parts, strict=True)
+            concat = self.backend.concat
+            self._parts = [(concat(indices, axis=0), concat(rows, axis=0))]
+        return self._parts[0]
+
+    @property
+    def backend(self) -> Any:
+        """The backend of the arrays."""
+        return backend_of(self._parts[0][1])
 
     @property
     def dtype(self) -> Any:
         """The dtype of the rows."""
-        return self.rows.dtype
+        return self._parts[0][1].dtype
 
-    def astype(self, dtype: Any) -> Self:
-        """The same rows in another dtype."""
-        return type(self)(
-            self.backend, self.indices, self.backend.astype(self.rows, dtype), self.shape
-        )
+    @property
+    def ndim(self) -> int:
+        """The number of axes of W."""
+        return len(self.shape)
+
+    def coalesce(self) -> Self:
+        """The same gradient with ascending indices, each once: its row is the sum of all theirs."""
+        if self.is_coalesced:
+            return self
+        indices, rows = self.backend.coalesce(self.indices, self.rows, self.shape[0])
+        result = type(self)(indices, rows, self.shape)
+        result.is_coalesced = True
+        return result
 
     def dense(self) -> Any:
         """The whole gradient, as an array of `shape`."""
-        return self.backend.scatter_at(self.rows, (self.indices,), self.shape)
+        own = self.coalesce()
+        result = self.backend.zeros(self.shape, dtype=self.dtype)
+        result[own.indices] = own.rows
+        return result
+
+    def numpy(self) -> np.ndarray:
+        """The whole gradient, as a NumPy array."""
+        return self.backend.to_numpy(self.dense())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.numpy(), dtype=dtype)
+
+    def astype(self, dtype: Any) -> Self:
+        """The same gradient in another dtype."""
+        return self.map(lambda xp, rows: xp.astype(rows, dtype))
+
+    def map(self, function: Callable[[Any, Any], Any]) -> Self:
+        """The same indices with function(backend, rows), for a function with f(0) = 0."""
+        result = type(self)(self.indices, function(self.backend, self.rows), self.shape)
+        result.is_coalesced = self.is_coalesced
+        return result
+
+    def __mul__(self, factor: Any) -> Any:
+        if not _is_number(factor):
+            return NotImplemented
+        return self.map(lambda xp, rows: rows * float(factor))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Any) -> Any:
+        if not _is_number(divisor):
+            return NotImplemented
+        return self.map(lambda xp, rows: rows / float(divisor))
+
+    def __neg__(self) -> Self:
+        return self.map(lambda xp, rows: -rows)
 
     def __add__(self, other: Any) -> Any:
         if not isinstance(other, RowGradient):
-            return self.dense() + other
-        indices = self.backend.concat([self.indices, other.indices], axis=0)
-        rows = self.backend.concat([self.rows, other.rows], axis=0)
-        return type(self)(self.backend, indices, rows, self.shape)
+            return self.__radd__(other)
+        if (other.shape, other.dtype) != (self.shape, self.dtype):
+            raise ShapeError(f"RowGradient: cannot add {describe(other)} to {describe(self)}")
+        result = type(self)(*self._parts[0], self.shape)
+        result._parts = [*self._parts, *other._parts]
+        return result
 
     def __radd__(self, other: Any) -> Any:
-        return other + self.dense()
+        like = getattr(other, "shape", None), getattr(other, "dtype", None)
+        if backend_of(other) is None or like != (self.shape, self.dtype):
+            return other + self.dense()
+        own, total = self.coalesce(), other.copy()
+        total[own.indices] += own.rows
+        return total
 
     def __repr__(self) -> str:
-        return f"RowGradient({self.indices.shape[0]} rows of {self.shape}, {self.dtype})"
+        return f"RowGradient({self.indices.size} rows of {self.shape}, {self.dtype})"
+
+
+def row_gradient(values: Any, index: tuple[Any], shape: tuple[int, ...]) -> RowGradient:
+    """What `scatter_at` returns, as a RowGradient: zeros with values added at index."""
+    return RowGradient(*index, values, shape)
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, Real) or getattr(x, "ndim", None) == 0
+
+
+def _array(values: Any) -> Any:
+    """An array of a backend; from a tensor the one that it holds, from numbers NumPy's."""
+    if backend_of(values) is not None:
+        return values
+    held = getattr(values, "data", None)
+    return np.asarray(values) if backend_of(held) is None else held

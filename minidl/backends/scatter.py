@@ -18,8 +18,8 @@ _WORK = {"e": "float32", "f": "float32", "d": "float64"}
 
 
 @cache
-def _kernels() -> Any:
-    return import_module("minidl.backends.kernels.scatter")
+def _kernels(name: str) -> Any:
+    return import_module(f"minidl.backends.kernels.{name}")
 
 
 def add_at(x: np.ndarray, index: Any, values: Any) -> None:
@@ -51,7 +51,8 @@ def _add_rows(x: np.ndarray, parts: tuple, values: Any) -> None:
     in_place = x.flags.carray and x.dtype == work
     table = x if in_place else np.array(x, work, order="C")
     width = math.prod(rest)
-    _kernels().add_rows(table.reshape(-1, width), ids.reshape(-1), terms.reshape(-1, width))
+    lines = terms.reshape(-1, width)
+    _kernels("scatter").add_rows(table.reshape(-1, width), ids.reshape(-1), lines)
     if not in_place:
         _write(x, table)
 
@@ -60,6 +61,12 @@ def _add_rows(x: np.ndarray, parts: tuple, values: Any) -> None:
 def _write(x: np.ndarray, values: np.ndarray) -> None:
     """Copy the values, which may be infinite in a smaller dtype."""
     x[...] = values
+
+
+@np.errstate(all="ignore")
+def _rounded(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The values in a dtype, where they may be infinite."""
+    return values.astype(dtype, copy=False)
 
 
 def scatter_at(values: np.ndarray, index: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -76,3 +83,15 @@ def scatter_add(x: np.ndarray, indices: np.ndarray, values: np.ndarray, *, axis:
     index[axis] = indices
     add_at(result, tuple(index), values)
     return result
+
+
+def coalesce(indices: np.ndarray, rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The indices, ascending, each once, and the sum of the rows of each.
+
+    An index outside 0 … size − 1 is a BoundsError.  The cost does not depend on size.
+    """
+    terms = np.ascontiguousarray(rows, _WORK[rows.dtype.char])
+    lines = terms.reshape(indices.size, math.prod(rows.shape[1:]))
+    distinct, sums = _kernels("coalesce").coalesce(indices.astype(np.int64), lines, size)
+    result = sums.reshape(distinct.size, *rows.shape[1:])
+    return distinct, _rounded(result, rows.dtype)

@@ -148,7 +148,8 @@ def repeat(xp, x, repeats, /, *, axis=None):
     if axis is None:
         x, axis = xp.reshape(x, (-1,)), 0
     axis = one_axis(x, axis)
-    counts = _counts(asarray(repeats), x.shape[axis])
+    device = None if hasattr(repeats, "device") else x.device
+    counts = _counts(asarray(repeats, device=device), x.shape[axis])
     total = xp.sum(counts).item()
     positions = arange(total, device=x.device)
     indices = xp.searchsorted(xp.cumulative_sum(counts), positions, side="right")

@@ -52,6 +52,11 @@ def scatter_at(xp, values, /, index, shape):
     return xp.scatter_at(values, index, shape), lambda dy: dy[index]
 
 
+def row_gradient(values, /, index, shape):
+    """scatter_at; on arrays, in the pullback of a table, its result is a RowGradient instead."""
+    return scatter_at(values, index, shape)
+
+
 @primitive(ANY, of_complex=True)
 def put_at(xp, x, values, /, index):
     """A copy of x with x[index] = values;   dx = dy but 0 at index,   dvalues = dy[index].

@@ -24,7 +24,7 @@ from minidl.ops.fourier import (
     rfft,
     rfftn,
 )
-from minidl.ops.indexing import check_indices, put_at, scatter_at
+from minidl.ops.indexing import check_indices, put_at, row_gradient, scatter_at
 from minidl.ops.linear_algebra.decomposition import (
     cholesky,
     eig,
@@ -55,7 +55,10 @@ from minidl.ops.linear_algebra.products import precise_matmul
 from minidl.ops.nn.fused import fused
 from minidl.ops.short_time_fourier import istft, stft
 
-INTERNAL = (*(check_indices, fused, mul_zero, precise_matmul, put_at, scatter_at, xdivy, xmuly),)
+INTERNAL = (
+    *(check_indices, fused, mul_zero, precise_matmul, put_at, row_gradient, scatter_at, xdivy),
+    xmuly,
+)
 
 OF_LINALG = (
     *(adjugate, cholesky, cholesky_solve, cond, det, eig, eigh, eigvals, eigvalsh, inv, lu),

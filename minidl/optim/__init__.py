@@ -34,6 +34,7 @@ from minidl.optim.schedules import (
 )
 from minidl.optim.sequential_lr import SequentialLR
 from minidl.optim.sgd import SGD
+from minidl.optim.sparse_adam import SparseAdam
 from minidl.optim.swa_lr import SWALR
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "Rprop",
     "SequentialLR",
+    "SparseAdam",
     "StepLR",
     "clip_grad_norm_",
     "clip_grad_value_",

@@ -13,8 +13,8 @@ class Adagrad(Optimizer):
         s ← s + g²                                  (s₀: initial_accumulator_value)
         θ ← θ − lr / (1 + (t − 1)·lr_decay) · g / (√s + ε)
 
-    g is the gradient, plus weight_decay·θ; t is the step count.  Duchi, Hazan, Singer 2011.  A
-    RowGradient is densified.
+    g is the gradient, plus weight_decay·θ; t is the step count.  Duchi, Hazan, Singer 2011.
+    Without weight decay, a RowGradient updates only its rows, with the same result as dense.
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.Adagrad([w], lr=0.5)
@@ -68,3 +68,7 @@ class Adagrad(Optimizer):
         root = s**0.5
         root += group["eps"]
         return group["lr"] / (1 + (step - 1) * group["lr_decay"]) * gradient / root
+
+    def takes_rows(self, group: Mapping[str, Any]) -> bool:
+        """Without weight decay, which would move rows without a gradient."""
+        return not group["weight_decay"]

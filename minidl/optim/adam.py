@@ -15,7 +15,15 @@ class Adam(Optimizer):
         θ ← θ − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
 
     g is the gradient, plus weight_decay·θ; with amsgrad, v is its running maximum.  Kingma, Ba
-    2015; Reddi, Kale, Kumar 2018.  A RowGradient is densified: momentum moves every row.
+    2015; Reddi, Kale, Kumar 2018.
+
+    lazy    how a RowGradient is treated, that of an embedding with sparse=True.  False: as the
+            dense gradient, since momentum moves every row in every step.  True: this formula,
+            weight decay included, for the rows that it has; the other rows, and their moments, stay
+            as they are, and the cost of a step does not depend on the size of the table.  t counts
+            the steps of the whole parameter.  It is another rule, then, and Adam itself where all
+            rows are used in all steps.  Dense gradients are treated as ever.  (LazyAdam in
+            TensorFlow Addons)
 
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.Adam([w], lr=0.1)
@@ -37,6 +45,7 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
         *,
+        lazy: bool = False,
         maximize: bool = False,
     ) -> None:
         super().__init__(
@@ -46,6 +55,7 @@ class Adam(Optimizer):
             eps=eps,
             weight_decay=weight_decay,
             amsgrad=amsgrad,
+            lazy=lazy,
             maximize=maximize,
         )
 
@@ -71,3 +81,7 @@ class Adam(Optimizer):
             v[...] = xp.maximum(v, state["exp_avg_sq"])
         root = bias_corrected_root(group, step, v)
         return group["lr"] / (1 - beta1**step) * m / root
+
+    def takes_rows(self, group: Mapping[str, Any]) -> bool:
+        """Where it is lazy."""
+        return group["lazy"]

@@ -12,6 +12,9 @@ class AdamW(Adam):
     So all weights decay at the same rate, whatever the scale of their gradients.  In Adam, which
     normalises that scale, the decay of a weight would depend on it.  Loshchilov, Hutter 2019.
 
+    lazy    as in Adam: of an embedding with sparse=True, only the rows that were used are updated.
+            Only they decay, too, in the steps in which they are used: rare rows decay rarely
+
     >>> w = nn.Parameter(np.array([1.0, 1.0]))
     >>> optimizer = optim.AdamW([w], lr=0.1, weight_decay=0.5)
     >>> w.grad = minidl.tensor([100.0, 0.0], dtype="float64")
@@ -32,6 +35,9 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
         *,
+        lazy: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, lazy=lazy, maximize=maximize
+        )

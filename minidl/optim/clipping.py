@@ -103,23 +103,17 @@ def _leaves(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Leaf]:
 
 
 def _coalesced(gradient: Any) -> Any:
-    """A gradient as an array, or as a RowGradient whose duplicate indices are summed."""
-    if type(gradient) is not RowGradient:
-        return gradient.data if isinstance(gradient, Tensor) else gradient
-    xp, indices = gradient.backend, gradient.indices.tolist()
-    positions = {index: position for position, index in enumerate(dict.fromkeys(indices))}
-    inverse = xp.asarray([positions[index] for index in indices], dtype=gradient.indices.dtype)
-    shape = len(positions), *gradient.rows.shape[1:]
-    rows = xp.scatter_at(gradient.rows, (inverse,), shape)
-    unique = xp.asarray(list(positions), dtype=gradient.indices.dtype)
-    return RowGradient(xp, unique, rows, gradient.shape)
+    """A gradient as an array, or as a RowGradient in which each index occurs once."""
+    if type(gradient) is RowGradient:
+        return gradient.coalesce()
+    return gradient.data if isinstance(gradient, Tensor) else gradient
 
 
 def _replace(gradients: dict[Leaf, Any], function: Callable[[Any, Any], Any]) -> None:
     """Replace each leaf's gradient by function(backend, gradient)."""
     for leaf, g in gradients.items():
         if type(g) is RowGradient:
-            leaf.grad = RowGradient(g.backend, g.indices, function(g.backend, g.rows), g.shape)
+            leaf.grad = g.map(function)
         else:
             xp: Any = backend_of(g)
             leaf.grad = xp.asarray(function(xp, g))

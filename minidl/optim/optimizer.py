@@ -29,12 +29,13 @@ from minidl.ops import asarray
 from minidl.optim.bucket import Bucket, state_array
 from minidl.optim.checks import check_learnable, check_writeable, ordered, step_count
 from minidl.optim.flat import dense_gradient, flatten, unflatten
+from minidl.optim.rows import update_rows
 
 _T = TypeVar("_T")
 Params = Iterable[Tensor | Mapping[str, Any]]  # parameters, or parameter groups
 
 # The boolean settings, in the rules that have them.
-_FLAGS = "maximize", "nesterov", "amsgrad", "centered", "decoupled_weight_decay"
+_FLAGS = "maximize", "nesterov", "amsgrad", "centered", "decoupled_weight_decay", "lazy"
 
 _KEPT = 32  # buckets: which parameters have a gradient may vary from step to step
 
@@ -138,8 +139,11 @@ class Optimizer:
                 if isinstance(value, np.generic):
                     group[name] = value.item()  # it would promote float32 to float64
             try:
-                for params in self._buckets(group):
+                buckets, tables = self.with_gradients(group)
+                for params in buckets:
                     self._update(group, params)
+                for p in tables:
+                    update_rows(self, group, p)
             except EXPLAINED:
                 self._check(group)  # the cause may be a setting that was changed since
                 raise
@@ -180,40 +184,49 @@ class Optimizer:
         value -= change  # in place
 
     def takes_rows(self, group: Mapping[str, Any]) -> bool:
-        """Whether a row-sparse gradient gives the same update as the dense one.
+        """Whether a RowGradient updates its rows, and their state, and touches no others.
 
-        Then `change` is called with the rows alone, and its cost is independent of the table size.
+        Then `change` is called with these rows alone, and the cost of a step is independent of the
+        table's size.  Otherwise a RowGradient is densified.
         """
         return False
 
-    def _buckets(self, group: Mapping[str, Any]) -> Iterable[list[Tensor]]:
-        """The parameters with a gradient, bucketed by array type, dtype and step count."""
+    def with_gradients(
+        self, group: Mapping[str, Any]
+    ) -> tuple[Iterable[list[Tensor]], list[Tensor]]:
+        """The parameters with a gradient: those whose rows are updated come last, as a list.
+
+        The others are bucketed by array type, dtype and step count.
+        """
         buckets: dict[tuple[Any, ...], list[Tensor]] = {}
-        find, none = self.state.get, {"step": 0}
+        tables: list[Tensor] = []
+        find, none, takes_rows = self.state.get, {"step": 0}, self.takes_rows(group)
         needed = None if self.counts_steps else next(iter(self.state_names(group)), None)
         for p in group["params"]:
             edge: Any = p.edge
             gradient = None if edge is None else edge[0].grad
-            if type(gradient) is RowGradient and self.takes_rows(group):
-                self._update_rows(group, p, gradient)
-            elif gradient is not None:
-                own = find(p, none)
-                step = own.get("step", 0)
-                if needed and needed not in own:
-                    step = 0  # the first step with this state
-                if type(step) is not int or step < 0:  # put in by hand
-                    step = own["step"] = step_count(type(self).__name__, step)
-                key: tuple[Any, ...] = type(p.data), p.dtype, step
-                # Scalar state differs if settings changed while only some parameters stepped.
-                if self.numbers and step:
-                    key += tuple(own.get(name) for name in self.numbers)
-                buckets.setdefault(key, []).append(p)
-        return buckets.values()
+            if gradient is None:
+                continue
+            own = find(p, none)
+            step = own.get("step", 0)
+            if needed and needed not in own:
+                step = 0  # the first step with this state
+            if type(step) is not int or step < 0:  # put in by hand
+                step = own["step"] = step_count(type(self).__name__, step)
+            if takes_rows and type(gradient) is RowGradient:
+                tables.append(p)
+                continue
+            key: tuple[Any, ...] = type(p.data), p.dtype, step
+            # Scalar state differs if settings changed while only some parameters stepped.
+            if self.numbers and step:
+                key += tuple(own.get(name) for name in self.numbers)
+            buckets.setdefault(key, []).append(p)
+        return buckets.values(), tables
 
     def _update(self, group: Mapping[str, Any], params: list[Tensor]) -> None:
         """Update one bucket: parameters of one dtype, on one device, with equal step counts."""
         xp: Any = backend_of(params[0].data)
-        bucket = self._bucket(xp, group, params)
+        bucket = self.bucket_of(xp, group, params)
         step = (states := bucket.states)[0]["step"] + 1
         group = self.at_step(group, step)
         kernel = xp.kernel(self.rule) if current.get().fast else None
@@ -227,7 +240,7 @@ class Optimizer:
         if kernel is not None:
             fused.run()
         if rest:
-            flat = bucket if rest is params else self._bucket(xp, group, rest)
+            flat = bucket if rest is params else self.bucket_of(xp, group, rest)
             self._update_flat(xp, group, flat, step)
         for own in states:
             own["step"] = step
@@ -235,25 +248,31 @@ class Optimizer:
 
     def _update_flat(self, xp: Any, group: Mapping[str, Any], bucket: Bucket, step: int) -> None:
         """The rule in whole-array arithmetic, on the concatenation of all parameters."""
-        params, values = bucket.params, [p.data for p in bucket.params]
+        params = bucket.params
+        values = flatten(xp, [p.data for p in params]) if self.decay(group) else None
         gradient = flatten(xp, [dense_gradient(p) for p in params])
-        if group["maximize"]:
-            gradient = -gradient
-        decay = self.decay(group)
-        decoupled = group.get("decoupled_weight_decay", self.decoupled)
-        if decay and not decoupled:
-            gradient = gradient + decay * flatten(xp, values)
         scalars = {name: bucket.states[0][name] for name in self.numbers}
         state = {**bucket.flat(xp), **scalars}
-        change = self.change(xp, group, step, gradient, state)
-        if decay and decoupled:
-            change = change + group["lr"] * decay * flatten(xp, values)
+        change = self.whole_change(xp, group, step, values, gradient, state)
         for p, part in zip(params, unflatten(change, params), strict=True):
             self.subtract(xp, group, p, part)
         for own in bucket.states if scalars else ():
             own.update({name: state[name] for name in scalars})
 
-    def _bucket(self, xp: Any, group: Mapping[str, Any], params: list[Tensor]) -> Bucket:
+    def whole_change(
+        self, xp: Any, group: Mapping[str, Any], step: int, values: Any, gradient: Any, state: Any
+    ) -> Any:
+        """What `change` returns for the gradient as it is, with the decay of the flat values."""
+        if group["maximize"]:
+            gradient = -gradient
+        decay = self.decay(group)
+        decoupled = group.get("decoupled_weight_decay", self.decoupled)
+        if decay and not decoupled:
+            gradient = gradient + decay * values
+        change = self.change(xp, group, step, gradient, state)
+        return change + group["lr"] * decay * values if decay and decoupled else change
+
+    def bucket_of(self, xp: Any, group: Mapping[str, Any], params: list[Tensor]) -> Bucket:
         """The bucket of these parameters: the one of earlier steps, if nothing was replaced."""
         names = self.state_names(group)
         key: tuple[Any, ...] = (*map(id, params), *names)
@@ -291,14 +310,6 @@ class Optimizer:
             for p in params:
                 own = self.state[p]
                 own[name] = state_array(type(self).__name__, name, own[name], p)
-
-    def _update_rows(self, group: Mapping[str, Any], p: Tensor, gradient: RowGradient) -> None:
-        """Update only the rows in the gradient; the rule must be linear in the gradient."""
-        rows = -gradient.rows if group["maximize"] else gradient.rows
-        check_writeable(type(self).__name__, [p])
-        change = self.change(gradient.backend, group, 1, rows, {})
-        gradient.backend.add_at(p.data, (gradient.indices,), -change)
-        inplace.mark_written(p.data)
 
     # Saving and restoring, in PyTorch's format.
 

@@ -74,5 +74,5 @@ class SGD(Optimizer):
         return group["lr"] * (gradient + momentum * v if group["nesterov"] else v)
 
     def takes_rows(self, group: Mapping[str, Any]) -> bool:
-        """Only without momentum and weight decay, which move rows without a gradient."""
+        """Without momentum and weight decay, which would move rows without a gradient."""
         return not group["momentum"] and not group["weight_decay"]

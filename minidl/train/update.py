@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
-from minidl.backends import backend_of
 from minidl.backends.rows import RowGradient
 from minidl.errors import ArgumentError, DTypeError, describe
 from minidl.ops import asarray
@@ -70,7 +69,8 @@ class Updates:
         if self.accumulate > 1:
             for p in self.parameters():
                 if p.grad is not None:
-                    p.grad = _divided(p.grad, self.samples)
+                    own = p.grad if isinstance(p.grad, RowGradient) else p.grad.detach()
+                    p.grad = own / self.samples
         if self.clip_value is not None:
             clip_grad_value_(self.parameters(), self.clip_value)
         if self.clip_norm is not None:
@@ -136,14 +136,6 @@ def step_schedule(schedule: LRScheduler, logs: Mapping[str, Any], monitor: str |
         schedule.step()
 
 
-def _divided(gradient: Any, count: float) -> Any:
-    """The gradient divided by a number."""
-    if isinstance(gradient, RowGradient):
-        rows = gradient.rows / count
-        return RowGradient(gradient.backend, gradient.indices, rows, gradient.shape)
-    return gradient.detach() / count
-
-
 def _saved(gradient: Any) -> Any:
     """A gradient in the form saved in checkpoints."""
     if isinstance(gradient, RowGradient):
@@ -157,5 +149,5 @@ def _restored(gradient: Any, p: Tensor) -> Any:
     if isinstance(gradient, Mapping):
         indices = asarray(gradient["indices"]).to_device(p.device).data
         rows = asarray(gradient["rows"]).to_device(p.device).data
-        return RowGradient(backend_of(p.data), indices, rows, p.shape)
+        return RowGradient(indices, rows, p.shape)
     return asarray(gradient, copy=True).to_device(p.device)

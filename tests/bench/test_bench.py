@@ -34,6 +34,7 @@ SMALL = {
     "elementwise": workloads.elementwise(1000),
     "softmax_ce": workloads.softmax_ce(16, 10),
     "embedding": workloads.embedding(50, 8, ids=20),
+    "sparse_embedding": workloads.sparse_embedding(50, 8, ids=(4, 5)),
     "adam": workloads.adam((3, 4), (5,)),
     "fused adam": workloads.adam((3, 4), (5,), fused=True),
 }

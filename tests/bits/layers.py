@@ -42,6 +42,13 @@ OPTIMIZERS = {
     "Adam amsgrad": partial(optim.Adam, lr=0.01, amsgrad=True, weight_decay=0.1),
     "AdamW": partial(optim.AdamW, lr=0.01, amsgrad=True),
 }
+ROW_OPTIMIZERS = {
+    "SGD": partial(optim.SGD, lr=0.1),
+    "Adagrad": partial(optim.Adagrad, lr=0.1),
+    "SparseAdam": partial(optim.SparseAdam, lr=0.01),
+    "lazy Adam amsgrad": partial(optim.Adam, lr=0.01, amsgrad=True, weight_decay=0.1, lazy=True),
+    "lazy AdamW": partial(optim.AdamW, lr=0.01, lazy=True),
+}
 
 
 def cases() -> Iterator[Case]:
@@ -51,6 +58,8 @@ def cases() -> Iterator[Case]:
         yield from _embeddings(dtype)
         for name, make in OPTIMIZERS.items():
             yield f"{name} {dtype}", partial(_steps, make, dtype)
+        for name, make in ROW_OPTIMIZERS.items():
+            yield f"rows {name} {dtype}", partial(_row_steps, make, dtype)
     yield from _linear()
     yield from _losses()
 
@@ -133,6 +142,17 @@ def _steps(make: Callable[..., Any], dtype: str) -> list[Any]:
             parameter.grad = random(*parameter.shape, seed=step + 10, dtype=dtype)
         optimizer.step()
     return [parameter.detach() for parameter in parameters]
+
+
+def _row_steps(make: Callable[..., Any], dtype: str) -> list[Any]:
+    table = random(4000, 33, dtype=dtype).requires_grad_()
+    optimizer = make([table])
+    for step in range(3):
+        optimizer.zero_grad()
+        y = minidl.embedding(table, integers(4000 - step, 1000), sparse=True)
+        y.backward(random(*y.shape, seed=step + 10, dtype=dtype))
+        optimizer.step()
+    return [table.detach()]
 
 
 def _linear() -> Iterator[Case]:

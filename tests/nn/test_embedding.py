@@ -48,16 +48,18 @@ shapes = st.lists(st.integers(0, 5), max_size=3).map(tuple)
     dtype=st.sampled_from(["float32", "float64"]),
     integer=st.sampled_from(["int64", "int32", "uint8"]),
     sparse=st.booleans(),
+    padding=st.none() | st.integers(-9, 8),
     backwards=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_the_kernel_is_the_body(rows, width, ids, dtype, integer, sparse, backwards, seed):
+def test_the_kernel_is_the_body(rows, width, ids, dtype, integer, sparse, padding, backwards, seed):
     weight, ids = drawn(rows, width, ids, dtype, seed)
     ids = ids.astype(integer)
     if backwards:
         weight, ids = weight[::-1, ::-1], ids.T
-    fast = outcome(weight, ids, sparse=sparse)
-    slow = outcome(weight, ids, "reference")
+    padding = padding if padding is None or -rows <= padding < rows else None
+    fast = outcome(weight, ids, padding_idx=padding, sparse=sparse)
+    slow = outcome(weight, ids, "reference", padding_idx=padding)
     np.testing.assert_array_equal(fast[0], slow[0])
     assert_all_close(fast, slow, TOLERANCE[dtype])
 
@@ -123,7 +125,15 @@ def dense(gradient):
     return np.asarray(gradient.to_dense() if gradient.__class__.__module__ == "torch" else gradient)
 
 
-@each_layer
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *LAYERS,
+        {"sparse": True, "scale_grad_by_freq": True, "padding_idx": -2},
+        {"sparse": True, "max_norm": 0.8, "scale_grad_by_freq": True},
+    ],
+    ids=str,
+)
 @each_dtype
 @each_kernels
 @pytest.mark.parametrize("shape", [(), (7,), (3, 5), (0,)])

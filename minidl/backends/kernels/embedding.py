@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.backends import cpu, threads
+from minidl.backends import threads
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.runtime.kernel import (
     as_contiguous,
@@ -18,14 +18,19 @@ from minidl.backends.kernels.runtime.kernel import (
 )
 from minidl.backends.kernels.scatter import sum_rows
 from minidl.backends.rows import RowGradient
+from minidl.checks import is_integer
 from minidl.errors import BoundsError
 
 
-def embedding(weight: np.ndarray, ids: np.ndarray, *, sparse: bool = False) -> Any:
+def embedding(
+    weight: np.ndarray, ids: np.ndarray, *, padding_idx: int | None = None, sparse: bool = False
+) -> Any:
     """y = weight[ids];   dweight[r] = Σ dy where ids = r, or a RowGradient if sparse."""
     if not are_arrays("fd", weight) or weight.ndim != 2 or ids.dtype.kind not in "iu":
         return NotImplemented
     if sparse is not True and sparse is not False:
+        return NotImplemented
+    if padding_idx is not None and not is_integer(padding_idx):
         return NotImplemented
     shape, rows = weight.shape, np.ascontiguousarray(ids, np.int64).reshape(-1)
     y = np.empty((rows.size, shape[1]), weight.dtype)
@@ -39,8 +44,12 @@ def embedding(weight: np.ndarray, ids: np.ndarray, *, sparse: bool = False) -> A
     def dweight(dy: np.ndarray) -> Any:
         dy = dy.reshape(rows.size, shape[1])
         if sparse:
-            return RowGradient(cpu, rows, dy, shape)
-        return sum_rows(shape[0], rows, as_contiguous(dy))
+            kept = slice(None) if padding_idx is None else rows != padding_idx
+            return RowGradient(rows[kept], dy[kept], shape)
+        total = sum_rows(shape[0], rows, as_contiguous(dy))
+        if padding_idx is not None:
+            total[padding_idx] = 0
+        return total
 
     return y.reshape(*ids.shape, shape[1]), (dweight, None)
 

@@ -33,9 +33,16 @@ from minidl.backends.kernels.runtime.kernel import (
     inner,
     parallel,
 )
-from minidl.backends.kernels.simd.intrinsics import address_of, advance, pointer_from_address
+from minidl.backends.kernels.simd.intrinsics import (
+    address_of,
+    advance,
+    pointer,
+    pointer_from_address,
+    prefetch_for_writing,
+)
 
 _ADAM_TIME, _SGD_TIME = 1.0, 0.4  # nanoseconds an element on one thread, from memory
+_AHEAD, _CACHE_LINE = 4, 64  # rows to fetch in advance; bytes
 _ARRAYS = 5  # the most that a rule takes of each parameter
 
 
@@ -44,6 +51,7 @@ class Step:
 
     rule            the kernel for one parameter: rule(gradient, value, *state, *rest)
     over_all        the one for all of a table: over_all(table, their size, *rest, chunks)
+    over_rows       the one for some rows: over_rows(indices, rows, value, *state, *rest, chunks)
     element_time    nanoseconds an element
     state           the names of the optimiser's state that the rule updates
     """
@@ -52,29 +60,44 @@ class Step:
         self,
         rule: Callable[..., None],
         over_all: Callable[..., None],
+        over_rows: Callable[..., None] | None,
         element_time: float,
         state: Sequence[str],
         *rest: Any,
     ) -> None:
-        self._rule, self._over_all, self._element_time = rule, over_all, element_time
+        self._rule, self._over_all, self._over_rows = rule, over_all, over_rows
+        self._element_time = element_time
         self._state, self._rest = state, rest
         self._rows: list[list[np.ndarray]] = []
         self._size = 0
 
     def add(self, value: np.ndarray, gradient: np.ndarray, state: Mapping[str, Any]) -> bool:
         """Add a parameter; False unless it is contiguous, writeable, and float32 or float64."""
-        flags, dtype = value.flags, value.dtype
-        # Not the guard of the other kernels: this is asked for each parameter in each step.
-        if (
-            not flags.c_contiguous
-            or not flags.writeable
-            or dtype.char not in "fd"
-            or gradient.dtype != dtype
-        ):
+        if not _suits(value, gradient):
             return False
         arrays = [as_contiguous(gradient), value, *[state[name] for name in self._state]]
         self._rows.append(arrays if value.ndim == 1 else [x.ravel() for x in arrays])
         self._size += value.size
+        return True
+
+    def update_rows(
+        self,
+        value: np.ndarray,
+        indices: np.ndarray,
+        gradient: np.ndarray,
+        state: Mapping[str, Any],
+    ) -> bool:
+        """Update distinct rows of a parameter, and of its state, by the rows of a gradient.
+
+        False, and nothing is done, for a rule or a parameter that this is not made for.
+        """
+        if self._over_rows is None or not _suits(value, gradient):
+            return False
+        size, rest = value.shape[0], value.size // max(value.shape[0], 1)
+        tables = [x.reshape(size, rest) for x in (value, *[state[name] for name in self._state])]
+        rows = as_contiguous(gradient).reshape(indices.size, rest)
+        chunks = threads.chunks(rows.size * self._element_time)
+        self._over_rows(indices, rows, *tables, *self._rest, chunks)
         return True
 
     def run(self) -> None:
@@ -86,6 +109,15 @@ class Step:
         rule, rest = self._rule, self._rest
         for arrays in self._rows:
             rule(*arrays, *rest)
+
+
+def _suits(value: np.ndarray, gradient: np.ndarray) -> bool:
+    """Whether a parameter is contiguous, writeable, and like its gradient float32 or float64.
+
+    Not the guard of the other kernels: this is asked for each parameter in each step.
+    """
+    flags, dtype = value.flags, value.dtype
+    return flags.c_contiguous and flags.writeable and dtype.char in "fd" and gradient.dtype == dtype
 
 
 def _table(rows: Sequence[list[np.ndarray]]) -> np.ndarray:
@@ -139,7 +171,7 @@ def _by_moments(
     amsgrad = settings["amsgrad"]
     largest = "max_exp_avg_sq" if amsgrad else "exp_avg_sq"
     state = "exp_avg", "exp_avg_sq", largest
-    return Step(_adam, _adam_over_all, _ADAM_TIME, state, scalars, amsgrad)
+    return Step(_adam, _adam_over_all, _adam_over_rows, _ADAM_TIME, state, scalars, amsgrad)
 
 
 def sgd(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
@@ -149,9 +181,9 @@ def sgd(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
     decay, sign = settings["weight_decay"], _sign(settings) * settings.get("gradient_scale", 1)
     scalars = np.array([settings["lr"], decay, sign, momentum, weight], dtype)
     if not momentum:
-        return Step(_descend, _descend_over_all, _SGD_TIME, (), scalars)
+        return Step(_descend, _descend_over_all, _descend_over_rows, _SGD_TIME, (), scalars)
     state = ("momentum_buffer",)
-    return Step(_momentum, _momentum_over_all, _SGD_TIME, state, scalars, nesterov)
+    return Step(_momentum, _momentum_over_all, None, _SGD_TIME, state, scalars, nesterov)
 
 
 def _sign(settings: Mapping[str, Any]) -> int:
@@ -180,6 +212,31 @@ def _adam_over_all(table, total, scalars, amsgrad, chunk, chunks):
             largest = _part(row[5], first, last, scalars)
             _adam_part(gradient, value, m, v, largest, scalars, amsgrad)
         start, stop = start - row[0], stop - row[0]
+
+
+@parallel(
+    "i64[used] F[used,width] F[rows,width] F[rows,width] F[rows,width] F[rows,width] F[numbers]"
+    " bool"
+)
+def _adam_over_rows(indices, gradient, value, m, v, largest, scalars, amsgrad, chunk, chunks):
+    start, stop = chunk_bounds(indices.size, chunk, chunks)
+    for i in range(start, stop):
+        if i + _AHEAD < stop:
+            later = indices[i + _AHEAD]
+            _prefetch(value[later])
+            _prefetch(m[later])
+            _prefetch(v[later])
+            if amsgrad:
+                _prefetch(largest[later])
+        row = indices[i]
+        _adam_part(gradient[i], value[row], m[row], v[row], largest[row], scalars, amsgrad)
+
+
+@inner
+def _prefetch(row):
+    """Have a row fetched into the cache: of random rows, no processor knows which come next."""
+    for j in range(0, row.size, _CACHE_LINE // row.itemsize):
+        prefetch_for_writing(pointer(row, j))
 
 
 @inner
@@ -223,6 +280,13 @@ def _descend_over_all(table, total, scalars, chunk, chunks):
             value = _part(row[2], first, last, scalars)
             _descend_part(gradient, value, scalars)
         start, stop = start - row[0], stop - row[0]
+
+
+@parallel("i64[used] F[used,width] F[rows,width] F[numbers]")
+def _descend_over_rows(indices, gradient, value, scalars, chunk, chunks):
+    start, stop = chunk_bounds(indices.size, chunk, chunks)
+    for i in range(start, stop):
+        _descend_part(gradient[i], value[indices[i]], scalars)
 
 
 @inner

@@ -96,7 +96,7 @@ def _add(table, ids, values, counts, often, bounds, order, fresh, accumulators, 
     for slot in range(often.size):
         if start <= often[slot] < stop:
             own = order[bounds[slot] : bounds[slot + 1]]
-            _add_many(table[often[slot]], own, values, totals, errors)
+            add_many(table[often[slot]], own, values, totals, errors)
 
 
 @inner
@@ -111,8 +111,8 @@ def _add_few(table, start, ids, counts, values):
 
 
 @inner
-def _add_many(row, own, values, totals, errors):
-    """row += its values."""
+def add_many(row, own, values, totals, errors):
+    """row += values[i] for each i in own, in accumulators."""
     for j in range(row.size):
         totals[j], errors[j] = row[j], 0
     for i in own:

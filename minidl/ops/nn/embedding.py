@@ -5,19 +5,19 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.mode import no_grad
-from minidl.autograd.primitive import composite
+from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_numbers, is_integer
 from minidl.dtypes import dtype_of
-from minidl.errors import ArgumentError, BoundsError, describe
+from minidl.errors import ArgumentError, BoundsError, DTypeError, describe
 from minidl.ops.counting import integer_tensor
-from minidl.ops.creation import asarray, ones_like
+from minidl.ops.creation import asarray
 from minidl.ops.elementwise import where
-from minidl.ops.indexing import check_indices, take
+from minidl.ops.indexing import check_indices
 from minidl.ops.linear_algebra.norms import vector_norm
-from minidl.ops.manipulation import astype, expand_dims, flatten
+from minidl.ops.manipulation import astype, expand_dims
 from minidl.ops.options import extends
-from minidl.ops.segments import segment_sum
+from minidl.ops.sets import unique_all
 
 
 def _with_options(operation: Any) -> Any:
@@ -35,27 +35,23 @@ def _with_options(operation: Any) -> Any:
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
     ) -> Tensor:
+        check_flags("embedding", scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
+        if padding_idx is not None:
+            padding_idx = padding_row("embedding", padding_idx, asarray(weight).shape[0])
         if max_norm is not None:
             limit_norms("embedding", weight, ids, max_norm, norm_type)
-        y = operation(weight, ids, sparse=sparse)
-        if scale_grad_by_freq is not False:
-            check_flags("embedding", scale_grad_by_freq=scale_grad_by_freq)
-            if y.requires_grad and scale_grad_by_freq:
-                counts = counts_of_ids(asarray(ids), weight.shape[0])
-                y.register_hook(lambda dy: dy / counts)
-        if padding_idx is not None:
-            row = padding_row("embedding", padding_idx, weight.shape[0])
-            if y.requires_grad:
-                is_padding = expand_dims(asarray(ids) == row, axis=-1)
-                y.register_hook(lambda dy: where(is_padding, 0, dy))
+        y = operation(weight, ids, padding_idx=padding_idx, sparse=sparse)
+        if scale_grad_by_freq and y.requires_grad:
+            counts = counts_of_ids(asarray(ids))
+            y.register_hook(lambda dy: dy / counts)
         return y
 
     return embedding
 
 
 @_with_options
-@composite
-def embedding(xp, weight, ids, /, *, sparse=False):
+@primitive(None, of_complex=True)
+def embedding(xp, weight, ids, /, *, padding_idx=None, sparse=False):
     """Row ids[…] of the table for each id;   dweight: dy added to each row.
 
     weight                (n, d), and the result has shape (*ids.shape, d)
@@ -63,7 +59,8 @@ def embedding(xp, weight, ids, /, *, sparse=False):
     max_norm              used rows of a larger norm (Σ |w|ᵖ)^(1/p), p = norm_type, are first
                           rescaled to it, in place
     scale_grad_by_freq    divide a row's gradient by the count of its id among the ids
-    sparse                let the gradient be a RowGradient, which holds the used rows only
+    sparse                let the gradient be a RowGradient, which holds the used rows only; it is
+                          dense nevertheless in higher derivatives (`create_graph`)
     raises                BoundsError for an id outside 0 … n − 1
 
     >>> table = minidl.tensor([[0.0, 0.0], [1.0, 1.5], [2.0, 2.5]])
@@ -72,8 +69,20 @@ def embedding(xp, weight, ids, /, *, sparse=False):
             [1. , 1.5],
             [2. , 2.5]], shape=(3, 2), float32)
     """
-    check_flags("embedding", sparse=sparse)
-    return xp.take(weight, xp.check_indices(ids, weight.shape[0]), axis=0)
+    if ids.dtype.kind not in "iu":
+        raise DTypeError(f"ids are integers; got {describe(ids)}")
+    ids, shape = xp.check_indices(ids, weight.shape[0]), weight.shape
+
+    def dweight(dy):
+        used, rows = ids, dy
+        if padding_idx is not None:
+            kept = ids != padding_idx
+            used, rows = ids[kept], dy[kept]
+        rows = xp.reshape(rows, (used.size, *shape[1:]))
+        place = xp.row_gradient if sparse and weight.dtype.kind == "f" else xp.scatter_at
+        return place(rows, (xp.reshape(used, (used.size,)),), shape)
+
+    return weight[ids], (dweight, None)
 
 
 def limit_norms(name: str, weight: Any, ids: Any, max_norm: float, norm_type: float) -> None:
@@ -87,10 +96,10 @@ def limit_norms(name: str, weight: Any, ids: Any, max_norm: float, norm_type: fl
         table[ids] = where(norms > max_norm, rescaled, rows)
 
 
-def counts_of_ids(ids: Tensor, size: int) -> Tensor:
+def counts_of_ids(ids: Tensor) -> Tensor:
     """The count of each id among all: (…, 1)."""
-    flat = flatten(ids)
-    return expand_dims(take(segment_sum(ones_like(flat), flat, size), ids, axis=0), axis=-1)
+    found = unique_all(ids)
+    return expand_dims(found.counts[found.inverse_indices], axis=-1)
 
 
 def padding_row(name: str, padding_idx: Any, size: int) -> int:

@@ -57,7 +57,7 @@ def embedding_bag(
         raise BoundsError(f"ids are rows of the {weight.shape[0]}; got {found}")
     limits = {"max_norm": max_norm, "norm_type": norm_type}
     options = {"scale_grad_by_freq": scale_grad_by_freq, "sparse": sparse}
-    rows = xp.embedding(weight, ids, **limits, **options)
+    rows = xp.embedding(weight, ids, padding_idx=padding_idx, **limits, **options)
     if per_sample_weights is not None:
         rows = rows * _column(xp, per_sample_weights, ids, mode)
     if padding_idx is not None:
@@ -100,8 +100,10 @@ def _bags(xp, ids, offsets, include_last_offset):
     if starts.dtype.kind not in "iu":
         raise DTypeError(f"offsets are integers; got {describe(offsets)}")
     firsts = starts.tolist()
-    ends_right = not include_last_offset or firsts[-1:] == [ids.size]
-    if firsts[:1] != [0] or firsts != sorted(firsts) or firsts[-1] > ids.size or not ends_right:
+    no_bags = not firsts and not ids.size and not include_last_offset
+    starts_right = firsts[:1] == [0] or no_bags
+    ends_right = firsts[-1:] == [ids.size] if include_last_offset else firsts[-1:] <= [ids.size]
+    if not starts_right or firsts != sorted(firsts) or not ends_right:
         raise ArgumentError(
             f"offsets ascend from 0 to at most {ids.size}, the number of ids, which is the last "
             f"with include_last_offset; got {firsts!r:.60}"

@@ -115,7 +115,7 @@ def zero_vector(builder: Any, target: Any) -> None:
     store(builder, ir.Constant(VECTOR, [0.0] * LANES), target)
 
 
-@intrinsic("f32*")
+@intrinsic("T*")
 def prefetch_for_writing(builder: Any, address: Any) -> None:
     """Have the cache line at an address fetched, which is to be written later.
 

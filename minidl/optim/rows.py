@@ -1,0 +1,42 @@
+"""The update of those rows of a parameter that its row-sparse gradient has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from minidl.autograd import inplace
+from minidl.autograd.mode import current
+from minidl.autograd.tensor import Tensor
+from minidl.backends import backend_of
+from minidl.backends.rows import RowGradient
+from minidl.optim.checks import check_writeable
+
+if TYPE_CHECKING:
+    from minidl.optim.optimizer import Optimizer
+
+
+def update_rows(optimizer: Optimizer, group: Mapping[str, Any], p: Tensor) -> None:
+    """Update the rows of p that its RowGradient has, and their state; all others stay as they are.
+
+    The parameter's step count goes on, as if all rows had been updated.
+    """
+    check_writeable(type(optimizer).__name__, [p])
+    found: Any = p.grad
+    gradient: RowGradient = found.coalesce()
+    xp: Any = backend_of(p.data)
+    own = optimizer.bucket_of(xp, group, [p]).states[0]
+    names, step = optimizer.state_names(group), own["step"] + 1
+    group = optimizer.at_step(group, step)
+    kernel = xp.kernel(optimizer.rule) if current.get().fast else None
+    fused = None if kernel is None else kernel(group, step, p.dtype).update_rows
+    if fused is None or not fused(p.data, gradient.indices, gradient.rows, own):
+        arrays = {"value": p.data, **{name: own[name] for name in names}}
+        flat = {name: x[gradient.indices].reshape(-1) for name, x in arrays.items()}
+        values = flat.pop("value")
+        rows = gradient.rows.reshape(-1)
+        flat["value"] = values - optimizer.whole_change(xp, group, step, values, rows, flat)
+        for name, x in arrays.items():
+            x[gradient.indices] = flat[name].reshape(gradient.rows.shape)
+    own["step"] = step
+    inplace.mark_written(p.data)
