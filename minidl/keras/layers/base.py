@@ -177,6 +177,11 @@ class Layer(Weighted):
         elif self.variables and self.lengths(shape) != self.lengths(self.built_for):
             raise self.error(f"was built for inputs {written(self.built_for)}; got", shape)
 
+    def ensure_built(self, shape: Shape) -> None:
+        """Create the weights for an input of this shape, whichever way `build` wants it."""
+        x = KerasTensor(shape, self.dtype)
+        self._build({calling.signature(self.call).names[0]: x}, x)
+
     @property
     def input_dtype(self) -> str:
         """The dtype that inputs are converted to."""
