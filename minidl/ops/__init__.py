@@ -215,6 +215,7 @@ from minidl.ops.nn.activation import (
     tanhshrink,
     threshold,
 )
+from minidl.ops.nn.attention import scaled_dot_product_attention
 from minidl.ops.nn.conv import conv2d, conv_transpose2d
 from minidl.ops.nn.conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose3d
 from minidl.ops.nn.distance import cdist, cosine_similarity, normalize, pairwise_distance, pdist
@@ -348,8 +349,9 @@ __all__ = [
     "one_hot", "ones", "ones_like", "outer", "pad", "pairwise_distance", "pdist", "permute_dims",
     "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "polar", "polygamma", "positive", "pow",
     "prelu", "prod", "put_along_axis", "quantile", "real", "reciprocal", "relu", "relu6",
-    "remainder", "repeat", "reshape", "rms_norm", "roll", "rot90", "round", "rrelu", "scatter_add",
-    "scatter_reduce", "searchsorted", "segment_max", "segment_mean", "segment_min", "segment_prod",
+    "remainder", "repeat", "reshape", "rms_norm", "roll", "rot90", "round", "rrelu",
+    "scaled_dot_product_attention", "scatter_add", "scatter_reduce", "searchsorted", "segment_max",
+    "segment_mean", "segment_min", "segment_prod",
     "segment_sum", "selu", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh",
     "sliding_window_view", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
     "softshrink", "softsign", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
