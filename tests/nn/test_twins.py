@@ -162,7 +162,7 @@ def label(case):
     return f"{name}({', '.join([*map(repr, args), *(f'{k}={v!r}' for k, v in settings.items())])})"
 
 
-def _made(args, classes):
+def made(args, classes):
     """The arguments, with a layer for each class and its arguments."""
     return [
         classes[x[0]](*x[1:]) if isinstance(x, tuple) and isinstance(x[0], str) else x for x in args
@@ -173,8 +173,8 @@ def _made(args, classes):
 def twins(request):
     """A layer of minidl's, and PyTorch's with the same arguments."""
     name, args, settings = request.param
-    ours = CLASSES[name](*_made(args, CLASSES), **settings)
-    theirs = getattr(torch.nn, name)(*_made(args, vars(torch.nn)), **settings)
+    ours = CLASSES[name](*made(args, CLASSES), **settings)
+    theirs = getattr(torch.nn, name)(*made(args, vars(torch.nn)), **settings)
     if name in LAZY:
         assert repr(ours) == repr(theirs)
         ours(minidl.zeros(LAZY[name])), theirs(torch.zeros(LAZY[name]))
