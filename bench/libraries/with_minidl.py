@@ -92,7 +92,8 @@ def _training(
 
     def step() -> Sequence[Tensor]:
         optimizer.zero_grad()
-        x.grad = None
+        if inner:
+            x.grad = None
         value = loss(model(x), target)
         value.backward()
         optimizer.step()

@@ -165,7 +165,8 @@ class MultiheadAttention(Module):
             generator = self.generator or random.default_generator
             size = math.prod(q.shape[:-1]) * k.shape[-2]  # of the weights
             settings |= {"dropout_p": self.dropout, "dropout_key": generator.key(size)}
-        y = self.out_proj(self._joined(ops.scaled_dot_product_attention(q, k, v, mask, **settings)))
+        heads = ops.scaled_dot_product_attention(q, k, v, mask, **settings)
+        y = ops.reshape(self.out_proj(self._joined(heads)), query.shape)
         if not need_weights:
             return y, None
         weights = attention_weights(q, k, mask, **settings)
@@ -209,14 +210,14 @@ class MultiheadAttention(Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The heads of queries, keys and values, as far as possible in one product."""
         if query is key is value and self.in_proj_weight is not None:
-            together = ops.linear(query, self.in_proj_weight, self.in_proj_bias)
+            together = _linear(query, self.in_proj_weight, self.in_proj_bias)
             q, k, v = map(self._heads, ops.split(together, sections=3, axis=-1))
         else:
             of_query, of_key, of_value = self._projections()
-            q = self._heads(ops.linear(query, *of_query))
+            q = self._heads(_linear(query, *of_query))
 
             def keys_and_values() -> tuple[Tensor, Tensor]:
-                keys, values = ops.linear(key, *of_key), ops.linear(value, *of_value)
+                keys, values = _linear(key, *of_key), _linear(value, *of_value)
                 return self._heads(keys), self._heads(values)
 
             if query is not key and cache is not None:
@@ -242,9 +243,9 @@ class MultiheadAttention(Module):
         return ops.permute_dims(x, self._axes(x.ndim)[0])
 
     def _joined(self, heads: Tensor) -> Tensor:
-        """(N, H, L, d) → (L, N, embed_dim)."""
+        """(N, H, L, d) → (L·N, embed_dim), a row for each position."""
         x = ops.permute_dims(heads, self._axes(heads.ndim)[1])
-        return ops.reshape(x, (*x.shape[:-2], self.embed_dim))
+        return ops.reshape(x, (math.prod(x.shape[:-2]), self.embed_dim))
 
     def _axes(self, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The orders of axes that move the heads in front of the positions, and back."""
@@ -269,3 +270,9 @@ class MultiheadAttention(Module):
 
     def _name(self) -> str:
         return f"MultiheadAttention({self.embed_dim}, {self.num_heads})"
+
+
+def _linear(x: Tensor, weight: Any, bias: Any) -> Tensor:
+    """x·Wᵀ + b as one product of two matrices, which is what kernels are made for."""
+    rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    return ops.reshape(ops.linear(rows, weight, bias), (*x.shape[:-1], weight.shape[0]))

@@ -1,5 +1,6 @@
 """The Transformer's layers: attention, a feed-forward network, residual connections and norms."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,13 +8,16 @@ from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_choice, check_flags
 from minidl.errors import DTypeError, describe
+from minidl.nn.activation import ReLU
 from minidl.nn.attention import MultiheadAttention
 from minidl.nn.dropout import Dropout
+from minidl.nn.fusion import Fused, plan
 from minidl.nn.kv_cache import KeyValueCache
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.norm import LayerNorm
 
+_RELU = ReLU()
 _ACTIVATIONS = {"relu": ops.relu, "gelu": ops.gelu}
 Activation = str | Callable[[Tensor], Tensor]
 
@@ -71,8 +75,23 @@ class _TransformerLayer(Module):
         return x + part(norm(x)) if self.norm_first else norm(x + part(x))
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        """(…, d_model) → (…, dim_feedforward) → (…, d_model)."""
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+        """(…, d_model) → (…, dim_feedforward) → (…, d_model).
+
+        Unless a hook is to see them, positions are the rows of a matrix, as kernels want them.
+        """
+        by_rows = x.ndim > 2 and not (self.linear1._hooks or self.linear2._hooks)
+        rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])) if by_rows else x
+        y = self.linear2(self.dropout(self._hidden(rows)))
+        return ops.reshape(y, (*x.shape[:-1], y.shape[-1])) if by_rows else y
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        """activation(linear1(x)), as one operation if it is a ReLU."""
+        if self.activation is ops.relu:
+            layers = self.linear1, _RELU
+            steps = plan(layers)
+            if len(steps) == 1 and isinstance(steps[0], Fused):
+                return steps[0].run(layers, x)
+        return self.activation(self.linear1(x))
 
 
 class TransformerEncoderLayer(_TransformerLayer):
