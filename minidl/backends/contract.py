@@ -179,6 +179,7 @@ KERNELS = {
     "log": "(x)",
     "log_softmax": "(x, *, axis)  each row in cache",
     "relu": "(x)  saves one byte per element",
+    "scaled_dot_product_attention": "(query, key, value, attn_mask, …)  in blocks, linear memory",
     "sigmoid": "(x)",
     "silu": "(x)  saves only x",
     "softmax": "(x, *, axis)  each row in cache",

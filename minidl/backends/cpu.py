@@ -257,6 +257,7 @@ _KERNEL_FILES = {
     "log": "elementwise",
     "log_softmax": "softmax",
     "relu": "elementwise",
+    "scaled_dot_product_attention": "attention.attention",
     "sigmoid": "elementwise",
     "silu": "elementwise",
     "softmax": "softmax",

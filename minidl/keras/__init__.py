@@ -20,12 +20,13 @@ from minidl.keras import (
     optimizers,
     utils,
 )
-from minidl.keras.layers import Input
-from minidl.keras.models import Sequential
+from minidl.keras.graph.tensor import KerasTensor
+from minidl.keras.layers import Input, Layer
+from minidl.keras.models import Model, Sequential
 
 # fmt: off
 __all__ = [
-    "Input", "Sequential", "activations", "callbacks", "initializers", "layers", "losses",
-    "metrics", "models", "optimizers", "utils",
+    "Input", "KerasTensor", "Layer", "Model", "Sequential", "activations", "callbacks",
+    "initializers", "layers", "losses", "metrics", "models", "optimizers", "utils",
 ]
 # fmt: on

@@ -16,7 +16,7 @@ from minidl.train.losses import named
 
 # fmt: off
 __all__ = [
-    "elu", "exponential", "gelu", "get", "leaky_relu", "linear", "log_softmax", "relu", "relu6",
+    "elu", "exponential", "gelu", "get", "hard_sigmoid", "leaky_relu", "linear", "log_softmax", "relu", "relu6",
     "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
 ]
 # fmt: on
@@ -61,6 +61,16 @@ def relu6(x: Tensor) -> Tensor:
     (array([0., 3., 6.], dtype=float32), array([0., 1., 0.], dtype=float32))
     """
     return ops.clip(x, 0, 6)
+
+
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """y = min(max(x/6 + ½, 0), 1), a cheap sigmoid.  Courbariaux et al. 2015.
+
+    >>> from minidl.keras import activations
+    >>> activations.hard_sigmoid(minidl.tensor([-4.0, 0.0, 1.5, 4.0])).tolist()
+    [0.0, 0.5, 0.75, 1.0]
+    """
+    return ops.hardsigmoid(x)
 
 
 def selu(x: Tensor) -> Tensor:
@@ -115,6 +125,7 @@ _NAMES: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": softplus,
     "leaky_relu": leaky_relu,
     "relu6": relu6,
+    "hard_sigmoid": hard_sigmoid,
     "selu": selu,
     "softsign": softsign,
     "exponential": exponential,

@@ -215,6 +215,7 @@ from minidl.ops.nn.activation import (
     tanhshrink,
     threshold,
 )
+from minidl.ops.nn.attention import scaled_dot_product_attention
 from minidl.ops.nn.conv import conv2d, conv_transpose2d
 from minidl.ops.nn.conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose3d
 from minidl.ops.nn.distance import cdist, cosine_similarity, normalize, pairwise_distance, pdist
@@ -250,6 +251,7 @@ from minidl.ops.nn.pool_nd import (
 )
 from minidl.ops.nn.recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
 from minidl.ops.nn.resize import interpolate
+from minidl.ops.nn.rotary import rotary_embedding
 from minidl.ops.nn.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from minidl.ops.nn.softmax import gumbel_softmax, log_softmax, softmax, softmin
 from minidl.ops.nn.unpool import max_unpool1d, max_unpool2d, max_unpool3d
@@ -350,17 +352,18 @@ __all__ = [
     "pairwise_distance", "pdist", "permute_dims", "pixel_shuffle", "pixel_unshuffle",
     "poisson_nll_loss", "polar", "polygamma", "positive", "pow", "prelu", "prod", "put_along_axis",
     "quantile", "real", "reciprocal", "relu", "relu6", "remainder", "repeat", "reshape", "rms_norm",
-    "rnn", "rnn_cell", "roll", "rot90", "round", "rrelu", "scatter_add", "scatter_reduce",
-    "searchsorted", "segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum",
-    "selu", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh", "sliding_window_view",
-    "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink",
-    "softsign", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum",
-    "take", "take_along_axis", "tan", "tanh", "tanhshrink", "tensor", "tensordot", "threshold",
-    "tile", "to_device", "topk", "trace", "trapezoid", "tril", "tril_indices",
-    "triplet_margin_loss", "triplet_margin_with_distance_loss", "triu", "triu_indices", "trunc",
-    "unflatten", "unfold", "uniform_like", "unique_all", "unique_consecutive", "unique_counts",
-    "unique_inverse", "unique_values", "unstack", "vander", "var", "vecdot", "view_as_complex",
-    "view_as_real", "where", "xlogy", "zeros", "zeros_like",
+    "rnn", "rnn_cell", "roll", "rot90", "rotary_embedding", "round", "rrelu",
+    "scaled_dot_product_attention", "scatter_add", "scatter_reduce", "searchsorted", "segment_max",
+    "segment_mean", "segment_min", "segment_prod", "segment_sum", "selu", "sigmoid", "sign",
+    "signbit", "silu", "sin", "sinc", "sinh", "sliding_window_view", "smooth_l1_loss",
+    "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "sort", "split",
+    "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "take", "take_along_axis",
+    "tan", "tanh", "tanhshrink", "tensor", "tensordot", "threshold", "tile", "to_device", "topk",
+    "trace", "trapezoid", "tril", "tril_indices", "triplet_margin_loss",
+    "triplet_margin_with_distance_loss", "triu", "triu_indices", "trunc", "unflatten", "unfold",
+    "uniform_like", "unique_all", "unique_consecutive", "unique_counts", "unique_inverse",
+    "unique_values", "unstack", "vander", "var", "vecdot", "view_as_complex", "view_as_real",
+    "where", "xlogy", "zeros", "zeros_like",
 ]
 # fmt: on
 

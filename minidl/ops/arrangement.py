@@ -21,7 +21,7 @@ def _as_tuple(value):
     return tuple(value) if isinstance(value, Sequence) else (value,)
 
 
-def _joint_shape(shapes):
+def joint_shape(shapes):
     """The shape that these shapes broadcast to."""
     try:
         return np.broadcast_shapes(*shapes)
@@ -37,7 +37,7 @@ def broadcast_arrays(xp, *arrays):
     >>> x.shape, y.shape
     ((3, 4), (3, 4))
     """
-    shape = _joint_shape([x.shape for x in arrays])
+    shape = joint_shape([x.shape for x in arrays])
     return [xp.broadcast_to(x, shape) for x in arrays]
 
 

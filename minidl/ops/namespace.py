@@ -52,12 +52,13 @@ from minidl.ops.linear_algebra.equations import (
 from minidl.ops.linear_algebra.exponential import matrix_exp
 from minidl.ops.linear_algebra.norms import matrix_norm, vector_norm
 from minidl.ops.linear_algebra.products import precise_matmul
+from minidl.ops.nn.attention import attention_weights
 from minidl.ops.nn.fused import fused
 from minidl.ops.short_time_fourier import istft, stft
 
 INTERNAL = (
-    *(check_indices, fused, mul_zero, precise_matmul, put_at, row_gradient, scatter_at, xdivy),
-    xmuly,
+    *(attention_weights, check_indices, fused, mul_zero, precise_matmul, put_at, row_gradient),
+    *(scatter_at, xdivy, xmuly),
 )
 
 OF_LINALG = (

@@ -837,7 +837,6 @@ MISTAKES = [
     (lambda: layers.Conv2D(3, 3, groups=2), ArgumentError, "does not divide"),
     (lambda: layers.Conv2D(4, 3, groups=2)(np.ones((1, 5, 5, 3))), ShapeError, "groups=2"),
     (lambda: layers.Conv2D(3, 3)(np.ones((1, 2, 9, 3))), ShapeError, "window of 3×3"),
-    (lambda: layers.Embedding(5, 2, mask_zero=True), ArgumentError, "mask_zero"),
     (lambda: layers.Embedding(5, 2)(np.array([[5]])), MinidlError, "5"),
     (lambda: layers.BatchNormalization(axis=1)(np.ones((2, 3, 3, 1))), ShapeError, "last axis"),
     (lambda: layers.LayerNormalization(axis=0)(np.ones((2, 3))), ShapeError, "batch's"),

@@ -34,6 +34,9 @@ OF_NO_OPERATION = {
     *("AdaptiveLogSoftmaxWithLoss", "Flatten", "Identity", "Module", "ModuleDict", "ModuleList"),
     *("ParameterDict", "ParameterList", "Sequential", "Softmax2d"),
     *("RNN", "LSTM", "GRU"),  # of one for each layer and direction
+    *("MultiheadAttention", "Transformer", "TransformerEncoder", "TransformerEncoderLayer"),
+    *("TransformerDecoder", "TransformerDecoderLayer", "SinusoidalPositionalEncoding"),
+    *("LearnedPositionalEmbedding", "RotaryEmbedding"),
 }
 LAYERS = {
     name: kind

@@ -7,6 +7,7 @@
     conv/       convolution and its gradients
     pool/       pooling
     norm/       batch, layer and group norm
+    attention/  scaled dot-product attention in blocks
     reduction, scatter
     elementwise, softmax, loss, embedding, random, optimizer
 

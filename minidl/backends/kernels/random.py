@@ -103,7 +103,7 @@ def _uniform_of_words(high: Any, low: Any, single: Any) -> Any:
 
 
 @inner
-def _fill(u, seed, counter):
+def fill_uniform(u, seed, counter):
     """Fill u with the numbers of block `counter` and the following ones."""
     single = u.itemsize == 4
     for i in range(u.size // 2):
@@ -118,7 +118,7 @@ def _fill(u, seed, counter):
 @parallel("F[n] u64 u64")
 def _uniform(u, seed, offset, chunk, chunks):
     start, stop = _even_bounds(u.size, chunk, chunks)
-    _fill(u[start:stop], seed, offset + _U(start // 2))
+    fill_uniform(u[start:stop], seed, offset + _U(start // 2))
 
 
 @parallel("F[n] F[n] bool[n] F F u64 u64 F[chunks,batch]", then=["_dropout_back"])
@@ -127,7 +127,7 @@ def _dropout(x, y, dropped, p, keep, seed, offset, u, chunk, chunks):
     for first in range(start, stop, _BATCH):
         last = min(first + _BATCH, stop)
         part = u[chunk][: last - first]
-        _fill(part, seed, offset + _U(first // 2))
+        fill_uniform(part, seed, offset + _U(first // 2))
         _drop(part, x[first:last], y[first:last], dropped[first:last], p, keep)
 
 

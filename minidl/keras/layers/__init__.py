@@ -7,6 +7,7 @@ Flatten for instance.  The results are those of Keras.
 
 from minidl.keras.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from minidl.keras.layers.base import Layer
+from minidl.keras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from minidl.keras.layers.conv import Conv2D, ZeroPadding2D
 from minidl.keras.layers.core import (
     Dense,
@@ -17,23 +18,54 @@ from minidl.keras.layers.core import (
     InputLayer,
     Reshape,
 )
+from minidl.keras.layers.merge import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 from minidl.keras.layers.norm import BatchNormalization, LayerNormalization
+from minidl.keras.layers.operation import Lambda
 from minidl.keras.layers.pool import (
     AveragePooling2D,
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     MaxPooling2D,
 )
+from minidl.keras.layers.recurrent import GRU, LSTM, SimpleRNN
+from minidl.keras.layers.rnn import RNN
+from minidl.keras.layers.sequence import (
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    Masking,
+)
+from minidl.keras.layers.wrappers import Bidirectional, TimeDistributed
 
 AvgPool2D, MaxPool2D, Convolution2D = AveragePooling2D, MaxPooling2D, Conv2D  # Keras's short names
 GlobalAvgPool2D, GlobalMaxPool2D = GlobalAveragePooling2D, GlobalMaxPooling2D
 
 # fmt: off
 __all__ = [
-    "ELU", "Activation", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Conv2D",
-    "Convolution2D", "Dense", "Dropout", "Embedding", "Flatten", "GlobalAveragePooling2D",
-    "GlobalAvgPool2D", "GlobalMaxPool2D", "GlobalMaxPooling2D", "Input", "InputLayer", "Layer",
-    "LayerNormalization", "LeakyReLU", "MaxPool2D", "MaxPooling2D", "ReLU", "Reshape", "Softmax",
-    "ZeroPadding2D",
+    "ELU", "GRU", "LSTM", "RNN", "Activation", "Add", "Average", "AveragePooling2D",
+    "AvgPool2D", "BatchNormalization", "Bidirectional", "Concatenate", "Conv2D",
+    "Convolution2D", "Dense", "Dot", "Dropout", "Embedding", "Flatten", "GRUCell",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Input", "InputLayer", "LSTMCell", "Lambda",
+    "Layer", "LayerNormalization", "LeakyReLU", "Masking", "MaxPool2D", "MaxPooling2D",
+    "Maximum", "Minimum", "Multiply", "ReLU", "Reshape", "SimpleRNN", "SimpleRNNCell",
+    "Softmax", "StackedRNNCells", "Subtract", "TimeDistributed", "ZeroPadding2D", "add",
+    "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
 ]
 # fmt: on

@@ -20,6 +20,7 @@ class Activation(Layer):
     """
 
     order = "last"
+    supports_masking = True
 
     def __init__(self, activation: activations.Activation, **common: Any) -> None:
         super().__init__(**common)
@@ -40,6 +41,8 @@ class ReLU(Layer):
     >>> net(minidl.tensor([[-1.0, 0.0, 2.0]]))
     Tensor([[-0.,  0.,  1.]], shape=(1, 3), float32)
     """
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -77,6 +80,8 @@ class LeakyReLU(Layer):
     Tensor([[-0.5,  0. ,  2. ]], shape=(1, 3), float32)
     """
 
+    supports_masking = True
+
     def __init__(self, negative_slope: float = 0.3, **common: Any) -> None:
         super().__init__(**common)
         self.negative_slope = negative_slope
@@ -94,6 +99,8 @@ class ELU(Layer):
     >>> net(minidl.tensor([[-1.0, 0.0, 2.0]]))
     Tensor([[-0.63212055,  0.        ,  2.        ]], shape=(1, 3), float32)
     """
+
+    supports_masking = True
 
     def __init__(self, alpha: float = 1.0, **common: Any) -> None:
         super().__init__(**common)
@@ -114,6 +121,7 @@ class Softmax(Layer):
     """
 
     order = "last"
+    supports_masking = True
 
     def __init__(self, axis: int = -1, **common: Any) -> None:
         super().__init__(**common)

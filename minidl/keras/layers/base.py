@@ -1,30 +1,36 @@
-"""The base of layers: settings that become modules once the shape of the input is known."""
+"""Layer, the base of all layers.
+
+There are two kinds.  Most layers of this package define `make`: modules of `minidl.nn`, built once
+the shape of the input is known, that map one tensor to one.  All others define `call`, and create
+their weights in `build` with `add_weight`, or have other layers as attributes; this is how programs
+write layers of their own.
+"""
 
 import re
-from collections.abc import Iterable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-import numpy as np
-
-from minidl import nn, ops
-from minidl.autograd.mode import no_grad
+from minidl import nn
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
-from minidl.keras import initializers
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, warn_once
 from minidl.keras.checks import positive, refuse, shape_of
-from minidl.keras.data_format import Cast, ChannelsFirst, ChannelsLast
-from minidl.nn import Module, Parameter
-
-Shape = tuple[int | None, ...]  # with the batch first; None for lengths that are not known
+from minidl.keras.graph.tensor import KerasTensor, Node, Shape, is_symbolic
+from minidl.keras.layers import calling
+from minidl.keras.layers.composition import Called, chain, set_modes
+from minidl.keras.layers.variables import Weighted
+from minidl.keras.masking import has_mask, masks_of, with_masks
+from minidl.keras.structure import flatten, map_leaves
+from minidl.nn import Module
 
 _NOT_OFFERED = {
     "kernel_regularizer",
+    "recurrent_regularizer",
     "bias_regularizer",
     "activity_regularizer",
     "embeddings_regularizer",
     "beta_regularizer",
     "gamma_regularizer",
     "kernel_constraint",
+    "recurrent_constraint",
     "bias_constraint",
     "embeddings_constraint",
     "beta_constraint",
@@ -34,57 +40,37 @@ _NOT_OFFERED = {
 }
 
 
-class Variable(NamedTuple):
-    """A tensor of a layer under Keras's name.
-
-    axes    axis i in Keras is axis axes[i] of the tensor: a kernel (out, in) is (in, out) in Keras
-    """
-
-    name: str
-    tensor: Tensor
-    axes: tuple[int, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape in Keras."""
-        return tuple(self.tensor.shape[axis] for axis in self.axes)
-
-    def value(self) -> np.ndarray:
-        """A copy of the values, in Keras's order of axes."""
-        return np.ascontiguousarray(self.tensor.numpy().transpose(self.axes)).copy()
-
-    def assign(self, value: Any) -> None:
-        """Write values given in Keras's order of axes."""
-        given = ops.asarray(value)
-        if given.shape != self.shape:
-            raise ShapeError(f"{self.name} needs shape {self.shape}; got {given.shape}")
-        inverse = tuple(np.argsort(self.axes).tolist())
-        with no_grad():
-            self.tensor[...] = ops.permute_dims(given, inverse).astype(self.tensor.dtype)
-
-
-_KERNEL_AXES = {2: (1, 0), 4: (2, 3, 1, 0)}  # (out, in) and (out, in, h, w), as Keras has them
-
-
-class Layer:
-    """The base of layers: settings from which `build` makes modules of `minidl.nn`.
+class Layer(Weighted):
+    """The base of layers; a subclass with `build` and `call` is a layer of your own.
 
     name           for messages and summaries; default: derived from the class's name
     trainable      whether its weights are trained; may be changed later, before `compile`
-    dtype          the dtype of its weights, by default "float32"
+    dtype          the dtype of its weights, by default "float32"; floats are cast to it
     input_shape    the shape of a sample; lets a model be built before it sees data
     input_dim      the same for samples that are vectors: input_shape=(input_dim,)
 
-    A subclass defines `make` and `compute_output_shape`.  The batch is None in shapes.
+    `build(input_shape)` creates weights with `add_weight`; `call(inputs)` computes the output, of
+    channels-last tensors, with the functions of `minidl`.  If `call` has arguments `training` and
+    `mask`, it gets them.  The batch is None in shapes.
+
+    supports_masking    whether a mask of the input passes to the output, by `compute_mask`
 
     >>> from minidl.keras import layers, Sequential
-    >>> layer = layers.Dense(2)
-    >>> layer.compute_output_shape((None, 4))
-    (None, 2)
+    >>> class Scale(layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
+    ...     def call(self, inputs):
+    ...         return self.scale * inputs
+    >>> model = Sequential([layers.Input((3,)), Scale(), layers.Dense(2)])
+    >>> model.output_shape, model.count_params()
+    ((None, 2), 11)
     """
 
     order: str = "any"  # where its modules need the channels: "first", "last" or "any"
-    variable_names: ClassVar[dict[str, str]] = {}  # attributes of a module → Keras's names
+    supports_masking = False
+    makes_masks: bool = False  # whether its output may have a mask that its input has not
+    is_input: ClassVar[bool] = False  # whether it is the origin of an `Input`
+    is_operation: ClassVar[bool] = False  # whether it is an operator, which is no layer of a model
 
     def __init__(
         self,
@@ -100,12 +86,19 @@ class Layer:
         refuse(kind, others, _NOT_OFFERED)
         if input_dim is not None:
             input_shape = (positive(kind, "input_dim", input_dim),)
-        self.input_shape = None if input_shape is None else shape_of(kind, input_shape)
+        self.sample_shape = None if input_shape is None else shape_of(kind, input_shape)
         self.name, self.has_own_name = name or snake_case(kind), name is not None
+        self.base_name = self.name
         self.dtype = dtype or "float32"
         self.parts: list[Module] = []
         self.built_for: Shape | None = None
+        self.nodes: list[Node] = []
         self._trainable = bool(trainable)
+        self._own_weights: dict[str, Tensor] = {}
+        self._module: Module | None = None
+        self._pipelines: dict[int, Any] = {}
+        if type(self).compute_mask is not Layer.compute_mask:
+            self.supports_masking = True
 
     # What a subclass defines.
 
@@ -113,9 +106,26 @@ class Layer:
         """The modules that compute the layer for inputs of this shape, channels as in `order`."""
         return []
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def call(self, inputs: Any) -> Any:
+        """The output; of a layer that is made of modules, what these give."""
+        pipeline = self._pipelines.get(inputs.ndim)
+        if pipeline is None:
+            network = chain([self], (None, *inputs.shape[1:]))
+            pipeline = self._pipelines[inputs.ndim] = network, tuple(network.modules())
+        network, modules = pipeline
+        set_modes(modules, bool(calling.is_training()))
+        return network(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the output for inputs of this shape; ShapeError if they do not fit."""
-        return tuple(input_shape)
+        if self.is_modular:
+            return tuple(input_shape)
+        inputs = shapes_to_tensors(input_shape, self.dtype)
+        return map_leaves(lambda x: x.shape, self._tried((inputs,), {}))
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of the output, given the input and its mask: the same."""
+        return mask
 
     def lengths(self, shape: Shape) -> Shape:
         """The lengths that the shapes of its weights depend on."""
@@ -124,13 +134,41 @@ class Layer:
     # Common to all layers.
 
     @property
+    def is_modular(self) -> bool:
+        """Whether it is made of modules, which map one tensor to one."""
+        return type(self).call is Layer.call
+
+    @property
+    def module(self) -> Module | None:
+        """The layer as a module; None if it has no weights yet."""
+        if not self.built:
+            return None
+        if self._module is None:
+            one = self.is_modular and len(self.parts) == 1
+            self._module = self.parts[0] if one else nn.Sequential(*self.parts)
+            if not self.is_modular:
+                self._module = Called(self)
+        if isinstance(self._module, Called):
+            self._module.refresh()
+        return self._module
+
+    @property
     def built(self) -> bool:
         """Whether the layer has its weights."""
         return self.built_for is not None
 
-    def build(self, input_shape: Shape) -> None:
+    @built.setter
+    def built(self, value: bool) -> None:
+        self.built_for = (self.built_for or ()) if value else None
+
+    def build(self, input_shape: Any) -> None:
         """Create the weights for inputs of this shape, (None, …), unless they exist."""
+        if not self.is_modular:
+            self.built = True
+            return
         shape = tuple(input_shape)
+        if shape == self.built_for:
+            return
         self.compute_output_shape(shape)  # raises if the shape does not fit
         if self.built_for is None:
             self.parts = [part.eval() for part in self.make(shape)]
@@ -139,149 +177,189 @@ class Layer:
         elif self.variables and self.lengths(shape) != self.lengths(self.built_for):
             raise self.error(f"was built for inputs {written(self.built_for)}; got", shape)
 
-    def __call__(self, x: Any, training: bool = False) -> Tensor:
-        """Apply the layer to a channels-last tensor or array; `training` as in `fit`."""
-        x = ops.asarray(x)
-        self.build((None, *x.shape[1:]))
-        network = nn.Sequential(Cast(self.input_dtype), *in_order([self], (None, *x.shape[1:])))
-        try:
-            return network.train(training)(x)
-        finally:
-            network.eval()
+    def ensure_built(self, shape: Shape) -> None:
+        """Create the weights for an input of this shape, whichever way `build` wants it."""
+        x = KerasTensor(shape, self.dtype)
+        self._build({calling.signature(self.call).names[0]: x}, x)
 
     @property
     def input_dtype(self) -> str:
         """The dtype that inputs are converted to."""
         return self.dtype
 
+    # Calls.
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the layer to arrays or tensors, or record the call for symbolic ones.
+
+        training    whether as in `fit`; by default as the layer or model that calls this one
+        """
+        if "_own_weights" not in vars(self):
+            raise ArgumentError(f"{type(self).__name__}: __init__ must call super().__init__()")
+        if is_symbolic(args) or kwargs and is_symbolic(kwargs):
+            return self._record(args, kwargs)
+        return self._run(args, kwargs)
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The outputs for arrays or tensors."""
+        signature = calling.signature(self.call)
+        args, kwargs, arguments = self._given(signature, args, kwargs)
+        first = next(iter(arguments.values()))
+        self._build(arguments, first)
+        outer = calling.is_training()
+        training = kwargs.pop("training", None)
+        if training is None:
+            training = outer
+        if training is None and "training" in signature:
+            training = signature.defaults["training"]
+        training = training if isinstance(training, bool) else bool(training)
+        if "training" in signature:
+            kwargs["training"] = training
+        mask = arguments.get("mask")
+        if "mask" not in signature:
+            kwargs.pop("mask", None)
+        if mask is None and any(has_mask(x) for x in arguments.values()):
+            mask = self._pass_masks(signature, arguments, kwargs, first)
+        with calling.calling(training):
+            outputs = self.call(*args, **kwargs)
+        if training and outer is None:
+            self._rest()
+        return self._masked(first, mask, outputs)
+
+    def _given(
+        self, signature: calling.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+        """The arguments with arrays made tensors: positional, by name, and all by name."""
+        dtype = self.dtype
+        args = tuple([calling.to_tensors(x, dtype, not i) for i, x in enumerate(args)])
+        kwargs = {name: calling.to_tensors(x, dtype) for name, x in kwargs.items()}
+        if signature.variable:
+            return args, kwargs, {str(i): x for i, x in enumerate(args)}
+        arguments = signature.arguments(args, kwargs)
+        if signature.names and signature.names[0] not in arguments:
+            raise ArgumentError(f"{self.title}: needs an input; call layer(x)")
+        return args, kwargs, arguments
+
+    def _build(self, arguments: dict[str, Any], first: Any) -> None:
+        """Create the weights for these arguments, if there are none; or check the shapes."""
+        if self.is_modular:
+            if not isinstance(first, Tensor | KerasTensor):
+                raise DTypeError(f"{self.title}: takes one tensor; got {describe(first)}")
+            self.build(calling.shapes_in(first))
+        elif not self.built:
+            shapes = calling.shapes_in(arguments)
+            own = next(iter(shapes.values()))
+            calling.call_by_shapes(self.build, shapes, own)
+            # What a subclass's `build` may not say itself.
+            self.built_for = own if isinstance(own, tuple) else (self.built_for or ())
+            if not self._trainable:
+                self.trainable = False
+
+    def _pass_masks(
+        self,
+        signature: calling.Signature,
+        arguments: dict[str, Any],
+        kwargs: dict[str, Any],
+        first: Any,
+    ) -> Any:
+        """Give `call` the masks of its inputs, in arguments as `mask` or `value_mask`."""
+        own = masks_of(first)
+        if "mask" in signature and arguments.get("mask") is None:
+            kwargs["mask"] = own
+        for name, value in arguments.items():
+            if f"{name}_mask" in signature and arguments.get(f"{name}_mask") is None:
+                kwargs[f"{name}_mask"] = masks_of(value)
+        return own
+
+    def _masked(self, first: Any, mask: Any, outputs: Any) -> Any:
+        """The outputs with the masks that `compute_mask` gives them."""
+        if not self.supports_masking:
+            if any(m is not None for m in flatten(mask)):
+                self.tell_of_lost_mask()
+            return outputs
+        if mask is None and type(self).compute_mask is Layer.compute_mask:
+            return outputs
+        return with_masks(outputs, self.compute_mask(first, mask))
+
+    def tell_of_lost_mask(self) -> None:
+        """Warn that padding will count from here on."""
+        warn_once(
+            (type(self), "mask"),
+            f"{self.title} does not support masking: the mask of its input, which says what is "
+            "padding, ends here; layers after it, and the loss, count the padding",
+        )
+
+    def _rest(self) -> None:
+        """Put its modules back into evaluation mode, after a call in training mode."""
+        module = self.module
+        if module is not None:
+            set_modes(module.modules(), False)
+
+    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Record a call with symbolic tensors; returns symbolic tensors."""
+        signature = calling.signature(self.call)
+        args, kwargs, arguments = self._given(signature, args, kwargs)
+        self._build(arguments, next(iter(arguments.values())))
+        node = Node(self, args, kwargs, self.output_spec(args, kwargs, arguments))
+        self.nodes.append(node)
+        return node.structure
+
+    def output_spec(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], arguments: dict[str, Any]
+    ) -> Any:
+        """The symbolic outputs of a call, from `compute_output_shape` or from trying the call."""
+        if not self.is_modular and type(self).compute_output_shape is Layer.compute_output_shape:
+            return self._tried(args, kwargs)
+        shapes = calling.shapes_in(arguments)
+        own = next(iter(shapes.values()))
+        found = calling.call_by_shapes(self.compute_output_shape, shapes, own)
+        return shapes_to_tensors(found, self.dtype)
+
+    def _tried(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The symbolic outputs for symbolic inputs, found by calls with zeros."""
+        return calling.traced(lambda *a, **k: self._run(a, k), args, kwargs)
+
+    # What a call was recorded with.
+
     @property
-    def trainable(self) -> bool:
-        """Whether its weights are trained."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for part in self.parts:
-            part.requires_grad_(self._trainable)
+    def input(self) -> Any:
+        """The symbolic input of its first call."""
+        node = self._first_node("input")
+        return node.args[0] if node.args else next(iter(node.kwargs.values()))
 
     @property
-    def variables(self) -> list[Variable]:
-        """Its tensors in Keras's order: those that are trained first."""
-        tensors = {}
-        for part in self.parts:
-            own = vars(part)
-            tensors.update({name: own[name] for name in self.variable_names if name in own})
-        variables = []
-        for name, keras_name in self.variable_names.items():
-            tensor = tensors.get(name)
-            if tensor is not None:
-                axes = tuple(range(tensor.ndim))
-                axes = _KERNEL_AXES[tensor.ndim] if keras_name == "kernel" else axes
-                variables.append(Variable(f"{self.name}/{keras_name}", tensor, axes))
-        return variables
+    def output(self) -> Any:
+        """The symbolic output of its first call."""
+        return self._first_node("output").structure
 
-    @property
-    def weights(self) -> list[Tensor]:
-        """Its tensors in minidl's order of axes: the kernel of a Dense is (out, in)."""
-        return [variable.tensor for variable in self.variables]
-
-    @property
-    def trainable_weights(self) -> list[Tensor]:
-        """The weights that are trained."""
-        return [x for x in self.weights if isinstance(x, Parameter) and x.requires_grad]
-
-    @property
-    def non_trainable_weights(self) -> list[Tensor]:
-        """The weights that are not trained."""
-        return [x for x in self.weights if not (isinstance(x, Parameter) and x.requires_grad)]
-
-    def count_params(self) -> int:
-        """The number of elements of its weights."""
-        self.must_be_built("count_params")
-        return sum(x.size for x in self.weights)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of its weights, in Keras's order of axes: (in, out), (h, w, in, out)."""
-        return [variable.value() for variable in self.variables]
-
-    def set_weights(self, weights: Iterable[Any]) -> None:
-        """Write weights in the form that `get_weights` returns; an error changes nothing."""
-        self.must_be_built("set_weights")
-        variables, weights = self.variables, [np.asarray(w) for w in weights]
-        needs, given = [v.shape for v in variables], [w.shape for w in weights]
-        if needs != given:
-            names = ", ".join(f"{v.name} {v.shape}" for v in variables)
-            raise ShapeError(
-                f"set_weights: {self.title} needs arrays of shapes {needs} ({names}); got {given}"
-            )
-        for variable, value in zip(variables, weights, strict=True):
-            variable.assign(value)
-
-    def must_be_built(self, who: str) -> Shape:
-        """The shape that the layer was built for; raise if it was not."""
-        if self.built_for is None:
+    def _first_node(self, what: str) -> Node:
+        if not self.nodes:
             raise ArgumentError(
-                f"{who}: {self.title} has no weights yet; give the first layer an input_shape, "
-                "call build(input_shape), or use it on data"
+                f"{self.title} has no {what}: it was not called with a symbolic tensor of Input, "
+                "nor is it in a model whose input shape is known"
             )
-        return self.built_for
-
-    @property
-    def title(self) -> str:
-        """Its name in messages: `dense_1 (Dense)`."""
-        return f"{self.name} ({type(self).__name__})"
+        return self.nodes[0]
 
     def error(self, needs: str, shape: Shape) -> ShapeError:
         """The error for an input of a shape that does not fit."""
         return ShapeError(f"{self.title} {needs} {written(shape)}")
 
-    def parameter(self, tensor: Tensor, initializer: Any, kernel: bool = False) -> None:
-        """Initialize a parameter of a module."""
-        axes = _KERNEL_AXES[tensor.ndim] if kernel else tuple(range(tensor.ndim))
-        variable = Variable(f"{self.title}: an initializer", tensor, axes)
-        value = initializers.get(initializer)(variable.shape, dtype=tensor.dtype)
-        variable.assign(value)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
 
-def in_order(layers: Iterable[Layer], shape: Shape, end: str = "last") -> list[Module]:
-    """The modules of built layers, with transpositions where a layer needs another data format.
-
-    shape    of the input, channels-last
-    end      "last" or "first": where the output has its channels, if it has more than two axes
-    """
-    steps: list[Module] = []
-    first = False  # whether the channels are on axis 1 at this point
-
-    def transpose(to_first: bool) -> None:
-        nonlocal first
-        if to_first != first:
-            steps.append(ChannelsFirst() if to_first else ChannelsLast())
-            first = to_first
-
-    for layer in layers:
-        if len(shape) > 2 and layer.order != "any":
-            transpose(layer.order == "first")
-        steps += layer.parts
-        shape = layer.compute_output_shape(shape)
-        first = first and len(shape) > 2
-    if len(shape) > 2 and first != (end == "first"):
-        heads = [steps.pop()] if steps and type(steps[-1]) in (nn.Softmax, nn.Sigmoid) else []
-        transpose(end == "first")
-        steps += [_transposed(head, first, len(shape)) for head in heads]
-    return steps
+def is_shape(x: Any) -> bool:
+    """Whether x is a shape, rather than a structure of shapes."""
+    return isinstance(x, list | tuple) and all(n is None or isinstance(n, int) for n in x)
 
 
-def _transposed(head: Module, first: bool, ndim: int) -> Module:
-    """The last activation, for transposed inputs: losses expect it to be the last module."""
-    if not isinstance(head, nn.Softmax) or head.dim is None:
-        return head
-    axis = head.dim % ndim
-    before = (0, *range(2, ndim), 1) if first else (0, ndim - 1, *range(1, ndim - 1))
-    return nn.Softmax(dim=before[axis])
+def shapes_to_tensors(shapes: Any, dtype: Any) -> Any:
+    """Symbolic tensors of these shapes: of one, or of the shapes in a list, a tuple or a dict."""
+    if is_shape(shapes):
+        return KerasTensor(tuple(shapes), dtype)
+    if isinstance(shapes, dict):
+        return {key: shapes_to_tensors(shape, dtype) for key, shape in shapes.items()}
+    return type(shapes)(shapes_to_tensors(shape, dtype) for shape in shapes)
 
 
 def layer_of(x: Any, who: str) -> Layer:

@@ -9,6 +9,7 @@ from minidl.checks import check_probability
 from minidl.errors import ArgumentError
 from minidl.keras import activations
 from minidl.keras.checks import positive, shape_of
+from minidl.keras.graph.tensor import KerasTensor, Node
 from minidl.keras.layers.base import Layer, Shape, length_of
 from minidl.nn import Module
 
@@ -21,23 +22,37 @@ class InputLayer(Layer):
     (None, 2)
     """
 
+    is_input = True
+
     def __init__(
         self, shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None
     ) -> None:
         super().__init__(name=name, dtype=dtype, input_shape=shape_of("Input", shape))
+        assert self.sample_shape is not None
         self.batch_size = batch_size
+        self.built_for = batch_size, *self.sample_shape
+        self.nodes.append(Node(self, (), {}, KerasTensor(self.built_for, self.dtype)))
 
 
 def Input(  # noqa: N802 (Keras's name)
     shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None
-) -> InputLayer:
-    """The input of a Sequential, as its first layer: `Input(shape=(28, 28, 1))`.
+) -> KerasTensor:
+    """A symbolic tensor, the input of a model: samples of a shape, `Input(shape=(28, 28, 1))`.
+
+    Layers are called with it, and give others, for `Model(inputs, outputs)`; or it is put before
+    the layers of a Sequential.
+
+    shape         of a sample, with None for lengths that differ from batch to batch
+    batch_size    the number of samples, if it is always the same
+    dtype         of the data; default: "float32"
 
     >>> from minidl.keras import Input, Sequential, layers
     >>> Sequential([Input(shape=(28, 28, 1)), layers.Flatten(), layers.Dense(10)]).output_shape
     (None, 10)
+    >>> layers.Flatten()(Input((2, 3)))
+    <KerasTensor flatten (None, 6) float32>
     """
-    return InputLayer(shape, batch_size, dtype, name)
+    return InputLayer(shape, batch_size, dtype, name).nodes[0].outputs[0]
 
 
 class Dense(Layer):
@@ -50,6 +65,7 @@ class Dense(Layer):
     """
 
     order = "last"
+    supports_masking = True
     variable_names: ClassVar = {"weight": "kernel", "bias": "bias"}
 
     def __init__(
@@ -85,6 +101,7 @@ class Embedding(Layer):
     """Rows of a table (input_dim, output_dim) by id: (N, …) → (N, …, output_dim).
 
     input_dim       the number of ids, 0 … input_dim − 1
+    mask_zero       whether 0 is padding, which layers after this one leave out: the output has a mask
     input_length    the length of the sequences, if known: input_shape=(input_length,)
 
     >>> from minidl.keras import layers, Sequential
@@ -108,11 +125,14 @@ class Embedding(Layer):
         if input_length is not None:
             common["input_shape"] = shape_of("Embedding", input_length)
         super().__init__(**common)
-        if mask_zero:
-            raise ArgumentError("Embedding: mask_zero is not offered here; no layer takes a mask")
         self.input_dim = positive("Embedding", "input_dim", input_dim)
         self.output_dim = positive("Embedding", "output_dim", output_dim)
         self.embeddings_initializer = embeddings_initializer
+        self.mask_zero = self.makes_masks = self.supports_masking = bool(mask_zero)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Which ids are not 0, with mask_zero; else None."""
+        return inputs != 0 if self.mask_zero else None
 
     @property
     def input_dtype(self) -> str:
@@ -142,6 +162,8 @@ class Dropout(Layer):
     >>> net.output_shape, net.count_params()
     ((None, 4), 0)
     """
+
+    supports_masking = True
 
     def __init__(self, rate: float, seed: int | None = None, **common: Any) -> None:
         super().__init__(**common)

@@ -134,6 +134,7 @@ class LayerNormalization(Layer):
     """
 
     order = "last"
+    supports_masking = True
     variable_names: ClassVar = {"weight": "gamma", "bias": "beta"}
 
     def __init__(

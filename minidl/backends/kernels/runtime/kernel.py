@@ -121,6 +121,8 @@ class Kernel:
         if signature is None:
             given = ", ".join(map(signatures.described, own))
             raise TypeError(f"the kernel {self.name} cannot take these arguments: {given}")
+        fitting = (own for own in self.signatures if signatures.takes(own, signature))
+        signature = next(fitting, signature)
         with machine_code.lock:
             if signature not in self._entries:
                 entry = machine_code.entry(self, signature, self._following(signature))

@@ -149,6 +149,24 @@ def of_arguments(arguments: Sequence[Any]) -> Signature | None:
     return None if None in types else Signature(types)  # type: ignore[arg-type]
 
 
+def takes(declared: Any, given: Any) -> bool:
+    """Whether what is compiled for one signature or type takes arguments of another.
+
+    An array of any strides may be contiguous, too.
+    """
+    if isinstance(declared, Array) and not declared.contiguous and isinstance(given, Array):
+        return declared[:2] == given[:2]
+    if isinstance(declared, Tuple) and isinstance(given, Tuple):
+        return _all_take(declared.types, given.types)
+    if isinstance(declared, Signature) and isinstance(given, Signature):
+        return _all_take(declared.arguments, given.arguments)
+    return bool(declared == given)
+
+
+def _all_take(declared: Sequence[Any], given: Sequence[Any]) -> bool:
+    return len(declared) == len(given) and all(map(takes, declared, given))
+
+
 _NUMBERS = bool, int, float, np.float32, np.uint64  # of exactly these types entries take numbers
 
 

@@ -7,7 +7,7 @@ functions with a `builder` are parts of these.  Addresses are raw: nothing is ch
 stores need no alignment, and each moves LANES elements.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from llvmlite import ir
@@ -166,6 +166,27 @@ def _transpose(builder: Any, addresses: list[Any], target: Any, target_stride: A
         half //= 2
     for i in range(LANES):
         store(builder, rows[i], builder.gep(target, [builder.mul(target_stride, INT(i))]))
+
+
+def loop(
+    builder: Any, count: Any, start: list[Any], update: Callable[..., list[Any]]
+) -> list[Any]:
+    """The vectors after `for k in range(count): vectors = update(k, vectors)`, for a count ≥ 1."""
+    before = builder.block
+    body, end = map(builder.function.append_basic_block, ("body", "end"))
+    builder.branch(body)
+    builder.position_at_end(body)
+    k, vectors = builder.phi(INT), [builder.phi(VECTOR) for _ in start]
+    updated = update(k, vectors)
+    following = builder.add(k, INT(1))
+    k.add_incoming(INT(0), before)
+    k.add_incoming(following, body)
+    for vector, first, last in zip(vectors, start, updated, strict=True):
+        vector.add_incoming(first, before)
+        vector.add_incoming(last, body)
+    builder.cbranch(builder.icmp_signed("<", following, count), body, end)
+    builder.position_at_end(end)
+    return updated
 
 
 def shuffle(builder: Any, a: Any, b: Any, lanes: Iterable[int]) -> Any:

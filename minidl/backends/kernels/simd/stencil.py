@@ -27,6 +27,7 @@ from minidl.backends.kernels.simd.intrinsics import (
     VECTOR,
     broadcast,
     load,
+    loop,
     multiply_add,
     shuffle,
     store,
@@ -88,27 +89,6 @@ def _row(builder: Any, plane: Any, index: Any, height: Any, width: Any, zeros: A
     inside = builder.icmp_unsigned("<", index, height)
     row = builder.gep(plane, [builder.mul(index, width)])
     return builder.select(inside, row, zeros)
-
-
-def _loop(
-    builder: Any, count: Any, start: list[Any], update: Callable[..., list[Any]]
-) -> list[Any]:
-    """The vectors after `for k in range(count): vectors = update(k, vectors)`, for a count ≥ 1."""
-    before = builder.block
-    body, end = map(builder.function.append_basic_block, ("body", "end"))
-    builder.branch(body)
-    builder.position_at_end(body)
-    k, vectors = builder.phi(INT), [builder.phi(VECTOR) for _ in start]
-    updated = update(k, vectors)
-    following = builder.add(k, INT(1))
-    k.add_incoming(INT(0), before)
-    k.add_incoming(following, body)
-    for vector, first, last in zip(vectors, start, updated, strict=True):
-        vector.add_incoming(first, before)
-        vector.add_incoming(last, body)
-    builder.cbranch(builder.icmp_signed("<", following, count), body, end)
-    builder.position_at_end(end)
-    return updated
 
 
 # Strips.
@@ -214,7 +194,7 @@ def _gradient_strips(rows: int) -> Any:
                     totals[window] = builder.fadd(totals[window], gradient)
                 return totals
 
-            totals = _loop(builder, strips, [_ZEROS] * (window + 1), add)
+            totals = loop(builder, strips, [_ZEROS] * (window + 1), add)
             for a, total in enumerate(totals):
                 target = builder.gep(sums, [INT(a * LANES)])
                 store(builder, builder.fadd(load(builder, target), total), target)

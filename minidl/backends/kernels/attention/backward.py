@@ -1,0 +1,383 @@
+"""Attention backward: the weights are computed again, block by block, from what forward saved.
+
+    p = exp(s − m)                    s as in forward; 1 / l is a factor of dy
+    dvᵀ += p·dy / l
+    ds  = p·(V·dyᵀ / l − D),          D = Σ dy·y / l, which is Σₖ p·dp / l
+    dqᵀ += Kᵀ·ds·scale
+    dkᵀ += ds·q·scale
+
+(FlashAttention-2, arXiv:2307.08691, algorithm 2, with the reciprocal of l beside m instead of its
+logarithm: p is the same number, bit by bit, as in forward.)  Queries with a gradient of 0, and those
+that see no key, contribute nothing, whatever they are.
+
+A thread takes heads of keys, with all queries that share them: dk and dv accumulate in its
+workspace.  Where there are fewer heads than threads, there are two passes, one over the queries for
+dq, another over the keys for dk and dv, of 7 products instead of 5.  The order of the sums, and so
+every bit, is the same.
+
+**Precision.**  Products are summed in runs; a sum of several blocks of keys, or of many blocks of
+queries, is float64.  So the error does not grow with the number of queries or keys.
+
+Cost: 2·(3·E + 2·Ev) flops and an exp for each query and key, half of them if causal.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minidl.backends import threads
+from minidl.backends.kernels.attention.blocks import (
+    KEYS,
+    PROBLEM,
+    QUERIES,
+    Problem,
+    balanced,
+    chunk_offsets,
+    fill_factors,
+    keys_of_block,
+    like,
+    logits,
+    masking,
+    masking_size,
+    multiply,
+    named,
+    padded,
+    queries_of_block,
+    query_blocks,
+)
+from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
+from minidl.backends.kernels.runtime.workspace import scratch
+from minidl.backends.kernels.simd.attention import weight_gradients
+from minidl.backends.kernels.simd.intrinsics import LANES, pointer
+from minidl.backends.kernels.simd.math import wide_dot32
+from minidl.backends.kernels.simd.micro_kernel import (
+    MR,
+    MULTIPLY_ADDS_PER_NS,
+    RUN,
+    UNBROKEN,
+    transpose_panel,
+)
+
+_F = np.float32
+_ZERO, _INF = _F(0), _F(np.inf)
+# Blocks of queries whose contributions to dk and dv are added in float32: 32 runs.
+_BLOCKS = 32 // -(-QUERIES // RUN)
+
+
+class _Split(NamedTuple):
+    """Which gradients a pass computes, and into how many parts of a head it is split."""
+
+    of_queries: bool
+    of_keys: bool
+    query_parts: int
+    key_parts: int
+
+
+class _Workspace(NamedTuple):
+    """The memory of a thread.  Rows are padded with zeros to full vectors."""
+
+    query_rows: np.ndarray  # (QUERIES, E): scaled
+    dy_rows: np.ndarray  # (QUERIES, Ev): divided by l
+    queries: np.ndarray  # (E, QUERIES): the same, transposed
+    dy: np.ndarray  # (Ev, QUERIES)
+    s: np.ndarray  # (KEYS, QUERIES), then p
+    dp: np.ndarray  # (KEYS, QUERIES), then ds
+    dq: np.ndarray  # (E, QUERIES): of a block of keys
+    lines: np.ndarray  # (2, QUERIES): m and D
+    dk: np.ndarray  # (keys, E)
+    dv: np.ndarray  # (keys, Ev)
+
+
+def gradients(
+    problem: Problem,
+    y: np.ndarray,
+    statistics: np.ndarray,
+    dy: np.ndarray,
+    needed: tuple[bool, ...],
+) -> tuple[np.ndarray | None, ...]:
+    """dquery, dkey and dvalue; what is not needed is None, or not computed."""
+    operands = problem.query, problem.key, problem.value
+    results = [like(x, x.shape[3]) for x in operands]
+    of_queries, of_keys = needed[0], needed[1] or needed[2]
+    heads = problem.key.shape[0] * problem.key.shape[1]
+    blocks = problem.query.shape[1] // problem.key.shape[1] * query_blocks(y.shape[2])
+    multiply_adds = y.size * problem.key.shape[2] * (2 + 3 * problem.key.shape[3] / y.shape[3])
+    chunks = threads.chunks(multiply_adds / (2 if problem.is_causal else 1) / MULTIPLY_ADDS_PER_NS)
+    if -(-heads // chunks) * chunks * 5 <= heads * 7:
+        passes = [_Split(of_queries, of_keys, 1, 1)]
+    else:
+        key_blocks = -(-problem.key.shape[2] // KEYS)
+        passes = [_Split(of_queries, False, blocks, 1), _Split(False, of_keys, 1, key_blocks)]
+    for split in passes:
+        if split.of_queries or split.of_keys:
+            units = heads * split.query_parts * split.key_parts
+            _run(problem, y, statistics, dy, results, split, blocks, min(chunks, units))
+    return *results, None
+
+
+def _run(
+    problem: Problem,
+    y: np.ndarray,
+    statistics: np.ndarray,
+    dy: np.ndarray,
+    results: list[np.ndarray],
+    split: _Split,
+    blocks: int,
+    chunks: int,
+) -> None:
+    """One pass."""
+    sizes = size, value_size = problem.query.shape[3], y.shape[3]
+    keys = -(-problem.key.shape[2] // KEYS)
+    keys = -(-keys // split.key_parts) * KEYS + MR if split.of_keys else 0
+    widths = padded(size) + padded(value_size)
+    offsets = chunk_offsets(problem, chunks)
+    floats = QUERIES * (widths + size + value_size + 2 * KEYS + size + MR + 2) + keys * widths
+    _backward(
+        problem,
+        y,
+        dy,
+        statistics,
+        *results,
+        split,
+        keys,
+        scratch(chunks, floats + (masking_size(sizes) if offsets.size else 0)),
+        np.empty((chunks, size, QUERIES)),
+        np.empty((chunks, keys * widths if blocks > _BLOCKS else 0)),
+        offsets,
+        chunks,
+    )
+
+
+@inner
+def _workspace(memory, size, value_size, keys):
+    width, value_width = _padded(size), _padded(value_size)
+    at = 0
+    query_rows = carray(pointer(memory, at), (QUERIES, width))
+    at += query_rows.size
+    dy_rows = carray(pointer(memory, at), (QUERIES, value_width))
+    at += dy_rows.size
+    queries = carray(pointer(memory, at), (size, QUERIES))
+    at += queries.size
+    dy = carray(pointer(memory, at), (value_size, QUERIES))
+    at += dy.size
+    s = carray(pointer(memory, at), (KEYS, QUERIES))
+    at += s.size
+    dp = carray(pointer(memory, at), (KEYS, QUERIES))
+    at += dp.size
+    dq = carray(pointer(memory, at), (size + MR, QUERIES))
+    at += dq.size
+    lines = carray(pointer(memory, at), (2, QUERIES))
+    at += lines.size
+    dk = carray(pointer(memory, at), (keys, width))
+    at += dk.size
+    dv = carray(pointer(memory, at), (keys, value_width))
+    return _Workspace(query_rows, dy_rows, queries, dy, s, dp, dq, lines, dk, dv)
+
+
+@inner
+def _padded(size):
+    return (size + LANES - 1) // LANES * LANES
+
+
+@parallel(
+    f"{PROBLEM} f32[~b,h,l,v] f32[~b,h,l,v] f32[b,h,two,l] f32[~b,h,l,e] f32[~b,h,s,e]"
+    " f32[~b,h,s,v] (bool bool i64 i64) i64 f32[chunk,size] f64[chunk,e,q] f64[chunk,s]"
+    " i64[chunk,two,k]"
+)
+def _backward(
+    problem, y, dy, statistics, dq, dk, dv, split, rows, memory, totals, sums, offsets,
+    chunk, chunks,
+):  # fmt: skip
+    """The gradients of one pass; the work is split into heads of keys, and their parts."""
+    problem, split = named(problem), _Split(*split)
+    size, value_size = problem.query.shape[3], problem.value.shape[3]
+    batch, heads, length = problem.key.shape[:3]
+    own = _workspace(memory[chunk], size, value_size, rows)
+    masks = masking(memory[chunk], offsets[chunk], max(size, value_size))
+    parts = split.query_parts * split.key_parts
+    start, stop = chunk_bounds(batch * heads * parts, chunk, chunks)
+    for unit in range(start, stop):
+        part = balanced(unit % parts, parts, problem.is_causal)
+        batch, head = unit // parts // heads, unit // parts % heads
+        key_part = part if split.key_parts > 1 else 0
+        first, last = chunk_bounds((length + KEYS - 1) // KEYS, key_part, split.key_parts)
+        first, last = first * KEYS, min(last * KEYS, length)
+        own.dk[:], own.dv[:], sums[chunk] = 0, 0, 0
+        _add_queries(
+            problem, y, dy, statistics, split, part - key_part, batch, head, first, last,
+            dq, own, totals[chunk], sums[chunk], masks,
+        )  # fmt: skip
+        if split.of_keys:
+            _flush(own, sums[chunk])
+            _store_keys(own.dk, sums[chunk], dk[batch, head], first, last)
+            _store_keys(own.dv, sums[chunk][own.dk.size :], dv[batch, head], first, last)
+
+
+@inner
+def _add_queries(
+    problem, y, dy, statistics, split, part, batch, head, first, last, dq, own, totals, sums, masks
+):
+    """What some queries, those of all heads that share a head of keys, or of one part, give."""
+    group = problem.query.shape[1] // problem.key.shape[1]
+    blocks = query_blocks(problem.query.shape[2])
+    begin, end = chunk_bounds(group * blocks, part, split.query_parts)
+    for i in range(begin, end):
+        queries = queries_of_block(problem, batch, head * group + i // blocks, i % blocks)
+        limit = min(last, queries.first + queries.count) if problem.is_causal else last
+        totals[:] = 0
+        if first < limit:
+            _pack(problem, y, dy, statistics, queries, own)
+            _add_keys(problem, queries, split, first, limit, own, totals, masks)
+        if split.of_queries:
+            _store_queries(problem, queries, own, totals, dq)
+        if i % _BLOCKS == _BLOCKS - 1:
+            _flush(own, sums)
+
+
+@inner
+def _pack(problem, y, dy, statistics, queries, own):
+    """Queries and dy / l, row by row and transposed, and m and D."""
+    size, value_size = problem.query.shape[3], problem.value.shape[3]
+    maxima, reciprocals = statistics[queries.batch, queries.head]
+    x, of_y = problem.query[queries.batch, queries.head], y[queries.batch, queries.head]
+    of_dy = dy[queries.batch, queries.head]
+    own.lines[0], own.lines[1] = _INF, _ZERO
+    for q in range(queries.count):
+        i = queries.first + q
+        query_row, dy_row = own.query_rows[q], own.dy_rows[q]
+        query_row[size:], dy_row[value_size:] = 0, 0
+        gradient = carray(pointer(of_dy[i], 0), value_size)
+        if reciprocals[i] == 0 or not _has_nonzero(gradient):
+            query_row[:size], dy_row[:value_size] = 0, 0  # with m = ∞, p is 0
+            continue
+        _scale(carray(pointer(x[i], 0), size), problem.scale, query_row)
+        _scale(gradient, reciprocals[i], dy_row)
+        own.lines[0, q] = maxima[i]
+        own.lines[1, q] = wide_dot32(dy_row[:value_size], carray(pointer(of_y[i], 0), value_size))
+    _transpose(own.query_rows, queries.count, size, own.queries)
+    _transpose(own.dy_rows, queries.count, value_size, own.dy)
+
+
+@inner
+def _has_nonzero(x):
+    found = False
+    for i in range(x.size):
+        found |= x[i] != 0
+    return found
+
+
+@inner
+def _scale(x, factor, row):
+    for i in range(x.size):
+        row[i] = x[i] * factor
+
+
+@inner
+def _transpose(rows, height, width, target):
+    source = pointer(rows, 0)
+    transpose_panel(source, rows.shape[1], height, width, pointer(target, 0), target.shape[1])
+
+
+@inner
+def _add_keys(problem, queries, split, first, last, own, totals, masks):
+    """Add what a block of queries gives with the keys first … last − 1."""
+    tables, vectors = problem.tables, queries.vectors
+    size, value_size = problem.query.shape[3], problem.value.shape[3]
+    head = queries.head // (problem.query.shape[1] // problem.key.shape[1])
+    key = pointer(problem.key[queries.batch, head], 0)
+    value = pointer(problem.value[queries.batch, head], 0)
+    s, dp, block = pointer(own.s, 0), pointer(own.dp, 0), pointer(tables.block, 0)
+    maxima, means = pointer(own.lines, 0), pointer(own.lines, QUERIES)
+    drops = problem.dropped > 0
+    for begin in range(first, last, KEYS):
+        keys = keys_of_block(problem, queries, begin, min(begin + KEYS, last), masks)
+        if keys.count == 0:
+            continue
+        logits(problem, queries, keys, own.queries, masks, own.s)
+        multiply(
+            value, pointer(keys.values, 0), pointer(tables.value_size, 0), value_size, UNBROKEN,
+            pointer(own.dy, 0), block, vectors, dp, QUERIES, keys.count, False,
+        )  # fmt: skip
+        factors = s
+        if drops:
+            fill_factors(problem, queries, keys, masks)
+            factors = pointer(masks.factors, 0)
+        weight_gradients(
+            vectors, keys.count, s, dp, factors, QUERIES, maxima, means, 1 if drops else 0
+        )
+        if split.of_keys:
+            end = (keys.count + MR - 1) // MR * MR
+            own.s[keys.count : end], own.dp[keys.count : end] = 0, 0
+            row = keys.first - first
+            _add_products(own.dv, row, s, queries, own.dy_rows, tables, tables.value_rows, keys)
+            _add_products(own.dk, row, dp, queries, own.query_rows, tables, tables.query_rows, keys)
+        if split.of_queries:
+            multiply(
+                key, pointer(tables.query_size, 0), pointer(keys.rows, 0), keys.count, RUN,
+                dp, block, vectors, pointer(own.dq, 0), QUERIES, size, False,
+            )  # fmt: skip
+            for i in range(size):
+                _add(own.dq[i], totals[i], vectors * LANES)
+
+
+@inner
+def _add_products(sums, first, weights, queries, x, tables, depth_b, keys):
+    """sums[first + key] += Σ over the queries of weights[key, query]·x[query]."""
+    width = sums.shape[1]
+    multiply(
+        weights, pointer(tables.block, 0), pointer(tables.ones, 0), queries.count, RUN,
+        pointer(x, 0), pointer(depth_b, 0), width // LANES,
+        pointer(sums, first * width), width, keys.count, True,
+    )  # fmt: skip
+
+
+@inner
+def _add(x, total, width):
+    for q in range(width):
+        total[q] += x[q]
+
+
+@inner
+def _flush(own, sums):
+    """Add dk and dv to their sums in float64, if there are any, and start again from 0."""
+    if sums.size == 0:
+        return
+    of_keys = own.dk.size
+    _move(carray(pointer(own.dk, 0), of_keys), sums[:of_keys])
+    _move(carray(pointer(own.dv, 0), own.dv.size), sums[of_keys:])
+
+
+@inner
+def _move(x, total):
+    for i in range(x.size):
+        total[i] += x[i]
+        x[i] = 0
+
+
+@inner
+def _store_queries(problem, queries, own, totals, dq):
+    """dq = scale·dqᵀ, transposed."""
+    size, width = problem.query.shape[3], queries.vectors * LANES
+    for i in range(size):
+        row, total = own.dq[i], totals[i]
+        for q in range(width):
+            row[q] = _F(total[q]) * problem.scale
+    _transpose(own.dq, size, queries.count, own.query_rows)
+    result = dq[queries.batch, queries.head]
+    for q in range(queries.count):
+        row = carray(pointer(result[queries.first + q], 0), size)
+        _scale(own.query_rows[q, :size], _F(1), row)
+
+
+@inner
+def _store_keys(x, sums, result, first, last):
+    """The rows of a gradient, from x, or from their sums in float64."""
+    size, width = result.shape[1], x.shape[1]
+    for i in range(last - first):
+        row = carray(pointer(result[first + i], 0), size)
+        if sums.size:
+            total = sums[i * width : i * width + size]
+            for j in range(size):
+                row[j] = _F(total[j])
+        else:
+            _scale(x[i, :size], _F(1), row)

@@ -1,0 +1,353 @@
+"""Blocks of attention: what forward and backward do alike to some queries and some keys of a head.
+
+A block of logits is s[key, query]: each lane is a query.  So is what the queries are multiplied by,
+
+    s = K·qᵀ          rows of the tile: keys, where they lie in memory; depth: the E numbers of each
+    yᵀ = Vᵀ·p         rows: the Ev numbers of a value; depth: keys
+
+since the micro-kernel finds the rows of its first factor through tables of offsets: K and V are not
+packed, whatever their strides.  Only the queries are, transposed, once for all keys.
+
+**Masks and dropout** are tiles of the same form, filled a block at a time: what is added to the
+logits, −inf where a query does not see a key, and the factors of the weights, 0 or 1 / (1 − p).
+Keys that no query of the block sees are left out where they begin or end a block, as padding does;
+between others, they and their values are read from a row of zeros, so that NaN there goes nowhere.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minidl.backends.kernels.random import fill_uniform
+from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inlined, inner
+from minidl.backends.kernels.runtime.plans import planned
+from minidl.backends.kernels.simd.intrinsics import LANES, address_of, advance, pointer
+from minidl.backends.kernels.simd.micro_kernel import (
+    MR,
+    NR,
+    UNBROKEN,
+    micro_kernel,
+    pad_to_tiles,
+    tile_count,
+    transpose_panel,
+)
+
+# Queries and keys of a block: its logits, and a tile as large, stay in the second-level cache.
+QUERIES = -(-64 // NR) * NR
+KEYS = 16 * MR
+_NEVER = np.float32(-np.inf)
+
+
+class Tables(NamedTuple):
+    """Offsets for the micro-kernel, of K and V as they lie in memory, and of packed blocks."""
+
+    keys: np.ndarray  # of each row of K, padded to full tiles
+    values: np.ndarray  # of each row of V
+    query_size: np.ndarray  # 0 … E − 1, padded to full tiles
+    value_size: np.ndarray  # 0 … Ev − 1, padded to full tiles
+    ones: np.ndarray  # 0 … QUERIES − 1
+    block: np.ndarray  # of the rows of a block, or of packed queries
+    query_rows: np.ndarray  # of queries that are packed row by row
+    value_rows: np.ndarray  # of gradients of y that are packed row by row
+
+
+class Problem(NamedTuple):
+    """The operands, (batch, heads, length, size) with any strides, and the settings."""
+
+    query: np.ndarray
+    key: np.ndarray
+    value: np.ndarray
+    visible: np.ndarray  # the mask, if it is one of bools, as bytes: (batch, heads, L, S)
+    bias: np.ndarray  # the mask, if it is one of floats; either may be empty
+    is_causal: bool
+    scale: np.float32
+    dropped: np.float32  # the probability; 0: no dropout
+    kept: np.float32  # 1 / (1 − dropped)
+    seed: np.uint64
+    offset: np.uint64
+    tables: Tables
+
+
+PROBLEM = (
+    "(f32[~b,h,l,e] f32[~b,h,s,e] f32[~b,h,s,v] u8[~b,h,l,s] f32[~b,h,l,s] bool f32 f32 f32 u64"
+    " u64 (i64[s] i64[s] i64[e] i64[v] i64[q] i64[k] i64[q] i64[q]))"
+)
+
+
+class Queries(NamedTuple):
+    """Which queries a block has: `count` of a head, from `first` on, in vectors of lanes."""
+
+    batch: int
+    head: int
+    first: int
+    count: int
+    vectors: int
+
+
+class Keys(NamedTuple):
+    """Which keys a block has, and the offsets of their rows in K and V."""
+
+    first: int
+    count: int
+    rows: np.ndarray
+    values: np.ndarray
+
+
+class Masking(NamedTuple):
+    """The memory of a thread for masks and dropout; if there are none, it is empty."""
+
+    tile: np.ndarray  # (KEYS, QUERIES)
+    factors: np.ndarray  # (KEYS, QUERIES), of dropout
+    rows: np.ndarray  # (QUERIES, KEYS + 1), before they are transposed
+    seen: np.ndarray  # (KEYS,): whether a query sees the key, 1 or 0
+    zeros: np.ndarray  # in place of a key or a value that is not seen
+    offsets: np.ndarray  # (2, KEYS + MR): of K and V
+
+
+@inner
+def named(problem):
+    """The tuple with its names again."""
+    query, key, value, visible, bias, is_causal, scale, dropped, kept, seed, offset, tables = problem
+    return Problem(
+        query, key, value, visible, bias, is_causal, scale, dropped, kept, seed, offset,
+        Tables(*tables),
+    )  # fmt: skip
+
+
+@planned
+def tables(length: int, sizes: tuple[int, int], strides: tuple[int, int]) -> Tables:
+    """The tables for keys and values of these sizes and strides."""
+    counted = [np.arange(n + MR, dtype=np.int64) for n in (QUERIES, max(KEYS, *sizes))]
+    query_size, value_size = sizes
+    return Tables(
+        pad_to_tiles(length) * strides[0],
+        pad_to_tiles(length) * strides[1],
+        pad_to_tiles(query_size),
+        pad_to_tiles(value_size),
+        counted[0],
+        counted[1] * QUERIES,
+        counted[0] * padded(query_size),
+        counted[0] * padded(value_size),
+    )
+
+
+def padded(size: int) -> int:
+    """A size, up to full vectors."""
+    return -(-size // LANES) * LANES
+
+
+def like(x: np.ndarray, size: int) -> np.ndarray:
+    """A new array with rows of this size, whose axes lie in memory in the order of those of x."""
+    y = np.empty_like(x, shape=(*x.shape[:3], size))
+    return y if y.strides[-1] == y.itemsize else np.empty(y.shape, y.dtype)
+
+
+def chunk_offsets(problem: Problem, chunks: int) -> np.ndarray:
+    """For each chunk the offsets of keys and values, where masks or dropout need memory."""
+    masked = problem.visible.size or problem.bias.size or problem.dropped > 0
+    return np.empty((chunks, 2 if masked else 0, KEYS + MR), np.int64)
+
+
+def masking_size(sizes: tuple[int, int]) -> int:
+    """How many float32 `masking` takes from a workspace."""
+    return 3 * KEYS * QUERIES + QUERIES + KEYS + max(sizes)
+
+
+@inner
+def masking(workspace, offsets, size):
+    """The memory for masks and dropout at the end of a workspace; the zeros are written."""
+    if offsets.size == 0:
+        empty = carray(pointer(workspace, 0), (0, 0))
+        return Masking(empty, empty, empty, workspace[:0], workspace[:0], offsets)
+    block, end = KEYS * QUERIES, workspace.size - size
+    zeros = workspace[end:]
+    zeros[:] = 0
+    seen = workspace[end - KEYS : end]
+    begin = end - KEYS - 3 * block - QUERIES
+    return Masking(
+        carray(pointer(workspace, begin), (KEYS, QUERIES)),
+        carray(pointer(workspace, begin + block), (KEYS, QUERIES)),
+        carray(pointer(workspace, begin + 2 * block), (QUERIES, KEYS + 1)),
+        seen,
+        zeros,
+        offsets,
+    )
+
+
+@inlined
+def query_blocks(length):
+    """How many blocks of queries there are."""
+    vectors = (length + LANES - 1) // LANES
+    return (vectors * LANES + QUERIES - 1) // QUERIES
+
+
+@inner
+def queries_of_block(problem, batch, head, block):
+    """The queries of a block, which has as many vectors of lanes as the others, or one less."""
+    length = problem.query.shape[2]
+    vectors = (length + LANES - 1) // LANES
+    first, last = chunk_bounds(vectors, block, query_blocks(length))
+    count = min(last * LANES, length) - first * LANES
+    return Queries(batch, head, first * LANES, count, last - first)
+
+
+@inlined
+def balanced(i, count, is_causal):
+    """Block i of `count`, in an order in which any range of them takes equally long.
+
+    With causality, blocks take the longer, the later they are: the first, the last, the second ….
+    """
+    if not is_causal:
+        return i
+    return i // 2 if i % 2 == 0 else count - 1 - i // 2
+
+
+@inner
+def multiply(a, rows, depth_a, depth, run, b, depth_b, vectors, out, stride, count, add):
+    """out[i, j] = Σₖ a[rows[i] + depth_a[k]]·b[depth_b[k] + j], of `count` rows, tile by tile.
+
+    Rows are computed up to full tiles.
+    """
+    panels = tile_count(vectors)
+    for row in range(0, count, MR):
+        for panel in range(panels):
+            left, right = chunk_bounds(vectors, panel, panels)
+            micro_kernel(
+                right - left, depth, run, a, advance(rows, row), depth_a,
+                advance(b, left * LANES), depth_b,
+                advance(out, row * stride + left * LANES), stride, add,
+            )  # fmt: skip
+
+
+@inner
+def logits(problem, queries, keys, packed, masks, s):
+    """s[key, query], with the mask, and −inf where causality hides a key."""
+    group = queries.head // (problem.query.shape[1] // problem.key.shape[1])
+    multiply(
+        pointer(problem.key[queries.batch, group], 0), pointer(keys.rows, 0),
+        pointer(problem.tables.query_size, 0), problem.query.shape[3], UNBROKEN,
+        pointer(packed, 0), pointer(problem.tables.block, 0), queries.vectors,
+        pointer(s, 0), QUERIES, keys.count, False,
+    )  # fmt: skip
+    if problem.visible.size or problem.bias.size:
+        _add_mask(masks.tile, keys.first % KEYS, s, keys.count, queries.vectors * LANES)
+    if problem.is_causal:
+        for i in range(max(0, queries.first + 1 - keys.first), keys.count):
+            hidden = keys.first + i - queries.first
+            s[i, : min(hidden, QUERIES)] = _NEVER
+
+
+@inner
+def _add_mask(tile, first, s, count, width):
+    """s = s + tile, from a row of the tile on; where the tile is −inf, s becomes so, also NaN."""
+    for i in range(count):
+        row, added = s[i], tile[first + i]
+        for j in range(width):
+            row[j] = _NEVER if added[j] == _NEVER else row[j] + added[j]
+
+
+@inner
+def keys_of_block(problem, queries, begin, end, masks):
+    """The keys begin … end − 1 but for those at both ends that no query sees; the tile is filled.
+
+    `begin` is a multiple of KEYS.
+    """
+    tables = problem.tables
+    if not (problem.visible.size or problem.bias.size):
+        return Keys(begin, end - begin, tables.keys[begin:], tables.values[begin:])
+    masks.seen[:] = 0
+    _fill_tile(problem, queries, begin, end - begin, masks)
+    first, last, seen = 0, end - begin, masks.seen
+    while first < last and seen[first] == 0:
+        first += 1
+    while first < last and seen[last - 1] == 0:
+        last -= 1
+    own = masks.offsets
+    group = queries.head // (problem.query.shape[1] // problem.key.shape[1])
+    of_zeros = address_of(masks.zeros)
+    no_key = (of_zeros - address_of(problem.key[queries.batch, group])) // 4
+    no_value = (of_zeros - address_of(problem.value[queries.batch, group])) // 4
+    for i in range(last - first):
+        there = seen[first + i] != 0
+        own[0, i] = tables.keys[begin + first + i] if there else no_key
+        own[1, i] = tables.values[begin + first + i] if there else no_value
+    for i in range(last - first, last - first + MR):
+        own[0, i], own[1, i] = no_key, no_value
+    return Keys(begin + first, last - first, own[0], own[1])
+
+
+@inner
+def _fill_tile(problem, queries, begin, count, masks):
+    """The tile of a mask, 0 or what it adds, or −inf; and which keys are seen."""
+    visible, bias = problem.visible, problem.bias
+    if (visible.strides[2] if visible.size else bias.strides[2]) == 0:  # the same for all queries
+        row = masks.rows[0]
+        _fill_row(problem, queries, queries.first, begin, count, row)
+        _add_seen(row, count, masks.seen)
+        for i in range(count):
+            masks.tile[i, : queries.vectors * LANES] = row[i]
+        return
+    for q in range(queries.count):
+        row, query = masks.rows[q], queries.first + q
+        _fill_row(problem, queries, query, begin, count, row)
+        if problem.is_causal:
+            row[max(0, min(count, query + 1 - begin)) : count] = _NEVER
+        _add_seen(row, count, masks.seen)
+    transpose_panel(
+        pointer(masks.rows, 0), KEYS + 1, queries.count, count, pointer(masks.tile, 0), QUERIES
+    )
+
+
+@inner
+def _fill_row(problem, queries, query, begin, count, row):
+    """What the mask adds to the logits of one query and `count` keys."""
+    if problem.visible.size:
+        _fill_from_bools(problem.visible[queries.batch, queries.head, query], begin, count, row)
+    else:
+        _fill_from_floats(problem.bias[queries.batch, queries.head, query], begin, count, row)
+
+
+@inner
+def _fill_from_bools(mask, begin, count, row):
+    """0 where the mask is True, else −inf; it is contiguous, or the same for all keys."""
+    if mask.strides[0] == 0:
+        row[:count] = np.float32(0) if mask[0] else _NEVER
+        return
+    visible = carray(pointer(mask, begin), count)
+    for i in range(count):
+        row[i] = np.float32(0) if visible[i] else _NEVER
+
+
+@inner
+def _fill_from_floats(mask, begin, count, row):
+    """The mask itself."""
+    if mask.strides[0] == 0:
+        row[:count] = mask[0]
+        return
+    added = carray(pointer(mask, begin), count)
+    for i in range(count):
+        row[i] = added[i]
+
+
+@inner
+def _add_seen(row, count, seen):
+    """Which keys a query sees that has this row of the mask, in addition to others."""
+    for i in range(count):
+        seen[i] = seen[i] if row[i] == _NEVER else np.float32(1)
+
+
+@inner
+def fill_factors(problem, queries, keys, masks):
+    """The factors by which dropout multiplies weights, masks.factors[key, query]."""
+    heads, length = problem.query.shape[1:3]
+    row_of_first = (queries.batch * heads + queries.head) * length + queries.first
+    for q in range(queries.count):
+        # Weights are numbered through; a block of random numbers is for two of them.
+        index = (row_of_first + q) * problem.key.shape[2] + keys.first
+        odd = index % 2
+        row = masks.rows[q]
+        fill_uniform(row[: keys.count + odd], problem.seed, problem.offset + np.uint64(index // 2))
+        for i in range(keys.count):
+            row[i] = np.float32(0) if row[i + odd] < problem.dropped else problem.kept
+    source, target = pointer(masks.rows, 0), pointer(masks.factors, 0)
+    transpose_panel(source, KEYS + 1, queries.count, keys.count, target, QUERIES)

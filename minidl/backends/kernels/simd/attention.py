@@ -1,0 +1,177 @@
+"""The elementwise passes of attention, over a block of logits that stays in the cache.
+
+A block holds the logits s[key, query] of some keys (rows) and queries (columns, one lane each): so
+the maximum and the sum of a softmax are taken lane by lane, and no vector is reduced.  Each pass
+goes down one column of vectors, or a few, with its maxima or sums in registers.
+
+The exponentials are of numbers that are not positive, s − max s, which saves half the steps of
+`math.exp32`.  The polynomial is the same (Cephes' expf, S. Moshier 1989); errors are below 2 ulp,
+and below e⁻⁸⁷ the result is 0.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from minidl.backends.kernels.runtime.kernel import chunk_bounds, intrinsic, outlined
+from minidl.backends.kernels.simd.intrinsics import (
+    INT,
+    LANES,
+    VECTOR,
+    advance,
+    load,
+    loop,
+    multiply_add,
+    store,
+)
+from minidl.backends.kernels.simd.micro_kernel import NR_VECTORS, tile_count
+
+_BITS = ir.VectorType(ir.IntType(32), LANES)
+_LOG2_E, _SHIFT = 1.44269504, 1.5 * 2**23  # added to x, it leaves the nearest integer at the end
+_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # n·LN2_HIGH is exact
+_LOWEST = -87.0  # eˣ is a normal number from here on
+_COEFFICIENTS = (
+    *(1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2),
+    *(1.6666665459e-1, 5.0000001201e-1, 1.0, 1.0),
+)
+
+
+def _everywhere(value: float) -> Any:
+    """A vector that holds a number in every lane."""
+    return ir.Constant(VECTOR, [float(np.float32(value))] * LANES)
+
+
+def _exp(builder: Any, x: Any) -> Any:
+    """eˣ for x ≤ 0: 2ⁿ·eʳ, with n the integer nearest to x / ln 2, r = x − n·ln 2; NaN stays."""
+    fused, zeros = multiply_add(builder.module), _everywhere(0)
+    vanishes = builder.fcmp_ordered("<", x, _everywhere(_LOWEST))
+    x = builder.select(vanishes, zeros, x)
+    shifted = builder.call(fused, [x, _everywhere(_LOG2_E), _everywhere(_SHIFT)])
+    n = builder.fsub(shifted, _everywhere(_SHIFT))
+    r = builder.call(fused, [n, _everywhere(-_LN2_HIGH), x])
+    r = builder.call(fused, [n, _everywhere(-_LN2_LOW), r])
+    p = _everywhere(_COEFFICIENTS[0])
+    for coefficient in _COEFFICIENTS[1:]:
+        p = builder.call(fused, [p, r, _everywhere(coefficient)])
+    # n stands in the last bits of `shifted`; there it is added to the exponent of p.
+    exponent = builder.shl(builder.bitcast(shifted, _BITS), ir.Constant(_BITS, [23] * LANES))
+    bits = builder.add(builder.bitcast(p, _BITS), exponent)
+    return builder.select(vanishes, zeros, builder.bitcast(bits, VECTOR))
+
+
+def _vectors(builder: Any, address: Any, count: int) -> list[Any]:
+    """The addresses of so many vectors, one after the other."""
+    return [builder.gep(address, [INT(v * LANES)]) for v in range(count)]
+
+
+def _column_maxima(vectors: int) -> Any:
+    """maxima = max(maxima, s) of so many columns of vectors; NaN does not count."""
+
+    @intrinsic("i64 f32* i64 f32*")
+    def kernel(builder, count, s, stride, maxima):
+        targets = _vectors(builder, maxima, vectors)
+
+        def larger(k, found):
+            row = _vectors(builder, builder.gep(s, [builder.mul(k, stride)]), vectors)
+            values = [load(builder, address) for address in row]
+            above = [
+                builder.fcmp_ordered(">", x, y) for x, y in zip(values, found, strict=True)
+            ]
+            return [
+                builder.select(mask, x, y)
+                for mask, x, y in zip(above, values, found, strict=True)
+            ]
+
+        start = [load(builder, address) for address in targets]
+        for value, target in zip(loop(builder, count, start, larger), targets, strict=True):
+            store(builder, value, target)
+
+    return kernel
+
+
+_maxima_of = {vectors: _column_maxima(vectors) for vectors in (1, 2, 3)}
+_one_maximum, _two_maxima, _three_maxima = _maxima_of[1], _maxima_of[2], _maxima_of[NR_VECTORS]
+
+
+@intrinsic("i64 f32* i64 f32* f32*")
+def _exponentials(builder: Any, count: Any, s: Any, stride: Any, maxima: Any, sums: Any) -> None:
+    """s = exp(s − max) of one column of vectors, and the sums of these."""
+    largest = load(builder, maxima)
+
+    def add(k: Any, sums: list[Any]) -> list[Any]:
+        address = builder.gep(s, [builder.mul(k, stride)])
+        e = _exp(builder, builder.fsub(load(builder, address), largest))
+        store(builder, e, address)
+        return [builder.fadd(sums[0], e)]
+
+    store(builder, loop(builder, count, [_everywhere(0)], add)[0], sums)
+
+
+def _gradients(drops: bool) -> Any:
+    """The gradient pass of one column of vectors, with or without dropout."""
+
+    @intrinsic("i64 f32* f32* f32* i64 f32* f32*")
+    def kernel(builder, count, s, dp, kept, stride, maxima, means):
+        largest, mean = load(builder, maxima), load(builder, means)
+
+        def update(k, _):
+            offset = [builder.mul(k, stride)]
+            of_s, of_dp = builder.gep(s, offset), builder.gep(dp, offset)
+            e = _exp(builder, builder.fsub(load(builder, of_s), largest))
+            gradient, used = load(builder, of_dp), e
+            if drops:
+                factor = load(builder, builder.gep(kept, offset))
+                gradient, used = builder.fmul(gradient, factor), builder.fmul(e, factor)
+            gradient = builder.fmul(e, builder.fsub(gradient, mean))
+            no_weight = builder.fcmp_ordered("==", e, _everywhere(0))
+            store(builder, used, of_s)
+            store(builder, builder.select(no_weight, _everywhere(0), gradient), of_dp)
+            return []
+
+        loop(builder, count, [], update)
+
+    return kernel
+
+
+_gradients_of_all, _gradients_of_kept = _gradients(drops=False), _gradients(drops=True)
+
+
+# What kernels call; of each block, `vectors` columns of vectors, with rows `stride` elements apart.
+
+
+@outlined("i64 i64 f32* i64 f32*")
+def column_maxima(vectors, count, s, stride, maxima):
+    """maxima[q] = max(maxima[q], max over `count` keys of s[key, q]); NaN does not count."""
+    panels = tile_count(vectors)
+    for panel in range(panels):
+        left, right = chunk_bounds(vectors, panel, panels)
+        column, own = advance(s, left * LANES), advance(maxima, left * LANES)
+        if right - left == 1:
+            _one_maximum(count, column, stride, own)
+        elif right - left == 2:
+            _two_maxima(count, column, stride, own)
+        else:
+            _three_maxima(count, column, stride, own)
+
+
+@outlined("i64 i64 f32* i64 f32* f32*")
+def exponentials(vectors, count, s, stride, maxima, sums):
+    """s = exp(s − maxima[q]) for `count` keys; sums[q] = Σ s."""
+    for v in range(0, vectors * LANES, LANES):
+        _exponentials(count, advance(s, v), stride, advance(maxima, v), advance(sums, v))
+
+
+@outlined("i64 i64 f32* f32* f32* i64 f32* f32* i64")
+def weight_gradients(vectors, count, s, dp, kept, stride, maxima, means, drops):
+    """With e = exp(s − maxima[q]):  s = e,  dp = e·(dp − means[q]), and 0 where e is 0.
+
+    With `drops`, by the factors `kept` of dropout:  s = e·kept,  dp = e·(dp·kept − means[q]).
+    """
+    for v in range(0, vectors * LANES, LANES):
+        own, gradient, factors = advance(s, v), advance(dp, v), advance(kept, v)
+        largest, mean = advance(maxima, v), advance(means, v)
+        if drops:
+            _gradients_of_kept(count, own, gradient, factors, stride, largest, mean)
+        else:
+            _gradients_of_all(count, own, gradient, factors, stride, largest, mean)

@@ -1,0 +1,91 @@
+"""Modules composed of layers: a chain of layers as one Sequential, and a layer as a module."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from minidl import nn
+from minidl.keras.data_format import Cast, ChannelsFirst, ChannelsLast
+from minidl.keras.graph.tensor import Shape
+from minidl.keras.layers.calling import calling
+from minidl.nn import Module
+
+
+class Called(Module):
+    """A layer whose `call` computes, as a module: with its weights, and those of its layers.
+
+    own       its own weights by name
+    layers    the modules of the layers inside it, by name or by the path of attributes
+    """
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+        self.own: dict[str, Any] = layer._own_weights
+        self.layers = nn.ModuleDict()
+
+    def refresh(self) -> None:
+        """Look for layers that were created, or got their weights, since the last time."""
+        self.layers = nn.ModuleDict()
+        for path, layer in self.layer.named_sublayers():
+            module, key = layer.module, path.replace(".", "/")
+            if module is not None:
+                self.layers[f"{key}_" if hasattr(nn.ModuleDict, key) else key] = module
+        self.layers.train(self.training)
+
+    def forward(self, *inputs: Any) -> Any:
+        """The layer's outputs, in the mode of this module."""
+        with calling(self.training):
+            return self.layer(*inputs)
+
+    def extra_repr(self) -> str:
+        """The layer."""
+        return self.layer.title
+
+
+def in_order(layers: Iterable[Any], shape: Shape, end: str = "last") -> list[Module]:
+    """The modules of built layers, with transpositions where a layer needs another data format.
+
+    shape    of the input, channels-last
+    end      "last" or "first": where the output has its channels, if it has more than two axes
+    """
+    steps: list[Module] = []
+    first = False  # whether the channels are on axis 1 at this point
+
+    def transpose(to_first: bool) -> None:
+        nonlocal first
+        if to_first != first:
+            steps.append(ChannelsFirst() if to_first else ChannelsLast())
+            first = to_first
+
+    for layer in layers:
+        if len(shape) > 2 and layer.order != "any":
+            transpose(layer.order == "first")
+        steps += layer.parts
+        shape = layer.compute_output_shape(shape)
+        first = first and len(shape) > 2
+    if len(shape) > 2 and first != (end == "first"):
+        heads = [steps.pop()] if steps and type(steps[-1]) in (nn.Softmax, nn.Sigmoid) else []
+        transpose(end == "first")
+        steps += [_transposed(head, first, len(shape)) for head in heads]
+    return steps
+
+
+def chain(layers: list[Any], shape: Shape, end: str = "last") -> nn.Sequential:
+    """The modules of built layers in order, after a cast to the dtype that the first one takes."""
+    cast = Cast(layers[0].input_dtype if layers else "float32")
+    return nn.Sequential(cast, *in_order(layers, shape, end)).eval()
+
+
+def set_modes(modules: Iterable[Module], training: bool) -> None:
+    """Put modules into training or evaluation mode, those that are not in it."""
+    for module in modules:
+        if module.training is not training:
+            module.training = training
+
+
+def _transposed(head: Module, first: bool, ndim: int) -> Module:
+    """The last activation, for transposed inputs: losses expect it to be the last module."""
+    if not isinstance(head, nn.Softmax) or head.dim is None:
+        return head
+    axis = head.dim % ndim
+    before = (0, *range(2, ndim), 1) if first else (0, ndim - 1, *range(1, ndim - 1))
+    return nn.Softmax(dim=before[axis])
