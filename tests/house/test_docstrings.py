@@ -18,6 +18,7 @@ NAMESPACES = {
     "minidl.nn.init": nn.init,
     "minidl.optim": optim,
     "minidl.data": data,
+    "minidl.data.text": data.text,
     "minidl.io": io,
     "minidl.train": train,
     "minidl.train.metrics": train.metrics,
