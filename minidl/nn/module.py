@@ -323,7 +323,7 @@ class Module(Attributes):
 
     # What `nn.summary` reports.
 
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:
         """Count the products with its own weights that a call with these inputs computed.
 
         A layer whose `forward` multiplies by parameters overrides this; others compute none.

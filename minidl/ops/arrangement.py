@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd.primitive import composite
+from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_integers, is_integer
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, named
@@ -166,16 +166,17 @@ def _counts(repeats, length):
     return broadcast_to(reshape(astype(repeats, "int64"), (-1,)), (length,))
 
 
-@composite(outputs=tuple)
+@primitive(None, of_complex=True, outputs=tuple)
 def unstack(xp, x, /, *, axis=0):
-    """The slices along the axis, which is removed: a tuple.
+    """The slices along the axis, which is removed: a tuple;   dx = the stack of their gradients.
 
     >>> x, y = minidl.unstack(minidl.tensor([[1, 2], [3, 4]]), axis=1)
     >>> x, y
     (Tensor([1, 3], int64), Tensor([2, 4], int64))
     """
     axis = one_axis(x, axis)
-    return tuple(x[(*along(axis, None)[:-1], i)] for i in range(x.shape[axis]))
+    slices = tuple([x[(*along(axis, None)[:-1], i)] for i in range(x.shape[axis])])
+    return slices, lambda *dslices: xp.stack(dslices, axis=axis)
 
 
 @composite

@@ -1,0 +1,304 @@
+"""Recurrent networks: each step computes a new state from the state before and the input.
+
+Weights, biases and the order of the gates are PyTorch's: one matrix for all gates, one below the
+other.  Sequences are time-major: (T, N, …), T steps of N sequences.  A mask (T, N) says which
+steps there are; where it is False a sequence keeps its state, and its y is 0.  So padding, on
+whichever side, neither has an influence nor gets a gradient, whatever is in it.
+"""
+
+from minidl.autograd.primitive import composite
+from minidl.autograd.tensor import Tensor
+from minidl.checks import check_choice, check_flags
+from minidl.errors import DTypeError, ShapeError, describe
+from minidl.ops.casting import real_floats
+
+NONLINEARITIES = "tanh", "relu"
+
+
+@composite(outputs=2, wide=True)
+def rnn(
+    xp,
+    x,
+    h,
+    weight_ih,
+    weight_hh,
+    bias_ih=None,
+    bias_hh=None,
+    mask=None,
+    /,
+    *,
+    nonlinearity="tanh",
+    reverse=False,
+):
+    """hₜ = tanh(W_ih·xₜ + b_ih + W_hh·hₜ₋₁ + b_hh), or relu, for t = 0 … T − 1.
+
+    x            (T, N, in); h: (N, H), the state before the first step
+    weight_ih    (H, in); weight_hh: (H, H); biases: (H,)
+    mask         (T, N) bools: where False, the state is kept, and y is 0
+    reverse      from t = T − 1 down to 0
+
+    returns y, (T, N, H), the state after each step, and h_n, (N, H), after the last.
+    Elman 1990
+
+    >>> x, w = minidl.tensor([[[1.0]], [[0.0]], [[2.0]]]), minidl.ones((1, 1))
+    >>> y, h_n = minidl.rnn(x, minidl.zeros((1, 1)), w, w, nonlinearity="relu")
+    >>> y.flatten(), h_n
+    (Tensor([1., 1., 3.], float32), Tensor([[3.]], shape=(1, 1), float32))
+    """
+    check_choice("rnn", NONLINEARITIES, nonlinearity=nonlinearity)
+    check_flags("rnn", reverse=reverse)
+    x, h, *weights = _check(
+        xp, "T, N", 1, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
+    )
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    f = getattr(xp, nonlinearity)
+
+    def step(from_x, h):
+        return (_rnn_step(xp, f, from_x, xp.linear(h, weight_hh, bias_hh)),)
+
+    y, (h,) = _scan(xp, step, x, weight_ih, bias_ih, (h,), mask, reverse)
+    return y, h
+
+
+@composite(outputs=3, wide=True)
+def lstm(
+    xp,
+    x,
+    h,
+    c,
+    weight_ih,
+    weight_hh,
+    bias_ih=None,
+    bias_hh=None,
+    weight_hr=None,
+    mask=None,
+    /,
+    *,
+    reverse=False,
+):
+    """Long short-term memory: c, which gates keep and write, and h = o·tanh c, for each step.
+
+    i, f, g, o = W_ih·xₜ + b_ih + W_hh·hₜ₋₁ + b_hh
+    cₜ = σ(f)·cₜ₋₁ + σ(i)·tanh g;   hₜ = σ(o)·tanh cₜ, or W_hr times that
+
+    x            (T, N, in); h: (N, H) and c: (N, H), the state before the first step
+    weight_ih    (4·H, in); weight_hh: (4·H, H); biases: (4·H,)
+    weight_hr    (proj, H): h and y have `proj` elements, and weight_hh is (4·H, proj)
+    mask         (T, N) bools: where False, the state is kept, and y is 0
+    reverse      from t = T − 1 down to 0
+
+    returns y, (T, N, H), h after each step, and h_n and c_n, (N, H), after the last.
+    Hochreiter, Schmidhuber 1997; Gers, Schmidhuber, Cummins 2000; projected: Sak, Senior,
+    Beaufays 2014, arXiv:1402.1128
+
+    >>> x, w = minidl.zeros((3, 1, 1)), minidl.zeros((4, 1))
+    >>> y, h_n, c_n = minidl.lstm(x, minidl.zeros((1, 1)), minidl.ones((1, 1)), w, w)
+    >>> c_n  # each forget gate is σ(0) = ½
+    Tensor([[0.125]], shape=(1, 1), float32)
+    """
+    check_flags("lstm", reverse=reverse)
+    x, h, c, *weights = _check(
+        xp, "T, N", 4, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask
+    )
+    weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = weights
+
+    def step(from_x, h, c):
+        return _lstm_step(xp, from_x, xp.linear(h, weight_hh, bias_hh), c, weight_hr)
+
+    y, (h, c) = _scan(xp, step, x, weight_ih, bias_ih, (h, c), mask, reverse)
+    return y, h, c
+
+
+@composite(outputs=2, wide=True)
+def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, mask=None, /, *, reverse=False):
+    """Gated recurrent unit: the new state is between the old one and a candidate, for each step.
+
+    iᵣ, i_z, iₙ = W_ih·xₜ + b_ih;   hᵣ, h_z, hₙ = W_hh·hₜ₋₁ + b_hh
+    n = tanh(iₙ + σ(iᵣ + hᵣ)·hₙ);   z = σ(i_z + h_z);   hₜ = (1 − z)·n + z·hₜ₋₁
+
+    x            (T, N, in); h: (N, H), the state before the first step
+    weight_ih    (3·H, in); weight_hh: (3·H, H); biases: (3·H,)
+    mask         (T, N) bools: where False, the state is kept, and y is 0
+    reverse      from t = T − 1 down to 0
+
+    returns y, (T, N, H), the state after each step, and h_n, (N, H), after the last.
+    Cho et al. 2014, arXiv:1406.1078, with the reset gate after the product, as in PyTorch
+
+    >>> x, w = minidl.zeros((3, 1, 1)), minidl.zeros((3, 1))
+    >>> y, h_n = minidl.gru(x, minidl.ones((1, 1)), w, w)
+    >>> h_n  # each step goes half the way to tanh 0
+    Tensor([[0.125]], shape=(1, 1), float32)
+    """
+    check_flags("gru", reverse=reverse)
+    x, h, *weights = _check(
+        xp, "T, N", 3, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
+    )
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+
+    def step(from_x, h):
+        return (_gru_step(xp, from_x, xp.linear(h, weight_hh, bias_hh), h),)
+
+    y, (h,) = _scan(xp, step, x, weight_ih, bias_ih, (h,), mask, reverse)
+    return y, h
+
+
+@composite(wide=True)
+def rnn_cell(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, /, *, nonlinearity="tanh"):
+    """One step of `rnn`: h′ = tanh(W_ih·x + b_ih + W_hh·h + b_hh), or relu.
+
+    x: (N, in); h and h′: (N, H); or (in,), (H,).
+
+    >>> w = minidl.ones((1, 1))
+    >>> minidl.rnn_cell(minidl.ones((1, 1)), minidl.ones((1, 1)), w, w, nonlinearity="relu")
+    Tensor([[2.]], shape=(1, 1), float32)
+    """
+    check_choice("rnn_cell", NONLINEARITIES, nonlinearity=nonlinearity)
+    x, h, *weights = _check(
+        xp, "N", 1, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, None
+    )
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    from_x, from_h = xp.linear(x, weight_ih, bias_ih), xp.linear(h, weight_hh, bias_hh)
+    return _rnn_step(xp, getattr(xp, nonlinearity), from_x, from_h)
+
+
+@composite(outputs=2, wide=True)
+def lstm_cell(xp, x, h, c, weight_ih, weight_hh, bias_ih=None, bias_hh=None, weight_hr=None, /):
+    """One step of `lstm`: h′ and c′.
+
+    x: (N, in); h, c, h′ and c′: (N, H); or (in,), (H,).
+
+    >>> w, h, c = minidl.zeros((4, 1)), minidl.zeros((1, 1)), minidl.ones((1, 1))
+    >>> h, c = minidl.lstm_cell(minidl.ones((1, 1)), h, c, w, w)
+    >>> c
+    Tensor([[0.5]], shape=(1, 1), float32)
+    """
+    x, h, c, *weights = _check(
+        xp, "N", 4, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, None
+    )
+    weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = weights
+    from_x, from_h = xp.linear(x, weight_ih, bias_ih), xp.linear(h, weight_hh, bias_hh)
+    return _lstm_step(xp, from_x, from_h, c, weight_hr)
+
+
+@composite(wide=True)
+def gru_cell(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, /):
+    """One step of `gru`: h′.
+
+    x: (N, in); h and h′: (N, H); or (in,), (H,).
+
+    >>> w = minidl.zeros((3, 1))
+    >>> minidl.gru_cell(minidl.ones((1, 1)), minidl.ones((1, 1)), w, w)
+    Tensor([[0.5]], shape=(1, 1), float32)
+    """
+    x, h, *weights = _check(
+        xp, "N", 3, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, None
+    )
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    from_x, from_h = xp.linear(x, weight_ih, bias_ih), xp.linear(h, weight_hh, bias_hh)
+    return _gru_step(xp, from_x, from_h, h)
+
+
+def _rnn_step(xp, f, from_x, from_h):
+    """The state after a step, from W_ih·x + b_ih and W_hh·h + b_hh."""
+    return f(from_x + from_h)
+
+
+def _lstm_step(xp, from_x, from_h, c, weight_hr):
+    """h and c after a step, from W_ih·x + b_ih, W_hh·h + b_hh and c."""
+    i, f, g, o = xp.chunk(from_x + from_h, 4, axis=-1)
+    c = xp.sigmoid(f) * c + xp.sigmoid(i) * xp.tanh(g)
+    h = xp.sigmoid(o) * xp.tanh(c)
+    return (h if weight_hr is None else xp.linear(h, weight_hr)), c
+
+
+def _gru_step(xp, from_x, from_h, h):
+    """The state after a step, from W_ih·x + b_ih, W_hh·h + b_hh and h."""
+    x_r, x_z, x_n = xp.chunk(from_x, 3, axis=-1)
+    h_r, h_z, h_n = xp.chunk(from_h, 3, axis=-1)
+    r, z = xp.sigmoid(x_r + h_r), xp.sigmoid(x_z + h_z)
+    n = xp.tanh(x_n + r * h_n)
+    return (1 - z) * n + z * h
+
+
+def _scan(xp, step, x, weight_ih, bias_ih, state, mask, reverse):
+    """y, the first part of the state after each step, and the state after the last.
+
+    step    step(W_ih·xₜ + b_ih, *state) → state; the products of all steps are one GEMM
+    """
+    length = x.shape[0]
+    if not length:
+        return xp.zeros((0, *state[0].shape), dtype=state[0].dtype, device=x.device), state
+    if mask is not None:
+        mask = xp.expand_dims(mask, axis=-1)
+        x = xp.where(mask, x, 0)  # before the product: NaN · 0 in dW would be NaN
+    inputs = xp.unstack(xp.linear(x, weight_ih, bias_ih))
+    masks = [None] * length if mask is None else xp.unstack(mask)
+    outputs = [None] * length
+    for t in reversed(range(length)) if reverse else range(length):
+        state, outputs[t] = _masked_step(xp, step, inputs[t], state, masks[t])
+    return xp.stack(outputs), state
+
+
+def _masked_step(xp, step, from_x, state, mask):
+    """The state after a step, and its y; without a mask, these are step(from_x, *state)."""
+    if mask is None:
+        state = step(from_x, *state)
+        return state, state[0]
+    new = step(from_x, *[xp.where(mask, before, 0) for before in state])
+    state = tuple(xp.where(mask, *pair) for pair in zip(new, state, strict=True))
+    return state, xp.where(mask, new[0], 0)
+
+
+def _check(xp, axes, gates, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask):
+    """x, h, c where there is one, and the weights, as floats; else an error.
+
+    axes    those of x before the last: "T, N", or "N" or none of a cell's
+    """
+    tensors = {"x": x, "h": h} | ({} if gates != 4 else {"c": c})
+    tensors |= {"weight_ih": weight_ih, "weight_hh": weight_hh}
+    optional = {"bias_ih": bias_ih, "bias_hh": bias_hh}
+    optional |= {} if gates != 4 else {"weight_hr": weight_hr}
+    _check_tensors(
+        tensors | {k: v for k, v in (optional | {"mask": mask}).items() if v is not None}
+    )
+    if mask is not None and mask.dtype != "bool":
+        raise DTypeError(f"needs a mask of bools, True where there is a step; got {describe(mask)}")
+    floats = {k: v if v is None else real_floats(xp, v) for k, v in (tensors | optional).items()}
+    _check_shapes(axes, gates, floats | {"mask": mask})
+    return floats.values()
+
+
+def _check_tensors(tensors):
+    """Raise unless each is one: PyTorch's functions take the states in a tuple."""
+    for name, given in tensors.items():
+        if not isinstance(given, Tensor):
+            raise DTypeError(f"needs a tensor for {name}; got {describe(given)}")
+
+
+def _check_shapes(axes, gates, tensors):
+    """Raise unless the shapes fit to those of the weights, and to x's T and N."""
+    rows = "H" if gates == 1 else f"{gates}·H"
+    state = "H" if tensors.get("weight_hr") is None else "proj"
+    needed = {"weight_ih": f"{rows}, in", "weight_hh": f"{rows}, {state}", "weight_hr": "proj, H"}
+    needed |= {"bias_ih": rows, "bias_hh": rows}
+    if axes == "N" and tensors["x"].ndim == 1:
+        needed |= {"x": "in", "h": state, "c": "H"}
+    else:
+        needed |= {"x": f"{axes}, in", "h": f"N, {state}", "c": "N, H", "mask": "T, N"}
+    sizes = {}
+    for name, symbols in needed.items():
+        given = tensors.get(name)
+        if given is None:
+            continue
+        names = symbols.split(", ")
+        if given.ndim == len(names):
+            for symbol, n in zip(names, given.shape, strict=True):
+                sizes.setdefault(symbol, n)
+            if sizes[rows] % gates == 0:
+                sizes.setdefault("H", sizes[rows] // gates)
+        shape = tuple(sizes.get(symbol, symbol) for symbol in names)
+        if given.shape != shape or sizes[rows] % gates:
+            raise ShapeError(
+                f"needs {name} of shape ({symbols}{',' * (len(names) == 1)}) = "
+                f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)}); got {given.shape}"
+            )
