@@ -176,7 +176,17 @@ def test_bad_arguments_are_refused_with_a_reason(capsys, arguments, message):
     assert complaints.startswith("usage: minidl")
 
 
-COMMANDS = "train", "predict", "generate", "models", "data", "data list", "data fetch", "warmup", "info"
+COMMANDS = (
+    "train",
+    "predict",
+    "generate",
+    "models",
+    "data",
+    "data list",
+    "data fetch",
+    "warmup",
+    "info",
+)
 
 
 @pytest.mark.parametrize("arguments", ["--help", "-h", *(f"{c} --help" for c in COMMANDS)])

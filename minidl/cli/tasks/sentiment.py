@@ -24,7 +24,7 @@ from minidl.train import Callback, Trainer
 DATA = {"movie-snippets": movie_snippets}
 
 # The ids of a text, and the probabilities of its classes.
-Labelled = tuple[list[int], np.ndarray]
+Labelled = tuple[np.ndarray, np.ndarray]
 
 _CLASSES = ["negative", "positive"]
 _HELD_OUT = 0.1
@@ -86,8 +86,7 @@ class Sentiment(Classifier):
         return f"{sum(p.size for p in task.network().parameters()):,} for 10,000 words"
 
     def load(self, folder: Path | None = None) -> dict[str, Any]:
-        rated = [pair for pair in DATA[self.settings["data"]]() if pair[1]]
-        rest, held_out = self._split(rated, _HELD_OUT)
+        rest, held_out = self.pairs()
         train, validation = self._split(rest, self.settings["validation"])
         if folder is None:
             words = [word_tokens(text) for text, _ in train]
@@ -100,6 +99,11 @@ class Sentiment(Classifier):
         )
         self.held_out_texts = [text for text, _ in held_out]
         return {}
+
+    def pairs(self) -> list[list[tuple[str, float]]]:
+        """The texts with their scores, to train on and to test with."""
+        rated = [pair for pair in DATA[self.settings["data"]]() if pair[1]]
+        return self._split(rated, _HELD_OUT)
 
     def _split(self, pairs: list[Any], fraction: float) -> list[list[Any]]:
         """Pairs at random in two parts, the second of which is this fraction."""
@@ -115,7 +119,7 @@ class Sentiment(Classifier):
     def _sample(self, text: str, score: float) -> Labelled:
         """The ids of a text, at least one, and the probabilities of its classes."""
         positive = 1 / (1 + np.exp(-score))
-        return self._ids(text), np.array([1 - positive, positive], np.float32)
+        return np.array(self._ids(text)), np.array([1 - positive, positive], np.float32)
 
     def _ids(self, text: str) -> list[int]:
         return self.vocabulary.encode(word_tokens(text) or [self.vocabulary.unknown or ""])
@@ -129,9 +133,9 @@ class Sentiment(Classifier):
     def example(self) -> tuple[Tensor, ...]:
         return self._inputs([1] * 20)
 
-    def _inputs(self, ids: list[int]) -> tuple[Tensor, ...]:
+    def _inputs(self, ids: Any) -> tuple[Tensor, ...]:
         """The inputs of the network for one text."""
-        return asarray([ids]), asarray([len(ids)])
+        return asarray(np.array([ids])), asarray([len(ids)])
 
     def batches(self) -> tuple[Any, Any]:
         lengths = [len(ids) for ids, _ in self.train]
