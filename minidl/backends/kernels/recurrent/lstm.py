@@ -55,7 +55,7 @@ from minidl.backends.kernels.recurrent.steps import (
 from minidl.backends.kernels.recurrent.weight_gradient import WeightGradient
 from minidl.backends.kernels.runtime.kernel import as_contiguous, carray, inner, parallel
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
-from minidl.backends.kernels.simd.math import sigmoid32, tanh32
+from minidl.backends.kernels.simd.math import gate32, tanh32
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
 
@@ -166,11 +166,11 @@ def _activate(pre, bias, gates):
     """σ(i), σ(f), tanh g, σ(o)."""
     hidden = gates.size // 4
     for j in range(2 * hidden):
-        gates[j] = sigmoid32(pre[j] + bias[j])
+        gates[j] = gate32(pre[j] + bias[j])
     for j in range(2 * hidden, 3 * hidden):
         gates[j] = tanh32(pre[j] + bias[j])
     for j in range(3 * hidden, 4 * hidden):
-        gates[j] = sigmoid32(pre[j] + bias[j])
+        gates[j] = gate32(pre[j] + bias[j])
 
 
 @inner
