@@ -230,7 +230,7 @@ def test_other_arguments():
     x, h, c, *weights = inputs("lstm")
     with pytest.raises(DTypeError, match=r"lstm: input 1 is tuple \(Tensor"):
         ops.lstm(x, (h, c), c, *weights)
-    with pytest.raises(DTypeError, match="lstm: needs a tensor for h; got 0.0"):
+    with pytest.raises(DTypeError, match=r"lstm: needs a tensor for h; got 0\.0"):
         ops.lstm(x, 0.0, c, *weights)
     with pytest.raises(DTypeError, match="lstm: needs real numbers; got complex64"):
         ops.lstm(x, h, c, *[w.detach().astype("complex64") for w in weights])
