@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from minidl.cli import data, info, models, predict, train, warmup
+from minidl.cli import data, generate, info, models, predict, train, warmup
 from minidl.errors import MinidlError
 
 __all__ = ["main"]
@@ -16,10 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     _replace_what_cannot_be_printed()
     parser = argparse.ArgumentParser(
-        prog="minidl", description="Train small image classifiers, and use them."
+        prog="minidl", description="Train small networks on images and texts, and use them."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (train, predict, models, data, warmup, info):
+    for command in (train, predict, generate, models, data, warmup, info):
         command.add_to(commands)
     options = parser.parse_args(arguments)
     try:

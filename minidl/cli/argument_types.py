@@ -10,6 +10,11 @@ def positive(kind: type) -> Callable[[str], Any]:
     return _number(kind, "above 0", lambda value: 0 < value < float("inf"))
 
 
+def not_negative(kind: type) -> Callable[[str], Any]:
+    """A finite number that is 0 or above."""
+    return _number(kind, "≥ 0", lambda value: 0 <= value < float("inf"))
+
+
 def fraction(text: str) -> float:
     """A number of [0, 1)."""
     return _number(float, "≥ 0 and below 1", lambda value: 0 <= value < 1)(text)

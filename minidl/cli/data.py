@@ -36,7 +36,8 @@ def show(_: argparse.Namespace) -> int:
         here = str(entry.folder) if entry.here else "no"
         size = _size(entry.size)
         sources = "\n".join(entry.sources)
-        table.add_row(entry.name, f"{entry.samples:,}", size, entry.licence, here, sources)
+        samples = f"{entry.samples:,} {entry.kind}"
+        table.add_row(entry.name, samples, size, entry.licence, here, sources)
     console = Console()
     if not console.is_terminal:  # a file or a pipe: lines may be long
         console = Console(width=200)

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from minidl.cli.registry import DATA, MODELS, network
+from minidl.cli.tasks import DATA, NETWORKS, TASKS
 
 
 def add_to(commands: Any) -> None:
@@ -18,11 +18,8 @@ def add_to(commands: Any) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """Print two lines for each network."""
-    for name, about in MODELS.items():
-        sizes = [
-            f"{sum(p.size for p in network(name, shape).parameters()):,} for {side}×{side}"
-            for side, shape in ((8, (1, 8, 8)), (28, (1, 28, 28)))
-        ]
-        print(f"{name}   {about}\n      parameters: {', '.join(sizes)} images")
+    width = max(map(len, NETWORKS))
+    for name, about in NETWORKS.items():
+        print(f"{name:{width}}   {about}\n{'':{width}}   parameters: {TASKS[name].sizes(name)}")
     print(f"\ndata: {', '.join(DATA)}\nto train one: minidl train cnn --data digits")
     return 0

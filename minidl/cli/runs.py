@@ -1,6 +1,7 @@
 """Runs: each is a folder with everything about one training.
 
 settings.json          the settings
+vocabulary.json        the tokens that it knows, if it is on texts
 history.jsonl          the loss and metrics of each epoch
 last.safetensors       the checkpoint to resume from
 best.safetensors       the checkpoint of the best epoch
@@ -9,48 +10,22 @@ result.json            the final result
 """
 
 import json
-import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from minidl import io
-from minidl.checks import is_integer, is_real
-from minidl.cli.registry import DATA, MODELS
+from minidl.cli.tasks import TASKS, Task
+from minidl.cli.tasks.task import COMMON
 from minidl.errors import ArgumentError, MinidlError
 from minidl.files import open_regular
 from minidl.io.atomic_write import atomic_write
 from minidl.nn import Module
 
 _MOST_BYTES = 1 << 20  # of settings
-_MOST_PIXELS = 1 << 20  # of an image: networks grow with it
-
-
-def _is_count(value: Any) -> bool:
-    return is_integer(value) and 1 <= value < 2**63
-
-
-def _is_shape(value: Any) -> bool:
-    """Whether these are channels, height and width of images."""
-    sizes = isinstance(value, list) and len(value) == 3 and all(map(_is_count, value))
-    return sizes and math.prod(value) <= _MOST_PIXELS
-
-
-# What each setting of a run may be.
-_VALID: dict[str, Callable[[Any], bool]] = {
-    "model": lambda x: isinstance(x, str) and x in MODELS,
-    "data": lambda x: isinstance(x, str) and x in DATA,
-    "shape": _is_shape,
-    "epochs": _is_count,
-    "batch_size": _is_count,
-    "lr": lambda x: is_real(x) and 0 < x < math.inf,
-    "seed": is_integer,
-    "validation": lambda x: is_real(x) and 0 <= x < 1,
-    "save_every": lambda x: x is None or _is_count(x),
-}
 
 
 @dataclass(frozen=True)
@@ -59,6 +34,11 @@ class Run:
 
     folder: Path
     settings: dict[str, Any]
+
+    @property
+    def task(self) -> type[Task]:
+        """The kind of training that it is."""
+        return TASKS[self.settings["model"]]
 
     @property
     def last(self) -> Path:
@@ -76,11 +56,12 @@ class Run:
             new.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def begin(root: Path, settings: dict[str, Any]) -> Run:
-    """Create the folder of a new run, together with its settings, atomically."""
+def begin(root: Path, settings: dict[str, Any], keep: Callable[[Path], None]) -> Run:
+    """Create the folder of a new run, with its settings and what `keep` writes, atomically."""
     root.mkdir(parents=True, exist_ok=True)
     name = f"{settings['model']}-{settings['data']}"
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+    keep(temporary)
     Run(temporary, settings).write("settings.json", settings)
     number = 1 + max((_number(path, name) for path in root.iterdir()), default=0)
     while True:
@@ -108,12 +89,36 @@ def read(folder: Path) -> Run:
         raise ArgumentError(f"{path} is damaged: {error}") from None
     if not isinstance(settings, dict):
         raise ArgumentError(f"{path} has not the settings of a run")
-    for name, is_valid in _VALID.items():
-        if name not in settings:
-            raise ArgumentError(f"{path} has not the settings of a run: {name} is missing")
-        if not is_valid(settings[name]):
-            raise ArgumentError(f"{path}: {name} cannot be {settings[name]!r:.60}")
+    for fault in _faults(settings):
+        raise ArgumentError(f"{path}{fault}")
     return Run(folder, settings)
+
+
+def _faults(settings: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the settings of a run."""
+    valid: dict[str, Callable[[Any], bool]] = {
+        "model": lambda name: isinstance(name, str) and name in TASKS
+    }
+    if "model" in settings and valid["model"](settings["model"]):
+        task = TASKS[settings["model"]]
+        valid["data"] = lambda name: isinstance(name, str) and name in task.DATA
+        valid |= {**task.VALID, **COMMON}
+    for name, is_valid in valid.items():
+        if name not in settings:
+            yield f" has not the settings of a run: {name} is missing"
+        elif not is_valid(settings[name]):
+            yield f": {name} cannot be {settings[name]!r:.60}"
+
+
+def trained(given: Path) -> tuple[Run, Task, Module]:
+    """A run, its task, and its network with the best weights, or with those of a checkpoint."""
+    current = read(given.parent if given.is_file() else given)
+    best = current.best if current.best.exists() else current.last
+    task = current.task(current.settings)
+    task.recall(current.folder)
+    model = task.network()
+    load_weights(given if given.is_file() else best, model)
+    return current, task, model.eval()
 
 
 def load_weights(checkpoint: Path, model: Module) -> None:

@@ -1,4 +1,4 @@
-"""minidl train: train an image classifier."""
+"""minidl train: train a network on real data, and test it."""
 
 import argparse
 import json
@@ -12,21 +12,10 @@ from minidl import __version__, nn
 from minidl.backends.kernels.runtime import kernel
 from minidl.cli import runs
 from minidl.cli.argument_types import fraction, positive
-from minidl.cli.registry import DATA, KERNELS, MODELS, network
-from minidl.data import DataLoader, random_split
+from minidl.cli.tasks import DATA, NETWORKS, TASKS, Task
 from minidl.errors import ArgumentError
-from minidl.ops.random import Generator, manual_seed
-from minidl.optim import Adam
+from minidl.ops.random import manual_seed
 from minidl.train import Checkpoint, HistoryWriter, Progress, Trainer, learning_curves
-
-_DEFAULTS = {
-    "data": "digits",
-    "batch_size": 32,
-    "lr": 1e-3,
-    "seed": 0,
-    "validation": 0.1,
-    "save_every": None,
-}
 
 
 def add_to(commands: Any) -> None:
@@ -34,24 +23,48 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
         help="train a network on real data and test it",
-        description="Train a network to classify images into ten classes, and test it. A tenth "
-        "of the training data is held out for validation; the network of the epoch that "
-        "did best there is tested. Each run creates a folder with its settings, history, "
-        "learning curves and checkpoints.",
+        description="Train a network on real data, and test it on what it has not seen. A part of "
+        "the training data may be held out for validation; the network of the epoch that did best "
+        "there is tested. Each run creates a folder with its settings, history, learning curves "
+        "and checkpoints.",
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
-    add("model", choices=list(MODELS), help="; ".join(f"{k}: {v}" for k, v in MODELS.items()))
+    about = "; ".join(f"{name}: {text}" for name, text in NETWORKS.items())
+    add("model", choices=list(NETWORKS), help=about)
     add(
         "--data",
-        choices=list(DATA),
-        help="digits (default) come with minidl, others are downloaded",
+        choices=DATA,
+        metavar="NAME",
+        help="of images: digits (default) come with minidl, others are downloaded: mnist, "
+        "fashion-mnist; of texts: movie-snippets for sentiment, moby-dick for charlm",
     )
-    add("--epochs", type=positive(int), help="passes over the data (30 of digits, 10 of others)")
-    add("--batch-size", type=positive(int), metavar="N", help="samples per step (32)")
-    add("--lr", type=positive(float), help="learning rate of Adam (0.001)")
+    add(
+        "--epochs",
+        type=positive(int),
+        help="passes over the data (30 of digits, 10 of other images, 12 of sentiment, 3 of "
+        "charlm, 8 with --full)",
+    )
+    add(
+        "--batch-size",
+        type=positive(int),
+        metavar="N",
+        help="samples per step (32 images, 64 texts)",
+    )
+    add(
+        "--lr",
+        type=positive(float),
+        help="learning rate of Adam (0.001 of images, 0.002 of sentiment, 0.004 of charlm, 0.003 "
+        "with --full)",
+    )
     add("--seed", type=int, help="the same seed gives the same bits (0)")
-    add("--validation", type=fraction, metavar="FRACTION", help="held out for validation (0.1)")
+    add(
+        "--validation",
+        type=fraction,
+        metavar="FRACTION",
+        help="held out for validation (0.1 of images, 0 of texts)",
+    )
+    add("--full", action="store_true", help="of charlm, train a larger network for longer")
     add("--runs", type=Path, metavar="FOLDER", help="where the folders of runs are (runs)")
     add("--save-every", type=positive(int), metavar="N", help="also save after every N batches")
     add(
@@ -70,49 +83,45 @@ def run(options: argparse.Namespace) -> int:
     """Train, test, and report the result."""
     started = time.perf_counter()
     quiet = "json" in options
-    given = {name: value for name, value in vars(options).items() if name in _SETTINGS}
+    given = _given(options)
     current = _resumed(options, given) if "resume" in options else None
-    settings = current.settings if current else {**_DEFAULTS, **given}
-    kernel.prepare(KERNELS[settings["model"]])
-    load, epochs = DATA[settings["data"]]
-    train, test = load()
     if current is None:
-        settings = {"minidl": __version__, **settings, "shape": list(train.tensors[0].shape[1:])}
-        settings.setdefault("epochs", epochs)
-        current = runs.begin(getattr(options, "runs", Path("runs")), settings)
+        kind = TASKS[options.model]
+        settings = {"minidl": __version__, "model": options.model, **kind.defaults(given), **given}
+    else:
+        kind, settings = current.task, current.settings
+    kernel.prepare(kind.kernels(settings["model"]))
+    task = kind(settings)
+    determined = task.load(current.folder if current else None)
+    if current is None:
+        settings.update(determined)
+        current = runs.begin(getattr(options, "runs", Path("runs")), settings, task.keep)
     if sys.stdout.isatty() and not quiet:
-        nn.summary(network(settings["model"], settings["shape"]), (1, *settings["shape"]))
-    trainer, samples = _fit(current, train)
-    if current.best.exists():
-        runs.load_weights(current.best, trainer.model)
-    accuracy = trainer.evaluate(test, 512)["accuracy"]
-    seconds = time.perf_counter() - started
-    checkpoint = current.best if current.best.exists() else current.last
-    result = {
-        "test_accuracy": accuracy,
-        "seconds": round(seconds, 3),
-        "checkpoint": str(checkpoint),
-        "run": str(current.folder),
-    }
-    current.write("result.json", result)
-    _draw(trainer.history, current.folder / "curves.png")
-    passes = f"{settings['epochs']} epochs" if settings["epochs"] > 1 else "1 epoch"
-    loss = trainer.history[-1]["loss"]
-    print(f"trained on {samples} images for {passes}: loss {loss:.4f}")
-    print(f"test accuracy {accuracy:.2%} on {len(test)} others, in {seconds:.1f} s")
-    print(f"everything is in {current.folder}; the best network in {checkpoint}")
-    if quiet:
-        print(json.dumps(result))
+        nn.summary(task.network(), *task.example())
+    trainer = _fit(current, task)
+    _report(current, task, trainer, started, quiet)
     return 0
 
 
-_SETTINGS = ("model", "epochs", *_DEFAULTS)
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were chosen; ArgumentError for those that this network has not."""
+    kind = TASKS[options.model]
+    if getattr(options, "data", None) not in (None, *kind.DATA):
+        raise ArgumentError(f"{options.model} is trained on {', '.join(kind.DATA)}")
+    others = {"run", "command", "runs", "resume", "json"}
+    given = {name: value for name, value in vars(options).items() if name not in others}
+    known = ["model", *kind.defaults(given)]
+    for name in given:
+        if name not in known:
+            raise ArgumentError(f"{options.model} has no --{name.replace('_', '-')}")
+    return given
 
 
 def _resumed(options: argparse.Namespace, given: dict[str, Any]) -> runs.Run | None:
     """The run to resume, with a new number of epochs if given; nothing else may change."""
-    root, data = getattr(options, "runs", Path("runs")), given.get("data", _DEFAULTS["data"])
+    root = getattr(options, "runs", Path("runs"))
     if options.resume is None:
+        data = TASKS[options.model].defaults(given)["data"]
         current = runs.latest(root, options.model, data)
         if current is None:
             print(f"no run of {options.model} on {data} in {root}: a new one", file=sys.stderr)
@@ -132,33 +141,55 @@ def _resumed(options: argparse.Namespace, given: dict[str, Any]) -> runs.Run | N
     return current
 
 
-def _fit(current: runs.Run, train: Any) -> tuple[Trainer, int]:
-    """Train for the epochs that are left; return the trainer and the number of samples."""
+def _fit(current: runs.Run, task: Task) -> Trainer:
+    """Train for the epochs that are left; return the trainer, with the best weights."""
     settings = current.settings
     manual_seed(settings["seed"])
-    model = network(settings["model"], settings["shape"])
-    held_out = settings["validation"]
-    parts = random_split(train, [1 - held_out, held_out], Generator(settings["seed"]))
-    validation = DataLoader(parts[1], 512) if len(parts[1]) else None
-    every = settings["save_every"] or "epoch"
+    model = task.network()
+    train, validation = task.batches()
     callbacks = [
         Progress(quiet=not sys.stderr.isatty()),
         HistoryWriter(current.folder / "history.jsonl"),
-        Checkpoint(current.folder, every=every),
+        Checkpoint(current.folder, every=settings["save_every"] or "epoch"),
     ]
-    optimizer = Adam(model.parameters(), lr=settings["lr"])
-    trainer = Trainer(model, optimizer, "cross_entropy", ["accuracy"], callbacks)
+    trainer = task.trainer(model, len(train) * settings["epochs"], callbacks)
     if current.last.exists():
         trainer.resume(current.last)
-    batches = DataLoader(parts[0], settings["batch_size"], shuffle=True)
     try:
-        trainer.fit(batches, settings["epochs"], validation_data=validation)
+        trainer.fit(train, settings["epochs"], validation_data=validation)
     except KeyboardInterrupt:
         folder = current.folder
         raise KeyboardInterrupt(
             f"to go on: minidl train {settings['model']} --resume {folder}"
         ) from None
-    return trainer, len(parts[0])
+    if current.best.exists():
+        runs.load_weights(current.best, trainer.model)
+    return trainer
+
+
+def _report(current: runs.Run, task: Task, trainer: Trainer, started: float, quiet: bool) -> None:
+    """Test, write the result and the learning curves, and print both."""
+    settings, score = current.settings, task.test(trainer)
+    seconds = time.perf_counter() - started
+    checkpoint = current.best if current.best.exists() else current.last
+    result = {
+        task.SCORE: score,
+        "seconds": round(seconds, 3),
+        "checkpoint": str(checkpoint),
+        "run": str(current.folder),
+    }
+    current.write("result.json", result)
+    _draw(trainer.history, current.folder / "curves.png")
+    passes = f"{settings['epochs']} epochs" if settings["epochs"] > 1 else "1 epoch"
+    loss = trainer.history[-1]["loss"]
+    trained_on, tested_on = task.counts()
+    print(f"trained on {trained_on} {task.SAMPLES} for {passes}: loss {loss:.4f}")
+    print(f"{task.in_words(score)} on {tested_on} others, in {seconds:.1f} s")
+    if afterword := task.afterword(trainer.model):
+        print(afterword)
+    print(f"everything is in {current.folder}; the best network in {checkpoint}")
+    if quiet:
+        print(json.dumps(result))
 
 
 def _draw(history: Any, path: Path) -> None:

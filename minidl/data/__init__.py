@@ -1,5 +1,6 @@
-"""Datasets, samplers, the DataLoader, and readers of data files."""
+"""Datasets, samplers, the DataLoader, readers of data files, and text."""
 
+from minidl.data import text
 from minidl.data.collate import collate
 from minidl.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset
 from minidl.data.datasets import digits, fashion_mnist, mnist
@@ -7,16 +8,24 @@ from minidl.data.errors import DataError, FormatError
 from minidl.data.idx import read_idx
 from minidl.data.loader import DataLoader
 from minidl.data.npz import read_npz
-from minidl.data.samplers import RandomSampler, Sampler, SequentialSampler, WeightedRandomSampler
+from minidl.data.samplers import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    WeightedRandomSampler,
+)
 from minidl.data.seeding import sample_generator
 from minidl.data.splits import k_fold, random_split
 from minidl.data.tables import Table, read_csv
+from minidl.data.text_datasets import moby_dick, movie_snippets
 
 # fmt: off
 __all__ = [
-    "ConcatDataset", "DataError", "DataLoader", "Dataset", "FormatError", "RandomSampler",
-    "Sampler", "SequentialSampler", "Subset", "Table", "TensorDataset", "WeightedRandomSampler",
-    "collate", "digits", "fashion_mnist", "k_fold", "mnist", "random_split", "read_csv", "read_idx",
-    "read_npz", "sample_generator",
+    "BatchSampler", "ConcatDataset", "DataError", "DataLoader", "Dataset", "FormatError",
+    "RandomSampler", "Sampler", "SequentialSampler", "Subset", "Table", "TensorDataset",
+    "WeightedRandomSampler", "collate", "digits", "fashion_mnist", "k_fold", "mnist", "moby_dick",
+    "movie_snippets", "random_split", "read_csv", "read_idx", "read_npz", "sample_generator",
+    "text",
 ]
 # fmt: on

@@ -20,6 +20,7 @@ class Entry:
     here       whether every file is on this machine; contents are verified when they are used
     folder     the folder of the files
     sources    the sources to download from, in order of preference
+    kind       what the samples are, in the plural
     """
 
     name: str
@@ -29,6 +30,7 @@ class Entry:
     here: bool
     folder: Path
     sources: tuple[str, ...]
+    kind: str = "images"
 
 
 def catalog() -> list[Entry]:
@@ -67,7 +69,7 @@ def _entry(dataset: RemoteDataset) -> Entry:
     ]
     sources = tuple(map(str, dataset.sources))
     facts = dataset.name, dataset.samples, sum(sizes), dataset.licence
-    return Entry(*facts, None not in paths, folder, sources)
+    return Entry(*facts, None not in paths, folder, sources, dataset.kind)
 
 
 def _digits() -> Entry:

@@ -41,14 +41,17 @@ def samples_of(dataset: Any, indices: Sequence[Any]) -> list[Any]:
     return samples
 
 
-def concatenated(batches: Sequence[Any], order: Tensor) -> Any:
-    """The concatenation of batches, with their samples in this order."""
+def concatenated(batches: Sequence[Any], order: Tensor | None = None) -> Any:
+    """The concatenation of batches, with their samples in this order, if one is given."""
 
     def leaf(parts: Sequence[Any]) -> Any:
         if _is_strings(parts[0]):
             flat = [text for texts in parts for text in texts]
-            return [flat[i] for i in order.tolist()]
-        return None if _is_container(parts[0]) else _of_one_shape(concat, parts)[order]
+            return flat if order is None else [flat[i] for i in order.tolist()]
+        if _is_container(parts[0]):
+            return None
+        joined = _of_one_shape(concat, parts)
+        return joined if order is None else joined[order]
 
     return _merged(batches, leaf)
 

@@ -23,14 +23,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib.request import urlopen
 
 from minidl.backends.folders import kept_in
 from minidl.data.compressed import DAMAGED, open_decompressed
 from minidl.data.errors import DataError
 
-_TIMEOUT = 5  # seconds without a response after which an address is given up
+TIMEOUT = 5  # seconds without a response after which an address is given up
 _PATIENCE = 900  # seconds that the client of a registry may take
 _STALE = 4 * _PATIENCE  # seconds without a write after which a fetch must have been killed
 _PREFIX = ".fetching-"  # of the names of temporary folders
@@ -66,14 +66,8 @@ class Address:
     def fetch(self, names: Sequence[str], folder: Path, on_bytes: OnBytes) -> None:
         """Download each file."""
         for name in names:
-            with (
-                urlopen(f"{self.url}/{name}.gz", timeout=_TIMEOUT) as answer,
-                open(folder / name, "wb") as copy,
-            ):
-                length = answer.headers.get("Content-Length")
-                while block := answer.read(_BLOCK):
-                    copy.write(block)
-                    on_bytes(copy.tell(), int(length) if length else None)
+            with urlopen(f"{self.url}/{name}.gz", timeout=TIMEOUT) as answer:
+                receive(answer, folder / name, on_bytes)
 
     def __str__(self) -> str:
         return self.url
@@ -131,6 +125,16 @@ class RemoteDataset:
     sources: tuple[Source, ...]
     samples: int = 0
     licence: str = ""
+    kind: str = "images"  # of the samples
+
+
+def receive(answer: Any, path: Path, on_bytes: OnBytes) -> None:
+    """Write the answer to a request into a file, and report its progress."""
+    length = answer.headers.get("Content-Length")
+    with open(path, "wb") as copy:
+        while block := answer.read(_BLOCK):
+            copy.write(block)
+            on_bytes(copy.tell(), int(length) if length else None)
 
 
 def data_folder() -> Path:

@@ -15,7 +15,7 @@ from minidl.data.checks import check_dataset
 from minidl.data.collate import collate, samples_of
 from minidl.data.dataset import DatasetLike, T
 from minidl.data.epoch_state import EpochState
-from minidl.data.samplers import RandomSampler, Sampler, SequentialSampler
+from minidl.data.samplers import BatchSampler, RandomSampler, Sampler, SequentialSampler
 from minidl.data.seeding import BatchKey, current
 from minidl.errors import ArgumentError, DTypeError, MinidlError, describe, raise_explained
 from minidl.ops import asarray
@@ -54,8 +54,8 @@ class DataLoader(Generic[B]):
     batch_size          samples per batch; the last one may have fewer
     shuffle             whether each epoch has a new random order
     sampler             instead of shuffle: any iterable of indices
-    batch_sampler       instead of batch_size, shuffle, sampler and drop_last: any iterable of lists
-                        of indices, one per batch
+    batch_sampler       instead of batch_size, shuffle, sampler and drop_last: a BatchSampler, or
+                        any iterable of lists of indices, one per batch
     drop_last           whether to drop an incomplete last batch
     collate_fn          makes a batch from a list of samples; `collate` by default
     generator           the random generator of the order; by default minidl's default generator
@@ -150,7 +150,8 @@ class DataLoader(Generic[B]):
         if batch_sampler is None and sampler is None:
             sampler = (RandomSampler if shuffle else SequentialSampler)(dataset, generator)
         self.sampler = sampler
-        own = sampler.generator if isinstance(sampler, Sampler) else generator
+        source = self._source
+        own = source.generator if isinstance(source, Sampler | BatchSampler) else generator
         self.generator = own or default_generator
         self._epochs = 0  # started so far
         self._at: EpochState | None = None
@@ -275,12 +276,14 @@ class DataLoader(Generic[B]):
         source = self._source
         if resumed and at.sampler is not None:
             source.load_state_dict(at.sampler)
+        generator = at.generator() if resumed else self.generator
+        if isinstance(source, BatchSampler):
+            return iter(source.batches(generator))
         if self.batch_sampler is not None:
             return iter(source)
         size = self.batch_size
         if not isinstance(source, Sampler):
             return _chunks(iter(source), size, self.drop_last)
-        generator = at.generator() if resumed else self.generator
         order = source.order(generator)
         end = len(order) - len(order) % size if self.drop_last else len(order)
         return (order[i : i + size] for i in range(0, end, size))

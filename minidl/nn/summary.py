@@ -96,13 +96,15 @@ class Summary:
         ]
 
 
-def summary(model: Module, *inputs: Any, **settings: Any) -> Summary:
+def summary(model: Module, *inputs: Any, dtypes: Any = None, **settings: Any) -> Summary:
     """Run the model once, print a table of its layers, and return what is in it.
 
         nn.summary(model, (32, 1, 28, 28))
 
-    inputs      the arguments of the call: tensors, or shapes of float inputs of zeros, with the
-                batch first
+    inputs      the arguments of the call: tensors, or shapes of inputs of zeros, with the batch
+                first
+    dtypes      of the inputs that are shapes: one for all of them, or a list of one for each input;
+                by default that of the parameters
     settings    keyword arguments of the call
 
     The pass runs in evaluation mode (`eval`) and unrecorded; afterwards the model, its buffers and
@@ -134,7 +136,10 @@ def summary(model: Module, *inputs: Any, **settings: Any) -> Summary:
             "summary: needs what the model is called with, tensors or shapes: "
             "summary(model, (1, 3, 32, 32))"
         )
-    arguments = [_zeros(x, model) if _is_shape(x) else x for x in inputs]
+    arguments = [
+        _zeros(x, model, dtype) if _is_shape(x) else x
+        for x, dtype in zip(inputs, _dtypes(dtypes, len(inputs)), strict=True)
+    ]
     found = _structure(model)
     _run(model, found, arguments, settings)
     found.print()
@@ -145,10 +150,20 @@ def _is_shape(x: Any) -> bool:
     return isinstance(x, tuple | list) and all(type(n) is int for n in x)
 
 
-def _zeros(shape: Any, model: Module) -> Tensor:
-    """Zeros of this shape, on the device and in the dtype of the parameters."""
+def _dtypes(given: Any, count: int) -> list[Any]:
+    """The dtype of each input, None for that of the parameters."""
+    if not isinstance(given, list | tuple):
+        return [given] * count
+    if len(given) != count:
+        raise ArgumentError(f"summary: there are {count} inputs, but {len(given)} dtypes")
+    return list(given)
+
+
+def _zeros(shape: Any, model: Module, dtype: Any) -> Tensor:
+    """Zeros of this shape, on the device and, unless another is given, in the parameters' dtype."""
     like = next((p for p in model.parameters() if p.dtype.kind == "f"), None)
     settings: dict[str, Any] = {} if like is None else {"dtype": like.dtype, "device": like.device}
+    settings |= {} if dtype is None else {"dtype": dtype}
     try:
         return zeros(shape, **settings)
     except MinidlError as error:

@@ -10,8 +10,9 @@ import numpy as np
 from minidl import nn
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
+from minidl.data.collate import concatenated
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, listed
-from minidl.ops import concat
+from minidl.train.carried_state import CarriedState, output_of
 from minidl.train.data_adapter import check_labels, inputs_and_target
 from minidl.train.interrupt import Interrupt
 from minidl.train.metrics import Metric, metric_for
@@ -25,6 +26,7 @@ def evaluate(
     metrics: Iterable[Metric],
     batches: Iterable[Any],
     interrupt: Interrupt,
+    carried: CarriedState | None = None,
 ) -> dict[str, Any]:
     """The mean loss per sample, and the metrics, computed on copies."""
     metrics = [deepcopy(metric) for metric in metrics]
@@ -36,12 +38,12 @@ def evaluate(
         for batch in batches:
             interrupt.check()
             *inputs, target = inputs_and_target("evaluate", batch)
-            output = objective.body(*inputs)
+            output = output_of(objective.body, inputs, carried)
             if not checked:
                 classes = objective.classes(output, target)
                 check_labels("evaluate", batches, classes, objective.ignored)
                 checked = True
-            samples = objective.weight_of(inputs, target)
+            samples = objective.weight_of(inputs, output, target)
             if not samples:  # all labels are ignored
                 continue
             total += objective.loss(output, target).item() * samples
@@ -54,22 +56,37 @@ def evaluate(
 
 
 @no_grad()
-def predict(model: nn.Module, batches: Iterable[Any], *, all_inputs: bool) -> Tensor:
+def predict(
+    model: nn.Module,
+    batches: Iterable[Any],
+    carried: CarriedState | None = None,
+    *,
+    all_inputs: bool,
+) -> Any:
     """The outputs for all samples; unless `all_inputs`, the last part of a batch is the target."""
     outputs = []
     with evaluation_mode(model):
         for batch in batches:
             parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
-            output = model(*(parts if all_inputs or len(parts) == 1 else parts[:-1]))
-            if not isinstance(output, Tensor):
+            inputs = parts if all_inputs or len(parts) == 1 else parts[:-1]
+            output = output_of(model, inputs, carried)
+            if not _can_be_joined(output):
                 raise DTypeError(
-                    f"predict: joins Tensors; the model gave {describe(output)}: call it on the "
-                    "batches yourself"
+                    "predict: joins Tensors, and tuples, lists and dicts of them; the model gave "
+                    f"{describe(output)}: call it on the batches yourself"
                 )
             outputs.append(output)
     if not outputs:
         raise ShapeError("predict: there are no samples")
-    return concat(outputs, axis=0)
+    return concatenated(outputs)
+
+
+def _can_be_joined(output: Any) -> bool:
+    """Whether it is a Tensor with an axis of samples, or a tuple, list or dict of such."""
+    if isinstance(output, dict | tuple | list):
+        parts = output.values() if isinstance(output, dict) else output
+        return bool(output) and all(map(_can_be_joined, parts))
+    return isinstance(output, Tensor) and output.ndim > 0
 
 
 @contextmanager

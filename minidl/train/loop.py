@@ -14,6 +14,7 @@ from minidl.optim import Optimizer
 from minidl.optim.lr_scheduler import LRScheduler
 from minidl.train import data_adapter, update
 from minidl.train.callbacks import Callback
+from minidl.train.carried_state import CarriedState, output_of
 from minidl.train.errors import TrainingError
 from minidl.train.evaluation import computed, evaluate, update_all
 from minidl.train.history import History
@@ -37,6 +38,7 @@ class TrainingLoop:
     stop_on_nan: bool
     stop_training: bool
     updates: update.Updates
+    carried: CarriedState | None
     position: Position
     history: History
     data: Any
@@ -153,6 +155,8 @@ class TrainingLoop:
 
     def _batches(self) -> Iterator[Any]:
         """The remaining batches of this epoch."""
+        if self.carried is not None and not self.batch:
+            self.carried.value = None  # the data begin anew
         pending, self._pending = self._pending, None
         if pending is not None:
             put_validation_state(self, pending)
@@ -192,7 +196,7 @@ class TrainingLoop:
             batch = data_adapter.inputs_and_target("fit", batch)
         *inputs, target = batch
         objective, position, updates = self.objective, self.position, self.updates
-        output = objective.body(*inputs)
+        output = output_of(objective.body, inputs, self.carried)
         if self._unchecked:
             classes = objective.classes(output, target)
             data_adapter.check_labels("fit", self.data, classes, objective.ignored)
@@ -201,7 +205,7 @@ class TrainingLoop:
             self._unchecked = False
         else:
             loss = objective.loss(output, target)
-        samples = objective.weight_of(inputs, target)
+        samples = objective.weight_of(inputs, output, target)
         value = loss.item() if samples else 0.0  # the mean of no labels is NaN
         if value - value != 0 and self.stop_on_nan:  # NaN, or infinity
             raise self._diverged(f"the loss is {value}")
@@ -231,4 +235,5 @@ class TrainingLoop:
         )
 
     def _evaluate(self, batches: Iterable[Any]) -> dict[str, Any]:
-        return evaluate(self.model, self.objective, self.metrics, batches, self._interrupt)
+        carried = None if self.carried is None else CarriedState()
+        return evaluate(self.model, self.objective, self.metrics, batches, self._interrupt, carried)

@@ -101,7 +101,7 @@ class CrossEntropy(Loss):
             ignored = _NONE if self.ignore_index is None else self.ignore_index
             if target.shape == prediction.shape:
                 return ops.cross_entropy(prediction, target)
-            return ops.cross_entropy(prediction, target, ignore_index=ignored)
+            return ops.cross_entropy(*_as_rows(prediction, target), ignore_index=ignored)
         except BoundsError:
             raise _no_such_class(target, prediction.shape[1], self.ignore_index) from None
 
@@ -227,6 +227,15 @@ def _tensor(x: Any) -> Tensor:
 def _rows(prediction: Tensor) -> int:
     """The number of distributions in (N, C, …)."""
     return max(prediction.size // prediction.shape[min(1, prediction.ndim - 1)], 1)
+
+
+def _as_rows(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, C, …) and labels (N, …) as (rows, C) and labels (rows,), for which there is a kernel."""
+    if prediction.ndim < 3 or target.shape != (prediction.shape[0], *prediction.shape[2:]):
+        return prediction, target  # there is nothing to do, or something to complain about
+    classes = prediction.shape[1]
+    rows = ops.moveaxis(prediction, 1, -1).reshape((-1, classes))
+    return rows, target.reshape((-1,))
 
 
 def _epsilon(p: Tensor) -> float:

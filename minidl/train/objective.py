@@ -10,6 +10,7 @@ from minidl.autograd.mode import Observer, no_grad, observed_by
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops import asarray
+from minidl.train.carried_state import detached
 from minidl.train.data_adapter import batch_length
 from minidl.train.losses import LOSSES, CrossEntropy, Loss, loss_for, named
 
@@ -29,10 +30,10 @@ class Objective(NamedTuple):
         """Whether the model outputs logits."""
         return self.head is None and _included_layer(self.loss) is not None
 
-    def prediction(self, output: Tensor) -> Tensor:
+    def prediction(self, output: Any) -> Any:
         """The model's output, given the output of its body."""
         with no_grad():
-            return output.detach() if self.head is None else self.head(output.detach())
+            return detached(output) if self.head is None else self.head(detached(output))
 
     @property
     def ignored(self) -> int | None:
@@ -41,10 +42,15 @@ class Objective(NamedTuple):
             return -100
         return getattr(self.loss, "ignore_index", None)
 
-    def weight_of(self, inputs: Sequence[Any], target: Any) -> float:
-        """What the mean of the loss is over: samples, or labels by their weight if some are out."""
+    def weight_of(self, inputs: Sequence[Any], output: Any, target: Any) -> float:
+        """What the mean of the loss is over: samples, or labels, by their weight if they have one.
+
+        A sequence has a label for each step, and those of one batch may be longer than others'.
+        """
         weight = getattr(self.loss, "weight", None) if _takes_labels(self.loss) else None
-        if self.ignored is None and weight is None or not _are_labels(target):
+        several = getattr(target, "ndim", 0) > 1 and self.classes(output, target) is not None
+        counts = self.ignored is not None or weight is not None or several
+        if not counts or not _are_labels(target):
             return batch_length(inputs[0])
         labels = target.numpy()
         counted = labels if self.ignored is None else labels[labels != self.ignored]

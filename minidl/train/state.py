@@ -85,6 +85,7 @@ def state_of(trainer: Any) -> dict[str, Any]:
         "schedule": schedule and schedule.state_dict(),
         "position": asdict(trainer.position),
         "updates": trainer.updates.state_dict(),
+        "carried": trainer.carried and trainer.carried.value,
         "metrics": [_metric_state(metric) for metric in trainer.metrics],
         "history": trainer.history.state_dict(),
         "random": _state(default_generator),
@@ -137,6 +138,8 @@ def _put(trainer: Any, saved: Mapping[str, Any]) -> None:
         **{**saved["position"], "random": tuple(saved["position"]["random"])}
     )
     trainer.updates.load_state_dict(saved["updates"])
+    if trainer.carried is not None:
+        trainer.carried.value = saved.get("carried")
     for metric, state in zip(trainer.metrics, saved["metrics"], strict=True):
         _restore_metric(metric, state)
     trainer.history.load_state_dict(saved["history"])
@@ -160,7 +163,8 @@ def _check(trainer: Any, saved: Any, path: str) -> None:
             f"{_VERSION}"
         )
     own = state_of(trainer)
-    missing = [name for name in own if name not in saved and name != "validation"]
+    optional = "validation", "carried"
+    missing = [name for name in own if name not in saved and name not in optional]
     if missing:
         raise CheckpointError(f"{path}: is not complete: {', '.join(missing)} is missing")
     faults = [

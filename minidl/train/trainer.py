@@ -13,6 +13,7 @@ from minidl.optim import Optimizer
 from minidl.optim.lr_scheduler import LRScheduler
 from minidl.train import data_adapter, update
 from minidl.train.callbacks import Callback, hooks
+from minidl.train.carried_state import CarriedState
 from minidl.train.errors import TrainingError
 from minidl.train.evaluation import metrics_for, predict
 from minidl.train.history import History
@@ -50,6 +51,10 @@ class Trainer(TrainingLoop):
     clip_norm         the maximum norm of all gradients together, as in `clip_grad_norm_`
     clip_value        the maximum absolute gradient of any weight; applied before clip_norm
     accumulate        batches per step, whose gradients are averaged over all their samples
+    carry_state       whether a recurrent model begins each batch in the state that it had after the
+                      last, as for `StreamBatches`: it is called with the state as its last input,
+                      None at the start of an epoch, and returns (output, state); gradients go back
+                      to the start of the batch
     stop_on_nan       whether a loss of NaN or infinity is a TrainingError, raised before the
                       weights are updated
 
@@ -83,6 +88,7 @@ class Trainer(TrainingLoop):
         clip_norm: float | None = None,
         clip_value: float | None = None,
         accumulate: int = 1,
+        carry_state: bool = False,
         stop_on_nan: bool = True,
     ) -> None:
         check_instance("Trainer", nn.Module, **{"a model": model})
@@ -93,11 +99,12 @@ class Trainer(TrainingLoop):
         for callback in self.callbacks:
             check_instance("Trainer", Callback, **{"a callback": callback})
         check_monitor("Trainer", monitor)
-        check_flags("Trainer", stop_on_nan=stop_on_nan)
+        check_flags("Trainer", carry_state=carry_state, stop_on_nan=stop_on_nan)
         self.updates = update.Updates(self.optimizer, clip_norm, clip_value, accumulate)
         self.schedule = update.schedule_for(schedule, schedule_every, self.optimizer)
         self.schedule_every, self.monitor, self.stop_on_nan = schedule_every, monitor, stop_on_nan
         self.position, self.history = Position(), History()
+        self.carried = CarriedState() if carry_state else None
         self.stop_training = self.resumed = False
         self.data: Any = None
         self.validation: Any = None
@@ -202,8 +209,8 @@ class Trainer(TrainingLoop):
         dtype = data_adapter.float_dtype(self.model)
         return self._evaluate(data_adapter.batches_of("evaluate", data, batch_size, False, dtype))
 
-    def predict(self, x: Any, batch_size: int = 32) -> Tensor:
-        """The model's outputs for all samples, in order: (n, …).
+    def predict(self, x: Any, batch_size: int = 32) -> Any:
+        """The model's outputs for all samples, in order: (n, …), or a tuple or dict of such.
 
         x    an array, or a tuple of them for a model of several inputs; or a dataset or a loader,
              where the last of several parts is the target, and ignored
@@ -211,7 +218,8 @@ class Trainer(TrainingLoop):
         arrays = isinstance(x, tuple) or hasattr(x, "shape")
         dtype = data_adapter.float_dtype(self.model)
         batches = data_adapter.batches_of("predict", x, batch_size, False, dtype, roles=not arrays)
-        return predict(self.model, batches, all_inputs=arrays)
+        carried = None if self.carried is None else CarriedState()
+        return predict(self.model, batches, carried, all_inputs=arrays)
 
     # Saving and resuming.
 

@@ -11,7 +11,7 @@ import pytest
 
 import minidl
 from minidl import cli, io, train
-from minidl.cli import registry
+from minidl.cli.tasks import images as tasks_of_images
 from minidl.data import DataError, TensorDataset, catalog
 
 
@@ -88,8 +88,8 @@ def test_other_data_is_learned_for_ten_epochs(capsys, monkeypatch, model, data):
     light = np.random.default_rng(0).integers(0, 2, 64)
     images = np.ones((64, 1, 28, 28), "float32") * light[:, None, None, None].astype("float32")
     dataset = TensorDataset(images, light)
-    _, epochs = registry.DATA[data]
-    monkeypatch.setitem(registry.DATA, data, (lambda: (dataset, dataset), epochs))
+    _, epochs = tasks_of_images.DATA[data]
+    monkeypatch.setitem(tasks_of_images.DATA, data, (lambda: (dataset, dataset), epochs))
     status, printed, complaints = run(capsys, f"train {model} --data {data}")
     assert (status, complaints) == (0, "")
     first, second, _ = printed.splitlines()
@@ -101,7 +101,7 @@ def test_data_that_cannot_be_fetched_is_no_traceback(capsys, monkeypatch):
     def unreachable():
         raise DataError("mnist cannot be fetched:\n  here: no route")
 
-    monkeypatch.setitem(registry.DATA, "mnist", (unreachable, 1))
+    monkeypatch.setitem(tasks_of_images.DATA, "mnist", (unreachable, 1))
     expected = "minidl: mnist cannot be fetched:\n  here: no route\n"
     assert run(capsys, "train cnn --data mnist") == (1, "", expected)
 
@@ -176,7 +176,17 @@ def test_bad_arguments_are_refused_with_a_reason(capsys, arguments, message):
     assert complaints.startswith("usage: minidl")
 
 
-COMMANDS = "train", "predict", "models", "data", "data list", "data fetch", "warmup", "info"
+COMMANDS = (
+    "train",
+    "predict",
+    "generate",
+    "models",
+    "data",
+    "data list",
+    "data fetch",
+    "warmup",
+    "info",
+)
 
 
 @pytest.mark.parametrize("arguments", ["--help", "-h", *(f"{c} --help" for c in COMMANDS)])
@@ -191,10 +201,10 @@ def test_help_is_readable(capsys, arguments, monkeypatch):
 def test_help_names_every_option_with_its_default(capsys):
     _, printed, _ = run(capsys, "train --help")
     words = " ".join(printed.split())
-    defaults = {"epochs": "30 of digits, 10 of others", "batch-size": 32, "lr": 0.001, "seed": 0}
-    defaults |= {"validation": 0.1, "runs": "runs"}
+    defaults = {"epochs": "30 of digits, 10 of other images", "batch-size": 32, "lr": 0.001}
+    defaults |= {"validation": 0.1, "runs": "runs", "seed": 0}
     for option, default in defaults.items():
-        assert re.search(rf"--{option} \S+ [^-]*\({default}\)", words), option
+        assert re.search(rf"--{option} \S+ [^-]*\({default}\b", words), option
     assert "digits (default) come with minidl" in words
     assert "--json" in words
     assert "mlp: " in words
@@ -367,7 +377,7 @@ def test_predictions_of_the_runs_own_test_data(capsys):
 
 def test_predictions_of_images_in_files(capsys, tmp_path):
     folder = result(capsys, "--epochs 15")["run"]
-    _, test = registry.DATA["digits"][0]()
+    _, test = tasks_of_images.DATA["digits"][0]()
     images = test.tensors[0].numpy()[:6]
     expected = [
         line.split()[3] for line in run(capsys, f"predict {folder} --count 6")[1].splitlines()

@@ -20,6 +20,7 @@ NAMESPACES = {
     "minidl.nn.utils.rnn": nn.utils.rnn,
     "minidl.optim": optim,
     "minidl.data": data,
+    "minidl.data.text": data.text,
     "minidl.io": io,
     "minidl.train": train,
     "minidl.train.metrics": train.metrics,

@@ -77,6 +77,27 @@ def test_frozen_parameters_and_other_dtypes_are_counted_separately():
     assert "320 of them frozen" in str(found)
 
 
+class Gather(nn.Module):
+    """Rows of a table, scaled: its inputs are of different dtypes."""
+
+    def __init__(self):
+        self.table = nn.Embedding(3, 4)
+
+    def forward(self, ids, scale):
+        self.dtypes = ids.dtype.name, scale.dtype.name
+        return self.table(ids) * scale
+
+
+def test_shapes_become_inputs_of_the_given_dtypes(capsys):
+    for dtypes in (["int64", None], ("int64", "float32")):
+        assert nn.summary(Gather(), (2, 5), (2, 1, 1), dtypes=dtypes).layers[0].output == (2, 5, 4)
+    assert nn.summary(nn.Embedding(3, 4), (7,), dtypes="int32").layers[0].output == (7, 4)
+    with pytest.raises(ArgumentError, match="there are 2 inputs, but 1 dtypes"):
+        nn.summary(Gather(), (2, 5), (2, 1, 1), dtypes=["int64"])
+    with pytest.raises(DTypeError, match="summary"):
+        nn.summary(Gather(), (2, 5), (2, 1, 1), dtypes="text")
+
+
 def test_shapes_become_inputs_of_the_dtype_of_the_parameters():
     model, given = nn.Linear(2, 2, dtype="float64"), []
     original = model.forward

@@ -23,7 +23,7 @@ from minidl.backends.kernels.runtime.kernel import (
     parallel,
 )
 from minidl.backends.kernels.runtime.signature import parse
-from minidl.cli.registry import KERNELS
+from minidl.cli.tasks import TASKS
 
 
 @compiled("f32[m,n] i64 bool f64 f32 u64 (i64 (f32[n] bool))")
@@ -300,7 +300,7 @@ def test_what_follows_a_kernel_exists_and_takes_the_same_types():
                 assert types is None or types in follower.signatures
 
 
-@pytest.mark.parametrize("name", [name for names in KERNELS.values() for name in names])
+@pytest.mark.parametrize("name", [k for name, task in TASKS.items() for k in task.kernels(name)])
 def test_the_kernels_that_training_prepares_exist(name):
     assert find(name).name == name
 
