@@ -42,11 +42,12 @@ from minidl.backends.kernels.recurrent.steps import (
     load,
     own_rows,
     place,
+    sigmoids,
     step_of,
 )
 from minidl.backends.kernels.runtime.kernel import carray, inlined, inner, parallel
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
-from minidl.backends.kernels.simd.math import gate32, tanh32
+from minidl.backends.kernels.simd.math import tanh32
 from minidl.backends.kernels.simd.micro_kernel import NR, tile_count
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
@@ -171,8 +172,7 @@ def _activate(pre, n_x, n_h, bias, gates):
     h = bias.size // 4
     r, n, product = gates[:h], gates[2 * h : 3 * h], gates[3 * h :]
     bias_x, bias_h = bias[2 * h : 3 * h], bias[3 * h :]
-    for j in range(2 * h):
-        gates[j] = gate32(pre[j] + bias[j])
+    sigmoids(pre, bias, gates[: 2 * h])
     for j in range(h):
         product[j] = n_h[j] + bias_h[j]
     for j in range(h):

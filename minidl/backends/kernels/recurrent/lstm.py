@@ -49,13 +49,15 @@ from minidl.backends.kernels.recurrent.steps import (
     own_rows,
     place,
     products,
+    sigmoids,
     slot,
     step_of,
+    tanhs,
 )
 from minidl.backends.kernels.recurrent.weight_gradient import WeightGradient
 from minidl.backends.kernels.runtime.kernel import as_contiguous, carray, inner, parallel
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
-from minidl.backends.kernels.simd.math import gate32, tanh32
+from minidl.backends.kernels.simd.math import tanh32
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
 
@@ -164,13 +166,10 @@ def _forward(steps, weights, tables, bias, cells, gates, workspace, chunk, chunk
 @inner
 def _activate(pre, bias, gates):
     """σ(i), σ(f), tanh g, σ(o)."""
-    hidden = gates.size // 4
-    for j in range(2 * hidden):
-        gates[j] = gate32(pre[j] + bias[j])
-    for j in range(2 * hidden, 3 * hidden):
-        gates[j] = tanh32(pre[j] + bias[j])
-    for j in range(3 * hidden, 4 * hidden):
-        gates[j] = gate32(pre[j] + bias[j])
+    h = gates.size // 4
+    sigmoids(pre, bias, gates[: 2 * h])
+    tanhs(pre[2 * h :], bias[2 * h :], gates[2 * h : 3 * h])
+    sigmoids(pre[3 * h :], bias[3 * h :], gates[3 * h :])
 
 
 @inner

@@ -42,10 +42,10 @@ from minidl.backends.kernels.recurrent.steps import (
     place,
     products,
     step_of,
+    tanhs,
 )
 from minidl.backends.kernels.runtime.kernel import carray, inner, parallel
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
-from minidl.backends.kernels.simd.math import tanh32
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
 
@@ -123,8 +123,7 @@ def _activate(pre, bias, relu, state):
             value = pre[j] + bias[j]
             state[j] = _ZERO if value < _ZERO else value
     else:
-        for j in range(bias.size):
-            state[j] = tanh32(pre[j] + bias[j])
+        tanhs(pre, bias, state[: bias.size])
 
 
 @parallel(f"{BLOCK} {WEIGHTS} {TABLES} f32[slot,n,h] bool f32[chunks,size]")

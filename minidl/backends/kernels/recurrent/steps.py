@@ -7,6 +7,7 @@ import numpy as np
 from minidl.backends.kernels.recurrent.panels import copy, dot_rows, multiply, sum_rows
 from minidl.backends.kernels.runtime.kernel import chunk_bounds, inlined, inner
 from minidl.backends.kernels.simd.intrinsics import pointer
+from minidl.backends.kernels.simd.math import gate32, tanh32
 from minidl.backends.kernels.simd.micro_kernel import MR
 
 _ZERO = np.float32(0)
@@ -152,6 +153,20 @@ def emit(steps, t, before, after, z, start, count):
                 copy(state, pointer(steps.y[t, n], 0), outputs)
             else:
                 steps.y[t, n, :] = _ZERO
+
+
+@inner
+def sigmoids(x, bias, y):
+    """y = σ(x + bias)."""
+    for j in range(y.size):
+        y[j] = gate32(x[j] + bias[j])
+
+
+@inner
+def tanhs(x, bias, y):
+    """y = tanh(x + bias)."""
+    for j in range(y.size):
+        y[j] = tanh32(x[j] + bias[j])
 
 
 # Backward.
