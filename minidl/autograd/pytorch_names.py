@@ -127,6 +127,19 @@ NAMES: dict[str, tuple[str, str]] = {
     "cholesky": ("torch.linalg.cholesky(a)", "minidl.linalg.cholesky(a)"),
     "matrix_power": ("torch.linalg.matrix_power(a, 3)", "minidl.linalg.matrix_power(a, 3)"),
     "cholesky_solve": ("torch.cholesky_solve(a, a)", "minidl.linalg.cholesky_solve(a, a)"),
+    # Recurrent networks.
+    "rnn_tanh": (
+        "torch.rnn_tanh(t, x[None], [w, w], False, 1, 0.0, False, False, False)[0]",
+        "minidl.rnn(t, x, w, w)[0]",
+    ),
+    "rnn_relu": (
+        "torch.rnn_relu(t, x[None], [w, w], False, 1, 0.0, False, False, False)[0]",
+        'minidl.rnn(t, x, w, w, nonlinearity="relu")[0]',
+    ),
+    "rnn_tanh_cell": ("torch.rnn_tanh_cell(x, y, w, w)", "minidl.rnn_cell(x, y, w, w)"),
+    "rnn_relu_cell": (
+        "torch.rnn_relu_cell(x, y, w, w)", 'minidl.rnn_cell(x, y, w, w, nonlinearity="relu")'
+    ),
     # Creation and copies.
     "as_tensor": ("torch.as_tensor([1.0, 2.0])", "minidl.asarray([1.0, 2.0])"),
     "from_numpy": ("torch.from_numpy(array)", "minidl.asarray(array)"),

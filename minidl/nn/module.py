@@ -323,7 +323,7 @@ class Module(Attributes):
 
     # What `nn.summary` reports.
 
-    def multiply_adds(self, inputs: tuple[Any, ...], output: Tensor) -> int:
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:
         """Count the products with its own weights that a call with these inputs computed.
 
         A layer whose `forward` multiplies by parameters overrides this; others compute none.
@@ -371,6 +371,12 @@ def _inside_itself(module: Module) -> ArgumentError:
     return ArgumentError(
         f"{type(module).__name__} lies in itself; a part must not have the whole as an attribute"
     )
+
+
+def other_than(defaults: Mapping[str, Any], layer: Module) -> list[str]:
+    """The settings of a layer that are not its defaults, as `extra_repr` shows them."""
+    values = {name: getattr(layer, name) for name in defaults}
+    return [f"{name}={value}" for name, value in values.items() if value != defaults[name]]
 
 
 def shape_error(layer: str, needs: str, x: Any) -> ShapeError:

@@ -111,9 +111,9 @@ def summary(model: Module, *inputs: Any, **settings: Any) -> Summary:
     Multiply-adds are the products with weights: out·in for each row of a `Linear`,
     kernel·in/groups for each output element of a convolution, kernel·out/groups for each input
     element of a transposed one, in1·in2 for each output element of a `Bilinear`, one for each
-    element that a norm scales.  What `forward` computes without layers is not counted, nor are
-    biases, activations and pooling, which cost little.  A module of your own reports its work in a
-    method `multiply_adds(inputs, output)`.
+    element that a norm scales, all matrices of a recurrent layer for each step.  What `forward`
+    computes without layers is not counted, nor are biases, activations and pooling, which cost
+    little.  A module of your own reports its work in a method `multiply_adds(inputs, output)`.
 
     >>> found = nn.summary(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), (1, 3))
      layer   type         output   parameters   multiply-adds
@@ -207,8 +207,7 @@ def _observe(module: Module, row: LayerSummary, where: list[str]) -> None:
             raise
         row.calls += 1
         row.output = _shapes(output)
-        if isinstance(output, Tensor):
-            row.multiply_adds += module.multiply_adds((*inputs, *settings.values()), output)
+        row.multiply_adds += module.multiply_adds((*inputs, *settings.values()), output)
         return output
 
     vars(module)["forward"] = observed

@@ -24,6 +24,7 @@ from minidl.testing import (
     layer_cases,
     linear_algebra_cases,
     loss_cases,
+    recurrent_cases,
 )
 from minidl.testing.case_builder import cases
 from minidl.testing.cases import Case
@@ -38,6 +39,7 @@ _RECIPES = {
     **layer_cases.RECIPES,
     **linear_algebra_cases.RECIPES,
     **loss_cases.RECIPES,
+    **recurrent_cases.RECIPES,
 }
 
 

@@ -18,6 +18,7 @@ ARRAYS = {
     "z": RNG.normal(size=(2, 3)) + 1j * RNG.normal(size=(2, 3)),
     "a": MATRIX @ MATRIX.T,
     "b": RNG.uniform(0.1, 0.9, 3),
+    "w": np.diag([0.1, 0.2, 0.3, 0.4]),
     "s": np.array(2.5),
     "i": np.array([2, 0]),
     "j": np.array([[0, 3], [1, 1], [2, 0]]),

@@ -16,6 +16,8 @@ NAMESPACES = {
     "minidl.fft": fft,
     "minidl.nn": nn,
     "minidl.nn.init": nn.init,
+    "minidl.nn.utils": nn.utils,
+    "minidl.nn.utils.rnn": nn.utils.rnn,
     "minidl.optim": optim,
     "minidl.data": data,
     "minidl.io": io,

@@ -96,6 +96,7 @@ NO_ROW = {
     *(f"{kind}Pad{n}d" for kind in ("Zero", "Constant", "Circular") for n in (1, 2, 3)),
     *(f"{kind}Pad{n}d" for kind in ("Reflection", "Replication") for n in (1, 2, 3)),
     *("Fold", "Unfold", "Upsample", "LazyLinear"),
+    *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
     *(f"LazyConv{kind}{n}d" for kind in ("", "Transpose") for n in (1, 2, 3)),
     *(f"Lazy{kind}Norm{n}d" for kind in ("Batch", "Instance") for n in (1, 2, 3)),
 }

@@ -1,6 +1,7 @@
 """Each layer and its twin in PyTorch: arguments and defaults, the text that shows it, its state."""
 
 import inspect
+import typing
 
 import pytest
 
@@ -25,6 +26,9 @@ DIFFERENT = {
     "Module": "both take anything",
     "ModuleDict": "annotated alike, and any mapping or pairs will do",
     "Sequential": "modules, or one dict of them",
+    **dict.fromkeys(
+        ("RNN", "LSTM", "GRU"), "PyTorch's are (*args, **kwargs), with overloads: below"
+    ),
 }
 ARGUMENTS = {
     "GLU": (),
@@ -44,6 +48,7 @@ ARGUMENTS = {
     "PixelShuffle": (2,),
     "PixelUnshuffle": (2,),
     "ChannelShuffle": (2,),
+    **dict.fromkeys(("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"), (3, 5)),
     "Parameter": None,  # no modules
     "Buffer": None,
 }
@@ -93,6 +98,13 @@ VARIANTS = [
     ("RMSNorm", (4,), {"elementwise_affine": False, "eps": 1e-3}),
     ("Embedding", (10, 3), {"padding_idx": -1, "max_norm": 2.0, "norm_type": 1.0, "sparse": True}),
     ("Embedding", (10, 3), {"scale_grad_by_freq": True}),
+    ("RNN", (3, 5, 2, "relu"), {"bias": False}),
+    ("RNN", (3, 5), {"bidirectional": True, "batch_first": True}),
+    ("LSTM", (3, 5, 2), {"dropout": 0.5, "bidirectional": True}),
+    ("LSTM", (3, 5, 2, False, True), {"proj_size": 2, "bidirectional": True}),
+    ("GRU", (3, 5, 3), {"bidirectional": True}),
+    ("RNNCell", (3, 5, False, "relu"), {}),
+    ("LSTMCell", (3, 5), {"bias": False}),
     ("Dropout2d", (0.1, True), {}),
     ("MaxPool2d", ((2, 3),), {"stride": (1, 2), "padding": 1, "ceil_mode": True}),
     ("AvgPool1d", (3,), {"stride": 2, "padding": 1}),
@@ -134,6 +146,14 @@ def test_positions_of_arguments_are_pytorchs(name):
     ours, theirs = positions(CLASSES[name]), positions(getattr(torch.nn, name))
     old = next((i for i, word in enumerate(theirs) if word in DEPRECATED), len(theirs))
     assert ours == theirs[:old]  # behind a deprecated one, places have no meaning any more
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_arguments_of_recurrent_layers_are_those_of_pytorchs_overloads(name):
+    overload = typing.get_overloads(getattr(torch.nn, name).__init__)[0]
+    theirs = list(inspect.signature(overload).parameters.values())[1:]  # all but self
+    assert parameters(CLASSES[name]) == {p.name: p.default for p in theirs}
+    assert positions(CLASSES[name]) == [p.name for p in theirs]
 
 
 CASES = [

@@ -11,17 +11,11 @@ import math
 import numpy as np
 
 from minidl.autograd.primitive import composite, primitive
-from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, is_integer
 from minidl.dtypes import REAL
-from minidl.errors import (
-    ArgumentError,
-    BoundsError,
-    DTypeError,
-    ShapeError,
-    describe,
-)
+from minidl.errors import BoundsError, DTypeError, ShapeError
 from minidl.ops.creation import asarray
+from minidl.ops.lengths import lengths_of
 from minidl.ops.losses import parts
 
 
@@ -65,8 +59,8 @@ def ctc_loss(
     times, classes = log_probs.shape[0], log_probs.shape[-1]
     batched = log_probs if log_probs.ndim == 3 else xp.expand_dims(log_probs, axis=1)
     n = batched.shape[1]
-    lengths = _lengths("input_lengths", input_lengths, n, times)
-    sizes = _lengths("target_lengths", target_lengths, n)
+    lengths = lengths_of("input_lengths", input_lengths, n, maximum=times, of="log_probs")
+    sizes = lengths_of("target_lengths", target_lengths, n)
     labels = _labels(targets, sizes, classes, blank)
     steps = _steps(labels, lengths, sizes, times, batched.dtype)
     states, counts, *steps = _on_device(batched.device, labels, sizes.clip(1), *steps)
@@ -151,20 +145,6 @@ def _check_probabilities(log_probs, targets, blank):
         raise DTypeError(f"targets are class numbers, integers; got {targets.dtype}")
     if not is_integer(blank) or not 0 <= blank < log_probs.shape[-1]:
         raise BoundsError(f"blank {blank!r:.60} is outside 0 … {log_probs.shape[-1] - 1}")
-
-
-def _lengths(name, given, n, limit=None):
-    """The lengths of the n sequences, as a NumPy array."""
-    lengths = given.numpy() if isinstance(given, Tensor) else np.asarray(given)
-    lengths = lengths.reshape(1) if lengths.ndim == 0 and n == 1 else lengths
-    if lengths.shape != (n,):
-        raise ShapeError(f"{name} has one number for each of {n} sequences; got {lengths.shape}")
-    if n and lengths.dtype.kind not in "iu":
-        raise DTypeError(f"{name} are integers; got {describe(given)}")
-    if (lengths < 0).any() or limit is not None and (lengths > limit).any():
-        bound = "on" if limit is None else f"to {limit}, the length of log_probs"
-        raise ArgumentError(f"{name} are from 0 {bound}; got {lengths.tolist()}")
-    return lengths.astype("int64")
 
 
 def _on_device(device, *arrays):

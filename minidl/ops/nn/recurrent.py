@@ -43,12 +43,12 @@ def rnn(
     >>> x, w = minidl.tensor([[[1.0]], [[0.0]], [[2.0]]]), minidl.ones((1, 1))
     >>> y, h_n = minidl.rnn(x, minidl.zeros((1, 1)), w, w, nonlinearity="relu")
     >>> y.flatten(), h_n
-    (Tensor([1., 1., 3.], float32), Tensor([[3.]], float32))
+    (Tensor([1., 1., 3.], float32), Tensor([[3.]], shape=(1, 1), float32))
     """
     check_choice("rnn", NONLINEARITIES, nonlinearity=nonlinearity)
     check_flags("rnn", reverse=reverse)
     x, h, *weights = _check(
-        xp, "T, N", 1, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
+        xp, "TN", 1, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
     )
     weight_ih, weight_hh, bias_ih, bias_hh = weights
     f = getattr(xp, nonlinearity)
@@ -94,11 +94,11 @@ def lstm(
     >>> x, w = minidl.zeros((3, 1, 1)), minidl.zeros((4, 1))
     >>> y, h_n, c_n = minidl.lstm(x, minidl.zeros((1, 1)), minidl.ones((1, 1)), w, w)
     >>> c_n  # each forget gate is σ(0) = ½
-    Tensor([[0.125]], float32)
+    Tensor([[0.125]], shape=(1, 1), float32)
     """
     check_flags("lstm", reverse=reverse)
     x, h, c, *weights = _check(
-        xp, "T, N", 4, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask
+        xp, "TN", 4, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask
     )
     weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = weights
 
@@ -127,11 +127,11 @@ def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, mask=None, /
     >>> x, w = minidl.zeros((3, 1, 1)), minidl.zeros((3, 1))
     >>> y, h_n = minidl.gru(x, minidl.ones((1, 1)), w, w)
     >>> h_n  # each step goes half the way to tanh 0
-    Tensor([[0.125]], float32)
+    Tensor([[0.125]], shape=(1, 1), float32)
     """
     check_flags("gru", reverse=reverse)
     x, h, *weights = _check(
-        xp, "T, N", 3, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
+        xp, "TN", 3, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
     )
     weight_ih, weight_hh, bias_ih, bias_hh = weights
 
@@ -150,7 +150,7 @@ def rnn_cell(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, /, *, n
 
     >>> w = minidl.ones((1, 1))
     >>> minidl.rnn_cell(minidl.ones((1, 1)), minidl.ones((1, 1)), w, w, nonlinearity="relu")
-    Tensor([[2.]], float32)
+    Tensor([[2.]], shape=(1, 1), float32)
     """
     check_choice("rnn_cell", NONLINEARITIES, nonlinearity=nonlinearity)
     x, h, *weights = _check(
@@ -170,7 +170,7 @@ def lstm_cell(xp, x, h, c, weight_ih, weight_hh, bias_ih=None, bias_hh=None, wei
     >>> w, h, c = minidl.zeros((4, 1)), minidl.zeros((1, 1)), minidl.ones((1, 1))
     >>> h, c = minidl.lstm_cell(minidl.ones((1, 1)), h, c, w, w)
     >>> c
-    Tensor([[0.5]], float32)
+    Tensor([[0.5]], shape=(1, 1), float32)
     """
     x, h, c, *weights = _check(
         xp, "N", 4, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, None
@@ -188,7 +188,7 @@ def gru_cell(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, /):
 
     >>> w = minidl.zeros((3, 1))
     >>> minidl.gru_cell(minidl.ones((1, 1)), minidl.ones((1, 1)), w, w)
-    Tensor([[0.5]], float32)
+    Tensor([[0.5]], shape=(1, 1), float32)
     """
     x, h, *weights = _check(
         xp, "N", 3, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, None
@@ -250,55 +250,55 @@ def _masked_step(xp, step, from_x, state, mask):
 
 
 def _check(xp, axes, gates, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask):
-    """x, h, c where there is one, and the weights, as floats; else an error.
+    """x, h, c of an LSTM, and the weights, as floats; else an error.
 
-    axes    those of x before the last: "T, N", or "N" or none of a cell's
+    axes    those of x before the last: "TN"; "N" of a cell, which may have none
     """
-    tensors = {"x": x, "h": h} | ({} if gates != 4 else {"c": c})
-    tensors |= {"weight_ih": weight_ih, "weight_hh": weight_hh}
-    optional = {"bias_ih": bias_ih, "bias_hh": bias_hh}
-    optional |= {} if gates != 4 else {"weight_hr": weight_hr}
-    _check_tensors(
-        tensors | {k: v for k, v in (optional | {"mask": mask}).items() if v is not None}
-    )
-    if mask is not None and mask.dtype != "bool":
-        raise DTypeError(f"needs a mask of bools, True where there is a step; got {describe(mask)}")
-    floats = {k: v if v is None else real_floats(xp, v) for k, v in (tensors | optional).items()}
+    given = {"x": x, "h": h, "c": c, "weight_ih": weight_ih, "weight_hh": weight_hh}
+    given |= {"bias_ih": bias_ih, "bias_hh": bias_hh, "weight_hr": weight_hr}
+    of_lstm = {"c", "weight_hr"} if gates != 4 else set()
+    required = {"x", "h", "c", "weight_ih", "weight_hh"} - of_lstm
+    _check_tensors({name: given[name] for name in sorted(required)}, mask)
+    floats = {name: v if v is None else real_floats(xp, v) for name, v in given.items()}
     _check_shapes(axes, gates, floats | {"mask": mask})
-    return floats.values()
+    return [v for name, v in floats.items() if name not in of_lstm]
 
 
-def _check_tensors(tensors):
-    """Raise unless each is one: PyTorch's functions take the states in a tuple."""
-    for name, given in tensors.items():
+def _check_tensors(required, mask):
+    """Raise unless each is a tensor, and the mask one of bools, if there is one."""
+    for name, given in required.items():
         if not isinstance(given, Tensor):
             raise DTypeError(f"needs a tensor for {name}; got {describe(given)}")
+    if mask is not None and getattr(mask, "dtype", None) != "bool":
+        raise DTypeError(f"needs a mask of bools, True where there is a step; got {describe(mask)}")
 
 
 def _check_shapes(axes, gates, tensors):
-    """Raise unless the shapes fit to those of the weights, and to x's T and N."""
+    """Raise unless all shapes fit: H and `in` are those of weight_ih, T and N those of x."""
     rows = "H" if gates == 1 else f"{gates}·H"
-    state = "H" if tensors.get("weight_hr") is None else "proj"
-    needed = {"weight_ih": f"{rows}, in", "weight_hh": f"{rows}, {state}", "weight_hr": "proj, H"}
-    needed |= {"bias_ih": rows, "bias_hh": rows}
+    h = "H" if tensors["weight_hr"] is None else "proj"
+    shape = tensors["weight_ih"].shape
+    if len(shape) != 2 or shape[0] % gates:
+        raise ShapeError(f"needs weight_ih of shape ({rows}, in); got {shape}")
+    sizes = {rows: shape[0], "H": shape[0] // gates, "in": shape[1]}
+    needed = {"weight_hr": ["proj", "H"], "weight_hh": [rows, h], "bias_ih": [rows]}
+    needed |= {"bias_hh": [rows], "x": [*axes, "in"], "h": ["N", h], "c": ["N", "H"]}
+    needed |= {"mask": ["T", "N"]}
     if axes == "N" and tensors["x"].ndim == 1:
-        needed |= {"x": "in", "h": state, "c": "H"}
-    else:
-        needed |= {"x": f"{axes}, in", "h": f"N, {state}", "c": "N, H", "mask": "T, N"}
-    sizes = {}
+        needed |= {"x": ["in"], "h": [h], "c": ["H"]}
     for name, symbols in needed.items():
-        given = tensors.get(name)
-        if given is None:
-            continue
-        names = symbols.split(", ")
-        if given.ndim == len(names):
-            for symbol, n in zip(names, given.shape, strict=True):
-                sizes.setdefault(symbol, n)
-            if sizes[rows] % gates == 0:
-                sizes.setdefault("H", sizes[rows] // gates)
-        shape = tuple(sizes.get(symbol, symbol) for symbol in names)
-        if given.shape != shape or sizes[rows] % gates:
-            raise ShapeError(
-                f"needs {name} of shape ({symbols}{',' * (len(names) == 1)}) = "
-                f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)}); got {given.shape}"
-            )
+        if tensors[name] is not None:
+            _check_shape(name, tensors[name].shape, symbols, sizes)
+
+
+def _check_shape(name, shape, symbols, sizes):
+    """Raise unless the shape is what its symbols stand for; note what new ones stand for."""
+    if len(shape) == len(symbols):
+        sizes |= dict(zip(symbols, shape, strict=True)) | sizes
+    needed = tuple(sizes.get(symbol, symbol) for symbol in symbols)
+    if shape != needed:
+        as_symbols, as_sizes = (", ".join(map(str, x)) for x in (symbols, needed))
+        comma = "," if len(symbols) == 1 else ""
+        raise ShapeError(
+            f"needs {name} of shape ({as_symbols}{comma}) = ({as_sizes}{comma}); got {shape}"
+        )
