@@ -61,7 +61,7 @@ class WeightGradient:
         self.columns = _columns(inputs, outputs, gates, shared)
         rows = len(self.columns.rows_x)
         width = self.columns.second + padded(inputs + outputs - self.columns.split)
-        self.sums = np.empty((rows, width), np.float32)
+        self.sums = np.empty((rows, width + LANES), np.float32)  # rows in different sets of caches
         self.totals = np.zeros(self.sums.shape if products > _PRODUCTS else (0, 0))
         self.biases = np.zeros(gates)
         self.filled = 0  # products in the sums
