@@ -93,7 +93,7 @@ def _biases(bias_ih: np.ndarray | None, bias_hh: np.ndarray | None, hidden: int)
 
 
 def _pull(
-    at: Sequence, gates: np.ndarray, needed: tuple[bool, ...], dy: np.ndarray, dh: np.ndarray
+    at: Sequence, gates: np.ndarray, needed: tuple[bool, ...], dy: np.ndarray | None, dh: np.ndarray
 ) -> tuple[np.ndarray | None, ...]:
     """The gradients of all arguments."""
     dh, states, hidden = dh.copy(order="C"), at.steps.states, at.outputs

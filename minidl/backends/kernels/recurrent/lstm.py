@@ -101,7 +101,7 @@ def _pull(
     cells: np.ndarray,
     gates: np.ndarray,
     needed: tuple[bool, ...],
-    dy: np.ndarray,
+    dy: np.ndarray | None,
     dh: np.ndarray,
     dc: np.ndarray,
 ) -> tuple[np.ndarray | None, ...]:

@@ -83,7 +83,7 @@ def rnn(
 
 
 def _pull(
-    at: Sequence, relu: bool, needed: tuple[bool, ...], dy: np.ndarray, dh: np.ndarray
+    at: Sequence, relu: bool, needed: tuple[bool, ...], dy: np.ndarray | None, dh: np.ndarray
 ) -> tuple[np.ndarray | None, ...]:
     """The gradients of all arguments."""
     dh, states = dh.copy(order="C"), at.steps.states

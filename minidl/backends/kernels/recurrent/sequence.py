@@ -200,7 +200,7 @@ def sequence(
 def backward(
     at: Sequence,
     needed: tuple[bool, ...],
-    dy: np.ndarray,
+    dy: np.ndarray | None,
     dh: np.ndarray,
     shared: int,
     row: int,
@@ -228,7 +228,7 @@ def backward(
     dgates = np.empty((size, rows, stride), np.float32)
     sums = WeightGradient(inputs, outputs, gates, shared, length * rows)
     row += padded(column) + padded(outputs) + LANES
-    dy, mask = as_contiguous(dy), at.steps.mask
+    dy, mask = NO_STACK if dy is None else as_contiguous(dy), at.steps.mask
     for first, last in at.blocks():
         block = Block(dy, mask, dgates, dh, dx, first, last, at.steps.reverse)
         step(block, weights, tables, *at.workspace(size, row))

@@ -49,7 +49,7 @@ class Tables(NamedTuple):
 class Block(NamedTuple):
     """Some steps, backward; what is large has only these steps."""
 
-    dy: np.ndarray  # (T, N, out)
+    dy: np.ndarray  # (T, N, out), or empty
     mask: np.ndarray  # (T, N), or empty
     dgates: np.ndarray  # (steps, N, stride)
     dh: np.ndarray  # (N, out), of the state after the step
@@ -181,6 +181,8 @@ def step_of(block, s):
 @inner
 def add_dy(block, t, start, count):
     """dh += dy, where there is a step."""
+    if block.dy.size == 0:
+        return
     for n in range(start, start + count):
         if is_live(block.mask, t, n):
             dh, dy = block.dh[n], block.dy[t, n]
