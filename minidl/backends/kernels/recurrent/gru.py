@@ -141,9 +141,7 @@ def _products(weights, tables, z, pre, n_x, n_h, count):
         depth, both, stride = inputs + hidden, 2 * hidden, pre.shape[1]
         rows, depths = pointer(tables.rows, 0), pointer(tables.depths, 0)
         a, panels = pointer(z, 0), pointer(weights.panels, 0)
-        multiply(
-            count, depth, a, rows, depths, panels, depth, both, pointer(pre, 0), stride, False
-        )
+        multiply(count, depth, a, rows, depths, panels, depth, both, pointer(pre, 0), stride, False)
         panels = advance(panels, _panel_count(both) * depth * NR)
         multiply(
             count, inputs, a, rows, depths, panels, depth, hidden, pointer(pre, n_x), stride, False

@@ -20,7 +20,6 @@ import numpy as np
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.recurrent.panels import copy, dot_rows, multiply, padded, sum_rows
 from minidl.backends.kernels.recurrent.sequence import (
-    NO_STACK,
     Sequence,
     backward,
     offsets,
@@ -55,7 +54,7 @@ from minidl.backends.kernels.recurrent.steps import (
     tanhs,
 )
 from minidl.backends.kernels.recurrent.weight_gradient import WeightGradient
-from minidl.backends.kernels.runtime.kernel import as_contiguous, carray, inner, parallel
+from minidl.backends.kernels.runtime.kernel import carray, inner, parallel
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
 from minidl.backends.kernels.simd.math import tanh32
 
@@ -77,9 +76,7 @@ def lstm(
     reverse: bool = False,
 ) -> Any:
     """y, h_n and c_n:  c′ = σ(f)·c + σ(i)·tanh g;   h′ = σ(o)·tanh c′, or W_hr times that."""
-    if not suits(
-        4, x, h, weight_ih, weight_hh, bias_ih, bias_hh, mask, reverse, c, weight_hr
-    ):
+    if not suits(4, x, h, weight_ih, weight_hh, bias_ih, bias_hh, mask, reverse, c, weight_hr):
         return NotImplemented
     at = sequence(x, h, weight_ih, weight_hh, weight_hr, mask, reverse)
     hidden, inputs, outputs = c.shape[1], at.inputs, at.outputs
@@ -114,9 +111,7 @@ def _pull(
     sums_hr = WeightGradient(hidden, 0, outputs, outputs, length * rows) if kept else None
 
     def step(block: Block, weights: Weights, tables: Tables, *workspace: Any) -> None:
-        _backward(
-            block, weights, tables, cells, gates, dc, projected, unprojected, *workspace
-        )
+        _backward(block, weights, tables, cells, gates, dc, projected, unprojected, *workspace)
         if sums_hr is not None:
             m = unprojected[: block.last - block.first].reshape(-1, hidden)
             mask = at.factors(block.first, block.last)[2]

@@ -22,7 +22,7 @@ SIZES = [
 
 
 def arrays_of(name, size, biases=True, dtype="float32", seed=0):
-    """x, the states, the weights, and None for the others but the mask; and gradients of outputs."""
+    """x, the states, the weights, None for those that are not there; and gradients of outputs."""
     (t, n, inputs, hidden, projected), rng = size, np.random.default_rng(seed)
     projected = projected if name == "lstm" else 0
     out, rows = projected or hidden, GATES[name] * hidden
@@ -33,7 +33,7 @@ def arrays_of(name, size, biases=True, dtype="float32", seed=0):
     arrays = [normal(t, n, inputs), *states, weight(rows, inputs), weight(rows, out), *bias]
     if name == "lstm":
         arrays.append(weight(out, hidden) if projected else None)
-    return arrays, [normal(t, n, out), *map(normal, *zip(*(s.shape for s in states)))]
+    return arrays, [normal(t, n, out), *(normal(*state.shape) for state in states)]
 
 
 def mask_of(size, seed=0):
@@ -42,6 +42,11 @@ def mask_of(size, seed=0):
     if size[1] > 1:
         mask[:, size[1] // 2] = False
     return mask
+
+
+def tensors_of(arrays):
+    """Tensors, which require no gradients; None for None."""
+    return [x if x is None else minidl.asarray(x) for x in arrays]
 
 
 def outcome(name, arrays, dys, mask=None, mode="fast", **settings):

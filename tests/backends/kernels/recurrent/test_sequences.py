@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn
 from minidl.backends import cpu, threads
-from minidl.backends.kernels.recurrent import panels, weight_gradient
+from minidl.backends.kernels.recurrent import panels
 from minidl.errors import GradientError, ShapeError
 from tests.backends.kernels.recurrent.support import (
     GATES,
@@ -18,6 +17,7 @@ from tests.backends.kernels.recurrent.support import (
     exact,
     mask_of,
     outcome,
+    tensors_of,
 )
 
 each_name = pytest.mark.parametrize("name", GATES)
@@ -75,13 +75,9 @@ def test_nothing_is_recorded_and_nothing_changes(name):
         for reverse in (False, True):
             recorded = outcome(name, arrays, dys, mask, reverse=reverse)
             with minidl.no_grad():
-                outputs = getattr(minidl, name)(*_tensors(arrays), mask, reverse=reverse)
+                outputs = getattr(minidl, name)(*tensors_of(arrays), mask, reverse=reverse)
             for one, other in zip(outputs, recorded, strict=False):
                 np.testing.assert_array_equal(one.numpy(), other)
-
-
-def _tensors(arrays):
-    return [x if x is None else minidl.asarray(x) for x in arrays]
 
 
 # Masks.
@@ -126,7 +122,7 @@ def test_each_gradient_alone(name, size):
     together = outcome(name, arrays, dys)[len(dys) :]
     given = [i for i, x in enumerate(arrays) if x is not None]
     for i, expected in zip(given, together, strict=True):
-        tensors = _tensors(arrays)
+        tensors = tensors_of(arrays)
         tensors[i].requires_grad_()
         outputs = getattr(minidl, name)(*tensors)
         (alone,) = minidl.gradients(list(outputs), [tensors[i]], list(map(minidl.asarray, dys)))
@@ -222,63 +218,6 @@ def test_few_rows_are_multiplied_as_they_are(name, monkeypatch):
     assert_near(outcome(name, arrays, dys), few)
 
 
-# Numbers.
-
-
-@each_name
-@pytest.mark.parametrize("scale", [1e3, 1e30])
-def test_extreme_preactivations_saturate(name, scale):
-    arrays, dys = arrays_of(name, SIZE)
-    settings = {}
-    for i in range(3 if name == "lstm" else 2, len(arrays)):
-        if i < 5 + (name == "lstm"):
-            arrays[i] = arrays[i] * np.float32(scale)
-    found = outcome(name, arrays, dys, **settings)
-    states = 3 if name == "lstm" else 2
-    assert all(np.isfinite(x).all() for x in found[:states])
-    expected = outcome(name, arrays, dys, mode="reference", **settings)
-    assert_near(found[:states], expected[:states])
-
-
-def test_an_exploding_state_becomes_infinite_and_then_nan():
-    x, w = np.ones((400, 3, 1), "float32"), np.full((1, 1), 2, "float32")
-    one = np.ones((3, 1), "float32")
-    y, h_n = minidl.rnn(*map(minidl.asarray, (x, one, w, w)), nonlinearity="relu")
-    assert np.isinf(h_n.numpy()).all()
-    assert np.isfinite(y.numpy()[:100]).all()
-    y, _ = minidl.rnn(*map(minidl.asarray, (-x, one, w, w)), nonlinearity="relu")
-    assert not y.numpy().any()
-
-
-@each_name
-def test_nan_stays_in_its_sequence(name):
-    arrays, _ = arrays_of(name, SIZE)
-    arrays[0][2, 4] = np.nan
-    outputs = getattr(minidl, name)(*_tensors(arrays))
-    y = outputs[0].numpy()
-    assert np.isnan(y[2:, 4]).all()
-    assert np.isfinite(np.delete(y, 4, axis=1)).all()
-    assert np.isfinite(y[:2]).all()
-
-
-@each_name
-def test_long_sums_of_weight_gradients_are_exact(name):
-    """Constant terms, whose roundings go in the same direction."""
-    assert weight_gradient._PRODUCTS < 40 * 300
-    arrays, dys = arrays_of(name, (40, 300, 3, 2, 0))
-    first = 3 if name == "lstm" else 2
-    for array in arrays[1:first]:
-        array[:] = array[:1]
-    for i in range(first, len(arrays)):
-        arrays[i] = None if arrays[i] is None else arrays[i] * 0
-    arrays[0][:], dys[0][:] = 0.1, 0.3
-    found = outcome(name, arrays, dys)
-    needed = exact(name, arrays, dys)
-    for one, other in zip(found[first + 1 :], needed[first + 1 :], strict=True):
-        bound = np.log2(40 * 300) * np.finfo("float32").eps * np.abs(other)
-        assert (np.abs(one - other) <= bound + 1e-6).all()
-
-
 # What is left to the composites.
 
 
@@ -286,7 +225,7 @@ def test_long_sums_of_weight_gradients_are_exact(name):
 @pytest.mark.parametrize("size", [(0, 3, 4, 5, 0), (2, 0, 4, 5, 0)])
 def test_nothing_to_do(name, size):
     arrays, _ = arrays_of(name, size)
-    y, *states = getattr(minidl, name)(*_tensors(arrays))
+    y, *states = getattr(minidl, name)(*tensors_of(arrays))
     assert y.shape == (*size[:2], 5)
     for state, given in zip(states, arrays[1:], strict=False):
         np.testing.assert_array_equal(state.numpy(), given)
@@ -310,99 +249,8 @@ def test_shapes_that_do_not_fit_are_refused_as_by_the_composites(name):
         wrong = list(arrays)
         wrong[i] = np.concatenate([given, given], axis=-1)
         with pytest.raises(ShapeError):
-            getattr(minidl, name)(*_tensors(wrong))
+            getattr(minidl, name)(*tensors_of(wrong))
     with pytest.raises(ShapeError):
-        getattr(minidl, name)(*_tensors(arrays), minidl.asarray(np.ones((3, 3), bool)))
+        getattr(minidl, name)(*tensors_of(arrays), minidl.asarray(np.ones((3, 3), bool)))
     with pytest.raises(minidl.errors.MinidlError):
-        getattr(minidl, name)(*_tensors(arrays), reverse=1)
-
-
-# Single steps.
-
-
-@each_name
-@pytest.mark.parametrize("rows", [None, 1, 3, 20])
-def test_cells(name, rows):
-    """rnn_cell, lstm_cell and gru_cell: values, and each gradient with all others and alone."""
-    arrays, dys = arrays_of(name, (1, rows or 1, 5, 9, 4))
-    arrays[0], dys = arrays[0][0], dys[1:]
-    count = 3 if name == "lstm" else 2
-    if rows is None:
-        arrays[:count], dys = [x[0] for x in arrays[:count]], [dy[0] for dy in dys]
-    operation = getattr(minidl, f"{name}_cell")
-
-    def run(mode, arrays, dys, wanted):
-        with minidl.kernels(mode):
-            tensors = _tensors(arrays)
-            for i in wanted:
-                tensors[i].requires_grad_()
-            outputs = operation(*tensors)
-            outputs = list(outputs) if type(outputs) is tuple else [outputs]
-            leaves = [tensors[i] for i in wanted]
-            found = minidl.gradients(outputs, leaves, list(map(minidl.asarray, dys)))
-        return [x.numpy() for x in (*outputs, *found)]
-
-    given = [i for i, x in enumerate(arrays) if x is not None]
-    wide = [x if x is None else np.asarray(x, "float64") for x in arrays]
-    for wanted in (given, *([i] for i in given)):
-        found = run("fast", arrays, dys, wanted)
-        needed = run("reference", wide, [np.asarray(dy, "float64") for dy in dys], wanted)
-        assert_near(found, needed)
-    assert cpu.kernel(f"{name}_cell")(*arrays) is not NotImplemented
-
-
-# Long sequences.
-
-
-def _peak(step):
-    """The most bytes that NumPy has allocated during a step, above what was there before."""
-    import tracemalloc
-
-    step()
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        step()
-        return tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
-
-
-@each_name
-def test_memory_of_a_long_sequence(name):
-    """At most 1.3 times what must be saved, the output, and the gradient of x."""
-    length, rows, inputs, hidden = 3000, 4, 16, 48
-    layer = getattr(nn, name.upper())(inputs, hidden)
-    x = minidl.asarray(np.ones((length, rows, inputs), "float32"), requires_grad=True)
-    dy = minidl.asarray(np.ones((length, rows, hidden), "float32"))
-
-    def step():
-        x.grad = None
-        layer.zero_grad()
-        layer(x)[0].backward(dy)
-
-    saved = {"rnn": 1, "lstm": 6, "gru": 5}[name] * hidden  # with the states
-    assert _peak(step) <= 1.3 * 4 * length * rows * saved + 4 * x.size + 2e6
-
-
-@each_name
-def test_memory_without_recording(name):
-    """That of the output."""
-    length, rows, inputs, hidden = 3000, 4, 16, 48
-    layer = getattr(nn, name.upper())(inputs, hidden)
-    x = minidl.asarray(np.ones((length, rows, inputs), "float32"))
-
-    def step():
-        with minidl.no_grad():
-            layer(x)
-
-    assert _peak(step) <= 1.1 * 4 * length * rows * hidden + 1e5
-
-
-@pytest.mark.full
-@each_name
-def test_ten_thousand_steps(name):
-    size = 10_000, 3, 4, 6, 0
-    arrays, dys = arrays_of(name, size)
-    dys[0] /= 100
-    assert_near(outcome(name, arrays, dys), exact(name, arrays, dys), 1e-4)
+        getattr(minidl, name)(*tensors_of(arrays), reverse=1)
