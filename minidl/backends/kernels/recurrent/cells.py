@@ -63,9 +63,8 @@ def _one_step(x: Any, states: tuple[Any, ...], sequence: Callable[..., Any]) -> 
     if any(type(array) is not np.ndarray or array.ndim != x.ndim for array in arrays):
         return NotImplemented
     single = x.ndim == 1
-    if single:
-        x, *states = (array[None] for array in arrays)
-    result = sequence(x[None], *states)
+    x, *rows = (array[None] for array in arrays) if single else arrays
+    result = sequence(x[None], *rows)
     if result is NotImplemented:
         return NotImplemented
     (_, *after), joint = result
