@@ -19,7 +19,7 @@ from minidl.backends.kernels.recurrent.panels import dot_rows, multiply, padded,
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
     backward,
-    offsets,
+    forward_tables,
     sequence,
     suits,
     summed_bias,
@@ -70,10 +70,8 @@ def gru(
         return NotImplemented
     at, hidden = sequence(x, h, weight_ih, weight_hh, None, mask, reverse), h.shape[1]
     gates, bias = at.saved_gates(4 * hidden), _biases(bias_ih, bias_hh, hidden)
-    width = at.inputs + padded(hidden)
-    depths, rows = offsets(at.inputs + hidden, 1), offsets(at.rows, width)
-    workspace = at.workspace(at.length, width + padded(2 * hidden) + 2 * padded(hidden))
-    tables = Tables(rows, rows, depths, depths)
+    tables = forward_tables(at.rows, at.inputs, hidden, 1)
+    workspace = at.workspace(at.length, at.inputs + 3 * padded(hidden) + padded(2 * hidden))
     _forward(at.steps, at.weights(2 * hidden), tables, bias, gates, *workspace)
     value = at.y, at.last(at.steps.states)
     if not at.recorded:

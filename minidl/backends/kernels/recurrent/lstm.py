@@ -22,7 +22,7 @@ from minidl.backends.kernels.recurrent.panels import copy, dot_rows, multiply, p
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
     backward,
-    offsets,
+    forward_tables,
     saved_states,
     sequence,
     suits,
@@ -82,10 +82,9 @@ def lstm(
     hidden, inputs, outputs = c.shape[1], at.inputs, at.outputs
     cells = saved_states(c, at.length, reverse, at.recorded)
     gates, bias = at.saved_gates(4 * hidden), summed_bias(bias_ih, bias_hh, 4 * hidden)
-    width, m_width = inputs + padded(outputs), padded(hidden)
-    depths = offsets(max(inputs + outputs, hidden), 1)
-    tables = Tables(offsets(at.rows, width), offsets(at.rows, m_width), depths, depths)
-    workspace = at.workspace(at.length, width + padded(4 * hidden) + m_width)
+    tables = forward_tables(at.rows, inputs, outputs, hidden)
+    row = inputs + padded(outputs) + padded(4 * hidden) + padded(hidden)
+    workspace = at.workspace(at.length, row)
     _forward(at.steps, at.weights(4 * hidden), tables, bias, cells, gates, *workspace)
     value = at.y, at.last(at.steps.states), at.last(cells)
     if not at.recorded:

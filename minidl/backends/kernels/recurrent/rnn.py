@@ -16,7 +16,7 @@ from minidl.backends.kernels.recurrent.panels import padded
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
     backward,
-    offsets,
+    forward_tables,
     sequence,
     suits,
     summed_bias,
@@ -69,12 +69,9 @@ def rnn(
     if nonlinearity not in ("tanh", "relu"):
         return NotImplemented
     at, relu = sequence(x, h, weight_ih, weight_hh, None, mask, reverse), nonlinearity == "relu"
-    width, hidden = at.inputs + padded(at.outputs), at.outputs
-    depths = offsets(at.inputs + hidden, 1)
-    rows = offsets(at.rows, width)
-    workspace = at.workspace(at.length, width + padded(hidden))
-    bias = summed_bias(bias_ih, bias_hh, hidden)
-    tables = Tables(rows, rows, depths, depths)
+    inputs, hidden = at.inputs, at.outputs
+    tables, bias = forward_tables(at.rows, inputs, hidden, 1), summed_bias(bias_ih, bias_hh, hidden)
+    workspace = at.workspace(at.length, inputs + 2 * padded(hidden))
     _forward(at.steps, at.weights(hidden), tables, bias, relu, *workspace)
     value = at.y, at.last(at.steps.states)
     if not at.recorded:
