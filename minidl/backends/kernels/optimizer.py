@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import threads
+from minidl.backends.kernels.prefetch import AHEAD, fetch_for_writing
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.runtime.kernel import (
     as_contiguous,
@@ -37,13 +38,10 @@ from minidl.backends.kernels.runtime.kernel import (
 from minidl.backends.kernels.simd.intrinsics import (
     address_of,
     advance,
-    pointer,
     pointer_from_address,
-    prefetch_for_writing,
 )
 
 _ADAM_TIME, _SGD_TIME = 1.0, 0.4  # nanoseconds an element on one thread, from memory
-_AHEAD, _CACHE_LINE = 4, 64  # rows to fetch in advance; bytes
 _ARRAYS = 5  # that an update loop takes of each parameter: gradient, value, and three of state
 
 
@@ -212,11 +210,11 @@ class _Loops:
         ):
             start, stop = chunk_bounds(indices.size, chunk, chunks)
             for i in range(start, stop):
-                if i + _AHEAD < stop:
-                    later = indices[i + _AHEAD]
-                    _prefetch(value[later])
-                    _prefetch(state1[later])
-                    _prefetch(state2[later])
+                if i + AHEAD < stop:
+                    later = indices[i + AHEAD]
+                    fetch_for_writing(value[later])
+                    fetch_for_writing(state1[later])
+                    fetch_for_writing(state2[later])
                 row = indices[i]
                 rule(gradient[i], value[row], state1[row], state2[row], state3[row], scalars, flag)
 
@@ -227,13 +225,6 @@ class _Loops:
         if of_rows:
             tables = "F[rows,width] " * (_ARRAYS - 1)
             self.over_rows = parallel(f"i64[used] F[used,width] {tables}F[numbers] bool")(over_rows)
-
-
-@inner
-def _prefetch(row):
-    """Have a row fetched into the cache: of random rows, no processor knows which come next."""
-    for j in range(0, row.size, _CACHE_LINE // row.itemsize):
-        prefetch_for_writing(pointer(row, j))
 
 
 @inner
