@@ -192,6 +192,7 @@ KERNELS = {
     "group_norm": "(x, weight, bias, *, num_groups, eps)  one group at a time",
     "layer_norm": "(x, weight, bias, *, normalized_shape, eps)  one row at a time",
     "embedding": "(weight, ids, *, padding_idx, sparse)  a gather, and a scatter-add",
+    "embedding_bag": "(weight, ids, offsets, …)  gathers and reduces in one pass",
     "max_pool2d": "(x, kernel_size, …)  saves the argmax, one byte per window",
     "avg_pool2d": "(x, kernel_size, …)  saves nothing",
     "adaptive_avg_pool2d": "(x, output_size)  saves nothing",

@@ -265,6 +265,7 @@ _KERNEL_FILES = {
     "tanh": "elementwise",
     "uniform_like": "random",
     "embedding": "embedding",
+    "embedding_bag": "embedding_bag",
     "batch_norm": "norm.batch_norm",
     "batch_norm_inference": "norm.batch_norm",
     "group_norm": "norm.layer_norm",

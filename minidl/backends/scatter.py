@@ -43,7 +43,8 @@ def _add_rows(x: np.ndarray, parts: tuple, values: Any) -> None:
     lead = x.shape[: len(parts)] if counted else x.shape
     ids = np.asarray(np.arange(math.prod(lead)).reshape(lead)[parts])
     if ids.size <= _FEW and x.dtype.char != "e":
-        return np.add.at(x, parts, values)
+        with np.errstate(all="ignore"):  # as where there are many
+            return np.add.at(x, parts, values)
     work, rest = _WORK[x.dtype.char], x.shape[len(lead) :]
     terms = np.ascontiguousarray(np.broadcast_to(values, ids.shape + rest), work)
     if not terms.size:

@@ -56,6 +56,7 @@ def cases() -> Iterator[Case]:
         yield from _pools(dtype)
         yield from _norms(dtype)
         yield from _embeddings(dtype)
+        yield from _bags(dtype)
         for name, make in OPTIMIZERS.items():
             yield f"{name} {dtype}", partial(_steps, make, dtype)
         for name, make in ROW_OPTIMIZERS.items():
@@ -123,6 +124,18 @@ def _embeddings(dtype: str) -> Iterator[Case]:
         for sparse in (False, True):
             name = f"embedding {n} {rows} {width} sparse={sparse} {dtype}"
             yield name, partial(_embedding, table, ids, sparse)
+
+
+def _bags(dtype: str) -> Iterator[Case]:
+    table, weights = random(300, 33, dtype=dtype), random(40, 20, seed=1, dtype=dtype)
+    bagged = partial(minidl.embedding_bag, padding_idx=3)
+    for mode in ("sum", "mean", "max"):
+        bags = lambda table, mode=mode: bagged(table, integers(300, 40, 20), mode=mode)
+        yield f"embedding_bag {mode} {dtype}", partial(gradients, bags, table)
+    weighted = lambda *arrays: bagged(
+        arrays[0], integers(300, 40, 20), per_sample_weights=arrays[1], mode="sum"
+    )
+    yield f"embedding_bag weighted {dtype}", partial(gradients, weighted, table, weights)
 
 
 def _embedding(table: Any, ids: Any, sparse: bool) -> list[Any]:

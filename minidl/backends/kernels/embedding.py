@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import threads
+from minidl.backends.kernels.prefetch import AHEAD, fetch
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.runtime.kernel import (
     as_contiguous,
@@ -68,6 +69,8 @@ def _gather_chunk(table, rows, values):
         row = rows[i]
         if row < 0 or row >= table.shape[0]:
             return i
+        if i + AHEAD < rows.size and 0 <= rows[i + AHEAD] < table.shape[0]:
+            fetch(table[rows[i + AHEAD]])
         source, target = table[row], values[i]
         for j in range(target.size):
             target[j] = source[j]

@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import threads
+from minidl.backends.kernels.prefetch import AHEAD, fetch_for_writing
+from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.runtime.kernel import (
     as_contiguous,
     carray,
@@ -36,44 +38,39 @@ from minidl.backends.kernels.runtime.kernel import (
 from minidl.backends.kernels.simd.intrinsics import (
     address_of,
     advance,
-    pointer,
     pointer_from_address,
-    prefetch_for_writing,
 )
 
 _ADAM_TIME, _SGD_TIME = 1.0, 0.4  # nanoseconds an element on one thread, from memory
-_AHEAD, _CACHE_LINE = 4, 64  # rows to fetch in advance; bytes
-_ARRAYS = 5  # the most that a rule takes of each parameter
+_ARRAYS = 5  # that an update loop takes of each parameter: gradient, value, and three of state
 
 
 class Step:
     """One step of an update rule: parameters are added to it, then all are updated at once.
 
-    rule            the kernel for one parameter: rule(gradient, value, *state, *rest)
-    over_all        the one for all of a table: over_all(table, their size, *rest, chunks)
-    over_rows       the one for some rows: over_rows(indices, rows, value, *state, *rest, chunks)
+    loops           those of an update rule
     element_time    nanoseconds an element
     state           the names of the optimiser's state that the rule updates
+    rest            the numbers in the rule, and a flag
     """
 
     def __init__(
-        self,
-        rule: Callable[..., None],
-        over_all: Callable[..., None],
-        over_rows: Callable[..., None] | None,
-        element_time: float,
-        state: Sequence[str],
-        *rest: Any,
+        self, loops: "_Loops", element_time: float, state: Sequence[str], *rest: Any
     ) -> None:
-        self._rule, self._over_all, self._over_rows = rule, over_all, over_rows
-        self._element_time = element_time
-        self._state, self._rest = state, rest
+        self._loops, self._element_time, self._state, self._rest = loops, element_time, state, rest
         self._rows: list[list[np.ndarray]] = []
         self._size = 0
 
     def add(self, value: np.ndarray, gradient: np.ndarray, state: Mapping[str, Any]) -> bool:
         """Add a parameter; False unless it is contiguous, writeable, and float32 or float64."""
-        if not _suits(value, gradient):
+        flags, dtype = value.flags, value.dtype
+        # Not the guard of the other kernels: this is asked for each parameter in each step.
+        if (
+            not flags.c_contiguous
+            or not flags.writeable
+            or dtype.char not in "fd"
+            or gradient.dtype != dtype
+        ):
             return False
         arrays = [as_contiguous(gradient), value, *[state[name] for name in self._state]]
         self._rows.append(arrays if value.ndim == 1 else [x.ravel() for x in arrays])
@@ -87,47 +84,39 @@ class Step:
         gradient: np.ndarray,
         state: Mapping[str, Any],
     ) -> bool:
-        """Update distinct rows of a parameter, and of its state, by the rows of a gradient.
-
-        False, and nothing is done, for a rule or a parameter that this is not made for.
-        """
-        if self._over_rows is None or not _suits(value, gradient):
+        """Update distinct rows of a parameter, and of its state; False as in `add`."""
+        loop = self._loops.over_rows
+        if loop is None or not value.flags.carray or not are_arrays("fd", value, gradient):
             return False
-        size, rest = value.shape[0], value.size // max(value.shape[0], 1)
-        tables = [x.reshape(size, rest) for x in (value, *[state[name] for name in self._state])]
-        rows = as_contiguous(gradient).reshape(indices.size, rest)
-        chunks = threads.chunks(rows.size * self._element_time)
-        self._over_rows(indices, rows, *tables, *self._rest, chunks)
+        size = value.shape[0]
+        width = value.size // max(size, 1)
+        tables = [x.reshape(size, width) for x in (value, *[state[name] for name in self._state])]
+        arrays = _padded([as_contiguous(gradient).reshape(indices.size, width), *tables])
+        chunks = threads.chunks(gradient.size * self._element_time)
+        loop(indices, *arrays, *self._rest, chunks)
         return True
 
     def run(self) -> None:
         """Update all parameters and their state."""
         chunks = threads.chunks(self._size * self._element_time)
         if chunks > 1:
-            self._over_all(_table(self._rows), self._size, *self._rest, chunks)
+            self._loops.over_all(_table(self._rows), self._size, *self._rest, chunks)
             return
-        rule, rest = self._rule, self._rest
+        alone, rest = self._loops.alone, self._rest
         for arrays in self._rows:
-            rule(*arrays, *rest)
+            alone(*arrays, *rest)
 
 
-def _suits(value: np.ndarray, gradient: np.ndarray) -> bool:
-    """Whether a parameter is contiguous, writeable, and like its gradient float32 or float64.
-
-    Not the guard of the other kernels: this is asked for each parameter in each step.
-    """
-    flags, dtype = value.flags, value.dtype
-    return flags.c_contiguous and flags.writeable and dtype.char in "fd" and gradient.dtype == dtype
+def _padded(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """As many arrays as loops take; a rule that has fewer does not look at the last ones."""
+    return arrays + arrays[-1:] * (_ARRAYS - len(arrays))
 
 
 def _table(rows: Sequence[list[np.ndarray]]) -> np.ndarray:
-    """A row for each parameter: its size, and the addresses of its arrays.
-
-    Rules that have fewer of them do not look at the last ones.
-    """
+    """A row for each parameter: its size, and the addresses of its arrays."""
     table = np.empty((len(rows), 1 + _ARRAYS), np.int64)
     for i, arrays in enumerate(rows):
-        _fill_row(table, i, *arrays, *arrays[-1:] * (_ARRAYS - len(arrays)))
+        _fill_row(table, i, *_padded(arrays))
     return table
 
 
@@ -171,7 +160,7 @@ def _by_moments(
     amsgrad = settings["amsgrad"]
     largest = "max_exp_avg_sq" if amsgrad else "exp_avg_sq"
     state = "exp_avg", "exp_avg_sq", largest
-    return Step(_adam, _adam_over_all, _adam_over_rows, _ADAM_TIME, state, scalars, amsgrad)
+    return Step(_adam_loops, _ADAM_TIME, state, scalars, amsgrad)
 
 
 def sgd(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
@@ -181,66 +170,65 @@ def sgd(settings: Mapping[str, Any], step: int, dtype: np.dtype) -> Step:
     decay, sign = settings["weight_decay"], _sign(settings) * settings.get("gradient_scale", 1)
     scalars = np.array([settings["lr"], decay, sign, momentum, weight], dtype)
     if not momentum:
-        return Step(_descend, _descend_over_all, _descend_over_rows, _SGD_TIME, (), scalars)
-    state = ("momentum_buffer",)
-    return Step(_momentum, _momentum_over_all, None, _SGD_TIME, state, scalars, nesterov)
+        return Step(_descent_loops, _SGD_TIME, (), scalars, False)
+    return Step(_momentum_loops, _SGD_TIME, ("momentum_buffer",), scalars, nesterov)
 
 
 def _sign(settings: Mapping[str, Any]) -> int:
     return -1 if settings["maximize"] else 1
 
 
-# In a table, a chunk is the elements start … stop − 1, counted from the beginning of a parameter:
-# before the next one, the size of this is subtracted from both.
+class _Loops:
+    """The kernels of an update rule: a function (gradient, value, *state, scalars, flag).
+
+    alone        for one parameter, with no more arrays than the rule needs
+    over_all     for all of a table, and their size
+    over_rows    for rows of a parameter, and of its state, at distinct indices; None for a rule
+                 that moves other rows, too
+    """
+
+    def __init__(
+        self, rule: Callable[..., None], alone: Callable[..., None], of_rows: bool = True
+    ) -> None:
+        def over_all(table, total, scalars, flag, chunk, chunks):
+            # A chunk is the elements start … stop − 1, counted from the beginning of a parameter:
+            # before the next one, the size of this is subtracted from both.
+            start, stop = chunk_bounds(total, chunk, chunks)
+            for row in table:
+                first, last = max(start, 0), min(stop, row[0])
+                if first < last:
+                    gradient = _part(row[1], first, last, scalars)
+                    value = _part(row[2], first, last, scalars)
+                    state1 = _part(row[3], first, last, scalars)
+                    state2 = _part(row[4], first, last, scalars)
+                    state3 = _part(row[5], first, last, scalars)
+                    rule(gradient, value, state1, state2, state3, scalars, flag)
+                start, stop = start - row[0], stop - row[0]
+
+        def over_rows(
+            indices, gradient, value, state1, state2, state3, scalars, flag, chunk, chunks
+        ):
+            start, stop = chunk_bounds(indices.size, chunk, chunks)
+            for i in range(start, stop):
+                if i + AHEAD < stop:
+                    later = indices[i + AHEAD]
+                    fetch_for_writing(value[later])
+                    fetch_for_writing(state1[later])
+                    fetch_for_writing(state2[later])
+                row = indices[i]
+                rule(gradient[i], value[row], state1[row], state2[row], state3[row], scalars, flag)
+
+        for loop in (over_all, over_rows):  # names by which machine code is found
+            loop.__qualname__ = f"{rule.__name__}.{loop.__name__}"
+        self.alone, self.over_rows = alone, None
+        self.over_all = parallel("i64[parameters,columns] i64 F[numbers] bool")(over_all)
+        if of_rows:
+            tables = "F[rows,width] " * (_ARRAYS - 1)
+            self.over_rows = parallel(f"i64[used] F[used,width] {tables}F[numbers] bool")(over_rows)
 
 
-@compiled("F[n] F[n] F[n] F[n] F[n] F[numbers] bool")
+@inner
 def _adam(gradient, value, m, v, largest, scalars, amsgrad):
-    _adam_part(gradient, value, m, v, largest, scalars, amsgrad)
-
-
-@parallel("i64[parameters,columns] i64 F[numbers] bool")
-def _adam_over_all(table, total, scalars, amsgrad, chunk, chunks):
-    start, stop = chunk_bounds(total, chunk, chunks)
-    for row in table:
-        first, last = max(start, 0), min(stop, row[0])
-        if first < last:
-            gradient = _part(row[1], first, last, scalars)
-            value = _part(row[2], first, last, scalars)
-            m = _part(row[3], first, last, scalars)
-            v = _part(row[4], first, last, scalars)
-            largest = _part(row[5], first, last, scalars)
-            _adam_part(gradient, value, m, v, largest, scalars, amsgrad)
-        start, stop = start - row[0], stop - row[0]
-
-
-@parallel(
-    "i64[used] F[used,width] F[rows,width] F[rows,width] F[rows,width] F[rows,width] F[numbers]"
-    " bool"
-)
-def _adam_over_rows(indices, gradient, value, m, v, largest, scalars, amsgrad, chunk, chunks):
-    start, stop = chunk_bounds(indices.size, chunk, chunks)
-    for i in range(start, stop):
-        if i + _AHEAD < stop:
-            later = indices[i + _AHEAD]
-            _prefetch(value[later])
-            _prefetch(m[later])
-            _prefetch(v[later])
-            if amsgrad:
-                _prefetch(largest[later])
-        row = indices[i]
-        _adam_part(gradient[i], value[row], m[row], v[row], largest[row], scalars, amsgrad)
-
-
-@inner
-def _prefetch(row):
-    """Have a row fetched into the cache: of random rows, no processor knows which come next."""
-    for j in range(0, row.size, _CACHE_LINE // row.itemsize):
-        prefetch_for_writing(pointer(row, j))
-
-
-@inner
-def _adam_part(gradient, value, m, v, largest, scalars, amsgrad):
     """θ ← θ − (rate · m / (√v / correction + ε) + shrink · θ).
 
     The moments are m ← β₁·m + (1 − β₁)·g and v ← β₂·v + (1 − β₂)·g², the rate is lr/(1 − β₁ᵗ), the
@@ -265,58 +253,16 @@ def _adam_part(gradient, value, m, v, largest, scalars, amsgrad):
         value[i] -= rate * new_m / (np.sqrt(new_v) / correction + eps) + shrink * value[i]
 
 
-@compiled("F[n] F[n] F[numbers]")
-def _descend(gradient, value, scalars):
-    _descend_part(gradient, value, scalars)
-
-
-@parallel("i64[parameters,columns] i64 F[numbers]")
-def _descend_over_all(table, total, scalars, chunk, chunks):
-    start, stop = chunk_bounds(total, chunk, chunks)
-    for row in table:
-        first, last = max(start, 0), min(stop, row[0])
-        if first < last:
-            gradient = _part(row[1], first, last, scalars)
-            value = _part(row[2], first, last, scalars)
-            _descend_part(gradient, value, scalars)
-        start, stop = start - row[0], stop - row[0]
-
-
-@parallel("i64[used] F[used,width] F[rows,width] F[numbers]")
-def _descend_over_rows(indices, gradient, value, scalars, chunk, chunks):
-    start, stop = chunk_bounds(indices.size, chunk, chunks)
-    for i in range(start, stop):
-        _descend_part(gradient[i], value[indices[i]], scalars)
-
-
 @inner
-def _descend_part(gradient, value, scalars):
+def _descent(gradient, value, _state1, _state2, _state3, scalars, _flag):
     """θ ← θ − lr·g."""
     lr, decay, sign = scalars[0], scalars[1], scalars[2]
     for i in range(value.size):
         value[i] -= lr * (sign * gradient[i] + decay * value[i])
 
 
-@compiled("F[n] F[n] F[n] F[numbers] bool")
-def _momentum(gradient, value, velocity, scalars, nesterov):
-    _momentum_part(gradient, value, velocity, scalars, nesterov)
-
-
-@parallel("i64[parameters,columns] i64 F[numbers] bool")
-def _momentum_over_all(table, total, scalars, nesterov, chunk, chunks):
-    start, stop = chunk_bounds(total, chunk, chunks)
-    for row in table:
-        first, last = max(start, 0), min(stop, row[0])
-        if first < last:
-            gradient = _part(row[1], first, last, scalars)
-            value = _part(row[2], first, last, scalars)
-            velocity = _part(row[3], first, last, scalars)
-            _momentum_part(gradient, value, velocity, scalars, nesterov)
-        start, stop = start - row[0], stop - row[0]
-
-
 @inner
-def _momentum_part(gradient, value, velocity, scalars, nesterov):
+def _momentum(gradient, value, velocity, _state2, _state3, scalars, nesterov):
     """v ← μ·v + (1 − dampening)·g;   θ ← θ − lr·v, or θ − lr·(g + μ·v) with nesterov."""
     lr, decay, sign = scalars[0], scalars[1], scalars[2]
     momentum, weight = scalars[3], scalars[4]
@@ -325,3 +271,23 @@ def _momentum_part(gradient, value, velocity, scalars, nesterov):
         v = momentum * velocity[i] + weight * g
         velocity[i] = v
         value[i] -= lr * (g + momentum * v if nesterov else v)
+
+
+@compiled("F[n] F[n] F[n] F[n] F[n] F[numbers] bool")
+def _adam_alone(gradient, value, m, v, largest, scalars, amsgrad):
+    _adam(gradient, value, m, v, largest, scalars, amsgrad)
+
+
+@compiled("F[n] F[n] F[numbers] bool")
+def _descent_alone(gradient, value, scalars, flag):
+    _descent(gradient, value, value, value, value, scalars, flag)
+
+
+@compiled("F[n] F[n] F[n] F[numbers] bool")
+def _momentum_alone(gradient, value, velocity, scalars, nesterov):
+    _momentum(gradient, value, velocity, velocity, velocity, scalars, nesterov)
+
+
+_adam_loops = _Loops(_adam, _adam_alone)
+_descent_loops = _Loops(_descent, _descent_alone)
+_momentum_loops = _Loops(_momentum, _momentum_alone, of_rows=False)

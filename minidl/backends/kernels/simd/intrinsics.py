@@ -116,17 +116,27 @@ def zero_vector(builder: Any, target: Any) -> None:
 
 
 @intrinsic("T*")
+def prefetch_for_reading(builder: Any, address: Any) -> None:
+    """Have the cache line at an address fetched, which is to be read later."""
+    _prefetch(builder, address, writing=0)
+
+
+@intrinsic("T*")
 def prefetch_for_writing(builder: Any, address: Any) -> None:
     """Have the cache line at an address fetched, which is to be written later.
 
     Else each of the stores, which are done in order, waits for its line.
     """
+    _prefetch(builder, address, writing=1)
+
+
+def _prefetch(builder: Any, address: Any, writing: int) -> None:
     byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
     module, name = builder.module, "llvm.prefetch.p0"
     prefetch = module.globals.get(name) or ir.Function(module, kind, name)
-    writing, everywhere, data = flag(1), flag(3), flag(1)
-    builder.call(prefetch, [builder.bitcast(address, byte), writing, everywhere, data])
+    everywhere, data = flag(3), flag(1)
+    builder.call(prefetch, [builder.bitcast(address, byte), flag(writing), everywhere, data])
 
 
 @intrinsic("f32* i64 f32* i64")
