@@ -5,11 +5,11 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.checks import check_flags, check_instance, check_integers, check_probability
-from minidl.errors import ArgumentError, ShapeError
+from minidl.checks import check_flags, check_integers, check_probability
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.nn import init
 from minidl.nn.attention_masks import operation_mask
-from minidl.nn.kv_cache import KeyValueCache
+from minidl.nn.kv_cache import KeyValueCache, MemoryCache
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module, Parameter
 from minidl.nn.parameter import empty
@@ -124,7 +124,7 @@ class MultiheadAttention(Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
         *,
-        cache: KeyValueCache | None = None,
+        cache: KeyValueCache | MemoryCache | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """query (L, N, embed_dim), key (S, N, kdim), value (S, N, vdim) → like query, and weights.
 
@@ -135,19 +135,20 @@ class MultiheadAttention(Module):
         attn_mask               (L, S) or (N·num_heads, L, S), likewise: True means ignored
         average_attn_weights    False: the weights of each head, (N, num_heads, L, S)
         is_causal               query i sees keys 0 … i only, with or without attn_mask
-        cache                   a KeyValueCache.  In self-attention (query is key) the keys of
-                                earlier calls stand before the new ones, S counts them all, and
-                                attn_mask may also be (L, L), of the new ones; otherwise key and
-                                value are projected once, and kept
+        cache                   a KeyValueCache: the keys of earlier calls stand before the new
+                                ones, and S counts them all; attn_mask may also be that of the new
+                                ones.  Or its `memory`: the projections of key and value are kept
 
         N is missing for single sequences.  A query all of whose keys are ignored gets zeros, not
         NaN, from its heads.
         """
         check_flags(self, need_weights=need_weights, is_causal=is_causal)
-        if cache is not None:
-            check_instance(self, KeyValueCache, cache=cache)
+        if not isinstance(cache, KeyValueCache | MemoryCache | None):
+            raise DTypeError(
+                f"MultiheadAttention: cache is a KeyValueCache or its memory; got {describe(cache)}"
+            )
         query, key, value = self._inputs(query, key, value)
-        past = cache.of(self).length if cache is not None and query is key else 0
+        past = cache.of(self).length if isinstance(cache, KeyValueCache) else 0
         mask, is_causal = operation_mask(
             self._name(),
             self._shape_of_logits(query, key, past),
@@ -206,10 +207,11 @@ class MultiheadAttention(Module):
         return query.shape[batch], self.num_heads, *lengths
 
     def _projected(
-        self, query: Tensor, key: Tensor, value: Tensor, cache: KeyValueCache | None
+        self, query: Tensor, key: Tensor, value: Tensor, cache: KeyValueCache | MemoryCache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The heads of queries, keys and values, as far as possible in one product."""
-        if query is key is value and self.in_proj_weight is not None:
+        alike = query is key is value and not isinstance(cache, MemoryCache)
+        if alike and self.in_proj_weight is not None:
             together = _linear(query, self.in_proj_weight, self.in_proj_bias)
             q, k, v = map(self._heads, ops.split(together, sections=3, axis=-1))
         else:
@@ -220,10 +222,10 @@ class MultiheadAttention(Module):
                 keys, values = _linear(key, *of_key), _linear(value, *of_value)
                 return self._heads(keys), self._heads(values)
 
-            if query is not key and cache is not None:
-                return q, *cache.of_memory(self, (key, value), keys_and_values)
+            if isinstance(cache, MemoryCache):
+                return q, *cache.of(self, (key, value), keys_and_values)
             k, v = keys_and_values()
-        if cache is not None:
+        if isinstance(cache, KeyValueCache):
             k, v = cache.of(self).append(k, v)
         return q, k, v
 

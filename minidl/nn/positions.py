@@ -71,7 +71,7 @@ class SinusoidalPositionalEncoding(_AddedPositions):
 
     def _encodings(self, positions: Tensor) -> Tensor:
         """P at these positions, (n, d_model)."""
-        angles = _angles(positions, self.d_model + self.d_model % 2, 10000.0)
+        angles = _angles(positions, self.d_model, 10000.0)
         pairs = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
         return ops.flatten(pairs, start_dim=1)[:, : self.d_model]
 
