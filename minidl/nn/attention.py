@@ -209,18 +209,19 @@ class MultiheadAttention(Module):
     def _projected(
         self, query: Tensor, key: Tensor, value: Tensor, cache: KeyValueCache | MemoryCache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The heads of queries, keys and values, as far as possible in one product."""
-        alike = query is key is value and not isinstance(cache, MemoryCache)
-        if alike and self.in_proj_weight is not None:
-            together = _linear(query, self.in_proj_weight, self.in_proj_bias)
-            q, k, v = map(self._heads, ops.split(together, sections=3, axis=-1))
+        """The heads of queries, keys and values, in as few products as possible."""
+        packed = self.in_proj_weight is not None
+        if packed and query is key is value and not isinstance(cache, MemoryCache):
+            q, k, v = self._heads_of(query, self.in_proj_weight, self.in_proj_bias)
         else:
-            of_query, of_key, of_value = self._projections()
-            q = self._heads(_linear(query, *of_query))
+            together = packed and key is value
+            of_query, *of_others = self._projections([1, 2] if together else [1, 1, 1])
+            (q,) = self._heads_of(query, *of_query)
 
-            def keys_and_values() -> tuple[Tensor, Tensor]:
-                keys, values = _linear(key, *of_key), _linear(value, *of_value)
-                return self._heads(keys), self._heads(values)
+            def keys_and_values() -> list[Tensor]:
+                sources = (key,) if together else (key, value)
+                pairs = zip(sources, of_others, strict=True)
+                return [x for source, given in pairs for x in self._heads_of(source, *given)]
 
             if isinstance(cache, MemoryCache):
                 return q, *cache.of(self, (key, value), keys_and_values)
@@ -229,15 +230,24 @@ class MultiheadAttention(Module):
             k, v = cache.of(self).append(k, v)
         return q, k, v
 
-    def _projections(self) -> list[tuple[Tensor | None, Tensor | None]]:
-        """The weight and the bias for query, key and value."""
+    def _projections(self, counts: list[int]) -> list[tuple[Any, Any]]:
+        """Weights and biases of so many projections each, of those of query, key and value."""
+        lengths = [n * self.embed_dim for n in counts]
         weights: Any = self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
         if self.in_proj_weight is not None:
-            weights = ops.split(self.in_proj_weight, sections=3)
-        biases: Any = (None,) * 3
+            weights = ops.split(self.in_proj_weight, lengths=lengths)
+        biases: Any = [None] * len(counts)
         if self.in_proj_bias is not None:
-            biases = ops.split(self.in_proj_bias, sections=3)
+            biases = ops.split(self.in_proj_bias, lengths=lengths)
         return list(zip(weights, biases, strict=True))
+
+    def _heads_of(self, x: Tensor, weight: Any, bias: Any) -> list[Tensor]:
+        """The heads of one projection or several, whose weights are one below the other."""
+        rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))  # as kernels want them
+        y = ops.reshape(ops.linear(rows, weight, bias), (*x.shape[:-1], weight.shape[0]))
+        count = weight.shape[0] // self.embed_dim
+        parts = ops.split(y, sections=count, axis=-1) if count > 1 else (y,)
+        return [self._heads(part) for part in parts]
 
     def _heads(self, x: Tensor) -> Tensor:
         """(L, N, embed_dim) → (N, H, L, d), a view."""
@@ -272,9 +282,3 @@ class MultiheadAttention(Module):
 
     def _name(self) -> str:
         return f"MultiheadAttention({self.embed_dim}, {self.num_heads})"
-
-
-def _linear(x: Tensor, weight: Any, bias: Any) -> Tensor:
-    """x·Wᵀ + b as one product of two matrices, which is what kernels are made for."""
-    rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    return ops.reshape(ops.linear(rows, weight, bias), (*x.shape[:-1], weight.shape[0]))

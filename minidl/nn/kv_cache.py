@@ -1,6 +1,6 @@
 """The key/value cache: decoding step by step, in which no position is computed twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from minidl import ops
@@ -108,7 +108,7 @@ class MemoryCache:
         self,
         layer: Module,
         sources: tuple[Any, ...],
-        compute: Callable[[], tuple[Tensor, Tensor]],
+        compute: Callable[[], Sequence[Tensor]],
     ) -> tuple[Tensor, Tensor]:
         """What an attention computes of these tensors: once, as long as they are the same."""
         known = self._layers.get(layer)

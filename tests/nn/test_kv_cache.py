@@ -119,13 +119,13 @@ def test_keys_of_a_memory_are_computed_once(monkeypatch):
     linear = minidl.ops.linear
     monkeypatch.setattr(minidl.ops, "linear", lambda x, *a: products.append(1) or linear(x, *a))
     with minidl.no_grad():
-        for count in (4, 6, 8):  # of query, key, value, output; then of query and output alone
+        for count in (3, 5, 7):  # of query, memory and output; then of query and output alone
             y, _ = layer(query, memory, memory, cache=cache.memory)
             np.testing.assert_array_equal(y, expected.detach())
             assert len(products) == count
         other = memory + 1.0
         y, _ = layer(query, other, other, cache=cache.memory)
-    assert len(products) == 12
+    assert len(products) == 10
     np.testing.assert_array_equal(y, layer(query, other, other)[0].detach())
 
 
