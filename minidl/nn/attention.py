@@ -13,7 +13,7 @@ from minidl.nn.kv_cache import KeyValueCache, MemoryCache
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module, Parameter
 from minidl.nn.parameter import empty
-from minidl.nn.precision import in_dtype_of
+from minidl.nn.precision import tensor_in_dtype_of
 from minidl.ops import random
 from minidl.ops.nn.attention import attention_weights
 from minidl.ops.random import check_generator
@@ -142,7 +142,8 @@ class MultiheadAttention(Module):
         N is missing for single sequences.  A query all of whose keys are ignored gets zeros, not
         NaN, from its heads.
         """
-        check_flags(self, need_weights=need_weights, is_causal=is_causal)
+        flags = {"need_weights": need_weights, "average_attn_weights": average_attn_weights}
+        check_flags(self, is_causal=is_causal, **flags)
         if not isinstance(cache, KeyValueCache | MemoryCache | None):
             raise DTypeError(
                 f"MultiheadAttention: cache is a KeyValueCache or its memory; got {describe(cache)}"
@@ -178,7 +179,7 @@ class MultiheadAttention(Module):
     def _inputs(self, query: Any, key: Any, value: Any) -> tuple[Tensor, Tensor, Tensor]:
         """The inputs as tensors in the dtype of the layer, after checking their shapes."""
         weight = self.out_proj.weight
-        converted = {id(x): ops.asarray(in_dtype_of(weight, self, x)) for x in (query, key, value)}
+        converted = {id(x): tensor_in_dtype_of(weight, self, x) for x in (query, key, value)}
         query, key, value = (converted[id(x)] for x in (query, key, value))
         widths = self.embed_dim, self.kdim, self.vdim
         shapes = query.shape, key.shape, value.shape

@@ -7,7 +7,15 @@ from minidl import ops
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_integers
-from minidl.errors import ArgumentError, DTypeError, GradientError, ShapeError, describe
+from minidl.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    MinidlError,
+    ShapeError,
+    describe,
+    raise_explained,
+)
 from minidl.nn.module import Module
 
 _LEAST_CAPACITY = 16  # positions for which memory is taken at first
@@ -135,7 +143,7 @@ class LayerCache:
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add those of new positions, (…, L, features), and return those of all positions."""
         self._owner._refuse_uneven(self)
-        new = _without_gradient(key, value)
+        new = _without_gradient(*_checked(key, value))
         stop = self.length + new[0].shape[-2]
         with no_grad():
             buffers = self._buffers_for(new, stop)
@@ -166,6 +174,20 @@ class LayerCache:
         for buffer, x in zip(grown, self.buffers, strict=False):
             buffer[..., : self.length, :] = x[..., : self.length, :]
         return grown
+
+
+def _checked(key: Any, value: Any) -> tuple[Tensor, Tensor]:
+    """Both as tensors, after checking that they are of the same positions."""
+    try:
+        key, value = ops.asarray(key), ops.asarray(value)
+    except MinidlError as error:
+        raise_explained("KeyValueCache", (), error)
+    if min(key.ndim, value.ndim) < 2 or key.shape[:-1] != value.shape[:-1]:
+        raise ShapeError(
+            f"KeyValueCache: needs key and value (…, L, features), of the same positions; got "
+            f"{key.shape} and {value.shape}"
+        )
+    return key, value
 
 
 def _without_gradient(key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
