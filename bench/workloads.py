@@ -102,6 +102,45 @@ def convnet(batch: int, side: int) -> Workload:
     )
 
 
+def transformer(d_model: int, heads: int, hidden: int, batch: int, length: int) -> Workload:
+    """A training step of a Transformer's encoder layer inside a network: mean squared error, Adam.
+
+    The arguments hold the weights as the state dict of the layer.
+    """
+    shapes = {
+        "self_attn.in_proj": (3 * d_model, d_model),
+        "self_attn.out_proj": (d_model, d_model),
+        "linear1": (hidden, d_model),
+        "linear2": (d_model, hidden),
+    }
+
+    def arguments() -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        state = _state(rng, shapes)
+        for name in ("weight", "bias"):  # these two are no layers, whose names would have dots
+            state[f"self_attn.in_proj_{name}"] = state.pop(f"self_attn.in_proj.{name}")
+            for norm in ("norm1", "norm2"):
+                state[f"{norm}.{name}"] = np.full(d_model, name == "weight", np.float32)
+        return {
+            "sizes": (d_model, heads, hidden),
+            "state": state,
+            "x": _normal(rng, batch, length, d_model),
+            "target": _normal(rng, batch, length, d_model),
+        }
+
+    # Each weight is used for every position in three products: y, dW and dx.  Logits and means are
+    # a product each, with two gradients each.
+    weights = sum(map(prod, shapes.values()))
+    positions = batch * length
+    parameters = weights + sum(shape[0] for shape in shapes.values()) + 4 * d_model
+    return Workload(
+        "transformer",
+        arguments,
+        flops=2 * positions * (3 * weights + 6 * length * d_model),
+        bytes=FLOAT * (3 * positions * d_model + 8 * parameters),
+    )
+
+
 def convolution(
     batch: int, channels: tuple[int, int], side: int, kernel: int, padding: int = 0, groups: int = 1
 ) -> Workload:
@@ -240,9 +279,9 @@ def _layer(rng: np.random.Generator, *weight: int) -> dict[str, np.ndarray]:
 
 
 def _state(
-    rng: np.random.Generator, weights: Mapping[int, tuple[int, ...]]
+    rng: np.random.Generator, weights: Mapping[Any, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
-    """The state dict of a Sequential with weights of these shapes, by layer."""
+    """The state dict of a module with weights of these shapes, by layer."""
     return {
         f"{layer}.{name}": array
         for layer, shape in weights.items()
@@ -267,6 +306,7 @@ WORKLOADS: dict[str, Workload | Fresh] = {
     "maxpool": maxpool(32, 32, 26, 26, kernel=2),
     "elementwise": elementwise(1_000_000),
     "softmax-ce": softmax_ce(256, 1000),
+    "transformer": transformer(128, heads=4, hidden=512, batch=16, length=64),
     "embedding": embedding(50_000, 64, ids=4096),
     "adam": adam(*FIVE_MILLION),
     "adam-fused": adam(*FIVE_MILLION, fused=True),

@@ -45,6 +45,15 @@ def convnet(
     return _training(model, state, x, target)
 
 
+def transformer(
+    sizes: Sequence[int], state: Mapping[str, np.ndarray], x: np.ndarray, target: np.ndarray
+) -> Step:
+    """A training step."""
+    d_model, heads, hidden = sizes
+    model = nn.TransformerEncoderLayer(d_model, heads, hidden, dropout=0.0, batch_first=True)
+    return _training(model, state, x, target, loss=minidl.mse_loss, inner=True)
+
+
 def convolution(
     x: np.ndarray,
     state: Mapping[str, np.ndarray],
@@ -69,19 +78,26 @@ def maxpool(x: np.ndarray, gradient: np.ndarray, kernel: int) -> Step:
 
 
 def _training(
-    model: nn.Module, state: Mapping[str, np.ndarray], x: np.ndarray, target: np.ndarray
+    model: nn.Module,
+    state: Mapping[str, np.ndarray],
+    x: np.ndarray,
+    target: np.ndarray,
+    loss: Callable[[Tensor, Tensor], Tensor] = minidl.cross_entropy,
+    inner: bool = False,
 ) -> Step:
-    """A step of Adam on the cross-entropy of a model."""
+    """A step of Adam on the loss of a model; for an inner layer, with the gradient of its input."""
     model.load_state_dict(state)
     optimizer = Adam(model.parameters(), lr=1e-3)
-    x, target = minidl.asarray(x), minidl.asarray(target)
+    x, target = minidl.asarray(x, requires_grad=inner), minidl.asarray(target)
 
     def step() -> Sequence[Tensor]:
         optimizer.zero_grad()
-        loss = minidl.cross_entropy(model(x), target)
-        loss.backward()
+        if inner:
+            x.grad = None
+        value = loss(model(x), target)
+        value.backward()
         optimizer.step()
-        return [loss]
+        return [value]
 
     return step
 

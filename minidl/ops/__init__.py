@@ -250,6 +250,7 @@ from minidl.ops.nn.pool_nd import (
     max_pool3d,
 )
 from minidl.ops.nn.resize import interpolate
+from minidl.ops.nn.rotary import rotary_embedding
 from minidl.ops.nn.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from minidl.ops.nn.softmax import gumbel_softmax, log_softmax, softmax, softmin
 from minidl.ops.nn.unpool import max_unpool1d, max_unpool2d, max_unpool3d
@@ -349,9 +350,9 @@ __all__ = [
     "one_hot", "ones", "ones_like", "outer", "pad", "pairwise_distance", "pdist", "permute_dims",
     "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "polar", "polygamma", "positive", "pow",
     "prelu", "prod", "put_along_axis", "quantile", "real", "reciprocal", "relu", "relu6",
-    "remainder", "repeat", "reshape", "rms_norm", "roll", "rot90", "round", "rrelu",
-    "scaled_dot_product_attention", "scatter_add", "scatter_reduce", "searchsorted", "segment_max",
-    "segment_mean", "segment_min", "segment_prod",
+    "remainder", "repeat", "reshape", "rms_norm", "roll", "rot90", "rotary_embedding",
+    "round", "rrelu", "scaled_dot_product_attention", "scatter_add", "scatter_reduce",
+    "searchsorted", "segment_max", "segment_mean", "segment_min", "segment_prod",
     "segment_sum", "selu", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh",
     "sliding_window_view", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
     "softshrink", "softsign", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",

@@ -328,6 +328,30 @@ def embedding_bag(d: CaseBuilder) -> None:
     d.argument("ids", np.stack(rows).astype("int64"))
 
 
+def attention(d: CaseBuilder) -> None:
+    """query (B, H, L, E), key (B, H, S, E), value (B, H, S, V), attn_mask (L, S) without causal."""
+    batch, heads, queries, keys = (d.integer(1, 2), d.integer(1, 3), *d.shape(2))
+    features = d.integer(1, 4)
+    causal = d.setting("is_causal", (False, True))
+    d.setting("scale", (None, 0.5))
+    d.array("query", (batch, heads, queries, features))
+    d.array("key", (batch, heads, keys, features))
+    d.array("value", (batch, heads, keys, d.integer(1, 4)))
+    if causal:
+        d.argument("attn_mask", None)
+    else:
+        d.array("attn_mask", (queries, keys), optional=True)
+
+
+def rotary_embedding(d: CaseBuilder) -> None:
+    """x (*, L, ≥ 2·n), cos and sin (L, n)."""
+    d.setting("interleaved", (False, True))
+    length, n = d.shape(2, 3)
+    d.array("x", (*d.shape(d.integer(0, 2), 2), length, 2 * n + d.integer(0, 1)))
+    d.array("cos", (length, n))
+    d.array("sin", (length, n))
+
+
 RECIPES: dict[str, Recipe] = {
     **{f"conv{n}d": convolution(n) for n in (1, 2, 3)},
     **{f"conv_transpose{n}d": transposed_convolution(n) for n in (1, 2, 3)},
@@ -357,4 +381,6 @@ RECIPES: dict[str, Recipe] = {
     **{f"max_unpool{n}d": max_unpool(n) for n in (1, 2, 3)},
     **{f"fractional_max_pool{n}d": fractional_pool(n) for n in (2, 3)},
     "embedding_bag": embedding_bag,
+    "scaled_dot_product_attention": attention,
+    "rotary_embedding": rotary_embedding,
 }

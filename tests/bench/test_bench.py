@@ -33,6 +33,7 @@ SMALL = {
     "maxpool": workloads.maxpool(2, 3, 7, 6, kernel=2),
     "elementwise": workloads.elementwise(1000),
     "softmax_ce": workloads.softmax_ce(16, 10),
+    "transformer": workloads.transformer(8, heads=2, hidden=12, batch=3, length=5),
     "embedding": workloads.embedding(50, 8, ids=20),
     "adam": workloads.adam((3, 4), (5,)),
     "fused adam": workloads.adam((3, 4), (5,), fused=True),

@@ -33,6 +33,9 @@ RENAMED |= {"kernel_size": "weight"}
 OF_NO_OPERATION = {
     *("AdaptiveLogSoftmaxWithLoss", "Flatten", "Identity", "Module", "ModuleDict", "ModuleList"),
     *("ParameterDict", "ParameterList", "Sequential", "Softmax2d"),
+    *("MultiheadAttention", "Transformer", "TransformerEncoder", "TransformerEncoderLayer"),
+    *("TransformerDecoder", "TransformerDecoderLayer", "SinusoidalPositionalEncoding"),
+    *("LearnedPositionalEmbedding", "RotaryEmbedding"),
 }
 LAYERS = {
     name: kind

@@ -96,6 +96,9 @@ NO_ROW = {
     *(f"{kind}Pad{n}d" for kind in ("Zero", "Constant", "Circular") for n in (1, 2, 3)),
     *(f"{kind}Pad{n}d" for kind in ("Reflection", "Replication") for n in (1, 2, 3)),
     *("Fold", "Unfold", "Upsample", "LazyLinear"),
+    *("MultiheadAttention", "Transformer", "TransformerEncoder", "TransformerEncoderLayer"),
+    *("TransformerDecoder", "TransformerDecoderLayer", "SinusoidalPositionalEncoding"),
+    *("LearnedPositionalEmbedding", "RotaryEmbedding"),
     *(f"LazyConv{kind}{n}d" for kind in ("", "Transpose") for n in (1, 2, 3)),
     *(f"Lazy{kind}Norm{n}d" for kind in ("Batch", "Instance") for n in (1, 2, 3)),
 }

@@ -40,10 +40,12 @@ LAYERS = {
     "GroupNorm": (lambda: nn.GroupNorm(2, 4), [(5, 4)]),
     "RMSNorm": (lambda: nn.RMSNorm(3), [(5, 3)]),
     "PReLU": (lambda: nn.PReLU(), [(5, 3)]),
+    "LearnedPositionalEmbedding": (lambda: nn.LearnedPositionalEmbedding(5, 3), [(5, 3)]),
 }
 each_layer = pytest.mark.parametrize("name", LAYERS)
 
 OTHERS = {"Embedding", "EmbeddingBag"}  # of integers
+OTHERS |= {"MultiheadAttention"}  # which gives two tensors
 
 
 def draws(shapes, dtype, seed=0):

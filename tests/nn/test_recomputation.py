@@ -9,7 +9,7 @@ import minidl
 from minidl import keras, nn
 from minidl.errors import MinidlError
 from minidl.ops.random import default_generator
-from tests.nn.test_twins import CASES, label
+from tests.nn.test_twins import CASES, CLASSES, label, made
 
 REAL = [
     minidl.asarray(np.random.default_rng(0).normal(size=shape).astype("float32") * 3)
@@ -108,8 +108,21 @@ def nested(f, *args):
     return minidl.checkpoint(lambda *a: minidl.checkpoint(f, *a), *args)
 
 
+def sequences(module):
+    """Sequences that an attention or a part of a Transformer takes; none for other layers."""
+    widths = ()
+    if isinstance(module, nn.MultiheadAttention):
+        widths = module.embed_dim, module.kdim, module.vdim
+    elif type(module).__name__.startswith("Transformer"):
+        widths = (8,) if "Encoder" in type(module).__name__ else (8, 8)
+    rng = np.random.default_rng(0)
+    return tuple(minidl.asarray(rng.normal(size=(3, 2, n)).astype("float32")) for n in widths)
+
+
 def inputs_of(module):
     """Inputs that the layer takes; None if it is of another kind: a container, a loss."""
+    if inputs := sequences(module):
+        return inputs
     for inputs in INPUTS:
         try:
             output = copy.deepcopy(module)(*inputs)
@@ -130,7 +143,7 @@ def check(module, inputs):
 def test_a_layer_in_a_checkpoint(case):
     name, args, settings = case
     minidl.manual_seed(0)
-    module = getattr(nn, name)(*args, **settings)
+    module = getattr(nn, name)(*made(args, CLASSES), **settings)
     inputs = inputs_of(module)
     if name.startswith("Lazy"):  # its first call, which makes its parameters, cannot be repeated
         module(*inputs)
@@ -146,7 +159,7 @@ def test_no_stateful_layer_is_left_out():
         name
         for name, args, kw in [*CASES, *STATEFUL]
         if not name.startswith("Lazy")
-        if [*getattr(nn, name)(*args, **kw).buffers()]
+        if [*getattr(nn, name)(*made(args, CLASSES), **kw).buffers()]
     }
     kinds = {
         c.__name__ for c in vars(nn).values() if isinstance(c, type) and issubclass(c, nn.Module)

@@ -80,35 +80,63 @@ def scaled_dot_product_attention(
     Vaswani et al. 2017, arXiv:1706.03762; grouped queries: Ainslie et al. 2023, arXiv:2305.13245.
 
     >>> query, key = minidl.tensor([[8.0, 0.0]]), minidl.tensor([[9.0, 0.0], [0.0, 9.0]])
-    >>> value = minidl.tensor([[1.0], [2.0]])
+    >>> value = minidl.tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> minidl.scaled_dot_product_attention(query, key, value)
-    Tensor([[1.]], float32)
+    Tensor([[1., 2.]], shape=(1, 2), float32)
     >>> mask = minidl.tensor([False, True])
     >>> minidl.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    Tensor([[2.]], float32)
+    Tensor([[3., 4.]], shape=(1, 2), float32)
     """
     _check_settings(dropout_p, is_causal, scale, enable_gqa, dropout_key)
     query, key, value = (real_floats(xp, x) for x in (query, key, value))
     shape = _shape_of_logits(query, key, value, enable_gqa)
     visible = _visible(xp, attn_mask, is_causal, shape, query.device)
-    if visible is not None:
-        seen = _seen_by_any(xp, visible, enable_gqa)
-        key, value = (xp.where(seen, x, 0) for x in (key, value))
+    key, value = (_seen_by_any(xp, x, visible, enable_gqa) for x in (key, value))
+    weights = _weights(xp, query, key, attn_mask, visible, shape, scale)
+    if dropout_p:
+        weights = xp.dropout(weights, dropout_p, key=dropout_key)
+    return _per_group(xp, weights, value, (*shape[:-1], value.shape[-1]))
+
+
+@composite(wide=True)
+def attention_weights(
+    xp,
+    query,
+    key,
+    attn_mask=None,
+    /,
+    dropout_p=0.0,
+    is_causal=False,
+    scale=None,
+    enable_gqa=False,
+    *,
+    dropout_key=None,
+):
+    """softmax(q·kᵀ·scale + mask): what `scaled_dot_product_attention` multiplies the values by.
+
+    The arguments are the same, and the result is (…, Hq, L, S).
+    """
+    _check_settings(dropout_p, is_causal, scale, enable_gqa, dropout_key)
+    query, key = (real_floats(xp, x) for x in (query, key))
+    shape = _shape_of_logits(query, key, key, enable_gqa)
+    visible = _visible(xp, attn_mask, is_causal, shape, query.device)
+    key = _seen_by_any(xp, key, visible, enable_gqa)
+    weights = _weights(xp, query, key, attn_mask, visible, shape, scale)
+    return xp.dropout(weights, dropout_p, key=dropout_key) if dropout_p else weights
+
+
+def _weights(xp, query, key, attn_mask, visible, shape, scale):
+    """The softmax of the logits, with 0 for what a query does not see."""
     if scale is None:
         scale = 1 / math.sqrt(max(query.shape[-1], 1))
-
     logits = _per_group(xp, query * scale, xp.matrix_transpose(key), shape)
     if attn_mask is not None and attn_mask.dtype.kind == "f":
         logits = logits + attn_mask
     if visible is None:
-        weights = xp.softmax(logits)
-    else:
-        sees_any = xp.any(visible, axis=-1, keepdims=True)  # the softmax of nothing would be 0 / 0
-        logits = xp.where(sees_any, xp.where(visible, logits, -math.inf), 0)
-        weights = xp.where(sees_any, xp.softmax(logits), 0)
-    if dropout_p:
-        weights = xp.dropout(weights, dropout_p, key=dropout_key)
-    return _per_group(xp, weights, value, (*shape[:-1], value.shape[-1]))
+        return xp.softmax(logits)
+    sees_any = xp.any(visible, axis=-1, keepdims=True)  # the softmax of nothing would be 0 / 0
+    logits = xp.where(sees_any, xp.where(visible, logits, -math.inf), 0)
+    return xp.where(sees_any, xp.softmax(logits), 0)
 
 
 def _per_group(xp, rows, matrices, shape):
@@ -136,14 +164,14 @@ def _visible(xp, attn_mask, is_causal, shape, device):
     return visible
 
 
-def _seen_by_any(xp, visible, enable_gqa):
-    """Which keys some query of their head sees, to broadcast against key and value."""
-    if visible.ndim < 2:
-        return xp.expand_dims(visible, axis=-1)
-    seen = xp.any(visible, axis=-2)
+def _seen_by_any(xp, x, visible, enable_gqa):
+    """Keys or values, with 0 for those that no query of their head sees."""
+    if visible is None:
+        return x
+    seen = xp.any(visible, axis=-2) if visible.ndim > 1 else visible
     if enable_gqa and seen.ndim > 1:
         seen = xp.any(seen, axis=-2, keepdims=True)
-    return xp.expand_dims(seen, axis=-1)
+    return xp.where(xp.expand_dims(seen, axis=-1), x, 0)
 
 
 def _check_settings(dropout_p, is_causal, scale, enable_gqa, dropout_key):
