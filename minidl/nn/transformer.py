@@ -12,7 +12,7 @@ from minidl.nn.activation import ReLU
 from minidl.nn.attention import MultiheadAttention
 from minidl.nn.dropout import Dropout
 from minidl.nn.fusion import Fused, plan
-from minidl.nn.kv_cache import KeyValueCache
+from minidl.nn.kv_cache import KeyValueCache, MemoryCache
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.norm import LayerNorm
@@ -210,7 +210,8 @@ class TransformerDecoderLayer(_TransformerLayer):
             return self.dropout1(_attended(self.self_attn, x, x, tgt_is_causal, cache, masks))
 
         def attend_to_memory(x: Tensor) -> Tensor:
-            given = x, memory, memory_is_causal, cache, memory_masks
+            kept = None if cache is None else cache.memory
+            given = x, memory, memory_is_causal, kept, memory_masks
             return self.dropout2(_attended(self.multihead_attn, *given))
 
         x = self._residual(tgt, attend, self.norm1)
@@ -223,7 +224,7 @@ def _attended(
     query: Tensor,
     source: Tensor,
     is_causal: bool,
-    cache: KeyValueCache | None,
+    cache: KeyValueCache | MemoryCache | None,
     masks: dict[str, Any],
 ) -> Tensor:
     """What an attention makes of queries, with the same keys and values."""
