@@ -70,7 +70,7 @@ def test_a_classifier_of_texts_is_trained_and_used(capsys, tmp_path):
     first, second = printed.splitlines()
     assert re.fullmatch(r"w1 w2 good!: +[\d.]+% positive +[\d.]+% negative", first)
     assert re.fullmatch(r"W3, w4 BAD: +[\d.]+% negative +[\d.]+% positive", second)
-    status, printed, _ = call(capsys, "predict", str(folder), "--json", "never seen")
+    status, printed, _ = call(capsys, "predict", str(folder), "never seen", "--json")
     line = json.loads(printed)
     assert list(line) == ["text", "class", "probabilities"]
     assert sum(line["probabilities"].values()) == pytest.approx(1)
@@ -260,7 +260,7 @@ def test_bad_arguments_are_refused_with_a_reason(capsys, arguments, message):
         (with_setting(hidden_size=10**9), "hidden_size cannot be 1000000000"),
         (with_setting(word_dropout=1), "word_dropout cannot be 1"),
         (with_setting(data="digits"), "data cannot be 'digits'"),
-        (with_setting(model="charlm"), "num_layers is missing"),
+        (with_setting(model="charlm"), "data cannot be 'movie-snippets'"),
     ],
 )
 def test_a_damaged_run_is_refused(capsys, tmp_path, damage, message):
