@@ -3,7 +3,6 @@
 import argparse
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 from minidl.cli import runs
@@ -20,13 +19,8 @@ def add_to(commands: Any) -> None:
         help="write a text with a trained language model",
         description="Continue a text with a network that `minidl train charlm` has trained.",
     )
+    runs.add_argument(parser)
     add = parser.add_argument
-    add(
-        "run_or_checkpoint",
-        type=Path,
-        metavar="RUN",
-        help="the folder of a run, or a checkpoint in it",
-    )
     add("--prompt", default="The ", metavar="TEXT", help="how the text begins (The)")
     add("--length", type=positive(int), default=500, metavar="N", help="characters to add (500)")
     add(

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,13 +25,8 @@ def add_to(commands: Any) -> None:
         "(.npy, .npz) of shape (H, W), (N, H, W) or (N, C, H, W), from 0 for paper to 1 for ink. "
         "Texts: as they are, each in quotes. Without any, samples of the run's own test data.",
     )
+    runs.add_argument(parser)
     add = parser.add_argument
-    add(
-        "run_or_checkpoint",
-        type=Path,
-        metavar="RUN",
-        help="the folder of a run, or a checkpoint in it",
-    )
     add("given", nargs="*", metavar="SAMPLE", help="an image, an array of images, or a text")
     add(
         "--count",

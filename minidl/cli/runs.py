@@ -110,6 +110,12 @@ def _faults(settings: dict[str, Any]) -> Iterator[str]:
             yield f": {name} cannot be {settings[name]!r:.60}"
 
 
+def add_argument(parser: Any) -> None:
+    """Add the argument that names what `trained` takes."""
+    about = "the folder of a run, or a checkpoint in it"
+    parser.add_argument("run_or_checkpoint", type=Path, metavar="RUN", help=about)
+
+
 def trained(given: Path) -> tuple[Run, Task, Module]:
     """A run, its task, and its network with the best weights, or with those of a checkpoint."""
     current = read(given.parent if given.is_file() else given)

@@ -42,7 +42,7 @@ def add_to(commands: Any) -> None:
     add(
         "--epochs",
         type=positive(int),
-        help="passes over the data (30 of digits, 10 of other images, 12 of sentiment, 3 of "
+        help="passes over the data (30 of digits, 10 of other images, 8 of sentiment, 3 of "
         "charlm, 8 with --full)",
     )
     add(

@@ -12,6 +12,7 @@ from minidl.models.text_classifier import CELLS, checked_ids
 from minidl.nn import init
 from minidl.ops import asarray, moveaxis, softmax, sort, where
 from minidl.ops.random import Generator, check_generator, multinomial
+from minidl.train.evaluation import evaluation_mode
 
 
 class LanguageModel(nn.Module):
@@ -98,13 +99,8 @@ class LanguageModel(nn.Module):
         ids = asarray(prompt)
         if ids.ndim != 1 or not ids.size:
             raise ShapeError(f"generate: needs a prompt of at least one id; got {ids.shape}")
-        modes = {module: module.training for module in self.modules()}
-        try:
-            self.eval()
+        with evaluation_mode(self):
             return self._continued(ids, length, temperature, top_k, generator)
-        finally:
-            for module, training in modes.items():
-                module.training = training
 
     def _continued(
         self,

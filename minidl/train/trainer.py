@@ -133,7 +133,8 @@ class Trainer(TrainingLoop):
 
         train             (x, y), or (x1, x2, y) for a model of two inputs, as arrays, whose floats
                           are cast to the model's dtype; a dataset; or a DataLoader or any other
-                          iterable of batches (x, y) that can be iterated repeatedly
+                          iterable of batches (x, y) that can be iterated repeatedly, where x may
+                          also be a dict, as one input
         batch_size        samples per batch; like `shuffle`, for arrays and datasets only
         validation_data   as `train`; evaluated after each epoch
         initial_epoch     the number of the first epoch, unless the run is resumed

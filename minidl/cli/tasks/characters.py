@@ -72,7 +72,8 @@ class Characters(Writer):
 
     @classmethod
     def kernels(cls, network: str) -> list[str]:
-        return []
+        own = "gemm:_product", "gemm:_transpose", "loss:_forward", "loss:_total", "loss:_backward"
+        return [*own, *texts.KERNELS]
 
     @classmethod
     def sizes(cls, network: str) -> str:

@@ -62,7 +62,7 @@ class Sentiment(Classifier):
     def defaults(cls, given: dict[str, Any]) -> dict[str, Any]:
         return {
             "data": "movie-snippets",
-            "epochs": 12,
+            "epochs": 8,
             "batch_size": 64,
             "lr": 2e-3,
             "seed": 0,
@@ -71,13 +71,14 @@ class Sentiment(Classifier):
             "embedding_dim": 100,
             "hidden_size": 64,
             "dropout": 0.5,
-            "word_dropout": 0.5,
+            "word_dropout": 0.7,
             "min_frequency": 2,
         }
 
     @classmethod
     def kernels(cls, network: str) -> list[str]:
-        return []
+        own = "random:_dropout", "random:_dropout_back", "softmax:_rows", "softmax:_rows_back"
+        return [*own, *texts.KERNELS]
 
     @classmethod
     def sizes(cls, network: str) -> str:

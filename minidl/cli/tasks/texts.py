@@ -1,10 +1,20 @@
-"""What trainings on texts have in common: the file with the vocabulary."""
+"""What trainings on texts have in common: kernels, and the file with the vocabulary."""
 
 from pathlib import Path
 
 from minidl.data import FormatError
 from minidl.data.text import Vocabulary
 from minidl.errors import ArgumentError
+
+# The kernels that recurrent networks on texts need.
+KERNELS = [
+    *("random:_uniform", "embedding:_gather", "scatter:_count", "scatter:_sort", "scatter:_add"),
+    *("recurrent.panels:pack", "recurrent.panels:pack_transposed"),
+    *("recurrent.lstm:_forward", "recurrent.lstm:_backward"),
+    *("recurrent.weight_gradient:_add_block", "recurrent.weight_gradient:_finish"),
+    *("reduction:_sum_vector32", "reduction:_sum_lines"),
+    *("optimizer:_fill_row", "optimizer:_adam_over_all"),
+]
 
 _FILE = "vocabulary.json"
 _MOST_TOKENS = 1 << 17  # networks grow with them
