@@ -10,7 +10,12 @@ from minidl.errors import DTypeError, ShapeError, describe
 from minidl.keras.graph.tensor import Shape
 from minidl.keras.layers import calling
 from minidl.keras.layers.base import Layer
-from minidl.keras.layers.cells import StackedRNNCells, call_cell, initial_state, output_size
+from minidl.keras.layers.stacked_cells import (
+    StackedRNNCells,
+    call_cell,
+    initial_state,
+    output_size,
+)
 from minidl.keras.masking import as_mask
 from minidl.keras.structure import flatten, is_nested, map_leaves, pack
 

@@ -176,6 +176,12 @@ class Model(Trained):
         chain = None if self.graph is None else self.graph.only_chain
         return [] if chain is None else chain.layers
 
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that inputs are converted to."""
+        layers = self.parts_layers()
+        return layers[0].input_dtype if layers else self.dtype
+
     def output_spec(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], arguments: dict[str, Any]
     ) -> Any:
