@@ -60,14 +60,14 @@ GlobalAvgPool2D, GlobalMaxPool2D = GlobalAveragePooling2D, GlobalMaxPooling2D
 
 # fmt: off
 __all__ = [
-    "ELU", "GRU", "LSTM", "RNN", "Activation", "Add", "Average", "AveragePooling2D",
-    "AvgPool2D", "BatchNormalization", "Bidirectional", "Concatenate", "Conv2D",
-    "Convolution2D", "Dense", "Dot", "Dropout", "Embedding", "Flatten", "GRUCell",
-    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Input", "InputLayer", "LSTMCell", "Lambda",
-    "Layer", "LayerNormalization", "LeakyReLU", "Masking", "MaxPool2D", "MaxPooling2D",
-    "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "ReLU", "Reshape", "SimpleRNN", "SimpleRNNCell",
-    "Softmax", "StackedRNNCells", "Subtract", "TimeDistributed", "ZeroPadding2D", "add",
-    "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+    "ELU", "GRU", "LSTM", "RNN", "Activation", "Add", "Average", "AveragePooling2D", "AvgPool2D",
+    "BatchNormalization", "Bidirectional", "Concatenate", "Conv2D", "Convolution2D", "Dense", "Dot",
+    "Dropout", "Embedding", "Flatten", "GRUCell", "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D", "Input", "InputLayer", "LSTMCell", "Lambda", "Layer",
+    "LayerNormalization", "LeakyReLU", "Masking", "MaxPool2D", "MaxPooling2D", "Maximum", "Minimum",
+    "MultiHeadAttention", "Multiply", "ReLU", "Reshape", "SimpleRNN", "SimpleRNNCell", "Softmax",
+    "StackedRNNCells", "Subtract", "TimeDistributed", "ZeroPadding2D", "add", "average",
+    "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
 ]
 # fmt: on

@@ -14,7 +14,7 @@ from minidl.keras.masking import as_mask
 
 
 class Projection(Layer):
-    """y = Σ x·kernel + bias over the last axes of x, (…, *ins) → (…, *outs); kernel (*ins, *outs)."""
+    """y = Σ x·kernel + bias over the last axes of x: (…, *ins) → (…, *outs)."""
 
     supports_masking = True
 
@@ -110,7 +110,9 @@ class MultiHeadAttention(Layer):
 
     # Shapes.
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(  # type: ignore[override]  # it needs more shapes than one
+        self, query_shape: Any, value_shape: Any, key_shape: Any = None
+    ) -> None:
         """Create the projections."""
         key_shape = value_shape if key_shape is None else key_shape
         shapes = {"query": query_shape, "value": value_shape, "key": key_shape}

@@ -4,7 +4,6 @@ A cell is a layer called as cell(inputs, states), with `state_size`, the number 
 state.  Kernels are Keras's: (in, gates·units), with the gates side by side.
 """
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from minidl import ops
@@ -13,9 +12,7 @@ from minidl.checks import check_probability
 from minidl.errors import ShapeError
 from minidl.keras import activations, initializers
 from minidl.keras.checks import positive
-from minidl.keras.graph.tensor import Shape
-from minidl.keras.layers import calling
-from minidl.keras.layers.base import Layer, is_shape, layer_of
+from minidl.keras.layers.base import Layer
 from minidl.keras.structure import flatten, is_nested
 
 

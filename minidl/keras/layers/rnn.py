@@ -21,7 +21,7 @@ from minidl.keras.structure import flatten, is_nested, map_leaves, pack
 
 
 class RNN(Layer):
-    """A cell applied to the steps of (N, T, in), one after another: (N, units), or all (N, T, units).
+    """A cell applied to the steps of (N, T, in), one after another: (N, units), or (N, T, units).
 
     cell                    a layer called as cell(inputs, states), with a state_size; or a list
     return_sequences        whether to return the outputs of all steps, rather than the last

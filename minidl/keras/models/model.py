@@ -210,6 +210,10 @@ class Model(Trained):
         elif not self.built:
             self.built = True
 
+    def _masked(self, first: Any, mask: Any, outputs: Any) -> Any:
+        """The outputs with their masks, which its layers have given them."""
+        return super()._masked(first, mask, outputs) if self.is_modular else outputs
+
     # Its inputs and outputs.
 
     def _own_graph(self, what: str) -> Graph:
