@@ -11,6 +11,7 @@ from minidl.keras.checks import positive, shape_of
 from minidl.keras.graph.tensor import Shape
 from minidl.keras.layers.base import Layer
 from minidl.keras.masking import as_mask
+from minidl.ops.nn.attention import attention_weights
 
 
 class Projection(Layer):
@@ -246,15 +247,7 @@ class MultiHeadAttention(Layer):
         self, q: Tensor, k: Tensor, v: Tensor, mask: Any, rate: float, is_causal: bool
     ) -> tuple[Tensor, Tensor]:
         """The outputs and the weights, which the operation does not give."""
-        logits = ops.matmul(q, ops.matrix_transpose(k)) / math.sqrt(self.key_dim)
-        if is_causal:
-            lower = ops.tril(ops.ones(logits.shape[-2:], dtype="bool"))
-            mask = lower if mask is None else ops.logical_and(mask, lower)
-        if mask is None:
-            weights = ops.softmax(logits)
-        else:
-            lowest = ops.finfo(logits.dtype).min
-            weights = ops.where(mask, ops.softmax(ops.where(mask, logits, lowest)), 0)
+        weights = attention_weights(q, k, mask, is_causal=is_causal)
         kept = weights
         if rate:
             kept = ops.dropout(weights, rate, key=self.generator.key(weights.size))
