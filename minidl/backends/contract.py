@@ -193,6 +193,9 @@ KERNELS = {
     "max_pool2d": "(x, kernel_size, …)  saves the argmax, one byte per window",
     "avg_pool2d": "(x, kernel_size, …)  saves nothing",
     "adaptive_avg_pool2d": "(x, output_size)  saves nothing",
+    "rnn": "(x, h, weight_ih, weight_hh, …)  all steps in one call; likewise lstm and gru",
+    "lstm": "(x, h, c, weight_ih, weight_hh, …)  saves the gates and the cells",
+    "gru": "(x, h, weight_ih, weight_hh, …)  saves the gates and W_hn·h",
 }
 
 # Kernels of optimisers.  f(settings, step, dtype) prepares a step: its add(value, gradient, state)

@@ -9,7 +9,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_integers, check_probability
 from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, warn_once
 from minidl.nn import init
-from minidl.nn.module import Module, Parameter, shape_error
+from minidl.nn.module import Module, Parameter, other_than, shape_error
 from minidl.nn.parameter import empty
 from minidl.nn.precision import in_dtype_of
 from minidl.nn.utils.rnn import PackedSequence, pad_packed_sequence, steps_of_packed
@@ -287,12 +287,8 @@ class Recurrent(Stateful):
         return steps * sum(w.size for own in self.all_weights for w in own if w.ndim == 2)
 
     def extra_repr(self) -> str:
-        parts = [f"{self.input_size}, {self.hidden_size}"]
-        for name, default in _DEFAULTS.items():
-            value = getattr(self, name)
-            if value != default:
-                parts.append(f"{name}={value}")
-        return ", ".join(parts)
+        sizes = f"{self.input_size}, {self.hidden_size}"
+        return ", ".join([sizes, *other_than(_DEFAULTS, self)])
 
 
 _DEFAULTS = {

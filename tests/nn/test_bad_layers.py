@@ -413,6 +413,43 @@ LOSSES = [
         names=["triplet_margin_with_distance_loss"],
     ),
 ]
+STEPS, STATE = real(3, 2, 4), real(2, 2, 5)
+CELL_STATE = real(3, 5)
+RECURRENT = [
+    used(
+        *(nn.RNN, STEPS, STATE[:1]),
+        allowed=("1: None",),
+        **{"input_size": 4, "hidden_size": 5, "num_layers": 1, "nonlinearity": "tanh"},
+        **{"bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False},
+        **{"device": "cpu", "dtype": "float32", "generator": None},
+    ),
+    used(nn.GRU, STEPS, None, minidl.tensor([2, 3]), settings=(4, 5), allowed=("2: None",)),
+    used(nn.LSTM, STEPS, settings=(4, 5), proj_size=2, bidirectional=True, device="cpu"),
+    used(nn.LSTM, STEPS, (STATE, STATE), settings=(4, 5, 2), allowed=("1: None",)),
+    used(nn.RNNCell, MATRIX, CELL_STATE, allowed=("1: None",), input_size=4, hidden_size=5),
+    used(nn.RNNCell, MATRIX, settings=(4, 5, True), nonlinearity="relu", dtype="float64"),
+    used(nn.LSTMCell, MATRIX, settings=(4, 5), bias=True),
+    used(nn.LSTMCell, MATRIX, (CELL_STATE, CELL_STATE), settings=(4, 5), allowed=("1: None",)),
+    used(nn.GRUCell, MATRIX, CELL_STATE, settings=(4, 5), allowed=("1: None",), device="cpu"),
+]
+PACKED = nn.utils.rnn.pack_sequence([real(3), real(2)])
+PADDED = real(3, 2, 4)
+SEQUENCES_OF = [
+    call(nn.utils.rnn.pack_padded_sequence, PADDED, minidl.tensor([3, 1]), batch_first=False),
+    call(nn.utils.rnn.pack_padded_sequence, PADDED, [1, 3], enforce_sorted=False),
+    call(nn.utils.rnn.pad_packed_sequence, PACKED, batch_first=True, padding_value=0.0),
+    call(nn.utils.rnn.pad_packed_sequence, PACKED, total_length=4, allowed=("total_length: None",)),
+    call(nn.utils.rnn.pad_sequence, [real(3), real(2)], batch_first=True, padding_side="left"),
+    call(nn.utils.rnn.pad_sequence, [real(3), real(2)], padding_value=0.0),
+    call(nn.utils.rnn.unpad_sequence, PADDED, minidl.tensor([3, 1]), batch_first=False),
+    call(nn.utils.rnn.pack_sequence, [real(2), real(3)], enforce_sorted=False),
+    call(nn.utils.rnn.unpack_sequence, PACKED),
+    call(nn.utils.rnn.invert_permutation, minidl.tensor([1, 2, 0]), allowed=("0: None",)),
+    call(
+        *(nn.utils.rnn.PackedSequence, *PACKED[:2], minidl.tensor([1, 0]), minidl.tensor([1, 0])),
+        allowed=("2: None", "3: None"),
+    ),
+]
 INIT = [
     call(nn.init.uniform_, real(3, 4), a=0.0, b=1.0, generator=None),
     call(nn.init.normal_, real(3, 4), mean=0.0, std=1.0, generator=None),
@@ -440,6 +477,8 @@ INIT = [
 CALLS = [
     *ACTIVATIONS,
     *LINEAR,
+    *RECURRENT,
+    *SEQUENCES_OF,
     *CONVOLUTIONS,
     *NORMS,
     *NOISE,

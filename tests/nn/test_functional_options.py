@@ -20,7 +20,7 @@ OF_PARAMETERS = {"bias", "device", "dtype", "_weight", "_freeze", "affine", "ele
 SIZES = {
     *("in_features", "out_features", "in1_features", "in2_features", "num_embeddings"),
     *("embedding_dim", "in_channels", "out_channels", "num_features", "num_channels"),
-    *("num_parameters", "n_classes"),
+    *("num_parameters", "n_classes", "input_size", "hidden_size"),
 }
 OF_STATE = {"momentum", "track_running_stats", "init"}  # how a layer's buffers and weights change
 OF_RANDOMNESS = {"generator", "_random_samples"}  # operations take the key, or the samples
@@ -33,6 +33,7 @@ RENAMED |= {"kernel_size": "weight"}
 OF_NO_OPERATION = {
     *("AdaptiveLogSoftmaxWithLoss", "Flatten", "Identity", "Module", "ModuleDict", "ModuleList"),
     *("ParameterDict", "ParameterList", "Sequential", "Softmax2d"),
+    *("RNN", "LSTM", "GRU"),  # of one for each layer and direction
     *("MultiheadAttention", "Transformer", "TransformerEncoder", "TransformerEncoderLayer"),
     *("TransformerDecoder", "TransformerDecoderLayer", "SinusoidalPositionalEncoding"),
     *("LearnedPositionalEmbedding", "RotaryEmbedding"),

@@ -96,6 +96,7 @@ NO_ROW = {
     *(f"{kind}Pad{n}d" for kind in ("Zero", "Constant", "Circular") for n in (1, 2, 3)),
     *(f"{kind}Pad{n}d" for kind in ("Reflection", "Replication") for n in (1, 2, 3)),
     *("Fold", "Unfold", "Upsample", "LazyLinear"),
+    *("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"),
     *("MultiheadAttention", "Transformer", "TransformerEncoder", "TransformerEncoderLayer"),
     *("TransformerDecoder", "TransformerDecoderLayer", "SinusoidalPositionalEncoding"),
     *("LearnedPositionalEmbedding", "RotaryEmbedding"),

@@ -40,11 +40,14 @@ LAYERS = {
     "GroupNorm": (lambda: nn.GroupNorm(2, 4), [(5, 4)]),
     "RMSNorm": (lambda: nn.RMSNorm(3), [(5, 3)]),
     "PReLU": (lambda: nn.PReLU(), [(5, 3)]),
+    "RNNCell": (lambda: nn.RNNCell(3, 2), [(5, 3), (5, 2)]),
+    "GRUCell": (lambda: nn.GRUCell(3, 2), [(5, 3), (5, 2)]),
     "LearnedPositionalEmbedding": (lambda: nn.LearnedPositionalEmbedding(5, 3), [(5, 3)]),
 }
 each_layer = pytest.mark.parametrize("name", LAYERS)
 
 OTHERS = {"Embedding", "EmbeddingBag"}  # of integers
+OTHERS |= {"RNN", "LSTM", "GRU", "LSTMCell"}  # which return tuples: test_recurrent_modules.py
 OTHERS |= {"MultiheadAttention"}  # which gives two tensors
 
 

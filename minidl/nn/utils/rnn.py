@@ -64,9 +64,22 @@ class PackedSequence(_Fields):
         sorted_indices: Tensor | None = None,
         unsorted_indices: Tensor | None = None,
     ) -> Self:
-        _check_fields(data, batch_sizes, sorted_indices)
+        n = _check_data(data, batch_sizes)
+        if sorted_indices is None:
+            if unsorted_indices is not None:
+                raise ArgumentError("PackedSequence: unsorted_indices need sorted_indices")
+            return super().__new__(cls, data, batch_sizes, None, None)
+        inverse = _inverse("PackedSequence: sorted_indices", sorted_indices)
+        if len(inverse) != n:
+            raise ShapeError(f"PackedSequence: sorted_indices are {len(inverse)} of {n} sequences")
         if unsorted_indices is None:
-            unsorted_indices = invert_permutation(sorted_indices)
+            unsorted_indices = ops.asarray(inverse, device=sorted_indices.device)
+        given = _whole_numbers("PackedSequence: unsorted_indices", unsorted_indices)
+        if not np.array_equal(given, inverse):
+            raise ArgumentError(
+                f"PackedSequence: unsorted_indices are the inverse of sorted_indices, "
+                f"{inverse.tolist()!s:.60}; got {given.tolist()!s:.60}"
+            )
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
     def with_data(self, data: Tensor) -> Self:
@@ -96,13 +109,8 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """
     if permutation is None:
         return None
-    given = _whole_numbers("invert_permutation: permutation", permutation)
-    if (np.sort(given) != np.arange(len(given))).any():
-        raise ArgumentError(
-            f"invert_permutation: each of 0 … {len(given) - 1} is once in a permutation; got "
-            f"{given.tolist()!s:.60}"
-        )
-    return ops.asarray(np.argsort(given), device=permutation.device)
+    inverse = _inverse("invert_permutation: permutation", permutation)
+    return ops.asarray(inverse, device=permutation.device)
 
 
 @named
@@ -289,8 +297,8 @@ def _sequences(given: Any) -> list[Tensor]:
     return xs
 
 
-def _check_fields(data: Any, batch_sizes: Any, sorted_indices: Any) -> None:
-    """Raise unless these are the parts of a packed batch."""
+def _check_data(data: Any, batch_sizes: Any) -> int:
+    """The number of sequences; an error unless the data is that of so many at each step."""
     if not isinstance(data, Tensor) or not data.ndim:
         raise DTypeError(f"PackedSequence: data is a tensor (Σ lengths, …); got {describe(data)}")
     sizes = _whole_numbers("PackedSequence: batch_sizes", batch_sizes)
@@ -299,12 +307,17 @@ def _check_fields(data: Any, batch_sizes: Any, sorted_indices: Any) -> None:
             f"PackedSequence: batch_sizes are above 0, do not rise, and have the sum {len(data)} "
             f"of data {data.shape}; got {sizes.tolist()!s:.60}"
         )
-    if sorted_indices is not None:
-        order = _whole_numbers("PackedSequence: sorted_indices", sorted_indices)
-        if len(order) != sizes[0]:
-            raise ShapeError(
-                f"PackedSequence: sorted_indices number {sizes[0]} sequences; got {len(order)}"
-            )
+    return int(sizes[0])
+
+
+def _inverse(name: str, permutation: Any) -> np.ndarray:
+    """The inverse of what is to be a permutation."""
+    given = _whole_numbers(name, permutation)
+    if (np.sort(given) != np.arange(len(given))).any():
+        raise ArgumentError(
+            f"{name} has each of 0 … {len(given) - 1} once; got {given.tolist()!s:.60}"
+        )
+    return np.argsort(given)
 
 
 def _whole_numbers(name: str, given: Any) -> np.ndarray:

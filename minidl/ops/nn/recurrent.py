@@ -48,7 +48,7 @@ def rnn(
     check_choice("rnn", NONLINEARITIES, nonlinearity=nonlinearity)
     check_flags("rnn", reverse=reverse)
     x, h, *weights = _check(
-        xp, "T, N", 1, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
+        xp, "TN", 1, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
     )
     weight_ih, weight_hh, bias_ih, bias_hh = weights
     f = getattr(xp, nonlinearity)
@@ -98,7 +98,7 @@ def lstm(
     """
     check_flags("lstm", reverse=reverse)
     x, h, c, *weights = _check(
-        xp, "T, N", 4, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask
+        xp, "TN", 4, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask
     )
     weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = weights
 
@@ -131,7 +131,7 @@ def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, mask=None, /
     """
     check_flags("gru", reverse=reverse)
     x, h, *weights = _check(
-        xp, "T, N", 3, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
+        xp, "TN", 3, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
     )
     weight_ih, weight_hh, bias_ih, bias_hh = weights
 
@@ -250,57 +250,55 @@ def _masked_step(xp, step, from_x, state, mask):
 
 
 def _check(xp, axes, gates, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask):
-    """x, h, c where there is one, and the weights, as floats; else an error.
+    """x, h, c of an LSTM, and the weights, as floats; else an error.
 
-    axes    those of x before the last: "T, N", or "N" or none of a cell's
+    axes    those of x before the last: "TN"; "N" of a cell, which may have none
     """
-    tensors = {"x": x, "h": h} | ({} if gates != 4 else {"c": c})
-    tensors |= {"weight_ih": weight_ih, "weight_hh": weight_hh}
-    optional = {"bias_ih": bias_ih, "bias_hh": bias_hh}
-    optional |= {} if gates != 4 else {"weight_hr": weight_hr}
-    _check_tensors(
-        tensors | {k: v for k, v in (optional | {"mask": mask}).items() if v is not None}
-    )
-    if mask is not None and mask.dtype != "bool":
-        raise DTypeError(f"needs a mask of bools, True where there is a step; got {describe(mask)}")
-    floats = {k: v if v is None else real_floats(xp, v) for k, v in (tensors | optional).items()}
+    given = {"x": x, "h": h, "c": c, "weight_ih": weight_ih, "weight_hh": weight_hh}
+    given |= {"bias_ih": bias_ih, "bias_hh": bias_hh, "weight_hr": weight_hr}
+    of_lstm = {"c", "weight_hr"} if gates != 4 else set()
+    required = {"x", "h", "c", "weight_ih", "weight_hh"} - of_lstm
+    _check_tensors({name: given[name] for name in sorted(required)}, mask)
+    floats = {name: v if v is None else real_floats(xp, v) for name, v in given.items()}
     _check_shapes(axes, gates, floats | {"mask": mask})
-    return floats.values()
+    return [v for name, v in floats.items() if name not in of_lstm]
 
 
-def _check_tensors(tensors):
-    """Raise unless each is one."""
-    for name, given in tensors.items():
-        if isinstance(given, tuple | list):  # PyTorch's functions take states and weights in one
-            raise DTypeError(f"needs a tensor for {name}, each by itself; got {describe(given)}")
+def _check_tensors(required, mask):
+    """Raise unless each is a tensor, and the mask one of bools, if there is one."""
+    for name, given in required.items():
         if not isinstance(given, Tensor):
             raise DTypeError(f"needs a tensor for {name}; got {describe(given)}")
+    if mask is not None and getattr(mask, "dtype", None) != "bool":
+        raise DTypeError(f"needs a mask of bools, True where there is a step; got {describe(mask)}")
 
 
 def _check_shapes(axes, gates, tensors):
-    """Raise unless the shapes fit to those of the weights, and to x's T and N."""
+    """Raise unless all shapes fit: H and `in` are those of weight_ih, T and N those of x."""
     rows = "H" if gates == 1 else f"{gates}·H"
-    state = "H" if tensors.get("weight_hr") is None else "proj"
-    needed = {"weight_ih": f"{rows}, in", "weight_hh": f"{rows}, {state}", "weight_hr": "proj, H"}
-    needed |= {"bias_ih": rows, "bias_hh": rows}
+    h = "H" if tensors["weight_hr"] is None else "proj"
+    shape = tensors["weight_ih"].shape
+    if len(shape) != 2 or shape[0] % gates:
+        raise ShapeError(f"needs weight_ih of shape ({rows}, in); got {shape}")
+    sizes = {rows: shape[0], "H": shape[0] // gates, "in": shape[1]}
+    needed = {"weight_hr": ["proj", "H"], "weight_hh": [rows, h], "bias_ih": [rows]}
+    needed |= {"bias_hh": [rows], "x": [*axes, "in"], "h": ["N", h], "c": ["N", "H"]}
+    needed |= {"mask": ["T", "N"]}
     if axes == "N" and tensors["x"].ndim == 1:
-        needed |= {"x": "in", "h": state, "c": "H"}
-    else:
-        needed |= {"x": f"{axes}, in", "h": f"N, {state}", "c": "N, H", "mask": "T, N"}
-    sizes = {}
+        needed |= {"x": ["in"], "h": [h], "c": ["H"]}
     for name, symbols in needed.items():
-        given = tensors.get(name)
-        if given is None:
-            continue
-        names = symbols.split(", ")
-        if given.ndim == len(names):
-            for symbol, n in zip(names, given.shape, strict=True):
-                sizes.setdefault(symbol, n)
-            if sizes[rows] % gates == 0:
-                sizes.setdefault("H", sizes[rows] // gates)
-        shape = tuple(sizes.get(symbol, symbol) for symbol in names)
-        if given.shape != shape or sizes[rows] % gates:
-            raise ShapeError(
-                f"needs {name} of shape ({symbols}{',' * (len(names) == 1)}) = "
-                f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)}); got {given.shape}"
-            )
+        if tensors[name] is not None:
+            _check_shape(name, tensors[name].shape, symbols, sizes)
+
+
+def _check_shape(name, shape, symbols, sizes):
+    """Raise unless the shape is what its symbols stand for; note what new ones stand for."""
+    if len(shape) == len(symbols):
+        sizes |= dict(zip(symbols, shape, strict=True)) | sizes
+    needed = tuple(sizes.get(symbol, symbol) for symbol in symbols)
+    if shape != needed:
+        as_symbols, as_sizes = (", ".join(map(str, x)) for x in (symbols, needed))
+        comma = "," if len(symbols) == 1 else ""
+        raise ShapeError(
+            f"needs {name} of shape ({as_symbols}{comma}) = ({as_sizes}{comma}); got {shape}"
+        )

@@ -184,6 +184,14 @@ def sigmoid32(x: Any) -> Any:
 
 
 @inlined
+def gate32(x: Any) -> Any:
+    """1 / (1 + e⁻ˣ) for a float32, as it stands: in half the time, within 2.6 ulp; 0 below −87."""
+    t = _F(87) if x < _F(-87) else -x
+    y = _ONE / (_ONE + _exp_within(_F(-87) if x > _F(87) else t))
+    return _F(0) if x < _F(-87) else y
+
+
+@inlined
 def tanh32(x: Any) -> Any:
     """The hyperbolic tangent of a float32, within 1.4 ulp.
 

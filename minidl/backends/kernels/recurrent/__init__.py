@@ -1,0 +1,1 @@
+"""Recurrent networks: whole sequences of steps, forward and backward."""
