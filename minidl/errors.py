@@ -69,7 +69,8 @@ class MinidlWarning(UserWarning):
 def describe(value: Any) -> str:
     """An argument in an error message: `float32 (3, 4)`, `2.0`, `str 'a'`."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype} {tuple(value.shape)}"
+        symbolic = None in tuple(value.shape)  # a length that is not known yet
+        return repr(value) if symbolic else f"{value.dtype} {tuple(value.shape)}"
     if isinstance(value, bool | int | float | complex | None):
         return repr(value)
     return f"{type(value).__name__} {value!r:.60}"

@@ -16,8 +16,8 @@ from minidl.train.losses import named
 
 # fmt: off
 __all__ = [
-    "elu", "exponential", "gelu", "get", "hard_sigmoid", "leaky_relu", "linear", "log_softmax", "relu", "relu6",
-    "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
+    "elu", "exponential", "gelu", "get", "hard_sigmoid", "leaky_relu", "linear", "log_softmax",
+    "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
 ]
 # fmt: on
 

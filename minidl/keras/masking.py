@@ -16,6 +16,7 @@ class MaskedTensor(Tensor):
     """A tensor with a mask: False where there is nothing but padding."""
 
     __slots__ = ("mask",)
+    mask: Tensor
 
     def __reduce__(self) -> tuple[Any, ...]:
         return masked, (Tensor(self.data, self.edge), self.mask)

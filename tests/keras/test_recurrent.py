@@ -222,7 +222,7 @@ def test_weights_begin_as_in_keras():
     assert abs(kernel).max() <= np.sqrt(6 / (2 + 20))
     assert_close(recurrent @ recurrent.T, np.eye(5, dtype="float32"), 1e-5)
     np.testing.assert_array_equal(bias, np.repeat([0, 1, 0, 0], 5))
-    assert [v.name for v in layer.variables][0] == "lstm_cell/kernel"
+    assert layer.variables[0].name == "lstm_cell/kernel"
 
 
 def test_no_steps_and_no_sequences():

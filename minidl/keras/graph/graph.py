@@ -202,7 +202,7 @@ class Graph:
         return values
 
     def _needs_cast(self, x: KerasTensor) -> bool:
-        """Whether a call takes an input as it is; chains cast it to what their first layer takes."""
+        """Whether a call takes an input as it is; a chain casts it to what it needs."""
         return any(isinstance(s, Call) and any(y is x for y in _needs(s)) for s in self.steps)
 
     def run(self, inputs: Any) -> Any:
@@ -227,8 +227,9 @@ def _needs(step: Chain | Call) -> list[KerasTensor]:
 def _sorted_nodes(
     inputs: list[KerasTensor], outputs: list[KerasTensor]
 ) -> tuple[list[Node], list[Any]]:
-    """The calls between inputs and outputs, each after those it needs, by depth-first search; and
-    their layers in the order in which the search came to them.
+    """The calls between inputs and outputs, each after those that it needs; and their layers.
+
+    A depth-first search from the outputs; the layers are in the order in which it came to them.
     """
     stop = {id(x) for x in inputs}
     done: set[int] = set()

@@ -156,7 +156,9 @@ class Node:
     structure        what the call gives; `outputs` are its leaves
     """
 
-    def __init__(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], structure: Any):
+    def __init__(
+        self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], structure: Any
+    ) -> None:
         self.layer, self.args, self.kwargs = layer, args, kwargs
         self.inputs = [x for x in leaves([args, kwargs]) if isinstance(x, KerasTensor)]
         self.structure = structure

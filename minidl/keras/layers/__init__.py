@@ -6,8 +6,9 @@ Flatten for instance.  The results are those of Keras.
 """
 
 from minidl.keras.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax
+from minidl.keras.layers.attention import MultiHeadAttention
 from minidl.keras.layers.base import Layer
-from minidl.keras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from minidl.keras.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from minidl.keras.layers.conv import Conv2D, ZeroPadding2D
 from minidl.keras.layers.core import (
     Dense,
@@ -51,6 +52,7 @@ from minidl.keras.layers.sequence import (
     GlobalMaxPooling1D,
     Masking,
 )
+from minidl.keras.layers.stacked_cells import StackedRNNCells
 from minidl.keras.layers.wrappers import Bidirectional, TimeDistributed
 
 AvgPool2D, MaxPool2D, Convolution2D = AveragePooling2D, MaxPooling2D, Conv2D  # Keras's short names
@@ -58,14 +60,14 @@ GlobalAvgPool2D, GlobalMaxPool2D = GlobalAveragePooling2D, GlobalMaxPooling2D
 
 # fmt: off
 __all__ = [
-    "ELU", "GRU", "LSTM", "RNN", "Activation", "Add", "Average", "AveragePooling2D",
-    "AvgPool2D", "BatchNormalization", "Bidirectional", "Concatenate", "Conv2D",
-    "Convolution2D", "Dense", "Dot", "Dropout", "Embedding", "Flatten", "GRUCell",
-    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Input", "InputLayer", "LSTMCell", "Lambda",
-    "Layer", "LayerNormalization", "LeakyReLU", "Masking", "MaxPool2D", "MaxPooling2D",
-    "Maximum", "Minimum", "Multiply", "ReLU", "Reshape", "SimpleRNN", "SimpleRNNCell",
-    "Softmax", "StackedRNNCells", "Subtract", "TimeDistributed", "ZeroPadding2D", "add",
-    "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+    "ELU", "GRU", "LSTM", "RNN", "Activation", "Add", "Average", "AveragePooling2D", "AvgPool2D",
+    "BatchNormalization", "Bidirectional", "Concatenate", "Conv2D", "Convolution2D", "Dense", "Dot",
+    "Dropout", "Embedding", "Flatten", "GRUCell", "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D", "Input", "InputLayer", "LSTMCell", "Lambda", "Layer",
+    "LayerNormalization", "LeakyReLU", "Masking", "MaxPool2D", "MaxPooling2D", "Maximum", "Minimum",
+    "MultiHeadAttention", "Multiply", "ReLU", "Reshape", "SimpleRNN", "SimpleRNNCell", "Softmax",
+    "StackedRNNCells", "Subtract", "TimeDistributed", "ZeroPadding2D", "add", "average",
+    "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
 ]
 # fmt: on

@@ -7,6 +7,7 @@ write layers of their own.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from minidl import nn
@@ -106,8 +107,8 @@ class Layer(Weighted):
         """The modules that compute the layer for inputs of this shape, channels as in `order`."""
         return []
 
-    def call(self, inputs: Any) -> Any:
-        """The output; of a layer that is made of modules, what these give."""
+    def _call_modules(self, inputs: Any) -> Any:
+        """The output of the modules."""
         pipeline = self._pipelines.get(inputs.ndim)
         if pipeline is None:
             network = chain([self], (None, *inputs.shape[1:]))
@@ -115,6 +116,8 @@ class Layer(Weighted):
         network, modules = pipeline
         set_modes(modules, bool(calling.is_training()))
         return network(inputs)
+
+    call: Callable[..., Any] = _call_modules  # a subclass's `call` may have any arguments
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the output for inputs of this shape; ShapeError if they do not fit."""

@@ -122,8 +122,10 @@ def _cast(x: Any, dtype: Any) -> Tensor:
 
 
 def call_by_shapes(method: Callable[..., Any], shapes: dict[str, Any], first: Any) -> Any:
-    """Call build or compute_output_shape, as they want it: the shape of the first argument; or, if
-    they name arguments, as in build(query_shape, value_shape), those of them.
+    """Call `build` or `compute_output_shape`, with the shapes that they want.
+
+    It is that of the first argument; or, if they name arguments, as build(query_shape, value_shape)
+    does, those of these.
     """
     names = signature(method).names
     named = {f"{name}_shape": shape for name, shape in shapes.items()}

@@ -101,7 +101,7 @@ class Embedding(Layer):
     """Rows of a table (input_dim, output_dim) by id: (N, …) → (N, …, output_dim).
 
     input_dim       the number of ids, 0 … input_dim − 1
-    mask_zero       whether 0 is padding, which layers after this one leave out: the output has a mask
+    mask_zero       whether 0 is padding: the output has a mask, by which layers leave it out
     input_length    the length of the sequences, if known: input_shape=(input_length,)
 
     >>> from minidl.keras import layers, Sequential

@@ -1,6 +1,7 @@
 """Layers that join several tensors to one: sums, products, concatenations, and their functions."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ class Merge(Layer):
     """
 
     supports_masking = True
-    fewest = 2
+    fewest, most = 2, math.inf
 
     def call(self, inputs: Any) -> Any:
         """The tensors joined."""
@@ -35,12 +36,12 @@ class Merge(Layer):
 
     def checked(self, inputs: Any) -> list[Any]:
         """The inputs, which must be a list."""
-        if not isinstance(inputs, list | tuple) or len(inputs) < self.fewest:
-            kind, given = type(self).__name__, describe(inputs)
-            count = len(inputs) if isinstance(inputs, list | tuple) else given
+        listed = isinstance(inputs, list | tuple)
+        if not listed or not self.fewest <= len(inputs) <= self.most:
+            count = f"{self.most}" if self.most == 2 else f"at least {self.fewest}"
             raise ArgumentError(
-                f"{self.title}: {kind}()([x, y]) takes a list of at least {self.fewest} tensors; "
-                f"got {count}"
+                f"{self.title}: {type(self).__name__}()([x, y]) takes a list of {count} tensors; "
+                f"got {len(inputs) if listed else describe(inputs)}"
             )
         return list(inputs)
 
@@ -86,10 +87,10 @@ class Subtract(Merge):
     [[-9.0, -18.0]]
     """
 
+    most = 2
+
     def merge(self, inputs: list[Tensor]) -> Tensor:
         """x − y."""
-        if len(inputs) != 2:
-            raise ArgumentError(f"{self.title}: takes two tensors; got {len(inputs)}")
         return inputs[0] - inputs[1]
 
 
@@ -236,6 +237,8 @@ class Dot(Merge):
     (5, 3, 2)
     """
 
+    most = 2
+
     def __init__(self, axes: Any, normalize: bool = False, **common: Any) -> None:
         super().__init__(**common)
         pair = (axes, axes) if is_integer(axes) else tuple(axes) if isinstance(axes, list) else axes
@@ -270,8 +273,6 @@ class Dot(Merge):
     def compute_output_shape(self, input_shape: Any) -> Shape:
         """(N, the rest of the first, the rest of the second)."""
         shapes = _list_of_shapes(self, input_shape)
-        if len(shapes) != 2:
-            raise ShapeError(f"{self.title}: takes two tensors; got {len(shapes)}")
         first, second = self._positions(*map(len, shapes))
         n, m = shapes[0][first], shapes[1][second]
         if None not in (n, m) and n != m:

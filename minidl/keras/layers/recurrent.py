@@ -157,8 +157,9 @@ class LSTM(Recurrent):
     def in_one(self, x: Tensor, states: list[Any], mask: Any) -> tuple[Tensor, ...]:
         """By `minidl.lstm`, which has the same order of gates."""
         cell: Any = self.cell
-        weights = _rows(cell.kernel), _rows(cell.recurrent_kernel), cell.bias, None, None
-        return ops.lstm(x, *states, *weights, mask, reverse=self.go_backwards)
+        kernels = _rows(cell.kernel), _rows(cell.recurrent_kernel)
+        h, c = states
+        return ops.lstm(x, h, c, *kernels, cell.bias, None, None, mask, reverse=self.go_backwards)
 
 
 class GRU(Recurrent):
@@ -197,9 +198,9 @@ class GRU(Recurrent):
     def in_one(self, x: Tensor, states: list[Any], mask: Any) -> tuple[Tensor, ...]:
         """By `minidl.gru`, which has r before z."""
         cell: Any = self.cell
-        weights = (_rows(cell.kernel), _rows(cell.recurrent_kernel), *cell.biases())
-        weights = tuple(None if w is None else _r_before_z(w, cell.units) for w in weights)
-        return ops.gru(x, states[0], *weights, mask, reverse=self.go_backwards)
+        given = (_rows(cell.kernel), _rows(cell.recurrent_kernel), *cell.biases())
+        of_x, of_h, b, c = (None if w is None else _r_before_z(w, cell.units) for w in given)
+        return ops.gru(x, states[0], of_x, of_h, b, c, mask, reverse=self.go_backwards)
 
 
 def _r_before_z(w: Any, units: int) -> Any:

@@ -10,13 +10,18 @@ from minidl.errors import DTypeError, ShapeError, describe
 from minidl.keras.graph.tensor import Shape
 from minidl.keras.layers import calling
 from minidl.keras.layers.base import Layer
-from minidl.keras.layers.cells import StackedRNNCells, call_cell, initial_state, output_size
+from minidl.keras.layers.stacked_cells import (
+    StackedRNNCells,
+    call_cell,
+    initial_state,
+    output_size,
+)
 from minidl.keras.masking import as_mask
 from minidl.keras.structure import flatten, is_nested, map_leaves, pack
 
 
 class RNN(Layer):
-    """A cell applied to the steps of (N, T, in), one after another: (N, units), or all (N, T, units).
+    """A cell applied to the steps of (N, T, in), one after another: (N, units), or (N, T, units).
 
     cell                    a layer called as cell(inputs, states), with a state_size; or a list
     return_sequences        whether to return the outputs of all steps, rather than the last

@@ -34,7 +34,7 @@ class Variable(NamedTuple):
 
     def value(self) -> np.ndarray:
         """A copy of the values, in Keras's order of axes."""
-        return np.ascontiguousarray(self.tensor.numpy().transpose(self.axes)).copy()
+        return np.array(self.tensor.numpy().transpose(self.axes), order="C")
 
     def assign(self, value: Any) -> None:
         """Write values given in Keras's order of axes."""

@@ -24,8 +24,8 @@ class Bidirectional(Layer):
     backward_layer    another layer for the other direction
 
     With return_state the states are those of the forward layer, then those of the backward layer;
-    initial_state is the same.  With return_sequences the outputs of masked steps are 0.  The outputs of both are in the order of the steps.  Schuster,
-    Paliwal 1997.
+    initial_state is the same.  With return_sequences the outputs of masked steps are 0, and those
+    of both layers are in the order of the steps.  Schuster, Paliwal 1997.
 
     >>> from minidl.keras import layers
     >>> layer = layers.Bidirectional(layers.LSTM(4, return_sequences=True))

@@ -15,13 +15,13 @@ from minidl.train.metrics import Metric
 class OutputSettings(NamedTuple):
     """What one output is trained with.
 
-    index      which of the model's outputs it is
-    loss       a name, or a function (y_true, y_pred) → Tensor
-    weight     of its loss in the total; None: 1
-    metrics    Metrics and names
+    position    which of the model's outputs it is
+    loss        a name, or a function (y_true, y_pred) → Tensor
+    weight      of its loss in the total; None: 1
+    metrics     Metrics and names
     """
 
-    index: int
+    position: int
     name: str
     loss: str | Callable[[Any, Any], Tensor]
     weight: float | None

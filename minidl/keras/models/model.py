@@ -176,6 +176,12 @@ class Model(Trained):
         chain = None if self.graph is None else self.graph.only_chain
         return [] if chain is None else chain.layers
 
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that inputs are converted to."""
+        layers = self.parts_layers()
+        return layers[0].input_dtype if layers else self.dtype
+
     def output_spec(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], arguments: dict[str, Any]
     ) -> Any:
@@ -203,6 +209,10 @@ class Model(Trained):
             super()._build(arguments, first)
         elif not self.built:
             self.built = True
+
+    def _masked(self, first: Any, mask: Any, outputs: Any) -> Any:
+        """The outputs with their masks, which its layers have given them."""
+        return super()._masked(first, mask, outputs) if self.is_modular else outputs
 
     # Its inputs and outputs.
 

@@ -1,7 +1,7 @@
 """The training objective of a model with any number of outputs, which may have masks.
 
-The total loss is Σ wᵢ·lossᵢ(outputᵢ, targetᵢ).  Steps that a mask leaves out count in no loss and in
-no metric.  The last layers of each output are joined to its loss, so that a softmax is computed
+The total loss is Σ wᵢ·lossᵢ(outputᵢ, targetᵢ).  Steps that a mask leaves out count in no loss and
+in no metric.  The last layers of each output are joined to its loss, so that a softmax is computed
 with its logarithm.
 """
 

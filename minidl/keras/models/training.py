@@ -72,10 +72,9 @@ class Trained(Layer):
     def predict(self, x: Any, batch_size: int | None = 32, verbose: Any = "auto") -> Any:
         """The outputs for all samples as arrays: (N, C) of a classifier; or a list or a dict."""
         samples = self._samples("predict", x)
-        batches = []
         with no_grad(), calling.calling(False):
-            for inputs in DataLoader(samples, batch_size or 32):
-                batches.append(self(samples.structured(inputs)))
+            loader = DataLoader(samples, batch_size or 32)
+            batches = [self(samples.structured(inputs)) for inputs in loader]
         if not batches:
             empty = lambda x: np.zeros((0, *(n or 0 for n in x.shape[1:])), x.dtype)
             return map_leaves(empty, self._symbolic_outputs())
@@ -276,9 +275,9 @@ class Trained(Layer):
             return data.Samples(who, self._structure, flat, None)
         shapes = [x.shape for x in flatten(self._symbolic_outputs())]
         names, settings = self._names(), self._settings()
-        given = data.by_output(who, y, names, [s.index for s in settings])
+        given = data.by_output(who, y, names, [s.position for s in settings])
         pairs = zip(settings, given, strict=True)
-        targets = [data.targets(who, t, s.loss, shapes[s.index]) for s, t in pairs]
+        targets = [data.targets(who, t, s.loss, shapes[s.position]) for s, t in pairs]
         return data.Samples(who, self._structure, flat, [self._in_own_dtype(t) for t in targets])
 
     def _in_own_dtype(self, x: Tensor) -> Tensor:
@@ -288,10 +287,10 @@ class Trained(Layer):
     def _new_trainer(self, callbacks: list[train.Callback]) -> train.Trainer:
         """A Trainer; the optimiser and its state are shared by all of them."""
         settings, network = self._settings(), self.network_for("fit")
-        run, chains = self._trunk([s.index for s in settings])
+        run, chains = self._trunk([s.position for s in settings])
         shapes = [x.shape for x in flatten(self._symbolic_outputs())]
         endings = [
-            _ending(s, chain, len(shapes[s.index]))
+            _ending(s, chain, len(shapes[s.position]))
             for s, chain in zip(settings, chains, strict=True)
         ]
         several = len(self._names()) > 1
@@ -325,7 +324,9 @@ class Trained(Layer):
             return whole, [None] * len(indices)
         split = graph.split()
         tails = [split.tails[i] for i in indices]
-        ends = [graph.outputs[i] if t is None else t.source for i, t in zip(indices, tails)]
+        ends = [
+            graph.outputs[i] if t is None else t.source for i, t in zip(indices, tails, strict=True)
+        ]
 
         def before(*inputs: Tensor) -> list[Tensor]:
             values = graph.begin(list(inputs))
