@@ -149,8 +149,9 @@ class Sequence(NamedTuple):
         return scratch(chunks, -(-tiles // chunks) * MR * row), chunks
 
     def block_length(self) -> int:
-        """The steps of a block."""
-        return min(self.length, max(1, BLOCK // self.rows))
+        """The most steps of a block: of some blocks of nearly the same length."""
+        count = -(-self.length // max(1, BLOCK // self.rows))
+        return -(-self.length // count)
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Blocks of steps, from those that were computed last."""
