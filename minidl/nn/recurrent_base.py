@@ -43,6 +43,8 @@ class Stateful(Module):
 
     def _tensor(self, given: Any) -> Tensor:
         """An array as a tensor, in the dtype of the weights."""
+        if type(given) is Tensor and given.dtype is self._weight().dtype:
+            return given
         try:
             return ops.asarray(in_dtype_of(self._weight(), self, given))
         except MinidlError as error:
@@ -60,11 +62,12 @@ class Stateful(Module):
                 f"{self._name()} needs a state ({', '.join(names)}); got {_told(state)}"
             )
         for name, part, shape in zip(names, parts, needed, strict=True):
-            if not hasattr(part, "shape"):
+            given = getattr(part, "shape", None)
+            if given is None:
                 raise DTypeError(f"{self._name()} needs {name} as a tensor; got {describe(part)}")
-            if tuple(part.shape) != shape:
+            if given != shape:
                 needs = f"{self._name()} needs {name} of shape {axes} = {shape}"
-                raise ShapeError(f"{needs}; got {tuple(part.shape)}")
+                raise ShapeError(f"{needs}; got {given}")
         return [self._tensor(part) for part in parts]
 
     def _as_given(self, state: Sequence[Tensor]) -> Any:
@@ -74,11 +77,6 @@ class Stateful(Module):
     def _name(self) -> str:
         """The layer in errors."""
         return f"{type(self).__name__}({self.extra_repr()})"
-
-
-def _stacked(parts: Sequence[Tensor]) -> Tensor:
-    """Their stack; of one without a copy: the state of each step of a text that is generated."""
-    return ops.stack(parts) if len(parts) > 1 else ops.expand_dims(parts[0], axis=0)
 
 
 def _told(state: Any) -> str:
@@ -114,9 +112,13 @@ class Recurrent(Stateful):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout, self.generator = float(dropout), generator
-        for layer, suffix in self._places():
+        self._directions = 2 if bidirectional else 1
+        self._sizes = tuple([self._size(name) for name in self._states])
+        self._weight_names = []
+        for layer, end in self._places():
+            self._weight_names.append([f"{name}_{end}" for name in _WEIGHTS])
             for name, shape in self._weight_shapes(layer).items():
-                setattr(self, f"{name}_{suffix}", Parameter(empty(self, shape, dtype, device)))
+                setattr(self, f"{name}_{end}", Parameter(empty(self, shape, dtype, device)))
         self.reset_parameters()
         if dropout and num_layers == 1:
             warn_once(
@@ -128,14 +130,9 @@ class Recurrent(Stateful):
     def _weight(self) -> Tensor:
         return self.weight_ih_l0
 
-    @property
-    def _directions(self) -> int:
-        return 2 if self.bidirectional else 1
-
-    @property
-    def _sizes(self) -> dict[str, int]:
-        """The number of elements of each part of the state."""
-        return {"h": self.proj_size or self.hidden_size, "c": self.hidden_size}
+    def _size(self, part: str) -> int:
+        """The number of elements of a part of the state."""
+        return self.proj_size if part == "h" and self.proj_size else self.hidden_size
 
     def _places(self) -> list[tuple[int, str]]:
         """The number of the layer, and how the names of its weights end, for each direction."""
@@ -144,7 +141,7 @@ class Recurrent(Stateful):
 
     def _weight_shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
         """The shapes of the weights of one direction, in PyTorch's order."""
-        rows, out = self._gates * self.hidden_size, self._sizes["h"]
+        rows, out = self._gates * self.hidden_size, self._size("h")
         columns = out * self._directions if layer else self.input_size
         shapes: dict[str, tuple[int, ...]] = {
             "weight_ih": (rows, columns),
@@ -223,15 +220,13 @@ class Recurrent(Stateful):
     def _before(self, state: Any, x: Tensor, single: bool) -> list[Tensor]:
         """The parts of the state, (layers · directions, N, size) each, for x (T, N, input_size)."""
         count, n = self.num_layers * self._directions, x.shape[1]
-        sizes = [self._sizes[name] for name in self._states]
         if state is None:
-            return [ops.zeros((count, n, m), dtype=x.dtype, device=x.device) for m in sizes]
+            return [ops.zeros((count, n, m), dtype=x.dtype, device=x.device) for m in self._sizes]
         if single:
-            parts = self._parts(
-                state, [(count, size) for size in sizes], "(layers · directions, H)"
-            )
+            of_one = [(count, size) for size in self._sizes]
+            parts = self._parts(state, of_one, "(layers · directions, H)")
             return [ops.expand_dims(s, axis=1) for s in parts]
-        needed = [(count, n, size) for size in sizes]
+        needed = [(count, n, size) for size in self._sizes]
         return self._parts(state, needed, "(layers · directions, N, H)")
 
     def _steps(self, lengths: Any, x: Tensor) -> Tensor | None:
@@ -249,23 +244,25 @@ class Recurrent(Stateful):
         self, x: Tensor, before: list[Tensor], steps: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
         """y of the last layer, and the states of all layers and directions."""
+        if len(self._weight_names) == 1:
+            y, *state = self._along(x, before, self._weights(0), steps, False)
+            return y, state
         states = zip(*map(ops.unstack, before), strict=True)
         after: list[list[Tensor]] = []
         for layer in range(self.num_layers):
             x = self._dropped(x) if layer else x
             ys: list[Tensor] = []
             for reverse in (False, True)[: self._directions]:
-                weights = self._weights(layer, reverse)
+                weights = self._weights(len(after))
                 y, *state = self._along(x, next(states), weights, steps, reverse)
                 ys.append(y)
                 after.append(state)
             x = ops.concat(ys, axis=-1) if len(ys) > 1 else ys[0]
-        return x, [_stacked(parts) for parts in zip(*after, strict=True)]
+        return x, [ops.stack(parts) for parts in zip(*after, strict=True)]
 
-    def _weights(self, layer: int, reverse: bool) -> list[Any]:
+    def _weights(self, place: int) -> list[Any]:
         """The weights of one direction of a layer; None for those that there are not."""
-        end = f"l{layer}{'_reverse' if reverse else ''}"
-        return [getattr(self, f"{name}_{end}", None) for name in _WEIGHTS]
+        return [getattr(self, name, None) for name in self._weight_names[place]]
 
     def _dropped(self, x: Tensor) -> Tensor:
         """x, with elements zeroed in training, as by `Dropout`."""
@@ -277,7 +274,7 @@ class Recurrent(Stateful):
     def _along(
         self,
         x: Tensor,
-        state: tuple[Tensor, ...],
+        state: Sequence[Tensor],
         weights: list[Any],
         steps: Tensor | None,
         reverse: bool,
@@ -288,7 +285,7 @@ class Recurrent(Stateful):
     def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:
         """Each step of each sequence is multiplied by all matrices."""
         y = output[0].data if isinstance(output[0], PackedSequence) else output[0]
-        steps = y.size // (self._directions * self._sizes["h"])
+        steps = y.size // (self._directions * self._sizes[0])
         return steps * sum(w.size for own in self.all_weights for w in own if w.ndim == 2)
 
     def extra_repr(self) -> str:

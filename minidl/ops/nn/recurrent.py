@@ -32,7 +32,8 @@ def rnn(
 ):
     """hₜ = tanh(W_ih·xₜ + b_ih + W_hh·hₜ₋₁ + b_hh), or relu, for t = 0 … T − 1.
 
-    x            (T, N, in); h: (N, H), the state before the first step
+    x            (T, N, in); h: (N, H), the state before the first step; or (1, N, H), as of a
+                 layer, and so is h_n
     weight_ih    (H, in); weight_hh: (H, H); biases: (H,)
     mask         (T, N) bools: where False, the state is kept, and y is 0
     reverse      from t = T − 1 down to 0
@@ -47,6 +48,7 @@ def rnn(
     """
     check_choice("rnn", NONLINEARITIES, nonlinearity=nonlinearity)
     check_flags("rnn", reverse=reverse)
+    (h,), of_layer = _without_layer_axis(xp, h)
     x, h, *weights = _check(
         xp, "TN", 1, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
     )
@@ -56,8 +58,8 @@ def rnn(
     def step(from_x, h):
         return (_rnn_step(xp, f, from_x, xp.linear(h, weight_hh, bias_hh)),)
 
-    y, (h,) = _scan(xp, step, x, weight_ih, bias_ih, (h,), mask, reverse)
-    return y, h
+    y, state = _scan(xp, step, x, weight_ih, bias_ih, (h,), mask, reverse)
+    return y, *_with_layer_axis(xp, state, of_layer)
 
 
 @composite(outputs=3, wide=True)
@@ -81,7 +83,8 @@ def lstm(
     i, f, g, o = W_ih·xₜ + b_ih + W_hh·hₜ₋₁ + b_hh
     cₜ = σ(f)·cₜ₋₁ + σ(i)·tanh g;   hₜ = σ(o)·tanh cₜ, or W_hr times that
 
-    x            (T, N, in); h: (N, H) and c: (N, H), the state before the first step
+    x            (T, N, in); h: (N, H) and c: (N, H), the state before the first step; or
+                 (1, N, H), as of a layer, and so are h_n and c_n
     weight_ih    (4·H, in); weight_hh: (4·H, H); biases: (4·H,)
     weight_hr    (proj, H): h and y have `proj` elements, and weight_hh is (4·H, proj)
     mask         (T, N) bools: where False, the state is kept, and y is 0
@@ -97,6 +100,7 @@ def lstm(
     Tensor([[0.125]], shape=(1, 1), float32)
     """
     check_flags("lstm", reverse=reverse)
+    (h, c), of_layer = _without_layer_axis(xp, h, c)
     x, h, c, *weights = _check(
         xp, "TN", 4, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask
     )
@@ -105,8 +109,8 @@ def lstm(
     def step(from_x, h, c):
         return _lstm_step(xp, from_x, xp.linear(h, weight_hh, bias_hh), c, weight_hr)
 
-    y, (h, c) = _scan(xp, step, x, weight_ih, bias_ih, (h, c), mask, reverse)
-    return y, h, c
+    y, state = _scan(xp, step, x, weight_ih, bias_ih, (h, c), mask, reverse)
+    return y, *_with_layer_axis(xp, state, of_layer)
 
 
 @composite(outputs=2, wide=True)
@@ -116,7 +120,8 @@ def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, mask=None, /
     iᵣ, i_z, iₙ = W_ih·xₜ + b_ih;   hᵣ, h_z, hₙ = W_hh·hₜ₋₁ + b_hh
     n = tanh(iₙ + σ(iᵣ + hᵣ)·hₙ);   z = σ(i_z + h_z);   hₜ = (1 − z)·n + z·hₜ₋₁
 
-    x            (T, N, in); h: (N, H), the state before the first step
+    x            (T, N, in); h: (N, H), the state before the first step; or (1, N, H), as of a
+                 layer, and so is h_n
     weight_ih    (3·H, in); weight_hh: (3·H, H); biases: (3·H,)
     mask         (T, N) bools: where False, the state is kept, and y is 0
     reverse      from t = T − 1 down to 0
@@ -130,6 +135,7 @@ def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, mask=None, /
     Tensor([[0.125]], shape=(1, 1), float32)
     """
     check_flags("gru", reverse=reverse)
+    (h,), of_layer = _without_layer_axis(xp, h)
     x, h, *weights = _check(
         xp, "TN", 3, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
     )
@@ -138,8 +144,8 @@ def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, mask=None, /
     def step(from_x, h):
         return (_gru_step(xp, from_x, xp.linear(h, weight_hh, bias_hh), h),)
 
-    y, (h,) = _scan(xp, step, x, weight_ih, bias_ih, (h,), mask, reverse)
-    return y, h
+    y, state = _scan(xp, step, x, weight_ih, bias_ih, (h,), mask, reverse)
+    return y, *_with_layer_axis(xp, state, of_layer)
 
 
 @composite(wide=True)
@@ -248,6 +254,17 @@ def _masked_step(xp, step, from_x, state, mask):
     new = step(from_x, *[xp.where(mask, before, 0) for before in state])
     state = tuple(xp.where(mask, *pair) for pair in zip(new, state, strict=True))
     return state, xp.where(mask, new[0], 0)
+
+
+def _without_layer_axis(xp, *state):
+    """The state as (N, H), and whether it was (1, N, H)."""
+    of_layer = all(isinstance(s, Tensor) and s.ndim == 3 and len(s) == 1 for s in state)
+    return [xp.squeeze(s, 0) if of_layer else s for s in state], of_layer
+
+
+def _with_layer_axis(xp, state, of_layer):
+    """The state as it was given."""
+    return [xp.expand_dims(s, axis=0) if of_layer else s for s in state]
 
 
 def _check(xp, axes, gates, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask):

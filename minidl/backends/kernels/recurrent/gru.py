@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.joint import Joint
+from minidl.backends.kernels.recurrent.layer_states import with_layer_axis
 from minidl.backends.kernels.recurrent.panels import dot_rows, multiply, padded, sum_rows
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
@@ -53,6 +54,7 @@ from minidl.backends.kernels.simd.micro_kernel import NR, tile_count
 _ONE, _ZERO = np.float32(1), np.float32(0)
 
 
+@with_layer_axis(1)
 def gru(
     x: np.ndarray,
     h: np.ndarray,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.joint import Joint
+from minidl.backends.kernels.recurrent.layer_states import with_layer_axis
 from minidl.backends.kernels.recurrent.panels import copy, dot_rows, multiply, padded, sum_rows
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
@@ -61,6 +62,7 @@ from minidl.backends.kernels.simd.math import tanh32
 _ONE, _ZERO = np.float32(1), np.float32(0)
 
 
+@with_layer_axis(2)
 def lstm(
     x: np.ndarray,
     h: np.ndarray,

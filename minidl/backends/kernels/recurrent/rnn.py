@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.joint import Joint
+from minidl.backends.kernels.recurrent.layer_states import with_layer_axis
 from minidl.backends.kernels.recurrent.panels import padded
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
@@ -50,6 +51,7 @@ from minidl.backends.kernels.simd.intrinsics import LANES, pointer
 _ONE, _ZERO = np.float32(1), np.float32(0)
 
 
+@with_layer_axis(1)
 def rnn(
     x: np.ndarray,
     h: np.ndarray,
