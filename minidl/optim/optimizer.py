@@ -140,10 +140,9 @@ class Optimizer:
                     group[name] = value.item()  # it would promote float32 to float64
             try:
                 buckets, tables = self.with_gradients(group)
+                update_rows(self, group, tables)
                 for params in buckets:
                     self._update(group, params)
-                for p in tables:
-                    update_rows(self, group, p)
             except EXPLAINED:
                 self._check(group)  # the cause may be a setting that was changed since
                 raise
@@ -194,9 +193,9 @@ class Optimizer:
     def with_gradients(
         self, group: Mapping[str, Any]
     ) -> tuple[Iterable[list[Tensor]], list[Tensor]]:
-        """The parameters with a gradient: those whose rows are updated come last, as a list.
+        """The parameters with a gradient, bucketed by array type, dtype and step count.
 
-        The others are bucketed by array type, dtype and step count.
+        Beside them, as a list, those of which some rows are updated.
         """
         buckets: dict[tuple[Any, ...], list[Tensor]] = {}
         tables: list[Tensor] = []

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from minidl.optim.optimizer import Optimizer
 
 
-def update_rows(optimizer: Optimizer, group: Mapping[str, Any], p: Tensor) -> None:
-    """Update the rows of p that its RowGradient has, and their state; all others stay as they are.
+def update_rows(optimizer: Optimizer, group: Mapping[str, Any], params: list[Tensor]) -> None:
+    """Update the rows of each that its RowGradient has, and their state; no others.
 
-    The parameter's step count goes on, as if all rows had been updated.
+    The step count of the parameter goes on, as if all rows had been updated.
     """
-    check_writeable(type(optimizer).__name__, [p])
+    check_writeable(type(optimizer).__name__, params)
+    for p in params:
+        _update(optimizer, group, p)
+
+
+def _update(optimizer: Optimizer, group: Mapping[str, Any], p: Tensor) -> None:
     found: Any = p.grad
     gradient: RowGradient = found.coalesce()
     xp: Any = backend_of(p.data)
