@@ -110,10 +110,10 @@ class JointObjective:
         """The label that the loss of a single output leaves out."""
         return self.endings[0].objective.ignored if len(self.endings) == 1 else None
 
-    def weight_of(self, inputs: Sequence[Any], target: Any) -> float:
+    def weight_of(self, inputs: Sequence[Any], outputs: Outputs, target: Any) -> float:
         """What the mean of the loss is over: samples, or the labels that count."""
         if len(self.endings) == 1:
-            return self.endings[0].objective.weight_of(inputs, target)
+            return self.endings[0].objective.weight_of(inputs, outputs.values[0], target)
         return batch_length(inputs[0])
 
     def counted(self, outputs: Outputs, target: Any) -> tuple[Outputs, Any]:
