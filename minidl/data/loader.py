@@ -297,7 +297,7 @@ class DataLoader(Generic[B]):
         """What must match for an epoch to be resumed."""
         return {
             "samples": len(self.dataset),
-            "batch_size": self.batch_size,
+            "batch_size": getattr(self.batch_sampler, "batch_size", self.batch_size),
             "sampler": type(self._source).__name__,
         }
 

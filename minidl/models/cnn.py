@@ -20,6 +20,9 @@ class CNN(nn.Module):
 
     The output is the logits, without softmax: cross-entropy takes logits, because the logarithm
     of a softmax that has rounded to 0 would be infinite.  The largest logit is the same class.
+
+    >>> minidl.models.CNN(channels=3, size=32)(minidl.zeros((2, 3, 32, 32))).shape
+    (2, 10)
     """
 
     def __init__(

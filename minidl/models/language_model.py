@@ -30,6 +30,11 @@ class LanguageModel(nn.Module):
 
     It is called with ids (N, T), and the state after the tokens before them, if there were any;
     `Trainer(…, carry_state=True)` does that for the batches of a `StreamBatches`.
+
+    >>> model = minidl.models.LanguageModel(vocabulary_size=30, hidden_size=16)
+    >>> logits, state = model(minidl.tensor([[5, 8, 2], [7, 0, 0]]))
+    >>> logits.shape, [part.shape for part in state]
+    ((2, 30, 3), [(1, 2, 16), (1, 2, 16)])
     """
 
     def __init__(

@@ -9,6 +9,9 @@ class MLP(nn.Module):
     """Three fully connected layers, inputs → 128 → 64 → classes, with ReLU between them.
 
     Inputs of any shape are flattened; the output is the logits.
+
+    >>> minidl.models.MLP(inputs=64)(minidl.zeros((2, 1, 8, 8))).shape
+    (2, 10)
     """
 
     def __init__(self, inputs: int = 784, classes: int = 10) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import data, fft, io, keras, linalg, nn, optim, testing, train
+from minidl import data, fft, io, keras, linalg, models, nn, optim, testing, train
 
 NAMESPACES = {
     "minidl": minidl,
@@ -23,6 +23,7 @@ NAMESPACES = {
     "minidl.data.text": data.text,
     "minidl.io": io,
     "minidl.train": train,
+    "minidl.models": models,
     "minidl.train.metrics": train.metrics,
     "minidl.testing": testing,
     "minidl.keras": keras,

@@ -132,6 +132,16 @@ def test_a_loader_goes_on_in_the_middle_of_an_epoch(workers, own):
     assert read(second) == expected[2]
 
 
+def test_an_epoch_does_not_go_on_with_batches_of_another_size():
+    def loader(size):
+        return DataLoader(range(9), batch_sampler=BucketBatchSampler([1] * 9, size))
+
+    first = loader(3)
+    next(iter(first))
+    with pytest.raises(ArgumentError, match=r"batch_size 3, .*cannot go on with .*batch_size 4"):
+        loader(4).load_state_dict(first.state_dict())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
