@@ -250,6 +250,7 @@ class Layer(Weighted):
                 raise DTypeError(f"{self.title}: takes one tensor; got {describe(first)}")
             self.build(calling.shapes_in(first))
         elif not self.built:
+            self.refuse_foreign_parts()
             shapes = calling.shapes_in(arguments)
             own = next(iter(shapes.values()))
             calling.call_by_shapes(self.build, shapes, own)
@@ -294,9 +295,10 @@ class Layer(Weighted):
 
     def _rest(self) -> None:
         """Put its modules back into evaluation mode, after a call in training mode."""
-        module = self.module
-        if module is not None:
-            set_modes(module.modules(), False)
+        for part in self.parts:
+            set_modes(part.modules(), False)
+        for layer in self.sublayers():
+            layer._rest()
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call with symbolic tensors; returns symbolic tensors."""

@@ -208,6 +208,7 @@ class Model(Trained):
         if type(self).build is not Model.build and not self.built:
             super()._build(arguments, first)
         elif not self.built:
+            self.refuse_foreign_parts()
             self.built = True
 
     def _masked(self, first: Any, mask: Any, outputs: Any) -> Any:
