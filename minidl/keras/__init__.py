@@ -10,9 +10,9 @@ training are minidl's own.  Images are (N, H, W, C), sequences (N, T, C), weight
 (h, w, in, out).
 
 A model is a stack of layers, `Sequential`; a graph of calls of layers with symbolic tensors,
-`Model(inputs, outputs)`; or a subclass of `Model` with a `call`.  A subclass of `Layer` with `build`
-and `call` is a layer like the others.  Inside a `call`, and in a `Lambda`, tensors are minidl's, and
-are computed with by its functions.
+`Model(inputs, outputs)`; or a subclass of `Model` with a `call`.  A subclass of `Layer` with
+`build` and `call` is a layer like the others.  In a `call`, and in a `Lambda`, tensors are those of
+minidl, and its functions compute with them.
 """
 
 from minidl.keras import (

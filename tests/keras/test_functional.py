@@ -155,6 +155,14 @@ def test_the_layers_of_a_trained_model_serve_another():
     ]
 
 
+def test_a_stack_on_a_graph_knows_its_input():
+    x = Input((4,))
+    base = Model(x, layers.Dense(3)(x) * 2)
+    model = Sequential([base, layers.Dense(2)])
+    assert model.output_shape == (None, 2)
+    assert Sequential([Sequential([Input((4,)), layers.Dense(3)]), layers.Dense(2)]).built
+
+
 def test_a_model_is_cut_at_any_layer():
     stack = [Input((4,)), layers.Dense(5, "relu", name="h"), layers.Dense(2, name="y")]
     model = Sequential(stack)

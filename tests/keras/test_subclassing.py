@@ -125,7 +125,7 @@ def test_the_weights_of_a_subclass(tmp_path, capsys):
     assert "114 parameters: 104 trainable, 10 not" in capsys.readouterr().out
     assert [layer.name for layer in model.layers] == [
         "block",
-        "block",
+        "block_1",
         "batch_normalization",
         "dense",
     ]

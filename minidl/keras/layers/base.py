@@ -219,8 +219,10 @@ class Layer(Weighted):
         if "training" in signature:
             kwargs["training"] = training
         mask = arguments.get("mask")
-        if "mask" not in signature:
-            kwargs.pop("mask", None)
+        if "mask" in kwargs and "mask" not in signature and not signature.takes_any:
+            if mask is not None:
+                raise ArgumentError(f"{self.title}: its call takes no mask")
+            del kwargs["mask"]
         if mask is None and any(has_mask(x) for x in arguments.values()):
             mask = self._pass_masks(signature, arguments, kwargs, first)
         with calling.calling(training):
