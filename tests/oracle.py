@@ -5,6 +5,7 @@ from importlib import import_module, util
 import pytest
 
 INSTALLED = util.find_spec("torch") is not None
+KERAS_INSTALLED = INSTALLED and util.find_spec("keras") is not None  # it computes with PyTorch
 
 
 class _Missing:

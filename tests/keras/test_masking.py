@@ -5,6 +5,7 @@ import pytest
 
 import minidl
 from minidl import keras
+from minidl.errors import ArgumentError
 from minidl.keras import Input, Model, Sequential, layers, optimizers
 from tests.helpers import assert_all_close, assert_close, told
 from tests.keras.twins import keras_is_quiet, random, theirs, varied
@@ -45,7 +46,23 @@ def regressor(k):
     return k.Model(ids, k.layers.TimeDistributed(k.layers.Dense(2))(x))
 
 
+def attention_classifier(k):
+    ids = k.Input((6,))
+    x = k.layers.Embedding(9, 8, mask_zero=True)(ids)
+    y = k.layers.MultiHeadAttention(2, 4)(x, x)
+    x = k.layers.LayerNormalization()(k.layers.Add()([x, y]))
+    y = k.layers.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True)
+    x = k.layers.LayerNormalization()(k.layers.Add()([x, y]))
+    x = k.layers.GlobalAveragePooling1D()(x)
+    return k.Model(ids, k.layers.Dense(3, activation="softmax")(x))
+
+
 CASES = {
+    "attention_classifier": (
+        attention_classifier,
+        "sparse_categorical_crossentropy",
+        lambda: np.arange(22) % 3,
+    ),
     "text_classifier": (
         text_classifier,
         "sparse_categorical_crossentropy",
@@ -175,6 +192,17 @@ def test_merges_of_masked_inputs_are_kerass(kind, both):
     assert (own is None) == (expected is None)
     if own is not None:
         np.testing.assert_array_equal(own, expected)
+
+
+def test_the_softmax_of_some_elements():
+    x, mask = random(3, 4), np.array([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]], bool)
+    y = layers.Softmax()(x, mask=mask).numpy()
+    assert_close(y[:2], theirs.layers.Softmax()(x, mask=mask).numpy()[:2], 1e-6)
+    assert not y[2].any()
+    a, m = Input((4,)), Input((4,), dtype="bool")
+    assert_close(Model([a, m], layers.Softmax()(a, mask=m))([x, mask]).numpy(), y, 0)
+    with pytest.raises(ArgumentError, match="takes no mask"):
+        layers.Dense(2)(x, mask=mask)
 
 
 def test_masks_may_be_computed_and_passed():

@@ -97,13 +97,14 @@ def test_padding_has_no_influence_and_no_gradient(kind, activation):
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_operation_and_single_steps_are_equal(kind):
     """And so are their gradients, with and without a mask."""
-    layer = getattr(layers, kind)(3, return_sequences=True, dtype="float64")
     x = random(4, 4, 2).astype("float64")
-    for mask in (None, MASK):
+    for options, mask in itertools.product(OPTIONS[::3], (None, MASK)):
+        layer = getattr(layers, kind)(3, dtype="float64", **options | {"return_state": False})
+        layer(x)
         found = []
         for run in (type(layer).run, layers.RNN.run):
             given = minidl.asarray(x, requires_grad=True)
-            layer.run = lambda *a, run=run: run(layer, *a)
+            layer.run = lambda *a, run=run, layer=layer: run(layer, *a)
             y = layer(given, mask=mask)
             (y * y).sum().backward()
             grads = [w.grad.numpy().copy() for w in layer.weights]
@@ -111,6 +112,42 @@ def test_one_operation_and_single_steps_are_equal(kind):
                 w.grad = None
             found.append([y.numpy(), given.grad.numpy(), *grads])
         assert_all_close(*found, 1e-10)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_one_step_in_numbers():
+    """The order of the gates, and what is done with them."""
+    x, h, c = random(2, 3), random(2, 4), random(2, 4, seed=1)
+    for kind, settings, states in (
+        ("SimpleRNN", {}, [h]),
+        ("LSTM", {}, [h, c]),
+        ("GRU", {}, [h]),
+        ("GRU", {"reset_after": False}, [h]),
+    ):
+        layer = getattr(layers, kind)(4, return_state=True, **settings)
+        layer(x[:, None])
+        shapes = [w.shape for w in layer.get_weights()]
+        kernel, recurrent, bias = (random(*shape, seed=i) for i, shape in enumerate(shapes))
+        layer.set_weights([kernel, recurrent, bias])
+        a, u = x @ kernel, h @ recurrent
+        if kind == "SimpleRNN":
+            needed = [np.tanh(a + u + bias)]
+        elif kind == "LSTM":
+            i, f, g, o = np.split(a + u + bias, 4, axis=1)
+            new = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            needed = [sigmoid(o) * np.tanh(new), new]
+        else:
+            after = layer.cell.reset_after
+            a, u = a + (bias[0] if after else bias), u + (bias[1] if after else 0)
+            (z, r, g), (uz, ur, ug) = np.split(a, 3, axis=1), np.split(u, 3, axis=1)
+            z, r = sigmoid(z + uz), sigmoid(r + ur)
+            candidate = np.tanh(g + (r * ug if after else (r * h) @ recurrent[:, 8:]))
+            needed = [z * h + (1 - z) * candidate]
+        found = numpy(layer(x[:, None], initial_state=states))
+        assert_all_close(found, [needed[0], *needed], 1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import keras
+from minidl import keras, nn
 from minidl.errors import MinidlError
 from minidl.keras import Input, Model, Sequential, layers, optimizers
 from tests.helpers import assert_all_close, assert_close
@@ -125,7 +125,7 @@ def test_the_weights_of_a_subclass(tmp_path, capsys):
     assert "114 parameters: 104 trainable, 10 not" in capsys.readouterr().out
     assert [layer.name for layer in model.layers] == [
         "block",
-        "block",
+        "block_1",
         "batch_normalization",
         "dense",
     ]
@@ -289,6 +289,15 @@ class Unknown(layers.Layer):
         return minidl.matmul(inputs, self.w)
 
 
+class Foreign(Model):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
 MISTAKES = [
     (lambda: NoInit()(np.ones((2, 3))), r"super\(\).__init__\(\)"),
     (lambda: Model()(np.ones((2, 3))), "computes nothing"),
@@ -299,6 +308,8 @@ MISTAKES = [
     (lambda: classifier(keras).output, "not known before it is called"),
     (lambda: classifier(keras).count_params(), "no weights"),
     (lambda: Model(1), "needs inputs and outputs"),
+    (lambda: Foreign(nn.Linear(3, 2))(np.ones((2, 3))), "inner is a Linear of minidl.nn"),
+    (lambda: Foreign([nn.Parameter([1.0])])(np.ones((2, 3))), "inner.0 is a Par.*add_weight"),
 ]
 
 

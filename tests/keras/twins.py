@@ -1,15 +1,13 @@
 """Keras itself, where it is installed, and layers and models of both with equal weights."""
 
 import os
-from importlib import import_module, util
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from tests.oracle import INSTALLED as TORCH
-
-INSTALLED = TORCH and util.find_spec("keras") is not None
+from tests.oracle import KERAS_INSTALLED
 
 
 class _Missing:
@@ -23,7 +21,7 @@ class _Missing:
 
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
-theirs = import_module("keras") if INSTALLED else _Missing()
+theirs = import_module("keras") if KERAS_INSTALLED else _Missing()
 
 # What Keras does with PyTorch's arrays NumPy 2 warns of; and Keras itself, of what no loss trains.
 keras_is_quiet = pytest.mark.filterwarnings(

@@ -111,6 +111,9 @@ class Graph:
         self.layers = [layer for layer in self.operations if not layer.is_operation]
         self.steps = self._planned()
         self._consumers = {id(x) for step in self.steps for x in _needs(step)}
+        # Layers made of modules cast what goes into them; to others, it goes as the graph says.
+        calls = [s for s in self.steps if isinstance(s, Call) and not s.node.layer.is_modular]
+        self._of_calls = {id(x) for step in calls for x in _needs(step)}
 
     # Structure.
 
@@ -196,14 +199,11 @@ class Graph:
         """The values of the inputs, by the id of the symbolic tensor."""
         values = {}
         for x, value in zip(self.inputs, inputs, strict=True):
-            if x.dtype.startswith("float") and value.dtype.kind != "f" and self._needs_cast(x):
+            cast = id(x) in self._of_calls and x.dtype.startswith("float")
+            if cast and value.dtype.kind != "f":
                 value = masked(value.astype(x.dtype), mask_of(value))
             values[id(x)] = value
         return values
-
-    def _needs_cast(self, x: KerasTensor) -> bool:
-        """Whether a call takes an input as it is; a chain casts it to what it needs."""
-        return any(isinstance(s, Call) and any(y is x for y in _needs(s)) for s in self.steps)
 
     def run(self, inputs: Any) -> Any:
         """The outputs, in their structure, for inputs in theirs."""

@@ -3,6 +3,9 @@
 Images are (N, H, W, C).  Internally the layers of `minidl.nn` compute on (N, C, H, W): a model
 transposes its images once, at the input, and transposes back where the order matters, before a
 Flatten for instance.  The results are those of Keras.
+
+Sequences are (N, T, C), and a mask (N, T) says which of their steps are there: Embedding with
+mask_zero, and Masking, give their output one; recurrent layers and attention leave padding out.
 """
 
 from minidl.keras.layers.activation import ELU, Activation, LeakyReLU, ReLU, Softmax

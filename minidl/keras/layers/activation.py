@@ -6,7 +6,9 @@ from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError
 from minidl.keras import activations
+from minidl.keras.layers import calling
 from minidl.keras.layers.base import Layer, Shape
+from minidl.keras.masking import as_mask
 from minidl.nn import Module
 
 
@@ -114,6 +116,8 @@ class ELU(Layer):
 class Softmax(Layer):
     """exp xᵢ / Σⱼ exp xⱼ along an axis, by default the last.
 
+    Called with a mask of the input's shape, elements where it is False are left out: they are 0.
+
     >>> from minidl.keras import layers, Sequential
     >>> net = Sequential([layers.Input((3,)), layers.Softmax()])
     >>> net(minidl.tensor([[-1.0, 0.0, 2.0]]))
@@ -132,6 +136,15 @@ class Softmax(Layer):
         if not -len(input_shape) <= self.axis < len(input_shape):
             raise self.error(f"needs an axis {self.axis}; got", input_shape)
         return tuple(input_shape)
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The softmax of all elements, or of those in a mask that is passed."""
+        mask = kwargs.pop("mask", None)
+        if mask is None:
+            return super()._run(args, kwargs)
+        (x,), mask = self._given(calling.signature(self.call), args, {})[0], as_mask(mask)
+        lowest = ops.finfo(x.dtype).min
+        return ops.where(mask, ops.softmax(ops.where(mask, x, lowest), axis=self.axis), 0)
 
     def make(self, shape: Shape) -> list[Module]:
         """A Softmax."""

@@ -219,8 +219,10 @@ class Layer(Weighted):
         if "training" in signature:
             kwargs["training"] = training
         mask = arguments.get("mask")
-        if "mask" not in signature:
-            kwargs.pop("mask", None)
+        if "mask" in kwargs and "mask" not in signature and not signature.takes_any:
+            if mask is not None:
+                raise ArgumentError(f"{self.title}: its call takes no mask")
+            del kwargs["mask"]
         if mask is None and any(has_mask(x) for x in arguments.values()):
             mask = self._pass_masks(signature, arguments, kwargs, first)
         with calling.calling(training):
@@ -250,6 +252,7 @@ class Layer(Weighted):
                 raise DTypeError(f"{self.title}: takes one tensor; got {describe(first)}")
             self.build(calling.shapes_in(first))
         elif not self.built:
+            self.refuse_foreign_parts()
             shapes = calling.shapes_in(arguments)
             own = next(iter(shapes.values()))
             calling.call_by_shapes(self.build, shapes, own)
@@ -294,9 +297,10 @@ class Layer(Weighted):
 
     def _rest(self) -> None:
         """Put its modules back into evaluation mode, after a call in training mode."""
-        module = self.module
-        if module is not None:
-            set_modes(module.modules(), False)
+        for part in self.parts:
+            set_modes(part.modules(), False)
+        for layer in self.sublayers():
+            layer._rest()
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call with symbolic tensors; returns symbolic tensors."""

@@ -142,10 +142,6 @@ class RNN(Layer):
         """The outputs, and with return_state the states after the last step."""
         states = self._first_states(initial_state, sequences.shape[0])
         mask = self._as_mask(mask, sequences)
-        if mask is not None:
-            # A step that is left out has no influence, whatever is in it: not even 0·NaN.
-            there = mask.reshape((*mask.shape, *(1,) * (sequences.ndim - 2)))
-            sequences = ops.where(there, sequences, 0)
         if sequences.shape[1]:
             outputs, last, states = self.run(sequences, states, mask, training)
         else:  # no steps: no outputs, and the states as they were
@@ -173,6 +169,9 @@ class RNN(Layer):
         self, x: Tensor, states: list[Any], mask: Tensor | None, training: bool
     ) -> tuple[Any, Tensor, list[Any]]:
         """All outputs or None, the last output and the last states, step by step."""
+        if mask is not None:
+            # A step that is left out has no influence, whatever is in it: not even 0·NaN.
+            x = ops.where(mask.reshape((*mask.shape, *(1,) * (x.ndim - 2))), x, 0)
         steps, masks = ops.unstack(x, axis=1), mask if mask is None else ops.unstack(mask, axis=1)
         order = range(len(steps) - 1, -1, -1) if self.go_backwards else range(len(steps))
         outputs: list[Tensor] = []

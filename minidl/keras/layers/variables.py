@@ -75,6 +75,18 @@ class Weighted:
         """The layers inside it, in the order of the attributes."""
         return [layer for _, layer in self.named_sublayers()]
 
+    def refuse_foreign_parts(self) -> None:
+        """Raise for parameters and modules of minidl.nn among the attributes: none is trained."""
+        inside = {"parts", "nodes", "_module", "_pipelines", "_own_weights"}
+        own = {name: value for name, value in vars(self).items() if name not in inside}
+        for path, found in named(own, Parameter | Module):
+            if not any(found is weight for weight in self._own_weights.values()):
+                mend = "add_weight makes weights" if isinstance(found, Parameter) else ""
+                raise ArgumentError(
+                    f"{self.title}: its {path} is a {type(found).__name__} of minidl.nn, which "
+                    f"would not be trained; {mend or 'use a layer of minidl.keras.layers'}"
+                )
+
     # Variables.
 
     @property

@@ -208,6 +208,8 @@ class Model(Trained):
         if type(self).build is not Model.build and not self.built:
             super()._build(arguments, first)
         elif not self.built:
+            self.refuse_foreign_parts()
+            give_names(self.sublayers())
             self.built = True
 
     def _masked(self, first: Any, mask: Any, outputs: Any) -> Any:
@@ -294,10 +296,13 @@ def _shapes(structure: Any) -> Iterator[Any]:
             yield from _shapes(part)
 
 
-def give_names(layers: list[Any], who: str) -> None:
-    """Give layers unique names: dense, then dense_1, and so on; those given stay as they are."""
+def give_names(layers: list[Any], who: str | None = None) -> None:
+    """Give layers unique names: dense, then dense_1, and so on; those given stay as they are.
+
+    who    raises ArgumentError if two are given the same; None: they may
+    """
     used = {layer.name for layer in layers if layer.has_own_name}
-    if len(used) < sum(layer.has_own_name for layer in layers):
+    if who is not None and len(used) < sum(layer.has_own_name for layer in layers):
         own = [layer.name for layer in layers if layer.has_own_name]
         twice = next(name for name in own if own.count(name) > 1)
         raise ArgumentError(f"{who}: two layers are called {twice!r}")

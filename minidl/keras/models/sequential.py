@@ -61,8 +61,11 @@ class Sequential(Model):
             return
         name = layer.name
         give_names([*self._stack, layer], "Sequential")
-        if self._input is None and not self._stack and layer.sample_shape is not None:
-            self._input = Input(layer.sample_shape)
+        if self._input is None and not self._stack:
+            shape = layer.sample_shape
+            if isinstance(layer, Model) and layer.graph is not None:
+                shape = layer.graph.inputs[0].shape[1:]
+            self._input = None if shape is None else Input(shape)
         try:
             if self._input is not None:
                 self._extend([layer])
