@@ -88,11 +88,11 @@ def _suit(query: Any, key: Any, value: Any, enable_gqa: bool) -> bool:
 
 
 def _heads(x: np.ndarray) -> np.ndarray:
-    """x as (batch, heads, length, size), with contiguous rows at any distance."""
+    """x as (batch, heads, length, size), with contiguous rows, one behind the other."""
     if x.ndim != 4:
         x = x[(None,) * (4 - x.ndim)] if x.ndim < 4 else x.reshape(-1, *x.shape[-3:])
     whole = x.strides[-1] == x.itemsize and not any(stride % x.itemsize for stride in x.strides)
-    return x if whole and x.flags.aligned else np.array(x, order="C")
+    return x if whole and x.strides[2] >= 0 and x.flags.aligned else np.array(x, order="C")
 
 
 def _mask(mask: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:

@@ -25,6 +25,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
 
 _F = np.float32
 _ZERO, _INF = _F(0), _F(np.inf)
+_TERMS = 8  # of a dot product that are added up, before another sum takes them
 
 
 class Workspace(NamedTuple):
@@ -37,7 +38,7 @@ class Workspace(NamedTuple):
     s: np.ndarray  # (KEYS, QUERIES), then p
     dp: np.ndarray  # (KEYS, QUERIES), then ds
     dq: np.ndarray  # (E, QUERIES): of a block of keys
-    lines: np.ndarray  # (2, QUERIES): m and D
+    lines: np.ndarray  # (3, QUERIES): m, D, and a part of D
     dk: np.ndarray  # (keys, E)
     dv: np.ndarray  # (keys, Ev)
 
@@ -45,7 +46,7 @@ class Workspace(NamedTuple):
 def workspace_size(sizes: tuple[int, int], keys: int) -> int:
     """How many float32 a thread needs, without masks, for dk and dv of so many keys."""
     widths = padded(sizes[0]) + padded(sizes[1])
-    return QUERIES * (widths + sum(sizes) + 2 * KEYS + sizes[0] + MR + 2) + keys * widths
+    return QUERIES * (widths + sum(sizes) + 2 * KEYS + sizes[0] + MR + 3) + keys * widths
 
 
 @inner
@@ -67,7 +68,7 @@ def workspace(memory, size, value_size, keys):
     at += dp.size
     dq = carray(pointer(memory, at), (size + MR, QUERIES))
     at += dq.size
-    lines = carray(pointer(memory, at), (2, QUERIES))
+    lines = carray(pointer(memory, at), (3, QUERIES))
     at += lines.size
     dk = carray(pointer(memory, at), (keys, width))
     at += dk.size
@@ -124,16 +125,20 @@ def _scale_lanes(rows, factors, width):
 @inner
 def _add_means(y, queries, own):
     """D = Σ dy·y / l, where dy / l is there already; y is transposed into the place of dp."""
-    size, width, means = y.shape[3], queries.vectors * LANES, own.lines[1]
+    size, width, means, partial = y.shape[3], queries.vectors * LANES, own.lines[1], own.lines[2]
     stride, head = y.strides[2] // 4, y[queries.batch, queries.head]
-    means[:] = _ZERO
+    means[:], partial[:] = _ZERO, _ZERO
     for first in range(0, size, KEYS):
         count, source = min(KEYS, size - first), pointer(head, queries.first * stride + first)
         transpose_panel(source, stride, queries.count, count, pointer(own.dp, 0), QUERIES)
         for i in range(count):
             row, of_y = own.dy[first + i], own.dp[i]
             for q in range(width):
-                means[q] += xmuly32(row[q], of_y[q])
+                partial[q] += xmuly32(row[q], of_y[q])
+            if i % _TERMS == _TERMS - 1 or i == count - 1:
+                for q in range(width):
+                    means[q] += partial[q]
+                    partial[q] = 0
 
 
 @inner
