@@ -168,7 +168,7 @@ class MultiheadAttention(Module):
             size = math.prod(q.shape[:-1]) * k.shape[-2]  # of the weights
             settings |= {"dropout_p": self.dropout, "dropout_key": generator.key(size)}
         heads = ops.scaled_dot_product_attention(q, k, v, mask, **settings)
-        y = ops.reshape(self.out_proj(self._joined(heads)), query.shape)
+        y = self.out_proj(self._joined(heads))
         if not need_weights:
             return y, None
         weights = attention_weights(q, k, mask, **settings)
@@ -244,8 +244,7 @@ class MultiheadAttention(Module):
 
     def _heads_of(self, x: Tensor, weight: Any, bias: Any) -> list[Tensor]:
         """The heads of one projection or several, whose weights are one below the other."""
-        rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))  # as kernels want them
-        y = ops.reshape(ops.linear(rows, weight, bias), (*x.shape[:-1], weight.shape[0]))
+        y = ops.linear(x, weight, bias)
         count = weight.shape[0] // self.embed_dim
         parts = ops.split(y, sections=count, axis=-1) if count > 1 else (y,)
         return [self._heads(part) for part in parts]
@@ -256,9 +255,9 @@ class MultiheadAttention(Module):
         return ops.permute_dims(x, self._axes(x.ndim)[0])
 
     def _joined(self, heads: Tensor) -> Tensor:
-        """(N, H, L, d) → (L·N, embed_dim), a row for each position."""
+        """(N, H, L, d) → (L, N, embed_dim)."""
         x = ops.permute_dims(heads, self._axes(heads.ndim)[1])
-        return ops.reshape(x, (math.prod(x.shape[:-2]), self.embed_dim))
+        return ops.reshape(x, (*x.shape[:-2], self.embed_dim))
 
     def _axes(self, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The orders of axes that move the heads in front of the positions, and back."""

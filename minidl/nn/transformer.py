@@ -1,6 +1,5 @@
 """The Transformer's layers: attention, a feed-forward network, residual connections and norms."""
 
-import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -76,14 +75,8 @@ class _TransformerLayer(Module):
         return x + part(norm(x)) if self.norm_first else norm(x + part(x))
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        """(…, d_model) → (…, dim_feedforward) → (…, d_model).
-
-        Unless a hook is to see them, positions are the rows of a matrix, as kernels want them.
-        """
-        by_rows = x.ndim > 2 and not (self.linear1._hooks or self.linear2._hooks)
-        rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])) if by_rows else x
-        y = self.linear2(self.dropout(self._hidden(rows)))
-        return ops.reshape(y, (*x.shape[:-1], y.shape[-1])) if by_rows else y
+        """(…, d_model) → (…, dim_feedforward) → (…, d_model)."""
+        return self.linear2(self.dropout(self._hidden(x)))
 
     def _hidden(self, x: Tensor) -> Tensor:
         """activation(linear1(x)), as one operation if it is a ReLU."""

@@ -25,11 +25,12 @@ _ZERO = np.float32(0)
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> Any:
     """y = x·Wᵀ + b;   dx = dy·W,   dW = dyᵀ·x,   db = Σ dy."""
     if not _suits(x, weight, bias):
-        return _of_any_rank(x, weight, bias)
-    return product(x, weight.T, bias), (
-        lambda dy: product(dy, weight),
-        lambda dy: sums_of_products(dy.T, x),
-        _sum_rows,
+        return _with_numpy(x, weight, bias)
+    rows = _rows(x)
+    return product(rows, weight.T, bias).reshape(*x.shape[:-1], len(weight)), (
+        lambda dy: product(_rows(dy), weight).reshape(x.shape),
+        lambda dy: _weight_gradient(_rows(dy), rows),
+        lambda dy: _sum_rows(_rows(dy)),
     )
 
 
@@ -37,17 +38,30 @@ def linear_relu(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = Non
     """y = max(x·Wᵀ + b, 0);   as `linear`, with dy masked by y > 0."""
     if not _suits(x, weight, bias):
         return NotImplemented
-    y = product(x, weight.T, bias, clamp_min=0.0)
+    rows = _rows(x)
+    y = product(rows, weight.T, bias, clamp_min=0.0)
 
     def pullback(needed: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
-        dz = relu_gradient(dy, y)
+        dz = relu_gradient(_rows(dy), y)
         return (
-            product(dz, weight) if needed[0] else None,
-            sums_of_products(dz.T, x) if needed[1] else None,
+            product(dz, weight).reshape(x.shape) if needed[0] else None,
+            _weight_gradient(dz, rows) if needed[1] else None,
             _sum_rows(dz) if needed[2] else None,
         )
 
-    return y, Joint(pullback)
+    return y.reshape(*x.shape[:-1], len(weight)), Joint(pullback)
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    """x (…, n) as a matrix with n columns."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def _weight_gradient(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """dyᵀ·x, or (xᵀ·dy)ᵀ if x has fewer columns: the product copies its first factor."""
+    if x.shape[1] < dy.shape[1]:
+        return np.ascontiguousarray(sums_of_products(x.T, dy).T)
+    return sums_of_products(dy.T, x)
 
 
 def _sum_rows(dy: np.ndarray) -> np.ndarray:
@@ -77,13 +91,13 @@ def _relu_gradient(y, dy, dx, chunk, chunks):
 def _suits(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> bool:
     if not are_arrays("fd", x, weight, optional=(bias,)):
         return False
-    if x.ndim != 2 or x.shape[1:] != weight.shape[1:]:
+    if x.ndim < 2 or weight.ndim != 2 or x.shape[-1:] != weight.shape[1:]:
         return False
     return bias is None or bias.shape == weight.shape[:1]
 
 
-def _of_any_rank(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> Any:
-    """The same for x of any rank, and for other floats: all axes but the last count the rows."""
+def _with_numpy(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> Any:
+    """The same for a vector, and for complex numbers."""
     if not are_arrays("fdFD", x, weight, optional=(bias,)):
         return NotImplemented
     if weight.ndim != 2 or x.shape[-1:] != weight.shape[1:]:

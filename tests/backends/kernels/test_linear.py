@@ -231,6 +231,33 @@ def test_a_gradient_is_the_same_whichever_others_are_required(sizes, name, wante
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_operation
+@pytest.mark.parametrize(
+    "shape", [(4, 25, 70), (1, 1, 100, 20), (3, 0, 7), (0, 2, 7), (6, 90, 300)]
+)
+def test_leading_axes_count_the_rows(shape, name, dtype):
+    """Also of views; a gradient may be narrower or wider than x."""
+    x, dy = random(*shape, dtype=dtype), random(*shape[:-1], 64, seed=1, dtype=dtype)
+    weight, bias = random(64, shape[-1], seed=2, dtype=dtype), random(64, seed=3, dtype=dtype)
+    count = int(np.prod(shape[:-1]))
+    results = []
+    for values, gradient in (
+        (x, dy),
+        (x.swapaxes(0, 1).copy().swapaxes(0, 1), np.asfortranarray(dy)),
+        (x.reshape(count, shape[-1]), dy.reshape(count, 64)),
+    ):
+        leaves = [minidl.asarray(array.copy()).requires_grad_() for array in (weight, bias)]
+        leaves.insert(0, minidl.asarray(values).requires_grad_())
+        y = OPERATIONS[name](*leaves)
+        y.backward(minidl.asarray(gradient))
+        results.append([y.detach().numpy(), *(leaf.grad.numpy() for leaf in leaves)])
+    *ranks, rows = results
+    for found in ranks:
+        for one, other in zip(found, rows, strict=True):
+            assert_close(one.reshape(other.shape), other, 1e-6 if dtype == "float32" else 1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sizes", [(3, 4, 5), (70, 90, 65), (601, 30, 17)])
 def test_linear_relu_is_relu_of_linear(sizes, dtype):
     arrays = layer_inputs(*sizes)
