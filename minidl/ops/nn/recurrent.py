@@ -258,7 +258,8 @@ def _masked_step(xp, step, from_x, state, mask):
 
 def _without_layer_axis(xp, *state):
     """The state as (N, H), and whether it was (1, N, H)."""
-    of_layer = all(isinstance(s, Tensor) and s.ndim == 3 and len(s) == 1 for s in state)
+    shapes = [getattr(s, "shape", ()) for s in state]
+    of_layer = all(len(shape) == 3 and shape[0] == 1 for shape in shapes)
     return [xp.squeeze(s, 0) if of_layer else s for s in state], of_layer
 
 

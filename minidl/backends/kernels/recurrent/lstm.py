@@ -121,7 +121,7 @@ def _pull(
     row = padded(hidden) + hidden
     dx, dw_ih, dw_hh, db = backward(at, needed, dy, dh, 4 * hidden, row, step)
     dw_hr = None if sums_hr is None else sums_hr.weights()[0]
-    return dx, dh, dc, dw_ih, dw_hh, db, db, dw_hr, None
+    return dx, dh, dc, dw_ih, dw_hh, db, db.copy(), dw_hr, None
 
 
 @parallel(

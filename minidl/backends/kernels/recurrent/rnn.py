@@ -91,7 +91,7 @@ def _pull(
         _backward(block, weights, tables, states, relu, *workspace)
 
     dx, dw_ih, dw_hh, db = backward(at, needed, dy, dh, at.outputs, 0, step)
-    return dx, dh, dw_ih, dw_hh, db, db, None
+    return dx, dh, dw_ih, dw_hh, db, db.copy(), None
 
 
 @parallel(f"{STEPS} {WEIGHTS} {TABLES} f32[h] bool f32[chunks,size]", then=["_backward"])
