@@ -275,6 +275,38 @@ def softmax_ce(batch: int, classes: int) -> Workload:
     return Workload("softmax_ce", arguments, flops=5 * n, bytes=FLOAT * 2 * n)
 
 
+def attention(
+    batch: int, length: int, d_model: int, heads: int, causal: bool = False, masked: bool = False
+) -> Workload:
+    """Self-attention of several heads, and the gradients of query, key and value.
+
+    Each is (batch, length, d_model), as layers have them.  A mask of bools is the same for all
+    samples, and lets about two keys of three be seen.
+    """
+    shape = batch, length, d_model
+
+    def arguments() -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        return {
+            "qkv": [_normal(rng, *shape) for _ in range(3)],
+            "gradient": _normal(rng, *shape),
+            "heads": heads,
+            "mask": rng.random((length, length)) < 2 / 3 if masked else None,
+            "is_causal": causal,
+        }
+
+    # The logits, y, and of both two gradients are products of a number for each query and key; so
+    # are the exponentials, and some five operations each way.  Causality leaves out half of that.
+    pairs = batch * length * (length + 1) / 2 if causal else batch * length**2
+    mask = length**2 if masked else 0
+    return Workload(
+        "attention",
+        arguments,
+        flops=pairs * (6 * 2 * d_model + 10 * heads),
+        bytes=FLOAT * 8 * prod(shape) + mask,
+    )
+
+
 def embedding(rows: int, width: int, ids: int) -> Workload:
     """Rows of a table, and the dense gradient of the table for a given output gradient."""
 
@@ -380,6 +412,11 @@ WORKLOADS: dict[str, Workload | Fresh] = {
     "elementwise": elementwise(1_000_000),
     "softmax-ce": softmax_ce(256, 1000),
     "transformer": transformer(128, heads=4, hidden=512, batch=16, length=64),
+    "attention-64": attention(16, 64, 128, heads=4),
+    "attention-64-causal": attention(16, 64, 128, heads=4, causal=True),
+    "attention-1024": attention(16, 1024, 128, heads=4),
+    "attention-1024-causal": attention(16, 1024, 128, heads=4, causal=True),
+    "attention-1024-mask": attention(16, 1024, 128, heads=4, masked=True),
     "embedding": embedding(50_000, 64, ids=4096),
     "embedding-sparse": sparse_embedding(50_000, 64, ids=(32, 50)),
     "rnn": recurrent("rnn", 64, 128, steps=50, batch=32),

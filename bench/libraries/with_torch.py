@@ -175,6 +175,33 @@ def softmax_ce(logits: np.ndarray, target: np.ndarray) -> Step:
     return step
 
 
+def attention(
+    qkv: Sequence[np.ndarray],
+    gradient: np.ndarray,
+    heads: int,
+    mask: np.ndarray | None,
+    is_causal: bool,
+) -> Step:
+    """Attention of all heads, from (batch, length, width) to the same, and its gradients."""
+    leaves = [torch.from_numpy(array).requires_grad_() for array in qkv]
+    gradient, mask = torch.from_numpy(gradient), None if mask is None else torch.from_numpy(mask)
+
+    def split(x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
+
+    def step() -> Sequence[Tensor]:
+        for leaf in leaves:
+            leaf.grad = None
+        y = functional.scaled_dot_product_attention(
+            *map(split, leaves), attn_mask=mask, is_causal=is_causal
+        )
+        y = y.transpose(1, 2).reshape(*gradient.shape)
+        y.backward(gradient)
+        return [y, *(leaf.grad for leaf in leaves)]
+
+    return step
+
+
 def embedding(weight: np.ndarray, ids: np.ndarray, gradient: np.ndarray) -> Step:
     """Rows of a table, and the gradient of the table."""
     weight = torch.from_numpy(weight).requires_grad_()

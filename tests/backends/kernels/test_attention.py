@@ -181,6 +181,17 @@ def test_keys_that_no_query_sees_have_no_influence():
             np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_keys_that_no_query_sees_get_no_gradient():
+    query, key, value, dy = operands((1, 2, 30, 16), (1, 2, 3 * KEYS, 16))
+    query[..., 3, :] = np.nan
+    seen = rng.random(3 * KEYS) < 0.7
+    seen[KEYS - 3 : KEYS + 2] = False
+    _, _, dk, dv = computed("fast", (query, key, value, dy), seen)
+    assert not dk[..., ~seen, :].any()
+    assert not dv[..., ~seen, :].any()
+
+
 def test_queries_that_see_no_key_give_zeros_and_no_gradients():
     query, key, value, dy = operands((1, 2, QUERIES + 9, 8), (1, 2, KEYS + 9, 8))
     mask = rng.random((QUERIES + 9, KEYS + 9)) < 0.5

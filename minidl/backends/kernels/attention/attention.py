@@ -113,7 +113,9 @@ def _mask(mask: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | 
     return (mask.view(np.uint8), _NO_FLOATS) if mask.dtype.char == "?" else (_NO_BYTES, mask)
 
 
-def _dropout(p: Any, key: Any, count: int) -> tuple[Any, ...] | None:
+def _dropout(
+    p: Any, key: Any, count: int
+) -> tuple[np.float32, np.float32, np.uint64, np.uint64] | None:
     """The probability, the factor of what is kept, seed and offset; None: not for kernels."""
     if type(p) not in (int, float) or not 0 <= p < 1:
         return None
@@ -129,12 +131,15 @@ def _problem(
     masks: tuple[np.ndarray, np.ndarray],
     is_causal: bool,
     scale: float,
-    dropout: tuple[Any, ...],
+    dropout: tuple[np.float32, np.float32, np.uint64, np.uint64],
 ) -> Problem:
     query, key, value = heads
     strides = key.strides[2] // key.itemsize, value.strides[2] // value.itemsize
     offsets = tables(key.shape[2], (key.shape[3], value.shape[3]), strides)
-    return Problem(query, key, value, *masks, is_causal, _F(scale), *dropout, offsets)
+    dropped, kept, seed, offset = dropout
+    return Problem(
+        *(query, key, value, *masks, is_causal, _F(scale), dropped, kept, seed, offset, offsets)
+    )
 
 
 def _attend(problem: Problem, y: np.ndarray) -> np.ndarray:

@@ -43,6 +43,7 @@ from minidl.backends.kernels.attention.blocks import (
     padded,
     queries_of_block,
     query_blocks,
+    seen_in_block,
     store_transposed,
 )
 from minidl.backends.kernels.attention.mask_gradient import mask_gradient
@@ -54,7 +55,7 @@ from minidl.backends.kernels.attention.weights import (
 )
 from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
-from minidl.backends.kernels.simd.intrinsics import LANES, pointer
+from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
@@ -119,7 +120,7 @@ def _run(
     """One pass."""
     sizes = size, value_size = problem.query.shape[3], y.shape[3]
     keys = -(-problem.key.shape[2] // KEYS)
-    keys = -(-keys // split.key_parts) * KEYS + MR if split.of_keys else 0
+    keys = -(-keys // split.key_parts) * KEYS if split.of_keys else 0
     widths = padded(size) + padded(value_size)
     offsets = chunk_offsets(problem, chunks)
     floats = workspace_size(sizes, keys) + (masking_size(sizes) if offsets.size else 0)
@@ -162,15 +163,16 @@ def _backward(
         key_part = part if split.key_parts > 1 else 0
         first, last = chunk_bounds((length + KEYS - 1) // KEYS, key_part, split.key_parts)
         first, last = first * KEYS, min(last * KEYS, length)
-        own.dk[:], own.dv[:], sums[chunk] = 0, 0, 0
+        own.dk[:], own.dv[:], own.seen[:], sums[chunk] = 0, 0, 0, 0
         _add_queries(
             problem, y, dy, statistics, split, part - key_part, batch, head, first, last,
             dq, own, totals[chunk], sums[chunk], masks,
         )  # fmt: skip
         if split.of_keys:
             _flush(own, sums[chunk])
-            _store_keys(own.dk, sums[chunk], dk[batch, head], first, last)
-            _store_keys(own.dv, sums[chunk][own.dk.size :], dv[batch, head], first, last)
+            _store_keys(own.dk, sums[chunk], own.seen, dk[batch, head], first, last)
+            of_dv = sums[chunk][own.dk.size :]
+            _store_keys(own.dv, of_dv, own.seen, dv[batch, head], first, last)
 
 
 @inner
@@ -183,7 +185,7 @@ def _add_queries(
     begin, end = chunk_bounds(group * blocks, part, split.query_parts)
     for i in range(begin, end):
         queries = queries_of_block(problem, batch, head * group + i // blocks, i % blocks)
-        limit = min(last, queries.first + queries.count) if problem.is_causal else last
+        limit = min(last, queries.first + queries.length) if problem.is_causal else last
         own.dq[:], totals[:] = 0, 0
         if first < limit:
             pack(problem, y, dy, statistics, queries, own)
@@ -204,35 +206,50 @@ def _add_keys(problem, queries, split, first, last, own, totals, masks):
     s, dp, block, summed = pointer(own.s, 0), pointer(own.dp, 0), pointer(tables.block, 0), 0
     for begin in range(first, last, KEYS):
         keys = keys_of_block(problem, queries, begin, min(begin + KEYS, last), masks)
-        if keys.count == 0:
+        if keys.length == 0:
             continue
         weights_and_gradients(problem, queries, keys, own, masks)
         if split.of_keys:
-            end = (keys.count + MR - 1) // MR * MR
-            own.s[keys.count : end], own.dp[keys.count : end] = 0, 0
             row = keys.first - first
-            _add_products(own.dv, row, s, queries, own.dy_rows, tables, tables.value_rows, keys)
-            _add_products(own.dk, row, dp, queries, own.query_rows, tables, tables.query_rows, keys)
+            for i in range(keys.length):
+                own.seen[row + i] = max(own.seen[row + i], seen_in_block(problem, keys, masks, i))
+            of_dv, of_dk = own.dv[row : row + keys.length], own.dk[row : row + keys.length]
+            _add_products(of_dv, s, queries, own.dy_rows, tables, tables.value_rows, own.edge)
+            _add_products(of_dk, dp, queries, own.query_rows, tables, tables.query_rows, own.edge)
         if split.of_queries:
             multiply_panels(
-                size, vectors, keys.count, RUN, key, pointer(tables.query_size, 0),
+                size, vectors, keys.length, RUN, key, pointer(tables.query_size, 0),
                 pointer(keys.rows, 0), dp, block, pointer(own.dq, 0), QUERIES, True,
             )  # fmt: skip
-            summed += keys.count
+            summed += keys.length
             if totals.size and summed >= FLUSH:
                 add_rows(own.dq[:size], totals, vectors * LANES)
                 own.dq[:], summed = 0, 0
 
 
 @inner
-def _add_products(sums, first, weights, queries, x, tables, depth_b, keys):
-    """sums[first + key] += Σ over the queries of weights[key, query]·x[query]."""
-    width = sums.shape[1]
+def _add_products(sums, weights, queries, x, tables, depth_b, edge):
+    """sums[key] += Σ over the queries of weights[key, query]·x[query].
+
+    The last tile may have more rows than there are keys: it is computed elsewhere.
+    """
+    count, width = sums.shape
+    whole = count // MR * MR
+    rows, ones, b = pointer(tables.block, 0), pointer(tables.ones, 0), pointer(x, 0)
     multiply_panels(
-        keys.count, width // LANES, queries.count, _RUN, weights, pointer(tables.block, 0),
-        pointer(tables.ones, 0), pointer(x, 0), pointer(depth_b, 0),
-        pointer(sums, first * width), width, True,
+        whole, width // LANES, queries.length, _RUN, weights, rows, ones, b, pointer(depth_b, 0),
+        pointer(sums, 0), width, True,
     )  # fmt: skip
+    if whole == count:
+        return
+    multiply_panels(
+        MR, width // LANES, queries.length, _RUN, advance(weights, whole * QUERIES), rows, ones, b,
+        pointer(depth_b, 0), pointer(edge, 0), width, False,
+    )  # fmt: skip
+    for i in range(whole, count):
+        row, part = sums[i], edge[(i - whole) * width : (i - whole + 1) * width]
+        for j in range(width):
+            row[j] += part[j]
 
 
 @inner
@@ -268,16 +285,17 @@ def _store_queries(problem, queries, own, totals, dq):
 
 
 @inner
-def _store_keys(x, sums, result, first, last):
-    """The rows of a gradient, from x, or from their sums in float64."""
+def _store_keys(x, sums, seen, result, first, last):
+    """The rows of a gradient, from x, or from their sums in float64; 0 for unseen keys."""
     size, width = result.shape[1], x.shape[1]
     for i in range(last - first):
-        row = carray(pointer(result[first + i], 0), size)
-        if sums.size:
+        row, source = carray(pointer(result[first + i], 0), size), x[i]
+        if seen[i] == 0:
+            row[:] = 0
+        elif sums.size:
             total = sums[i * width : i * width + size]
             for j in range(size):
                 row[j] = _F(total[j])
         else:
-            source = x[i]
             for j in range(size):
                 row[j] = source[j]

@@ -80,12 +80,12 @@ PROBLEM = (
 
 
 class Queries(NamedTuple):
-    """Which queries a block has: `count` of a head, from `first` on, in vectors of lanes."""
+    """Which queries a block has: so many of a head, from `first` on, in vectors of lanes."""
 
     batch: int
     head: int
     first: int
-    count: int
+    length: int
     vectors: int
 
 
@@ -93,7 +93,7 @@ class Keys(NamedTuple):
     """Which keys a block has, and the offsets of their rows in K and V."""
 
     first: int
-    count: int
+    length: int
     rows: np.ndarray
     values: np.ndarray
 
@@ -214,7 +214,7 @@ def transpose_heads(x, queries, target):
     """target[i, query] = x[query, i] of a block of queries; 0 for the lanes that have none."""
     stride = x.strides[2] // x.itemsize
     source = pointer(x[queries.batch, queries.head], queries.first * stride)
-    transpose_panel(source, stride, queries.count, x.shape[3], pointer(target, 0), QUERIES)
+    transpose_panel(source, stride, queries.length, x.shape[3], pointer(target, 0), QUERIES)
 
 
 @inner
@@ -224,11 +224,11 @@ def store_transposed(source, rows, queries, x):
     stride = x.strides[2] // x.itemsize
     if size % LANES == 0:  # so that no vector reaches beyond a row
         target = pointer(own, queries.first * stride)
-        transpose_panel(pointer(source, 0), QUERIES, size, queries.count, target, stride)
+        transpose_panel(pointer(source, 0), QUERIES, size, queries.length, target, stride)
         return
     width = rows.shape[1]
-    transpose_panel(pointer(source, 0), QUERIES, size, queries.count, pointer(rows, 0), width)
-    for q in range(queries.count):
+    transpose_panel(pointer(source, 0), QUERIES, size, queries.length, pointer(rows, 0), width)
+    for q in range(queries.length):
         row, result = rows[q], carray(pointer(own[queries.first + q], 0), size)
         for i in range(size):
             result[i] = row[i]
@@ -248,16 +248,16 @@ def logits(problem, queries, keys, packed, masks, s):
     """s[key, query], with the mask, and −inf where causality hides a key."""
     group = queries.head // (problem.query.shape[1] // problem.key.shape[1])
     multiply_panels(
-        keys.count, queries.vectors, problem.query.shape[3], UNBROKEN,
+        keys.length, queries.vectors, problem.query.shape[3], UNBROKEN,
         pointer(problem.key[queries.batch, group], 0), pointer(keys.rows, 0),
         pointer(problem.tables.query_size, 0), pointer(packed, 0), pointer(problem.tables.block, 0),
         pointer(s, 0), QUERIES, False,
     )  # fmt: skip
     if problem.visible.size or problem.bias.size:
         tile = pointer(masks.tile, keys.first % KEYS * QUERIES)
-        add_mask(queries.vectors, keys.count, pointer(s, 0), tile, QUERIES)
+        add_mask(queries.vectors, keys.length, pointer(s, 0), tile, QUERIES)
     if problem.is_causal:
-        for i in range(max(0, queries.first + 1 - keys.first), keys.count):
+        for i in range(max(0, queries.first + 1 - keys.first), keys.length):
             hidden = keys.first + i - queries.first
             s[i, : min(hidden, QUERIES)] = _NEVER
 
@@ -292,6 +292,14 @@ def keys_of_block(problem, queries, begin, end, masks):
     return Keys(begin + first, last - first, own[0], own[1])
 
 
+@inlined
+def seen_in_block(problem, keys, masks, i):
+    """Whether a query of the block sees key i of it, 1 or 0."""
+    if problem.visible.size or problem.bias.size:
+        return masks.seen[keys.first % KEYS + i]
+    return _ONE
+
+
 @inner
 def _fill_tile(problem, queries, begin, count, masks):
     """The tile of a mask, 0 or what it adds, or −inf; and which keys are seen.  In squares."""
@@ -304,7 +312,7 @@ def _fill_tile(problem, queries, begin, count, masks):
     for q in range(0, queries.vectors * LANES, LANES):
         first = queries.first + q
         for k in range(0, count, LANES):
-            whole = contiguous and q + LANES <= queries.count and k + LANES <= count
+            whole = contiguous and q + LANES <= queries.length and k + LANES <= count
             if problem.is_causal and begin + k + LANES - 1 > first:
                 whole = False
             if not whole:
@@ -326,7 +334,7 @@ def _fill_square(problem, queries, q, begin, k, count, masks):
     for j in range(k, min(k + LANES, count)):
         for lane in range(q, q + LANES):
             added = _ZERO
-            if lane < queries.count:
+            if lane < queries.length:
                 added = _added(problem, queries, queries.first + lane, begin + j)
                 masks.seen[j] = masks.seen[j] if added == _NEVER else _ONE
             masks.tile[j, lane] = added
@@ -345,7 +353,7 @@ def _added(problem, queries, query, key):
 @inner
 def _repeat_row(problem, queries, begin, count, masks):
     """The tile of a mask that is the same for all queries, but for causality."""
-    last = queries.first + queries.count - 1
+    last = queries.first + queries.length - 1
     for j in range(count):
         added = _added(problem, queries, last, begin + j)
         masks.seen[j] = _ZERO if added == _NEVER else _ONE
@@ -357,13 +365,13 @@ def fill_factors(problem, queries, keys, masks):
     """The factors by which dropout multiplies weights, masks.factors[key, query]."""
     heads, length = problem.query.shape[1:3]
     row_of_first = (queries.batch * heads + queries.head) * length + queries.first
-    for q in range(queries.count):
+    for q in range(queries.length):
         # Weights are numbered through; a block of random numbers is for two of them.
         index = (row_of_first + q) * problem.key.shape[2] + keys.first
         odd = index % 2
         row = masks.rows[q]
-        fill_uniform(row[: keys.count + odd], problem.seed, problem.offset + np.uint64(index // 2))
-        for i in range(keys.count):
+        fill_uniform(row[: keys.length + odd], problem.seed, problem.offset + np.uint64(index // 2))
+        for i in range(keys.length):
             row[i] = np.float32(0) if row[i + odd] < problem.dropped else problem.kept
     source, target = pointer(masks.rows, 0), pointer(masks.factors, 0)
-    transpose_panel(source, KEYS + 1, queries.count, keys.count, target, QUERIES)
+    transpose_panel(source, KEYS + 1, queries.length, keys.length, target, QUERIES)

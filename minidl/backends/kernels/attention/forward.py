@@ -133,14 +133,14 @@ def _attend(problem, queries, own, sums, totals, masks):
     length, value_size = problem.key.shape[2], problem.value.shape[3]
     width, summed = queries.vectors * LANES, 0
     if problem.is_causal:
-        length = min(length, queries.first + queries.count)
+        length = min(length, queries.first + queries.length)
     own.lines[0, :width] = _NEVER
     sums[:width], totals[:] = 0, 0
     group = queries.head // (problem.query.shape[1] // problem.value.shape[1])
     values = pointer(problem.value[queries.batch, group], 0)
     for begin in range(0, length, KEYS):
         keys = keys_of_block(problem, queries, begin, min(begin + KEYS, length), masks)
-        if keys.count == 0:
+        if keys.length == 0:
             continue
         logits(problem, queries, keys, own.packed, masks, own.s)
         if _raise_maxima(queries, keys, own) and begin:
@@ -148,14 +148,14 @@ def _attend(problem, queries, own, sums, totals, masks):
         _exponentiate(queries, keys, own, sums)
         if problem.dropped > 0:
             fill_factors(problem, queries, keys, masks)
-            _drop(own.s, masks.factors, keys.count, width)
+            _drop(own.s, masks.factors, keys.length, width)
         multiply_panels(
-            value_size, queries.vectors, keys.count, RUN,
+            value_size, queries.vectors, keys.length, RUN,
             values, pointer(problem.tables.value_size, 0), pointer(keys.values, 0),
             pointer(own.s, 0), pointer(problem.tables.block, 0),
             pointer(own.y, 0), QUERIES, summed > 0,
         )  # fmt: skip
-        summed += keys.count
+        summed += keys.length
         if totals.size and summed >= FLUSH:
             add_rows(own.y[:value_size], totals, width)
             summed = 0
@@ -174,7 +174,7 @@ def _raise_maxima(queries, keys, own):
     for q in range(width):
         largest[q] = _NEVER
     column_maxima(
-        queries.vectors, keys.count, pointer(own.s, 0), QUERIES, pointer(own.lines, QUERIES)
+        queries.vectors, keys.length, pointer(own.s, 0), QUERIES, pointer(own.lines, QUERIES)
     )
     raised = False
     for q in range(width):
@@ -212,9 +212,9 @@ def _exponentiate(queries, keys, own, sums):
     for q in range(width):
         shifts[q] = _ZERO if maxima[q] == _NEVER else maxima[q]
         partial[q] = 0
-    for i in range(0, keys.count, RUN):
+    for i in range(0, keys.length, RUN):
         exponentials(
-            queries.vectors, min(RUN, keys.count - i), pointer(own.s, i * QUERIES), QUERIES,
+            queries.vectors, min(RUN, keys.length - i), pointer(own.s, i * QUERIES), QUERIES,
             pointer(own.lines, QUERIES), pointer(own.lines, 3 * QUERIES),
         )  # fmt: skip
     for q in range(width):
@@ -237,8 +237,8 @@ def _store(queries, own, sums, totals, y, statistics):
     maxima, reciprocals = own.lines[0], own.lines[1]
     for q in range(width):
         reciprocals[q] = _F(1 / sums[q]) if sums[q] != 0 else _ZERO
-    for q in range(queries.count):
-        statistics[0, queries.first + q] = maxima[q]
+    for q in range(queries.length):
+        statistics[0, queries.first + q] = _ZERO if maxima[q] == _NEVER else maxima[q]
         statistics[1, queries.first + q] = reciprocals[q]
     for i in range(value_size):
         row = own.y[i]

@@ -80,13 +80,13 @@ def _add_keys(problem, queries, own, masks, result):
     target = result[queries.batch % result.shape[0], queries.head % result.shape[1]]
     length = problem.key.shape[2]
     if problem.is_causal:
-        length = min(length, queries.first + queries.count)
+        length = min(length, queries.first + queries.length)
     for begin in range(0, length, KEYS):
         keys = keys_of_block(problem, queries, begin, min(begin + KEYS, length), masks)
-        if keys.count == 0:
+        if keys.length == 0:
             continue
         weights_and_gradients(problem, queries, keys, own, masks)
-        for q in range(queries.count):
+        for q in range(queries.length):
             row = target[(queries.first + q) % target.shape[0]]
-            for i in range(keys.count):
+            for i in range(keys.length):
                 row[(keys.first + i) % row.size] += own.dp[i, q]

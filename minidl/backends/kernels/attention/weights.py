@@ -39,6 +39,8 @@ class Workspace(NamedTuple):
     dp: np.ndarray  # (KEYS, QUERIES), then ds
     dq: np.ndarray  # (E, QUERIES): of a block of keys
     lines: np.ndarray  # (3, QUERIES): m, D, and a part of D
+    edge: np.ndarray  # (MR·max(E, Ev),): a tile at the edge of dk or dv
+    seen: np.ndarray  # (keys,): whether a query has seen the key, 1 or 0
     dk: np.ndarray  # (keys, E)
     dv: np.ndarray  # (keys, Ev)
 
@@ -46,7 +48,11 @@ class Workspace(NamedTuple):
 def workspace_size(sizes: tuple[int, int], keys: int) -> int:
     """How many float32 a thread needs, without masks, for dk and dv of so many keys."""
     widths = padded(sizes[0]) + padded(sizes[1])
-    return QUERIES * (widths + sum(sizes) + 2 * KEYS + sizes[0] + MR + 3) + keys * widths
+    return (
+        QUERIES * (widths + sum(sizes) + 2 * KEYS + sizes[0] + MR + 3)
+        + MR * widths
+        + keys * (widths + 1)
+    )
 
 
 @inner
@@ -70,10 +76,14 @@ def workspace(memory, size, value_size, keys):
     at += dq.size
     lines = carray(pointer(memory, at), (3, QUERIES))
     at += lines.size
+    edge = memory[at : at + MR * max(width, value_width)]
+    at += edge.size
+    seen = memory[at : at + keys]
+    at += keys
     dk = carray(pointer(memory, at), (keys, width))
     at += dk.size
     dv = carray(pointer(memory, at), (keys, value_width))
-    return Workspace(query_rows, dy_rows, queries, dy, s, dp, dq, lines, dk, dv)
+    return Workspace(query_rows, dy_rows, queries, dy, s, dp, dq, lines, edge, seen, dk, dv)
 
 
 @inner
@@ -100,14 +110,14 @@ def pack(problem, y, dy, statistics, queries, own):
         means[q] = problem.scale if means[q] else _ZERO
     _scale_lanes(own.queries, means, width)
     _add_means(y, queries, own)
-    _transpose(own.queries, queries.count, own.query_rows)
-    _transpose(own.dy, queries.count, own.dy_rows)
+    _transpose(own.queries, queries.length, own.query_rows)
+    _transpose(own.dy, queries.length, own.dy_rows)
 
 
 @inner
 def _of_queries(maxima, reciprocals, statistics, queries):
     """m and 1 / l of each lane; both are 0 where the gradient is, or where there is no query."""
-    for q in range(queries.count):
+    for q in range(queries.length):
         has_gradient = maxima[q] != 0
         maxima[q] = statistics[0, queries.first + q] if has_gradient else _ZERO
         reciprocals[q] = statistics[1, queries.first + q] if has_gradient else _ZERO
@@ -130,7 +140,7 @@ def _add_means(y, queries, own):
     means[:], partial[:] = _ZERO, _ZERO
     for first in range(0, size, KEYS):
         count, source = min(KEYS, size - first), pointer(head, queries.first * stride + first)
-        transpose_panel(source, stride, queries.count, count, pointer(own.dp, 0), QUERIES)
+        transpose_panel(source, stride, queries.length, count, pointer(own.dp, 0), QUERIES)
         for i in range(count):
             row, of_y = own.dy[first + i], own.dp[i]
             for q in range(width):
@@ -157,7 +167,7 @@ def weights_and_gradients(problem, queries, keys, own, masks):
     s, dp = pointer(own.s, 0), pointer(own.dp, 0)
     logits(problem, queries, keys, own.queries, masks, own.s)
     multiply_panels(
-        keys.count, queries.vectors, problem.value.shape[3], UNBROKEN, value,
+        keys.length, queries.vectors, problem.value.shape[3], UNBROKEN, value,
         pointer(keys.values, 0), pointer(tables.value_size, 0), pointer(own.dy, 0),
         pointer(tables.block, 0), dp, QUERIES, False,
     )  # fmt: skip
@@ -166,6 +176,6 @@ def weights_and_gradients(problem, queries, keys, own, masks):
         fill_factors(problem, queries, keys, masks)
         factors = pointer(masks.factors, 0)
     weight_gradients(
-        queries.vectors, keys.count, s, dp, factors, QUERIES, pointer(own.lines, 0),
+        queries.vectors, keys.length, s, dp, factors, QUERIES, pointer(own.lines, 0),
         pointer(own.lines, QUERIES), 1 if drops else 0,
     )  # fmt: skip
