@@ -2,12 +2,20 @@
 
 from collections.abc import Callable
 from numbers import Real
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
 from minidl.backends.registry import backend_of
 from minidl.errors import DTypeError, ShapeError, describe
+
+_PYTORCH = {
+    "values": "g.rows",
+    "_values": "g.rows",
+    "_indices": "g.indices",
+    "_nnz": "g.indices.size",
+    "to_dense": "minidl.asarray(g)",
+}
 
 
 class RowGradient:
@@ -20,9 +28,10 @@ class RowGradient:
     rows            (n, *shape[1:])
     is_coalesced    whether the indices ascend and each occurs once, as in every `.grad`
 
-    Indices and rows are arrays of the device, on the CPU NumPy's.  RowGradients can be added, to
-    each other and to arrays, and multiplied and divided by numbers; np.asarray and minidl.asarray
-    make them dense.  An index that is not a row of W is a BoundsError when they are coalesced.
+    Indices and rows are arrays of the device, on the CPU NumPy's.  RowGradients can be added and
+    subtracted, also with arrays, and multiplied and divided by numbers; np.asarray and
+    minidl.asarray make them dense.  (In PyTorch: indices()[0], values() and to_dense().)  An index
+    that is not a row of W is a BoundsError when they are coalesced.
 
     >>> layer = nn.Embedding(num_embeddings=1000, embedding_dim=1, sparse=True)
     >>> layer(minidl.tensor([7, 2, 7])).sum().backward()
@@ -141,6 +150,12 @@ class RowGradient:
         result._parts = [*self._parts, *other._parts]
         return result
 
+    def __sub__(self, other: Any) -> Any:
+        return self + -other
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
     def __radd__(self, other: Any) -> Any:
         like = getattr(other, "shape", None), getattr(other, "dtype", None)
         if backend_of(other) is None or like != (self.shape, self.dtype):
@@ -148,6 +163,11 @@ class RowGradient:
         own, total = self.coalesce(), other.copy()
         total[own.indices] += own.rows
         return total
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Only called for what is missing; PyTorch's names are answered with those of here."""
+        hint = f"; {_PYTORCH[name]} gives it" if name in _PYTORCH else ""
+        raise AttributeError(f"RowGradient has no attribute {name!r}{hint}")
 
     def __repr__(self) -> str:
         return f"RowGradient({self.indices.size} rows of {self.shape}, {self.dtype})"

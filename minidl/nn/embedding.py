@@ -25,7 +25,9 @@ class Embedding(Module):
     max_norm              used rows of a larger norm (Σ |w|ᵖ)^(1/p), p = norm_type, are first
                           rescaled to it, in place
     scale_grad_by_freq    divide a row's gradient by the count of its id in the batch
-    sparse                the gradient of weight is a RowGradient, of the used rows only
+    sparse                the gradient of weight is a RowGradient, of the used rows only: a step of
+                          optim.SparseAdam, Adam and AdamW with lazy=True, Adagrad or SGD then takes
+                          as long for a large table as for a small one
 
     >>> layer = nn.Embedding(num_embeddings=10, embedding_dim=4, padding_idx=0)
     >>> layer(minidl.tensor([[1, 2, 0], [3, 0, 0]])).shape

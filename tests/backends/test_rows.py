@@ -108,6 +108,9 @@ def test_it_computes_as_the_dense_gradient_does():
         ((gradient / minidl.tensor(2.0)).dense(), DENSE / 2),
         ((-gradient).dense(), -DENSE),
         ((gradient + gradient).dense(), DENSE * 2),
+        ((gradient - gradient * 3).dense(), DENSE * -2),
+        (gradient - np.ones((6, 2)), DENSE - 1),
+        (np.ones((6, 2)) - gradient, 1 - DENSE),
         (gradient + np.ones((6, 2)), DENSE + 1),
         (np.ones((6, 2)) + gradient, DENSE + 1),
         (gradient.astype("float32").rows, np.array(SMALL, "float32")),
@@ -137,6 +140,13 @@ def test_it_can_be_copied(copied):
         other = copied(gradient)
         np.testing.assert_array_equal(other.dense(), gradient.dense())
         assert other.is_coalesced == gradient.is_coalesced
+
+
+def test_pytorchs_names_are_answered_with_those_of_here():
+    for name, ours in (("to_dense", "asarray"), ("values", "rows"), ("_indices", "indices")):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'; .*{ours}"):
+            getattr(small(), name)
+    assert not hasattr(small(), "toarray")
 
 
 def test_what_does_not_fit_is_refused():

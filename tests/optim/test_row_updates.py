@@ -253,6 +253,16 @@ def test_a_read_only_table_is_refused():
         optim.Adam([table], lazy=True).step()
 
 
+@each_rule
+def test_a_graph_that_was_recorded_before_the_update_is_refused(name, settings):
+    table = table_of(minidl)
+    y = (table * table).sum()
+    set_gradient(minidl, table, np.array([2]), np.ones((1, WIDTH)))
+    optimizer_of(minidl, name, settings, table).step()
+    with pytest.raises(GradientError, match="written"):
+        y.backward()
+
+
 @each_way
 def test_rows_that_are_nan_stay_alone(kernels):
     for name, settings in LAZY[:2] + SPARSE[:1]:

@@ -23,7 +23,7 @@ _BITS = 11  # of a digit: its counts fit into the first-level cache
 def coalesce(ids: np.ndarray, values: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The distinct ids, ascending, and for each the sum of its values: (n,) and (n, width).
 
-    The values are contiguous.  An id outside 0 … size − 1 is a BoundsError.
+    Ids are int64, and values contiguous.  An id outside 0 … size − 1 is a BoundsError.
     """
     digits = -(-max(size - 1, 0).bit_length() // _BITS)
     orders, counts = np.empty((2, ids.size), np.int64), np.empty(2**_BITS, np.int64)

@@ -40,7 +40,7 @@ def embedding(
     _gather(np.ascontiguousarray(weight), rows, y, wrong, chunks)
     for i in wrong.tolist():
         if i >= 0:
-            raise BoundsError(f"index {rows[i]} is outside 0 … {shape[0] - 1}")
+            raise BoundsError(f"index {ids.reshape(-1)[i]} is outside 0 … {shape[0] - 1}")
 
     def dweight(dy: np.ndarray) -> Any:
         dy = dy.reshape(rows.size, shape[1])
