@@ -8,7 +8,7 @@ import pytest
 import minidl
 from minidl import keras
 from minidl.errors import MinidlError
-from minidl.keras import Input, Model, Sequential, layers, optimizers
+from minidl.keras import Input, Model, Sequential, callbacks, layers, optimizers
 from tests.helpers import assert_all_close, assert_close
 from tests.keras.twins import assert_equal_outputs, keras_is_quiet, numpy, random, theirs, varied
 
@@ -284,6 +284,30 @@ def test_weights_come_and_go(tmp_path):
     assert_all_close(numpy(one.predict(x)), numpy(other.predict(x)), 0)
     with pytest.raises(MinidlError, match="missing"):
         residual_net(keras).load_weights(tmp_path / "w.safetensors")
+
+
+def test_a_callback_may_use_the_model():
+    """And the next batch is in training again."""
+    x = Input((4,))
+    graph = layers.Dense(1)(layers.BatchNormalization()(x * 2))
+    for model in (Sequential([layers.BatchNormalization(), layers.Dense(1)]), Model(x, graph)):
+        numbers = random(8, 4) + 3
+
+        class Use(callbacks.Callback):
+            def on_train_batch_end(self, batch, logs):
+                self.model.predict(self.data)
+                self.model(self.data)
+
+        use = Use()
+        use.data = numbers
+        model.compile(optimizers.SGD(0.0), "mse")
+        model.fit(numbers, numbers[:, 0], batch_size=2, callbacks=[use], verbose=0, shuffle=False)
+        norm = next(layer for layer in model.layers if "batch" in layer.name)
+        mean = np.zeros(4)
+        for i in range(0, 8, 2):
+            factor = 1 if isinstance(model, Sequential) else 2
+            mean = 0.99 * mean + 0.01 * factor * numbers[i : i + 2].mean(axis=0)
+        assert_close(norm.get_weights()[2].astype("float64"), mean, 1e-6)
 
 
 def test_training_may_be_said_in_the_graph():

@@ -12,7 +12,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError
 from minidl.keras.graph.tensor import KerasTensor, Node, symbolic
 from minidl.keras.layers.calling import is_training
-from minidl.keras.layers.composition import chain, set_modes
+from minidl.keras.layers.composition import chain, run_in_mode
 from minidl.keras.masking import mask_of, masked
 from minidl.keras.structure import flatten, pack
 
@@ -63,8 +63,8 @@ class Chain:
     def run(self, values: dict[int, Any]) -> None:
         """Compute the target, in the mode of the call that this is in."""
         x, network = values[id(self.source)], self.network
-        set_modes(self._modules, bool(is_training()))
-        values[id(self.target)] = masked(network(x), self.mask(mask_of(x)))
+        y = run_in_mode(network, self._modules, bool(is_training()), x)
+        values[id(self.target)] = masked(y, self.mask(mask_of(x)))
 
 
 class Call:

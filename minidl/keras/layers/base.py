@@ -16,7 +16,7 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, warn_
 from minidl.keras.checks import positive, refuse, shape_of
 from minidl.keras.graph.tensor import KerasTensor, Node, Shape, is_symbolic
 from minidl.keras.layers import calling
-from minidl.keras.layers.composition import Called, chain, set_modes
+from minidl.keras.layers.composition import Called, chain, run_in_mode
 from minidl.keras.layers.variables import Weighted
 from minidl.keras.masking import has_mask, masks_of, with_masks
 from minidl.keras.structure import flatten, map_leaves
@@ -114,8 +114,7 @@ class Layer(Weighted):
             network = chain([self], (None, *inputs.shape[1:]))
             pipeline = self._pipelines[inputs.ndim] = network, tuple(network.modules())
         network, modules = pipeline
-        set_modes(modules, bool(calling.is_training()))
-        return network(inputs)
+        return run_in_mode(network, modules, bool(calling.is_training()), inputs)
 
     call: Callable[..., Any] = _call_modules  # a subclass's `call` may have any arguments
 
@@ -209,10 +208,9 @@ class Layer(Weighted):
         args, kwargs, arguments = self._given(signature, args, kwargs)
         first = next(iter(arguments.values()))
         self._build(arguments, first)
-        outer = calling.is_training()
         training = kwargs.pop("training", None)
         if training is None:
-            training = outer
+            training = calling.is_training()
         if training is None and "training" in signature:
             training = signature.defaults["training"]
         training = training if isinstance(training, bool) else bool(training)
@@ -227,8 +225,6 @@ class Layer(Weighted):
             mask = self._pass_masks(signature, arguments, kwargs, first)
         with calling.calling(training):
             outputs = self.call(*args, **kwargs)
-        if training and outer is None:
-            self._rest()
         return self._masked(first, mask, outputs)
 
     def _given(
@@ -294,13 +290,6 @@ class Layer(Weighted):
             f"{self.title} does not support masking: the mask of its input, which says what is "
             "padding, ends here; layers after it, and the loss, count the padding",
         )
-
-    def _rest(self) -> None:
-        """Put its modules back into evaluation mode, after a call in training mode."""
-        for part in self.parts:
-            set_modes(part.modules(), False)
-        for layer in self.sublayers():
-            layer._rest()
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call with symbolic tensors; returns symbolic tensors."""

@@ -21,6 +21,7 @@ class Called(Module):
         self.layer = layer
         self.own: dict[str, Any] = layer._own_weights
         self.layers = nn.ModuleDict()
+        self.training = False
 
     def refresh(self) -> None:
         """Look for layers that were created, or got their weights, since the last time."""
@@ -72,14 +73,30 @@ def in_order(layers: Iterable[Any], shape: Shape, end: str = "last") -> list[Mod
 def chain(layers: list[Any], shape: Shape, end: str = "last") -> nn.Sequential:
     """The modules of built layers in order, after a cast to the dtype that the first one takes."""
     cast = Cast(layers[0].input_dtype if layers else "float32")
-    return nn.Sequential(cast, *in_order(layers, shape, end)).eval()
+    modules = in_order(layers, shape, end)
+    network = nn.Sequential(cast, *modules)
+    # Those of the layers keep their modes: they may be in training just now.
+    for module in (network, cast, *(m for m in modules if isinstance(m, _TRANSPOSITIONS))):
+        module.training = False
+    return network
 
 
-def set_modes(modules: Iterable[Module], training: bool) -> None:
-    """Put modules into training or evaluation mode, those that are not in it."""
-    for module in modules:
-        if module.training is not training:
-            module.training = training
+_TRANSPOSITIONS = ChannelsFirst, ChannelsLast
+
+
+def run_in_mode(network: Module, modules: Iterable[Module], training: bool, x: Any) -> Any:
+    """network(x) with these modules of it in training or evaluation mode; then they are as before.
+
+    Within `fit` and `evaluate` they are in the right one already.
+    """
+    changed = [module for module in modules if module.training is not training]
+    for module in changed:
+        module.training = training
+    try:
+        return network(x)
+    finally:
+        for module in changed:
+            module.training = not training
 
 
 def _transposed(head: Module, first: bool, ndim: int) -> Module:

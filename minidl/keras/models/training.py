@@ -1,6 +1,7 @@
 """How models are compiled, trained, evaluated and applied."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +18,7 @@ from minidl.keras.graph.graph import Chain, Graph
 from minidl.keras.graph.tensor import KerasTensor
 from minidl.keras.layers import calling
 from minidl.keras.layers.base import Layer
+from minidl.keras.layers.composition import run_in_mode
 from minidl.keras.models.compiled import Compiled, OutputSettings, compiled
 from minidl.keras.models.objective import Ending, JointObjective, OutputLoss, OutputMetric
 from minidl.keras.structure import flatten, map_leaves, pack
@@ -72,9 +74,13 @@ class Trained(Layer):
     def predict(self, x: Any, batch_size: int | None = 32, verbose: Any = "auto") -> Any:
         """The outputs for all samples as arrays: (N, C) of a classifier; or a list or a dict."""
         samples = self._samples("predict", x)
+        apply: Callable[[Any], Any] = self
+        if self.is_modular:  # what a call checks has been checked
+            (network,) = self.parts
+            apply = partial(run_in_mode, network, tuple(network.modules()), False)
         with no_grad(), calling.calling(False):
             loader = DataLoader(samples, batch_size or 32)
-            batches = [self(samples.structured(inputs)) for inputs in loader]
+            batches = [apply(samples.structured(inputs)) for inputs in loader]
         if not batches:
             empty = lambda x: np.zeros((0, *(n or 0 for n in x.shape[1:])), x.dtype)
             return map_leaves(empty, self._symbolic_outputs())
