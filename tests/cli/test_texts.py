@@ -8,6 +8,7 @@ import pytest
 
 from minidl import cli, train
 from minidl.cli.tasks import characters, sentiment
+from minidl.cli.tasks.task import cosine
 from minidl.data import DataError
 from tests.cli.test_cli import assert_same_weights, elsewhere, run, weights, with_setting
 
@@ -184,8 +185,17 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(
 
 def test_the_full_run_is_of_a_larger_network():
     short, full = (characters.Characters.defaults({"full": flag}) for flag in (False, True))
-    assert full["hidden_size"] > short["hidden_size"]
+    assert full["num_layers"] > short["num_layers"]
     assert full["epochs"] > short["epochs"]
+
+
+def test_learning_rates_rise_and_fall():
+    factor = cosine(100, warmup=4)
+    assert [round(factor(step), 3) for step in (0, 1, 4, 52, 100, 200)] == [
+        *(0.2, 0.4, 0.996),
+        *(0.469, 0, 0),
+    ]
+    assert cosine(0)(0) == cosine(10)(0) == 1
 
 
 # Refusals.

@@ -57,16 +57,16 @@ class Characters(Writer):
         return {
             "data": "moby-dick",
             "full": full,
-            "epochs": 8 if full else 3,
-            "batch_size": 64,
-            "lr": 3e-3 if full else 4e-3,
+            "epochs": 12 if full else 3,
+            "batch_size": 32,
+            "lr": 2e-3 if full else 3e-3,
             "seed": 0,
-            "validation": 0.0,
+            "validation": 0.05 if full else 0.0,
             "save_every": None,
             "embedding_dim": 64,
-            "hidden_size": 1024 if full else 512,
-            "num_layers": 1,
-            "dropout": 0.3 if full else 0.0,
+            "hidden_size": 512,
+            "num_layers": 2 if full else 1,
+            "dropout": 0.4 if full else 0.0,
             "steps": 100,
         }
 

@@ -141,7 +141,8 @@ class Writer(Task):
 def cosine(steps: int, warmup: int = 0) -> Callable[[int], float]:
     """A factor for learning rates: up to 1 in the first steps, then as a cosine to 0 at the last.
 
-    I. Loshchilov, F. Hutter 2017, arXiv:1608.03983.
+    It is a function, for `LambdaLR`, since those are not saved: a run that is resumed for more
+    epochs has another last step.  I. Loshchilov, F. Hutter 2017, arXiv:1608.03983.
     """
 
     def factor(step: int) -> float:
