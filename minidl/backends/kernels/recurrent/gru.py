@@ -27,6 +27,7 @@ from minidl.backends.kernels.recurrent.sequence import (
 )
 from minidl.backends.kernels.recurrent.steps import (
     BLOCK,
+    FOLLOWING,
     STEPS,
     TABLES,
     WEIGHTS,
@@ -108,7 +109,7 @@ def _pull(
 
 @parallel(
     f"{STEPS} {WEIGHTS} {TABLES} f32[gates] f32[slot,n,gates] f32[chunks,size]",
-    then=["_backward"],
+    then=FOLLOWING,
 )
 def _forward(steps, weights, tables, bias, gates, workspace, chunk, chunks):
     """The states after all steps, and the gates."""

@@ -24,6 +24,7 @@ from minidl.backends.kernels.recurrent.sequence import (
 )
 from minidl.backends.kernels.recurrent.steps import (
     BLOCK,
+    FOLLOWING,
     STEPS,
     TABLES,
     WEIGHTS,
@@ -94,7 +95,7 @@ def _pull(
     return dx, dh, dw_ih, dw_hh, db, db.copy(), None
 
 
-@parallel(f"{STEPS} {WEIGHTS} {TABLES} f32[h] bool f32[chunks,size]", then=["_backward"])
+@parallel(f"{STEPS} {WEIGHTS} {TABLES} f32[h] bool f32[chunks,size]", then=FOLLOWING)
 def _forward(steps, weights, tables, bias, relu, workspace, chunk, chunks):
     """The states after all steps."""
     steps, weights, tables = Steps(*steps), Weights(*weights), Tables(*tables)

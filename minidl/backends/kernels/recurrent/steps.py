@@ -12,6 +12,15 @@ from minidl.backends.kernels.simd.micro_kernel import MR
 
 _ZERO = np.float32(0)
 
+# Kernels that are needed after that of the first step forward.
+FOLLOWING = [
+    "_backward",
+    "recurrent.weight_gradient:_add_block",
+    "recurrent.weight_gradient:_finish",
+    "recurrent.panels:pack",
+    "simd.micro_kernel:micro_kernel",
+]
+
 
 class Steps(NamedTuple):
     """A sequence, forward.
