@@ -33,6 +33,7 @@ from minidl.backends.kernels.attention.blocks import (
     QUERIES,
     Problem,
     add_rows,
+    add_seen,
     balanced,
     chunk_offsets,
     keys_of_block,
@@ -43,7 +44,6 @@ from minidl.backends.kernels.attention.blocks import (
     padded,
     queries_of_block,
     query_blocks,
-    seen_in_block,
     store_transposed,
 )
 from minidl.backends.kernels.attention.mask_gradient import mask_gradient
@@ -55,7 +55,8 @@ from minidl.backends.kernels.attention.weights import (
 )
 from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
-from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
+from minidl.backends.kernels.simd.attention import scale_lanes
+from minidl.backends.kernels.simd.intrinsics import LANES, advance, copy_vector, pointer
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
@@ -211,8 +212,7 @@ def _add_keys(problem, queries, split, first, last, own, totals, masks):
         weights_and_gradients(problem, queries, keys, own, masks)
         if split.of_keys:
             row = keys.first - first
-            for i in range(keys.length):
-                own.seen[row + i] = max(own.seen[row + i], seen_in_block(problem, keys, masks, i))
+            add_seen(problem, keys, masks, own.seen[row:])
             of_dv, of_dk = own.dv[row : row + keys.length], own.dk[row : row + keys.length]
             _add_products(of_dv, s, queries, own.dy_rows, tables, tables.value_rows, own.edge)
             _add_products(of_dk, dp, queries, own.query_rows, tables, tables.query_rows, own.edge)
@@ -272,15 +272,13 @@ def _move(x, total):
 @inner
 def _store_queries(problem, queries, own, totals, dq):
     """dq = scale·dqᵀ, transposed."""
-    size, width = problem.query.shape[3], queries.vectors * LANES
-    for i in range(size):
-        row = own.dq[i]
-        if totals.size:
-            total = totals[i]
-            for q in range(width):
-                row[q] = _F(row[q] + total[q])
+    size, width, factors = problem.query.shape[3], queries.vectors * LANES, own.lines[0]
+    for i in range(totals.shape[0]):
+        row, total = own.dq[i], totals[i]
         for q in range(width):
-            row[q] *= problem.scale
+            row[q] = _F(row[q] + total[q])
+    factors[:] = problem.scale
+    scale_lanes(queries.vectors, size, pointer(own.dq, 0), QUERIES, pointer(factors, 0))
     store_transposed(own.dq, own.query_rows, queries, dq)
 
 
@@ -292,6 +290,9 @@ def _store_keys(x, sums, seen, result, first, last):
         row, source = carray(pointer(result[first + i], 0), size), x[i]
         if seen[i] == 0:
             row[:] = 0
+        elif size % LANES == 0 and not sums.size:
+            for j in range(0, size, LANES):
+                copy_vector(pointer(source, j), pointer(row, j))
         elif sums.size:
             total = sums[i * width : i * width + size]
             for j in range(size):

@@ -292,12 +292,14 @@ def keys_of_block(problem, queries, begin, end, masks):
     return Keys(begin + first, last - first, own[0], own[1])
 
 
-@inlined
-def seen_in_block(problem, keys, masks, i):
-    """Whether a query of the block sees key i of it, 1 or 0."""
-    if problem.visible.size or problem.bias.size:
-        return masks.seen[keys.first % KEYS + i]
-    return _ONE
+@inner
+def add_seen(problem, keys, masks, seen):
+    """Set `seen` to 1 for the keys of a block that a query of it sees."""
+    if not (problem.visible.size or problem.bias.size):
+        seen[: keys.length] = _ONE
+        return
+    for i in range(keys.length):
+        seen[i] = max(seen[i], masks.seen[keys.first % KEYS + i])
 
 
 @inner

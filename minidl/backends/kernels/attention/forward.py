@@ -47,7 +47,11 @@ from minidl.backends.kernels.attention.blocks import (
     transpose_heads,
 )
 from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
-from minidl.backends.kernels.simd.attention import column_maxima, exponentials
+from minidl.backends.kernels.simd.attention import (
+    column_maxima,
+    exponentials,
+    scale_lanes,
+)
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
 from minidl.backends.kernels.simd.math import exp32
 from minidl.backends.kernels.simd.micro_kernel import MR, RUN, multiply_panels
@@ -93,8 +97,9 @@ def _workspace(memory, size, value_size):
     f"{PROBLEM} f32[~b,h,l,v] f32[b,h,two,l] f32[chunk,size] f64[chunk,q] f64[chunk,v,q]"
     " i64[chunk,two,k]",
     then=[
-        *("simd.micro_kernel:micro_kernel", "simd.micro_kernel:transpose_panel"),
+        "simd.micro_kernel:transpose_panel",
         *("simd.attention:column_maxima", "simd.attention:exponentials"),
+        *("simd.micro_kernel:multiply_panels", "simd.attention:scale_lanes"),
         *("attention.backward:_backward", "simd.attention:weight_gradients"),
     ],
 )
@@ -121,10 +126,10 @@ def _forward(problem, y, statistics, memory, sums, totals, offsets, chunk, chunk
 def _pack(problem, queries, own):
     """The scaled queries, transposed."""
     transpose_heads(problem.query, queries, own.packed)
-    for i in range(own.packed.shape[0]):
-        row = own.packed[i]
-        for q in range(queries.vectors * LANES):
-            row[q] *= problem.scale
+    factors = own.lines[0]
+    factors[:] = problem.scale
+    size = own.packed.shape[0]
+    scale_lanes(queries.vectors, size, pointer(own.packed, 0), QUERIES, pointer(factors, 0))
 
 
 @inner
@@ -194,10 +199,8 @@ def _rescale(own, sums, totals, summed, width):
     for q in range(width):
         sums[q] *= factors[q]
     if summed:
-        for i in range(own.y.shape[0]):
-            row = own.y[i]
-            for q in range(width):
-                row[q] *= factors[q]
+        rows = own.y.shape[0]
+        scale_lanes(width // LANES, rows, pointer(own.y, 0), QUERIES, pointer(factors, 0))
     for i in range(totals.shape[0]):
         total = totals[i]
         for q in range(width):
@@ -240,12 +243,11 @@ def _store(queries, own, sums, totals, y, statistics):
     for q in range(queries.length):
         statistics[0, queries.first + q] = _ZERO if maxima[q] == _NEVER else maxima[q]
         statistics[1, queries.first + q] = reciprocals[q]
-    for i in range(value_size):
-        row = own.y[i]
-        if totals.size:
-            total = totals[i]
-            for q in range(width):
-                row[q] = _F(row[q] + total[q])
+    for i in range(totals.shape[0]):
+        row, total = own.y[i], totals[i]
         for q in range(width):
-            row[q] = _ZERO if reciprocals[q] == 0 else row[q] * reciprocals[q]
+            row[q] = _F(row[q] + total[q])
+    scale_lanes(
+        queries.vectors, value_size, pointer(own.y, 0), QUERIES, pointer(own.lines, QUERIES)
+    )
     store_transposed(own.y, own.rows, queries, y)

@@ -13,9 +13,13 @@ from minidl.backends.kernels.attention.blocks import (
     transpose_heads,
 )
 from minidl.backends.kernels.runtime.kernel import carray, inner
-from minidl.backends.kernels.simd.attention import weight_gradients
+from minidl.backends.kernels.simd.attention import (
+    add_dots,
+    find_nonzero,
+    scale_lanes,
+    weight_gradients,
+)
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
-from minidl.backends.kernels.simd.math import xmuly32
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     UNBROKEN,
@@ -25,7 +29,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
 
 _F = np.float32
 _ZERO, _INF = _F(0), _F(np.inf)
-_TERMS = 8  # of a dot product that are added up, before another sum takes them
+_TERMS = 16  # of a dot product that are added up, before another sum takes them
 
 
 class Workspace(NamedTuple):
@@ -38,7 +42,7 @@ class Workspace(NamedTuple):
     s: np.ndarray  # (KEYS, QUERIES), then p
     dp: np.ndarray  # (KEYS, QUERIES), then ds
     dq: np.ndarray  # (E, QUERIES): of a block of keys
-    lines: np.ndarray  # (3, QUERIES): m, D, and a part of D
+    lines: np.ndarray  # (2, QUERIES): m and D
     edge: np.ndarray  # (MR·max(E, Ev),): a tile at the edge of dk or dv
     seen: np.ndarray  # (keys,): whether a query has seen the key, 1 or 0
     dk: np.ndarray  # (keys, E)
@@ -49,7 +53,7 @@ def workspace_size(sizes: tuple[int, int], keys: int) -> int:
     """How many float32 a thread needs, without masks, for dk and dv of so many keys."""
     widths = padded(sizes[0]) + padded(sizes[1])
     return (
-        QUERIES * (widths + sum(sizes) + 2 * KEYS + sizes[0] + MR + 3)
+        QUERIES * (widths + sum(sizes) + 2 * KEYS + sizes[0] + MR + 2)
         + MR * widths
         + keys * (widths + 1)
     )
@@ -74,7 +78,7 @@ def workspace(memory, size, value_size, keys):
     at += dp.size
     dq = carray(pointer(memory, at), (size + MR, QUERIES))
     at += dq.size
-    lines = carray(pointer(memory, at), (3, QUERIES))
+    lines = carray(pointer(memory, at), (2, QUERIES))
     at += lines.size
     edge = memory[at : at + MR * max(width, value_width)]
     at += edge.size
@@ -94,21 +98,19 @@ def _padded(size):
 @inner
 def pack(problem, y, dy, statistics, queries, own):
     """Queries and dy / l, transposed and row by row, and m and D."""
-    width = queries.vectors * LANES
+    vectors, size, value_size = queries.vectors, own.queries.shape[0], own.dy.shape[0]
     maxima, means = own.lines[0], own.lines[1]
     transpose_heads(problem.query, queries, own.queries)
     transpose_heads(dy, queries, own.dy)
-    maxima[:], means[:] = _ZERO, _ZERO
-    for i in range(own.dy.shape[0]):
-        row = own.dy[i]
-        for q in range(width):  # for the time being: whether the gradient is not 0
-            maxima[q] = maxima[q] if row[q] == 0 else _F(1)
+    of_dy, factors = pointer(own.dy, 0), pointer(means, 0)
+    find_nonzero(vectors, value_size, of_dy, QUERIES, pointer(maxima, 0))
+    means[:] = _ZERO
     _of_queries(maxima, means, statistics[queries.batch, queries.head], queries)
-    _scale_lanes(own.dy, means, width)
-    for q in range(width):
+    scale_lanes(vectors, value_size, of_dy, QUERIES, factors)
+    for q in range(vectors * LANES):
         maxima[q] = maxima[q] if means[q] else _INF  # which makes p zero
         means[q] = problem.scale if means[q] else _ZERO
-    _scale_lanes(own.queries, means, width)
+    scale_lanes(vectors, size, pointer(own.queries, 0), QUERIES, factors)
     _add_means(y, queries, own)
     _transpose(own.queries, queries.length, own.query_rows)
     _transpose(own.dy, queries.length, own.dy_rows)
@@ -124,31 +126,19 @@ def _of_queries(maxima, reciprocals, statistics, queries):
 
 
 @inner
-def _scale_lanes(rows, factors, width):
-    """Multiply each lane by its factor; 0 makes it 0, also if it is NaN."""
-    for i in range(rows.shape[0]):
-        row = rows[i]
-        for q in range(width):
-            row[q] = row[q] * factors[q] if factors[q] else _ZERO
-
-
-@inner
 def _add_means(y, queries, own):
     """D = Σ dy·y / l, where dy / l is there already; y is transposed into the place of dp."""
-    size, width, means, partial = y.shape[3], queries.vectors * LANES, own.lines[1], own.lines[2]
+    size, means = y.shape[3], own.lines[1]
     stride, head = y.strides[2] // 4, y[queries.batch, queries.head]
-    means[:], partial[:] = _ZERO, _ZERO
+    means[:] = _ZERO
     for first in range(0, size, KEYS):
         count, source = min(KEYS, size - first), pointer(head, queries.first * stride + first)
         transpose_panel(source, stride, queries.length, count, pointer(own.dp, 0), QUERIES)
-        for i in range(count):
-            row, of_y = own.dy[first + i], own.dp[i]
-            for q in range(width):
-                partial[q] += xmuly32(row[q], of_y[q])
-            if i % _TERMS == _TERMS - 1 or i == count - 1:
-                for q in range(width):
-                    means[q] += partial[q]
-                    partial[q] = 0
+        for i in range(0, count, _TERMS):
+            add_dots(
+                queries.vectors, min(_TERMS, count - i), pointer(own.dy, (first + i) * QUERIES),
+                pointer(own.dp, i * QUERIES), QUERIES, pointer(means, 0),
+            )  # fmt: skip
 
 
 @inner

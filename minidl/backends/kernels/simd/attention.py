@@ -148,6 +148,49 @@ def _mask_square(of_bytes: bool) -> Any:
 mask_square_of_bytes, mask_square_of_floats = _mask_square(True), _mask_square(False)
 
 
+@intrinsic("i64 f32* i64 f32*")
+def _scale_lanes(builder: Any, count: Any, x: Any, stride: Any, factors: Any) -> None:
+    """x = x·factor of one column of vectors; 0 where the factor is 0, also if x is NaN."""
+    factor = load(builder, factors)
+    is_zero = builder.fcmp_ordered("==", factor, _everywhere(0))
+
+    def scale(k: Any, _: list[Any]) -> list[Any]:
+        address = builder.gep(x, [builder.mul(k, stride)])
+        scaled = builder.fmul(load(builder, address), factor)
+        store(builder, builder.select(is_zero, _everywhere(0), scaled), address)
+        return []
+
+    loop(builder, count, [], scale)
+
+
+@intrinsic("i64 f32* i64 f32*")
+def _find_nonzero(builder: Any, count: Any, x: Any, stride: Any, found: Any) -> None:
+    """1 for each lane in which a number of one column of vectors is not 0, else 0."""
+
+    def find(k: Any, found: list[Any]) -> list[Any]:
+        value = load(builder, builder.gep(x, [builder.mul(k, stride)]))
+        is_zero = builder.fcmp_ordered("==", value, _everywhere(0))
+        return [builder.select(is_zero, found[0], _everywhere(1))]
+
+    store(builder, loop(builder, count, [_everywhere(0)], find)[0], found)
+
+
+@intrinsic("i64 f32* f32* i64 f32*")
+def _add_dots(builder: Any, count: Any, a: Any, b: Any, stride: Any, sums: Any) -> None:
+    """sums += Σ a·b of one column of vectors, where 0 in a counts as 0, whatever b is."""
+    fused = multiply_add(builder.module)
+
+    def add(k: Any, total: list[Any]) -> list[Any]:
+        offset = [builder.mul(k, stride)]
+        of_a, of_b = load(builder, builder.gep(a, offset)), load(builder, builder.gep(b, offset))
+        is_zero = builder.fcmp_ordered("==", of_a, _everywhere(0))
+        more = builder.call(fused, [of_a, of_b, total[0]])
+        return [builder.select(is_zero, total[0], more)]
+
+    total = loop(builder, count, [_everywhere(0)], add)[0]
+    store(builder, builder.fadd(load(builder, sums), total), sums)
+
+
 def _gradients(drops: bool) -> Any:
     """The gradient pass of one column of vectors, with or without dropout."""
 
@@ -207,6 +250,27 @@ def add_mask(vectors, count, s, mask, stride):
     """s = s + mask for `count` keys; where the mask is −inf, s becomes so, also if it is NaN."""
     for v in range(0, vectors * LANES, LANES):
         _add_mask(count, advance(s, v), advance(mask, v), stride)
+
+
+@outlined("i64 i64 f32* i64 f32*")
+def scale_lanes(vectors, count, x, stride, factors):
+    """x[i, q] = x[i, q]·factors[q] in `count` rows; 0 where the factor is 0, also if x is NaN."""
+    for v in range(0, vectors * LANES, LANES):
+        _scale_lanes(count, advance(x, v), stride, advance(factors, v))
+
+
+@outlined("i64 i64 f32* i64 f32*")
+def find_nonzero(vectors, count, x, stride, found):
+    """found[q] = 1 if a number x[i, q] of `count` rows is not 0, else 0."""
+    for v in range(0, vectors * LANES, LANES):
+        _find_nonzero(count, advance(x, v), stride, advance(found, v))
+
+
+@outlined("i64 i64 f32* f32* i64 f32*")
+def add_dots(vectors, count, a, b, stride, sums):
+    """sums[q] += Σᵢ a[i, q]·b[i, q] of `count` rows; where a is 0, the product is, too."""
+    for v in range(0, vectors * LANES, LANES):
+        _add_dots(count, advance(a, v), advance(b, v), stride, advance(sums, v))
 
 
 @outlined("i64 i64 f32* f32* f32* i64 f32* f32* i64")
