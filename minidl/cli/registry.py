@@ -24,7 +24,7 @@ MODELS = {
 _KERNELS = [
     *("random:_uniform", "gemm:_product", "simd.micro_kernel:micro_kernel"),
     *("simd.micro_kernel:transpose_panel", "loss:_forward", "loss:_total", "loss:_backward"),
-    *("reduction:_sum_lines", "optimizer:_fill_row", "optimizer:_adam_alone"),
+    *("reduction:_sum_lines", "optimizer:_fill_row", "optimizer:_adam"),
 ]
 KERNELS = {
     "mlp": [*_KERNELS, "elementwise:_relu", "elementwise:_relu_gradient_formula.binary"],
