@@ -228,7 +228,7 @@ class _Loops:
 
 
 @inner
-def _adam(gradient, value, m, v, largest, scalars, amsgrad):
+def _adam_rule(gradient, value, m, v, largest, scalars, amsgrad):
     """θ ← θ − (rate · m / (√v / correction + ε) + shrink · θ).
 
     The moments are m ← β₁·m + (1 − β₁)·g and v ← β₂·v + (1 − β₂)·g², the rate is lr/(1 − β₁ᵗ), the
@@ -254,7 +254,7 @@ def _adam(gradient, value, m, v, largest, scalars, amsgrad):
 
 
 @inner
-def _descent(gradient, value, _state1, _state2, _state3, scalars, _flag):
+def _descent_rule(gradient, value, _state1, _state2, _state3, scalars, _flag):
     """θ ← θ − lr·g."""
     lr, decay, sign = scalars[0], scalars[1], scalars[2]
     for i in range(value.size):
@@ -262,7 +262,7 @@ def _descent(gradient, value, _state1, _state2, _state3, scalars, _flag):
 
 
 @inner
-def _momentum(gradient, value, velocity, _state2, _state3, scalars, nesterov):
+def _momentum_rule(gradient, value, velocity, _state2, _state3, scalars, nesterov):
     """v ← μ·v + (1 − dampening)·g;   θ ← θ − lr·v, or θ − lr·(g + μ·v) with nesterov."""
     lr, decay, sign = scalars[0], scalars[1], scalars[2]
     momentum, weight = scalars[3], scalars[4]
@@ -274,20 +274,20 @@ def _momentum(gradient, value, velocity, _state2, _state3, scalars, nesterov):
 
 
 @compiled("F[n] F[n] F[n] F[n] F[n] F[numbers] bool")
-def _adam_alone(gradient, value, m, v, largest, scalars, amsgrad):
-    _adam(gradient, value, m, v, largest, scalars, amsgrad)
+def _adam(gradient, value, m, v, largest, scalars, amsgrad):
+    _adam_rule(gradient, value, m, v, largest, scalars, amsgrad)
 
 
 @compiled("F[n] F[n] F[numbers] bool")
-def _descent_alone(gradient, value, scalars, flag):
-    _descent(gradient, value, value, value, value, scalars, flag)
+def _descent(gradient, value, scalars, flag):
+    _descent_rule(gradient, value, value, value, value, scalars, flag)
 
 
 @compiled("F[n] F[n] F[n] F[numbers] bool")
-def _momentum_alone(gradient, value, velocity, scalars, nesterov):
-    _momentum(gradient, value, velocity, velocity, velocity, scalars, nesterov)
+def _momentum(gradient, value, velocity, scalars, nesterov):
+    _momentum_rule(gradient, value, velocity, velocity, velocity, scalars, nesterov)
 
 
-_adam_loops = _Loops(_adam, _adam_alone)
-_descent_loops = _Loops(_descent, _descent_alone)
-_momentum_loops = _Loops(_momentum, _momentum_alone, of_rows=False)
+_adam_loops = _Loops(_adam_rule, _adam)
+_descent_loops = _Loops(_descent_rule, _descent)
+_momentum_loops = _Loops(_momentum_rule, _momentum, of_rows=False)
