@@ -77,8 +77,8 @@ class Call:
         """Compute the outputs of the call."""
         args, kwargs = self.node.filled(values)
         outputs = flatten(self.node.layer(*args, **kwargs))
-        for x, value in zip(self.node.outputs, outputs, strict=True):
-            values[id(x)] = value
+        for x, value in zip(flatten(self.node.structure), outputs, strict=True):
+            values[id(x)] = value  # also of what is no tensor, as None
 
 
 class Split(NamedTuple):

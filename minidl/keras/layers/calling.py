@@ -175,6 +175,6 @@ def _zeros(arguments: Any, which: int) -> Any:
 
 def _common(x: Any, y: Any) -> Any:
     if not isinstance(x, Tensor):
-        return KerasTensor(np.shape(x)) if isinstance(x, int | float) else x
+        return x
     shape = tuple(n if n == m else None for n, m in zip(x.shape, y.shape, strict=True))
     return KerasTensor(shape, x.dtype)
