@@ -333,6 +333,7 @@ def mistakes():
         (lambda: [*x], "symbolic"),
         (lambda: if_(x), "symbolic"),
         (lambda: layers.Dense(2)([x, y]), "takes one tensor"),
+        (lambda: Sequential([layers.Dense(2)])([x, y]), "takes one tensor"),
         (lambda: layers.Add()(x), "list of at least 2"),
         (lambda: layers.Add()([x]), "list of at least 2"),
         (lambda: layers.Add()([x, y]), r"\(3,\), \(4,\) do not broadcast"),
@@ -373,10 +374,10 @@ def compiled(y=None, **settings):
     return model.fit([random(4, 4), random(4, 4)], y, verbose=0)
 
 
-@pytest.mark.parametrize("index", range(39))
+@pytest.mark.parametrize("index", range(40))
 def test_mistakes_are_named(index):
     cases = mistakes()
-    assert len(cases) == 39
+    assert len(cases) == 40
     mistake, message = cases[index]
     with pytest.raises(MinidlError, match=message):
         mistake()
