@@ -1,5 +1,8 @@
 """Models of graphs beside Keras's: structure, values, training, and what mistakes are told."""
 
+import pickle
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -235,6 +238,23 @@ def test_weights_come_and_go(tmp_path):
     assert_all_close(numpy(one.predict(x)), numpy(other.predict(x)), 0)
     with pytest.raises(MinidlError, match="missing"):
         residual_net(keras).load_weights(tmp_path / "w.safetensors")
+
+
+def test_a_copy_is_a_model_of_its_own():
+    x = Input((4,))
+    y = layers.Dense(3, activation="softmax")(x + 1)
+    model = Model(x, [y, layers.Dense(1)(y)])
+    for copied in (deepcopy(model), pickle.loads(pickle.dumps(model))):
+        before = model.get_weights()
+        assert_all_close(copied.get_weights(), before, 0)
+        for one in (model, copied):
+            one.compile("sgd", ["sparse_categorical_crossentropy", "mse"])
+        numbers = np.arange(24, dtype="uint8").reshape(6, 4)
+        targets = [np.arange(6) % 3, np.ones(6)]
+        assert copied.evaluate(numbers, targets) == model.evaluate(numbers, targets)
+        copied.fit(numbers, targets, verbose=0)
+        assert_all_close(model.get_weights(), before, 0)
+        assert not np.array_equal(copied.get_weights()[0], before[0])
 
 
 def test_a_callback_may_use_the_model():
