@@ -5,15 +5,15 @@ from typing import Any
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
-from minidl.checks import check_flags, check_instance, check_integers, check_probability
-from minidl.errors import ArgumentError, ShapeError
+from minidl.checks import check_flags, check_integers, check_probability
+from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.nn import init
 from minidl.nn.attention_masks import operation_mask
-from minidl.nn.kv_cache import KeyValueCache
+from minidl.nn.kv_cache import KeyValueCache, MemoryCache
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module, Parameter
 from minidl.nn.parameter import empty
-from minidl.nn.precision import in_dtype_of
+from minidl.nn.precision import tensor_in_dtype_of
 from minidl.ops import random
 from minidl.ops.nn.attention import attention_weights
 from minidl.ops.random import check_generator
@@ -124,7 +124,7 @@ class MultiheadAttention(Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
         *,
-        cache: KeyValueCache | None = None,
+        cache: KeyValueCache | MemoryCache | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """query (L, N, embed_dim), key (S, N, kdim), value (S, N, vdim) → like query, and weights.
 
@@ -135,19 +135,21 @@ class MultiheadAttention(Module):
         attn_mask               (L, S) or (N·num_heads, L, S), likewise: True means ignored
         average_attn_weights    False: the weights of each head, (N, num_heads, L, S)
         is_causal               query i sees keys 0 … i only, with or without attn_mask
-        cache                   a KeyValueCache.  In self-attention (query is key) the keys of
-                                earlier calls stand before the new ones, S counts them all, and
-                                attn_mask may also be (L, L), of the new ones; otherwise key and
-                                value are projected once, and kept
+        cache                   a KeyValueCache: the keys of earlier calls stand before the new
+                                ones, and S counts them all; attn_mask may also be that of the new
+                                ones.  Or its `memory`: the projections of key and value are kept
 
         N is missing for single sequences.  A query all of whose keys are ignored gets zeros, not
         NaN, from its heads.
         """
-        check_flags(self, need_weights=need_weights, is_causal=is_causal)
-        if cache is not None:
-            check_instance(self, KeyValueCache, cache=cache)
+        flags = {"need_weights": need_weights, "average_attn_weights": average_attn_weights}
+        check_flags(self, is_causal=is_causal, **flags)
+        if not isinstance(cache, KeyValueCache | MemoryCache | None):
+            raise DTypeError(
+                f"MultiheadAttention: cache is a KeyValueCache or its memory; got {describe(cache)}"
+            )
         query, key, value = self._inputs(query, key, value)
-        past = cache.of(self).length if cache is not None and query is key else 0
+        past = cache.of(self).length if isinstance(cache, KeyValueCache) else 0
         mask, is_causal = operation_mask(
             self._name(),
             self._shape_of_logits(query, key, past),
@@ -177,7 +179,7 @@ class MultiheadAttention(Module):
     def _inputs(self, query: Any, key: Any, value: Any) -> tuple[Tensor, Tensor, Tensor]:
         """The inputs as tensors in the dtype of the layer, after checking their shapes."""
         weight = self.out_proj.weight
-        converted = {id(x): ops.asarray(in_dtype_of(weight, self, x)) for x in (query, key, value)}
+        converted = {id(x): tensor_in_dtype_of(weight, self, x) for x in (query, key, value)}
         query, key, value = (converted[id(x)] for x in (query, key, value))
         widths = self.embed_dim, self.kdim, self.vdim
         shapes = query.shape, key.shape, value.shape
@@ -206,36 +208,47 @@ class MultiheadAttention(Module):
         return query.shape[batch], self.num_heads, *lengths
 
     def _projected(
-        self, query: Tensor, key: Tensor, value: Tensor, cache: KeyValueCache | None
+        self, query: Tensor, key: Tensor, value: Tensor, cache: KeyValueCache | MemoryCache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The heads of queries, keys and values, as far as possible in one product."""
-        if query is key is value and self.in_proj_weight is not None:
-            together = _linear(query, self.in_proj_weight, self.in_proj_bias)
-            q, k, v = map(self._heads, ops.split(together, sections=3, axis=-1))
+        """The heads of queries, keys and values, in as few products as possible."""
+        packed = self.in_proj_weight is not None
+        if packed and query is key is value and not isinstance(cache, MemoryCache):
+            q, k, v = self._heads_of(query, self.in_proj_weight, self.in_proj_bias)
         else:
-            of_query, of_key, of_value = self._projections()
-            q = self._heads(_linear(query, *of_query))
+            together = packed and key is value
+            of_query, *of_others = self._projections([1, 2] if together else [1, 1, 1])
+            (q,) = self._heads_of(query, *of_query)
 
-            def keys_and_values() -> tuple[Tensor, Tensor]:
-                keys, values = _linear(key, *of_key), _linear(value, *of_value)
-                return self._heads(keys), self._heads(values)
+            def keys_and_values() -> list[Tensor]:
+                sources = (key,) if together else (key, value)
+                pairs = zip(sources, of_others, strict=True)
+                return [x for source, given in pairs for x in self._heads_of(source, *given)]
 
-            if query is not key and cache is not None:
-                return q, *cache.of_memory(self, (key, value), keys_and_values)
+            if isinstance(cache, MemoryCache):
+                return q, *cache.of(self, (key, value), keys_and_values)
             k, v = keys_and_values()
-        if cache is not None:
+        if isinstance(cache, KeyValueCache):
             k, v = cache.of(self).append(k, v)
         return q, k, v
 
-    def _projections(self) -> list[tuple[Tensor | None, Tensor | None]]:
-        """The weight and the bias for query, key and value."""
+    def _projections(self, counts: list[int]) -> list[tuple[Any, Any]]:
+        """Weights and biases of so many projections each, of those of query, key and value."""
+        lengths = [n * self.embed_dim for n in counts]
         weights: Any = self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
         if self.in_proj_weight is not None:
-            weights = ops.split(self.in_proj_weight, sections=3)
-        biases: Any = (None,) * 3
+            weights = ops.split(self.in_proj_weight, lengths=lengths)
+        biases: Any = [None] * len(counts)
         if self.in_proj_bias is not None:
-            biases = ops.split(self.in_proj_bias, sections=3)
+            biases = ops.split(self.in_proj_bias, lengths=lengths)
         return list(zip(weights, biases, strict=True))
+
+    def _heads_of(self, x: Tensor, weight: Any, bias: Any) -> list[Tensor]:
+        """The heads of one projection or several, whose weights are one below the other."""
+        rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))  # as kernels want them
+        y = ops.reshape(ops.linear(rows, weight, bias), (*x.shape[:-1], weight.shape[0]))
+        count = weight.shape[0] // self.embed_dim
+        parts = ops.split(y, sections=count, axis=-1) if count > 1 else (y,)
+        return [self._heads(part) for part in parts]
 
     def _heads(self, x: Tensor) -> Tensor:
         """(L, N, embed_dim) → (N, H, L, d), a view."""
@@ -270,9 +283,3 @@ class MultiheadAttention(Module):
 
     def _name(self) -> str:
         return f"MultiheadAttention({self.embed_dim}, {self.num_heads})"
-
-
-def _linear(x: Tensor, weight: Any, bias: Any) -> Tensor:
-    """x·Wᵀ + b as one product of two matrices, which is what kernels are made for."""
-    rows = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    return ops.reshape(ops.linear(rows, weight, bias), (*x.shape[:-1], weight.shape[0]))

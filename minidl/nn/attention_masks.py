@@ -59,7 +59,7 @@ def _of_queries(
     mask = _checked(layer, "attn_mask", attn_mask, like)
     length, keys = shape[-2:]
     each = math.prod(shape[:-2])
-    if past and mask.shape in ((length, length), (each, length, length)):
+    if past and mask.shape in ((length, keys - past), (each, length, keys - past)):
         mask = _with_visible(mask, past, 0)
     if mask.shape not in ((length, keys), (each, length, keys)):
         raise ShapeError(

@@ -1,13 +1,21 @@
 """The key/value cache: decoding step by step, in which no position is computed twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from minidl import ops
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_integers
-from minidl.errors import ArgumentError, DTypeError, GradientError, ShapeError, describe
+from minidl.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    MinidlError,
+    ShapeError,
+    describe,
+    raise_explained,
+)
 from minidl.nn.module import Module
 
 _LEAST_CAPACITY = 16  # positions for which memory is taken at first
@@ -21,10 +29,12 @@ class KeyValueCache:
     that decoding is: a position that came later has no influence on those before it.
 
     One cache serves all layers of a decoder, and one sequence, or batch of sequences; for the next
-    one, make another, or `clear()` it.  The keys and values of an encoder's memory are computed in
-    the first step, and again only if another tensor is given as memory.
+    one, make another, or `clear()` it.
 
-    Memory grows by doubling.  Gradients are not kept: decode under `minidl.no_grad()`.
+    memory    what is given to attentions to an encoder's memory, whose keys and values are computed
+              in the first step, and again only if another tensor is given as memory
+
+    The arrays grow by doubling.  Gradients are not kept: decode under `minidl.no_grad()`.
 
     >>> layer = nn.TransformerEncoderLayer(8, nhead=2, batch_first=True).eval()
     >>> x, cache = minidl.random.normal((1, 5, 8)), nn.KeyValueCache()
@@ -43,7 +53,7 @@ class KeyValueCache:
 
     def __init__(self) -> None:
         self._layers: dict[Module, LayerCache] = {}
-        self._memories: dict[Module, tuple[tuple[Any, ...], Any]] = {}
+        self.memory = MemoryCache()
 
     @property
     def length(self) -> int:
@@ -57,13 +67,6 @@ class KeyValueCache:
         if layer not in self._layers:
             self._layers[layer] = LayerCache(self)
         return self._layers[layer]
-
-    def of_memory(self, layer: Module, sources: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
-        """What an attention computes of an encoder's memory: once for the same source tensors."""
-        known = self._memories.get(layer)
-        if known is None or any(a is not b for a, b in zip(known[0], sources, strict=True)):
-            known = self._memories[layer] = sources, _without_gradient(*compute())
-        return known[1]
 
     def truncate(self, length: int) -> None:
         """Keep the first positions only: to go back, or after a step that was interrupted."""
@@ -88,7 +91,7 @@ class KeyValueCache:
     def clear(self) -> None:
         """Forget all positions and memories."""
         self._layers.clear()
-        self._memories.clear()
+        self.memory.clear()
 
     def _refuse_uneven(self, appending: "LayerCache") -> None:
         """Raise if a step before ended in the middle, so that some layers have fewer positions."""
@@ -101,6 +104,29 @@ class KeyValueCache:
 
     def __repr__(self) -> str:
         return f"KeyValueCache(length={self.length}, layers={len(self._layers)})"
+
+
+class MemoryCache:
+    """The keys and values of an encoder's memory, which stays the same in all steps."""
+
+    def __init__(self) -> None:
+        self._layers: dict[Module, tuple[tuple[Any, ...], tuple[Tensor, Tensor]]] = {}
+
+    def of(
+        self,
+        layer: Module,
+        sources: tuple[Any, ...],
+        compute: Callable[[], Sequence[Tensor]],
+    ) -> tuple[Tensor, Tensor]:
+        """What an attention computes of these tensors: once, as long as they are the same."""
+        known = self._layers.get(layer)
+        if known is None or any(a is not b for a, b in zip(known[0], sources, strict=True)):
+            known = self._layers[layer] = sources, _without_gradient(*compute())
+        return known[1]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._layers.clear()
 
 
 class LayerCache:
@@ -117,7 +143,7 @@ class LayerCache:
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add those of new positions, (…, L, features), and return those of all positions."""
         self._owner._refuse_uneven(self)
-        new = _without_gradient(key, value)
+        new = _without_gradient(*_checked(key, value))
         stop = self.length + new[0].shape[-2]
         with no_grad():
             buffers = self._buffers_for(new, stop)
@@ -150,10 +176,24 @@ class LayerCache:
         return grown
 
 
-def _without_gradient(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors, or GradientError if one would need its history."""
-    if any(x.requires_grad for x in tensors):
+def _checked(key: Any, value: Any) -> tuple[Tensor, Tensor]:
+    """Both as tensors, after checking that they are of the same positions."""
+    try:
+        key, value = ops.asarray(key), ops.asarray(value)
+    except MinidlError as error:
+        raise_explained("KeyValueCache", (), error)
+    if min(key.ndim, value.ndim) < 2 or key.shape[:-1] != value.shape[:-1]:
+        raise ShapeError(
+            f"KeyValueCache: needs key and value (…, L, features), of the same positions; got "
+            f"{key.shape} and {value.shape}"
+        )
+    return key, value
+
+
+def _without_gradient(key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Both, or GradientError if one would need its history."""
+    if key.requires_grad or value.requires_grad:
         raise GradientError(
             "KeyValueCache: keeps no gradients; decode under minidl.no_grad(), train without cache"
         )
-    return tensors
+    return key, value

@@ -14,7 +14,7 @@ from minidl.nn import init
 from minidl.nn.dropout import Dropout
 from minidl.nn.module import Module, Parameter, shape_error
 from minidl.nn.parameter import empty
-from minidl.nn.precision import in_dtype_of
+from minidl.nn.precision import tensor_in_dtype_of
 
 
 class _AddedPositions(Module):
@@ -65,13 +65,13 @@ class SinusoidalPositionalEncoding(_AddedPositions):
 
         offset    the position of the first row, as `KeyValueCache.length` when decoding
         """
-        x = ops.asarray(x)
+        x = tensor_in_dtype_of(None, self, x)
         rows = partial(self._table.rows, self._encodings)
         return self.dropout(self._added(x, offset, rows))
 
     def _encodings(self, positions: Tensor) -> Tensor:
         """P at these positions, (n, d_model)."""
-        angles = _angles(positions, self.d_model + self.d_model % 2, 10000.0)
+        angles = _angles(positions, self.d_model, 10000.0)
         pairs = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
         return ops.flatten(pairs, start_dim=1)[:, : self.d_model]
 
@@ -114,7 +114,7 @@ class LearnedPositionalEmbedding(_AddedPositions):
 
         offset    the position of the first row, as `KeyValueCache.length` when decoding
         """
-        x = ops.asarray(in_dtype_of(self.weight, self, x))
+        x = tensor_in_dtype_of(self.weight, self, x)
         return self._added(x, offset, self._rows)
 
     def _rows(self, x: Tensor, first: int, last: int) -> Tensor:
@@ -173,14 +173,14 @@ class RotaryEmbedding(Module):
         offset       the position of the first, as `KeyValueCache.length` when decoding
         positions    integers (L,), or (N, L) for inputs (N, heads, L, features), instead
         """
-        query = ops.asarray(query)
+        query = tensor_in_dtype_of(None, self, query)
         if query.ndim < 2 or query.shape[-1] < self.dim:
             raise shape_error("RotaryEmbedding", f"(…, L, at least {self.dim})", query)
         cos, sin = self._of_positions(query, offset, positions)
         rotated = ops.rotary_embedding(query, cos, sin, interleaved=self.interleaved)
         if key is None:
             return rotated
-        key = ops.asarray(key)
+        key = tensor_in_dtype_of(None, self, key)
         if key.shape[-2:-1] != query.shape[-2:-1] or key.shape[-1] < self.dim:
             raise ShapeError(
                 "RotaryEmbedding: query and key are at the same positions, (…, L, at least "

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import warn_once
+from minidl.autograd.tensor import Tensor
+from minidl.errors import DTypeError, MinidlError, describe, raise_explained, warn_once
 from minidl.ops import asarray, astype
 
 
@@ -35,3 +36,15 @@ def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
             f"model.to(minidl.{given})",
         )
     return astype(asarray(x), own)
+
+
+def tensor_in_dtype_of(parameter: Any, layer: Any, x: Any) -> Tensor:
+    """The same as a Tensor of real numbers, or an error that names the layer."""
+    name = type(layer).__name__
+    try:
+        tensor = asarray(in_dtype_of(parameter, layer, x))
+    except MinidlError as error:
+        raise_explained(name, (), error)
+    if tensor.dtype.kind == "c":
+        raise DTypeError(f"{name}: needs real numbers; got {describe(tensor)}")
+    return tensor

@@ -6,7 +6,7 @@ from typing import Any
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_instance, check_integers
-from minidl.errors import ShapeError
+from minidl.errors import MinidlError, ShapeError, raise_explained
 from minidl.nn import init
 from minidl.nn.containers import ModuleList
 from minidl.nn.kv_cache import KeyValueCache
@@ -244,8 +244,12 @@ class Transformer(Module):
         Tensor([[  0., -inf],
                 [  0.,   0.]], shape=(2, 2), float32)
         """
-        check_integers("generate_square_subsequent_mask", 0, sz=sz)
-        return ops.triu(ops.full((sz, sz), -float("inf"), dtype=dtype, device=device), k=1)
+        name = "generate_square_subsequent_mask"
+        check_integers(name, 0, sz=sz)
+        try:
+            return ops.triu(ops.full((sz, sz), -float("inf"), dtype=dtype, device=device), k=1)
+        except MinidlError as error:
+            raise_explained(name, (), error)
 
 
 def _copies(owner: Module, layer: Module, count: int) -> ModuleList:

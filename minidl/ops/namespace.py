@@ -55,10 +55,11 @@ from minidl.ops.linear_algebra.products import precise_matmul
 from minidl.ops.nn.attention import attention_weights
 from minidl.ops.nn.fused import fused
 from minidl.ops.short_time_fourier import istft, stft
+from minidl.ops.splitting import consecutive_parts
 
 INTERNAL = (
-    *(attention_weights, check_indices, fused, mul_zero, precise_matmul, put_at, scatter_at),
-    *(xdivy, xmuly),
+    *(attention_weights, check_indices, consecutive_parts, fused, mul_zero, precise_matmul),
+    *(put_at, scatter_at, xdivy, xmuly),
 )
 
 OF_LINALG = (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-from minidl.autograd.primitive import composite
+from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_integers, is_integer
 from minidl.errors import ArgumentError, ShapeError, describe, named
@@ -51,13 +51,13 @@ def split(
         )
     x = asarray(x)
     axis = one_axis(x, axis)
+    if indices is not None:
+        return _between(x, axis, [0, *_integers("indices", indices), x.shape[axis]])
     if sections is not None:
         edges = _equal_parts(x, axis, sections)
-    elif indices is not None:
-        edges = [0, *_integers("indices", indices), x.shape[axis]]
     else:
         edges = _parts_of_length(x, axis, lengths)
-    return _between(x, axis, edges)
+    return consecutive_parts(x, axis=axis, edges=edges)
 
 
 def _equal_parts(x, axis, sections):
@@ -98,6 +98,16 @@ def _between(x, axis, edges):
     return tuple(x[along(axis, start, stop)] for start, stop in pairwise(edges))
 
 
+@primitive(None, of_complex=True, outputs=tuple)
+def consecutive_parts(xp, x, /, *, axis, edges):
+    """x[edges[i] : edges[i + 1]] along the axis, which they cover;   dx: the dys side by side.
+
+    >>> consecutive_parts(minidl.arange(5), axis=0, edges=(0, 2, 5))
+    (Tensor([0, 1], int64), Tensor([2, 3, 4], int64))
+    """
+    return _between(x, axis, edges), lambda *dys: xp.concat(dys, axis=axis)
+
+
 @composite(outputs=tuple)
 def chunk(xp, x, /, chunks, *, axis=0):
     """At most `chunks` parts along the axis, each ⌈n/chunks⌉ long but the last, which may be less.
@@ -114,7 +124,7 @@ def chunk(xp, x, /, chunks, *, axis=0):
     length = x.shape[axis]
     step = max(-(-length // chunks), 1)
     edges = [*range(0, length, step), length] if length else [0] * (chunks + 1)
-    return _between(x, axis, edges)
+    return xp.consecutive_parts(x, axis=axis, edges=edges)
 
 
 @composite

@@ -9,6 +9,7 @@ import re
 import minidl
 from minidl import nn
 from tests.bad_input import call, every_spoilt, real, whole
+from tests.nn.test_bad_attention import CALLS as ATTENTION
 
 IMAGES = real(2, 4, 6, 6)
 SEQUENCES = real(2, 4, 6)
@@ -504,7 +505,7 @@ TOLERANT = {"Identity", "Sequential"}
 
 def test_every_layer_is_in_the_table():
     layers = {name for name, value in vars(nn).items() if isinstance(value, type)}
-    missing = layers - NO_LAYERS - TOLERANT - {right.names[0] for right in CALLS}
+    missing = layers - NO_LAYERS - TOLERANT - {right.names[0] for right in [*CALLS, *ATTENTION]}
     assert not missing, (
         f"bad input of {sorted(missing)} is not tested: add a right call of it to a table of "
         "tests/nn/test_bad_layers.py"

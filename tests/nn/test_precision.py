@@ -42,6 +42,10 @@ LAYERS = {
     "PReLU": (lambda: nn.PReLU(), [(5, 3)]),
     "RNNCell": (lambda: nn.RNNCell(3, 2), [(5, 3), (5, 2)]),
     "GRUCell": (lambda: nn.GRUCell(3, 2), [(5, 3), (5, 2)]),
+    "TransformerEncoderLayer": (
+        lambda: nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0),
+        [(5, 3, 4)],
+    ),
     "LearnedPositionalEmbedding": (lambda: nn.LearnedPositionalEmbedding(5, 3), [(5, 3)]),
 }
 each_layer = pytest.mark.parametrize("name", LAYERS)

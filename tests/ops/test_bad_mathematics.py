@@ -74,6 +74,25 @@ ACTIVATIONS = [
     call(minidl.gumbel_softmax, real(2, 3), 0.5, True, axis=0, key=(0, 0)),
     call(minidl.feature_alpha_dropout, real(2, 3, 4), 0.5, key=(0, 0)),
 ]
+ATTENTION = [
+    call(
+        minidl.scaled_dot_product_attention,
+        *(real(2, 4, 3, 8), real(2, 2, 5, 8), real(2, 2, 5, 6)),
+        attn_mask=whole(3, 5) > 0,
+        dropout_p=0.5,
+        is_causal=True,
+        scale=0.5,
+        enable_gqa=True,
+        dropout_key=(1, 2),
+        allowed=("attn_mask: None",),
+    ),
+    call(
+        minidl.scaled_dot_product_attention,
+        *(real(3, 8), real(5, 8), real(5, 8), real(3, 5)),
+        allowed=("3: None",),
+    ),
+    call(minidl.rotary_embedding, real(2, 3, 8), real(3, 4), real(3, 4), interleaved=True),
+]
 PRODUCTS = [
     call(minidl.matmul, real(2, 3), real(3, 4)),
     call(minidl.matmul, real(5, 2, 3), real(3)),
@@ -215,7 +234,7 @@ def test_bad_input_of_activations(spoilt):
     spoilt.check()
 
 
-@every_spoilt(PRODUCTS)
+@every_spoilt([*PRODUCTS, *ATTENTION])
 def test_bad_input_of_products_and_parts(spoilt):
     spoilt.check()
 

@@ -158,6 +158,7 @@ def _visible(xp, attn_mask, is_causal, shape, device):
     if attn_mask is not None:
         visible = attn_mask if attn_mask.dtype.kind == "b" else attn_mask != -math.inf
         _check_mask(attn_mask, shape)
+        visible = visible if visible.ndim else xp.reshape(visible, (1, 1))
     if is_causal:
         causal = xp.tril(xp.ones(shape[-2:], dtype="bool", device=device))
         visible = causal if visible is None else xp.logical_and(visible, causal)

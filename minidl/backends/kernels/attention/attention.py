@@ -14,6 +14,7 @@ from minidl.backends import threads
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.attention import backward, forward
 from minidl.backends.kernels.attention.blocks import (
+    FLUSH,
     QUERIES,
     Problem,
     chunk_offsets,
@@ -59,10 +60,12 @@ def scaled_dot_product_attention(
     statistics = _attend(problem, y)
 
     def pullback(needed: tuple[bool, ...], dy: np.ndarray) -> tuple[np.ndarray | None, ...]:
-        gradients = backward.gradients(problem, y, statistics, _heads(dy), needed)
-        shapes = query.shape, key.shape, value.shape, () if attn_mask is None else attn_mask.shape
+        mask_shape = () if attn_mask is None else attn_mask.shape
+        four = (1,) * (4 - len(mask_shape)) + mask_shape
+        gradients = backward.gradients(problem, y, statistics, _heads(dy), needed, four)
+        shapes = query.shape, key.shape, value.shape, mask_shape
         return tuple(
-            None if dx is None else dx.reshape(shape)
+            dx if dx is None else dx.reshape(shape)
             for dx, shape in zip(gradients, shapes, strict=True)
         )
 
@@ -85,11 +88,11 @@ def _suit(query: Any, key: Any, value: Any, enable_gqa: bool) -> bool:
 
 
 def _heads(x: np.ndarray) -> np.ndarray:
-    """x as (batch, heads, length, size), with contiguous rows at any distance."""
+    """x as (batch, heads, length, size), with contiguous rows, one behind the other."""
     if x.ndim != 4:
         x = x[(None,) * (4 - x.ndim)] if x.ndim < 4 else x.reshape(-1, *x.shape[-3:])
     whole = x.strides[-1] == x.itemsize and not any(stride % x.itemsize for stride in x.strides)
-    return x if whole and x.flags.aligned else np.array(x, order="C")
+    return x if whole and x.strides[2] >= 0 and x.flags.aligned else np.array(x, order="C")
 
 
 def _mask(mask: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -151,7 +154,8 @@ def _attend(problem: Problem, y: np.ndarray) -> np.ndarray:
         y,
         statistics,
         scratch(chunks, size),
-        np.empty((chunks, value_size + 1, QUERIES)),
+        np.empty((chunks, QUERIES)),
+        np.empty((chunks, value_size if problem.key.shape[2] > FLUSH else 0, QUERIES)),
         offsets,
         chunks,
     )

@@ -6,8 +6,8 @@
     dqᵀ += Kᵀ·ds·scale
     dkᵀ += ds·q·scale
 
-(FlashAttention-2, arXiv:2307.08691, algorithm 2, with the reciprocal of l beside m instead of its
-logarithm: p is the same number, bit by bit, as in forward.)  Queries with a gradient of 0, and those
+This is algorithm 2 of FlashAttention-2 (arXiv:2307.08691), with m and 1 / l instead of m + log l,
+so that p is the same number, bit by bit, as in forward.  Queries with a gradient of 0, and those
 that see no key, contribute nothing, whatever they are.
 
 A thread takes heads of keys, with all queries that share them: dk and dv accumulate in its
@@ -27,41 +27,44 @@ import numpy as np
 
 from minidl.backends import threads
 from minidl.backends.kernels.attention.blocks import (
+    FLUSH,
     KEYS,
     PROBLEM,
     QUERIES,
     Problem,
+    add_rows,
     balanced,
     chunk_offsets,
-    fill_factors,
     keys_of_block,
     like,
-    logits,
     masking,
     masking_size,
-    multiply,
     named,
     padded,
     queries_of_block,
     query_blocks,
+    store_transposed,
+)
+from minidl.backends.kernels.attention.mask_gradient import mask_gradient
+from minidl.backends.kernels.attention.weights import (
+    pack,
+    weights_and_gradients,
+    workspace,
+    workspace_size,
 )
 from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
-from minidl.backends.kernels.simd.attention import weight_gradients
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
-from minidl.backends.kernels.simd.math import wide_dot32
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     MULTIPLY_ADDS_PER_NS,
     RUN,
-    UNBROKEN,
-    transpose_panel,
+    multiply_panels,
 )
 
 _F = np.float32
-_ZERO, _INF = _F(0), _F(np.inf)
-# Blocks of queries whose contributions to dk and dv are added in float32: 32 runs.
-_BLOCKS = 32 // -(-QUERIES // RUN)
+_RUN = QUERIES // 2  # queries of a block that are summed in registers
+_BLOCKS = 16  # of queries, that are added in float32 before a float64 sum takes them
 
 
 class _Split(NamedTuple):
@@ -73,29 +76,15 @@ class _Split(NamedTuple):
     key_parts: int
 
 
-class _Workspace(NamedTuple):
-    """The memory of a thread.  Rows are padded with zeros to full vectors."""
-
-    query_rows: np.ndarray  # (QUERIES, E): scaled
-    dy_rows: np.ndarray  # (QUERIES, Ev): divided by l
-    queries: np.ndarray  # (E, QUERIES): the same, transposed
-    dy: np.ndarray  # (Ev, QUERIES)
-    s: np.ndarray  # (KEYS, QUERIES), then p
-    dp: np.ndarray  # (KEYS, QUERIES), then ds
-    dq: np.ndarray  # (E, QUERIES): of a block of keys
-    lines: np.ndarray  # (2, QUERIES): m and D
-    dk: np.ndarray  # (keys, E)
-    dv: np.ndarray  # (keys, Ev)
-
-
 def gradients(
     problem: Problem,
     y: np.ndarray,
     statistics: np.ndarray,
     dy: np.ndarray,
     needed: tuple[bool, ...],
+    mask_shape: tuple[int, ...],
 ) -> tuple[np.ndarray | None, ...]:
-    """dquery, dkey and dvalue; what is not needed is None, or not computed."""
+    """dquery, dkey, dvalue and that of a mask of floats; what is not needed is None, or garbage."""
     operands = problem.query, problem.key, problem.value
     results = [like(x, x.shape[3]) for x in operands]
     of_queries, of_keys = needed[0], needed[1] or needed[2]
@@ -112,7 +101,9 @@ def gradients(
         if split.of_queries or split.of_keys:
             units = heads * split.query_parts * split.key_parts
             _run(problem, y, statistics, dy, results, split, blocks, min(chunks, units))
-    return *results, None
+    if not needed[3]:
+        return *results, None
+    return *results, mask_gradient(problem, y, statistics, dy, mask_shape)
 
 
 def _run(
@@ -131,7 +122,7 @@ def _run(
     keys = -(-keys // split.key_parts) * KEYS + MR if split.of_keys else 0
     widths = padded(size) + padded(value_size)
     offsets = chunk_offsets(problem, chunks)
-    floats = QUERIES * (widths + size + value_size + 2 * KEYS + size + MR + 2) + keys * widths
+    floats = workspace_size(sizes, keys) + (masking_size(sizes) if offsets.size else 0)
     _backward(
         problem,
         y,
@@ -140,43 +131,12 @@ def _run(
         *results,
         split,
         keys,
-        scratch(chunks, floats + (masking_size(sizes) if offsets.size else 0)),
-        np.empty((chunks, size, QUERIES)),
+        scratch(chunks, floats),
+        np.empty((chunks, size if problem.key.shape[2] > FLUSH else 0, QUERIES)),
         np.empty((chunks, keys * widths if blocks > _BLOCKS else 0)),
         offsets,
         chunks,
     )
-
-
-@inner
-def _workspace(memory, size, value_size, keys):
-    width, value_width = _padded(size), _padded(value_size)
-    at = 0
-    query_rows = carray(pointer(memory, at), (QUERIES, width))
-    at += query_rows.size
-    dy_rows = carray(pointer(memory, at), (QUERIES, value_width))
-    at += dy_rows.size
-    queries = carray(pointer(memory, at), (size, QUERIES))
-    at += queries.size
-    dy = carray(pointer(memory, at), (value_size, QUERIES))
-    at += dy.size
-    s = carray(pointer(memory, at), (KEYS, QUERIES))
-    at += s.size
-    dp = carray(pointer(memory, at), (KEYS, QUERIES))
-    at += dp.size
-    dq = carray(pointer(memory, at), (size + MR, QUERIES))
-    at += dq.size
-    lines = carray(pointer(memory, at), (2, QUERIES))
-    at += lines.size
-    dk = carray(pointer(memory, at), (keys, width))
-    at += dk.size
-    dv = carray(pointer(memory, at), (keys, value_width))
-    return _Workspace(query_rows, dy_rows, queries, dy, s, dp, dq, lines, dk, dv)
-
-
-@inner
-def _padded(size):
-    return (size + LANES - 1) // LANES * LANES
 
 
 @parallel(
@@ -192,7 +152,7 @@ def _backward(
     problem, split = named(problem), _Split(*split)
     size, value_size = problem.query.shape[3], problem.value.shape[3]
     batch, heads, length = problem.key.shape[:3]
-    own = _workspace(memory[chunk], size, value_size, rows)
+    own = workspace(memory[chunk], size, value_size, rows)
     masks = masking(memory[chunk], offsets[chunk], max(size, value_size))
     parts = split.query_parts * split.key_parts
     start, stop = chunk_bounds(batch * heads * parts, chunk, chunks)
@@ -224,9 +184,9 @@ def _add_queries(
     for i in range(begin, end):
         queries = queries_of_block(problem, batch, head * group + i // blocks, i % blocks)
         limit = min(last, queries.first + queries.count) if problem.is_causal else last
-        totals[:] = 0
+        own.dq[:], totals[:] = 0, 0
         if first < limit:
-            _pack(problem, y, dy, statistics, queries, own)
+            pack(problem, y, dy, statistics, queries, own)
             _add_keys(problem, queries, split, first, limit, own, totals, masks)
         if split.of_queries:
             _store_queries(problem, queries, own, totals, dq)
@@ -235,76 +195,18 @@ def _add_queries(
 
 
 @inner
-def _pack(problem, y, dy, statistics, queries, own):
-    """Queries and dy / l, row by row and transposed, and m and D."""
-    size, value_size = problem.query.shape[3], problem.value.shape[3]
-    maxima, reciprocals = statistics[queries.batch, queries.head]
-    x, of_y = problem.query[queries.batch, queries.head], y[queries.batch, queries.head]
-    of_dy = dy[queries.batch, queries.head]
-    own.lines[0], own.lines[1] = _INF, _ZERO
-    for q in range(queries.count):
-        i = queries.first + q
-        query_row, dy_row = own.query_rows[q], own.dy_rows[q]
-        query_row[size:], dy_row[value_size:] = 0, 0
-        gradient = carray(pointer(of_dy[i], 0), value_size)
-        if reciprocals[i] == 0 or not _has_nonzero(gradient):
-            query_row[:size], dy_row[:value_size] = 0, 0  # with m = ∞, p is 0
-            continue
-        _scale(carray(pointer(x[i], 0), size), problem.scale, query_row)
-        _scale(gradient, reciprocals[i], dy_row)
-        own.lines[0, q] = maxima[i]
-        own.lines[1, q] = wide_dot32(dy_row[:value_size], carray(pointer(of_y[i], 0), value_size))
-    _transpose(own.query_rows, queries.count, size, own.queries)
-    _transpose(own.dy_rows, queries.count, value_size, own.dy)
-
-
-@inner
-def _has_nonzero(x):
-    found = False
-    for i in range(x.size):
-        found |= x[i] != 0
-    return found
-
-
-@inner
-def _scale(x, factor, row):
-    for i in range(x.size):
-        row[i] = x[i] * factor
-
-
-@inner
-def _transpose(rows, height, width, target):
-    source = pointer(rows, 0)
-    transpose_panel(source, rows.shape[1], height, width, pointer(target, 0), target.shape[1])
-
-
-@inner
 def _add_keys(problem, queries, split, first, last, own, totals, masks):
     """Add what a block of queries gives with the keys first … last − 1."""
     tables, vectors = problem.tables, queries.vectors
-    size, value_size = problem.query.shape[3], problem.value.shape[3]
+    size = problem.query.shape[3]
     head = queries.head // (problem.query.shape[1] // problem.key.shape[1])
     key = pointer(problem.key[queries.batch, head], 0)
-    value = pointer(problem.value[queries.batch, head], 0)
-    s, dp, block = pointer(own.s, 0), pointer(own.dp, 0), pointer(tables.block, 0)
-    maxima, means = pointer(own.lines, 0), pointer(own.lines, QUERIES)
-    drops = problem.dropped > 0
+    s, dp, block, summed = pointer(own.s, 0), pointer(own.dp, 0), pointer(tables.block, 0), 0
     for begin in range(first, last, KEYS):
         keys = keys_of_block(problem, queries, begin, min(begin + KEYS, last), masks)
         if keys.count == 0:
             continue
-        logits(problem, queries, keys, own.queries, masks, own.s)
-        multiply(
-            value, pointer(keys.values, 0), pointer(tables.value_size, 0), value_size, UNBROKEN,
-            pointer(own.dy, 0), block, vectors, dp, QUERIES, keys.count, False,
-        )  # fmt: skip
-        factors = s
-        if drops:
-            fill_factors(problem, queries, keys, masks)
-            factors = pointer(masks.factors, 0)
-        weight_gradients(
-            vectors, keys.count, s, dp, factors, QUERIES, maxima, means, 1 if drops else 0
-        )
+        weights_and_gradients(problem, queries, keys, own, masks)
         if split.of_keys:
             end = (keys.count + MR - 1) // MR * MR
             own.s[keys.count : end], own.dp[keys.count : end] = 0, 0
@@ -312,29 +214,25 @@ def _add_keys(problem, queries, split, first, last, own, totals, masks):
             _add_products(own.dv, row, s, queries, own.dy_rows, tables, tables.value_rows, keys)
             _add_products(own.dk, row, dp, queries, own.query_rows, tables, tables.query_rows, keys)
         if split.of_queries:
-            multiply(
-                key, pointer(tables.query_size, 0), pointer(keys.rows, 0), keys.count, RUN,
-                dp, block, vectors, pointer(own.dq, 0), QUERIES, size, False,
+            multiply_panels(
+                size, vectors, keys.count, RUN, key, pointer(tables.query_size, 0),
+                pointer(keys.rows, 0), dp, block, pointer(own.dq, 0), QUERIES, True,
             )  # fmt: skip
-            for i in range(size):
-                _add(own.dq[i], totals[i], vectors * LANES)
+            summed += keys.count
+            if totals.size and summed >= FLUSH:
+                add_rows(own.dq[:size], totals, vectors * LANES)
+                own.dq[:], summed = 0, 0
 
 
 @inner
 def _add_products(sums, first, weights, queries, x, tables, depth_b, keys):
     """sums[first + key] += Σ over the queries of weights[key, query]·x[query]."""
     width = sums.shape[1]
-    multiply(
-        weights, pointer(tables.block, 0), pointer(tables.ones, 0), queries.count, RUN,
-        pointer(x, 0), pointer(depth_b, 0), width // LANES,
-        pointer(sums, first * width), width, keys.count, True,
+    multiply_panels(
+        keys.count, width // LANES, queries.count, _RUN, weights, pointer(tables.block, 0),
+        pointer(tables.ones, 0), pointer(x, 0), pointer(depth_b, 0),
+        pointer(sums, first * width), width, True,
     )  # fmt: skip
-
-
-@inner
-def _add(x, total, width):
-    for q in range(width):
-        total[q] += x[q]
 
 
 @inner
@@ -359,14 +257,14 @@ def _store_queries(problem, queries, own, totals, dq):
     """dq = scale·dqᵀ, transposed."""
     size, width = problem.query.shape[3], queries.vectors * LANES
     for i in range(size):
-        row, total = own.dq[i], totals[i]
+        row = own.dq[i]
+        if totals.size:
+            total = totals[i]
+            for q in range(width):
+                row[q] = _F(row[q] + total[q])
         for q in range(width):
-            row[q] = _F(total[q]) * problem.scale
-    _transpose(own.dq, size, queries.count, own.query_rows)
-    result = dq[queries.batch, queries.head]
-    for q in range(queries.count):
-        row = carray(pointer(result[queries.first + q], 0), size)
-        _scale(own.query_rows[q, :size], _F(1), row)
+            row[q] *= problem.scale
+    store_transposed(own.dq, own.query_rows, queries, dq)
 
 
 @inner
@@ -380,4 +278,6 @@ def _store_keys(x, sums, result, first, last):
             for j in range(size):
                 row[j] = _F(total[j])
         else:
-            _scale(x[i, :size], _F(1), row)
+            source = x[i]
+            for j in range(size):
+                row[j] = source[j]

@@ -21,21 +21,26 @@ import numpy as np
 from minidl.backends.kernels.random import fill_uniform
 from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inlined, inner
 from minidl.backends.kernels.runtime.plans import planned
-from minidl.backends.kernels.simd.intrinsics import LANES, address_of, advance, pointer
+from minidl.backends.kernels.simd.attention import (
+    add_mask,
+    mask_square_of_bytes,
+    mask_square_of_floats,
+)
+from minidl.backends.kernels.simd.intrinsics import LANES, address_of, pointer
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     NR,
     UNBROKEN,
-    micro_kernel,
+    multiply_panels,
     pad_to_tiles,
-    tile_count,
     transpose_panel,
 )
 
 # Queries and keys of a block: its logits, and a tile as large, stay in the second-level cache.
 QUERIES = -(-64 // NR) * NR
 KEYS = 16 * MR
-_NEVER = np.float32(-np.inf)
+FLUSH = 8 * KEYS  # so many keys are added in float32, run by run, before a float64 sum takes them
+_ZERO, _ONE, _NEVER = np.float32(0), np.float32(1), np.float32(-np.inf)
 
 
 class Tables(NamedTuple):
@@ -99,7 +104,7 @@ class Masking(NamedTuple):
     tile: np.ndarray  # (KEYS, QUERIES)
     factors: np.ndarray  # (KEYS, QUERIES), of dropout
     rows: np.ndarray  # (QUERIES, KEYS + 1), before they are transposed
-    seen: np.ndarray  # (KEYS,): whether a query sees the key, 1 or 0
+    seen: np.ndarray  # (KEYS + LANES,): whether a query sees the key, 1 or 0
     zeros: np.ndarray  # in place of a key or a value that is not seen
     offsets: np.ndarray  # (2, KEYS + MR): of K and V
 
@@ -107,7 +112,9 @@ class Masking(NamedTuple):
 @inner
 def named(problem):
     """The tuple with its names again."""
-    query, key, value, visible, bias, is_causal, scale, dropped, kept, seed, offset, tables = problem
+    (
+        query, key, value, visible, bias, is_causal, scale, dropped, kept, seed, offset, tables
+    ) = problem  # fmt: skip
     return Problem(
         query, key, value, visible, bias, is_causal, scale, dropped, kept, seed, offset,
         Tables(*tables),
@@ -150,7 +157,7 @@ def chunk_offsets(problem: Problem, chunks: int) -> np.ndarray:
 
 def masking_size(sizes: tuple[int, int]) -> int:
     """How many float32 `masking` takes from a workspace."""
-    return 3 * KEYS * QUERIES + QUERIES + KEYS + max(sizes)
+    return 3 * KEYS * QUERIES + QUERIES + KEYS + LANES + max(sizes)
 
 
 @inner
@@ -162,8 +169,8 @@ def masking(workspace, offsets, size):
     block, end = KEYS * QUERIES, workspace.size - size
     zeros = workspace[end:]
     zeros[:] = 0
-    seen = workspace[end - KEYS : end]
-    begin = end - KEYS - 3 * block - QUERIES
+    seen = workspace[end - KEYS - LANES : end]
+    begin = end - KEYS - LANES - 3 * block - QUERIES
     return Masking(
         carray(pointer(workspace, begin), (KEYS, QUERIES)),
         carray(pointer(workspace, begin + block), (KEYS, QUERIES)),
@@ -203,47 +210,56 @@ def balanced(i, count, is_causal):
 
 
 @inner
-def multiply(a, rows, depth_a, depth, run, b, depth_b, vectors, out, stride, count, add):
-    """out[i, j] = Σₖ a[rows[i] + depth_a[k]]·b[depth_b[k] + j], of `count` rows, tile by tile.
+def transpose_heads(x, queries, target):
+    """target[i, query] = x[query, i] of a block of queries; 0 for the lanes that have none."""
+    stride = x.strides[2] // x.itemsize
+    source = pointer(x[queries.batch, queries.head], queries.first * stride)
+    transpose_panel(source, stride, queries.count, x.shape[3], pointer(target, 0), QUERIES)
 
-    Rows are computed up to full tiles.
-    """
-    panels = tile_count(vectors)
-    for row in range(0, count, MR):
-        for panel in range(panels):
-            left, right = chunk_bounds(vectors, panel, panels)
-            micro_kernel(
-                right - left, depth, run, a, advance(rows, row), depth_a,
-                advance(b, left * LANES), depth_b,
-                advance(out, row * stride + left * LANES), stride, add,
-            )  # fmt: skip
+
+@inner
+def store_transposed(source, rows, queries, x):
+    """x[query, i] = source[i, query] of a block of queries."""
+    own, size = x[queries.batch, queries.head], x.shape[3]
+    stride = x.strides[2] // x.itemsize
+    if size % LANES == 0:  # so that no vector reaches beyond a row
+        target = pointer(own, queries.first * stride)
+        transpose_panel(pointer(source, 0), QUERIES, size, queries.count, target, stride)
+        return
+    width = rows.shape[1]
+    transpose_panel(pointer(source, 0), QUERIES, size, queries.count, pointer(rows, 0), width)
+    for q in range(queries.count):
+        row, result = rows[q], carray(pointer(own[queries.first + q], 0), size)
+        for i in range(size):
+            result[i] = row[i]
+
+
+@inner
+def add_rows(rows, totals, width):
+    """totals += rows, of which the first `width` columns count."""
+    for i in range(rows.shape[0]):
+        row, total = rows[i], totals[i]
+        for j in range(width):
+            total[j] += row[j]
 
 
 @inner
 def logits(problem, queries, keys, packed, masks, s):
     """s[key, query], with the mask, and −inf where causality hides a key."""
     group = queries.head // (problem.query.shape[1] // problem.key.shape[1])
-    multiply(
+    multiply_panels(
+        keys.count, queries.vectors, problem.query.shape[3], UNBROKEN,
         pointer(problem.key[queries.batch, group], 0), pointer(keys.rows, 0),
-        pointer(problem.tables.query_size, 0), problem.query.shape[3], UNBROKEN,
-        pointer(packed, 0), pointer(problem.tables.block, 0), queries.vectors,
-        pointer(s, 0), QUERIES, keys.count, False,
+        pointer(problem.tables.query_size, 0), pointer(packed, 0), pointer(problem.tables.block, 0),
+        pointer(s, 0), QUERIES, False,
     )  # fmt: skip
     if problem.visible.size or problem.bias.size:
-        _add_mask(masks.tile, keys.first % KEYS, s, keys.count, queries.vectors * LANES)
+        tile = pointer(masks.tile, keys.first % KEYS * QUERIES)
+        add_mask(queries.vectors, keys.count, pointer(s, 0), tile, QUERIES)
     if problem.is_causal:
         for i in range(max(0, queries.first + 1 - keys.first), keys.count):
             hidden = keys.first + i - queries.first
             s[i, : min(hidden, QUERIES)] = _NEVER
-
-
-@inner
-def _add_mask(tile, first, s, count, width):
-    """s = s + tile, from a row of the tile on; where the tile is −inf, s becomes so, also NaN."""
-    for i in range(count):
-        row, added = s[i], tile[first + i]
-        for j in range(width):
-            row[j] = _NEVER if added[j] == _NEVER else row[j] + added[j]
 
 
 @inner
@@ -278,62 +294,62 @@ def keys_of_block(problem, queries, begin, end, masks):
 
 @inner
 def _fill_tile(problem, queries, begin, count, masks):
-    """The tile of a mask, 0 or what it adds, or −inf; and which keys are seen."""
-    visible, bias = problem.visible, problem.bias
-    if (visible.strides[2] if visible.size else bias.strides[2]) == 0:  # the same for all queries
-        row = masks.rows[0]
-        _fill_row(problem, queries, queries.first, begin, count, row)
-        _add_seen(row, count, masks.seen)
-        for i in range(count):
-            masks.tile[i, : queries.vectors * LANES] = row[i]
+    """The tile of a mask, 0 or what it adds, or −inf; and which keys are seen.  In squares."""
+    of_bytes = problem.visible.size > 0
+    strides = problem.visible.strides if of_bytes else problem.bias.strides
+    if strides[2] == 0:
+        _repeat_row(problem, queries, begin, count, masks)
         return
-    for q in range(queries.count):
-        row, query = masks.rows[q], queries.first + q
-        _fill_row(problem, queries, query, begin, count, row)
-        if problem.is_causal:
-            row[max(0, min(count, query + 1 - begin)) : count] = _NEVER
-        _add_seen(row, count, masks.seen)
-    transpose_panel(
-        pointer(masks.rows, 0), KEYS + 1, queries.count, count, pointer(masks.tile, 0), QUERIES
-    )
+    stride, contiguous = strides[2] // (1 if of_bytes else 4), strides[3] != 0
+    for q in range(0, queries.vectors * LANES, LANES):
+        first = queries.first + q
+        for k in range(0, count, LANES):
+            whole = contiguous and q + LANES <= queries.count and k + LANES <= count
+            if problem.is_causal and begin + k + LANES - 1 > first:
+                whole = False
+            if not whole:
+                _fill_square(problem, queries, q, begin, k, count, masks)
+                continue
+            at, target = first * stride + begin + k, pointer(masks.tile, k * QUERIES + q)
+            seen = pointer(masks.seen, k)
+            if of_bytes:
+                own = pointer(problem.visible[queries.batch, queries.head], at)
+                mask_square_of_bytes(own, stride, target, QUERIES, seen)
+            else:
+                bias = pointer(problem.bias[queries.batch, queries.head], at)
+                mask_square_of_floats(bias, stride, target, QUERIES, seen)
 
 
 @inner
-def _fill_row(problem, queries, query, begin, count, row):
-    """What the mask adds to the logits of one query and `count` keys."""
+def _fill_square(problem, queries, q, begin, k, count, masks):
+    """The square of the tile from lane q and key `begin` + k on, which is not filled by vectors."""
+    for j in range(k, min(k + LANES, count)):
+        for lane in range(q, q + LANES):
+            added = _ZERO
+            if lane < queries.count:
+                added = _added(problem, queries, queries.first + lane, begin + j)
+                masks.seen[j] = masks.seen[j] if added == _NEVER else _ONE
+            masks.tile[j, lane] = added
+
+
+@inner
+def _added(problem, queries, query, key):
+    """What the mask, and causality, adds to a logit."""
+    if problem.is_causal and key > query:
+        return _NEVER
     if problem.visible.size:
-        _fill_from_bools(problem.visible[queries.batch, queries.head, query], begin, count, row)
-    else:
-        _fill_from_floats(problem.bias[queries.batch, queries.head, query], begin, count, row)
+        return _ZERO if problem.visible[queries.batch, queries.head, query, key] else _NEVER
+    return problem.bias[queries.batch, queries.head, query, key]
 
 
 @inner
-def _fill_from_bools(mask, begin, count, row):
-    """0 where the mask is True, else −inf; it is contiguous, or the same for all keys."""
-    if mask.strides[0] == 0:
-        row[:count] = np.float32(0) if mask[0] else _NEVER
-        return
-    visible = carray(pointer(mask, begin), count)
-    for i in range(count):
-        row[i] = np.float32(0) if visible[i] else _NEVER
-
-
-@inner
-def _fill_from_floats(mask, begin, count, row):
-    """The mask itself."""
-    if mask.strides[0] == 0:
-        row[:count] = mask[0]
-        return
-    added = carray(pointer(mask, begin), count)
-    for i in range(count):
-        row[i] = added[i]
-
-
-@inner
-def _add_seen(row, count, seen):
-    """Which keys a query sees that has this row of the mask, in addition to others."""
-    for i in range(count):
-        seen[i] = seen[i] if row[i] == _NEVER else np.float32(1)
+def _repeat_row(problem, queries, begin, count, masks):
+    """The tile of a mask that is the same for all queries, but for causality."""
+    last = queries.first + queries.count - 1
+    for j in range(count):
+        added = _added(problem, queries, last, begin + j)
+        masks.seen[j] = _ZERO if added == _NEVER else _ONE
+        masks.tile[j, : queries.vectors * LANES] = added
 
 
 @inner

@@ -3,10 +3,10 @@
     for each block of queries:                             the unit of work of a thread
         for each block of keys:
             s = K·qᵀ·scale + mask
-            m′ = max(m, max s),  p = exp(s − m′)
-            l = l·exp(m − m′) + Σ p
-            yᵀ = yᵀ·exp(m − m′) + Vᵀ·p
-            m = m′
+            m′ = max s if that exceeds m by far, else m
+            l = l·exp(m − m′),  yᵀ = yᵀ·exp(m − m′),  m = m′
+            p = exp(s − m)
+            l = l + Σ p,  yᵀ = yᵀ + Vᵀ·p
         y = yᵀ / l
 
     T. Dao, D. Fu, S. Ermon, A. Rudra, C. Ré.  FlashAttention: fast and memory-efficient exact
@@ -17,8 +17,9 @@
 Saved are m and 1 / l of each query, so memory grows with L, not with L·S.  Causality leaves out the
 blocks above the diagonal.
 
-**Precision.**  The micro-kernel adds the keys of a block in runs; the sums of the blocks, and l, are
-float64.  So the error does not grow with the number of keys.
+**Precision.**  Keys are added in runs, some thousand of them in float32, whose sums are added in
+float64, as is l.  Rescaling rounds; m is raised only where it lags behind by 8, which is seldom, so
+that p may be as large as e⁸.  So the error does not grow with the number of keys.
 
 Cost: 2·(E + Ev) flops and an exp for each query and key, half of them if causal.
 """
@@ -28,33 +29,38 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.backends.kernels.attention.blocks import (
+    FLUSH,
     KEYS,
     PROBLEM,
     QUERIES,
+    add_rows,
     balanced,
     fill_factors,
     keys_of_block,
     logits,
     masking,
-    multiply,
     named,
+    padded,
     queries_of_block,
     query_blocks,
+    store_transposed,
+    transpose_heads,
 )
 from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
 from minidl.backends.kernels.simd.attention import column_maxima, exponentials
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
 from minidl.backends.kernels.simd.math import exp32
-from minidl.backends.kernels.simd.micro_kernel import MR, RUN, transpose_panel
+from minidl.backends.kernels.simd.micro_kernel import MR, RUN, multiply_panels
 
 _F = np.float32
 _ZERO, _NEVER = _F(0), _F(-np.inf)
+_MARGIN = _F(8)  # p may be as large as e⁸
 
 
 class _Workspace(NamedTuple):
     """The memory of a thread."""
 
-    rows: np.ndarray  # (QUERIES, size): queries, or y, row by row
+    rows: np.ndarray  # (QUERIES, Ev): y, row by row
     packed: np.ndarray  # (E, QUERIES): scaled queries
     s: np.ndarray  # (KEYS, QUERIES)
     y: np.ndarray  # (Ev, QUERIES): of a block of keys
@@ -63,13 +69,12 @@ class _Workspace(NamedTuple):
 
 def workspace_size(sizes: tuple[int, int]) -> int:
     """How many float32 a thread needs, without masks."""
-    size = -(-max(sizes) // LANES) * LANES
-    return QUERIES * (size + sizes[0] + KEYS + sizes[1] + MR + 4)
+    return QUERIES * (padded(sizes[1]) + sizes[0] + KEYS + sizes[1] + MR + 4)
 
 
 @inner
 def _workspace(memory, size, value_size):
-    width = (max(size, value_size) + LANES - 1) // LANES * LANES
+    width = (value_size + LANES - 1) // LANES * LANES
     value_rows = value_size + MR
     packed = QUERIES * width
     s = packed + size * QUERIES
@@ -85,14 +90,15 @@ def _workspace(memory, size, value_size):
 
 
 @parallel(
-    f"{PROBLEM} f32[~b,h,l,v] f32[b,h,two,l] f32[chunk,size] f64[chunk,v,q] i64[chunk,two,k]",
+    f"{PROBLEM} f32[~b,h,l,v] f32[b,h,two,l] f32[chunk,size] f64[chunk,q] f64[chunk,v,q]"
+    " i64[chunk,two,k]",
     then=[
         *("simd.micro_kernel:micro_kernel", "simd.micro_kernel:transpose_panel"),
         *("simd.attention:column_maxima", "simd.attention:exponentials"),
         *("attention.backward:_backward", "simd.attention:weight_gradients"),
     ],
 )
-def _forward(problem, y, statistics, memory, totals, offsets, chunk, chunks):
+def _forward(problem, y, statistics, memory, sums, totals, offsets, chunk, chunks):
     """y, and of each query the maximum of its logits and the reciprocal of Σ p."""
     problem = named(problem)
     batch, heads, length, size = problem.query.shape
@@ -106,33 +112,30 @@ def _forward(problem, y, statistics, memory, totals, offsets, chunk, chunks):
         block = balanced(unit % blocks, blocks, problem.is_causal)
         queries = queries_of_block(problem, index // heads, index % heads, block)
         _pack(problem, queries, own)
-        _attend(problem, queries, own, totals[chunk], masks)
-        _store(queries, own, totals[chunk], y, statistics[queries.batch, queries.head])
+        _attend(problem, queries, own, sums[chunk], totals[chunk], masks)
+        of_head = statistics[queries.batch, queries.head]
+        _store(queries, own, sums[chunk], totals[chunk], y, of_head)
 
 
 @inner
 def _pack(problem, queries, own):
     """The scaled queries, transposed."""
-    size = problem.query.shape[3]
-    x = problem.query[queries.batch, queries.head]
-    for q in range(queries.count):
-        source, target = carray(pointer(x[queries.first + q], 0), size), own.rows[q]
-        for i in range(size):
-            target[i] = source[i] * problem.scale
-    width = own.rows.shape[1]
-    source, target = pointer(own.rows, 0), pointer(own.packed, 0)
-    transpose_panel(source, width, queries.count, size, target, QUERIES)
+    transpose_heads(problem.query, queries, own.packed)
+    for i in range(own.packed.shape[0]):
+        row = own.packed[i]
+        for q in range(queries.vectors * LANES):
+            row[q] *= problem.scale
 
 
 @inner
-def _attend(problem, queries, own, totals, masks):
-    """The sums over all keys: totals[0 … Ev − 1] = yᵀ·l; the line after them is l."""
+def _attend(problem, queries, own, sums, totals, masks):
+    """own.y + totals = yᵀ·l and sums = l, over all keys."""
     length, value_size = problem.key.shape[2], problem.value.shape[3]
-    width, sums = queries.vectors * LANES, totals[value_size]
+    width, summed = queries.vectors * LANES, 0
     if problem.is_causal:
         length = min(length, queries.first + queries.count)
     own.lines[0, :width] = _NEVER
-    totals[: value_size + 1, :width] = 0
+    sums[:width], totals[:] = 0, 0
     group = queries.head // (problem.query.shape[1] // problem.value.shape[1])
     values = pointer(problem.value[queries.batch, group], 0)
     for begin in range(0, length, KEYS):
@@ -140,63 +143,86 @@ def _attend(problem, queries, own, totals, masks):
         if keys.count == 0:
             continue
         logits(problem, queries, keys, own.packed, masks, own.s)
-        _raise_maxima(queries, keys, own, totals)
+        if _raise_maxima(queries, keys, own) and begin:
+            _rescale(own, sums, totals, summed, width)
         _exponentiate(queries, keys, own, sums)
         if problem.dropped > 0:
             fill_factors(problem, queries, keys, masks)
-            _scale(own.s, masks.factors, keys.count, width)
-        multiply(
-            values, pointer(problem.tables.value_size, 0), pointer(keys.values, 0), keys.count, RUN,
-            pointer(own.s, 0), pointer(problem.tables.block, 0), queries.vectors,
-            pointer(own.y, 0), QUERIES, value_size, False,
+            _drop(own.s, masks.factors, keys.count, width)
+        multiply_panels(
+            value_size, queries.vectors, keys.count, RUN,
+            values, pointer(problem.tables.value_size, 0), pointer(keys.values, 0),
+            pointer(own.s, 0), pointer(problem.tables.block, 0),
+            pointer(own.y, 0), QUERIES, summed > 0,
         )  # fmt: skip
-        for i in range(value_size):
-            _add(own.y[i], totals[i], width)
+        summed += keys.count
+        if totals.size and summed >= FLUSH:
+            add_rows(own.y[:value_size], totals, width)
+            summed = 0
+    if summed == 0:
+        own.y[:] = 0
 
 
 @inner
-def _raise_maxima(queries, keys, own, totals):
-    """m′ = max(m, max s); what was summed so far is multiplied by exp(m − m′)."""
-    width = queries.vectors * LANES
+def _raise_maxima(queries, keys, own):
+    """Raise m where the block exceeds it by far; whether there is a query of which it was raised.
+
+    The factors are exp(m − m′).  A query that has seen no key so far has m = −∞.
+    """
     before, largest, factors = own.lines[0], own.lines[1], own.lines[2]
+    width = queries.vectors * LANES
     for q in range(width):
-        largest[q] = before[q]
+        largest[q] = _NEVER
     column_maxima(
         queries.vectors, keys.count, pointer(own.s, 0), QUERIES, pointer(own.lines, QUERIES)
     )
-    changed = False
+    raised = False
     for q in range(width):
-        # A query that has seen no key so far has the maximum −∞, which cannot be subtracted.
-        shift = _ZERO if largest[q] == _NEVER else largest[q]
-        factors[q] = exp32(before[q] - shift)
-        changed |= factors[q] != 1 and before[q] != _NEVER
-        before[q], largest[q] = largest[q], shift
-    if changed:
-        for i in range(totals.shape[0]):
-            total = totals[i]
+        raised |= largest[q] > before[q] + _MARGIN
+    if raised:
+        for q in range(width):
+            after = largest[q] if largest[q] > before[q] + _MARGIN else before[q]
+            factors[q] = _ZERO if before[q] == _NEVER else exp32(before[q] - after)
+            before[q] = after
+    return raised
+
+
+@inner
+def _rescale(own, sums, totals, summed, width):
+    """Multiply by exp(m − m′) what was summed so far."""
+    factors = own.lines[2]
+    for q in range(width):
+        sums[q] *= factors[q]
+    if summed:
+        for i in range(own.y.shape[0]):
+            row = own.y[i]
             for q in range(width):
-                total[q] *= factors[q]
+                row[q] *= factors[q]
+    for i in range(totals.shape[0]):
+        total = totals[i]
+        for q in range(width):
+            total[q] *= factors[q]
 
 
 @inner
 def _exponentiate(queries, keys, own, sums):
-    """s = exp(s − m′), and their sums, run by run."""
-    shifts, partial = pointer(own.lines, QUERIES), own.lines[3]
-    for i in range(0, keys.count, RUN):
-        run = min(RUN, keys.count - i)
-        part = pointer(own.s, i * QUERIES)
-        exponentials(queries.vectors, run, part, QUERIES, shifts, pointer(own.lines, 3 * QUERIES))
-        _add(partial, sums, queries.vectors * LANES)
-
-
-@inner
-def _add(x, total, width):
+    """s = exp(s − m), and their sums, run by run; m = −∞ counts as 0."""
+    width = queries.vectors * LANES
+    maxima, shifts, partial = own.lines[0], own.lines[1], own.lines[3]
     for q in range(width):
-        total[q] += x[q]
+        shifts[q] = _ZERO if maxima[q] == _NEVER else maxima[q]
+        partial[q] = 0
+    for i in range(0, keys.count, RUN):
+        exponentials(
+            queries.vectors, min(RUN, keys.count - i), pointer(own.s, i * QUERIES), QUERIES,
+            pointer(own.lines, QUERIES), pointer(own.lines, 3 * QUERIES),
+        )  # fmt: skip
+    for q in range(width):
+        sums[q] += partial[q]
 
 
 @inner
-def _scale(s, factors, count, width):
+def _drop(s, factors, count, width):
     """The weights after dropout."""
     for i in range(count):
         row, factor = s[i], factors[i]
@@ -205,24 +231,21 @@ def _scale(s, factors, count, width):
 
 
 @inner
-def _store(queries, own, totals, y, statistics):
-    """y = yᵀ / l, transposed; 0 for a query that saw no key."""
-    value_size = y.shape[3]
-    width, sums, shifts = queries.vectors * LANES, totals[value_size], own.lines[0]
+def _store(queries, own, sums, totals, y, statistics):
+    """y = yᵀ / l, transposed, and m and 1 / l; 0 for a query that saw no key."""
+    value_size, width = y.shape[3], queries.vectors * LANES
+    maxima, reciprocals = own.lines[0], own.lines[1]
+    for q in range(width):
+        reciprocals[q] = _F(1 / sums[q]) if sums[q] != 0 else _ZERO
     for q in range(queries.count):
-        sees = sums[q] != 0
-        statistics[0, queries.first + q] = shifts[q] if sees else _ZERO
-        statistics[1, queries.first + q] = _F(1 / sums[q]) if sees else _ZERO
+        statistics[0, queries.first + q] = maxima[q]
+        statistics[1, queries.first + q] = reciprocals[q]
     for i in range(value_size):
-        total, row = totals[i], own.y[i]
+        row = own.y[i]
+        if totals.size:
+            total = totals[i]
+            for q in range(width):
+                row[q] = _F(row[q] + total[q])
         for q in range(width):
-            row[q] = _F(total[q] / sums[q]) if sums[q] != 0 else _ZERO
-    stride = own.rows.shape[1]
-    source, target = pointer(own.y, 0), pointer(own.rows, 0)
-    transpose_panel(source, QUERIES, value_size, queries.count, target, stride)
-    result = y[queries.batch, queries.head]
-    for q in range(queries.count):
-        source_row = own.rows[q]
-        target_row = carray(pointer(result[queries.first + q], 0), value_size)
-        for i in range(value_size):
-            target_row[i] = source_row[i]
+            row[q] = _ZERO if reciprocals[q] == 0 else row[q] * reciprocals[q]
+    store_transposed(own.y, own.rows, queries, y)

@@ -4,9 +4,8 @@ A block holds the logits s[key, query] of some keys (rows) and queries (columns,
 the maximum and the sum of a softmax are taken lane by lane, and no vector is reduced.  Each pass
 goes down one column of vectors, or a few, with its maxima or sums in registers.
 
-The exponentials are of numbers that are not positive, s − max s, which saves half the steps of
-`math.exp32`.  The polynomial is the same (Cephes' expf, S. Moshier 1989); errors are below 2 ulp,
-and below e⁻⁸⁷ the result is 0.
+The exponentials are those of numbers below 88, which saves half the steps of `math.exp32`: within
+0.9 ulp, and 0 below e⁻⁸⁷.  The polynomial is the minimax one of degree 6, found as described there.
 """
 
 from typing import Any
@@ -24,16 +23,18 @@ from minidl.backends.kernels.simd.intrinsics import (
     loop,
     multiply_add,
     store,
+    store_columns,
 )
 from minidl.backends.kernels.simd.micro_kernel import NR_VECTORS, tile_count
 
 _BITS = ir.VectorType(ir.IntType(32), LANES)
+_BYTES = ir.VectorType(ir.IntType(8), LANES)
 _LOG2_E, _SHIFT = 1.44269504, 1.5 * 2**23  # added to x, it leaves the nearest integer at the end
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # n·LN2_HIGH is exact
 _LOWEST = -87.0  # eˣ is a normal number from here on
 _COEFFICIENTS = (
-    *(1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2),
-    *(1.6666665459e-1, 5.0000001201e-1, 1.0, 1.0),
+    *(1.38212356e-3, 8.36866628e-3, 4.16682586e-2, 1.66665211e-1, 4.99999940e-1),
+    *(1.0, 1.0),
 )
 
 
@@ -43,10 +44,9 @@ def _everywhere(value: float) -> Any:
 
 
 def _exp(builder: Any, x: Any) -> Any:
-    """eˣ for x ≤ 0: 2ⁿ·eʳ, with n the integer nearest to x / ln 2, r = x − n·ln 2; NaN stays."""
-    fused, zeros = multiply_add(builder.module), _everywhere(0)
-    vanishes = builder.fcmp_ordered("<", x, _everywhere(_LOWEST))
-    x = builder.select(vanishes, zeros, x)
+    """eˣ for x < 88: 2ⁿ·eʳ, with n the integer nearest to x / ln 2, r = x − n·ln 2; NaN stays."""
+    fused = multiply_add(builder.module)
+    counts = builder.fcmp_unordered(">=", x, _everywhere(_LOWEST))
     shifted = builder.call(fused, [x, _everywhere(_LOG2_E), _everywhere(_SHIFT)])
     n = builder.fsub(shifted, _everywhere(_SHIFT))
     r = builder.call(fused, [n, _everywhere(-_LN2_HIGH), x])
@@ -57,7 +57,7 @@ def _exp(builder: Any, x: Any) -> Any:
     # n stands in the last bits of `shifted`; there it is added to the exponent of p.
     exponent = builder.shl(builder.bitcast(shifted, _BITS), ir.Constant(_BITS, [23] * LANES))
     bits = builder.add(builder.bitcast(p, _BITS), exponent)
-    return builder.select(vanishes, zeros, builder.bitcast(bits, VECTOR))
+    return builder.bitcast(builder.select(counts, bits, ir.Constant(_BITS, [0] * LANES)), VECTOR)
 
 
 def _vectors(builder: Any, address: Any, count: int) -> list[Any]:
@@ -75,12 +75,9 @@ def _column_maxima(vectors: int) -> Any:
         def larger(k, found):
             row = _vectors(builder, builder.gep(s, [builder.mul(k, stride)]), vectors)
             values = [load(builder, address) for address in row]
-            above = [
-                builder.fcmp_ordered(">", x, y) for x, y in zip(values, found, strict=True)
-            ]
+            above = [builder.fcmp_ordered(">", x, y) for x, y in zip(values, found, strict=True)]
             return [
-                builder.select(mask, x, y)
-                for mask, x, y in zip(above, values, found, strict=True)
+                builder.select(mask, x, y) for mask, x, y in zip(above, values, found, strict=True)
             ]
 
         start = [load(builder, address) for address in targets]
@@ -96,7 +93,7 @@ _one_maximum, _two_maxima, _three_maxima = _maxima_of[1], _maxima_of[2], _maxima
 
 @intrinsic("i64 f32* i64 f32* f32*")
 def _exponentials(builder: Any, count: Any, s: Any, stride: Any, maxima: Any, sums: Any) -> None:
-    """s = exp(s − max) of one column of vectors, and the sums of these."""
+    """s = exp(s − max) of one column of vectors; the sums of these are added to `sums`."""
     largest = load(builder, maxima)
 
     def add(k: Any, sums: list[Any]) -> list[Any]:
@@ -105,7 +102,50 @@ def _exponentials(builder: Any, count: Any, s: Any, stride: Any, maxima: Any, su
         store(builder, e, address)
         return [builder.fadd(sums[0], e)]
 
-    store(builder, loop(builder, count, [_everywhere(0)], add)[0], sums)
+    total = loop(builder, count, [_everywhere(0)], add)[0]
+    store(builder, builder.fadd(load(builder, sums), total), sums)
+
+
+@intrinsic("i64 f32* f32* i64")
+def _add_mask(builder: Any, count: Any, s: Any, mask: Any, stride: Any) -> None:
+    """s = s + mask of one column of vectors; −inf where the mask is, also if s is NaN."""
+
+    def add(k: Any, _: list[Any]) -> list[Any]:
+        offset = [builder.mul(k, stride)]
+        address = builder.gep(s, offset)
+        added = load(builder, builder.gep(mask, offset))
+        hidden = builder.fcmp_ordered("==", added, _everywhere(-np.inf))
+        total = builder.fadd(load(builder, address), added)
+        store(builder, builder.select(hidden, added, total), address)
+        return []
+
+    loop(builder, count, [], add)
+
+
+def _mask_square(of_bytes: bool) -> Any:
+    """A square of a mask, transposed: what it adds to logits; `seen` becomes 1 for keys seen."""
+
+    @intrinsic(f"{'u8' if of_bytes else 'f32'}* i64 f32* i64 f32*")
+    def kernel(builder, mask, stride, target, target_stride, seen):
+        rows, visible = [], None
+        for i in range(LANES):
+            address = builder.gep(mask, [builder.mul(stride, INT(i))])
+            if of_bytes:
+                bits = builder.load(builder.bitcast(address, _BYTES.as_pointer()))
+                bits.align = 1
+                sees = builder.icmp_unsigned("!=", bits, ir.Constant(_BYTES, [0] * LANES))
+                rows.append(builder.select(sees, _everywhere(0), _everywhere(-np.inf)))
+            else:
+                rows.append(load(builder, address))
+                sees = builder.fcmp_unordered("!=", rows[-1], _everywhere(-np.inf))
+            visible = sees if visible is None else builder.or_(visible, sees)
+        store(builder, builder.select(visible, _everywhere(1), load(builder, seen)), seen)
+        store_columns(builder, rows, target, target_stride)
+
+    return kernel
+
+
+mask_square_of_bytes, mask_square_of_floats = _mask_square(True), _mask_square(False)
 
 
 def _gradients(drops: bool) -> Any:
@@ -157,9 +197,16 @@ def column_maxima(vectors, count, s, stride, maxima):
 
 @outlined("i64 i64 f32* i64 f32* f32*")
 def exponentials(vectors, count, s, stride, maxima, sums):
-    """s = exp(s − maxima[q]) for `count` keys; sums[q] = Σ s."""
+    """s = exp(s − maxima[q]) for `count` keys; sums[q] += Σ s."""
     for v in range(0, vectors * LANES, LANES):
         _exponentials(count, advance(s, v), stride, advance(maxima, v), advance(sums, v))
+
+
+@outlined("i64 i64 f32* f32* i64")
+def add_mask(vectors, count, s, mask, stride):
+    """s = s + mask for `count` keys; where the mask is −inf, s becomes so, also if it is NaN."""
+    for v in range(0, vectors * LANES, LANES):
+        _add_mask(count, advance(s, v), advance(mask, v), stride)
 
 
 @outlined("i64 i64 f32* f32* f32* i64 f32* f32* i64")

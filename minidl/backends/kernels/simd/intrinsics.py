@@ -147,13 +147,17 @@ def gather_transpose(builder: Any, source: Any, rows: Any, stride: Any, target: 
 
 
 def _transpose(builder: Any, addresses: list[Any], target: Any, target_stride: Any) -> None:
-    """Store the rows at these addresses as columns of the target.
+    """Store the rows at these addresses as columns of the target."""
+    store_columns(builder, [load(builder, address) for address in addresses], target, target_stride)
+
+
+def store_columns(builder: Any, rows: list[Any], target: Any, target_stride: Any) -> None:
+    """Store LANES vectors as columns of the target.
 
     Off-diagonal blocks of half the size are exchanged, then those of a quarter inside these, and so
     on: log₂ LANES passes of shuffles (J. Eklundh, A fast computer method for matrix transposing,
     1972).
     """
-    rows = [load(builder, address) for address in addresses]
     half = LANES // 2
     while half:
         upper = [lane - half + LANES if lane & half else lane for lane in range(LANES)]
@@ -168,9 +172,7 @@ def _transpose(builder: Any, addresses: list[Any], target: Any, target_stride: A
         store(builder, rows[i], builder.gep(target, [builder.mul(target_stride, INT(i))]))
 
 
-def loop(
-    builder: Any, count: Any, start: list[Any], update: Callable[..., list[Any]]
-) -> list[Any]:
+def loop(builder: Any, count: Any, start: list[Any], update: Callable[..., list[Any]]) -> list[Any]:
     """The vectors after `for k in range(count): vectors = update(k, vectors)`, for a count ≥ 1."""
     before = builder.block
     body, end = map(builder.function.append_basic_block, ("body", "end"))

@@ -44,7 +44,13 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from minidl.backends.kernels.runtime.kernel import carray, inlined, intrinsic, outlined
+from minidl.backends.kernels.runtime.kernel import (
+    carray,
+    chunk_bounds,
+    inlined,
+    intrinsic,
+    outlined,
+)
 from minidl.backends.kernels.runtime.level import level
 from minidl.backends.kernels.simd.intrinsics import (
     INT,
@@ -250,6 +256,39 @@ def micro_kernel(vectors, depth, run, a, rows, depth_a, b, depth_b, out, row_str
         _one_vector(depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add)
     else:
         _single_row(depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add)
+
+
+@outlined("i64 i64 i64 i64 f32* i64* i64* f32* i64* f32* i64 i64")
+def multiply_panels(
+    count, vectors, depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add
+):  # fmt: skip
+    """The same for `count` rows and any number of vectors of columns, tile by tile.
+
+    Rows are computed up to full tiles.  For short sums, of which calls of the micro-kernel would
+    take a good part.
+    """
+    panels = tile_count(vectors)
+    for panel in range(panels):
+        left, right = chunk_bounds(vectors, panel, panels)
+        columns, tile = advance(b, left * LANES), advance(out, left * LANES)
+        if right - left == 3:
+            for i in range(0, count, MR):
+                _three_vectors(
+                    depth, run, a, advance(rows, i), depth_a, columns, depth_b,
+                    advance(tile, i * row_stride), row_stride, add,
+                )  # fmt: skip
+        elif right - left == 2:
+            for i in range(0, count, MR):
+                _two_vectors(
+                    depth, run, a, advance(rows, i), depth_a, columns, depth_b,
+                    advance(tile, i * row_stride), row_stride, add,
+                )  # fmt: skip
+        else:
+            for i in range(0, count, MR):
+                _one_vector(
+                    depth, run, a, advance(rows, i), depth_a, columns, depth_b,
+                    advance(tile, i * row_stride), row_stride, add,
+                )  # fmt: skip
 
 
 @outlined("f32* i64 i64 i64 f32* i64")
