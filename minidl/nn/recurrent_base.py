@@ -76,6 +76,11 @@ class Stateful(Module):
         return f"{type(self).__name__}({self.extra_repr()})"
 
 
+def _stacked(parts: Sequence[Tensor]) -> Tensor:
+    """Their stack; of one without a copy: the state of each step of a text that is generated."""
+    return ops.stack(parts) if len(parts) > 1 else ops.expand_dims(parts[0], axis=0)
+
+
 def _told(state: Any) -> str:
     """A state in an error: how many tensors, if it is several."""
     return f"{len(state)} of them" if isinstance(state, tuple | list) else describe(state)
@@ -255,7 +260,7 @@ class Recurrent(Stateful):
                 ys.append(y)
                 after.append(state)
             x = ops.concat(ys, axis=-1) if len(ys) > 1 else ys[0]
-        return x, [ops.stack(parts) for parts in zip(*after, strict=True)]
+        return x, [_stacked(parts) for parts in zip(*after, strict=True)]
 
     def _weights(self, layer: int, reverse: bool) -> list[Any]:
         """The weights of one direction of a layer; None for those that there are not."""

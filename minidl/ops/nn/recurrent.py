@@ -227,7 +227,8 @@ def _scan(xp, step, x, weight_ih, bias_ih, state, mask, reverse):
     """
     length = x.shape[0]
     if not length:
-        return xp.zeros((0, *state[0].shape), dtype=state[0].dtype, device=x.device), state
+        y = xp.zeros((0, *state[0].shape), dtype=state[0].dtype, device=x.device)
+        return y, tuple(xp.copy(s) for s in state)
     if mask is not None:
         mask = xp.expand_dims(mask, axis=-1)
         x = xp.where(mask, x, 0)  # before the product: NaN · 0 in dW would be NaN

@@ -12,6 +12,15 @@ from minidl.backends.kernels.simd.micro_kernel import MR
 
 _ZERO = np.float32(0)
 
+# Kernels that are needed after that of the first step forward.
+FOLLOWING = [
+    "_backward",
+    "recurrent.weight_gradient:_add_block",
+    "recurrent.weight_gradient:_finish",
+    "recurrent.panels:pack",
+    "simd.micro_kernel:micro_kernel",
+]
+
 
 class Steps(NamedTuple):
     """A sequence, forward.
@@ -49,7 +58,7 @@ class Tables(NamedTuple):
 class Block(NamedTuple):
     """Some steps, backward; what is large has only these steps."""
 
-    dy: np.ndarray  # (T, N, out)
+    dy: np.ndarray  # (T, N, out), or empty
     mask: np.ndarray  # (T, N), or empty
     dgates: np.ndarray  # (steps, N, stride)
     dh: np.ndarray  # (N, out), of the state after the step
@@ -181,6 +190,8 @@ def step_of(block, s):
 @inner
 def add_dy(block, t, start, count):
     """dh += dy, where there is a step."""
+    if block.dy.size == 0:
+        return
     for n in range(start, start + count):
         if is_live(block.mask, t, n):
             dh, dy = block.dh[n], block.dy[t, n]
