@@ -1,6 +1,7 @@
 """Models of graphs beside Keras's: structure, values, training, and what mistakes are told."""
 
-import itertools
+import pickle
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -220,53 +221,6 @@ def test_symbolic_tensors_calculate():
     assert Model(pixels, pixels + 1)(np.array([[255, 0]], "uint8")).numpy().tolist() == [[0, 1]]
 
 
-MERGES = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"]
-
-
-@pytest.mark.parametrize("kind", MERGES)
-def test_merges_are_kerass(kind):
-    for shapes in ([(3, 4)] * 2, [(3, 1), (3, 4)], [(2, 1, 4), (2, 5, 1)], [(2, 4), (2, 3, 4)]):
-        inputs = [random(*s, seed=i) for i, s in enumerate(shapes)]
-        pair = [getattr(k.layers, kind)() for k in (keras, theirs)]
-        assert_equal_outputs(*pair, inputs)
-        symbolic = getattr(layers, kind)()([Input(s[1:]) for s in shapes])
-        assert symbolic.shape[1:] == pair[0](inputs).shape[1:]
-    if kind != "Subtract":
-        three = [random(3, 4, seed=i) for i in range(3)]
-        assert_equal_outputs(*(getattr(k.layers, kind)() for k in (keras, theirs)), three)
-    function = getattr(layers, kind.lower())
-    assert_close(function(inputs).numpy(), pair[0](inputs).numpy(), 0)
-
-
-def test_joins_and_products_are_kerass():
-    for axis in (-1, 1, 2):
-        pair = [k.layers.Concatenate(axis=axis) for k in (keras, theirs)]
-        assert_equal_outputs(*pair, [random(2, 3, 4), random(2, 3, 4, seed=1)])
-    shapes = [(2, 3), (2, 3, 4), (2, 4, 3), (2, 5, 4)]
-    cases = [
-        ((0, 0), 1),
-        ((1, 2), (2, 1)),
-        ((1, 3), 2),
-        ((1, 3), (-1, -1)),
-        ((0, 1), 1),
-        ((1, 0), (1, 1)),
-    ]
-    for ((i, j), axes), normalize in itertools.product(cases, (False, True)):
-        pair = [k.layers.Dot(axes, normalize) for k in (keras, theirs)]
-        inputs = [random(*shapes[i]), random(*shapes[j], seed=1)]
-        assert_equal_outputs(*pair, inputs)
-        symbolic = layers.dot([Input(x.shape[1:]) for x in inputs], axes=axes)
-        assert symbolic.shape[1:] == pair[0](inputs).shape[1:]
-
-
-def test_lambdas():
-    x, t = Input((3,)), Input((2, None))
-    assert layers.Lambda(lambda x: minidl.concat([x, x], axis=1))(x).shape == (None, 6)
-    assert layers.Lambda(lambda pair: pair[0].sum() + pair[1])([x, t]).shape == (None, 2, None)
-    layer = layers.Lambda(lambda x, power: x**power, arguments={"power": 2}, output_shape=(3,))
-    np.testing.assert_array_equal(Model(x, layer(x)).predict([[1.0, 2.0, 3.0]]), [[1, 4, 9]])
-
-
 def test_summary_says_what_is_connected(capsys):
     two_by_two(keras).summary()
     lines = capsys.readouterr().out.splitlines()
@@ -284,6 +238,23 @@ def test_weights_come_and_go(tmp_path):
     assert_all_close(numpy(one.predict(x)), numpy(other.predict(x)), 0)
     with pytest.raises(MinidlError, match="missing"):
         residual_net(keras).load_weights(tmp_path / "w.safetensors")
+
+
+def test_a_copy_is_a_model_of_its_own():
+    x = Input((4,))
+    y = layers.Dense(3, activation="softmax")(x + 1)
+    model = Model(x, [y, layers.Dense(1)(y)])
+    for copied in (deepcopy(model), pickle.loads(pickle.dumps(model))):
+        before = model.get_weights()
+        assert_all_close(copied.get_weights(), before, 0)
+        for one in (model, copied):
+            one.compile("sgd", ["sparse_categorical_crossentropy", "mse"])
+        numbers = np.arange(24, dtype="uint8").reshape(6, 4)
+        targets = [np.arange(6) % 3, np.ones(6)]
+        assert copied.evaluate(numbers, targets) == model.evaluate(numbers, targets)
+        copied.fit(numbers, targets, verbose=0)
+        assert_all_close(model.get_weights(), before, 0)
+        assert not np.array_equal(copied.get_weights()[0], before[0])
 
 
 def test_a_callback_may_use_the_model():
@@ -332,6 +303,28 @@ def test_ids_keep_their_values(mask_zero):
         model.predict(np.array([[2**24 + 1]]))
 
 
+def test_outputs_of_one_layer_have_different_names():
+    x = Input((4, 2))
+    y, h, c = layers.LSTM(3, return_sequences=True, return_state=True)(x)
+    shared = layers.Dense(1, name="d")
+    model = Model(x, [y, h, c, shared(h), shared(c)])
+    assert model.output_names == ["lstm", "lstm_1", "lstm_2", "d", "d_1"]
+    model.compile("sgd", {"d": "mse", "d_1": "mse"})
+    history = model.fit(random(3, 4, 2), [np.ones(3), np.zeros(3)], verbose=0).history
+    assert sorted(history) == ["d_1_loss", "d_loss", "loss"]
+
+
+def test_a_layer_may_give_what_is_no_tensor():
+    class Pair(layers.Layer):
+        def call(self, inputs):
+            return inputs * 2, None
+
+    x = Input((2,))
+    y, nothing = Pair()(x)
+    assert nothing is None
+    np.testing.assert_array_equal(Model(x, y).predict([[1.0, 2.0]]), [[2, 4]])
+
+
 def test_a_deep_graph_needs_no_recursion():
     x = y = Input((2,))
     for _ in range(1200):
@@ -360,6 +353,7 @@ def mistakes():
         (lambda: [*x], "symbolic"),
         (lambda: if_(x), "symbolic"),
         (lambda: layers.Dense(2)([x, y]), "takes one tensor"),
+        (lambda: Sequential([layers.Dense(2)])([x, y]), "takes one tensor"),
         (lambda: layers.Add()(x), "list of at least 2"),
         (lambda: layers.Add()([x]), "list of at least 2"),
         (lambda: layers.Add()([x, y]), r"\(3,\), \(4,\) do not broadcast"),
@@ -400,10 +394,10 @@ def compiled(y=None, **settings):
     return model.fit([random(4, 4), random(4, 4)], y, verbose=0)
 
 
-@pytest.mark.parametrize("index", range(39))
+@pytest.mark.parametrize("index", range(40))
 def test_mistakes_are_named(index):
     cases = mistakes()
-    assert len(cases) == 39
+    assert len(cases) == 40
     mistake, message = cases[index]
     with pytest.raises(MinidlError, match=message):
         mistake()

@@ -204,6 +204,52 @@ def test_time_distributed_is_kerass():
         assert_equal_outputs(make(keras), make(theirs), x)
 
 
+def translator(k):
+    """An encoder whose states begin the decoder, which gets the words before."""
+    source, target = k.Input((None,), name="source"), k.Input((5,), name="target")
+    x = k.layers.Embedding(7, 4)(source)
+    _, h, c = k.layers.LSTM(6, return_state=True)(x)
+    y = k.layers.Embedding(8, 4)(target)
+    y, _, _ = k.layers.LSTM(6, return_sequences=True, return_state=True)(y, initial_state=[h, c])
+    return k.Model([source, target], k.layers.Dense(8, activation="softmax")(y))
+
+
+def autoencoder(k):
+    return k.Sequential(
+        [
+            k.Input((5, 2)),
+            k.layers.GRU(3, activation="relu"),
+            k.layers.RepeatVector(5),
+            k.layers.SimpleRNN(3, activation="relu", return_sequences=True),
+            k.layers.Permute((2, 1)),
+            k.layers.TimeDistributed(k.layers.Dense(2)),
+        ]
+    )
+
+
+IDS = np.random.default_rng(0).integers(0, 7, (10, 5))
+
+
+@pytest.mark.parametrize(
+    ("make", "x", "y", "loss"),
+    [
+        (translator, [IDS, IDS[:, ::-1]], IDS, "sparse_categorical_crossentropy"),
+        (autoencoder, random(10, 5, 2), random(10, 3, 2), "mse"),
+    ],
+)
+def test_training_recurrent_models_is_kerass(make, x, y, loss):
+    mine, keras_model = make(keras), make(theirs)
+    keras_model(x)
+    varied(keras_model)
+    mine.set_weights(keras_model.get_weights())
+    mine.compile(keras.optimizers.SGD(0.1), loss)
+    keras_model.compile(theirs.optimizers.SGD(0.1), loss)
+    for _ in range(3):
+        found, needed = mine.train_on_batch(x, y), keras_model.train_on_batch(x, y)
+        np.testing.assert_allclose(found, needed, rtol=1e-5)
+        assert_all_close(mine.get_weights(), keras_model.get_weights(), 1e-5)
+
+
 class Decay:
     """A cell as programs write them, for either library."""
 

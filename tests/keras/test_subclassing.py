@@ -194,6 +194,17 @@ def test_training_is_told_to_inner_layers():
     assert seen[-1] is False
 
 
+def test_training_may_be_a_required_argument():
+    class Needs(layers.Layer):
+        def call(self, inputs, scale, training):
+            return inputs * scale * (2 if training else 1)
+
+    layer, x = Needs(), random(2, 3)
+    assert_close(layer(x, 3.0).numpy(), x * 3, 1e-6)
+    assert_close(layer(x, scale=3.0, training=True).numpy(), x * 6, 1e-6)
+    assert_close(layer(x, 3.0, True).numpy(), x * 6, 1e-6)
+
+
 def test_inputs_and_outputs_of_any_structure():
     class Join(Model):
         def __init__(self):

@@ -77,8 +77,8 @@ class Call:
         """Compute the outputs of the call."""
         args, kwargs = self.node.filled(values)
         outputs = flatten(self.node.layer(*args, **kwargs))
-        for x, value in zip(self.node.outputs, outputs, strict=True):
-            values[id(x)] = value
+        for x, value in zip(flatten(self.node.structure), outputs, strict=True):
+            values[id(x)] = value  # also of what is no tensor, as None
 
 
 class Split(NamedTuple):
@@ -110,10 +110,10 @@ class Graph:
         self.operations = self._by_depth()
         self.layers = [layer for layer in self.operations if not layer.is_operation]
         self.steps = self._planned()
-        self._consumers = {id(x) for step in self.steps for x in _needs(step)}
+        self._consumed = {x for step in self.steps for x in _needs(step)}
         # Layers made of modules cast what goes into them; to others, it goes as the graph says.
         calls = [s for s in self.steps if isinstance(s, Call) and not s.node.layer.is_modular]
-        self._of_calls = {id(x) for step in calls for x in _needs(step)}
+        self._of_calls = {x for step in calls for x in _needs(step)}
 
     # Structure.
 
@@ -188,7 +188,7 @@ class Graph:
         tails: list[Chain | None] = []
         for x in self.outputs:
             ends = (s for s in self.steps if isinstance(s, Chain) and s.target is x)
-            free = id(x) not in self._consumers and sum(y is x for y in self.outputs) == 1
+            free = x not in self._consumed and sum(y is x for y in self.outputs) == 1
             tails.append(next(ends, None) if free else None)
         trunk = [step for step in self.steps if step not in tails]
         return Split(trunk, tails)
@@ -199,7 +199,7 @@ class Graph:
         """The values of the inputs, by the id of the symbolic tensor."""
         values = {}
         for x, value in zip(self.inputs, inputs, strict=True):
-            cast = id(x) in self._of_calls and x.dtype.startswith("float")
+            cast = x in self._of_calls and x.dtype.startswith("float")
             if cast and value.dtype.kind != "f":
                 value = masked(value.astype(x.dtype), mask_of(value))
             values[id(x)] = value

@@ -153,7 +153,7 @@ class Node:
     layer            what is called
     args, kwargs     the arguments, structures of tensors and of other values
     inputs           the symbolic tensors among them
-    structure        what the call gives; `outputs` are its leaves
+    structure        what the call gives; `outputs` are the symbolic tensors in it
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Node:
         self.layer, self.args, self.kwargs = layer, args, kwargs
         self.inputs = [x for x in leaves([args, kwargs]) if isinstance(x, KerasTensor)]
         self.structure = structure
-        self.outputs: list[KerasTensor] = flatten(structure)
+        self.outputs = [x for x in leaves(structure) if isinstance(x, KerasTensor)]
         for x in self.outputs:
             x.node = self
 

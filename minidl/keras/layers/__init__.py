@@ -20,6 +20,8 @@ from minidl.keras.layers.core import (
     Flatten,
     Input,
     InputLayer,
+    Permute,
+    RepeatVector,
     Reshape,
 )
 from minidl.keras.layers.merge import (
@@ -69,8 +71,8 @@ __all__ = [
     "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "GlobalMaxPooling1D",
     "GlobalMaxPooling2D", "Input", "InputLayer", "LSTMCell", "Lambda", "Layer",
     "LayerNormalization", "LeakyReLU", "Masking", "MaxPool2D", "MaxPooling2D", "Maximum", "Minimum",
-    "MultiHeadAttention", "Multiply", "ReLU", "Reshape", "SimpleRNN", "SimpleRNNCell", "Softmax",
-    "StackedRNNCells", "Subtract", "TimeDistributed", "ZeroPadding2D", "add", "average",
-    "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+    "MultiHeadAttention", "Multiply", "Permute", "ReLU", "RepeatVector", "Reshape", "SimpleRNN",
+    "SimpleRNNCell", "Softmax", "StackedRNNCells", "Subtract", "TimeDistributed", "ZeroPadding2D",
+    "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
 ]
 # fmt: on

@@ -6,6 +6,7 @@ their weights in `build` with `add_weight`, or have other layers as attributes; 
 write layers of their own.
 """
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -208,13 +209,14 @@ class Layer(Weighted):
         args, kwargs, arguments = self._given(signature, args, kwargs)
         first = next(iter(arguments.values()))
         self._build(arguments, first)
-        training = kwargs.pop("training", None)
+        by_position = "training" in arguments and "training" not in kwargs
+        training = arguments.get("training", kwargs.pop("training", None))
         if training is None:
             training = calling.is_training()
         if training is None and "training" in signature:
             training = signature.defaults["training"]
-        training = training if isinstance(training, bool) else bool(training)
-        if "training" in signature:
+        training = training is True or training is not inspect.Parameter.empty and bool(training)
+        if "training" in signature and not by_position:
             kwargs["training"] = training
         mask = arguments.get("mask")
         if "mask" in kwargs and "mask" not in signature and not signature.takes_any:

@@ -24,10 +24,10 @@ _LENGTHS = (83, 89)
 
 
 class Signature:
-    """The names of the arguments of a method."""
+    """The names of the arguments of a function, and of a method without self."""
 
-    def __init__(self, method: Callable[..., Any]) -> None:
-        parameters = inspect.signature(method).parameters.values()
+    def __init__(self, function: Callable[..., Any], is_method: bool) -> None:
+        parameters = list(inspect.signature(function).parameters.values())[is_method:]
         named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         self.names = [p.name for p in parameters if p.kind in named]
         self.defaults = {p.name: p.default for p in parameters}
@@ -42,25 +42,13 @@ class Signature:
         return {**dict(zip(self.names, args, strict=False)), **kwargs}
 
 
-@lru_cache(maxsize=1024)
-def _signature_of(function: Any) -> Signature:
-    return Signature(function)
+_signature_of = lru_cache(maxsize=1024)(Signature)
 
 
 def signature(method: Any) -> Signature:
-    """The signature of a bound method, without self."""
+    """The signature of a function or a bound method."""
     function = getattr(method, "__func__", method)
-    found = _signature_of(function)
-    if function is not method and found.names:
-        return _without_self(function)
-    return found
-
-
-@lru_cache(maxsize=1024)
-def _without_self(function: Any) -> Signature:
-    found = Signature(function)
-    found.names = found.names[1:]
-    return found
+    return _signature_of(function, function is not method)
 
 
 def is_training() -> bool | None:
@@ -175,6 +163,6 @@ def _zeros(arguments: Any, which: int) -> Any:
 
 def _common(x: Any, y: Any) -> Any:
     if not isinstance(x, Tensor):
-        return KerasTensor(np.shape(x)) if isinstance(x, int | float) else x
+        return x
     shape = tuple(n if n == m else None for n, m in zip(x.shape, y.shape, strict=True))
     return KerasTensor(shape, x.dtype)

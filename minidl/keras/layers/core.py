@@ -1,4 +1,4 @@
-"""Core layers: Dense, Embedding, Dropout, Flatten, Reshape."""
+"""Core layers: Dense, Embedding, Dropout, and those that arrange: Flatten, Reshape, …."""
 
 import math
 from typing import Any, ClassVar
@@ -231,6 +231,60 @@ class Reshape(Layer):
         """A function that reshapes all axes but the batch."""
         target = self.target_shape
         return [activations.Function(lambda x: ops.reshape(x, (x.shape[0], *target)))]
+
+
+class RepeatVector(Layer):
+    """n copies of a vector as the steps of a sequence: (N, C) → (N, n, C).
+
+    >>> from minidl.keras import layers
+    >>> layers.RepeatVector(2)(np.array([[1.0, 2.0]])).tolist()
+    [[[1.0, 2.0], [1.0, 2.0]]]
+    """
+
+    order = "last"
+
+    def __init__(self, n: int, **common: Any) -> None:
+        super().__init__(**common)
+        self.n = positive("RepeatVector", "n", n)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, C) → (N, n, C)."""
+        if len(input_shape) != 2:
+            raise self.error("needs vectors (N, C); got", input_shape)
+        return input_shape[0], self.n, input_shape[1]
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A function that repeats along a new axis."""
+        return [activations.Function(lambda x: ops.repeat(x[:, None], self.n, axis=1))]
+
+
+class Permute(Layer):
+    """The axes of a sample in another order: dims are their numbers, from 1 for the first.
+
+    >>> from minidl.keras import Sequential, layers
+    >>> Sequential([layers.Input((10, 64)), layers.Permute((2, 1))]).output_shape
+    (None, 64, 10)
+    """
+
+    order = "last"
+
+    def __init__(self, dims: Any, **common: Any) -> None:
+        super().__init__(**common)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ArgumentError(
+                f"Permute: dims are 1 … {len(self.dims)} in an order of your own; got {dims!r}"
+            )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(N, …) → (N, …) in the new order."""
+        if len(input_shape) != len(self.dims) + 1:
+            raise self.error(f"needs samples with {len(self.dims)} axes; got", input_shape)
+        return input_shape[0], *(input_shape[i] for i in self.dims)
+
+    def make(self, shape: Shape) -> list[Module]:
+        """A function that permutes the axes."""
+        return [activations.Function(lambda x: ops.permute_dims(x, (0, *self.dims)))]
 
 
 def _size(lengths: Shape) -> int | None:

@@ -53,8 +53,8 @@ class Recurrent(RNN):
         self, x: Tensor, states: list[Any], mask: Tensor | None, training: bool
     ) -> tuple[Any, Tensor, list[Any]]:
         """All outputs or None, the last output and the last states."""
-        cell, usual = self.cell, self.cell.activation in _TANH and self.fits_operation()
-        if type(cell) is not self.cell_type or cell.recurrent_dropout or not usual or x.ndim != 3:
+        cell, own = self.cell, type(self.cell) is self.cell_type
+        if not own or cell.recurrent_dropout or x.ndim != 3 or not self.fits_operation():
             return super().run(x, states, mask, training)
         cell.check_features(x)
         dropped, _ = cell.draw(x, training)
@@ -77,8 +77,10 @@ class Recurrent(RNN):
         return ops.permute_dims(y, (1, 0, 2)) if self.return_sequences else None, last
 
 
-_TANH = (activations.tanh,)
-_SIGMOID = (activations.sigmoid,)
+def _is_usual(cell: Any) -> bool:
+    """Whether a cell has tanh and sigmoids."""
+    usual = activations.tanh, activations.sigmoid
+    return (cell.activation, cell.recurrent_activation) == usual
 
 
 def _rows(kernel: Any) -> Any:
@@ -110,14 +112,15 @@ class SimpleRNN(Recurrent):
         super().__init__(units, activation, **settings)
 
     def fits_operation(self) -> bool:
-        """With a tanh, always."""
-        return True
+        """With tanh or relu."""
+        return self.cell.activation in (activations.tanh, activations.relu)
 
     def in_one(self, x: Tensor, states: list[Any], mask: Any) -> tuple[Tensor, ...]:
         """By `minidl.rnn`."""
         cell: Any = self.cell
         kernels = _rows(cell.kernel), _rows(cell.recurrent_kernel)
-        return ops.rnn(x, states[0], *kernels, cell.bias, None, mask, reverse=self.go_backwards)
+        settings = {"nonlinearity": cell.activation.__name__, "reverse": self.go_backwards}
+        return ops.rnn(x, states[0], *kernels, cell.bias, None, mask, **settings)
 
 
 class LSTM(Recurrent):
@@ -150,9 +153,8 @@ class LSTM(Recurrent):
         super().__init__(units, activation, recurrent_activation, **settings)
 
     def fits_operation(self) -> bool:
-        """With sigmoids for gates."""
-        cell: Any = self.cell
-        return cell.recurrent_activation in _SIGMOID
+        """With tanh, and sigmoids for gates."""
+        return _is_usual(self.cell)
 
     def in_one(self, x: Tensor, states: list[Any], mask: Any) -> tuple[Tensor, ...]:
         """By `minidl.lstm`, which has the same order of gates."""
@@ -191,9 +193,9 @@ class GRU(Recurrent):
         super().__init__(units, activation, recurrent_activation, **settings)
 
     def fits_operation(self) -> bool:
-        """With sigmoids for gates, and the reset gate after the product, as in PyTorch."""
+        """With tanh, sigmoids for gates, and the reset gate after the product, as in PyTorch."""
         cell: Any = self.cell
-        return cell.recurrent_activation in _SIGMOID and cell.reset_after
+        return _is_usual(cell) and cell.reset_after
 
     def in_one(self, x: Tensor, states: list[Any], mask: Any) -> tuple[Tensor, ...]:
         """By `minidl.gru`, which has r before z."""

@@ -1,7 +1,7 @@
 """Model: layers joined to a network, by a graph of calls or by a `call` of one's own."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from minidl import io
@@ -258,13 +258,20 @@ class Model(Trained):
 
     @property
     def output_names(self) -> list[str]:
-        """The names of the outputs: of their layers, or the keys of a dict."""
+        """The names of the outputs: of their layers, or the keys of a dict.
+
+        A second output of one layer has a number: lstm, lstm_1.
+        """
         if self.graph is None:
             return []
         structure = self.graph.outputs_structure
         if isinstance(structure, dict) and not any(map(is_nested, structure.values())):
             return sorted(structure)
-        return [x.name for x in self.graph.outputs]
+        names: list[str] = []
+        for x in self.graph.outputs:
+            base = x.name if x.node is None else x.node.layer.name
+            names.append(unused(base, names))
+        return names
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print a table of the layers, their output shapes and numbers of parameters.
@@ -307,9 +314,14 @@ def give_names(layers: list[Any], who: str | None = None) -> None:
         twice = next(name for name in own if own.count(name) > 1)
         raise ArgumentError(f"{who}: two layers are called {twice!r}")
     for layer in (layer for layer in layers if not layer.has_own_name):
-        name, number = layer.name, 0
-        while name in used:
-            number += 1
-            name = f"{layer.base_name}_{number}"
-        layer.name = name
-        used.add(name)
+        layer.name = layer.name if layer.name not in used else unused(layer.base_name, used)
+        used.add(layer.name)
+
+
+def unused(name: str, used: Collection[str]) -> str:
+    """The name, with a number if it is used: dense_1."""
+    found, number = name, 0
+    while found in used:
+        number += 1
+        found = f"{name}_{number}"
+    return found

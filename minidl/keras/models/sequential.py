@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from minidl.errors import ArgumentError
+from minidl.autograd.tensor import Tensor
+from minidl.errors import ArgumentError, DTypeError, describe
 from minidl.keras.graph.graph import Graph
 from minidl.keras.graph.tensor import KerasTensor
 from minidl.keras.layers.base import Layer, layer_of
@@ -101,6 +102,8 @@ class Sequential(Model):
 
     def _build(self, arguments: dict[str, Any], first: Any) -> None:
         """Create the weights for these inputs, if there are none."""
+        if not isinstance(first, Tensor | KerasTensor):
+            raise DTypeError(f"{self.title}: takes one tensor; got {describe(first)}")
         self.build_for_data("call", first)
 
     def build_for_data(self, who: str, x: Any) -> None:
