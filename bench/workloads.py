@@ -177,6 +177,53 @@ def elementwise(n: int) -> Workload:
     return Workload("elementwise", arguments, flops=8 * n, bytes=FLOAT * 6 * n)
 
 
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+
+
+def recurrent(kind: str, inputs: int, hidden: int, steps: int, batch: int) -> Workload:
+    """A recurrent layer over whole sequences, and all its gradients for a given output gradient.
+
+    kind    rnn, lstm or gru
+    """
+    rows = GATES[kind] * hidden
+
+    def arguments() -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        return {
+            "kind": kind,
+            "state": _recurrent_state(rng, rows, inputs, hidden),
+            "x": _normal(rng, steps, batch, inputs),
+            "gradient": _normal(rng, steps, batch, hidden),
+        }
+
+    # The weights are used in each step of each sequence: for the gates, and for their gradients
+    # by x and h, and by the weights.  x, y and their gradients are read or written.
+    weights = rows * (inputs + hidden)
+    return Workload(
+        "recurrent",
+        arguments,
+        flops=3 * 2 * steps * batch * weights,
+        bytes=FLOAT * 2 * (steps * batch * (inputs + hidden) + weights),
+    )
+
+
+def recurrent_step(kind: str, inputs: int, hidden: int) -> Workload:
+    """One step of one sequence by a recurrent layer, without gradients: as text is generated."""
+    rows = GATES[kind] * hidden
+
+    def arguments() -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        return {
+            "kind": kind,
+            "state": _recurrent_state(rng, rows, inputs, hidden),
+            "x": _normal(rng, 1, 1, inputs),
+            "before": [_normal(rng, 1, 1, hidden) for _ in range(1 + (kind == "lstm"))],
+        }
+
+    weights = rows * (inputs + hidden)
+    return Workload("recurrent_step", arguments, flops=2 * weights, bytes=FLOAT * weights)
+
+
 def softmax_ce(batch: int, classes: int) -> Workload:
     """The cross-entropy of logits, and its gradient."""
 
@@ -250,6 +297,15 @@ def _state(
     }
 
 
+def _recurrent_state(
+    rng: np.random.Generator, rows: int, inputs: int, hidden: int
+) -> dict[str, np.ndarray]:
+    """The state dict of a recurrent layer, initialised as in PyTorch."""
+    shapes = {"weight_ih": (rows, inputs), "weight_hh": (rows, hidden)}
+    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+    return {f"{name}_l0": _uniform(rng, hidden**-0.5, *shape) for name, shape in shapes.items()}
+
+
 FIVE_MILLION = ((1000, 1000),) * 4 + ((400, 250),) * 8 + ((100, 100),) * 20
 
 WORKLOADS: dict[str, Workload | Fresh] = {
@@ -268,6 +324,11 @@ WORKLOADS: dict[str, Workload | Fresh] = {
     "elementwise": elementwise(1_000_000),
     "softmax-ce": softmax_ce(256, 1000),
     "embedding": embedding(50_000, 64, ids=4096),
+    "rnn": recurrent("rnn", 64, 128, steps=50, batch=32),
+    "lstm": recurrent("lstm", 64, 128, steps=50, batch=32),
+    "gru": recurrent("gru", 64, 128, steps=50, batch=32),
+    "lstm-long": recurrent("lstm", 64, 128, steps=400, batch=32),
+    "lstm-step": recurrent_step("lstm", 64, 128),
     "adam": adam(*FIVE_MILLION),
     "adam-fused": adam(*FIVE_MILLION, fused=True),
     "import": Fresh("import"),

@@ -98,8 +98,37 @@ def _forward_backward(
         for leaf in leaves:
             leaf.grad = None
         y = layer(x)
+        y = y[0] if isinstance(y, tuple) else y
         y.backward(gradient)
         return [y, *(leaf.grad for leaf in leaves)]
+
+    return step
+
+
+RECURRENT = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+def recurrent(
+    kind: str, state: Mapping[str, np.ndarray], x: np.ndarray, gradient: np.ndarray
+) -> Step:
+    """A recurrent layer and its gradients."""
+    layer = RECURRENT[kind](x.shape[-1], gradient.shape[-1])
+    return _forward_backward(layer, state, x, gradient)
+
+
+def recurrent_step(
+    kind: str, state: Mapping[str, np.ndarray], x: np.ndarray, before: Sequence[np.ndarray]
+) -> Step:
+    """One step of one sequence, without gradients."""
+    layer = RECURRENT[kind](x.shape[-1], before[0].shape[-1])
+    layer.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+    x, parts = torch.from_numpy(x), tuple(map(torch.from_numpy, before))
+    given = parts if len(parts) > 1 else parts[0]
+
+    @torch.no_grad()
+    def step() -> Sequence[Tensor]:
+        y, after = layer(x, given)
+        return [y, *(after if len(parts) > 1 else [after])]
 
     return step
 

@@ -195,6 +195,9 @@ KERNELS = {
     "rnn": "(x, h, weight_ih, weight_hh, …)  all steps in one call; likewise lstm and gru",
     "lstm": "(x, h, c, weight_ih, weight_hh, …)  saves the gates and the cells",
     "gru": "(x, h, weight_ih, weight_hh, …)  saves the gates and W_hn·h",
+    "rnn_cell": "(x, h, weight_ih, weight_hh, …)  one step; likewise lstm_cell and gru_cell",
+    "lstm_cell": "(x, h, c, weight_ih, weight_hh, …)",
+    "gru_cell": "(x, h, weight_ih, weight_hh, …)",
 }
 
 # Kernels of optimisers.  f(settings, step, dtype) prepares a step: its add(value, gradient, state)

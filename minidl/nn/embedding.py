@@ -13,7 +13,7 @@ from minidl.errors import (
     raise_explained,
 )
 from minidl.nn import init
-from minidl.nn.module import Module, Parameter
+from minidl.nn.module import Module, Parameter, other_than
 from minidl.nn.parameter import empty
 from minidl.ops.nn.embedding import padding_row
 
@@ -122,12 +122,8 @@ class Embedding(Module):
         )
 
     def extra_repr(self) -> str:
-        parts = [f"{self.num_embeddings}, {self.embedding_dim}"]
-        for name, default in _DEFAULTS.items():
-            value = getattr(self, name)
-            if value != default:
-                parts.append(f"{name}={value}")
-        return ", ".join(parts)
+        sizes = f"{self.num_embeddings}, {self.embedding_dim}"
+        return ", ".join([sizes, *other_than(_DEFAULTS, self)])
 
 
 _DEFAULTS = {

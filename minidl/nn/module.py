@@ -373,6 +373,12 @@ def _inside_itself(module: Module) -> ArgumentError:
     )
 
 
+def other_than(defaults: Mapping[str, Any], layer: Module) -> list[str]:
+    """The settings of a layer that are not its defaults, as `extra_repr` shows them."""
+    values = {name: getattr(layer, name) for name in defaults}
+    return [f"{name}={value}" for name, value in values.items() if value != defaults[name]]
+
+
 def shape_error(layer: str, needs: str, x: Any) -> ShapeError:
     """The error for an input whose shape does not fit a layer."""
     given = tuple(x.shape) if hasattr(x, "shape") else describe(x)

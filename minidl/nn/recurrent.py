@@ -51,18 +51,8 @@ class RNN(Recurrent):
     ) -> None:
         check_choice(self, NONLINEARITIES, nonlinearity=nonlinearity)
         self.nonlinearity = nonlinearity
-        super().__init__(
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            device,
-            dtype,
-            generator=generator,
-        )
+        rest = bias, batch_first, dropout, bidirectional, device, dtype
+        super().__init__(input_size, hidden_size, num_layers, *rest, generator=generator)
 
     def _along(
         self, x: Tensor, state: Any, weights: list[Any], steps: Any, reverse: bool
@@ -114,18 +104,8 @@ class LSTM(Recurrent):
         check_integers(self, 1, hidden_size=hidden_size)
         check_integers(self, 0, hidden_size - 1, proj_size=proj_size)
         self.proj_size = proj_size
-        super().__init__(
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            device,
-            dtype,
-            generator=generator,
-        )
+        rest = bias, batch_first, dropout, bidirectional, device, dtype
+        super().__init__(input_size, hidden_size, num_layers, *rest, generator=generator)
 
     def _along(
         self, x: Tensor, state: Any, weights: list[Any], steps: Any, reverse: bool

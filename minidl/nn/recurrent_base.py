@@ -9,7 +9,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_integers, check_probability
 from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, describe, warn_once
 from minidl.nn import init
-from minidl.nn.module import Module, Parameter, shape_error
+from minidl.nn.module import Module, Parameter, other_than, shape_error
 from minidl.nn.parameter import empty
 from minidl.nn.precision import in_dtype_of
 from minidl.nn.utils.rnn import PackedSequence, pad_packed_sequence, steps_of_packed
@@ -74,6 +74,11 @@ class Stateful(Module):
     def _name(self) -> str:
         """The layer in errors."""
         return f"{type(self).__name__}({self.extra_repr()})"
+
+
+def _stacked(parts: Sequence[Tensor]) -> Tensor:
+    """Their stack; of one without a copy: the state of each step of a text that is generated."""
+    return ops.stack(parts) if len(parts) > 1 else ops.expand_dims(parts[0], axis=0)
 
 
 def _told(state: Any) -> str:
@@ -255,7 +260,7 @@ class Recurrent(Stateful):
                 ys.append(y)
                 after.append(state)
             x = ops.concat(ys, axis=-1) if len(ys) > 1 else ys[0]
-        return x, [ops.stack(parts) for parts in zip(*after, strict=True)]
+        return x, [_stacked(parts) for parts in zip(*after, strict=True)]
 
     def _weights(self, layer: int, reverse: bool) -> list[Any]:
         """The weights of one direction of a layer; None for those that there are not."""
@@ -287,12 +292,8 @@ class Recurrent(Stateful):
         return steps * sum(w.size for own in self.all_weights for w in own if w.ndim == 2)
 
     def extra_repr(self) -> str:
-        parts = [f"{self.input_size}, {self.hidden_size}"]
-        for name, default in _DEFAULTS.items():
-            value = getattr(self, name)
-            if value != default:
-                parts.append(f"{name}={value}")
-        return ", ".join(parts)
+        sizes = f"{self.input_size}, {self.hidden_size}"
+        return ", ".join([sizes, *other_than(_DEFAULTS, self)])
 
 
 _DEFAULTS = {

@@ -32,6 +32,11 @@ SMALL = {
     "batchnorm": workloads.batchnorm(4, 3, 5, 6),
     "maxpool": workloads.maxpool(2, 3, 7, 6, kernel=2),
     "elementwise": workloads.elementwise(1000),
+    "rnn": workloads.recurrent("rnn", 3, 5, steps=4, batch=3),
+    "lstm": workloads.recurrent("lstm", 3, 5, steps=4, batch=3),
+    "gru": workloads.recurrent("gru", 3, 5, steps=4, batch=3),
+    "lstm step": workloads.recurrent_step("lstm", 3, 5),
+    "gru step": workloads.recurrent_step("gru", 3, 5),
     "softmax_ce": workloads.softmax_ce(16, 10),
     "embedding": workloads.embedding(50, 8, ids=20),
     "adam": workloads.adam((3, 4), (5,)),
@@ -84,7 +89,8 @@ def arrays_in(value):
     if isinstance(value, np.ndarray):
         return [value]
     values = value.values() if isinstance(value, dict) else value
-    return [x for y in values for x in arrays_in(y)] if isinstance(values, Iterable) else []
+    several = isinstance(values, Iterable) and not isinstance(values, str)
+    return [x for y in values for x in arrays_in(y)] if several else []
 
 
 def test_two_checkouts_are_measured_by_turns_each_with_its_own_package(monkeypatch, tmp_path):

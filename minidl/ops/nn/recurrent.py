@@ -227,7 +227,8 @@ def _scan(xp, step, x, weight_ih, bias_ih, state, mask, reverse):
     """
     length = x.shape[0]
     if not length:
-        return xp.zeros((0, *state[0].shape), dtype=state[0].dtype, device=x.device), state
+        y = xp.zeros((0, *state[0].shape), dtype=state[0].dtype, device=x.device)
+        return y, tuple(xp.copy(s) for s in state)
     if mask is not None:
         mask = xp.expand_dims(mask, axis=-1)
         x = xp.where(mask, x, 0)  # before the product: NaN · 0 in dW would be NaN
@@ -257,14 +258,20 @@ def _check(xp, axes, gates, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, wei
     given = {"x": x, "h": h, "c": c, "weight_ih": weight_ih, "weight_hh": weight_hh}
     given |= {"bias_ih": bias_ih, "bias_hh": bias_hh, "weight_hr": weight_hr}
     of_lstm = {"c", "weight_hr"} if gates != 4 else set()
-    for name in ("x", "h", "c", "weight_ih", "weight_hh"):
-        if name not in of_lstm and not isinstance(given[name], Tensor):
-            raise DTypeError(f"needs a tensor for {name}; got {describe(given[name])}")
-    if mask is not None and getattr(mask, "dtype", None) != "bool":
-        raise DTypeError(f"needs a mask of bools, True where there is a step; got {describe(mask)}")
+    required = {"x", "h", "c", "weight_ih", "weight_hh"} - of_lstm
+    _check_tensors({name: given[name] for name in sorted(required)}, mask)
     floats = {name: v if v is None else real_floats(xp, v) for name, v in given.items()}
     _check_shapes(axes, gates, floats | {"mask": mask})
     return [v for name, v in floats.items() if name not in of_lstm]
+
+
+def _check_tensors(required, mask):
+    """Raise unless each is a tensor, and the mask one of bools, if there is one."""
+    for name, given in required.items():
+        if not isinstance(given, Tensor):
+            raise DTypeError(f"needs a tensor for {name}; got {describe(given)}")
+    if mask is not None and getattr(mask, "dtype", None) != "bool":
+        raise DTypeError(f"needs a mask of bools, True where there is a step; got {describe(mask)}")
 
 
 def _check_shapes(axes, gates, tensors):

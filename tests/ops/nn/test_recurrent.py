@@ -12,6 +12,8 @@ from tests.parity import random
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 each_kind = pytest.mark.parametrize("kind", GATES)
+TOLERANCE = {"float64": 1e-13, "float32": 2e-6}
+each_dtype = pytest.mark.parametrize("dtype", TOLERANCE)  # float32 has kernels
 T, N, IN, H = 4, 3, 2, 3
 MASK = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 1, 1]], bool)
 
@@ -38,49 +40,52 @@ def gradients(outputs, leaves):
 
 
 @each_kind
+@each_dtype
 @pytest.mark.parametrize("reverse", [False, True])
-def test_the_states_are_those_of_the_cell_one_step_after_the_other(kind, reverse):
-    x, *rest = inputs(kind)
+def test_the_states_are_those_of_the_cell_one_step_after_the_other(kind, reverse, dtype):
+    x, *rest = inputs(kind, dtype=dtype)
     states, weights = rest[:-4], rest[-4:]
     y, *after = run(kind, [x, *rest], reverse=reverse)
     for t in reversed(range(T)) if reverse else range(T):
         states = getattr(ops, f"{kind}_cell")(x[t], *states, *weights)
         states = list(states) if kind == "lstm" else [states]
-        assert_close(y[t].detach(), states[0].detach(), 1e-15)
+        assert_close(y[t].detach(), states[0].detach(), TOLERANCE[dtype])
     for found, needed in zip(after, states, strict=True):
-        assert_close(found.detach(), needed.detach(), 1e-15)
+        assert_close(found.detach(), needed.detach(), TOLERANCE[dtype])
 
 
 @each_kind
+@each_dtype
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("filling", [0.0, 7.0, np.nan, np.inf])
-def test_a_masked_batch_gives_what_its_members_give(kind, reverse, filling):
+def test_a_masked_batch_gives_what_its_members_give(kind, reverse, filling, dtype):
     """Whatever is in the steps that are masked, and with gradients."""
-    x, *rest = inputs(kind)
+    x, *rest = inputs(kind, dtype=dtype)
     there = MASK[:, :, None]
-    x = minidl.asarray(np.where(there, x.numpy(), filling), requires_grad=True)
+    x = minidl.asarray(np.where(there, x.numpy(), filling).astype(dtype), requires_grad=True)
     leaves = [x, *rest]
     together = run(kind, leaves, minidl.asarray(MASK), reverse=reverse)
     grads = gradients(together, leaves)
     assert not together[0].detach().numpy()[~MASK].any()
     assert not grads[0].numpy()[~MASK].any()
 
-    total = [np.zeros(leaf.shape) for leaf in leaves]
+    total = [np.zeros(leaf.shape, dtype) for leaf in leaves]
     for i in range(N):
         steps = minidl.asarray(np.flatnonzero(MASK[:, i]))
         alone = [x[steps][:, i : i + 1], *[s[i : i + 1] for s in rest[:-4]], *rest[-4:]]
         outputs = run(kind, alone, reverse=reverse)
-        assert_close(together[0][steps][:, i].detach(), outputs[0][:, 0].detach(), 1e-14)
+        assert_close(together[0][steps][:, i].detach(), outputs[0][:, 0].detach(), TOLERANCE[dtype])
         for one, other in zip(together[1:], outputs[1:], strict=True):
-            assert_close(one[i].detach(), other[0].detach(), 1e-14)
+            assert_close(one[i].detach(), other[0].detach(), TOLERANCE[dtype])
         total = [a + g.numpy() for a, g in zip(total, gradients(outputs, leaves), strict=True)]
     for found, needed in zip(grads, total, strict=True):
-        assert_close(found, needed, 1e-13)
+        assert_close(found, needed, TOLERANCE[dtype])
 
 
 @each_kind
-def test_a_sequence_that_is_masked_throughout_keeps_its_state(kind):
-    arrays = inputs(kind)
+@each_dtype
+def test_a_sequence_that_is_masked_throughout_keeps_its_state(kind, dtype):
+    arrays = inputs(kind, dtype=dtype)
     mask = minidl.asarray(np.array([[True, False, True]] * T))
     before = arrays[1].detach().numpy().copy()
     _, h_n, *_ = run(kind, arrays, mask)
@@ -90,9 +95,10 @@ def test_a_sequence_that_is_masked_throughout_keeps_its_state(kind):
 
 
 @each_kind
-def test_a_state_that_is_infinite_harms_no_other_sequence(kind):
+@each_dtype
+def test_a_state_that_is_infinite_harms_no_other_sequence(kind, dtype):
     """Of one that is masked throughout: its product with the weights is never computed."""
-    x, h, *rest = inputs(kind)
+    x, h, *rest = inputs(kind, dtype=dtype)
     values = h.numpy().copy()
     values[1] = np.inf
     h = minidl.asarray(values, requires_grad=True)
@@ -102,19 +108,22 @@ def test_a_state_that_is_infinite_harms_no_other_sequence(kind):
 
 
 @each_kind
-def test_without_steps_the_state_stays(kind):
-    arrays = inputs(kind, t=0)
+@each_dtype
+def test_without_steps_the_state_stays(kind, dtype):
+    arrays = inputs(kind, t=0, dtype=dtype)
     y, *after = run(kind, arrays)
     assert y.shape == (0, N, H)
     for found, before in zip(after, arrays[1:], strict=False):
         assert (found.detach().numpy() == before.detach().numpy()).all()
+        assert not np.shares_memory(found.detach().numpy(), before.detach().numpy())
     grads = minidl.gradients(after[0].sum(), arrays[:2], allow_unused=True)
     assert grads[1].tolist() == [[1.0] * H] * N
 
 
 @each_kind
-def test_without_sequences_all_is_empty_and_gradients_are_zero(kind):
-    arrays = inputs(kind, n=0)
+@each_dtype
+def test_without_sequences_all_is_empty_and_gradients_are_zero(kind, dtype):
+    arrays = inputs(kind, n=0, dtype=dtype)
     y, h_n, *_ = run(kind, arrays)
     assert (y.shape, h_n.shape) == ((T, 0, H), (0, H))
     grads = gradients([y, h_n], arrays[-4:])
@@ -144,7 +153,7 @@ def test_integers_and_layouts(kind):
     whole = run(kind, [np.ones((T, N, IN), int), *arrays[1:]])
     floats = run(kind, [np.ones((T, N, IN), "float32"), *arrays[1:]])
     for one, other in zip(whole, floats, strict=True):
-        assert_close(one, other, 1e-7)
+        assert_close(one, other, 1e-6)
 
 
 @each_kind

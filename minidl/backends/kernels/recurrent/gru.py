@@ -19,13 +19,14 @@ from minidl.backends.kernels.recurrent.panels import dot_rows, multiply, padded,
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
     backward,
-    offsets,
+    forward_tables,
     sequence,
     suits,
     summed_bias,
 )
 from minidl.backends.kernels.recurrent.steps import (
     BLOCK,
+    FOLLOWING,
     STEPS,
     TABLES,
     WEIGHTS,
@@ -42,11 +43,12 @@ from minidl.backends.kernels.recurrent.steps import (
     load,
     own_rows,
     place,
+    sigmoids,
     step_of,
 )
 from minidl.backends.kernels.runtime.kernel import carray, inlined, inner, parallel
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
-from minidl.backends.kernels.simd.math import gate32, tanh32
+from minidl.backends.kernels.simd.math import tanh32
 from minidl.backends.kernels.simd.micro_kernel import NR, tile_count
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
@@ -69,10 +71,8 @@ def gru(
         return NotImplemented
     at, hidden = sequence(x, h, weight_ih, weight_hh, None, mask, reverse), h.shape[1]
     gates, bias = at.saved_gates(4 * hidden), _biases(bias_ih, bias_hh, hidden)
-    width = at.inputs + padded(hidden)
-    depths, rows = offsets(at.inputs + hidden, 1), offsets(at.rows, width)
-    workspace = at.workspace(at.length, width + padded(2 * hidden) + 2 * padded(hidden))
-    tables = Tables(rows, rows, depths, depths)
+    tables = forward_tables(at.rows, at.inputs, hidden, 1)
+    workspace = at.workspace(at.length, at.inputs + 3 * padded(hidden) + padded(2 * hidden))
     _forward(at.steps, at.weights(2 * hidden), tables, bias, gates, *workspace)
     value = at.y, at.last(at.steps.states)
     if not at.recorded:
@@ -92,7 +92,7 @@ def _biases(bias_ih: np.ndarray | None, bias_hh: np.ndarray | None, hidden: int)
 
 
 def _pull(
-    at: Sequence, gates: np.ndarray, needed: tuple[bool, ...], dy: np.ndarray, dh: np.ndarray
+    at: Sequence, gates: np.ndarray, needed: tuple[bool, ...], dy: np.ndarray | None, dh: np.ndarray
 ) -> tuple[np.ndarray | None, ...]:
     """The gradients of all arguments."""
     dh, states, hidden = dh.copy(order="C"), at.steps.states, at.outputs
@@ -107,7 +107,7 @@ def _pull(
 
 @parallel(
     f"{STEPS} {WEIGHTS} {TABLES} f32[gates] f32[slot,n,gates] f32[chunks,size]",
-    then=["_backward"],
+    then=FOLLOWING,
 )
 def _forward(steps, weights, tables, bias, gates, workspace, chunk, chunks):
     """The states after all steps, and the gates."""
@@ -140,9 +140,7 @@ def _products(weights, tables, z, pre, n_x, n_h, count):
         depth, both, stride = inputs + hidden, 2 * hidden, pre.shape[1]
         rows, depths = pointer(tables.rows, 0), pointer(tables.depths, 0)
         a, panels = pointer(z, 0), pointer(weights.panels, 0)
-        multiply(
-            count, depth, a, rows, depths, panels, depth, both, pointer(pre, 0), stride, False
-        )
+        multiply(count, depth, a, rows, depths, panels, depth, both, pointer(pre, 0), stride, False)
         panels = advance(panels, _panel_count(both) * depth * NR)
         multiply(
             count, inputs, a, rows, depths, panels, depth, hidden, pointer(pre, n_x), stride, False
@@ -171,8 +169,7 @@ def _activate(pre, n_x, n_h, bias, gates):
     h = bias.size // 4
     r, n, product = gates[:h], gates[2 * h : 3 * h], gates[3 * h :]
     bias_x, bias_h = bias[2 * h : 3 * h], bias[3 * h :]
-    for j in range(2 * h):
-        gates[j] = gate32(pre[j] + bias[j])
+    sigmoids(pre, bias, gates[: 2 * h])
     for j in range(h):
         product[j] = n_h[j] + bias_h[j]
     for j in range(h):

@@ -20,10 +20,9 @@ import numpy as np
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.recurrent.panels import copy, dot_rows, multiply, padded, sum_rows
 from minidl.backends.kernels.recurrent.sequence import (
-    NO_STACK,
     Sequence,
     backward,
-    offsets,
+    forward_tables,
     saved_states,
     sequence,
     suits,
@@ -31,6 +30,7 @@ from minidl.backends.kernels.recurrent.sequence import (
 )
 from minidl.backends.kernels.recurrent.steps import (
     BLOCK,
+    FOLLOWING,
     STEPS,
     TABLES,
     WEIGHTS,
@@ -49,13 +49,15 @@ from minidl.backends.kernels.recurrent.steps import (
     own_rows,
     place,
     products,
+    sigmoids,
     slot,
     step_of,
+    tanhs,
 )
 from minidl.backends.kernels.recurrent.weight_gradient import WeightGradient
-from minidl.backends.kernels.runtime.kernel import as_contiguous, carray, inner, parallel
+from minidl.backends.kernels.runtime.kernel import carray, inner, parallel
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
-from minidl.backends.kernels.simd.math import gate32, tanh32
+from minidl.backends.kernels.simd.math import tanh32
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
 
@@ -75,18 +77,15 @@ def lstm(
     reverse: bool = False,
 ) -> Any:
     """y, h_n and c_n:  c′ = σ(f)·c + σ(i)·tanh g;   h′ = σ(o)·tanh c′, or W_hr times that."""
-    if not suits(
-        4, x, h, weight_ih, weight_hh, bias_ih, bias_hh, mask, reverse, c, weight_hr
-    ):
+    if not suits(4, x, h, weight_ih, weight_hh, bias_ih, bias_hh, mask, reverse, c, weight_hr):
         return NotImplemented
     at = sequence(x, h, weight_ih, weight_hh, weight_hr, mask, reverse)
     hidden, inputs, outputs = c.shape[1], at.inputs, at.outputs
     cells = saved_states(c, at.length, reverse, at.recorded)
     gates, bias = at.saved_gates(4 * hidden), summed_bias(bias_ih, bias_hh, 4 * hidden)
-    width, m_width = inputs + padded(outputs), padded(hidden)
-    depths = offsets(max(inputs + outputs, hidden), 1)
-    tables = Tables(offsets(at.rows, width), offsets(at.rows, m_width), depths, depths)
-    workspace = at.workspace(at.length, width + padded(4 * hidden) + m_width)
+    tables = forward_tables(at.rows, inputs, outputs, hidden)
+    row = inputs + padded(outputs) + padded(4 * hidden) + padded(hidden)
+    workspace = at.workspace(at.length, row)
     _forward(at.steps, at.weights(4 * hidden), tables, bias, cells, gates, *workspace)
     value = at.y, at.last(at.steps.states), at.last(cells)
     if not at.recorded:
@@ -99,7 +98,7 @@ def _pull(
     cells: np.ndarray,
     gates: np.ndarray,
     needed: tuple[bool, ...],
-    dy: np.ndarray,
+    dy: np.ndarray | None,
     dh: np.ndarray,
     dc: np.ndarray,
 ) -> tuple[np.ndarray | None, ...]:
@@ -112,9 +111,7 @@ def _pull(
     sums_hr = WeightGradient(hidden, 0, outputs, outputs, length * rows) if kept else None
 
     def step(block: Block, weights: Weights, tables: Tables, *workspace: Any) -> None:
-        _backward(
-            block, weights, tables, cells, gates, dc, projected, unprojected, *workspace
-        )
+        _backward(block, weights, tables, cells, gates, dc, projected, unprojected, *workspace)
         if sums_hr is not None:
             m = unprojected[: block.last - block.first].reshape(-1, hidden)
             mask = at.factors(block.first, block.last)[2]
@@ -128,7 +125,7 @@ def _pull(
 
 @parallel(
     f"{STEPS} {WEIGHTS} {TABLES} f32[gates] f32[slot,n,h] f32[slot,n,gates] f32[chunks,size]",
-    then=["simd.micro_kernel:micro_kernel"],
+    then=FOLLOWING,
 )
 def _forward(steps, weights, tables, bias, cells, gates, workspace, chunk, chunks):
     """The states after all steps, cells and gates."""
@@ -164,13 +161,10 @@ def _forward(steps, weights, tables, bias, cells, gates, workspace, chunk, chunk
 @inner
 def _activate(pre, bias, gates):
     """σ(i), σ(f), tanh g, σ(o)."""
-    hidden = gates.size // 4
-    for j in range(2 * hidden):
-        gates[j] = gate32(pre[j] + bias[j])
-    for j in range(2 * hidden, 3 * hidden):
-        gates[j] = tanh32(pre[j] + bias[j])
-    for j in range(3 * hidden, 4 * hidden):
-        gates[j] = gate32(pre[j] + bias[j])
+    h = gates.size // 4
+    sigmoids(pre, bias, gates[: 2 * h])
+    tanhs(pre[2 * h :], bias[2 * h :], gates[2 * h : 3 * h])
+    sigmoids(pre[3 * h :], bias[3 * h :], gates[3 * h :])
 
 
 @inner
@@ -207,7 +201,6 @@ def _project(weights, tables, m, z, inputs, count):
 @parallel(
     f"{BLOCK} {WEIGHTS} {TABLES} f32[slot,n,h] f32[t,n,gates] f32[n,h]"
     " f32[step,n,out] f32[step,n,h] f32[chunks,size]",
-    then=["simd.micro_kernel:micro_kernel"],
 )
 def _backward(
     block, weights, tables, cells, gates, dc, projected, unprojected, workspace, chunk, chunks

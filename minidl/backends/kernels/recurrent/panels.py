@@ -55,8 +55,8 @@ def panel_count(columns: int) -> int:
 def multiply(count, depth, a, rows, depths, panels, panel_depth, columns, out, stride, add):
     """out[i, j] = Σₖ a[rows[i] + depths[k]]·panels[k, j], plus out[i, j] with `add`.
 
-    All but the counts are addresses.  Whole tiles are written: `rows` and `out` have as many rows as
-    `count` rounded up to MR, and `out` as many columns as fill whole vectors.
+    All but the numbers are addresses.  Whole tiles are written: `rows` and `out` have `count` rows,
+    rounded up to MR, and `out` has as many columns as fill whole vectors.
 
     panel_depth    the rows of a panel, of which these may be some
     """

@@ -16,13 +16,14 @@ from minidl.backends.kernels.recurrent.panels import padded
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
     backward,
-    offsets,
+    forward_tables,
     sequence,
     suits,
     summed_bias,
 )
 from minidl.backends.kernels.recurrent.steps import (
     BLOCK,
+    FOLLOWING,
     STEPS,
     TABLES,
     WEIGHTS,
@@ -42,10 +43,10 @@ from minidl.backends.kernels.recurrent.steps import (
     place,
     products,
     step_of,
+    tanhs,
 )
 from minidl.backends.kernels.runtime.kernel import carray, inner, parallel
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
-from minidl.backends.kernels.simd.math import tanh32
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
 
@@ -69,12 +70,9 @@ def rnn(
     if nonlinearity not in ("tanh", "relu"):
         return NotImplemented
     at, relu = sequence(x, h, weight_ih, weight_hh, None, mask, reverse), nonlinearity == "relu"
-    width, hidden = at.inputs + padded(at.outputs), at.outputs
-    depths = offsets(at.inputs + hidden, 1)
-    rows = offsets(at.rows, width)
-    workspace = at.workspace(at.length, width + padded(hidden))
-    bias = summed_bias(bias_ih, bias_hh, hidden)
-    tables = Tables(rows, rows, depths, depths)
+    inputs, hidden = at.inputs, at.outputs
+    tables, bias = forward_tables(at.rows, inputs, hidden, 1), summed_bias(bias_ih, bias_hh, hidden)
+    workspace = at.workspace(at.length, inputs + 2 * padded(hidden))
     _forward(at.steps, at.weights(hidden), tables, bias, relu, *workspace)
     value = at.y, at.last(at.steps.states)
     if not at.recorded:
@@ -83,7 +81,7 @@ def rnn(
 
 
 def _pull(
-    at: Sequence, relu: bool, needed: tuple[bool, ...], dy: np.ndarray, dh: np.ndarray
+    at: Sequence, relu: bool, needed: tuple[bool, ...], dy: np.ndarray | None, dh: np.ndarray
 ) -> tuple[np.ndarray | None, ...]:
     """The gradients of all arguments."""
     dh, states = dh.copy(order="C"), at.steps.states
@@ -95,7 +93,7 @@ def _pull(
     return dx, dh, dw_ih, dw_hh, db, db, None
 
 
-@parallel(f"{STEPS} {WEIGHTS} {TABLES} f32[h] bool f32[chunks,size]", then=["_backward"])
+@parallel(f"{STEPS} {WEIGHTS} {TABLES} f32[h] bool f32[chunks,size]", then=FOLLOWING)
 def _forward(steps, weights, tables, bias, relu, workspace, chunk, chunks):
     """The states after all steps."""
     steps, weights, tables = Steps(*steps), Weights(*weights), Tables(*tables)
@@ -123,8 +121,7 @@ def _activate(pre, bias, relu, state):
             value = pre[j] + bias[j]
             state[j] = _ZERO if value < _ZERO else value
     else:
-        for j in range(bias.size):
-            state[j] = tanh32(pre[j] + bias[j])
+        tanhs(pre, bias, state[: bias.size])
 
 
 @parallel(f"{BLOCK} {WEIGHTS} {TABLES} f32[slot,n,h] bool f32[chunks,size]")

@@ -51,20 +51,22 @@ def suits(
         return False
     (steps, rows, inputs), outputs = x.shape, h.shape[1]
     hidden = outputs if weight_hr is None else weight_hr.shape[-1]
-    needed = (
-        (h, (rows, outputs)),
-        (weight_ih, (gates * hidden, inputs)),
-        (weight_hh, (gates * hidden, outputs)),
-        (bias_ih, (gates * hidden,)),
-        (bias_hh, (gates * hidden,)),
-        (c, (rows, hidden)),
-        (weight_hr, (outputs, hidden)),
+    size = gates * hidden
+    return (
+        size > 0
+        and h.shape[0] == rows
+        and weight_ih.shape == (size, inputs)
+        and weight_hh.shape == (size, outputs)
+        and (bias_ih is None or bias_ih.shape == (size,))
+        and (bias_hh is None or bias_hh.shape == (size,))
+        and (c is None or c.shape == (rows, hidden))
+        and (weight_hr is None or weight_hr.shape == (outputs, hidden))
+        and (mask is None or _is_mask(mask, (steps, rows)))
     )
-    if not hidden or any(given is not None and given.shape != shape for given, shape in needed):
-        return False
-    if mask is None:
-        return True
-    return type(mask) is np.ndarray and mask.dtype.char == "?" and mask.shape == (steps, rows)
+
+
+def _is_mask(mask: Any, shape: tuple[int, ...]) -> bool:
+    return type(mask) is np.ndarray and mask.dtype.char == "?" and mask.shape == shape
 
 
 class Sequence(NamedTuple):
@@ -147,8 +149,9 @@ class Sequence(NamedTuple):
         return scratch(chunks, -(-tiles // chunks) * MR * row), chunks
 
     def block_length(self) -> int:
-        """The steps of a block."""
-        return min(self.length, max(1, BLOCK // self.rows))
+        """The most steps of a block: of some blocks of nearly the same length."""
+        count = -(-self.length // max(1, BLOCK // self.rows))
+        return -(-self.length // count)
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Blocks of steps, from those that were computed last."""
@@ -200,7 +203,7 @@ def sequence(
 def backward(
     at: Sequence,
     needed: tuple[bool, ...],
-    dy: np.ndarray,
+    dy: np.ndarray | None,
     dh: np.ndarray,
     shared: int,
     row: int,
@@ -228,7 +231,7 @@ def backward(
     dgates = np.empty((size, rows, stride), np.float32)
     sums = WeightGradient(inputs, outputs, gates, shared, length * rows)
     row += padded(column) + padded(outputs) + LANES
-    dy, mask = as_contiguous(dy), at.steps.mask
+    dy, mask = NO_STACK if dy is None else as_contiguous(dy), at.steps.mask
     for first, last in at.blocks():
         block = Block(dy, mask, dgates, dh, dx, first, last, at.steps.reverse)
         step(block, weights, tables, *at.workspace(size, row))
@@ -277,6 +280,14 @@ def _packed(first: np.ndarray, second: np.ndarray, begin: int, split: int) -> np
     packed, rows = np.empty(size, np.float32), offsets(len(first), 1)[: len(first)]
     panels.pack(first, second, begin, split, rows, packed, threads.chunks(size / 4))
     return packed
+
+
+@planned
+def forward_tables(rows: int, inputs: int, outputs: int, hidden: int) -> Tables:
+    """Of the rows of [x | h], and of what is projected, which are both padded to vectors."""
+    depths = offsets(max(inputs + outputs, hidden), 1)
+    width = inputs + padded(outputs)
+    return Tables(offsets(rows, width), offsets(rows, padded(hidden)), depths, depths)
 
 
 @planned

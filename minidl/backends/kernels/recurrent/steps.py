@@ -7,9 +7,19 @@ import numpy as np
 from minidl.backends.kernels.recurrent.panels import copy, dot_rows, multiply, sum_rows
 from minidl.backends.kernels.runtime.kernel import chunk_bounds, inlined, inner
 from minidl.backends.kernels.simd.intrinsics import pointer
+from minidl.backends.kernels.simd.math import gate32, tanh32
 from minidl.backends.kernels.simd.micro_kernel import MR
 
 _ZERO = np.float32(0)
+
+# Kernels that are needed after that of the first step forward.
+FOLLOWING = [
+    "_backward",
+    "recurrent.weight_gradient:_add_block",
+    "recurrent.weight_gradient:_finish",
+    "recurrent.panels:pack",
+    "simd.micro_kernel:micro_kernel",
+]
 
 
 class Steps(NamedTuple):
@@ -48,7 +58,7 @@ class Tables(NamedTuple):
 class Block(NamedTuple):
     """Some steps, backward; what is large has only these steps."""
 
-    dy: np.ndarray  # (T, N, out)
+    dy: np.ndarray  # (T, N, out), or empty
     mask: np.ndarray  # (T, N), or empty
     dgates: np.ndarray  # (steps, N, stride)
     dh: np.ndarray  # (N, out), of the state after the step
@@ -154,6 +164,20 @@ def emit(steps, t, before, after, z, start, count):
                 steps.y[t, n, :] = _ZERO
 
 
+@inner
+def sigmoids(x, bias, y):
+    """y = σ(x + bias)."""
+    for j in range(y.size):
+        y[j] = gate32(x[j] + bias[j])
+
+
+@inner
+def tanhs(x, bias, y):
+    """y = tanh(x + bias)."""
+    for j in range(y.size):
+        y[j] = tanh32(x[j] + bias[j])
+
+
 # Backward.
 
 
@@ -166,6 +190,8 @@ def step_of(block, s):
 @inner
 def add_dy(block, t, start, count):
     """dh += dy, where there is a step."""
+    if block.dy.size == 0:
+        return
     for n in range(start, start + count):
         if is_live(block.mask, t, n):
             dh, dy = block.dh[n], block.dy[t, n]

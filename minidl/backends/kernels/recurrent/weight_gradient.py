@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.recurrent.panels import copy, pack_panel, padded, panel_count
+from minidl.backends.kernels.recurrent.panels import copy, pack_panel, padded
 from minidl.backends.kernels.runtime.kernel import chunk_bounds, inlined, inner, parallel
 from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.kernels.runtime.workspace import scratch
@@ -61,7 +61,7 @@ class WeightGradient:
         self.columns = _columns(inputs, outputs, gates, shared)
         rows = len(self.columns.rows_x)
         width = self.columns.second + padded(inputs + outputs - self.columns.split)
-        self.sums = np.empty((rows, width), np.float32)
+        self.sums = np.empty((rows, width + LANES), np.float32)  # rows in different sets of caches
         self.totals = np.zeros(self.sums.shape if products > _PRODUCTS else (0, 0))
         self.biases = np.zeros(gates)
         self.filled = 0  # products in the sums
@@ -146,7 +146,7 @@ def _add_block(
 
 @inlined
 def _after(filled, depth):
-    """How many products are in the float32 sums after some more; a new sum begins when it is full."""
+    """How many products are in the float32 sums after some more; full ones begin anew."""
     return depth if filled + depth > _PRODUCTS else filled + depth
 
 

@@ -185,10 +185,14 @@ def sigmoid32(x: Any) -> Any:
 
 @inlined
 def gate32(x: Any) -> Any:
-    """1 / (1 + e⁻ˣ) for a float32, as it stands: in half the time, within 2.6 ulp; 0 below −87."""
+    """1 / (1 + e⁻ˣ) for a float32, within 2.5 ulp, in two thirds of the time; 0 below −87.
+
+    For gates, by which other numbers are multiplied.
+    """
     t = _F(87) if x < _F(-87) else -x
     y = _ONE / (_ONE + _exp_within(_F(-87) if x > _F(87) else t))
-    return _F(0) if x < _F(-87) else y
+    below = _F(0) if x < _F(-87) else x
+    return y if x >= _F(-87) else below
 
 
 @inlined
