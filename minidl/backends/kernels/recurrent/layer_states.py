@@ -19,10 +19,10 @@ def with_layer_axis(count: int) -> Callable[[Callable[..., Any]], Callable[..., 
         def entry(x: Any, *arrays: Any, **settings: Any) -> Any:
             if getattr(arrays[0], "ndim", 2) == 2:
                 return kernel(x, *arrays, **settings)
-            states = arrays[:count]
-            if any(s.ndim != 3 or len(s) != 1 for s in states):
+            states = [s[0] for s in arrays[:count] if s.ndim == 3 and len(s) == 1]
+            if len(states) < count:
                 return NotImplemented
-            result = kernel(x, *[s[0] for s in states], *arrays[count:], **settings)
+            result = kernel(x, *states, *arrays[count:], **settings)
             return result if result is NotImplemented else _with_axis(count, *result)
 
         return entry

@@ -70,34 +70,22 @@ def _is_mask(mask: Any, shape: tuple[int, ...]) -> bool:
 
 
 class Sequence(NamedTuple):
-    """A call: its arguments in the layout of the kernels, and what is saved for backward."""
+    """A call: its arguments in the layout of the kernels, and what is saved for backward.
 
+    length, rows       T and N
+    inputs, outputs    the elements of an x, and of an h
+    """
+
+    length: int
+    rows: int
+    inputs: int
+    outputs: int
     steps: Steps
     weight_ih: np.ndarray
     weight_hh: np.ndarray
     weight_hr: np.ndarray  # or empty
     y: np.ndarray
     recorded: bool
-
-    @property
-    def length(self) -> int:
-        """T."""
-        return self.steps.x.shape[0]
-
-    @property
-    def rows(self) -> int:
-        """N."""
-        return self.steps.x.shape[1]
-
-    @property
-    def inputs(self) -> int:
-        """The elements of an x."""
-        return self.steps.x.shape[2]
-
-    @property
-    def outputs(self) -> int:
-        """The elements of an h."""
-        return self.steps.states.shape[2]
 
     @property
     def few(self) -> bool:
@@ -143,6 +131,8 @@ class Sequence(NamedTuple):
 
     def workspace(self, length: int, row: int) -> tuple[np.ndarray, int]:
         """Memory for chunks of whole tiles, so many numbers a row; and the number of chunks."""
+        if self.rows <= MR:
+            return scratch(1, MR * row), 1
         tiles, multiply_adds = -(-self.rows // MR), self.weight_ih.size + self.weight_hh.size
         work = length * self.rows * multiply_adds / MULTIPLY_ADDS_PER_NS
         chunks = min(threads.chunks(work), tiles)
@@ -182,15 +172,20 @@ def sequence(
 ) -> Sequence:
     """The call with these arguments, before it runs."""
     recorded = current.get().record
-    shape = (*x.shape[:2], h.shape[1])
+    (length, rows, inputs), outputs = x.shape, h.shape[1]
     if mask is None:  # y is the states after the steps
-        states = saved_states(h, len(x), reverse, True)
+        states = saved_states(h, length, reverse, True)
         y, own_y = states[:-1] if reverse else states[1:], NO_STACK
+        mask = _NO_MASK
     else:
-        states = saved_states(h, len(x), reverse, recorded)
-        y = own_y = np.empty(shape, np.float32)
-    mask = _NO_MASK if mask is None else as_contiguous(mask)
+        states = saved_states(h, length, reverse, recorded)
+        y = own_y = np.empty((length, rows, outputs), np.float32)
+        mask = as_contiguous(mask)
     return Sequence(
+        length,
+        rows,
+        inputs,
+        outputs,
         Steps(as_contiguous(x), mask, states, own_y, reverse),
         as_contiguous(weight_ih),
         as_contiguous(weight_hh),
