@@ -53,7 +53,13 @@ from minidl.backends.kernels.attention.weights import (
     workspace,
     workspace_size,
 )
-from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
+from minidl.backends.kernels.runtime.kernel import (
+    carray,
+    chunk_bounds,
+    inlined,
+    inner,
+    parallel,
+)
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.attention import scale_lanes
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, copy_vector, pointer
@@ -164,7 +170,9 @@ def _backward(
         key_part = part if split.key_parts > 1 else 0
         first, last = chunk_bounds((length + KEYS - 1) // KEYS, key_part, split.key_parts)
         first, last = first * KEYS, min(last * KEYS, length)
-        own.dk[:], own.dv[:], own.seen[:], sums[chunk] = 0, 0, 0, 0
+        own.seen[:], sums[chunk] = 0, 0
+        if not _come_once(problem):
+            own.dk[:], own.dv[:] = 0, 0
         _add_queries(
             problem, y, dy, statistics, split, part - key_part, batch, head, first, last,
             dq, own, totals[chunk], sums[chunk], masks,
@@ -174,6 +182,14 @@ def _backward(
             _store_keys(own.dk, sums[chunk], own.seen, dk[batch, head], first, last)
             of_dv = sums[chunk][own.dk.size :]
             _store_keys(own.dv, of_dv, own.seen, dv[batch, head], first, last)
+
+
+@inlined
+def _come_once(problem):
+    """Whether each key meets a single block of queries: then nothing is added to dk and dv."""
+    group = problem.query.shape[1] // problem.key.shape[1]
+    masked = problem.visible.size or problem.bias.size
+    return group * query_blocks(problem.query.shape[2]) == 1 and not masked
 
 
 @inner
@@ -187,11 +203,13 @@ def _add_queries(
     for i in range(begin, end):
         queries = queries_of_block(problem, batch, head * group + i // blocks, i % blocks)
         limit = min(last, queries.first + queries.length) if problem.is_causal else last
-        own.dq[:], totals[:] = 0, 0
+        totals[:], summed = 0, 0
         if first < limit:
             pack(problem, y, dy, statistics, queries, own)
-            _add_keys(problem, queries, split, first, limit, own, totals, masks)
+            summed = _add_keys(problem, queries, split, first, limit, own, totals, masks)
         if split.of_queries:
+            if summed == 0:
+                own.dq[:] = 0
             _store_queries(problem, queries, own, totals, dq)
         if i % _BLOCKS == _BLOCKS - 1:
             _flush(own, sums)
@@ -199,7 +217,10 @@ def _add_queries(
 
 @inner
 def _add_keys(problem, queries, split, first, last, own, totals, masks):
-    """Add what a block of queries gives with the keys first … last − 1."""
+    """Add what a block of queries gives with the keys first … last − 1.
+
+    The result is how many keys have been added in own.dq, but not in the totals.
+    """
     tables, vectors = problem.tables, queries.vectors
     size = problem.query.shape[3]
     head = queries.head // (problem.query.shape[1] // problem.key.shape[1])
@@ -214,22 +235,24 @@ def _add_keys(problem, queries, split, first, last, own, totals, masks):
             row = keys.first - first
             add_seen(problem, keys, masks, own.seen[row:])
             of_dv, of_dk = own.dv[row : row + keys.length], own.dk[row : row + keys.length]
-            _add_products(of_dv, s, queries, own.dy_rows, tables, tables.value_rows, own.edge)
-            _add_products(of_dk, dp, queries, own.query_rows, tables, tables.query_rows, own.edge)
+            adds, edge = not _come_once(problem), own.edge
+            _add_products(of_dv, s, queries, own.dy_rows, tables, tables.value_rows, adds, edge)
+            _add_products(of_dk, dp, queries, own.query_rows, tables, tables.query_rows, adds, edge)
         if split.of_queries:
             multiply_panels(
                 size, vectors, keys.length, RUN, key, pointer(tables.query_size, 0),
-                pointer(keys.rows, 0), dp, block, pointer(own.dq, 0), QUERIES, True,
+                pointer(keys.rows, 0), dp, block, pointer(own.dq, 0), QUERIES, summed > 0,
             )  # fmt: skip
             summed += keys.length
             if totals.size and summed >= FLUSH:
                 add_rows(own.dq[:size], totals, vectors * LANES)
-                own.dq[:], summed = 0, 0
+                summed = 0
+    return summed
 
 
 @inner
-def _add_products(sums, weights, queries, x, tables, depth_b, edge):
-    """sums[key] += Σ over the queries of weights[key, query]·x[query].
+def _add_products(sums, weights, queries, x, tables, depth_b, adds, edge):
+    """sums[key] += Σ over the queries of weights[key, query]·x[query], or = if it does not add.
 
     The last tile may have more rows than there are keys: it is computed elsewhere.
     """
@@ -238,7 +261,7 @@ def _add_products(sums, weights, queries, x, tables, depth_b, edge):
     rows, ones, b = pointer(tables.block, 0), pointer(tables.ones, 0), pointer(x, 0)
     multiply_panels(
         whole, width // LANES, queries.length, _RUN, weights, rows, ones, b, pointer(depth_b, 0),
-        pointer(sums, 0), width, True,
+        pointer(sums, 0), width, adds,
     )  # fmt: skip
     if whole == count:
         return
@@ -249,7 +272,7 @@ def _add_products(sums, weights, queries, x, tables, depth_b, edge):
     for i in range(whole, count):
         row, part = sums[i], edge[(i - whole) * width : (i - whole + 1) * width]
         for j in range(width):
-            row[j] += part[j]
+            row[j] = row[j] + part[j] if adds else part[j]
 
 
 @inner
