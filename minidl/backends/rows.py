@@ -26,7 +26,8 @@ class RowGradient:
 
     indices         (n,), integers; an index may occur more than once
     rows            (n, *shape[1:])
-    is_coalesced    whether the indices ascend and each occurs once, as in every `.grad`
+    is_coalesced    whether the indices ascend and each occurs once, as in every `.grad`; they are
+                    read-only then
 
     Indices and rows are arrays of the device, on the CPU NumPy's.  RowGradients can be added and
     subtracted, also with arrays, and multiplied and divided by numbers; np.asarray and
@@ -45,12 +46,12 @@ class RowGradient:
            [3.]])
     """
 
-    __slots__ = ("_parts", "is_coalesced", "shape")
+    __slots__ = ("_coalesced", "_parts", "shape")
     __array_ufunc__ = None  # array + rows calls __radd__ here
 
     def __init__(self, indices: Any, rows: Any, shape: tuple[int, ...]) -> None:
         self._parts = [(_array(indices), _array(rows))]  # more of them in a sum, until it is used
-        self.shape, self.is_coalesced = tuple(shape), False
+        self.shape, self._coalesced = tuple(shape), False
         if self.indices.dtype.kind not in "iu":
             raise DTypeError(f"RowGradient: indices are integers; got {describe(indices)}")
         n = self.indices.size
@@ -89,17 +90,22 @@ class RowGradient:
         return self._parts[0][1].dtype
 
     @property
+    def is_coalesced(self) -> bool:
+        """Whether the indices ascend, each once."""
+        return self._coalesced
+
+    @property
     def ndim(self) -> int:
         """The number of axes of W."""
         return len(self.shape)
 
     def coalesce(self) -> Self:
         """The same gradient with ascending indices, each once: its row is the sum of all theirs."""
-        if self.is_coalesced:
+        if self._coalesced:
             return self
         indices, rows = self.backend.coalesce(self.indices, self.rows, self.shape[0])
         result = type(self)(indices, rows, self.shape)
-        result.is_coalesced = True
+        result._coalesced = True
         return result
 
     def dense(self) -> Any:
@@ -123,7 +129,7 @@ class RowGradient:
     def map(self, function: Callable[[Any, Any], Any]) -> Self:
         """The same indices with function(backend, rows), for a function with f(0) = 0."""
         result = type(self)(self.indices, function(self.backend, self.rows), self.shape)
-        result.is_coalesced = self.is_coalesced
+        result._coalesced = self._coalesced
         return result
 
     def __mul__(self, factor: Any) -> Any:

@@ -94,5 +94,6 @@ def coalesce(indices: np.ndarray, rows: np.ndarray, size: int) -> tuple[np.ndarr
     terms = np.ascontiguousarray(rows, _WORK[rows.dtype.char])
     lines = terms.reshape(indices.size, math.prod(rows.shape[1:]))
     distinct, sums = _kernels("coalesce").coalesce(indices.astype(np.int64), lines, size)
+    distinct.flags.writeable = False  # optimisers write where these point
     result = sums.reshape(distinct.size, *rows.shape[1:])
     return distinct, _rounded(result, rows.dtype)

@@ -53,6 +53,7 @@ def test_equal_indices_get_the_sum_of_their_rows(n, size, row, dtype, integer, b
     np.testing.assert_array_equal(found.indices, distinct)
     np.testing.assert_array_equal(found.rows, sums, strict=True)
     assert found.is_coalesced
+    assert not found.indices.flags.writeable
     assert found.coalesce() is found
 
 
