@@ -54,7 +54,7 @@ def add_to(commands: Any) -> None:
     add(
         "--lr",
         type=positive(float),
-        help="learning rate of Adam (0.001 of images, 0.002 of sentiment, 0.003 of charlm, 0.002 "
+        help="learning rate of Adam (0.001 of images, 0.002 of sentiment, 0.01 of charlm, 0.005 "
         "with --full)",
     )
     add("--seed", type=int, help="the same seed gives the same bits (0)")

@@ -59,7 +59,7 @@ class Characters(Writer):
             "full": full,
             "epochs": 12 if full else 3,
             "batch_size": 32,
-            "lr": 2e-3 if full else 3e-3,
+            "lr": 5e-3 if full else 1e-2,
             "seed": 0,
             "validation": 0.05 if full else 0.0,
             "save_every": None,
