@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from minidl import ops
 from minidl.autograd.tensor import Tensor
@@ -16,6 +16,7 @@ from minidl.nn.kv_cache import KeyValueCache, MemoryCache
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
 from minidl.nn.norm import LayerNorm
+from minidl.nn.precision import tensor_in_dtype_of
 
 _RELU = ReLU()
 _ACTIVATIONS = {"relu": ops.relu, "gelu": ops.gelu}
@@ -25,9 +26,11 @@ Activation = str | Callable[[Tensor], Tensor]
 class _TransformerLayer(Module):
     """What both kinds of layers have: attention of the sequence to itself, and a feed-forward net.
 
-    A part f is x ↦ norm(x + f(x)), or x ↦ x + f(norm(x)) with norm_first.
+    A part f is x ↦ norm(x + f(x)), or x ↦ x + f(norm(x)) with norm_first.  Parts are made in the
+    order of PyTorch's state dict.
     """
 
+    _attentions: ClassVar[tuple[str, ...]]
     self_attn: MultiheadAttention
     norm1: LayerNorm
     norm2: LayerNorm
@@ -35,25 +38,23 @@ class _TransformerLayer(Module):
     dropout2: Dropout
     activation: Callable[[Tensor], Tensor]
 
-    def _make(
+    def __init__(
         self,
-        attentions: tuple[str, ...],
         d_model: int,
         nhead: int,
-        dim_feedforward: int,
-        dropout: float,
-        activation: Activation,
-        layer_norm_eps: float,
-        batch_first: bool,
-        norm_first: bool,
-        bias: bool,
-        device: str | None,
-        dtype: Any,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = ops.relu,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        """Make the parts, in the order of PyTorch's state dict."""
         check_flags(self, norm_first=norm_first)
         place: dict[str, Any] = {"device": device, "dtype": dtype}
-        for name in attentions:
+        for name in self._attentions:
             attention = MultiheadAttention(
                 d_model, nhead, dropout, bias, batch_first=batch_first, **place
             )
@@ -62,7 +63,7 @@ class _TransformerLayer(Module):
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias, **place)
         self.norm_first = norm_first
-        numbers = range(1, len(attentions) + 2)
+        numbers = range(1, len(self._attentions) + 2)
         for i in numbers:
             norm = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **place)
             setattr(self, f"norm{i}", norm)
@@ -110,22 +111,7 @@ class TransformerEncoderLayer(_TransformerLayer):
     (3, 5, 8)
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = ops.relu,
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        settings = dropout, activation, layer_norm_eps, batch_first, norm_first, bias, device, dtype
-        self._make(("self_attn",), d_model, nhead, dim_feedforward, *settings)
+    _attentions: ClassVar = ("self_attn",)
 
     def forward(
         self,
@@ -145,7 +131,8 @@ class TransformerEncoderLayer(_TransformerLayer):
         def attend(x: Tensor) -> Tensor:
             return self.dropout1(_attended(self.self_attn, x, x, is_causal, cache, masks))
 
-        x = self._residual(src, attend, self.norm1)
+        x = tensor_in_dtype_of(self.linear1.weight, self, src)
+        x = self._residual(x, attend, self.norm1)
         return self._residual(x, lambda x: self.dropout2(self._feed_forward(x)), self.norm2)
 
 
@@ -165,26 +152,10 @@ class TransformerDecoderLayer(_TransformerLayer):
     (3, 5, 8)
     """
 
+    _attentions: ClassVar = ("self_attn", "multihead_attn")
     multihead_attn: MultiheadAttention
     norm3: LayerNorm
     dropout3: Dropout
-
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = ops.relu,
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        settings = dropout, activation, layer_norm_eps, batch_first, norm_first, bias, device, dtype
-        self._make(("self_attn", "multihead_attn"), d_model, nhead, dim_feedforward, *settings)
 
     def forward(
         self,
@@ -214,7 +185,8 @@ class TransformerDecoderLayer(_TransformerLayer):
             given = x, memory, memory_is_causal, kept, memory_masks
             return self.dropout2(_attended(self.multihead_attn, *given))
 
-        x = self._residual(tgt, attend, self.norm1)
+        x = tensor_in_dtype_of(self.linear1.weight, self, tgt)
+        x = self._residual(x, attend, self.norm1)
         x = self._residual(x, attend_to_memory, self.norm2)
         return self._residual(x, lambda x: self.dropout3(self._feed_forward(x)), self.norm3)
 

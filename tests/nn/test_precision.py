@@ -40,6 +40,10 @@ LAYERS = {
     "GroupNorm": (lambda: nn.GroupNorm(2, 4), [(5, 4)]),
     "RMSNorm": (lambda: nn.RMSNorm(3), [(5, 3)]),
     "PReLU": (lambda: nn.PReLU(), [(5, 3)]),
+    "TransformerEncoderLayer": (
+        lambda: nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0),
+        [(5, 3, 4)],
+    ),
     "LearnedPositionalEmbedding": (lambda: nn.LearnedPositionalEmbedding(5, 3), [(5, 3)]),
 }
 each_layer = pytest.mark.parametrize("name", LAYERS)
