@@ -19,14 +19,20 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.backends.kernels.random import fill_uniform
-from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inlined, inner
+from minidl.backends.kernels.runtime.kernel import (
+    carray,
+    chunk_bounds,
+    inlined,
+    inner,
+    outlined,
+)
 from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.kernels.simd.attention import (
     add_mask,
     mask_square_of_bytes,
     mask_square_of_floats,
 )
-from minidl.backends.kernels.simd.intrinsics import LANES, address_of, pointer
+from minidl.backends.kernels.simd.intrinsics import LANES, address_of, advance, pointer
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     NR,
@@ -366,14 +372,23 @@ def _repeat_row(problem, queries, begin, count, masks):
 def fill_factors(problem, queries, keys, masks):
     """The factors by which dropout multiplies weights, masks.factors[key, query]."""
     heads, length = problem.query.shape[1:3]
-    row_of_first = (queries.batch * heads + queries.head) * length + queries.first
-    for q in range(queries.length):
-        # Weights are numbered through; a block of random numbers is for two of them.
-        index = (row_of_first + q) * problem.key.shape[2] + keys.first
-        odd = index % 2
-        row = masks.rows[q]
-        fill_uniform(row[: keys.length + odd], problem.seed, problem.offset + np.uint64(index // 2))
-        for i in range(keys.length):
-            row[i] = np.float32(0) if row[i + odd] < problem.dropped else problem.kept
-    source, target = pointer(masks.rows, 0), pointer(masks.factors, 0)
-    transpose_panel(source, KEYS + 1, queries.length, keys.length, target, QUERIES)
+    first = (queries.batch * heads + queries.head) * length + queries.first
+    stride = problem.key.shape[2]  # weights are numbered through, row by row
+    dropout_factors(
+        queries.length, keys.length, first * stride + keys.first, stride, problem.seed,
+        problem.offset, problem.dropped, problem.kept, pointer(masks.rows, 0),
+        pointer(masks.factors, 0),
+    )  # fmt: skip
+
+
+@outlined("i64 i64 i64 i64 u64 u64 f32 f32 f32* f32*")
+def dropout_factors(height, width, first, stride, seed, offset, dropped, kept, rows, factors):
+    """The factors of weights (height, width), transposed: the first has number `first`."""
+    for i in range(height):
+        index = first + i * stride
+        odd = index % 2  # a block of random numbers is for two weights
+        row = carray(advance(rows, i * (KEYS + 1)), width + odd)
+        fill_uniform(row, seed, offset + np.uint64(index // 2))
+        for j in range(width):
+            row[j] = _ZERO if row[j + odd] < dropped else kept
+    transpose_panel(rows, KEYS + 1, height, width, factors, QUERIES)
