@@ -13,7 +13,7 @@ KERNELS = [
     *("recurrent.lstm:_forward", "recurrent.lstm:_backward"),
     *("recurrent.weight_gradient:_add_block", "recurrent.weight_gradient:_finish"),
     *("reduction:_sum_vector32", "reduction:_sum_lines"),
-    *("optimizer:_fill_row", "optimizer:_adam_over_all"),
+    *("optimizer:_fill_row", "optimizer:_adam_rule.over_all"),
 ]
 
 _FILE = "vocabulary.json"
