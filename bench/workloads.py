@@ -280,17 +280,16 @@ def attention(
 ) -> Workload:
     """Self-attention of several heads, and the gradients of query, key and value.
 
-    Each is (batch, length, d_model), as layers have them.  A mask of bools is the same for all
-    samples, and lets about two keys of three be seen.
+    Each is (batch, length, heads, size), as it lies in memory in layers, of which the heads are a
+    transposed view.  A mask of bools is the same for all samples, and hides about one key of three.
     """
-    shape = batch, length, d_model
+    shape = batch, length, heads, d_model // heads
 
     def arguments() -> dict[str, Any]:
         rng = np.random.default_rng(0)
         return {
             "qkv": [_normal(rng, *shape) for _ in range(3)],
             "gradient": _normal(rng, *shape),
-            "heads": heads,
             "mask": rng.random((length, length)) < 2 / 3 if masked else None,
             "is_causal": causal,
         }

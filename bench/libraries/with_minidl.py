@@ -176,26 +176,17 @@ def softmax_ce(logits: np.ndarray, target: np.ndarray) -> Step:
 
 
 def attention(
-    qkv: Sequence[np.ndarray],
-    gradient: np.ndarray,
-    heads: int,
-    mask: np.ndarray | None,
-    is_causal: bool,
+    qkv: Sequence[np.ndarray], gradient: np.ndarray, mask: np.ndarray | None, is_causal: bool
 ) -> Step:
-    """Attention of all heads, from (batch, length, width) to the same, and its gradients."""
-    leaves = [minidl.asarray(array, requires_grad=True) for array in qkv]
-    gradient, mask = minidl.asarray(gradient), None if mask is None else minidl.asarray(mask)
-
-    def split(x: Tensor) -> Tensor:
-        return minidl.permute_dims(x.reshape(*x.shape[:2], heads, -1), (0, 2, 1, 3))
+    """Attention of the heads of (batch, length, heads, size), transposed, and its gradients."""
+    leaves = [minidl.asarray(array.swapaxes(1, 2), requires_grad=True) for array in qkv]
+    gradient = minidl.asarray(gradient.swapaxes(1, 2))
+    mask = None if mask is None else minidl.asarray(mask)
 
     def step() -> Sequence[Tensor]:
         for leaf in leaves:
             leaf.grad = None
-        y = minidl.scaled_dot_product_attention(
-            *map(split, leaves), attn_mask=mask, is_causal=is_causal
-        )
-        y = minidl.permute_dims(y, (0, 2, 1, 3)).reshape(*gradient.shape)
+        y = minidl.scaled_dot_product_attention(*leaves, attn_mask=mask, is_causal=is_causal)
         y.backward(gradient)
         return [y, *(leaf.grad for leaf in leaves)]
 

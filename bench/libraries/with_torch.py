@@ -176,26 +176,17 @@ def softmax_ce(logits: np.ndarray, target: np.ndarray) -> Step:
 
 
 def attention(
-    qkv: Sequence[np.ndarray],
-    gradient: np.ndarray,
-    heads: int,
-    mask: np.ndarray | None,
-    is_causal: bool,
+    qkv: Sequence[np.ndarray], gradient: np.ndarray, mask: np.ndarray | None, is_causal: bool
 ) -> Step:
-    """Attention of all heads, from (batch, length, width) to the same, and its gradients."""
-    leaves = [torch.from_numpy(array).requires_grad_() for array in qkv]
-    gradient, mask = torch.from_numpy(gradient), None if mask is None else torch.from_numpy(mask)
-
-    def split(x: Tensor) -> Tensor:
-        return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
+    """Attention of the heads of (batch, length, heads, size), transposed, and its gradients."""
+    leaves = [torch.from_numpy(array).transpose(1, 2).requires_grad_() for array in qkv]
+    gradient = torch.from_numpy(gradient).transpose(1, 2)
+    mask = None if mask is None else torch.from_numpy(mask)
 
     def step() -> Sequence[Tensor]:
         for leaf in leaves:
             leaf.grad = None
-        y = functional.scaled_dot_product_attention(
-            *map(split, leaves), attn_mask=mask, is_causal=is_causal
-        )
-        y = y.transpose(1, 2).reshape(*gradient.shape)
+        y = functional.scaled_dot_product_attention(*leaves, attn_mask=mask, is_causal=is_causal)
         y.backward(gradient)
         return [y, *(leaf.grad for leaf in leaves)]
 

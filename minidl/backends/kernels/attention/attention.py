@@ -65,11 +65,12 @@ def scaled_dot_product_attention(
         gradients = backward.gradients(problem, y, statistics, _heads(dy), needed, four)
         shapes = query.shape, key.shape, value.shape, mask_shape
         return tuple(
-            dx if dx is None else dx.reshape(shape)
+            dx if dx is None or dx.shape == shape else dx.reshape(shape)  # a view is copied later
             for dx, shape in zip(gradients, shapes, strict=True)
         )
 
-    return y.reshape(*query.shape[:-1], value.shape[-1]), Joint(pullback)
+    shape = *query.shape[:-1], value.shape[-1]
+    return y if y.shape == shape else y.reshape(shape), Joint(pullback)
 
 
 def _suit(query: Any, key: Any, value: Any, enable_gqa: bool) -> bool:

@@ -14,6 +14,7 @@ from minidl.backends.kernels.runtime.signature import (
     parse,
     parse_all,
     plain,
+    takes,
 )
 
 READ = {
@@ -108,3 +109,18 @@ def test_the_two_names_of_a_type_in_c_are_one(name):
     kind = of_arguments([found])
     assert found.dtype.num == np.dtype(DTYPES[kind.arguments[0].dtype]).num
     assert np.shares_memory(found, x)
+
+
+def test_an_array_of_any_strides_may_be_contiguous():
+    declared = parse("f32[~m,n] (i64 f32[~n]) u8[n]")
+    assert takes(declared, declared)
+    assert takes(declared, parse("f32[m,n] (i64 f32[n]) u8[n]"))
+    for other in (
+        "f64[m,n] (i64 f32[n]) u8[n]",
+        "f32[n] (i64 f32[n]) u8[n]",
+        "f32[m,n] (i64 f32[n]) u8[~n]",
+        "f32[m,n] (i64 f32[n] i64) u8[n]",
+        "f32[m,n] (i64 f32[n])",
+        "f32[m,n] i64 u8[n]",
+    ):
+        assert not takes(declared, parse(other))
