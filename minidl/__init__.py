@@ -13,7 +13,7 @@ from minidl.autograd.functional import grad, gradients, value_and_grad, vjp
 from minidl.autograd.jacobian import hessian, hvp, jacobian, jvp
 from minidl.autograd.mode import allow_winograd, enable_grad, higher_order, kernels, no_grad
 from minidl.autograd.primitive import composite, primitive
-from minidl.autograd.pytorch_names import hint as _hint
+from minidl.autograd.pytorch_names import missing_from as _missing_from
 from minidl.autograd.tensor import Tensor
 from minidl.backends.rows import RowGradient
 from minidl.backends.threads import get_num_threads, set_num_threads
@@ -160,7 +160,7 @@ else:  # packages that not every program needs are imported when they are first 
     def __getattr__(name: str) -> _types.ModuleType:
         if name in _WHEN_USED:
             return _importlib.import_module(f"minidl.{name}")
-        raise AttributeError(f"module 'minidl' has no attribute {name!r}{_hint(name)}")
+        return _missing_from("minidl")(name)
 
 
 def __dir__() -> list[str]:

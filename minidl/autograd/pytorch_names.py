@@ -5,7 +5,7 @@ that gives the same; a test evaluates both.  Tensor has an attribute of each of 
 raises the AttributeError: a `__getattr__` would make every other access to a tensor slower.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 # fmt: off
@@ -176,7 +176,9 @@ METHODS: dict[str, tuple[str, str]] = {
     "equal": ("x.equal(y)", "minidl.array_equal(x, y)"),
     "contiguous": ("x.contiguous()", "x"),
     "cpu": ("x.cpu()", 'x.to_device("cpu")'),
-    "to": ("x.to(torch.float64)", "x.astype(minidl.float64)"),
+    "to": (
+        'x.to(torch.float64).to("cpu")', 'x.astype(minidl.float64).to_device("cpu")'
+    ),
     "type_as": ("x.type_as(i)", "x.astype(i.dtype)"),
     "hardshrink": ("x.hardshrink(0.5)", "minidl.hardshrink(x, 0.5)"),
     "prelu": ("x.prelu(b[:1])", "minidl.prelu(x, b[:1])"),
@@ -207,11 +209,50 @@ _WRITES = {
 }
 # fmt: on
 
+# Arguments that PyTorch calls otherwise, and their names in minidl.
+ARGUMENTS = {"dim": "axis", "keepdim": "keepdims", "diagonal": "k"}
+
+# What is in another place: module and name, as in PyTorch, and what it is here.
+_SCHEDULES = [
+    *("ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts"),
+    *("CyclicLR", "ExponentialLR", "LambdaLR", "LinearLR", "MultiStepLR", "MultiplicativeLR"),
+    *("OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR", "StepLR"),
+]
+_DTYPES = {"float": "float32", "double": "float64", "half": "float16", "long": "int64"}
+ELSEWHERE: dict[str, dict[str, str]] = {
+    "minidl": {
+        **{theirs: f"minidl.{ours}" for theirs, ours in _DTYPES.items()},
+        "LongTensor": 'minidl.tensor([1, 2], dtype="int64")',
+        "FloatTensor": 'minidl.tensor([1, 2], dtype="float32")',
+        "device": '"cpu"',
+        "save": "minidl.io.save",
+        "load": "minidl.io.load_torch",
+        "utils": "minidl.data",
+    },
+    "minidl.nn": {"functional": "minidl"},
+    "minidl.nn.utils": {
+        name: f"minidl.optim.{name}" for name in ("clip_grad_norm_", "clip_grad_value_")
+    },
+    "minidl.optim.lr_scheduler": {name: f"minidl.optim.{name}" for name in _SCHEDULES},
+}
+
 
 def hint(name: str) -> str:
     """What to write instead of PyTorch's function, to be added to an error; or nothing."""
     known = NAMES.get(name) or RANDOM.get(name)
     return _said(*known) if known else ""
+
+
+def missing_from(module: str) -> Callable[[str], NoReturn]:
+    """The `__getattr__` of a module: an AttributeError that says where PyTorch's names are."""
+
+    def raise_missing(name: str) -> NoReturn:
+        place = ELSEWHERE[module].get(name)
+        theirs = f"{module}.{name}".replace("minidl", "torch", 1)
+        said = _said(theirs, place) if place else hint(name) if module == "minidl" else ""
+        raise AttributeError(f"module {module!r} has no attribute {name!r}{said}")
+
+    return raise_missing
 
 
 class _Missing:

@@ -46,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
     current, task, model = runs.trained(options.run_or_checkpoint)
     if not isinstance(task, Writer):
         raise ArgumentError(
-            f"{current.folder} is no language model's, and cannot write; minidl train charlm is"
+            f"{current.folder} has no language model, and cannot write; minidl train charlm "
+            "makes one"
         )
     seed = time.time_ns() if options.seed is None else options.seed
     text = task.written(

@@ -67,5 +67,6 @@ def run(options: argparse.Namespace) -> int:
         else:
             shown = "   ".join(f"{p:6.1%} {kind}" for kind, p in top.items())
             truth = "" if label is None else f"   ({names[label]})"
-            print(f"{name}: {shown}{truth}")
+            is_text = task.SAMPLE == "text"  # and may be long, and end with a point
+            print(f"{shown}{truth}   {name}" if is_text else f"{name}: {shown}{truth}")
     return 0

@@ -136,4 +136,5 @@ def _draw(
     if top_k is not None and top_k < logits.size:
         least = sort(logits)[-top_k]
         logits = where(logits >= least, logits, float("-inf"))
+    logits = logits.astype("float64")  # a tiny temperature would be 0 in float32, and 0 / 0 NaN
     return int(multinomial(softmax(logits / temperature, axis=0), generator=generator))

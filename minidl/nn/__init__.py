@@ -7,6 +7,9 @@ A layer computes in the dtype of its parameters: an input of a wider float dtype
 its gradient back, with a `minidl.errors.MinidlWarning` once for each class of layers.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from minidl.autograd.pytorch_names import missing_from as _missing_from
 from minidl.nn import init, utils
 from minidl.nn.activation import (
     CELU,
@@ -199,3 +202,6 @@ __all__ = [
     "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d", "init", "summary", "utils",
 ]
 # fmt: on
+
+if not _TYPE_CHECKING:
+    __getattr__ = _missing_from(__name__)

@@ -280,5 +280,12 @@ class MultiheadAttention(Module):
             return k, v
         return ops.concat(keys, axis=-2), ops.concat(values, axis=-2)
 
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:
+        """Each row is projected; each query meets each key, and takes its part of each value."""
+        query, key, value = inputs[:3]
+        keys = key.shape[0 if key.ndim == 3 and not self.batch_first else -2]
+        keys += (self.bias_k is not None) + self.add_zero_attn
+        return self.embed_dim * (query.size + key.size + value.size) + 2 * query.size * keys
+
     def _name(self) -> str:
         return f"MultiheadAttention({self.embed_dim}, {self.num_heads})"

@@ -72,7 +72,8 @@ def fill(x: Tensor, value: Any) -> Tensor:
 def _check_tensor(name: str, x: Any) -> None:
     """Raise, in the name of `name`, unless x can be written into."""
     if not isinstance(x, Tensor):
-        raise DTypeError(f"{name}: needs a tensor to write into; got {describe(x)}")
+        array = "an array, " if hasattr(x, "dtype") else ""  # as is the .data of a parameter
+        raise DTypeError(f"{name}: needs a tensor to write into; got {array}{describe(x)}")
 
 
 def _check_floats(name: str, x: Any) -> None:

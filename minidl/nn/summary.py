@@ -113,9 +113,10 @@ def summary(model: Module, *inputs: Any, dtypes: Any = None, **settings: Any) ->
     Multiply-adds are the products with weights: out·in for each row of a `Linear`,
     kernel·in/groups for each output element of a convolution, kernel·out/groups for each input
     element of a transposed one, in1·in2 for each output element of a `Bilinear`, one for each
-    element that a norm scales, all matrices of a recurrent layer for each step.  What `forward`
-    computes without layers is not counted, nor are biases, activations and pooling, which cost
-    little.  A module of your own reports its work in a method `multiply_adds(inputs, output)`.
+    element that a norm scales, all matrices of a recurrent layer for each step; of an attention
+    also queries times keys, and weights times values.  What `forward` computes without layers is
+    not counted, nor are biases, activations and pooling, which cost little.
+    A module of your own reports its work in a method `multiply_adds(inputs, output)`.
 
     >>> found = nn.summary(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), (1, 3))
      layer   type         output   parameters   multiply-adds
@@ -248,7 +249,7 @@ def _shapes(output: Any) -> Any:
     if isinstance(output, dict):
         return {key: _shapes(value) for key, value in output.items()}
     if isinstance(output, tuple | list):
-        return [_shapes(value) for value in output]
+        return [_shapes(value) for value in output if value is not None]
     return tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
 
 

@@ -3,8 +3,9 @@
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from minidl.autograd.pytorch_names import missing_from
 from minidl.checks import check_flags, check_numbers, chosen
 from minidl.errors import EXPLAINED, ArgumentError, MinidlError, describe
 from minidl.optim.optimizer import Optimizer
@@ -264,3 +265,7 @@ class ChainableScheduler(LRScheduler):
         lrs, step = self._current(), last_epoch + 1
         self._composed = lrs != self.rates(self.base_lrs, step)
         self._set(lrs, step)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = missing_from(__name__)

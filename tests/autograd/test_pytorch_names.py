@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl.autograd.pytorch_names import METHODS, NAMES, RANDOM
+from minidl.autograd.pytorch_names import ELSEWHERE, METHODS, NAMES, RANDOM
 from tests.oracle import INSTALLED, torch
 
 RNG = np.random.default_rng(0)
@@ -72,6 +72,39 @@ def test_the_error_of_a_missing_function_says_what_it_is():
         _ = minidl.cat
     with pytest.raises(AttributeError, match=r"has no attribute 'cta'$"):
         _ = minidl.cta
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, names in ELSEWHERE.items() for name in names]
+)
+def test_the_error_of_a_name_that_is_elsewhere_says_where(module, name):
+    import minidl.optim.lr_scheduler  # not imported by name anywhere else
+
+    place = ELSEWHERE[module][name]
+    theirs = f"{module}.{name}".replace("minidl", "torch")
+    eval(place, {"minidl": minidl})  # it exists
+    if INSTALLED:
+        assert eval(theirs, {"torch": torch}) is not None
+    with pytest.raises(
+        AttributeError, match=re.escape(f"{name!r}; {theirs} in PyTorch is {place}")
+    ):
+        eval(f"{module}.{name}", {"minidl": minidl})
+    with pytest.raises(AttributeError, match=f"module '{module}' has no attribute 'x{name}'$"):
+        eval(f"{module}.x{name}", {"minidl": minidl})
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    {
+        "minidl.sum(x, dim=1)": "argument 'dim'; PyTorch's dim is axis",
+        "x.max(axis=1, keepdim=True)": "argument 'keepdim'; PyTorch's keepdim is keepdims",
+        "minidl.triu(x, diagonal=1)": "argument 'diagonal'; PyTorch's diagonal is k",
+        "minidl.exp(x, dim=1)": "argument 'dim'",
+    }.items(),
+)
+def test_the_error_of_an_unknown_argument_says_what_pytorchs_is(call, says):
+    with pytest.raises(TypeError, match=f"{says}$"):
+        eval(call, {"minidl": minidl, "x": minidl.ones((2, 2))})
 
 
 @pytest.mark.parametrize(

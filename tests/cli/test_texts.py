@@ -69,8 +69,8 @@ def test_a_classifier_of_texts_is_trained_and_used(capsys, tmp_path):
     status, printed, _ = call(capsys, "predict", str(folder), "w1 w2 good!", "W3, w4 BAD")
     assert status == 0
     first, second = printed.splitlines()
-    assert re.fullmatch(r"w1 w2 good!: +[\d.]+% positive +[\d.]+% negative", first)
-    assert re.fullmatch(r"W3, w4 BAD: +[\d.]+% negative +[\d.]+% positive", second)
+    assert re.fullmatch(r" *[\d.]+% positive +[\d.]+% negative   w1 w2 good!", first)
+    assert re.fullmatch(r" *[\d.]+% negative +[\d.]+% positive   W3, w4 BAD", second)
     status, printed, _ = call(capsys, "predict", str(folder), "never seen", "--json")
     line = json.loads(printed)
     assert list(line) == ["text", "class", "probabilities"]
@@ -226,14 +226,19 @@ def test_texts_that_cannot_be_fetched_are_no_traceback(capsys, monkeypatch):
     assert run(capsys, "train charlm") == (1, "", expected)
 
 
-def test_commands_for_other_networks_say_so(capsys):
+def test_commands_for_other_networks_say_so(capsys, monkeypatch):
     classifier = result(capsys, "sentiment --epochs 1")["run"]
     status, _, complaints = run(capsys, f"generate {classifier}")
-    assert (status, "is no language model" in complaints) == (1, True)
+    assert (status, "has no language model" in complaints) == (1, True)
+    monkeypatch.setitem(characters.DATA, "moby-dick", lambda: NOVEL.replace("; ", "’; "))
     writer = result(capsys, "charlm --epochs 1")["run"]
     status, _, complaints = run(capsys, f"predict {writer} text")
     assert (status, "minidl generate" in complaints) == (1, True)
-    for prompt, message in (("Call me", "'C', 'm'"), ("", "the prompt is empty")):
+    for prompt, message in (
+        ("Call me", "has 'C', 'm', which the network has never seen\n"),
+        ("the 'sea", "never seen; its text has ’\n"),
+        ("", "the prompt is empty"),
+    ):
         status, printed, complaints = call(capsys, "generate", writer, "--prompt", prompt)
         assert (status, printed) == (1, "")
         assert message in complaints

@@ -164,6 +164,11 @@ def test_the_likeliest_token_is_taken_at_temperature_0():
     assert counting().generate([0], 0) == []
 
 
+@pytest.mark.parametrize("temperature", [1e-30, 1e-300, 5e-324])
+def test_the_likeliest_token_is_taken_at_tiny_temperatures(temperature):
+    assert counting().generate([3], 7, temperature=temperature) == [4, 0, 1, 2, 3, 4, 0]
+
+
 def test_tokens_are_drawn_with_the_models_probabilities():
     model = counting()
     logits = model(np.array([[1]]))[0].numpy()[0, :, 0]

@@ -8,7 +8,7 @@ from scipy import stats
 
 import minidl
 from minidl import nn
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.nn import init
 from tests.oracle import torch
 
@@ -150,3 +150,9 @@ WRONG = {
 def test_misuse_is_explained(misuse, kind, message):
     with pytest.raises(kind, match=message):
         misuse()
+
+
+def test_an_array_is_not_written_into():
+    weight = nn.Linear(2, 2).weight
+    with pytest.raises(DTypeError, match=r"zeros_: needs a tensor to .*; got an array, float32"):
+        nn.init.zeros_(weight.data)

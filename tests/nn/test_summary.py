@@ -186,6 +186,36 @@ def test_the_work_is_what_pytorch_counts(ours, shape):
     assert 2 * nn.summary(ours, shape).multiply_adds == counter.get_total_flops()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_first": True},
+        {"batch_first": False},
+        {"batch_first": True, "kdim": 5, "vdim": 6},
+        {"batch_first": False, "add_bias_kv": True, "add_zero_attn": True},
+    ],
+    ids=str,
+)
+def test_the_work_of_attention_is_what_pytorch_counts(settings):
+    torch = pytest.importorskip("torch")
+    counter = pytest.importorskip("torch.utils.flop_counter").FlopCounterMode(display=False)
+    widths = 8, settings.get("kdim", 8), settings.get("vdim", 8)
+    shapes = [(3, 4, widths[0]), (3, 7, widths[1]), (3, 7, widths[2])]
+    if not settings["batch_first"]:
+        shapes = [(shape[1], shape[0], shape[2]) for shape in shapes]
+    with counter:
+        torch.nn.MultiheadAttention(8, 2, **settings)(*map(torch.zeros, shapes))
+    found = nn.summary(nn.MultiheadAttention(8, 2, **settings), *shapes)
+    total = found.multiply_adds * shapes[0][0]  # found is for each of the first axis
+    assert 2 * total == counter.get_total_flops()
+
+
+def test_an_output_that_is_missing_is_not_shown(capsys):
+    layer = nn.MultiheadAttention(8, 2)
+    found = nn.summary(layer, *[(3, 4, 8)] * 3, need_weights=False)
+    assert found.layers[0].output == [(3, 4, 8)]
+
+
 class Squares(nn.Module):
     """Multiplies by a weight of its own, without a layer, and says so."""
 

@@ -25,6 +25,7 @@ _HELD_OUT = 0.1  # the end of the text
 _TEST_STREAMS = 16
 _WARMUP = 50  # steps in which the learning rate rises
 _PARAGRAPH = 400  # characters
+_PRINTED = {"'": "‘’", '"': "“”", "-": "—"}  # what a book may have for what a keyboard has
 
 
 class Characters(Writer):
@@ -145,8 +146,11 @@ class Characters(Writer):
     def written(self, model: nn.Module, prompt: str, length: int, **how: Any) -> str:
         unknown = sorted(set(prompt) - set(self.vocabulary))
         if unknown:
+            printed = [c for key in unknown for c in _PRINTED.get(key, "") if c in self.vocabulary]
+            hint = f"; its text has {' '.join(printed)}" if printed else ""
             raise ArgumentError(
                 f"the prompt has {', '.join(map(repr, unknown))}, which the network has never seen"
+                + hint
             )
         if not prompt:
             raise ArgumentError("the prompt is empty; it needs a character to begin with")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
@@ -178,14 +177,14 @@ class Vocabulary:
         """
         target = path_of("Vocabulary.save", path)
         content = {"tokens": self.tokens, "padding": self.padding, "unknown": self.unknown}
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        temporary = target.with_name(f".{target.name}-{os.urandom(8).hex()}")
         try:
-            with open(handle, "w", encoding="utf-8") as file:
+            with open(temporary, "x", encoding="utf-8") as file:  # readable as new files are here
                 json.dump(content, file, indent=1)
                 file.write("\n")
             os.replace(temporary, target)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
 
     @classmethod

@@ -1,6 +1,7 @@
 """Words, characters and vocabularies."""
 
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -195,3 +196,12 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(FileNotFoundError):
         Vocabulary(["b"]).save(tmp_path / "nowhere" / "words.json")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
+def test_a_saved_file_may_be_read_as_other_new_files(tmp_path):
+    (tmp_path / "new").touch()
+    Vocabulary.of_characters("ab").save(tmp_path / "saved.json")
+    modes = [(tmp_path / name).stat().st_mode for name in ("new", "saved.json")]
+    assert modes[0] == modes[1]
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "saved.json"}
