@@ -16,6 +16,7 @@ from minidl.autograd.graph import Edge
 from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, by_type, cpu
+from minidl.backends.rows import RowGradient
 from minidl.dtypes import Rule
 from minidl.errors import ArgumentError, DeviceError, DTypeError, describe
 
@@ -148,9 +149,14 @@ def common_backend(signature: Signature, values: Sequence[Any]) -> Any:
 
 
 def _plain(signature: Signature, x: Any) -> Any:
-    """A NumPy scalar as Python's, an array of a subclass as NumPy's own; anything else itself."""
+    """A NumPy scalar as Python's, an array of a subclass as NumPy's own; anything else itself.
+
+    A RowGradient is dense for every operation.
+    """
     if isinstance(x, np.generic):
         return x.item()
+    if isinstance(x, RowGradient):
+        return x.dense()
     try:
         return cpu.plain(x) if isinstance(x, np.ndarray) else x
     except DTypeError as error:
