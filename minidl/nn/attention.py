@@ -280,5 +280,9 @@ class MultiheadAttention(Module):
             return k, v
         return ops.concat(keys, axis=-2), ops.concat(values, axis=-2)
 
+    def multiply_adds(self, inputs: tuple[Any, ...], output: Any) -> int:
+        """Each query, key and value is projected to embed_dim features."""
+        return self.embed_dim * sum(x.size for x in inputs[:3])
+
     def _name(self) -> str:
         return f"MultiheadAttention({self.embed_dim}, {self.num_heads})"

@@ -113,9 +113,10 @@ def summary(model: Module, *inputs: Any, dtypes: Any = None, **settings: Any) ->
     Multiply-adds are the products with weights: out·in for each row of a `Linear`,
     kernel·in/groups for each output element of a convolution, kernel·out/groups for each input
     element of a transposed one, in1·in2 for each output element of a `Bilinear`, one for each
-    element that a norm scales, all matrices of a recurrent layer for each step.  What `forward`
-    computes without layers is not counted, nor are biases, activations and pooling, which cost
-    little.  A module of your own reports its work in a method `multiply_adds(inputs, output)`.
+    element that a norm scales, all matrices of a recurrent layer for each step, the projections of
+    an attention.  What `forward` computes without weights is not counted, nor are biases,
+    activations and pooling, which cost little.  A module of your own reports its work in a method
+    `multiply_adds(inputs, output)`.
 
     >>> found = nn.summary(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), (1, 3))
      layer   type         output   parameters   multiply-adds
