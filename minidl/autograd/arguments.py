@@ -17,6 +17,7 @@ from minidl.autograd.mode import current
 from minidl.autograd.pytorch_names import ARGUMENTS
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, by_type, cpu
+from minidl.backends.rows import RowGradient
 from minidl.dtypes import Rule
 from minidl.errors import ArgumentError, DeviceError, DTypeError, describe
 
@@ -157,9 +158,14 @@ def common_backend(signature: Signature, values: Sequence[Any]) -> Any:
 
 
 def _plain(signature: Signature, x: Any) -> Any:
-    """A NumPy scalar as Python's, an array of a subclass as NumPy's own; anything else itself."""
+    """A NumPy scalar as Python's, an array of a subclass as NumPy's own; anything else itself.
+
+    A RowGradient is dense for every operation.
+    """
     if isinstance(x, np.generic):
         return x.item()
+    if isinstance(x, RowGradient):
+        return x.dense()
     try:
         return cpu.plain(x) if isinstance(x, np.ndarray) else x
     except DTypeError as error:

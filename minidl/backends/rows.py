@@ -16,6 +16,7 @@ _PYTORCH = {
     "_nnz": "g.indices.size",
     "to_dense": "minidl.asarray(g)",
 }
+_OF_WHOLE = "minidl.asarray(g) is the whole gradient, a tensor, and g.rows what it holds"
 
 
 class RowGradient:
@@ -30,9 +31,9 @@ class RowGradient:
                     read-only then
 
     Indices and rows are arrays of the device, on the CPU NumPy's.  RowGradients can be added and
-    subtracted, also with arrays, and multiplied and divided by numbers; np.asarray and
-    minidl.asarray make them dense.  (In PyTorch: indices()[0], values() and to_dense().)  An index
-    that is not a row of W is a BoundsError when they are coalesced.
+    subtracted, also with arrays, and multiplied and divided by numbers; np.asarray, minidl.asarray
+    and all operations make them dense.  (In PyTorch: indices()[0], values() and to_dense().)  An
+    index that is not a row of W is a BoundsError when they are coalesced.
 
     >>> layer = nn.Embedding(num_embeddings=1000, embedding_dim=1, sparse=True)
     >>> layer(minidl.tensor([7, 2, 7])).sum().backward()
@@ -172,7 +173,8 @@ class RowGradient:
 
     def __getattr__(self, name: str) -> NoReturn:
         """Only called for what is missing; PyTorch's names are answered with those of here."""
-        hint = f"; {_PYTORCH[name]} gives it" if name in _PYTORCH else ""
+        hint = f"{_PYTORCH[name]} gives it" if name in _PYTORCH else _OF_WHOLE
+        hint = "" if name.startswith("__") else f"; {hint}"
         raise AttributeError(f"RowGradient has no attribute {name!r}{hint}")
 
     def __repr__(self) -> str:

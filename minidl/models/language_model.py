@@ -130,7 +130,7 @@ def _draw(
     logits: Tensor, temperature: float, top_k: int | None, generator: Generator | None
 ) -> int:
     """A token, drawn with the probabilities softmax(logits / temperature)."""
-    logits = logits - logits.max()
+    logits = (logits - logits.max()).astype("float64")  # float32 has 0 for a small temperature
     if temperature == 0:
         return int(logits.argmax())
     if top_k is not None and top_k < logits.size:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from minidl import dtypes, nn
+from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_choice, check_flags
 from minidl.errors import DTypeError, ShapeError, describe
@@ -59,6 +60,8 @@ class TextClassifier(nn.Module):
         self.pooling = pooling
         self.embedding = nn.Embedding(vocabulary_size, embedding_dim, padding_idx)
         init.normal_(self.embedding.weight, std=0.1)  # small beside the recurrent layer's weights
+        with no_grad():
+            self.embedding.weight[self.embedding.padding_idx] = 0
         self.word_dropout = nn.Dropout(word_dropout)
         self.recurrent = CELLS[cell](
             embedding_dim,

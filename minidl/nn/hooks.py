@@ -219,7 +219,8 @@ def _through(
         return values
     watched = _module_gradients(*(values[i] for i in positions), replace=replace)
     replaced = dict(zip(positions, watched, strict=True))
-    return tuple(replaced.get(i, x) for i, x in enumerate(values))
+    found = [replaced.get(i, x) for i, x in enumerate(values)]
+    return tuple(found) if type(values) is tuple else type(values)(*found)  # a NamedTuple
 
 
 def _spread(gradients: tuple[Any, ...], positions: list[int], count: int) -> tuple[Any, ...]:

@@ -1,9 +1,12 @@
 """The key/value cache: decoding step by step, in which no position is computed twice."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from copy import deepcopy
+from typing import Any, Self
 
 from minidl import ops
+from minidl.autograd import inplace
+from minidl.autograd.graph import tick
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_integers
@@ -29,10 +32,12 @@ class KeyValueCache:
     that decoding is: a position that came later has no influence on those before it.
 
     One cache serves all layers of a decoder, and one sequence, or batch of sequences; for the next
-    one, make another, or `clear()` it.
+    one, make another, or `clear()` it.  `copy.deepcopy` gives another of the same decoder, so that
+    several continuations share the computation of what they begin with.
 
     memory    what is given to attentions to an encoder's memory, whose keys and values are computed
-              in the first step, and again only if another tensor is given as memory
+              in the first step, and again only if another tensor is given as memory, or this one
+              was written
 
     The arrays grow by doubling.  Gradients are not kept: decode under `minidl.no_grad()`.
 
@@ -80,11 +85,17 @@ class KeyValueCache:
 
     def reorder(self, indices: Any) -> None:
         """Sequence i of the batch becomes that which was at indices[i]: for beam search."""
-        chosen = {
-            layer: [ops.take(x, ops.asarray(indices), axis=0) for x in part.buffers]
-            for layer, part in self._layers.items()
-            if part.buffers
-        }
+        try:
+            order = ops.asarray(indices)
+            if order.ndim != 1:
+                raise ShapeError(f"indices are a vector; got {describe(order)}")
+            chosen = {
+                layer: [ops.take(x, order, axis=0) for x in part.buffers]
+                for layer, part in self._layers.items()
+                if part.buffers
+            }
+        except MinidlError as error:
+            raise_explained("KeyValueCache.reorder", (), error)
         for layer, buffers in chosen.items():
             self._layers[layer].buffers = tuple(buffers)
 
@@ -93,8 +104,27 @@ class KeyValueCache:
         self._layers.clear()
         self.memory.clear()
 
-    def _refuse_uneven(self, appending: "LayerCache") -> None:
-        """Raise if a step before ended in the middle, so that some layers have fewer positions."""
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Another cache of the same layers, which are its keys; of their copies, beside those."""
+        memo[id(self)] = copied = type(self)()
+        for layer, part in self._layers.items():
+            copied._layers[memo.get(id(layer), layer)] = deepcopy(part, memo)
+        copied.memory = deepcopy(self.memory, memo)
+        return copied
+
+    def _refuse_uneven(self, appending: "LayerCache", stop: int) -> None:
+        """Raise if a step before ended in the middle, so that some layers have fewer positions.
+
+        stop    the number of positions that the layer will have
+        """
+        longest = max(layer.length for layer in self._layers.values())
+        if not appending.length and stop < longest:
+            self._layers = {k: part for k, part in self._layers.items() if part is not appending}
+            raise ArgumentError(
+                f"KeyValueCache: a layer begins with {stop} positions where others have {longest}; "
+                "a cache belongs to one decoder, not to copies of it, and the first step to all of "
+                "its layers; clear() it, or make another"
+            )
         if self.length < appending.length:
             raise ArgumentError(
                 f"KeyValueCache: some layers have {self.length} positions, others "
@@ -110,23 +140,40 @@ class MemoryCache:
     """The keys and values of an encoder's memory, which stays the same in all steps."""
 
     def __init__(self) -> None:
-        self._layers: dict[Module, tuple[tuple[Any, ...], tuple[Tensor, Tensor]]] = {}
+        # What they were computed of, which arrays that had, when that was, and what came of it.
+        self._layers: dict[Module, tuple[tuple[Tensor, ...], list[Any], int, Any]] = {}
 
     def of(
         self,
         layer: Module,
-        sources: tuple[Any, ...],
+        sources: tuple[Tensor, ...],
         compute: Callable[[], Sequence[Tensor]],
     ) -> tuple[Tensor, Tensor]:
         """What an attention computes of these tensors: once, as long as they are the same."""
-        known = self._layers.get(layer)
-        if known is None or any(a is not b for a, b in zip(known[0], sources, strict=True)):
-            known = self._layers[layer] = sources, _without_gradient(*compute())
-        return known[1]
+        if not self._knows(layer, sources):
+            arrays, now = [x.data for x in sources], tick()
+            self._layers[layer] = sources, arrays, now, _without_gradient(*compute())
+        return self._layers[layer][-1]
+
+    def _knows(self, layer: Module, sources: tuple[Tensor, ...]) -> bool:
+        """Whether these tensors were given before, and have not been written since."""
+        if layer not in self._layers:
+            return False
+        tensors, arrays, then, _ = self._layers[layer]
+        if any(a is not b for a, b in zip(tensors, sources, strict=True)):
+            return False
+        same = all(x.data is array for x, array in zip(sources, arrays, strict=True))
+        return same and not any(inplace.last_write(array, then) for array in arrays)
 
     def clear(self) -> None:
         """Forget all."""
         self._layers.clear()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Another one that knows the same, which is never written."""
+        memo[id(self)] = copied = type(self)()
+        copied._layers = {memo.get(id(layer), layer): x for layer, x in self._layers.items()}
+        return copied
 
 
 class LayerCache:
@@ -142,9 +189,9 @@ class LayerCache:
 
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add those of new positions, (…, L, features), and return those of all positions."""
-        self._owner._refuse_uneven(self)
         new = _without_gradient(*_checked(key, value))
         stop = self.length + new[0].shape[-2]
+        self._owner._refuse_uneven(self, stop)
         with no_grad():
             buffers = self._buffers_for(new, stop)
             for buffer, x in zip(buffers, new, strict=True):

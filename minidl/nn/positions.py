@@ -16,6 +16,8 @@ from minidl.nn.module import Module, Parameter, shape_error
 from minidl.nn.parameter import empty
 from minidl.nn.precision import tensor_in_dtype_of
 
+_LONGEST_TABLE = 2**15  # positions; 16 MB for 128 features
+
 
 class _AddedPositions(Module):
     """x + a row for each position, for sequences of d_model features."""
@@ -237,7 +239,11 @@ def _angles(positions: Tensor, dim: int, theta: float) -> Tensor:
 
 
 class _Table:
-    """The values of a function of positions, for those from 0 on; the table grows by doubling."""
+    """The values of a function of positions, for those from 0 on; the table grows by doubling.
+
+    Rows of positions that are farther than most sequences are long are computed each time, so that
+    few of them do not need all those before.
+    """
 
     def __init__(self) -> None:
         self._tables: dict[tuple[Any, str], Tensor] = {}
@@ -247,11 +253,16 @@ class _Table:
     ) -> Tensor:
         """The rows of positions first … last − 1, in the dtype and on the device of a tensor."""
         dtype = like.dtype if like.dtype.kind == "f" else "float32"
+
+        def computed(start: int, stop: int) -> Tensor:
+            with no_grad():
+                return ops.astype(function(ops.arange(start, stop, device=like.device)), dtype)
+
+        if last > _LONGEST_TABLE:
+            return computed(first, last)
         table = self._tables.get((dtype, like.device))
         if table is None or table.shape[0] < last:
             known = 0 if table is None else table.shape[0]
-            positions = ops.arange(max(last, 2 * known), device=like.device)
-            with no_grad():
-                table = ops.astype(function(positions), dtype)
+            table = computed(0, min(max(last, 2 * known), _LONGEST_TABLE))
             self._tables[dtype, like.device] = table
         return table[first:last]

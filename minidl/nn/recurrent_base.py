@@ -64,7 +64,7 @@ class Stateful(Module):
         for name, part, shape in zip(names, parts, needed, strict=True):
             given = getattr(part, "shape", None)
             if given is None:
-                raise DTypeError(f"{self._name()} needs {name} as a tensor; got {describe(part)}")
+                raise DTypeError(f"{self._name()} needs {name} as a tensor; got {_told(part)}")
             if given != shape:
                 needs = f"{self._name()} needs {name} of shape {axes} = {shape}"
                 raise ShapeError(f"{needs}; got {given}")
@@ -81,7 +81,11 @@ class Stateful(Module):
 
 def _told(state: Any) -> str:
     """A state in an error: how many tensors, if it is several."""
-    return f"{len(state)} of them" if isinstance(state, tuple | list) else describe(state)
+    return (
+        f"a {type(state).__name__} of {len(state)}"
+        if isinstance(state, tuple | list)
+        else describe(state)
+    )
 
 
 class Recurrent(Stateful):

@@ -150,6 +150,25 @@ def test_pytorchs_names_are_answered_with_those_of_here():
     assert not hasattr(small(), "toarray")
 
 
+def test_operations_take_it_as_the_dense_array():
+    gradient, table = small(), minidl.ones((6, 2), dtype="float64")
+    for found, expected in (
+        (table - 0.5 * gradient, 1 - DENSE / 2),
+        (table * gradient, DENSE),
+        (minidl.sum(gradient), DENSE.sum()),
+        (minidl.linalg.vector_norm(gradient), np.linalg.norm(DENSE)),
+        (minidl.isfinite(gradient), np.ones((6, 2), bool)),
+        (minidl.concat([gradient, table]), np.concatenate([DENSE, np.ones((6, 2))])),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-15)
+    table -= gradient
+    np.testing.assert_array_equal(table, 1 - DENSE)
+    with pytest.raises(
+        AttributeError, match=r"no attribute 'norm'; minidl\.asarray\(g\) is the wh"
+    ):
+        gradient.norm()
+
+
 def test_what_does_not_fit_is_refused():
     for error, message, misuse in (
         (DTypeError, "indices are integers", lambda: RowGradient([0.5], np.ones((1, 2)), (6, 2))),

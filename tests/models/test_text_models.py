@@ -74,6 +74,11 @@ def test_padding_and_neighbours_make_no_difference(pooling):
         assert_close(alone[0], together[row], 1e-5)
 
 
+def test_the_vector_of_padding_starts_as_zeros():
+    weight = TextClassifier(9, padding_idx=-2).embedding.weight.detach().numpy()
+    assert (weight == 0).all(axis=1).nonzero()[0].tolist() == [7]
+
+
 def test_the_classifier_learns_an_order_of_words():
     """Whether 1 comes before 2, which no bag of words tells."""
     minidl.manual_seed(1)
@@ -159,7 +164,8 @@ def counting():
 
 
 def test_the_likeliest_token_is_taken_at_temperature_0():
-    assert counting().generate([3], 7, temperature=0) == [4, 0, 1, 2, 3, 4, 0]
+    for temperature in (0, 1e-3, 1e-46, 5e-324):
+        assert counting().generate([3], 7, temperature=temperature) == [4, 0, 1, 2, 3, 4, 0]
     assert counting().generate(minidl.tensor([0, 1, 2]), 3, top_k=1) == [3, 4, 0]
     assert counting().generate([0], 0) == []
 

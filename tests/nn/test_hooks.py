@@ -122,6 +122,20 @@ def test_backward_hooks_of_several_inputs_and_none():
     assert seen[3::2] == seen[:3:2]  # PyTorch computes the one that nobody needs
 
 
+def test_outputs_that_are_named_keep_their_names():
+    class Doubled(nn.Module):
+        def forward(self, packed):
+            return packed.with_data(2 * packed.data)
+
+    layer, seen = Doubled(), []
+    layer.register_full_backward_hook(lambda m, xs, ys: seen.append(ys[0].tolist()))
+    x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    packed = layer(utils.rnn.pack_sequence([x, minidl.tensor([3.0])]))
+    assert isinstance(packed, utils.rnn.PackedSequence)
+    (packed.data**2).sum().backward()
+    assert (seen, x.grad.tolist()) == ([[4.0, 12.0, 8.0]], [8.0, 16.0])
+
+
 def test_backward_hooks_leave_higher_derivatives_alone():
     layer = Doubled()
     layer.register_full_backward_hook(lambda m, xs, ys: (xs[0] * 1,))

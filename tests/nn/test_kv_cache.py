@@ -1,5 +1,7 @@
 """Decoding with a key/value cache: step by step, in chunks, and after mistakes."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -129,6 +131,16 @@ def test_keys_of_a_memory_are_computed_once(monkeypatch):
     np.testing.assert_array_equal(y, layer(query, other, other)[0].detach())
 
 
+def test_keys_of_a_memory_that_was_written_are_computed_anew():
+    layer = nn.MultiheadAttention(8, 2, batch_first=True, dtype="float64")
+    query, memory, cache = sequence(3), sequence(SOURCE, seed=1), nn.KeyValueCache()
+    with minidl.no_grad():
+        for factor in (1.0, 2.0, 3.0):
+            memory[:, 1:3] *= factor
+            y, _ = layer(query, memory, memory, cache=cache.memory)
+            np.testing.assert_array_equal(y, layer(query, memory, memory)[0])
+
+
 def test_memory_grows_by_doubling():
     cache, module = nn.KeyValueCache(), nn.Identity()
     capacities = set()
@@ -182,6 +194,54 @@ def test_a_step_that_was_interrupted_is_noticed():
     np.testing.assert_allclose(y[:, 0], whole[:, 2], atol=1e-5)
 
 
+def test_a_first_step_that_was_interrupted_is_noticed():
+    layers = [nn.TransformerEncoderLayer(**SIZES, batch_first=True).eval() for _ in range(2)]
+    x, cache = sequence(4, dtype="float32"), nn.KeyValueCache()
+    with minidl.no_grad():
+        layers[0](x, cache=cache)  # and no further
+        with pytest.raises(ArgumentError, match="begins with 4 positions where others have 8"):
+            layers[1](layers[0](x, cache=cache), cache=cache)
+        cache.clear()
+        layers[1](layers[0](x, cache=cache), cache=cache)
+    assert cache.length == 4
+
+
+def test_a_copy_continues_the_same_sequence():
+    layer = nn.TransformerDecoderLayer(**SIZES, batch_first=True, dtype="float64")
+    decoder = nn.TransformerDecoder(layer, 2).eval()
+    x, memory = sequence(5), sequence(SOURCE, seed=1)
+    others = minidl.concat([x[:, :3], sequence(2, seed=2)], axis=1)
+    with minidl.no_grad():
+        first = nn.KeyValueCache()
+        decoder(x[:, :3], memory, tgt_is_causal=True, cache=first)
+        second = copy.deepcopy(first)
+        for cache, xs in ((first, x), (second, others)):
+            whole = decoder(xs, memory, tgt_is_causal=True)
+            for t in (3, 4):
+                y = decoder(xs[:, t : t + 1], memory, cache=cache)
+                np.testing.assert_allclose(y[:, 0], whole[:, t], atol=1e-12)
+        assert (first.length, second.length, len(second._layers)) == (5, 5, 2)
+
+
+def test_copies_of_a_decoder_need_a_copy_of_its_cache():
+    layer, cache = (
+        nn.MultiheadAttention(8, 2, batch_first=True, dtype="float64"),
+        nn.KeyValueCache(),
+    )
+    x = sequence(4)
+    with minidl.no_grad():
+        whole, _ = layer(x, x, x, is_causal=True)
+        layer(x[:, :3], x[:, :3], x[:, :3], is_causal=True, cache=cache)
+        copied, copied_cache = copy.deepcopy((layer, cache))
+        last = x[:, 3:]
+        y, _ = copied(last, last, last, cache=copied_cache)
+        np.testing.assert_allclose(y, whole[:, 3:], atol=1e-12)
+        with pytest.raises(ArgumentError, match="one decoder, not to copies of it"):
+            copied(last, last, last, cache=cache)
+        layer(last, last, last, cache=cache)
+    assert cache.length == 4
+
+
 def test_a_call_that_is_refused_changes_nothing():
     layer, cache = nn.MultiheadAttention(8, 2), nn.KeyValueCache()
     x = minidl.ones((1, 2, 8))
@@ -220,6 +280,8 @@ def test_caches_are_apart():
         (lambda c: c.of("layer"), DTypeError, "of: needs a module"),
         (lambda c: c.truncate(5), ArgumentError, "there are 0 positions; got 5"),
         (lambda c: c.truncate(-1), ArgumentError, "length is an integer ≥ 0"),
+        (lambda c: c.reorder([[0, 1]]), ShapeError, r"reorder.* indices are a vector"),
+        (lambda c: c.reorder("ab"), DTypeError, "reorder"),
     ],
 )
 def test_misuse_is_explained(misuse, kind, message):

@@ -177,6 +177,10 @@ MISUSES = {
         lambda: rnn.pad_sequence([minidl.tensor([1]), minidl.tensor([1, 2])], padding_value=0.5),
         *(ArgumentError, "padding_value is an integer, as int64 needs it; got 0.5"),
     ),
+    "no number among integers": (
+        lambda: rnn.pad_sequence([minidl.tensor([1])], padding_value=float("nan")),
+        *(ArgumentError, "padding_value is an integer, as int64 needs it; got nan"),
+    ),
     "side": (
         lambda: rnn.pad_sequence([X], padding_side="both"),
         *(ArgumentError, 'pad_sequence: padding_side is one of "right", "left"; got'),

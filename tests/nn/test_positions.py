@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -138,6 +139,24 @@ def test_products_depend_on_the_distance_alone(interleaved):
         (layer(query, offset=t + 3) * layer(key, offset=t)).sum().item() for t in (0, 10, 100_000)
     ]
     np.testing.assert_allclose(products, products[0], rtol=1e-9)
+
+
+def test_far_positions_do_not_need_those_before():
+    """A table of all would need 100 MB here; rows on both sides of where it ends are the same."""
+    layers = nn.RotaryEmbedding(4), nn.SinusoidalPositionalEncoding(4)
+    x, one = minidl.ones((5, 4), dtype="float64"), minidl.ones((1, 4), dtype="float64")
+    tracemalloc.start()
+    try:
+        for layer in layers:
+            layer(x, offset=3_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+    for layer in layers:
+        for first in (2**15 - 5, 2**15 - 2, 2**15):
+            y = layer(x, offset=first)
+            for t in range(5):
+                np.testing.assert_array_equal(y[t], layer(one, offset=first + t)[0])
 
 
 def test_large_positions_keep_their_digits():

@@ -9,7 +9,7 @@ import pytest
 
 import minidl
 from minidl import nn, optim
-from minidl.errors import AnomalyError, ArgumentError, DTypeError, ShapeError
+from minidl.errors import AnomalyError, ArgumentError, DTypeError, GradientError, ShapeError
 from minidl.nn.utils.rnn import PackedSequence, pack_sequence
 from tests.helpers import assert_all_close, assert_close, told
 from tests.oracle import torch
@@ -303,6 +303,24 @@ def test_ten_thousand_steps_forwards_and_backwards(kind):
     assert all(np.isfinite(p.grad.numpy()).all() for p in layer.parameters())
 
 
+@each_kind
+def test_backward_may_follow_a_batch_without_steps(kind):
+    layer, x = made(kind, num_layers=2, bidirectional=True), input_of(0, N, IN)
+    y, _ = layer(x)
+    y.sum().backward()
+    assert (y.shape, x.grad.shape) == ((0, N, 2 * H), (0, N, IN))
+    assert not layer.weight_ih_l0.grad.numpy().any()
+
+
+def test_a_state_with_a_history_that_is_gone_is_explained():
+    layer = nn.GRU(IN, H)
+    y, state = layer(minidl.ones((T, N, IN)))
+    y.sum().backward()
+    y, _ = layer(minidl.ones((T, N, IN)), state)
+    with pytest.raises(GradientError, match=r"the state of a recurrent layer, detach\(\) that"):
+        y.sum().backward()
+
+
 # Errors.
 
 X = minidl.ones((T, N, IN))
@@ -328,7 +346,8 @@ MISUSES = {
         *(ShapeError, r"LSTM\(4, 6\) needs c of shape .* = \(1, 3, 6\); got \(1, 2, 6\)"),
     ),
     "no pair": (lambda: nn.LSTM(IN, H)(X, STATE), DTypeError, r"needs a state \(h, c\); got float"),
-    "three": (lambda: nn.LSTM(IN, H)(X, [STATE] * 3), DTypeError, r"\(h, c\); got 3 of them"),
+    "three": (lambda: nn.LSTM(IN, H)(X, [STATE] * 3), DTypeError, r"\(h, c\); got a list of 3$"),
+    "pair": (lambda: nn.GRU(IN, H)(X, (STATE, STATE)), DTypeError, "h as a tensor; got a tuple of"),
     "c is None": (lambda: nn.LSTM(IN, H)(X, (STATE, None)), DTypeError, "needs c as a tensor; got"),
     "projected": (
         lambda: nn.LSTM(IN, H, proj_size=2)(X, (STATE, STATE)),

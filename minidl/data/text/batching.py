@@ -64,7 +64,8 @@ def pad(sequences: Sequence[Any], padding: float = 0) -> tuple[Tensor, Tensor]:
     lengths = np.array([len(array) for array in arrays], np.int64)
     filled = [array for array in arrays if array.size] or arrays  # an empty list is of floats
     dtype = np.result_type(*{array.dtype for array in filled})
-    if not np.can_cast(np.min_scalar_type(padding), dtype, "same_kind"):
+    fits = np.can_cast(np.min_scalar_type(padding), dtype, "same_kind")
+    if not fits or dtype.kind in "iu" and padding > np.iinfo(dtype).max:
         raise ArgumentError(f"PadCollate: padding {padding} is no {dtype}, as the sequences are")
     padded = np.full((len(arrays), lengths.max(), *arrays[0].shape[1:]), padding, dtype)
     for row, array in zip(padded, arrays, strict=True):

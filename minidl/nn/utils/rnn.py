@@ -9,6 +9,7 @@ sequences are sorted by length, and one step of all of them follows the other:
 """
 
 from collections.abc import Iterable
+from math import isfinite
 from numbers import Real
 from typing import Any, NamedTuple, Self
 
@@ -266,7 +267,8 @@ def steps_of_packed(packed: Any) -> np.ndarray:
 def _padded(data: Tensor, places: np.ndarray, padding_value: float) -> Tensor:
     """The data at the places (A, B) that are True, row by row, and padding elsewhere: (A, B, …)."""
     whole = data.dtype.kind in "iub"
-    if not isinstance(padding_value, Real) or whole and padding_value != int(padding_value):
+    fits = isinstance(padding_value, Real)
+    if not fits or whole and (not isfinite(padding_value) or padding_value != int(padding_value)):
         kind = f"an integer, as {data.dtype} needs it" if whole else "a number"
         raise ArgumentError(f"padding_value is {kind}; got {describe(padding_value)}")
     shape = *places.shape, *data.shape[1:]

@@ -232,8 +232,8 @@ def _scan(xp, step, x, weight_ih, bias_ih, state, mask, reverse):
     step    step(W_ih·xₜ + b_ih, *state) → state; the products of all steps are one GEMM
     """
     length = x.shape[0]
-    if not length:
-        y = xp.zeros((0, *state[0].shape), dtype=state[0].dtype, device=x.device)
+    if not length:  # y is empty, but depends on x and the weights, so that backward may follow
+        y = xp.linear(x, weight_ih, bias_ih)[..., : state[0].shape[-1]]
         return y, tuple(xp.copy(s) for s in state)
     if mask is not None:
         mask = xp.expand_dims(mask, axis=-1)

@@ -59,6 +59,8 @@ def test_what_cannot_be_padded_is_refused(samples, message):
 def test_the_padding_fits_the_sequences():
     with pytest.raises(ArgumentError, match=r"padding 0\.5 is no int64"):
         PadCollate(0.5)([[1]])
+    with pytest.raises(ArgumentError, match=r"padding 300 is no uint8"):
+        PadCollate(300)([np.ones(2, "uint8")])
     with pytest.raises(ArgumentError, match="padding is a number; got str"):
         PadCollate("0")
 
