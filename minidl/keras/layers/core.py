@@ -25,8 +25,20 @@ class InputLayer(Layer):
     is_input = True
 
     def __init__(
-        self, shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None
+        self,
+        shape: Any = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        name: str | None = None,
+        batch_shape: Any = None,
     ) -> None:
+        if (shape is None) == (not batch_shape) or batch_shape and batch_size is not None:
+            raise ArgumentError(
+                "Input: needs the shape of a sample, or batch_shape, which begins with the number "
+                f"of samples; got shape={shape!r:.60} and batch_shape={batch_shape!r:.60}"
+            )
+        if batch_shape:
+            batch_size, *shape = shape_of("Input: batch_shape", batch_shape)
         super().__init__(name=name, dtype=dtype, input_shape=shape_of("Input", shape))
         assert self.sample_shape is not None
         self.batch_size = batch_size
@@ -35,7 +47,11 @@ class InputLayer(Layer):
 
 
 def Input(  # noqa: N802 (Keras's name)
-    shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+    batch_shape: Any = None,
 ) -> KerasTensor:
     """A symbolic tensor, the input of a model: samples of a shape, `Input(shape=(28, 28, 1))`.
 
@@ -45,6 +61,7 @@ def Input(  # noqa: N802 (Keras's name)
     shape         of a sample, with None for lengths that differ from batch to batch
     batch_size    the number of samples, if it is always the same
     dtype         of the data; default: "float32"
+    batch_shape   instead of shape and batch_size: (batch_size, *shape)
 
     >>> from minidl.keras import Input, Sequential, layers
     >>> Sequential([Input(shape=(28, 28, 1)), layers.Flatten(), layers.Dense(10)]).output_shape
@@ -52,7 +69,7 @@ def Input(  # noqa: N802 (Keras's name)
     >>> layers.Flatten()(Input((2, 3)))
     <KerasTensor flatten (None, 6) float32>
     """
-    return InputLayer(shape, batch_size, dtype, name).nodes[0].outputs[0]
+    return InputLayer(shape, batch_size, dtype, name, batch_shape).nodes[0].outputs[0]
 
 
 class Dense(Layer):

@@ -1,0 +1,94 @@
+"""Arguments of the methods of models: in which order, and what is said about those not offered."""
+
+import numpy as np
+import pytest
+
+from minidl import keras
+from minidl.data import DataLoader
+from minidl.errors import ArgumentError, MinidlError
+from tests.keras.twins import keras_is_quiet, random, theirs
+
+pytestmark = keras_is_quiet
+
+
+def three_outputs(k):
+    x = k.Input((4,), name="x")
+    outputs = {name: k.layers.Dense(2, "tanh")(x) for name in ("z", "a", "m")}
+    return k.Model(x, outputs)
+
+
+@pytest.mark.parametrize("order", ["zam", "maz"])
+@pytest.mark.parametrize("loss", ["by name", "listed", "shared"])
+def test_evaluate_lists_losses_in_kerass_order(order, loss):
+    losses = {"by name": dict.fromkeys(order, "mse"), "listed": ["mse"] * 3, "shared": "mse"}
+    x, y = random(5, 4), {name: random(5, 2, seed=i) for i, name in enumerate("zam")}
+    mine, keras_model = three_outputs(keras), three_outputs(theirs)
+    mine.set_weights(keras_model.get_weights())
+    for model in (mine, keras_model):
+        model.compile("sgd", losses[loss], metrics={name: ["mae"] for name in order})
+    needed = keras_model.evaluate(x, y, verbose=0)
+    np.testing.assert_allclose(mine.evaluate(x, y), needed, rtol=2e-5)
+
+
+def difference(k, names):
+    x = {name: k.Input((4,), name=name) for name in names}
+    y = k.layers.Subtract()([x["z"], x["a"]])
+    return k.Model(x, k.layers.Dense(1, kernel_initializer="ones")(y))
+
+
+def test_a_list_for_inputs_that_have_names_needs_their_order():
+    """Values are matched with sorted names: of other orders Keras raises as well."""
+    a, z = random(3, 4), random(3, 4, seed=1)
+    needed = (z - a).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(difference(keras, "az").predict([a, z]), needed, rtol=1e-5)
+    mine, keras_model = difference(keras, "za"), difference(theirs, "za")
+    np.testing.assert_allclose(mine.predict({"z": z, "a": a}), needed, rtol=1e-5)
+    np.testing.assert_allclose(mine({"a": a, "z": z}).numpy(), needed, rtol=1e-5)
+    mine.compile("sgd", "mse")
+    assert mine.evaluate({"z": z, "a": a}, needed) < 1e-6
+    for call in (mine, mine.predict):
+        with pytest.raises(ArgumentError, match=r"\['z', 'a'\].*a dict of them"):
+            call([z, a])
+    with pytest.raises(ValueError, match="structure"):
+        keras_model.predict([z, a], verbose=0)
+
+
+def made():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+X, Y = random(6, 4), random(6, 1)
+MISTAKES = [
+    (lambda: made().fit(X, Y, validation_freq=2), "fit: validation_freq of Keras is not offered"),
+    (lambda: made().predict(X, steps=1), "predict: steps of Keras is not offered"),
+    (lambda: made().evaluate(X, Y, sample_weight=Y), "evaluate: sample_weight of Keras"),
+    (lambda: made().train_on_batch(X, Y, class_weight={0: 1}), "train_on_batch: class_weight of"),
+    (lambda: made().test_on_batch(X, Y, sample_weight=Y), "test_on_batch: sample_weight of Keras"),
+    (lambda: made().predict(X, stepz=1), "has no argument 'stepz'"),
+    (lambda: made().fit(DataLoader([(X[0], Y[0])], 1)), "got DataLoader.*train_on_batch"),
+    (lambda: made().fit(iter([(X, Y)])), "iterator.*train_on_batch"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "message"), MISTAKES)
+def test_what_is_not_offered_is_said(mistake, message):
+    with pytest.raises(MinidlError, match=message):
+        mistake()
+
+
+def test_arguments_that_are_not_offered_may_be_none():
+    model = made()
+    assert model.predict(X, steps=None, callbacks=None).shape == (6, 1)
+    assert model.evaluate(X, Y, sample_weight=None) == model.test_on_batch(X, Y, sample_weight=None)
+
+
+def test_an_input_may_have_the_shape_of_a_batch():
+    for shape in ((6, None, 4), (None, 5, 4), [2, 3]):
+        needed = theirs.Input(batch_shape=shape).shape
+        assert keras.Input(batch_shape=shape).shape == needed
+        assert keras.layers.InputLayer(batch_shape=shape).nodes[0].outputs[0].shape == needed
+    for wrong in ({}, {"shape": (2,), "batch_shape": (1, 2)}, {"batch_shape": ()}):
+        with pytest.raises(ArgumentError, match="Input: "):
+            keras.Input(**wrong)
