@@ -92,3 +92,56 @@ def test_an_input_may_have_the_shape_of_a_batch():
     for wrong in ({}, {"shape": (2,), "batch_shape": (1, 2)}, {"batch_shape": ()}):
         with pytest.raises(ArgumentError, match="Input: "):
             keras.Input(**wrong)
+
+
+METRICS = [
+    "Accuracy",
+    "AUC",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Precision",
+    "Recall",
+    "RootMeanSquaredError",
+    "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy",
+    "TopKCategoricalAccuracy",
+]
+
+
+@pytest.mark.parametrize("kind", METRICS)
+def test_metrics_have_kerass_names_and_others_if_told(kind):
+    mine, other = getattr(keras.metrics, kind), getattr(theirs.metrics, kind)
+    name = other().name
+    assert mine().name == name.rstrip("_0123456789")  # Keras numbers those of one process
+    assert mine(name="own").name == other(name="own").name == "own"
+    with pytest.raises(ArgumentError, match="a name is a str; got 3"):
+        mine(name=3)
+
+
+def test_metrics_of_several_outputs_are_told_apart_by_name():
+    def compiled(k):
+        x = k.Input((4,))
+        kind = k.layers.Dense(5, "softmax", name="kind")(x)
+        is_new = k.layers.Dense(1, "sigmoid", name="new")(x)
+        model = k.Model(x, [kind, is_new])
+        m = k.metrics
+        model.compile(
+            k.optimizers.SGD(0.0),
+            {"kind": "sparse_categorical_crossentropy", "new": "binary_crossentropy"},
+            metrics={
+                "kind": [m.SparseCategoricalAccuracy(), m.SparseTopKCategoricalAccuracy(k=2)],
+                "new": [m.BinaryAccuracy(name="a"), m.BinaryAccuracy(threshold=0.7, name="b")],
+            },
+        )
+        return model
+
+    mine, keras_model = compiled(keras), compiled(theirs)
+    mine.set_weights(keras_model.get_weights())
+    y = {"kind": np.arange(22) % 5, "new": np.arange(22) % 2}
+    found = mine.fit(random(22, 4), list(y.values()), verbose=0).history
+    needed = keras_model.fit(random(22, 4), list(y.values()), verbose=0).history
+    assert sorted(found) == sorted(needed)
+    for name, values in needed.items():
+        np.testing.assert_allclose(found[name], values, rtol=2e-5, err_msg=name)
