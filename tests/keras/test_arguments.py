@@ -72,6 +72,40 @@ MISTAKES = [
 ]
 
 
+class WithStep(keras.Model):
+    def train_step(self, data):
+        raise AssertionError("not called")
+
+
+class WithLayersInCall(keras.Model):
+    def call(self, inputs):
+        return keras.layers.Dense(1)(inputs)
+
+
+def fitted(model):
+    model.compile("sgd", "mse")
+    return model.fit(X, Y)
+
+
+def frozen():
+    model = made()
+    model.trainable = False
+    return model
+
+
+MISTAKES += [
+    (lambda: fitted(WithStep()), "WithStep defines train_step, which fit .* does not call"),
+    (lambda: fitted(WithLayersInCall()), "fit: .*no weights to train; its layers are attributes"),
+    (lambda: fitted(frozen()), "no weights to train: trainable is False"),
+    (lambda: frozen().train_on_batch(X, Y), "train_on_batch: .*trainable is False"),
+    (lambda: made().get_layer(index=1), "get_layer: .* has 1 layers; got 1"),
+    (lambda: keras.layers.Dense(1)(X, X), r"dense \(Dense\): takes inputs; got 2 arguments"),
+    (lambda: keras.layers.Dense(1)(keras.Input((4,)), X), "got 2 arguments"),
+    (lambda: keras.layers.MultiHeadAttention(1, 2)(random(2, 3, 4)), "needs a query and a value"),
+    (lambda: keras.layers.Embedding(4, 2, weights=np.ones((4, 3)))(X > 0), "broadcast"),
+]
+
+
 @pytest.mark.parametrize(("mistake", "message"), MISTAKES)
 def test_what_is_not_offered_is_said(mistake, message):
     with pytest.raises(MinidlError, match=message):
@@ -145,3 +179,44 @@ def test_metrics_of_several_outputs_are_told_apart_by_name():
     assert sorted(found) == sorted(needed)
     for name, values in needed.items():
         np.testing.assert_allclose(found[name], values, rtol=2e-5, err_msg=name)
+
+
+def test_a_frozen_model_is_evaluated():
+    model = frozen()
+    assert model.evaluate(X, Y) == made_alike(model).evaluate(X, Y)
+
+
+def made_alike(model):
+    other = made()
+    other.set_weights(model.get_weights())
+    return other
+
+
+def test_embeddings_may_have_been_trained_elsewhere():
+    table, ids = random(5, 3), np.array([[1, 4, 0]])
+    for k in (keras, theirs):
+        constant = k.initializers.Constant(table)
+        for settings in (
+            {"embeddings_initializer": constant},
+            {"weights": [table]},
+            {"weights": table},
+        ):
+            layer = k.layers.Embedding(5, 3, trainable=False, **settings)
+            np.testing.assert_array_equal(np.asarray(layer(ids)), table[ids])
+    mine = keras.layers.Embedding(5, 3, weights=table)
+    mine(ids)
+    mine.set_weights([table * 2])
+    np.testing.assert_array_equal(table, random(5, 3))
+
+
+def test_symbolic_tensors_may_be_on_the_right():
+    def made_with(k):
+        x, matrix = k.Input((3,)), random(2, 3)
+        outputs = [2.0**x, 7.0 % x, 7.0 // x, matrix @ k.layers.Reshape((3, 1))(x)]
+        return k.Model(x, outputs)
+
+    x = np.abs(random(4, 3)) + 0.5
+    found = made_with(keras).predict(x)
+    needed = [2**x, 7 % x, 7 // x, random(2, 3) @ x[..., None]]
+    for one, other in zip(found, needed, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5)

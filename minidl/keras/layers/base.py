@@ -240,6 +240,10 @@ class Layer(Weighted):
         kwargs = {name: calling.to_tensors(x, dtype) for name, x in kwargs.items()}
         if signature.variable:
             return args, kwargs, {str(i): x for i, x in enumerate(args)}
+        if len(args) > len(signature.names):
+            raise ArgumentError(
+                f"{self.title}: takes {', '.join(signature.names)}; got {len(args)} arguments"
+            )
         arguments = signature.arguments(args, kwargs)
         if signature.names and signature.names[0] not in arguments:
             raise ArgumentError(f"{self.title}: needs an input; call layer(x)")

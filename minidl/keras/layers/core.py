@@ -10,6 +10,7 @@ from minidl.errors import ArgumentError
 from minidl.keras import activations
 from minidl.keras.checks import positive, shape_of
 from minidl.keras.graph.tensor import KerasTensor, Node
+from minidl.keras.initializers import Constant
 from minidl.keras.layers.base import Layer, Shape, length_of
 from minidl.nn import Module
 
@@ -119,6 +120,7 @@ class Embedding(Layer):
 
     input_dim       the number of ids, 0 … input_dim − 1
     mask_zero       whether 0 is padding: the output has a mask, by which layers leave it out
+    weights         the table at first, (input_dim, output_dim), or a list of it alone
     input_length    the length of the sequences, if known: input_shape=(input_length,)
 
     >>> from minidl.keras import layers, Sequential
@@ -137,6 +139,7 @@ class Embedding(Layer):
         embeddings_initializer: Any = "uniform",
         mask_zero: bool = False,
         input_length: int | None = None,
+        weights: Any = None,
         **common: Any,
     ) -> None:
         if input_length is not None:
@@ -145,6 +148,11 @@ class Embedding(Layer):
         self.input_dim = positive("Embedding", "input_dim", input_dim)
         self.output_dim = positive("Embedding", "output_dim", output_dim)
         self.embeddings_initializer = embeddings_initializer
+        if weights is not None:
+            table = (
+                weights[0] if isinstance(weights, list | tuple) and len(weights) == 1 else weights
+            )
+            self.embeddings_initializer = Constant(table)
         self.mask_zero = self.makes_masks = self.supports_masking = bool(mask_zero)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

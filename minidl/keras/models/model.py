@@ -98,7 +98,10 @@ class Model(Trained):
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name, or at this index."""
         if name is None:
-            return self.layers[0 if index is None else index]
+            found, index = self.layers, 0 if index is None else index
+            if not -len(found) <= index < len(found):
+                raise ArgumentError(f"get_layer: {self.title} has {len(found)} layers; got {index}")
+            return found[index]
         return named("get_layer", "layer", {layer.name: layer for layer in self.layers}, name)
 
     @property

@@ -35,6 +35,8 @@ _UNSUPPORTED_IN_FIT = {
     "validation_steps",
     "validation_freq",
 }
+# What subclasses of Keras's Model may define to train in another way; here nothing calls it.
+_STEPS = "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics"
 _UNSUPPORTED_ELSEWHERE = {"class_weight", "sample_weight", "steps", "callbacks"}
 
 
@@ -128,6 +130,11 @@ class Trained(Layer):
         """
         others = {name: value for name, value in others.items() if name not in _NO_EFFECT}
         refuse("compile", others, _UNSUPPORTED)
+        if own := [name for name in _STEPS if hasattr(type(self), name)]:
+            raise ArgumentError(
+                f"compile: {type(self).__name__} defines {', '.join(own)}, which fit of minidl "
+                "does not call; write the loop yourself, with minidl.optim"
+            )
         self._compiled = compiled(optimizer, loss, metrics, loss_weights)
 
     @property
@@ -182,6 +189,7 @@ class Trained(Layer):
             validation = self._samples("fit: validation_data", *pair)
         elif validation_split:
             samples, validation = samples.split(validation_split)
+        self._must_have_weights("fit", trained=True)
         listeners: list[Any] = [*(callbacks or ()), *([train.Progress()] if verbose else [])]
         for callback in listeners:
             callback.model = self  # where callbacks written for Keras expect it
@@ -217,6 +225,7 @@ class Trained(Layer):
         refuse("evaluate", others, _UNSUPPORTED_ELSEWHERE)
         self._must_be_compiled("evaluate")
         samples = self._samples("evaluate", x, y)
+        self._must_have_weights("evaluate")
         values = self._new_trainer([]).evaluate(samples, batch_size or 32)
         return self._results(values, return_dict)
 
@@ -227,6 +236,7 @@ class Trained(Layer):
         refuse("train_on_batch", others, _UNSUPPORTED_ELSEWHERE)
         self._must_be_compiled("train_on_batch")
         samples = self._samples("train_on_batch", x, y)
+        self._must_have_weights("train_on_batch", trained=True)
         self._trainer = self._new_trainer([])
         try:
             history = self._trainer.fit(samples, 1, batch_size=len(samples), shuffle=False)
@@ -265,6 +275,16 @@ class Trained(Layer):
         if self._compiled is None:
             raise ArgumentError(f"{who}: say how to train first: compile(optimizer, loss, metrics)")
         return self._compiled
+
+    def _must_have_weights(self, who: str, trained: bool = False) -> None:
+        """Raise if there are no weights, or none that could be trained."""
+        weights = self.trainable_weights if trained else self.weights
+        if not weights:
+            frozen = ": trainable is False" if self.weights else ""
+            raise ArgumentError(
+                f"{who}: {self.title} has no {'weights to train' if trained else 'weights'}"
+                f"{frozen or '; its layers are attributes, created in __init__ and not in call'}"
+            )
 
     def build_for_data(self, who: str, x: Any) -> None:
         """Create the weights for inputs like x, if there are none, and find the outputs' shapes."""
