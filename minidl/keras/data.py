@@ -176,10 +176,13 @@ def _tensor(who: str, name: str, x: Any) -> Tensor:
     """x as a tensor of real numbers with the samples on its first axis."""
     if x is None:
         raise ArgumentError(f"{who}: needs {name}, an array")
-    x = x if isinstance(x, Tensor) else np.asarray(x)
-    if x.dtype.kind not in "fiub":
-        raise DTypeError(f"{who}: {name} is an array of real numbers; got {describe(x)}")
-    x = ops.asarray(x)
+    array = x if isinstance(x, Tensor) else np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        hint = ""
+        if array.dtype.kind == "O" and not array.ndim and hasattr(x, "__iter__"):
+            hint = "; batches of a loader or generator: train_on_batch(x, y) for each"
+        raise DTypeError(f"{who}: {name} is an array of real numbers; got {describe(x)}{hint}")
+    x = ops.asarray(array)
     if not x.ndim:
         raise ShapeError(f"{who}: {name} needs samples along its first axis; got shape ()")
     return x

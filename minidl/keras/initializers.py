@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError
@@ -27,7 +29,7 @@ Initializer = Callable[..., Any]
 
 
 class Constant:
-    """One value for every element.
+    """One value for every element; or an array of values, as of embeddings trained elsewhere.
 
     >>> from minidl.keras import initializers
     >>> initializers.Constant(0.5)((2, 3))
@@ -35,12 +37,15 @@ class Constant:
             [0.5, 0.5, 0.5]], shape=(2, 3), float32)
     """
 
-    def __init__(self, value: float = 0.0) -> None:
+    def __init__(self, value: Any = 0.0) -> None:
         self.value = value
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Tensor:
         """A tensor of this shape."""
-        return ops.full(shape, self.value, dtype=dtype or "float32")
+        if not isinstance(self.value, np.ndarray | Tensor | list | tuple):
+            return ops.full(shape, self.value, dtype=dtype or "float32")
+        values = ops.asarray(self.value).astype(dtype or "float32").detach()
+        return ops.copy(ops.broadcast_to(values, tuple(shape)))
 
 
 class Zeros(Constant):

@@ -5,6 +5,8 @@ from typing import Any
 
 from minidl import nn, ops, train
 from minidl.autograd.tensor import Tensor
+from minidl.checks import check_probability
+from minidl.errors import ArgumentError
 from minidl.train import losses
 
 __all__ = [
@@ -29,7 +31,32 @@ class Loss(losses.Loss):
     ...         return minidl.maximum(0.9 * error, -0.1 * error)
     >>> round(Quantile()([1.0, 0.0], [0.0, 1.0]).item(), 2)  # (0.9 + 0.1) / 2
     0.5
+
+    name    what Keras calls it; it makes no difference
     """
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        reduction: str = "sum_over_batch_size",
+        dtype: Any = None,
+        **settings: Any,
+    ) -> None:
+        if reduction not in ("sum_over_batch_size", "mean") or dtype is not None:
+            raise ArgumentError(
+                f"{type(self).__name__}: is the mean over the samples; reduction={reduction!r:.40} "
+                f"and dtype={dtype!r:.40} of Keras are not offered here"
+            )
+        super().__init__(**settings)
+        if name is not None:
+            self.name = name
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """A `call` of its own is the formula of any subclass."""
+        super().__init_subclass__(**settings)
+        if "call" in vars(cls) and "mean" not in vars(cls):
+            cls.mean = Loss.mean  # type: ignore[method-assign]
 
     def __call__(self, y_true: Any, y_pred: Any) -> Tensor:
         """The mean over all samples."""
@@ -88,12 +115,16 @@ class SparseCategoricalCrossentropy(Loss, losses.CrossEntropy):
 
     mean = losses.CrossEntropy.mean
 
-    def __init__(self, from_logits: bool = False, ignore_class: int | None = None) -> None:
-        super().__init__(from_logits=from_logits, ignore_index=ignore_class)
+    def __init__(
+        self, from_logits: bool = False, ignore_class: int | None = None, **common: Any
+    ) -> None:
+        super().__init__(from_logits=from_logits, ignore_index=ignore_class, **common)
 
 
 class CategoricalCrossentropy(Loss, losses.CrossEntropy):
     """−Σ target·log p, for targets (N, C) that are one-hot or probabilities.
+
+    label_smoothing    the fraction of each target that is spread evenly over the classes
 
     >>> from minidl.keras import losses
     >>> loss = losses.CategoricalCrossentropy()
@@ -101,14 +132,24 @@ class CategoricalCrossentropy(Loss, losses.CrossEntropy):
     0.2877
     """
 
-    mean = losses.CrossEntropy.mean
+    def __init__(
+        self, from_logits: bool = False, label_smoothing: float = 0.0, **common: Any
+    ) -> None:
+        super().__init__(from_logits=from_logits, **common)
+        check_probability("CategoricalCrossentropy", label_smoothing=label_smoothing)
+        self.label_smoothing = label_smoothing
 
-    def __init__(self, from_logits: bool = False) -> None:
-        super().__init__(from_logits=from_logits)
+    def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The mean over all samples."""
+        spread = 1 / prediction.shape[1] if prediction.ndim > 1 and prediction.shape[1] else 0.0
+        target = _smoothed(prediction, target, self.label_smoothing, spread)
+        return losses.CrossEntropy.mean(self, prediction, target)
 
 
 class BinaryCrossentropy(Loss, losses.BinaryCrossEntropy):
     """−target·log p − (1 − target)·log(1 − p), for targets 0 and 1.
+
+    label_smoothing    the fraction of each target that is replaced by ½
 
     >>> from minidl.keras import losses
     >>> loss = losses.BinaryCrossentropy()
@@ -116,10 +157,25 @@ class BinaryCrossentropy(Loss, losses.BinaryCrossEntropy):
     0.2877
     """
 
-    mean = losses.BinaryCrossEntropy.mean
+    def __init__(
+        self, from_logits: bool = False, label_smoothing: float = 0.0, **common: Any
+    ) -> None:
+        super().__init__(from_logits=from_logits, **common)
+        check_probability("BinaryCrossentropy", label_smoothing=label_smoothing)
+        self.label_smoothing = label_smoothing
 
-    def __init__(self, from_logits: bool = False) -> None:
-        super().__init__(from_logits=from_logits)
+    def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The mean over all samples."""
+        target = _smoothed(prediction, target, self.label_smoothing, 0.5)
+        return losses.BinaryCrossEntropy.mean(self, prediction, target)
+
+
+def _smoothed(prediction: Tensor, target: Tensor, fraction: float, spread: float) -> Tensor:
+    """The target with this fraction of it replaced by a constant."""
+    if not fraction:
+        return target
+    target = target if target.dtype.kind == "f" else target.astype(prediction.dtype)
+    return target * (1 - fraction) + fraction * spread
 
 
 def in_minidl_order(loss: Any) -> Callable[[Any, Any], Tensor]:
@@ -134,9 +190,9 @@ def in_minidl_order(loss: Any) -> Callable[[Any, Any], Tensor]:
     4.0
     """
     if isinstance(loss, Loss):
-        computed = next((k for k in type(loss).__mro__ if k in _COMPUTED), None)
-        if computed is None or type(loss).mean is not computed.mean:
+        if has_own_formula(loss):
             return lambda prediction, target: loss(target, prediction)
+        computed = next(k for k in type(loss).__mro__ if k in _COMPUTED)
         plain = object.__new__(computed)
         vars(plain).update(vars(loss))
         return plain
@@ -157,6 +213,17 @@ _COMPUTED: set[type[losses.Loss]] = {
     losses.MeanAbsoluteError,
     losses.Huber,
 }
+
+
+_SMOOTHED = CategoricalCrossentropy.mean, BinaryCrossentropy.mean
+
+
+def has_own_formula(loss: Any) -> bool:
+    """Whether a loss of this module is none that `minidl.train` computes too."""
+    if not isinstance(loss, Loss):
+        return False
+    known = [kind.mean for kind in _COMPUTED] + list(_SMOOTHED)
+    return type(loss).mean not in known or bool(getattr(loss, "label_smoothing", 0))
 
 
 def _is_minidls(loss: Any) -> bool:

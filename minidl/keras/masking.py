@@ -2,9 +2,13 @@
 
 A mask (N, T) of bools belongs to a tensor (N, T, …) and travels with it from layer to layer, as in
 Keras: a `MaskedTensor` is a tensor with a mask.  What an operation makes of one has none; a layer
-decides with `compute_mask` what mask its output has.
+decides with `compute_mask` what mask its output has.  Modules are given tensors without a mask; one
+that needs it, as batch normalisation does, finds it with `passed_mask`.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from minidl import ops
@@ -58,6 +62,29 @@ def with_masks(structure: Any, masks: Any) -> Any:
     return pack(
         structure, [x if m is None or mask_of(x) is not None else masked(x, m) for x, m in pairs]
     )
+
+
+# The mask of the call that this is in, and the ids of the modules that it reaches.
+_passed: ContextVar[tuple[Tensor, set[int]] | None] = ContextVar("_passed", default=None)
+
+
+@contextmanager
+def passing(mask: Tensor | None, modules: Iterable[Any]) -> Iterator[None]:
+    """A block in which the mask, if there is one, is that of the inputs of these modules."""
+    if mask is None:
+        yield
+        return
+    token = _passed.set((mask, set(map(id, modules))))
+    try:
+        yield
+    finally:
+        _passed.reset(token)
+
+
+def passed_mask(module: Any) -> Tensor | None:
+    """The mask of the input of a module, or None."""
+    mask, modules = _passed.get() or (None, ())
+    return mask if id(module) in modules else None
 
 
 def as_mask(mask: Any) -> Tensor:

@@ -48,6 +48,7 @@ class LanguageModel(nn.Module):
         dropout: float = 0.0,
         tied: bool = False,
     ) -> None:
+        check_integers(self, 1, vocabulary_size=vocabulary_size)
         check_choice(self, CELLS, cell=cell)
         check_flags(self, tied=tied)
         if tied and embedding_dim != hidden_size:

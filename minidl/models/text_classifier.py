@@ -5,7 +5,7 @@ from typing import Any
 from minidl import dtypes, nn
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.checks import check_choice, check_flags
+from minidl.checks import check_choice, check_flags, check_integers
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.nn import init
 from minidl.ops import arange, asarray, concat, expand_dims, where
@@ -54,6 +54,7 @@ class TextClassifier(nn.Module):
         word_dropout: float = 0.5,
         padding_idx: int = 0,
     ) -> None:
+        check_integers(self, 1, vocabulary_size=vocabulary_size, classes=classes)
         check_choice(self, CELLS, cell=cell)
         check_choice(self, _POOLINGS, pooling=pooling)
         check_flags(self, bidirectional=bidirectional)
@@ -79,7 +80,8 @@ class TextClassifier(nn.Module):
         ids = checked_ids("TextClassifier", ids)
         words = self.word_dropout(self.embedding(ids.T))  # (T, N, embedding_dim)
         y, state = self.recurrent(words, lengths=lengths)
-        return self.classifier(self.dropout(self._pooled(y, state, asarray(lengths))))
+        counts = asarray(lengths).reshape((-1,))  # of one text, lengths may be a number
+        return self.classifier(self.dropout(self._pooled(y, state, counts)))
 
     def _pooled(self, y: Tensor, state: Any, lengths: Tensor) -> Tensor:
         """One vector for each text, from y (T, N, H), which is 0 beyond its length."""

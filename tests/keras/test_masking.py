@@ -7,6 +7,7 @@ import minidl
 from minidl import keras
 from minidl.errors import ArgumentError
 from minidl.keras import Input, Model, Sequential, layers, optimizers
+from minidl.keras.masking import masked
 from tests.helpers import assert_all_close, assert_close, told
 from tests.keras.twins import keras_is_quiet, random, theirs, varied
 
@@ -57,6 +58,17 @@ def attention_classifier(k):
     return k.Model(ids, k.layers.Dense(3, activation="softmax")(x))
 
 
+def normalised(k):
+    """Batch norm whose mask goes on, whose mask ends later, and that gets none."""
+    ids = k.Input((6,))
+    x = k.layers.Embedding(9, 4, mask_zero=True)(ids)
+    x = k.layers.Dense(5)(k.layers.BatchNormalization()(x))
+    y = k.layers.BatchNormalization()(k.layers.LSTM(4, return_sequences=True)(x))
+    z = k.layers.Flatten()(k.layers.BatchNormalization()(x))
+    z = k.layers.BatchNormalization()(k.layers.Dense(3)(z))
+    return k.Model(ids, k.layers.concatenate([k.layers.GRU(3)(y), z]))
+
+
 CASES = {
     "attention_classifier": (
         attention_classifier,
@@ -74,10 +86,24 @@ CASES = {
         "categorical_crossentropy",
         lambda: np.eye(3, dtype="float32")[IDS % 3],
     ),
+    "normalised": (normalised, "mse", lambda: random(22, 6)),
+    "normalised steps": (
+        lambda k: k.Sequential(
+            [
+                k.Input((6,)),
+                k.layers.Embedding(9, 4, mask_zero=True),
+                k.layers.BatchNormalization(),
+                k.layers.Dense(3, activation="softmax"),
+            ]
+        ),
+        "sparse_categorical_crossentropy",
+        lambda: IDS % 3,
+    ),
     "regressor": (regressor, "mse", lambda: random(22, 6, 2)),
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*does not support masking")  # Flatten; both say so
 @pytest.mark.parametrize("name", CASES)
 def test_training_with_masks_is_kerass(name):
     """Step by step: losses and metrics leave padding out, and so do the gradients."""
@@ -114,6 +140,25 @@ def test_padding_counts_in_no_loss_and_in_no_metric():
     assert history["val_loss"] == history["loss"] == [pytest.approx(5 / 3)]
 
 
+def test_batch_norm_does_not_see_what_is_masked():
+    x, there = random(4, 5, 3), np.arange(5) < np.array([5, 2, 3, 1])[:, None]
+    found = []
+    for padding in (0, np.nan):
+        norm = layers.BatchNormalization()
+        given = minidl.tensor(np.where(there[..., None], x, padding), requires_grad=True)
+        y = norm(masked(given, there), training=True)
+        np.testing.assert_array_equal(y.mask.numpy(), there)
+        (y[minidl.tensor(there)] ** 3).sum().backward()
+        gradients = [p.grad.numpy() for p in norm.module.parameters()]
+        found.append([y.numpy()[there], given.grad.numpy(), *gradients, *norm.get_weights()])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    counted = x[there]
+    assert_close(found[0][0], (counted - counted.mean(0)) / np.sqrt(counted.var(0) + 1e-3), 1e-5)
+    empty = layers.BatchNormalization()(masked(minidl.tensor(x), there & False), training=True)
+    assert np.isfinite(empty.numpy()).all()
+
+
 def test_where_masks_come_from_and_go():
     ids = np.array([[1, 2, 0], [3, 0, 0]])
     there = ids != 0
@@ -124,6 +169,7 @@ def test_where_masks_come_from_and_go():
         layers.Activation("relu"),
         layers.Dense(3, "softmax"),
         layers.LayerNormalization(),
+        layers.BatchNormalization(),
         layers.LSTM(3, return_sequences=True),
         layers.TimeDistributed(layers.Dense(2)),
         layers.ReLU(),

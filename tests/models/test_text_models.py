@@ -109,10 +109,22 @@ def test_what_is_no_batch_of_texts_is_refused(ids, lengths, message):
         classifier()(ids, lengths)
 
 
+@pytest.mark.parametrize("pooling", ["max and mean", "last"])
+def test_the_length_of_one_text_may_be_a_number(pooling):
+    model = classifier(pooling=pooling).eval()
+    found, needed = model(IDS[:1], 5), model(IDS[:1], [5])
+    np.testing.assert_array_equal(found.numpy(), needed.numpy())
+
+
 def test_settings_of_networks_that_do_not_exist():
     for settings in ({"cell": "rnn"}, {"pooling": "sum"}, {"bidirectional": 2}, {"dropout": 2}):
         with pytest.raises(ArgumentError, match=next(iter(settings))):
             classifier(num_layers=2, **settings)
+    for settings in ({"classes": 0}, {"vocabulary_size": 0}, {"classes": 1.5}):
+        with pytest.raises(ArgumentError, match=f"TextClassifier: {next(iter(settings))}"):
+            TextClassifier(**{"vocabulary_size": 5, **settings})
+    with pytest.raises(ArgumentError, match="LanguageModel: vocabulary_size is an integer ≥ 1"):
+        LanguageModel(0)
     with pytest.raises(ArgumentError, match="cell"):
         LanguageModel(5, cell="rnn")
     with pytest.raises(ArgumentError, match=r"embedding_dim = hidden_size; got 64 and 512"):

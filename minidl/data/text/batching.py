@@ -64,13 +64,21 @@ def pad(sequences: Sequence[Any], padding: float = 0) -> tuple[Tensor, Tensor]:
     lengths = np.array([len(array) for array in arrays], np.int64)
     filled = [array for array in arrays if array.size] or arrays  # an empty list is of floats
     dtype = np.result_type(*{array.dtype for array in filled})
-    fits = np.can_cast(np.min_scalar_type(padding), dtype, "same_kind")
-    if not fits or dtype.kind in "iu" and padding > np.iinfo(dtype).max:
+    if not _fits(padding, dtype):
         raise ArgumentError(f"PadCollate: padding {padding} is no {dtype}, as the sequences are")
     padded = np.full((len(arrays), lengths.max(), *arrays[0].shape[1:]), padding, dtype)
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
     return asarray(padded), asarray(lengths)
+
+
+def _fits(padding: float, dtype: np.dtype) -> bool:
+    """Whether a number is one of this dtype, but for rounding."""
+    if not np.can_cast(np.min_scalar_type(padding), dtype, "same_kind"):
+        return False
+    if dtype.kind in "iu":
+        return int(np.iinfo(dtype).min) <= padding <= int(np.iinfo(dtype).max)
+    return not abs(padding) < np.inf or abs(padding) <= float(np.finfo(dtype).max)
 
 
 class BucketBatchSampler(BatchSampler):

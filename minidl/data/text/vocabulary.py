@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
+import numpy as np
+
 from minidl.checks import check_integers
 from minidl.data.errors import FormatError
 from minidl.errors import ArgumentError, BoundsError, DTypeError, describe, listed, path_of
@@ -210,6 +212,12 @@ class Vocabulary:
 def _counts(texts: Any) -> Mapping[str, int]:
     """The number of times that each token occurs."""
     if isinstance(texts, Mapping):
+        for token, count in texts.items():
+            _check_token(token)
+            if isinstance(count, bool) or not isinstance(count, int | float | np.number):
+                raise DTypeError(
+                    f"Vocabulary.count: the count of {token!r} is a number; got {describe(count)}"
+                )
         return texts
     if isinstance(texts, str):
         raise DTypeError("Vocabulary.count: needs texts, each a list of tokens; got one str")
@@ -220,8 +228,16 @@ def _counts(texts: Any) -> Mapping[str, int]:
                 f"Vocabulary.count: a text is a list of tokens; got {describe(text)}: split it "
                 "first, as word_tokens does"
             )
-        counts.update(listed("Vocabulary.count", "texts, each a list of tokens", text))
+        tokens = listed("Vocabulary.count", "texts, each a list of tokens", text)
+        for token in tokens:
+            _check_token(token)
+        counts.update(tokens)
     return counts
+
+
+def _check_token(token: Any) -> None:
+    if not isinstance(token, str):
+        raise DTypeError(f"Vocabulary.count: a token is a str; got {describe(token)}")
 
 
 def _is_vocabulary(content: Any) -> bool:

@@ -5,6 +5,8 @@ fuses operations and transposes images once.  Between chains, tensors are Keras'
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from minidl import nn
@@ -13,7 +15,7 @@ from minidl.errors import ArgumentError
 from minidl.keras.graph.tensor import KerasTensor, Node, symbolic
 from minidl.keras.layers.calling import is_training
 from minidl.keras.layers.composition import chain, run_in_mode
-from minidl.keras.masking import mask_of, masked
+from minidl.keras.masking import mask_of, masked, passing
 from minidl.keras.structure import flatten, pack
 
 
@@ -27,6 +29,7 @@ class Chain:
         self.nodes = [node]
         self.source: KerasTensor = node.inputs[0]
         self._network: nn.Sequential | None = None
+        self._reached: list[nn.Module] | None = None  # modules to which a mask of the source gets
 
     @property
     def target(self) -> KerasTensor:
@@ -60,11 +63,21 @@ class Chain:
                 return None
         return mask
 
+    def passing(self, mask: Any) -> AbstractContextManager[None]:
+        """A block in which the modules compute with a mask, up to where it ends."""
+        if mask is not None and self._reached is None:
+            layers = takewhile(lambda layer: layer.supports_masking, self.layers)
+            parts = [part for layer in layers for part in layer.parts]
+            self._reached = [module for part in parts for module in part.modules()]
+        return passing(mask, self._reached or ())
+
     def run(self, values: dict[int, Any]) -> None:
         """Compute the target, in the mode of the call that this is in."""
         x, network = values[id(self.source)], self.network
-        y = run_in_mode(network, self._modules, bool(is_training()), x)
-        values[id(self.target)] = masked(y, self.mask(mask_of(x)))
+        mask = mask_of(x)
+        with self.passing(mask):
+            y = run_in_mode(network, self._modules, bool(is_training()), x)
+        values[id(self.target)] = masked(y, self.mask(mask))
 
 
 class Call:

@@ -85,14 +85,26 @@ class KerasTensor:
     def __floordiv__(self, other: Any) -> Any:
         return self.operate(operator.floordiv, self, other)
 
+    def __rfloordiv__(self, other: Any) -> Any:
+        return self.operate(operator.floordiv, other, self)
+
     def __mod__(self, other: Any) -> Any:
         return self.operate(operator.mod, self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return self.operate(operator.mod, other, self)
 
     def __pow__(self, other: Any) -> Any:
         return self.operate(operator.pow, self, other)
 
+    def __rpow__(self, other: Any) -> Any:
+        return self.operate(operator.pow, other, self)
+
     def __matmul__(self, other: Any) -> Any:
         return self.operate(operator.matmul, self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return self.operate(operator.matmul, other, self)
 
     def __neg__(self) -> Any:
         return self.operate(operator.neg, self)

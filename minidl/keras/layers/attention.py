@@ -111,10 +111,10 @@ class MultiHeadAttention(Layer):
 
     # Shapes.
 
-    def build(  # type: ignore[override]  # it needs more shapes than one
-        self, query_shape: Any, value_shape: Any, key_shape: Any = None
-    ) -> None:
+    def build(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> None:
         """Create the projections."""
+        if value_shape is None:
+            raise ArgumentError(f"{self.title}: needs a query and a value; call layer(x, x)")
         key_shape = value_shape if key_shape is None else key_shape
         shapes = {"query": query_shape, "value": value_shape, "key": key_shape}
         for name, shape in shapes.items():

@@ -19,7 +19,7 @@ from minidl.keras.graph.tensor import KerasTensor, Node, Shape, is_symbolic
 from minidl.keras.layers import calling
 from minidl.keras.layers.composition import Called, chain, run_in_mode
 from minidl.keras.layers.variables import Weighted
-from minidl.keras.masking import has_mask, masks_of, with_masks
+from minidl.keras.masking import has_mask, mask_of, masks_of, passing, with_masks
 from minidl.keras.structure import flatten, map_leaves
 from minidl.nn import Module
 
@@ -115,7 +115,9 @@ class Layer(Weighted):
             network = chain([self], (None, *inputs.shape[1:]))
             pipeline = self._pipelines[inputs.ndim] = network, tuple(network.modules())
         network, modules = pipeline
-        return run_in_mode(network, modules, bool(calling.is_training()), inputs)
+        mask = mask_of(inputs) if self.supports_masking else None
+        with passing(mask, modules):
+            return run_in_mode(network, modules, bool(calling.is_training()), inputs)
 
     call: Callable[..., Any] = _call_modules  # a subclass's `call` may have any arguments
 
@@ -238,6 +240,10 @@ class Layer(Weighted):
         kwargs = {name: calling.to_tensors(x, dtype) for name, x in kwargs.items()}
         if signature.variable:
             return args, kwargs, {str(i): x for i, x in enumerate(args)}
+        if len(args) > len(signature.names):
+            raise ArgumentError(
+                f"{self.title}: takes {', '.join(signature.names)}; got {len(args)} arguments"
+            )
         arguments = signature.arguments(args, kwargs)
         if signature.names and signature.names[0] not in arguments:
             raise ArgumentError(f"{self.title}: needs an input; call layer(x)")

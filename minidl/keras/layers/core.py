@@ -10,6 +10,7 @@ from minidl.errors import ArgumentError
 from minidl.keras import activations
 from minidl.keras.checks import positive, shape_of
 from minidl.keras.graph.tensor import KerasTensor, Node
+from minidl.keras.initializers import Constant
 from minidl.keras.layers.base import Layer, Shape, length_of
 from minidl.nn import Module
 
@@ -25,8 +26,20 @@ class InputLayer(Layer):
     is_input = True
 
     def __init__(
-        self, shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None
+        self,
+        shape: Any = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        name: str | None = None,
+        batch_shape: Any = None,
     ) -> None:
+        if (shape is None) == (not batch_shape) or batch_shape and batch_size is not None:
+            raise ArgumentError(
+                "Input: needs the shape of a sample, or batch_shape, which begins with the number "
+                f"of samples; got shape={shape!r:.60} and batch_shape={batch_shape!r:.60}"
+            )
+        if batch_shape:
+            batch_size, *shape = shape_of("Input: batch_shape", batch_shape)
         super().__init__(name=name, dtype=dtype, input_shape=shape_of("Input", shape))
         assert self.sample_shape is not None
         self.batch_size = batch_size
@@ -35,7 +48,11 @@ class InputLayer(Layer):
 
 
 def Input(  # noqa: N802 (Keras's name)
-    shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+    batch_shape: Any = None,
 ) -> KerasTensor:
     """A symbolic tensor, the input of a model: samples of a shape, `Input(shape=(28, 28, 1))`.
 
@@ -45,6 +62,7 @@ def Input(  # noqa: N802 (Keras's name)
     shape         of a sample, with None for lengths that differ from batch to batch
     batch_size    the number of samples, if it is always the same
     dtype         of the data; default: "float32"
+    batch_shape   instead of shape and batch_size: (batch_size, *shape)
 
     >>> from minidl.keras import Input, Sequential, layers
     >>> Sequential([Input(shape=(28, 28, 1)), layers.Flatten(), layers.Dense(10)]).output_shape
@@ -52,7 +70,7 @@ def Input(  # noqa: N802 (Keras's name)
     >>> layers.Flatten()(Input((2, 3)))
     <KerasTensor flatten (None, 6) float32>
     """
-    return InputLayer(shape, batch_size, dtype, name).nodes[0].outputs[0]
+    return InputLayer(shape, batch_size, dtype, name, batch_shape).nodes[0].outputs[0]
 
 
 class Dense(Layer):
@@ -102,6 +120,7 @@ class Embedding(Layer):
 
     input_dim       the number of ids, 0 … input_dim − 1
     mask_zero       whether 0 is padding: the output has a mask, by which layers leave it out
+    weights         the table at first, (input_dim, output_dim), or a list of it alone
     input_length    the length of the sequences, if known: input_shape=(input_length,)
 
     >>> from minidl.keras import layers, Sequential
@@ -120,6 +139,7 @@ class Embedding(Layer):
         embeddings_initializer: Any = "uniform",
         mask_zero: bool = False,
         input_length: int | None = None,
+        weights: Any = None,
         **common: Any,
     ) -> None:
         if input_length is not None:
@@ -128,6 +148,11 @@ class Embedding(Layer):
         self.input_dim = positive("Embedding", "input_dim", input_dim)
         self.output_dim = positive("Embedding", "output_dim", output_dim)
         self.embeddings_initializer = embeddings_initializer
+        if weights is not None:
+            table = (
+                weights[0] if isinstance(weights, list | tuple) and len(weights) == 1 else weights
+            )
+            self.embeddings_initializer = Constant(table)
         self.mask_zero = self.makes_masks = self.supports_masking = bool(mask_zero)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

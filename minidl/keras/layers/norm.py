@@ -6,8 +6,9 @@ from minidl import nn, ops
 from minidl.autograd import inplace
 from minidl.autograd.checkpoint import before_write
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, ShapeError
 from minidl.keras.layers.base import Layer, Shape, length_of
+from minidl.keras.masking import passed_mask
 from minidl.nn import Buffer, Module, Parameter
 
 
@@ -16,7 +17,7 @@ class BatchNormalization(Layer):
 
     In training the mean and variance are those of the batch, and the moving averages become
     momentum·moving + (1 − momentum)·batch; in inference they are the moving averages.  Both
-    variances are divided by n.
+    variances are divided by n.  Steps that a mask leaves out do not count in those of the batch.
 
     center, scale    whether there are a beta and a gamma
 
@@ -29,6 +30,7 @@ class BatchNormalization(Layer):
     """
 
     order = "first"
+    supports_masking = True
     variable_names: ClassVar = {
         "gamma": "gamma",
         "beta": "beta",
@@ -101,10 +103,19 @@ class _BatchNorm(Module):
         moving = self.moving_mean, self.moving_variance
         if not self.training or not self.trainable:  # if frozen, infer, as Keras does
             return ops.batch_norm_inference(x, *moving, self.gamma, self.beta, eps=self.epsilon)
-        y, *batch = ops.batch_norm(x, self.gamma, self.beta, eps=self.epsilon)
+        mask = passed_mask(self)
+        if mask is None:
+            y, mean, var = ops.batch_norm(x, self.gamma, self.beta, eps=self.epsilon)
+        else:
+            mean, var = _statistics(x, mask)
+            # What is left out may be anything; gamma's gradient must not become 0·NaN.
+            finite = ops.where(ops.isfinite(x), x, 0)
+            affine = self.gamma, self.beta
+            y = ops.batch_norm_inference(finite, mean, var, *affine, eps=self.epsilon)
+            y = y.astype(x.dtype)
         if x.size:
             before_write(*moving)
-            for old, new in zip(moving, batch, strict=True):
+            for old, new in zip(moving, (mean, var), strict=True):
                 old.data[...] = self.momentum * old.data + (1 - self.momentum) * new.data
             inplace.mark_written(*(old.data for old in moving))
         return y
@@ -117,6 +128,24 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         """The settings."""
         return f"momentum={self.momentum}, epsilon={self.epsilon}"
+
+
+def _statistics(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and the variance of each channel of x (N, C, T, …), of the steps of a mask (N, T).
+
+    Both are 0 if it leaves out all of them.
+    """
+    if x.shape[:1] + x.shape[2 : mask.ndim + 1] != mask.shape:
+        raise ShapeError(
+            f"BatchNormalization: a mask {mask.shape} does not fit inputs of shape "
+            f"{(x.shape[0], *x.shape[2:], x.shape[1])}"
+        )
+    counted = ops.moveaxis(x, 1, -1)[mask]  # (number of steps, …, C)
+    counted = counted.reshape((-1, x.shape[1])) if counted.size else ops.zeros_like(x[:1, :, 0])
+    counted = counted.astype("float32") if counted.dtype == "float16" else counted
+    mean = ops.mean(counted, axis=0)
+    centred = counted - mean
+    return mean, ops.mean(centred * centred, axis=0)
 
 
 class LayerNormalization(Layer):

@@ -43,6 +43,7 @@ class OutputSettings(NamedTuple):
         if isinstance(self.loss, str) and self.squash is None:
             return self.loss
         given = getattr(self.loss, "ignore_index", None) is not None
+        given = given or losses.has_own_formula(self.loss)
         if given or self.squash is None or getattr(self.loss, "from_logits", False):
             return losses.in_minidl_order(self.loss)
         name = "cross_entropy" if self.squash is nn.Softmax else "binary_crossentropy"

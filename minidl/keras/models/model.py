@@ -98,7 +98,10 @@ class Model(Trained):
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name, or at this index."""
         if name is None:
-            return self.layers[0 if index is None else index]
+            found, index = self.layers, 0 if index is None else index
+            if not -len(found) <= index < len(found):
+                raise ArgumentError(f"get_layer: {self.title} has {len(found)} layers; got {index}")
+            return found[index]
         return named("get_layer", "layer", {layer.name: layer for layer in self.layers}, name)
 
     @property
@@ -141,9 +144,14 @@ class Model(Trained):
         if self.graph is None:
             return flatten(inputs)
         graph = self.graph
-        names = [x.name for x in graph.inputs]
-        if isinstance(graph.inputs_structure, dict):
-            names = sorted(graph.inputs_structure)
+        names, structure = [x.name for x in graph.inputs], graph.inputs_structure
+        if isinstance(structure, dict):
+            names = sorted(structure)
+            if list(structure) != names and not isinstance(inputs, dict):
+                raise ArgumentError(
+                    f"{who}: {self.title} has inputs {list(structure)}, in an order that is not "
+                    f"that of their names; give it a dict of them, and no {type(inputs).__name__}"
+                )
         if isinstance(inputs, dict):
             missing = [name for name in names if name not in inputs]
             if missing:

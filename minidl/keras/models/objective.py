@@ -36,9 +36,10 @@ class Ending(NamedTuple):
     def value(self, x: Tensor) -> tuple[Tensor, Any]:
         """The output, or its logits, and its mask; given what goes into the last layers."""
         mask = mask_of(x)
-        if self.chain is not None:
-            mask = self.chain.mask(mask)
-        return self.objective.body(x), mask
+        if self.chain is None:
+            return self.objective.body(x), mask
+        with self.chain.passing(mask):
+            return self.objective.body(x), self.chain.mask(mask)
 
 
 class Outputs:

@@ -28,7 +28,16 @@ from minidl.train.objective import join
 
 _NO_EFFECT = {"run_eagerly", "jit_compile", "steps_per_execution", "auto_scale_loss"}
 _UNSUPPORTED = {"weighted_metrics"}
-_UNSUPPORTED_IN_FIT = {"class_weight", "sample_weight", "steps_per_epoch", "validation_steps"}
+_UNSUPPORTED_IN_FIT = {
+    "class_weight",
+    "sample_weight",
+    "steps_per_epoch",
+    "validation_steps",
+    "validation_freq",
+}
+# What subclasses of Keras's Model may define to train in another way; here nothing calls it.
+_STEPS = "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics"
+_UNSUPPORTED_ELSEWHERE = {"class_weight", "sample_weight", "steps", "callbacks"}
 
 
 class _Trainer(train.Trainer):
@@ -71,8 +80,11 @@ class Trained(Layer):
 
     # Inference.
 
-    def predict(self, x: Any, batch_size: int | None = 32, verbose: Any = "auto") -> Any:
+    def predict(
+        self, x: Any, batch_size: int | None = 32, verbose: Any = "auto", **others: Any
+    ) -> Any:
         """The outputs for all samples as arrays: (N, C) of a classifier; or a list or a dict."""
+        refuse("predict", others, _UNSUPPORTED_ELSEWHERE)
         samples = self._samples("predict", x)
         apply: Callable[[Any], Any] = self
         if self.is_modular:  # what a call checks has been checked
@@ -118,6 +130,11 @@ class Trained(Layer):
         """
         others = {name: value for name, value in others.items() if name not in _NO_EFFECT}
         refuse("compile", others, _UNSUPPORTED)
+        if own := [name for name in _STEPS if hasattr(type(self), name)]:
+            raise ArgumentError(
+                f"compile: {type(self).__name__} defines {', '.join(own)}, which fit of minidl "
+                "does not call; write the loop yourself, with minidl.optim"
+            )
         self._compiled = compiled(optimizer, loss, metrics, loss_weights)
 
     @property
@@ -172,6 +189,7 @@ class Trained(Layer):
             validation = self._samples("fit: validation_data", *pair)
         elif validation_split:
             samples, validation = samples.split(validation_split)
+        self._must_have_weights("fit", trained=True)
         listeners: list[Any] = [*(callbacks or ()), *([train.Progress()] if verbose else [])]
         for callback in listeners:
             callback.model = self  # where callbacks written for Keras expect it
@@ -196,20 +214,29 @@ class Trained(Layer):
         batch_size: int | None = 32,
         verbose: Any = "auto",
         return_dict: bool = False,
+        **others: Any,
     ) -> Any:
         """The loss, or with metrics [loss, *metrics]; with return_dict, a dict of them by name.
 
-        With several outputs: the loss, those of the outputs, and the metrics sorted by name.
+        With several outputs: the loss, those of the outputs, and the metrics sorted by name.  The
+        losses are in the order of the outputs; or in that of the dict of losses, if the outputs
+        are a dict too.
         """
+        refuse("evaluate", others, _UNSUPPORTED_ELSEWHERE)
         self._must_be_compiled("evaluate")
         samples = self._samples("evaluate", x, y)
+        self._must_have_weights("evaluate")
         values = self._new_trainer([]).evaluate(samples, batch_size or 32)
         return self._results(values, return_dict)
 
-    def train_on_batch(self, x: Any, y: Any = None, return_dict: bool = False) -> Any:
+    def train_on_batch(
+        self, x: Any, y: Any = None, return_dict: bool = False, **others: Any
+    ) -> Any:
         """One step with one batch; returns what `evaluate` does, of the batch before the step."""
+        refuse("train_on_batch", others, _UNSUPPORTED_ELSEWHERE)
         self._must_be_compiled("train_on_batch")
         samples = self._samples("train_on_batch", x, y)
+        self._must_have_weights("train_on_batch", trained=True)
         self._trainer = self._new_trainer([])
         try:
             history = self._trainer.fit(samples, 1, batch_size=len(samples), shuffle=False)
@@ -217,8 +244,9 @@ class Trained(Layer):
             self.network_for("train_on_batch").eval()
         return self._results(history[-1], return_dict)
 
-    def test_on_batch(self, x: Any, y: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(self, x: Any, y: Any = None, return_dict: bool = False, **others: Any) -> Any:
         """What `evaluate` returns, of one batch."""
+        refuse("test_on_batch", others, _UNSUPPORTED_ELSEWHERE)
         samples = self._samples("test_on_batch", x, y)
         return self.evaluate(x, y, batch_size=len(samples), return_dict=return_dict)
 
@@ -228,7 +256,10 @@ class Trained(Layer):
         if return_dict:
             return values
         if len(self._names()) > 1:
-            losses = [f"{settings.name}_loss" for settings in self._settings()]
+            names, loss = self._names(), self._must_be_compiled("evaluate").loss
+            if isinstance(loss, dict) and isinstance(self._symbolic_outputs(), dict):
+                names = list(loss)
+            losses = [f"{name}_loss" for name in names]
             head = ["loss", *(name for name in losses if name in values)]
             values = {n: values[n] for n in [*head, *sorted(set(values) - set(head))]}
         return list(values.values()) if len(values) > 1 else values["loss"]
@@ -244,6 +275,16 @@ class Trained(Layer):
         if self._compiled is None:
             raise ArgumentError(f"{who}: say how to train first: compile(optimizer, loss, metrics)")
         return self._compiled
+
+    def _must_have_weights(self, who: str, trained: bool = False) -> None:
+        """Raise if there are no weights, or none that could be trained."""
+        weights = self.trainable_weights if trained else self.weights
+        if not weights:
+            frozen = ": trainable is False" if self.weights else ""
+            raise ArgumentError(
+                f"{who}: {self.title} has no {'weights to train' if trained else 'weights'}"
+                f"{frozen or '; its layers are attributes, created in __init__ and not in call'}"
+            )
 
     def build_for_data(self, who: str, x: Any) -> None:
         """Create the weights for inputs like x, if there are none, and find the outputs' shapes."""
@@ -275,7 +316,11 @@ class Trained(Layer):
         inputs = data.inputs(who, x, self.input_dtype, self.graph if self.runs_graph else None)
         self.build_for_data(who, inputs)
         flat = self.in_graph_order(who, inputs) if self.runs_graph else flatten(inputs)
-        self._structure = None if self.runs_graph else inputs
+        self._structure = inputs
+        if self.runs_graph:
+            assert self.graph is not None
+            own = self.graph.inputs_structure
+            self._structure = own if isinstance(own, dict) else None
         flat = [self._in_own_dtype(x) for x in flat]
         if y is data.NOTHING:
             return data.Samples(who, self._structure, flat, None)

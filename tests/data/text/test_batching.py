@@ -63,6 +63,13 @@ def test_the_padding_fits_the_sequences():
         PadCollate(300)([np.ones(2, "uint8")])
     with pytest.raises(ArgumentError, match="padding is a number; got str"):
         PadCollate("0")
+    for padding, dtype in ((300, "int8"), (-129, "int8"), (1e6, "float16"), (2**64, "uint64")):
+        with pytest.raises(ArgumentError, match=f"padding .* is no {dtype}"):
+            PadCollate(padding)([np.ones(1, dtype), np.ones(2, dtype)])
+    for padding, dtype in ((-128, "int8"), (6e4, "float16"), (-np.inf, "float16"), (0, "uint8")):
+        padded, _ = PadCollate(padding)([np.ones(1, dtype), np.ones(2, dtype)])
+        assert padded.dtype == dtype
+        assert padded[0, 1].item() == padding
 
 
 # Batches by length.

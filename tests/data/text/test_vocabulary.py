@@ -26,6 +26,9 @@ TEXTS = [["b", "a", "b"], ["c", "b", "a"], ["d"]]
         ("a-b c_d 1.5", ["a", "-", "b", "c_d", "1", ".", "5"]),
         ("Ünïcode ЖЖ 中文", ["ünïcode", "жж", "中文"]),
         ("no\u00a0break\x00", ["no", "break", "\x00"]),
+        ("cafe\u0301 n\u0303, \u0301x", ["cafe\u0301", "n\u0303", ",", "\u0301", "x"]),
+        ("İstanbul'u", ["i\u0307stanbul'u"]),
+        ("हिन्दी में। שָׁלוֹם", ["हिन्दी", "में", "।", "שָׁלוֹם"]),
     ],
 )
 def test_words_and_punctuation(text, tokens):
@@ -134,6 +137,10 @@ def test_bad_tokens_and_ids_are_refused():
         (lambda: Vocabulary.count([1]), "needs texts, each a list of tokens; got 1"),
         (lambda: Vocabulary.count(TEXTS, min_frequency=0), "min_frequency"),
         (lambda: Vocabulary.count(TEXTS, max_size=1), "max_size"),
+        (lambda: Vocabulary.count([["a", 2]]), "count: a token is a str; got 2"),
+        (lambda: Vocabulary.count([[["a"]]]), "count: a token is a str; got list"),
+        (lambda: Vocabulary.count({"a": "x"}), "the count of 'a' is a number; got str 'x'"),
+        (lambda: Vocabulary.count({"a": 1, 3: 5}), "count: a token is a str; got 3"),
         (lambda: Vocabulary.of_characters(["a"]), "needs a str"),
     ],
 )
@@ -180,6 +187,14 @@ def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "file").write_text(content)
     with pytest.raises(FormatError, match=f"{tmp_path / 'file'}: "):
         Vocabulary.load(tmp_path / "file")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
+def test_a_saved_file_has_the_permissions_of_new_files(tmp_path):
+    (tmp_path / "plain").touch()
+    Vocabulary(["a"]).save(tmp_path / "words.json")
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
 
 
 def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
