@@ -73,7 +73,8 @@ def describe(value: Any) -> str:
         return repr(value) if symbolic else f"{value.dtype} {tuple(value.shape)}"
     if isinstance(value, bool | int | float | complex | None):
         return repr(value)
-    return f"{type(value).__name__} {value!r:.60}"
+    shown = repr(value) if isinstance(value, str) else " ".join(repr(value).split())
+    return f"{type(value).__name__} {shown:.60}"
 
 
 # What array libraries raise, and Python where a number was passed instead of an array.
