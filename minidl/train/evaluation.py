@@ -40,6 +40,7 @@ def evaluate(
             *inputs, target = inputs_and_target("evaluate", batch)
             output = output_of(objective.body, inputs, carried)
             if not checked:
+                objective.check_output(output)
                 classes = objective.classes(output, target)
                 check_labels("evaluate", batches, classes, objective.ignored)
                 checked = True
@@ -78,7 +79,14 @@ def predict(
             outputs.append(output)
     if not outputs:
         raise ShapeError("predict: there are no samples")
-    return concatenated(outputs)
+    try:
+        return concatenated(outputs)
+    except ShapeError:
+        first, other = (describe(outputs[i]) for i in (0, -1))
+        raise ShapeError(
+            "predict: joins outputs that are alike but for the number of samples; got such as "
+            f"{first} and {other}: call the model on the batches yourself"
+        ) from None
 
 
 def _can_be_joined(output: Any) -> bool:
