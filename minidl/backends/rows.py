@@ -15,6 +15,7 @@ _PYTORCH = {
     "_indices": "g.indices",
     "_nnz": "g.indices.size",
     "to_dense": "minidl.asarray(g)",
+    "is_sparse": "isinstance(g, minidl.RowGradient)",
 }
 
 
@@ -172,8 +173,8 @@ class RowGradient:
 
     def __getattr__(self, name: str) -> NoReturn:
         """Only called for what is missing; PyTorch's names are answered with those of here."""
-        hint = f"; {_PYTORCH[name]} gives it" if name in _PYTORCH else ""
-        raise AttributeError(f"RowGradient has no attribute {name!r}{hint}")
+        says = f"{_PYTORCH[name]} gives it" if name in _PYTORCH else "minidl.asarray(g) is dense"
+        raise AttributeError(f"RowGradient has no attribute {name!r}; {says}")
 
     def __repr__(self) -> str:
         return f"RowGradient({self.indices.size} rows of {self.shape}, {self.dtype})"
