@@ -67,14 +67,25 @@ class MinidlWarning(UserWarning):
 
 
 def describe(value: Any) -> str:
-    """An argument in an error message: `float32 (3, 4)`, `2.0`, `str 'a'`."""
+    """An argument in an error message: `float32 (3, 4)`, `2.0`, `str 'a'`, `tuple (bool (2,))`."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         symbolic = None in tuple(value.shape)  # a length that is not known yet
         return repr(value) if symbolic else f"{value.dtype} {tuple(value.shape)}"
     if isinstance(value, bool | int | float | complex | None):
         return repr(value)
-    shown = repr(value) if isinstance(value, str) else " ".join(repr(value).split())
+    shown = _items(value) if _has_arrays(value) else repr(value)
     return f"{type(value).__name__} {shown:.60}"
+
+
+def _has_arrays(value: Any) -> bool:
+    """Whether it is a tuple or list with arrays in it, whose numbers would say little."""
+    return isinstance(value, tuple | list) and any(getattr(x, "shape", ()) for x in value[:9])
+
+
+def _items(value: tuple[Any, ...] | list[Any]) -> str:
+    """What the first items of a tuple or list are."""
+    items = ", ".join(map(describe, value[:9]))
+    return f"({items})" if isinstance(value, tuple) else f"[{items}]"
 
 
 # What array libraries raise, and Python where a number was passed instead of an array.
