@@ -131,6 +131,25 @@ def raise_explained(name: str, inputs: Iterable[Any], error: Exception) -> NoRet
         del explained, error
 
 
+_PYTORCH = {"dim": "axis", "keepdim": "keepdims", "diagonal": "k"}  # arguments, and what they are
+
+
+def check_arguments(
+    called: str, signature: inspect.Signature, given: tuple[Any, ...], settings: dict[str, Any]
+) -> None:
+    """Raise Python's TypeError if an argument is missing, unknown or given twice.
+
+    called    what was called, for the error
+    """
+    try:
+        signature.bind(*given, **settings)
+    except TypeError as error:
+        own = signature.parameters
+        pairs = [(x, y) for x, y in _PYTORCH.items() if x in settings.keys() - own and y in own]
+        hints = "".join(f"; PyTorch's {theirs} is {ours}" for theirs, ours in pairs)
+        raise TypeError(f"{called}: {error}{hints}") from None
+
+
 def named(function: Callable[P, Result]) -> Callable[P, Result]:
     """Decorate a function so that its errors name it, as those of operations do."""
     signature, name = inspect.signature(function), function.__name__.strip("_")
@@ -140,7 +159,7 @@ def named(function: Callable[P, Result]) -> Callable[P, Result]:
         try:
             return function(*args, **kwargs)
         except (MinidlError, *EXPLAINED) as error:
-            signature.bind(*args, **kwargs)  # a missing or unknown argument is Python's TypeError
+            check_arguments(name, signature, args, kwargs)
             raise_explained(name, args, error)
 
     return checked

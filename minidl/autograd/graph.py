@@ -70,7 +70,8 @@ class Node:
         if self.pullback is None:
             raise GradientError(
                 f"{self.name}: this graph has been walked and its memory freed; to walk it twice, "
-                "pass retain_graph=True the first time"
+                "pass retain_graph=True the first time; to end it at an earlier result, as at the "
+                "state of a recurrent network, detach() that"
             )
 
     def saved_for_higher_order(self) -> Any:
