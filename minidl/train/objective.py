@@ -72,7 +72,7 @@ class Objective(NamedTuple):
             prediction = ops.moveaxis(prediction, 1, -1)
         return prediction[asarray(keep)], target[asarray(keep)]
 
-    def check_output(self, output: Any) -> None:
+    def _check_output(self, output: Any) -> None:
         """Raise if the model gives several outputs, and the loss, one of minidl's, takes one."""
         place = str(getattr(self.loss, "__module__", ""))
         takes_one = isinstance(self.loss, Loss) or place.startswith(("minidl.nn.", "minidl.ops."))
@@ -85,7 +85,7 @@ class Objective(NamedTuple):
 
     def checked(self, output: Any, target: Any) -> Tensor:
         """The loss of the first batch; a function of the user's must not take an outer product."""
-        self.check_output(output)
+        self._check_output(output)
         shapes = getattr(output, "shape", ()), getattr(target, "shape", ())
         short, long = sorted(shapes, key=len)
         if isinstance(self.loss, str | Loss | nn.Module) or long != (*short, 1) or long[:1] == (1,):
