@@ -52,10 +52,8 @@ def gradients_by_hand(
 def compare() -> None:
     """Show that the formula, the derivation and the layer agree."""
     layer = nn.RNN(INPUTS, UNITS, dtype="float64")
-    with minidl.no_grad():
-        layer.bias_hh_l0[...] = (
-            0  # PyTorch's layers have two biases, which are added; one is enough
-        )
+    with minidl.no_grad():  # as PyTorch's, layers have two biases, which are added: one is enough
+        layer.bias_hh_l0[...] = 0
     w_xh, w_hh, b_h = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0
     rng = np.random.default_rng(0)
     x = minidl.tensor(rng.normal(size=(T, N, INPUTS)), requires_grad=True)

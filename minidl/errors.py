@@ -67,13 +67,25 @@ class MinidlWarning(UserWarning):
 
 
 def describe(value: Any) -> str:
-    """An argument in an error message: `float32 (3, 4)`, `2.0`, `str 'a'`."""
+    """An argument in an error message: `float32 (3, 4)`, `2.0`, `str 'a'`, `tuple (bool (2,))`."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         symbolic = None in tuple(value.shape)  # a length that is not known yet
         return repr(value) if symbolic else f"{value.dtype} {tuple(value.shape)}"
     if isinstance(value, bool | int | float | complex | None):
         return repr(value)
-    return f"{type(value).__name__} {value!r:.60}"
+    shown = _items(value) if _has_arrays(value) else repr(value)
+    return f"{type(value).__name__} {shown:.60}"
+
+
+def _has_arrays(value: Any) -> bool:
+    """Whether it is a tuple or list with arrays in it, whose numbers would say little."""
+    return isinstance(value, tuple | list) and any(getattr(x, "shape", ()) for x in value[:9])
+
+
+def _items(value: tuple[Any, ...] | list[Any]) -> str:
+    """What the first items of a tuple or list are."""
+    items = ", ".join(map(describe, value[:9]))
+    return f"({items})" if isinstance(value, tuple) else f"[{items}]"
 
 
 # What array libraries raise, and Python where a number was passed instead of an array.
@@ -119,6 +131,25 @@ def raise_explained(name: str, inputs: Iterable[Any], error: Exception) -> NoRet
         del explained, error
 
 
+_PYTORCH = {"dim": "axis", "keepdim": "keepdims", "diagonal": "k"}  # arguments, and what they are
+
+
+def check_arguments(
+    called: str, signature: inspect.Signature, given: tuple[Any, ...], settings: dict[str, Any]
+) -> None:
+    """Raise Python's TypeError if an argument is missing, unknown or given twice.
+
+    called    what was called, for the error
+    """
+    try:
+        signature.bind(*given, **settings)
+    except TypeError as error:
+        own = signature.parameters
+        pairs = [(x, y) for x, y in _PYTORCH.items() if x in settings.keys() - own and y in own]
+        hints = "".join(f"; PyTorch's {theirs} is {ours}" for theirs, ours in pairs)
+        raise TypeError(f"{called}: {error}{hints}") from None
+
+
 def named(function: Callable[P, Result]) -> Callable[P, Result]:
     """Decorate a function so that its errors name it, as those of operations do."""
     signature, name = inspect.signature(function), function.__name__.strip("_")
@@ -128,7 +159,7 @@ def named(function: Callable[P, Result]) -> Callable[P, Result]:
         try:
             return function(*args, **kwargs)
         except (MinidlError, *EXPLAINED) as error:
-            signature.bind(*args, **kwargs)  # a missing or unknown argument is Python's TypeError
+            check_arguments(name, signature, args, kwargs)
             raise_explained(name, args, error)
 
     return checked

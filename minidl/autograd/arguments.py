@@ -14,12 +14,11 @@ from minidl import dtypes
 from minidl.autograd import inplace
 from minidl.autograd.graph import Edge
 from minidl.autograd.mode import current
-from minidl.autograd.pytorch_names import ARGUMENTS
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, by_type, cpu
 from minidl.backends.rows import RowGradient
 from minidl.dtypes import Rule
-from minidl.errors import ArgumentError, DeviceError, DTypeError, describe
+from minidl.errors import ArgumentError, DeviceError, DTypeError, check_arguments, describe
 
 
 class Signature:
@@ -53,18 +52,7 @@ class Signature:
 
     def check(self, given: tuple, settings: dict) -> None:
         """Raise if an argument is missing, unknown or given twice."""
-        try:
-            self.public.bind(*given, **settings)
-        except TypeError as error:
-            raise TypeError(f"{self.name}{self.public}: {error}{self._renamed(settings)}") from None
-
-    def _renamed(self, settings: dict) -> str:
-        """How settings that are given by PyTorch's names are called, for an error; or nothing."""
-        own = self.public.parameters
-        pairs = [
-            (x, y) for x, y in ARGUMENTS.items() if x in settings and y in own and x not in own
-        ]
-        return "".join(f"; PyTorch's {theirs} is {ours}" for theirs, ours in pairs)
+        check_arguments(f"{self.name}{self.public}", self.public, given, settings)
 
 
 _WEAK = {float, int, bool, type(None)}  # scalars that adopt the dtype of a float array

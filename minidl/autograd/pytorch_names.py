@@ -209,9 +209,6 @@ _WRITES = {
 }
 # fmt: on
 
-# Arguments that PyTorch calls otherwise, and their names in minidl.
-ARGUMENTS = {"dim": "axis", "keepdim": "keepdims", "diagonal": "k"}
-
 # What is in another place: module and name, as in PyTorch, and what it is here.
 _SCHEDULES = [
     *("ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts"),

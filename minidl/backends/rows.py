@@ -15,6 +15,7 @@ _PYTORCH = {
     "_indices": "g.indices",
     "_nnz": "g.indices.size",
     "to_dense": "minidl.asarray(g)",
+    "is_sparse": "isinstance(g, minidl.RowGradient)",
 }
 _OF_WHOLE = "minidl.asarray(g) is the whole gradient, a tensor, and g.rows what it holds"
 

@@ -83,8 +83,10 @@ def read(folder: Path) -> Run:
     try:
         with open_regular(path) as file:
             settings = json.loads(file.read(_MOST_BYTES))
-    except FileNotFoundError:
-        raise ArgumentError(f"{folder} is no folder of a run: it has no settings.json") from None
+    except (FileNotFoundError, NotADirectoryError):
+        fault = "it has no settings.json" if folder.is_dir() else "there is no such folder"
+        fault = "it is a file" if folder.is_file() else fault
+        raise ArgumentError(f"{folder} is no folder of a run: {fault}") from None
     except (ValueError, RecursionError) as error:
         raise ArgumentError(f"{path} is damaged: {error}") from None
     if not isinstance(settings, dict):

@@ -7,7 +7,7 @@ from minidl import nn
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_choice, check_flags, check_integers, check_numbers
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.models.text_classifier import CELLS, checked_ids
 from minidl.nn import init
 from minidl.ops import asarray, moveaxis, softmax, sort, where
@@ -102,6 +102,11 @@ class LanguageModel(nn.Module):
         if top_k is not None:
             check_integers("generate", 1, top_k=top_k)
         check_generator("generate", generator)
+        if isinstance(prompt, str):
+            raise DTypeError(
+                "generate: the prompt is a list of ids, as Vocabulary.encode gives; got "
+                f"{prompt!r:.60}"
+            )
         ids = asarray(prompt)
         if ids.ndim != 1 or not ids.size:
             raise ShapeError(f"generate: needs a prompt of at least one id; got {ids.shape}")

@@ -179,6 +179,7 @@ class MultiheadAttention(Module):
     def _inputs(self, query: Any, key: Any, value: Any) -> tuple[Tensor, Tensor, Tensor]:
         """The inputs as tensors in the dtype of the layer, after checking their shapes."""
         weight = self.out_proj.weight
+        # Each is converted once, so that what was the same tensor still is.
         converted = {id(x): tensor_in_dtype_of(weight, self, x) for x in (query, key, value)}
         query, key, value = (converted[id(x)] for x in (query, key, value))
         widths = self.embed_dim, self.kdim, self.vdim

@@ -78,7 +78,14 @@ def predict(
             outputs.append(output)
     if not outputs:
         raise ShapeError("predict: there are no samples")
-    return concatenated(outputs)
+    try:
+        return concatenated(outputs)
+    except ShapeError:
+        first, other = (describe(outputs[i]) for i in (0, -1))
+        raise ShapeError(
+            "predict: joins outputs that are alike but for the number of samples; got such as "
+            f"{first} and {other}: call the model on the batches yourself"
+        ) from None
 
 
 def _can_be_joined(output: Any) -> bool:

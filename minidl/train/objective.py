@@ -72,8 +72,20 @@ class Objective(NamedTuple):
             prediction = ops.moveaxis(prediction, 1, -1)
         return prediction[asarray(keep)], target[asarray(keep)]
 
+    def _check_output(self, output: Any) -> None:
+        """Raise if the model gives several outputs, and the loss, one of minidl's, takes one."""
+        place = str(getattr(self.loss, "__module__", ""))
+        takes_one = isinstance(self.loss, Loss) or place.startswith(("minidl.nn.", "minidl.ops."))
+        if takes_one and isinstance(output, tuple | list):
+            raise DTypeError(
+                f"Trainer: {_name(self.loss)} needs one tensor, but the model gives a "
+                f"{type(output).__name__} of {len(output)}; let it return one, or, if it returns "
+                "(output, state), say carry_state=True"
+            )
+
     def checked(self, output: Any, target: Any) -> Tensor:
         """The loss of the first batch; a function of the user's must not take an outer product."""
+        self._check_output(output)
         shapes = getattr(output, "shape", ()), getattr(target, "shape", ())
         short, long = sorted(shapes, key=len)
         if isinstance(self.loss, str | Loss | nn.Module) or long != (*short, 1) or long[:1] == (1,):

@@ -100,6 +100,8 @@ def test_the_error_of_a_name_that_is_elsewhere_says_where(module, name):
         "x.max(axis=1, keepdim=True)": "argument 'keepdim'; PyTorch's keepdim is keepdims",
         "minidl.triu(x, diagonal=1)": "argument 'diagonal'; PyTorch's diagonal is k",
         "minidl.exp(x, dim=1)": "argument 'dim'",
+        "minidl.concat([x], dim=1)": "concat: .* argument 'dim'; PyTorch's dim is axis",
+        "minidl.concat([x], 1)": "concat: too many positional arguments",
     }.items(),
 )
 def test_the_error_of_an_unknown_argument_says_what_pytorchs_is(call, says):

@@ -304,6 +304,18 @@ def with_setting(**changed):
     return damage
 
 
+def test_what_is_no_folder_of_a_run_is_told_of(capsys, tmp_path):
+    checkpoint = result(capsys, "--epochs 1")["checkpoint"]
+    for given, fault in (
+        (tmp_path / "nowhere", "there is no such folder"),
+        (tmp_path, "it has no settings.json"),
+        (tmp_path / checkpoint, "it is a file"),
+    ):
+        status, printed, complaints = run(capsys, f"train mlp --resume {given}")
+        assert (status, printed) == (1, "")
+        assert complaints == f"minidl: {given} is no folder of a run: {fault}\n"
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

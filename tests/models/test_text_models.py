@@ -221,6 +221,7 @@ def test_the_same_generator_writes_the_same():
         (([[1]], 3), {}, "needs a prompt of at least one id"),
         (([1], -1), {}, "length"),
         (([1], 1.5), {}, "length"),
+        (("ab", 3), {}, "list of ids, as Vocabulary.encode gives; got 'ab'"),
         (([1], 3), {"temperature": -1}, "temperature"),
         (([1], 3), {"temperature": float("nan")}, "temperature"),
         (([1], 3), {"top_k": 0}, "top_k"),

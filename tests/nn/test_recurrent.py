@@ -10,6 +10,7 @@ import pytest
 
 import minidl
 from minidl import nn
+from minidl.errors import GradientError, ShapeError
 from minidl.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from tests.helpers import assert_all_close
 from tests.oracle import torch
@@ -217,3 +218,18 @@ def test_padding_of_a_packed_batch_is_where_it_was(kind):
     needed, _ = layer(x, lengths=LENGTHS)
     assert lengths.tolist() == LENGTHS
     assert_all_close([y.detach()], [needed.detach()], 1e-14)
+
+
+def test_a_layer_that_takes_a_tensor_tells_what_it_got_from_a_recurrent_one():
+    net = nn.Sequential(nn.GRU(3, 4), nn.Linear(4, 2))
+    with pytest.raises(ShapeError, match=r"tuple \(float32 \(5, 2, 4\), float32 \(1, 2, 4\)\)$"):
+        net(minidl.ones((5, 2, 3)))
+
+
+def test_a_state_that_is_not_detached_is_told_of():
+    layer, x = nn.GRU(3, 4), minidl.ones((5, 2, 3))
+    y, state = layer(x)
+    y.sum().backward()
+    with pytest.raises(GradientError, match=r"walked .* at the state .*, detach\(\) that"):
+        layer(x, state)[0].sum().backward()
+    layer(x, state.detach())[0].sum().backward()

@@ -129,6 +129,7 @@ def test_float16_beside_a_larger_float_gives_the_larger():
 
 _SECOND = {  # further arguments of operations with an axis
     "chunk": lambda x: (x, 2),
+    "consecutive_parts": lambda x: (x, {"edges": (0, 1)}),
     "cosine_similarity": lambda x: (x, x),
     "cross": lambda x: (x, x),
     "gumbel_softmax": lambda x: (x, {"key": (0, 0)}),

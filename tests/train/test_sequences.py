@@ -8,6 +8,7 @@ from minidl import io, nn
 from minidl.data import DataLoader
 from minidl.data.text import BucketBatchSampler, PadCollate, StreamBatches
 from minidl.errors import DTypeError, ShapeError
+from minidl.models import LanguageModel
 from minidl.ops.random import Generator
 from minidl.train import Checkpoint, LambdaCallback, Trainer
 
@@ -329,6 +330,21 @@ def test_a_model_that_carries_nothing_is_refused():
         trainer.fit((np.ones((4, 1)), np.ones((4, 1))))
     with pytest.raises(ShapeError, match="there are no samples"):
         trainer.predict(iter_nothing())
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", nn.CrossEntropyLoss(), minidl.cross_entropy])
+def test_a_state_that_is_not_carried_is_told_of(loss):
+    model = LanguageModel(5, embedding_dim=2, hidden_size=3)
+    trainer = Trainer(model, "sgd", loss)
+    with pytest.raises(DTypeError, match=r"a tuple of 2; .* state\), say carry_state=True"):
+        trainer.fit(StreamBatches(range(5), 2, 2))
+
+
+def test_outputs_of_different_lengths_are_not_joined():
+    model = LanguageModel(7, embedding_dim=2, hidden_size=3)
+    trainer = Trainer(model, "sgd", "cross_entropy", carry_state=True)
+    with pytest.raises(ShapeError, match=r"predict: .*\(1, 7, 4\) and float32 \(1, 7, 2\): call"):
+        trainer.predict(StreamBatches(range(7), 1, 4))
 
 
 class iter_nothing:  # noqa: N801

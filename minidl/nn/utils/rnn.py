@@ -133,9 +133,13 @@ def pack_padded_sequence(
     ([1, 5, 4, 2, 6, 3], [3, 2, 1], [0, 2, 1])
     """
     check_flags("pack_padded_sequence", batch_first=batch_first, enforce_sorted=enforce_sorted)
-    x = _time_major("input", input, batch_first)
+    return _packed(_time_major("input", input, batch_first), lengths, enforce_sorted)
+
+
+def _packed(x: Tensor, lengths: Any, enforce_sorted: bool) -> PackedSequence:
+    """The packed batch of a padded one, (T, N, …)."""
     if not x.shape[0] or not x.shape[1]:
-        raise ShapeError(f"needs a sequence, and a step; got input of shape {tuple(input.shape)}")
+        raise ShapeError(f"needs a sequence, and a step; got (T, N, …) = {x.shape}")
     sizes = lengths_of("lengths", lengths, x.shape[1], 1, x.shape[0])
     order = None
     if not enforce_sorted:
@@ -235,10 +239,9 @@ def pack_sequence(sequences: Iterable[Any], enforce_sorted: bool = True) -> Pack
     >>> packed.data
     Tensor([1, 3, 2], int64)
     """
+    check_flags("pack_sequence", enforce_sorted=enforce_sorted)
     xs = _sequences(sequences)
-    return pack_padded_sequence(
-        pad_sequence(xs), [x.shape[0] for x in xs], enforce_sorted=enforce_sorted
-    )
+    return _packed(pad_sequence(xs), [x.shape[0] for x in xs], enforce_sorted)
 
 
 @named

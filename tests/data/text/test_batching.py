@@ -158,6 +158,7 @@ def test_an_epoch_does_not_go_on_with_batches_of_another_size():
         (([1.5], 2), "lengths are integers ≥ 0"),
         (([-1], 2), "lengths are integers ≥ 0"),
         (([[1]], 2), "lengths are integers ≥ 0"),
+        (([[1, 2], [3]], 2), r"^BucketBatchSampler: lengths are integers ≥ 0, .* got list \[\["),
         (([1], 0), "batch_size"),
         (([1], 1.5), "batch_size"),
     ],

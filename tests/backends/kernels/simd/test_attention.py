@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from minidl.backends.kernels.runtime.kernel import compiled
+from minidl.backends.kernels.runtime.level import level
 from minidl.backends.kernels.simd.attention import exponentials
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
+
+# In units in the last place; a processor without fused multiply-adds rounds more often.
+FUSED = level().architecture != "x86_64" or "fma" in level().features
+BOUND = 0.9 if FUSED else 1.2
 
 
 @compiled("f32[n,lanes] f32[lanes] f32[lanes]")
@@ -21,10 +26,10 @@ def exp(x):
 
 
 @pytest.mark.parametrize("bounds", [(-1e-3, 0), (-1, 0), (-10, 0), (-86.9, 0), (0, 8), (8, 87)])
-def test_exponentials_are_within_nine_tenths_of_an_ulp(bounds):
+def test_exponentials_are_within_their_bound(bounds):
     x = np.linspace(*bounds, 200_000, dtype=np.float32)
     right = np.exp(x.astype(float))
-    assert (np.abs(exp(x) - right) / np.spacing(right.astype(np.float32))).max() < 0.9
+    assert (np.abs(exp(x) - right) / np.spacing(right.astype(np.float32))).max() < BOUND
 
 
 def test_exponentials_of_special_numbers():
