@@ -117,7 +117,7 @@ class KeyValueCache:
 
         stop    the number of positions that the layer will have
         """
-        longest = max(layer.length for layer in self._layers.values())
+        longest = max((layer.length for layer in self._layers.values()), default=0)
         if not appending.length and stop < longest:
             self._layers = {k: part for k, part in self._layers.items() if part is not appending}
             raise ArgumentError(
