@@ -33,7 +33,8 @@ class KeyValueCache:
 
     One cache serves all layers of a decoder, and one sequence, or batch of sequences; for the next
     one, make another, or `clear()` it.  `copy.deepcopy` gives another of the same decoder, so that
-    several continuations share the computation of what they begin with.
+    several continuations share the computation of what they begin with.  A decoder that uses one
+    attention several times in a step needs a cache for each time.
 
     memory    what is given to attentions to an encoder's memory, whose keys and values are computed
               in the first step, and again only if another tensor is given as memory, or this one
@@ -117,7 +118,7 @@ class KeyValueCache:
 
         stop    the number of positions that the layer will have
         """
-        longest = max(layer.length for layer in self._layers.values())
+        longest = max((layer.length for layer in self._layers.values()), default=0)
         if not appending.length and stop < longest:
             self._layers = {k: part for k, part in self._layers.items() if part is not appending}
             raise ArgumentError(

@@ -274,6 +274,16 @@ def test_caches_are_apart():
         assert caches[0].of(second).length == 1
 
 
+def test_a_part_outlives_the_cache_that_forgot_it():
+    cache, x = nn.KeyValueCache(), minidl.ones((1, 2, 1, 4))
+    part = cache.of(nn.Identity())
+    part.append(x, x)
+    cache.clear()
+    assert (part.length, cache.length) == (1, 0)
+    with pytest.raises(ArgumentError, match=r"some layers have 0 positions, others 1"):
+        part.append(x, x)
+
+
 @pytest.mark.parametrize(
     ("misuse", "kind", "message"),
     [
