@@ -105,6 +105,7 @@ def consecutive_parts(xp, x, /, *, axis, edges):
     >>> consecutive_parts(minidl.arange(5), axis=0, edges=(0, 2, 5))
     (Tensor([0, 1], int64), Tensor([2, 3, 4], int64))
     """
+    axis = one_axis(x, axis)
     return _between(x, axis, edges), lambda *dys: xp.concat(dys, axis=axis)
 
 

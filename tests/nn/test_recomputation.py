@@ -56,6 +56,8 @@ class Averages(nn.Module):
 
 
 def keras_layers():
+    """A layer of each kind that takes one tensor, by name."""
+    layers = keras.layers
     made = {
         "Dense": (3,),
         "Conv2D": (3, 2),
@@ -63,12 +65,26 @@ def keras_layers():
         "Dropout": (0.5,),
         "Reshape": ((-1,),),
         "Activation": ("tanh",),
+        "Permute": ((2, 1),),
+        "RepeatVector": (2,),
+        "Lambda": (lambda x: x * 2,),
+        "RNN": (layers.GRUCell(3, recurrent_dropout=0.5),),
+        "Bidirectional": (layers.LSTM(3, recurrent_dropout=0.5),),
+        "TimeDistributed": (layers.Dense(3),),
     }
+    made |= {name: (3,) for name in ("SimpleRNN", "LSTM", "GRU")}
+    of_several = {"Dot", "MultiHeadAttention", "Concatenate", "StackedRNNCells"}
+    of_several |= {kind.__name__ for kind in vars(layers).values() if is_merging(kind)}
+    cells = {name for name in layers.__all__ if name.endswith("Cell")}
     same = {"Layer", "Input", "InputLayer", "AvgPool2D", "MaxPool2D", "Convolution2D"}
-    same |= {"GlobalAvgPool2D", "GlobalMaxPool2D"}
-    for name in keras.layers.__all__:
-        if name not in same:
-            yield name, getattr(keras.layers, name)(*made.get(name, ()))
+    same |= {"GlobalAvgPool2D", "GlobalMaxPool2D"} | {n for n in layers.__all__ if n.islower()}
+    for name in layers.__all__:
+        if name not in same | of_several | cells:
+            yield name, getattr(layers, name)(*made.get(name, ()))
+
+
+def is_merging(kind):
+    return isinstance(kind, type) and "layers.merge" in kind.__module__
 
 
 def state(module):
@@ -178,7 +194,11 @@ def test_a_layer_with_computed_weights_or_averages(name):
 def test_a_layer_of_keras_in_a_checkpoint(name):
     minidl.manual_seed(0)
     layer = dict(keras_layers())[name]
-    shapes = {"Embedding": INPUTS[-1], "Dense": INPUTS[3], "LayerNormalization": INPUTS[3]}
+    shapes = {"Embedding": INPUTS[-1], "RepeatVector": INPUTS[3]}
+    shapes |= {name: INPUTS[3] for name in ("Dense", "LayerNormalization")}
+    sequences = "RNN", "SimpleRNN", "LSTM", "GRU", "Bidirectional", "TimeDistributed", "Masking"
+    pools = "GlobalAveragePooling1D", "GlobalMaxPooling1D"
+    shapes |= {name: INPUTS[0] for name in (*sequences, *pools, "Permute")}
     inputs = shapes.get(name, INPUTS[1])
     model = keras.Sequential([layer])
     model.build((None, *inputs[0].shape[1:]))

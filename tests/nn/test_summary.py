@@ -156,7 +156,7 @@ WORK = {
     "MultiheadAttention": (
         nn.MultiheadAttention(8, 2, kdim=6, vdim=5, batch_first=True),
         [(2, 3, 8), (2, 7, 6), (2, 7, 5)],
-        3 * 8 * 8 + 7 * 6 * 8 + 7 * 5 * 8 + 3 * 8 * 8,
+        3 * 8 * 8 + 7 * 6 * 8 + 7 * 5 * 8 + 2 * 3 * 7 * 8 + 3 * 8 * 8,
     ),
     "LocalResponseNorm": (nn.LocalResponseNorm(2), [(2, 3, 4)], 0),
     "MaxPool2d": (nn.MaxPool2d(2), [(2, 3, 4, 4)], 0),

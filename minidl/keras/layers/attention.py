@@ -105,9 +105,7 @@ class MultiHeadAttention(Layer):
         axes = (attention_axes,) if is_integer(attention_axes) else attention_axes
         self.attention_axes = None if axes is None else tuple(axes)
         self.initializers = kernel_initializer, bias_initializer
-        self.generator = ops.random.default_generator
-        if seed is not None:
-            self.generator = ops.random.Generator(seed)
+        self.generator = None if seed is None else ops.random.Generator(seed)
 
     # Shapes.
 
@@ -195,7 +193,7 @@ class MultiHeadAttention(Layer):
                 mask,
                 dropout_p=rate,
                 is_causal=use_causal_mask,
-                dropout_key=self.generator.key(count) if rate else None,
+                dropout_key=self._key(count) if rate else None,
             )
         output = self.output_dense(_back(y, order, query.shape))
         if not return_attention_scores:
@@ -243,6 +241,10 @@ class MultiHeadAttention(Layer):
         steps = math.prod(rest[:count]), math.prod(rest[count:])
         return joined.reshape((*lead, *(1,) * (ndim - 2 - len(lead)), *steps))
 
+    def _key(self, count: int) -> tuple[int, int]:
+        """The key of so many random numbers."""
+        return (self.generator or ops.random.default_generator).key(count)
+
     def _with_weights(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Any, rate: float, is_causal: bool
     ) -> tuple[Tensor, Tensor]:
@@ -250,7 +252,7 @@ class MultiHeadAttention(Layer):
         weights = attention_weights(q, k, mask, is_causal=is_causal)
         kept = weights
         if rate:
-            kept = ops.dropout(weights, rate, key=self.generator.key(weights.size))
+            kept = ops.dropout(weights, rate, key=self._key(weights.size))
         return ops.matmul(kept, v), weights
 
 

@@ -50,9 +50,7 @@ class Cell(Layer):
         self.recurrent_initializer = recurrent_initializer
         self.bias_initializer = bias_initializer
         self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
-        self.generator = ops.random.default_generator if seed is None else None
-        if seed is not None:
-            self.generator = ops.random.Generator(seed)
+        self.generator = None if seed is None else ops.random.Generator(seed)
         self.state_size: Any = [self.units] * self.states if self.states > 1 else self.units
         self.output_size = self.units
         self._drawn: tuple[Any, Any] | None = None
@@ -129,10 +127,9 @@ class Cell(Layer):
     def _masks(self, rate: float, shape: tuple[int, int], count: int) -> Any:
         if not rate:
             return None
-        assert self.generator is not None
+        generator = self.generator or ops.random.default_generator
         ones = ops.ones(shape, dtype=self.dtype)
-        size = ones.size
-        return [ops.dropout(ones, rate, key=self.generator.key(size)) for _ in range(count)]
+        return [ops.dropout(ones, rate, key=generator.key(ones.size)) for _ in range(count)]
 
     def keep_drawn(self, drawn: tuple[Any, Any] | None) -> None:
         """Use these in all steps, until called with None."""
