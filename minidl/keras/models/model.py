@@ -65,6 +65,10 @@ class Model(Trained):
         if inputs is not None:
             self._set_graph(Graph(type(self).__name__, inputs, outputs))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has: all but the last training run, which is of this model."""
+        return {**vars(self), "_trainer": None}
+
     def _set_graph(self, graph: Graph) -> None:
         """Become the model of a graph."""
         give_names(graph.operations, type(self).__name__)
