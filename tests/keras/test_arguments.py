@@ -237,3 +237,15 @@ def test_a_trained_model_is_copied():
         assert not model.stop_training
         copied.fit(X, Y)
         assert not np.array_equal(copied.predict(X), model.predict(X))
+
+
+def test_a_summary_may_be_asked_for_in_another_layout(capsys):
+    model, lines = made(), []
+    model.summary()
+    printed = capsys.readouterr().out
+    model.summary(line_length=80, expand_nested=True, show_trainable=True, print_fn=None)
+    assert capsys.readouterr().out == printed
+    model.summary(print_fn=lines.append)
+    assert "\n".join(lines) + "\n" == printed
+    with pytest.raises(ArgumentError, match="summary: has no argument 'wide'"):
+        model.summary(wide=True)
