@@ -152,7 +152,8 @@ class Function(Module):
 
     def extra_repr(self) -> str:
         """The name of the function."""
-        return getattr(self.function, "__name__", repr(self.function))
+        function = getattr(self.function, "func", self.function)  # of a partial
+        return getattr(function, "__name__", repr(function))
 
 
 def get(activation: Activation) -> Callable[[Tensor], Tensor]:

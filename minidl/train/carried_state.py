@@ -5,7 +5,7 @@ from typing import Any
 
 from minidl import nn
 from minidl.autograd.tensor import Tensor
-from minidl.errors import DTypeError, describe
+from minidl.errors import DTypeError, ShapeError, describe
 
 
 class CarriedState:
@@ -22,7 +22,15 @@ class CarriedState:
 
     def output(self, model: nn.Module, inputs: Sequence[Any]) -> Any:
         """The output of the model for a batch, whose state is kept for the next."""
-        result = model(*inputs, self.value)
+        try:
+            result = model(*inputs, self.value)
+        except ShapeError as error:
+            if self.value is None:
+                raise
+            raise ShapeError(
+                "Trainer: with carry_state, each batch goes on where the last ended, and so has as "
+                f"many samples, as those of StreamBatches; {error}"
+            ) from error
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise DTypeError(
                 "Trainer: with carry_state, a model returns (output, state); got "

@@ -1,5 +1,8 @@
 """Arguments of the methods of models: in which order, and what is said about those not offered."""
 
+import pickle
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -220,3 +223,29 @@ def test_symbolic_tensors_may_be_on_the_right():
     needed = [2**x, 7 % x, 7 // x, random(2, 3) @ x[..., None]]
     for one, other in zip(found, needed, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-5)
+
+
+def test_a_trained_model_is_copied():
+    x = keras.Input((4,))
+    y = keras.layers.RepeatVector(2)(keras.layers.Reshape((2, 2))(x)[:, 0])
+    y = keras.layers.Flatten()(keras.layers.Permute((2, 1))(y))
+    model = keras.Model(x, keras.layers.Dense(1)(y) + keras.layers.Dense(1)(x))
+    fitted(model)
+    for copied in (pickle.loads(pickle.dumps(model)), deepcopy(model)):
+        np.testing.assert_array_equal(copied.predict(X), model.predict(X))
+        copied.stop_training = True  # of no run of the model
+        assert not model.stop_training
+        copied.fit(X, Y)
+        assert not np.array_equal(copied.predict(X), model.predict(X))
+
+
+def test_a_summary_may_be_asked_for_in_another_layout(capsys):
+    model, lines = made(), []
+    model.summary()
+    printed = capsys.readouterr().out
+    model.summary(line_length=80, expand_nested=True, show_trainable=True, print_fn=None)
+    assert capsys.readouterr().out == printed
+    model.summary(print_fn=lines.append)
+    assert "\n".join(lines) + "\n" == printed
+    with pytest.raises(ArgumentError, match="summary: has no argument 'wide'"):
+        model.summary(wide=True)

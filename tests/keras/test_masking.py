@@ -155,6 +155,9 @@ def test_batch_norm_does_not_see_what_is_masked():
         np.testing.assert_array_equal(one, other)
     counted = x[there]
     assert_close(found[0][0], (counted - counted.mean(0)) / np.sqrt(counted.var(0) + 1e-3), 1e-5)
+    passed = layers.BatchNormalization()(x, mask=there, training=True)
+    assert not hasattr(passed, "mask")
+    assert_close(passed.numpy()[there], found[0][0], 0)
     empty = layers.BatchNormalization()(masked(minidl.tensor(x), there & False), training=True)
     assert np.isfinite(empty.numpy()).all()
 

@@ -72,7 +72,7 @@ def keras_layers():
         "Bidirectional": (layers.LSTM(3, recurrent_dropout=0.5),),
         "TimeDistributed": (layers.Dense(3),),
     }
-    made |= {name: (3,) for name in ("SimpleRNN", "LSTM", "GRU")}
+    made |= dict.fromkeys(("SimpleRNN", "LSTM", "GRU"), (3,))
     of_several = {"Dot", "MultiHeadAttention", "Concatenate", "StackedRNNCells"}
     of_several |= {kind.__name__ for kind in vars(layers).values() if is_merging(kind)}
     cells = {name for name in layers.__all__ if name.endswith("Cell")}
@@ -195,10 +195,10 @@ def test_a_layer_of_keras_in_a_checkpoint(name):
     minidl.manual_seed(0)
     layer = dict(keras_layers())[name]
     shapes = {"Embedding": INPUTS[-1], "RepeatVector": INPUTS[3]}
-    shapes |= {name: INPUTS[3] for name in ("Dense", "LayerNormalization")}
+    shapes |= dict.fromkeys(("Dense", "LayerNormalization"), INPUTS[3])
     sequences = "RNN", "SimpleRNN", "LSTM", "GRU", "Bidirectional", "TimeDistributed", "Masking"
     pools = "GlobalAveragePooling1D", "GlobalMaxPooling1D"
-    shapes |= {name: INPUTS[0] for name in (*sequences, *pools, "Permute")}
+    shapes |= dict.fromkeys((*sequences, *pools, "Permute"), INPUTS[0])
     inputs = shapes.get(name, INPUTS[1])
     model = keras.Sequential([layer])
     model.build((None, *inputs[0].shape[1:]))

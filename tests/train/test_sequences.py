@@ -347,6 +347,18 @@ def test_outputs_of_different_lengths_are_not_joined():
         trainer.predict(StreamBatches(range(7), 1, 4))
 
 
+def test_batches_that_do_not_go_on_and_states_that_nobody_carries():
+    ids = np.ones((4, 3), "int64")
+    model = minidl.models.LanguageModel(5, embedding_dim=2, hidden_size=3)
+    trainer = Trainer(model, "sgd", "cross_entropy", carry_state=True)
+    with pytest.raises(ShapeError, match="as many samples, as those of StreamBatches; LSTM"):
+        trainer.fit((ids, ids), batch_size=3)
+    for loss in ("cross_entropy", "mse"):
+        trainer = Trainer(model, "sgd", loss)
+        with pytest.raises(DTypeError, match=r"got a tuple of 2.*carry_state=True"):
+            trainer.fit((ids, ids), batch_size=2)
+
+
 class iter_nothing:  # noqa: N801
     def __iter__(self):
         return iter(())

@@ -1,6 +1,7 @@
 """Core layers: Dense, Embedding, Dropout, and those that arrange: Flatten, Reshape, …."""
 
 import math
+from functools import partial
 from typing import Any, ClassVar
 
 from minidl import nn, ops
@@ -254,8 +255,7 @@ class Reshape(Layer):
 
     def make(self, shape: Shape) -> list[Module]:
         """A function that reshapes all axes but the batch."""
-        target = self.target_shape
-        return [activations.Function(lambda x: ops.reshape(x, (x.shape[0], *target)))]
+        return [activations.Function(partial(_reshaped, sample=self.target_shape))]
 
 
 class RepeatVector(Layer):
@@ -280,7 +280,7 @@ class RepeatVector(Layer):
 
     def make(self, shape: Shape) -> list[Module]:
         """A function that repeats along a new axis."""
-        return [activations.Function(lambda x: ops.repeat(x[:, None], self.n, axis=1))]
+        return [activations.Function(partial(_repeated, n=self.n))]
 
 
 class Permute(Layer):
@@ -309,13 +309,21 @@ class Permute(Layer):
 
     def make(self, shape: Shape) -> list[Module]:
         """A function that permutes the axes."""
-        return [activations.Function(lambda x: ops.permute_dims(x, (0, *self.dims)))]
+        return [activations.Function(partial(ops.permute_dims, axes=(0, *self.dims)))]
 
 
 def _size(lengths: Shape) -> int | None:
     """The product of the lengths; None if one is not known."""
     known = [n for n in lengths if n is not None]
     return math.prod(known) if len(known) == len(lengths) else None
+
+
+def _reshaped(x: Tensor, sample: tuple[int, ...]) -> Tensor:
+    return ops.reshape(x, (x.shape[0], *sample))
+
+
+def _repeated(x: Tensor, n: int) -> Tensor:
+    return ops.repeat(x[:, None], n, axis=1)
 
 
 def _as_vectors(x: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ from minidl.autograd import inplace
 from minidl.autograd.checkpoint import before_write
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, ShapeError
+from minidl.keras.layers import calling
 from minidl.keras.layers.base import Layer, Shape, length_of
-from minidl.keras.masking import passed_mask
+from minidl.keras.masking import as_mask, mask_of, masked, passed_mask
 from minidl.nn import Buffer, Module, Parameter
 
 
@@ -70,6 +71,15 @@ class BatchNormalization(Layer):
         if self.axis not in (-1, len(input_shape) - 1):
             raise self.error(f"is for channels on the last axis, not {self.axis}, of", input_shape)
         return tuple(input_shape)
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The output; a mask that is passed is used, and does not go on."""
+        mask = kwargs.pop("mask", None)
+        if mask is None:
+            return super()._run(args, kwargs)
+        x, *others = self._given(calling.signature(self.call), args, {})[0]
+        y = super()._run((masked(x, as_mask(mask)), *others), kwargs)
+        return masked(y, mask_of(x))
 
     def make(self, shape: Shape) -> list[Module]:
         """A module with Keras's moving statistics."""

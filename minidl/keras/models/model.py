@@ -8,6 +8,7 @@ from minidl import io
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.keras import data
+from minidl.keras.checks import refuse
 from minidl.keras.graph.graph import Graph
 from minidl.keras.graph.tensor import KerasTensor, Shape
 from minidl.keras.layers.base import Layer, is_shape, shapes_to_tensors
@@ -15,6 +16,8 @@ from minidl.keras.models.training import Trained
 from minidl.keras.structure import flatten, is_nested, map_leaves
 from minidl.keras.summary import graph_table, table
 from minidl.train.losses import named
+
+_LAYOUT = {"line_length", "positions", "expand_nested", "show_trainable", "layer_range"}
 
 
 class Model(Trained):
@@ -64,6 +67,10 @@ class Model(Trained):
             raise ArgumentError(f"{type(self).__name__}: needs inputs and outputs, or neither")
         if inputs is not None:
             self._set_graph(Graph(type(self).__name__, inputs, outputs))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has: all but the last training run, which is of this model."""
+        return {**vars(self), "_trainer": None}
 
     def _set_graph(self, graph: Graph) -> None:
         """Become the model of a graph."""
@@ -281,14 +288,17 @@ class Model(Trained):
             names.append(unused(base, names))
         return names
 
-    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+    def summary(self, print_fn: Callable[[str], Any] | None = print, **layout: Any) -> None:
         """Print a table of the layers, their output shapes and numbers of parameters.
 
-        Of a graph that branches, it also says what each layer is connected to.
+        Of a graph that branches, it also says what each layer is connected to.  Keras's arguments
+        that only change the layout, such as line_length, have no effect.
         """
+        layout = {name: value for name, value in layout.items() if name not in _LAYOUT}
+        refuse("summary", layout, ())
         self.must_be_built("summary")
         make = table if self.graph is None or self.graph.only_chain else graph_table
-        print_fn(make(self))
+        (print_fn or print)(make(self))
 
     # Weights in a file.
 
