@@ -140,7 +140,12 @@ def parameters(cls):
     found = inspect.signature(cls).parameters.values()
     known = [p for p in found if p.name not in DEPRECATED | OWN]
     named = [p for p in known if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return {p.name: getattr(p.default, "__name__", p.default) for p in named}  # of a function, relu
+    return defaults(named)
+
+
+def defaults(parameters):
+    """The default of each, by its name if it is a function, as relu."""
+    return {p.name: getattr(p.default, "__name__", p.default) for p in parameters}
 
 
 @pytest.mark.parametrize("name", [name for name in TWINS if name not in DIFFERENT])
@@ -167,7 +172,7 @@ def test_positions_of_arguments_are_pytorchs(name):
 def test_arguments_of_recurrent_layers_are_those_of_pytorchs_overloads(name):
     overload = typing.get_overloads(getattr(torch.nn, name).__init__)[0]
     theirs = list(inspect.signature(overload).parameters.values())[1:]  # all but self
-    assert parameters(CLASSES[name]) == {p.name: p.default for p in theirs}
+    assert parameters(CLASSES[name]) == defaults(theirs)
     assert positions(CLASSES[name]) == [p.name for p in theirs]
 
 
