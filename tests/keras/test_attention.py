@@ -126,3 +126,10 @@ def test_a_graph_of_attention():
 def test_mistakes_are_named(call, message):
     with pytest.raises(MinidlError, match=message):
         call()
+
+
+@pytest.mark.parametrize("x", [np.ones((2, 3, 8), "float32"), keras.Input((3, 8))])
+def test_a_value_that_is_missing_is_told_of(x):
+    layer = layers.MultiHeadAttention(2, 4)
+    with pytest.raises(MinidlError, match=r"attention.*: its call needs value, too$"):
+        layer(x)

@@ -247,6 +247,8 @@ class Layer(Weighted):
         arguments = signature.arguments(args, kwargs)
         if signature.names and signature.names[0] not in arguments:
             raise ArgumentError(f"{self.title}: needs an input; call layer(x)")
+        if missing := signature.missing(arguments):
+            raise ArgumentError(f"{self.title}: its call needs {' and '.join(missing)}, too")
         return args, kwargs, arguments
 
     def _build(self, arguments: dict[str, Any], first: Any) -> None:

@@ -41,6 +41,12 @@ class Signature:
         """The arguments of a call by name; those of *args are left out."""
         return {**dict(zip(self.names, args, strict=False)), **kwargs}
 
+    def missing(self, arguments: dict[str, Any]) -> list[str]:
+        """What a call has to give beside these; training and mask are found without it."""
+        known = {*arguments, "training", "mask"}
+        empty = inspect.Parameter.empty
+        return [n for n in self.names if n not in known and self.defaults[n] is empty]
+
 
 _signature_of = lru_cache(maxsize=1024)(Signature)
 
