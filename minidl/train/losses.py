@@ -17,7 +17,6 @@ from minidl.checks import check_flags, check_integers
 from minidl.errors import (
     ArgumentError,
     BoundsError,
-    DTypeError,
     MinidlError,
     ShapeError,
     raise_explained,
@@ -49,11 +48,6 @@ class Loss:
 
     def __call__(self, prediction: Any, target: Any) -> Tensor:
         """The mean over all samples; errors name the loss."""
-        if isinstance(prediction, tuple) and any(isinstance(x, Tensor) for x in prediction):
-            raise DTypeError(
-                f"{type(self).__name__}: needs one prediction; got a tuple of {len(prediction)}. "
-                "For a recurrent model, which returns (output, state): Trainer(carry_state=True)"
-            )
         try:
             return self.mean(_tensor(prediction), _tensor(target))
         except MinidlError as error:

@@ -104,7 +104,7 @@ MISTAKES += [
     (lambda: made().get_layer(index=1), "get_layer: .* has 1 layers; got 1"),
     (lambda: keras.layers.Dense(1)(X, X), r"dense \(Dense\): takes inputs; got 2 arguments"),
     (lambda: keras.layers.Dense(1)(keras.Input((4,)), X), "got 2 arguments"),
-    (lambda: keras.layers.MultiHeadAttention(1, 2)(random(2, 3, 4)), "needs a query and a value"),
+    (lambda: keras.layers.MultiHeadAttention(1, 2)(random(2, 3, 4)), "its call needs value, too"),
     (lambda: keras.layers.Embedding(4, 2, weights=np.ones((4, 3)))(X > 0), "broadcast"),
 ]
 
