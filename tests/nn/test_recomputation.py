@@ -24,6 +24,9 @@ REAL = [
     ]
 ]
 INPUTS = [(x,) for x in REAL] + [(REAL[3][:, :3], REAL[3]), (minidl.asarray([[1, 2], [4, 1]]),)]
+SEQUENCES = minidl.asarray(np.random.default_rng(1).normal(size=(2, 4, 3)).astype("float32"))
+SEQUENCE_LAYERS = ["RNN", "SimpleRNN", "LSTM", "GRU", "Bidirectional", "TimeDistributed", "Permute"]
+SEQUENCE_LAYERS += ["GlobalAveragePooling1D", "GlobalMaxPooling1D"]
 STATEFUL = [
     ("BatchNorm1d", (4,), {"momentum": None}),
     ("InstanceNorm2d", (4,), {"track_running_stats": True}),
@@ -65,26 +68,23 @@ def keras_layers():
         "Dropout": (0.5,),
         "Reshape": ((-1,),),
         "Activation": ("tanh",),
-        "Permute": ((2, 1),),
+        "Lambda": (minidl.tanh,),
         "RepeatVector": (2,),
-        "Lambda": (lambda x: x * 2,),
-        "RNN": (layers.GRUCell(3, recurrent_dropout=0.5),),
-        "Bidirectional": (layers.LSTM(3, recurrent_dropout=0.5),),
-        "TimeDistributed": (layers.Dense(3),),
+        "Permute": ((2, 1),),
+        "TimeDistributed": (keras.layers.Dense(3),),
+        "Bidirectional": (keras.layers.LSTM(3, recurrent_dropout=0.5),),
+        "RNN": (keras.layers.GRUCell(3, recurrent_dropout=0.5),),
     }
     made |= dict.fromkeys(("SimpleRNN", "LSTM", "GRU"), (3,))
-    of_several = {"Dot", "MultiHeadAttention", "Concatenate", "StackedRNNCells"}
-    of_several |= {kind.__name__ for kind in vars(layers).values() if is_merging(kind)}
-    cells = {name for name in layers.__all__ if name.endswith("Cell")}
+    several = {"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "MultiHeadAttention"}
+    several |= {"Multiply", "Subtract"}  # inputs
     same = {"Layer", "Input", "InputLayer", "AvgPool2D", "MaxPool2D", "Convolution2D"}
-    same |= {"GlobalAvgPool2D", "GlobalMaxPool2D"} | {n for n in layers.__all__ if n.islower()}
-    for name in layers.__all__:
-        if name not in same | of_several | cells:
-            yield name, getattr(layers, name)(*made.get(name, ()))
-
-
-def is_merging(kind):
-    return isinstance(kind, type) and "layers.merge" in kind.__module__
+    same |= {"GlobalAvgPool2D", "GlobalMaxPool2D"}
+    for name in keras.layers.__all__:
+        kind = getattr(keras.layers, name)
+        is_layer = isinstance(kind, type) and not name.endswith(("Cell", "Cells"))
+        if is_layer and name not in same | several:
+            yield name, kind(*made.get(name, ()))
 
 
 def state(module):
@@ -194,11 +194,8 @@ def test_a_layer_with_computed_weights_or_averages(name):
 def test_a_layer_of_keras_in_a_checkpoint(name):
     minidl.manual_seed(0)
     layer = dict(keras_layers())[name]
-    shapes = {"Embedding": INPUTS[-1], "RepeatVector": INPUTS[3]}
-    shapes |= dict.fromkeys(("Dense", "LayerNormalization"), INPUTS[3])
-    sequences = "RNN", "SimpleRNN", "LSTM", "GRU", "Bidirectional", "TimeDistributed", "Masking"
-    pools = "GlobalAveragePooling1D", "GlobalMaxPooling1D"
-    shapes |= dict.fromkeys((*sequences, *pools, "Permute"), INPUTS[0])
+    shapes = {"Embedding": INPUTS[-1], "Dense": INPUTS[3], "LayerNormalization": INPUTS[3]}
+    shapes |= {"RepeatVector": INPUTS[3], **dict.fromkeys(SEQUENCE_LAYERS, (SEQUENCES,))}
     inputs = shapes.get(name, INPUTS[1])
     model = keras.Sequential([layer])
     model.build((None, *inputs[0].shape[1:]))

@@ -25,9 +25,12 @@ from minidl.backends.kernels.attention.blocks import (
 )
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.runtime.workspace import scratch
+from minidl.backends.kernels.simd.intrinsics import LANES
 from minidl.backends.kernels.simd.micro_kernel import MULTIPLY_ADDS_PER_NS
+from minidl.backends.mode import current
 
 _F, _U = np.float32, np.uint64
+_FEWEST_QUERIES = LANES // 4  # each has a lane: for fewer, as in decoding, products of NumPy's
 _NO_BYTES, _NO_FLOATS = np.empty((0, 0, 0, 0), np.uint8), np.empty((0, 0, 0, 0), _F)
 
 
@@ -45,6 +48,8 @@ def scaled_dot_product_attention(
 ) -> Any:
     """y = softmax(q·kᵀ·scale + mask)·v."""
     if not _suit(query, key, value, enable_gqa):
+        return NotImplemented
+    if query.shape[-2] < _FEWEST_QUERIES and not current.get().record:
         return NotImplemented
     masks = _mask(attn_mask, (*query.shape[:-1], key.shape[-2]))
     dropout = _dropout(dropout_p, dropout_key, query.size // query.shape[-1] * key.shape[-2])
