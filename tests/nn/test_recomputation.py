@@ -60,7 +60,6 @@ class Averages(nn.Module):
 
 def keras_layers():
     """A layer of each kind that takes one tensor, by name."""
-    layers = keras.layers
     made = {
         "Dense": (3,),
         "Conv2D": (3, 2),
