@@ -230,6 +230,6 @@ def test_a_state_that_is_not_detached_is_told_of():
     layer, x = nn.GRU(3, 4), minidl.ones((5, 2, 3))
     y, state = layer(x)
     y.sum().backward()
-    with pytest.raises(GradientError, match=r"walked .* at the state .*, detach\(\) that"):
+    with pytest.raises(GradientError, match=r"walked .* the state .*, detach\(\) that"):
         layer(x, state)[0].sum().backward()
     layer(x, state.detach())[0].sum().backward()

@@ -17,12 +17,11 @@ def with_layer_axis(count: int) -> Callable[[Callable[..., Any]], Callable[..., 
     def decorate(kernel: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(kernel)
         def entry(x: Any, *arrays: Any, **settings: Any) -> Any:
-            if getattr(arrays[0], "ndim", 2) == 2:
-                return kernel(x, *arrays, **settings)
-            states = [s[0] for s in arrays[:count] if s.ndim == 3 and len(s) == 1]
-            if len(states) < count:
-                return NotImplemented
-            result = kernel(x, *states, *arrays[count:], **settings)
+            states = arrays[:count]
+            for state in states:
+                if getattr(state, "ndim", 2) != 3 or len(state) != 1:
+                    return kernel(x, *arrays, **settings)
+            result = kernel(x, *[s[0] for s in states], *arrays[count:], **settings)
             return result if result is NotImplemented else _with_axis(count, *result)
 
         return entry
@@ -32,8 +31,7 @@ def with_layer_axis(count: int) -> Callable[[Callable[..., Any]], Callable[..., 
 
 def _with_axis(count: int, value: tuple[Any, ...], joint: Joint | None) -> tuple[Any, Joint | None]:
     """The value and the pullback, with the axis of layers in the states and in their gradients."""
-    y, *states = value
-    value = y, *[s[None] for s in states]
+    value = value[0], *[s[None] for s in value[1:]]
     if joint is None:
         return value, None
     of_kernel = joint.function

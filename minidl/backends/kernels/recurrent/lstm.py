@@ -89,7 +89,7 @@ def lstm(
     row = inputs + padded(outputs) + padded(4 * hidden) + padded(hidden)
     workspace = at.workspace(at.length, row)
     _forward(at.steps, at.weights(4 * hidden), tables, bias, cells, gates, *workspace)
-    value = at.y, at.last(at.steps.states), at.last(cells)
+    value = at.y, at.last(at.steps.states), at.last(cells, owned=not at.recorded)
     if not at.recorded:
         return value, None
     return value, Joint(lambda needed, *dys: _pull(at, cells, gates, needed, *dys))

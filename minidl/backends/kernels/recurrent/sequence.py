@@ -92,9 +92,10 @@ class Sequence(NamedTuple):
         """Whether packing the weights would take longer than multiplying by them."""
         return self.rows <= panels.FEW or self.rows * self.length <= _FEW_ROWS
 
-    def last(self, states: np.ndarray) -> np.ndarray:
-        """A copy of the state after the last step."""
-        return states[(0 if self.steps.reverse else self.length) % len(states)].copy()
+    def last(self, states: np.ndarray, owned: bool = False) -> np.ndarray:
+        """The state after the last step: a copy, unless nobody else has these states."""
+        state = states[(0 if self.steps.reverse else self.length) % len(states)]
+        return state if owned else state.copy()
 
     def saved_gates(self, count: int) -> np.ndarray:
         """Memory for so many numbers of each step, or, if nothing is recorded, of one."""
