@@ -8,7 +8,7 @@ import numpy as np
 
 import minidl
 from minidl import Tensor, nn
-from minidl.optim import Adam, SparseAdam
+from minidl.optim import Adam
 
 Step = Callable[[], Sequence[Tensor]]
 
@@ -121,14 +121,11 @@ def _forward_backward(
     return step
 
 
-RECURRENT = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-
-
 def recurrent(
     kind: str, state: Mapping[str, np.ndarray], x: np.ndarray, gradient: np.ndarray
 ) -> Step:
     """A recurrent layer and its gradients."""
-    layer = RECURRENT[kind](x.shape[-1], gradient.shape[-1])
+    layer = getattr(nn, kind.upper())(x.shape[-1], gradient.shape[-1])
     return _forward_backward(layer, state, x, gradient)
 
 
@@ -136,7 +133,7 @@ def recurrent_step(
     kind: str, state: Mapping[str, np.ndarray], x: np.ndarray, before: Sequence[np.ndarray]
 ) -> Step:
     """One step of one sequence, without gradients."""
-    layer = RECURRENT[kind](x.shape[-1], before[0].shape[-1])
+    layer = getattr(nn, kind.upper())(x.shape[-1], before[0].shape[-1])
     layer.load_state_dict(state)
     x, parts = minidl.asarray(x), tuple(map(minidl.asarray, before))
     given = parts if len(parts) > 1 else parts[0]
@@ -211,7 +208,7 @@ def sparse_embedding(weight: np.ndarray, ids: np.ndarray, target: np.ndarray) ->
     """A training step of a table with a sparse gradient."""
     layer = nn.Embedding(*weight.shape, sparse=True, _weight=minidl.asarray(weight))
     ids, target = minidl.asarray(ids), minidl.asarray(target)
-    optimizer = SparseAdam(layer.parameters(), lr=1e-3)
+    optimizer = minidl.optim.SparseAdam(layer.parameters(), lr=1e-3)
 
     def step() -> Sequence[Tensor]:
         optimizer.zero_grad()
