@@ -14,13 +14,7 @@ import numpy as np
 from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_integers
-from minidl.errors import (
-    ArgumentError,
-    BoundsError,
-    MinidlError,
-    ShapeError,
-    raise_explained,
-)
+from minidl.errors import ArgumentError, BoundsError, MinidlError, ShapeError, raise_explained
 from minidl.ops import asarray
 
 _T = TypeVar("_T")

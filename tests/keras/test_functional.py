@@ -112,6 +112,8 @@ def test_training_with_several_outputs_is_kerass(settings):
         found = getattr(mine, call)(list(x.values()), given)
         expected = getattr(keras_model, call)(list(x.values()), given)
         np.testing.assert_allclose(found, expected, rtol=2e-5)
+    outputs = mine.predict_on_batch(list(x.values()))
+    assert_all_close(outputs, keras_model.predict_on_batch(list(x.values())), 1e-5)
     assert_all_close(mine.get_weights(), keras_model.get_weights(), 1e-5)
 
 
