@@ -14,6 +14,9 @@ class _Missing:
     def __getattr__(self, name):
         return self() if name == "__signature__" else self
 
+    def __iter__(self):
+        return self()
+
     def __mro_entries__(self, bases):
         return (object,)
 

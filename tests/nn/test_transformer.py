@@ -16,11 +16,12 @@ from tests.parity import TOLERANCE, assert_same, random
 pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
 each_dtype = pytest.mark.parametrize("dtype", TOLERANCE)
 SIZES = {"d_model": 8, "nhead": 2, "dim_feedforward": 12, "dropout": 0.0}
+# The argument of both sides; the class of a module, as PyTorch may be missing.
 ACTIVATIONS = {
     "relu": ("relu", "relu"),
     "gelu": ("gelu", "gelu"),
     "function": (minidl.silu, functional.silu),
-    "module": (nn.Tanh(), torch.nn.Tanh()),
+    "module": (nn.Tanh, torch.nn.Tanh),
 }
 SETTINGS = {
     "plain": {},
@@ -34,10 +35,11 @@ BATCH, SOURCE, TARGET = 3, 6, 5
 
 def twins(name, dtype="float64", activation="relu", **settings):
     """minidl's module and PyTorch's with the same random parameters."""
+    functions = [f() if activation == "module" else f for f in ACTIVATIONS[activation]]
     ours, theirs = (
         getattr(library.nn, name)(**SIZES, **settings, activation=function, dtype=kind)
         for library, function, kind in zip(
-            (minidl, torch), ACTIVATIONS[activation], (dtype, getattr(torch, dtype)), strict=True
+            (minidl, torch), functions, (dtype, getattr(torch, dtype)), strict=True
         )
     )
     return with_same_parameters(ours, theirs)
