@@ -16,7 +16,7 @@ import numpy as np
 
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.recurrent.layer_states import with_layer_axis
-from minidl.backends.kernels.recurrent.panels import dot_rows, multiply, padded, sum_rows
+from minidl.backends.kernels.recurrent.panels import dot_both, dot_rows, multiply, padded, sum_rows
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
     backward,
@@ -154,10 +154,9 @@ def _products(weights, tables, z, pre, n_x, n_h, count):
         return
     for i in range(count):
         x, h = z[i, :inputs], z[i, inputs : inputs + hidden]
-        dot_rows(weights.ih[: 2 * hidden], x, pre[i], False)
-        dot_rows(weights.hh[: 2 * hidden], h, pre[i], True)
-        dot_rows(weights.ih[2 * hidden :], x, pre[i, n_x:], False)
-        dot_rows(weights.hh[2 * hidden :], h, pre[i, n_h:], False)
+        dot_both(weights.ih[: 2 * hidden], x, weights.hh[: 2 * hidden], h, pre[i])
+        dot_rows(weights.ih[2 * hidden :], x, pre[i, n_x:])
+        dot_rows(weights.hh[2 * hidden :], h, pre[i, n_h:])
 
 
 @inlined

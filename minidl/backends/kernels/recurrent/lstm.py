@@ -19,6 +19,12 @@ import numpy as np
 
 from minidl.backends.joint import Joint
 from minidl.backends.kernels.recurrent.layer_states import with_layer_axis
+from minidl.backends.kernels.recurrent.lstm_step import (
+    activate,
+    is_single_step,
+    single_step,
+    update,
+)
 from minidl.backends.kernels.recurrent.panels import copy, dot_rows, multiply, padded, sum_rows
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
@@ -50,10 +56,8 @@ from minidl.backends.kernels.recurrent.steps import (
     own_rows,
     place,
     products,
-    sigmoids,
     slot,
     step_of,
-    tanhs,
 )
 from minidl.backends.kernels.recurrent.weight_gradient import WeightGradient
 from minidl.backends.kernels.runtime.kernel import carray, inner, parallel
@@ -81,6 +85,8 @@ def lstm(
     """y, h_n and c_n:  c′ = σ(f)·c + σ(i)·tanh g;   h′ = σ(o)·tanh c′, or W_hr times that."""
     if not suits(4, x, h, weight_ih, weight_hh, bias_ih, bias_hh, mask, reverse, c, weight_hr):
         return NotImplemented
+    if is_single_step(x, mask, weight_hr):
+        return single_step(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh), None
     at = sequence(x, h, weight_ih, weight_hh, weight_hr, mask, reverse)
     hidden, inputs, outputs = c.shape[1], at.inputs, at.outputs
     cells = saved_states(c, at.length, reverse, at.recorded)
@@ -150,39 +156,14 @@ def _forward(steps, weights, tables, bias, cells, gates, workspace, chunk, chunk
             if is_live(steps.mask, t, n):
                 saved = gates[t % gates.shape[0], n]
                 state = m[i] if weights.hr.size else z[i, inputs:]
-                _activate(pre[i], bias, saved)
-                _update(saved, slot(cells, before, n), slot(cells, after, n), state)
+                activate(pre[i], bias, saved)
+                update(saved, slot(cells, before, n), slot(cells, after, n), state)
             else:
                 kept = pointer(slot(cells, before, n), 0)
                 copy(kept, pointer(slot(cells, after, n), 0), hidden)
         if weights.hr.size:
             _project(weights, tables, m, z, inputs, count)
         emit(steps, t, before, after, z, start, count)
-
-
-@inner
-def _activate(pre, bias, gates):
-    """σ(i), σ(f), tanh g, σ(o)."""
-    h = gates.size // 4
-    sigmoids(pre, bias, gates[: 2 * h])
-    tanhs(pre[2 * h :], bias[2 * h :], gates[2 * h : 3 * h])
-    sigmoids(pre[3 * h :], bias[3 * h :], gates[3 * h :])
-
-
-@inner
-def _update(gates, before, after, state):
-    """c′ = f·c + i·g;   o·tanh c′."""
-    hidden = before.size
-    i, f, g, o = (
-        gates[:hidden],
-        gates[hidden : 2 * hidden],
-        gates[2 * hidden : 3 * hidden],
-        gates[3 * hidden :],
-    )
-    for j in range(hidden):
-        after[j] = f[j] * before[j] + i[j] * g[j]
-    for j in range(hidden):
-        state[j] = o[j] * tanh32(after[j])
 
 
 @inner
@@ -197,7 +178,7 @@ def _project(weights, tables, m, z, inputs, count):
         )  # fmt: skip
         return
     for i in range(count):
-        dot_rows(weights.hr, m[i, :hidden], z[i, inputs:], False)
+        dot_rows(weights.hr, m[i, :hidden], z[i, inputs:])
 
 
 @parallel(

@@ -19,6 +19,7 @@ from minidl.backends.kernels.runtime.kernel import (
     parallel,
     reassociating,
 )
+from minidl.backends.kernels.simd.dot_rows import ROWS, dot_rows_of_one, dot_rows_of_two
 from minidl.backends.kernels.simd.intrinsics import (
     LANES,
     advance,
@@ -166,7 +167,42 @@ def copy(source, target, n):
 
 
 @inner
-def dot_rows(weight, x, out, add):
+def dot_rows(weight, x, out):
+    """out = weight·x."""
+    whole = weight.shape[0] - weight.shape[0] % ROWS if x.size >= ROWS else 0
+    for j in range(0, whole, ROWS):
+        dot_rows_of_one(
+            x.size // ROWS, pointer(weight, j * x.size), x.size, pointer(x, 0), pointer(out, j)
+        )
+    _add_rest(weight, x, whole, out)
+    _dot_few(weight[whole:], x, out[whole:], False)
+
+
+@inner
+def dot_both(weight, x, second, y, out):
+    """out = weight·x + second·y."""
+    whole = weight.shape[0] - weight.shape[0] % ROWS if min(x.size, y.size) >= ROWS else 0
+    for j in range(0, whole, ROWS):
+        dot_rows_of_two(
+            x.size // ROWS, pointer(weight, j * x.size), x.size, pointer(x, 0),
+            y.size // ROWS, pointer(second, j * y.size), y.size, pointer(y, 0), pointer(out, j),
+        )  # fmt: skip
+    _add_rest(weight, x, whole, out)
+    _add_rest(second, y, whole, out)
+    _dot_few(weight[whole:], x, out[whole:], False)
+    _dot_few(second[whole:], y, out[whole:], True)
+
+
+@inner
+def _add_rest(weight, x, rows, out):
+    """Add to the first rows the products of the columns that fill no vector."""
+    begin = x.size - x.size % ROWS
+    if begin < x.size:
+        _dot_few(weight[:rows, begin:], x[begin:], out[:rows], True)
+
+
+@inner
+def _dot_few(weight, x, out, add):
     """out = weight·x, plus out with `add`; four rows of the weight at a time."""
     rows = weight.shape[0]
     for j in range(0, rows - rows % 4, 4):

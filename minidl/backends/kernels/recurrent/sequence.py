@@ -13,7 +13,7 @@ from minidl.backends.kernels.recurrent.weight_gradient import BLOCK, WeightGradi
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.runtime.kernel import as_contiguous
 from minidl.backends.kernels.runtime.plans import planned
-from minidl.backends.kernels.runtime.workspace import scratch
+from minidl.backends.kernels.runtime.workspace import aligned, scratch
 from minidl.backends.kernels.simd.intrinsics import LANES
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
@@ -224,7 +224,7 @@ def backward(
         repeated_offsets(rows, stride), repeated_offsets(rows, outputs), depths, depths_h
     )
     size = at.block_length()
-    dgates = np.empty((size, rows, stride), np.float32)
+    dgates = aligned(size, rows, stride)
     sums = WeightGradient(inputs, outputs, gates, shared, length * rows)
     row += padded(column) + padded(outputs) + LANES
     dy, mask = NO_STACK if dy is None else as_contiguous(dy), at.steps.mask
@@ -265,7 +265,7 @@ def summed_bias(bias_ih: np.ndarray | None, bias_hh: np.ndarray | None, size: in
 def _packed_transposed(first: np.ndarray, second: np.ndarray, split: int) -> np.ndarray:
     depth = first.shape[1] + second.shape[1]
     size = (panel_count(split) + panel_count(len(first) - split)) * depth * NR
-    packed = np.empty(size, np.float32)
+    packed = aligned(size)
     panels.pack_transposed(first, second, split, packed, threads.chunks(size / 4))
     return packed
 
@@ -273,7 +273,7 @@ def _packed_transposed(first: np.ndarray, second: np.ndarray, split: int) -> np.
 def _packed(first: np.ndarray, second: np.ndarray, begin: int, split: int) -> np.ndarray:
     end = first.shape[1] + second.shape[1]
     size = (panel_count(split - begin) + panel_count(end - split)) * len(first) * NR
-    packed, rows = np.empty(size, np.float32), offsets(len(first), 1)[: len(first)]
+    packed, rows = aligned(size), offsets(len(first), 1)[: len(first)]
     panels.pack(first, second, begin, split, rows, packed, threads.chunks(size / 4))
     return packed
 

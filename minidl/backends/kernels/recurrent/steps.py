@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.backends.kernels.recurrent.panels import copy, dot_rows, multiply, sum_rows
+from minidl.backends.kernels.recurrent.panels import copy, dot_both, multiply, sum_rows
 from minidl.backends.kernels.runtime.kernel import chunk_bounds, inlined, inner
 from minidl.backends.kernels.simd.intrinsics import pointer
 from minidl.backends.kernels.simd.math import gate32, tanh32
@@ -140,8 +140,8 @@ def products(weights, tables, z, gates, count):
         )  # fmt: skip
         return
     for i in range(count):
-        dot_rows(weights.ih, z[i, :inputs], gates[i], False)
-        dot_rows(weights.hh, z[i, inputs : inputs + outputs], gates[i], True)
+        x, h = z[i, :inputs], z[i, inputs : inputs + outputs]
+        dot_both(weights.ih, x, weights.hh, h, gates[i])
 
 
 @inner

@@ -21,7 +21,7 @@ from minidl.backends import threads
 from minidl.backends.kernels.recurrent.panels import copy, pack_panel, padded
 from minidl.backends.kernels.runtime.kernel import chunk_bounds, inlined, inner, parallel
 from minidl.backends.kernels.runtime.plans import planned
-from minidl.backends.kernels.runtime.workspace import scratch
+from minidl.backends.kernels.runtime.workspace import aligned, scratch
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
@@ -61,7 +61,7 @@ class WeightGradient:
         self.columns = _columns(inputs, outputs, gates, shared)
         rows = len(self.columns.rows_x)
         width = self.columns.second + padded(inputs + outputs - self.columns.split)
-        self.sums = np.empty((rows, width + LANES), np.float32)  # rows in different sets of caches
+        self.sums = aligned(rows, width + LANES)  # rows in different sets of caches
         self.totals = np.zeros(self.sums.shape if products > _PRODUCTS else (0, 0))
         self.biases = np.zeros(gates)
         self.filled = 0  # products in the sums

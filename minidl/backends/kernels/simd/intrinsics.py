@@ -48,23 +48,23 @@ def advance(builder: Any, address: Any, count: Any) -> Any:
     return builder.gep(address, [count])
 
 
-def load(builder: Any, address: Any) -> Any:
+def load(builder: Any, address: Any, kind: Any = VECTOR) -> Any:
     """The vector at an address."""
-    vector = builder.load(builder.bitcast(address, VECTOR.as_pointer()))
+    vector = builder.load(builder.bitcast(address, kind.as_pointer()))
     vector.align = 4
     return vector
 
 
 def store(builder: Any, vector: Any, address: Any) -> None:
     """Store a vector at an address."""
-    builder.store(vector, builder.bitcast(address, VECTOR.as_pointer())).align = 4
+    builder.store(vector, builder.bitcast(address, vector.type.as_pointer())).align = 4
 
 
-def multiply_add(module: Any) -> Any:
+def multiply_add(module: Any, kind: Any = VECTOR) -> Any:
     """The function a·b + c of vectors, fused (rounded once) where the processor can."""
-    name = f"llvm.fmuladd.v{LANES}f32"
+    name = f"llvm.fmuladd.v{kind.count}f32"
     declared = module.globals.get(name)
-    return declared or ir.Function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), name)
+    return declared or ir.Function(module, ir.FunctionType(kind, [kind] * 3), name)
 
 
 def order_after(builder: Any, address: Any, vectors: list[Any]) -> Any:
@@ -188,7 +188,7 @@ def loop(builder: Any, count: Any, start: list[Any], update: Callable[..., list[
     body, end = map(builder.function.append_basic_block, ("body", "end"))
     builder.branch(body)
     builder.position_at_end(body)
-    k, vectors = builder.phi(INT), [builder.phi(VECTOR) for _ in start]
+    k, vectors = builder.phi(INT), [builder.phi(vector.type) for vector in start]
     updated = update(k, vectors)
     following = builder.add(k, INT(1))
     k.add_incoming(INT(0), before)
@@ -202,6 +202,7 @@ def loop(builder: Any, count: Any, start: list[Any], update: Callable[..., list[
 
 
 def shuffle(builder: Any, a: Any, b: Any, lanes: Iterable[int]) -> Any:
-    """A vector of lanes of a (numbers 0 … LANES − 1) and of b (LANES … 2·LANES − 1)."""
-    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(lanes))
+    """A vector of lanes of a (numbers from 0 on) and of b (from the number of lanes on)."""
+    lanes = list(lanes)
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
     return builder.shuffle_vector(a, b, mask)
