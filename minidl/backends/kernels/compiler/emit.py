@@ -27,7 +27,7 @@ def object_file(item: Kernel | Outlined, signature: Signature | None) -> bytes:
     for name in set(declared).difference(needs):
         if name.startswith(_OF_NUMBA) or not _exists(name):
             raise ValueError(f"it calls {name}, which is not there when kernels run")
-    return ObjectFile(target_machine().emit_object(module), needs).to_bytes()
+    return ObjectFile(target_machine(item.wide).emit_object(module), needs).to_bytes()
 
 
 # What Numba's runtime has; kernels run without it.
@@ -43,7 +43,7 @@ def _exists(name: str) -> bool:
 def instructions(item: Kernel | Outlined, signature: Signature | None) -> tuple[str, str]:
     """The same in LLVM's language and in assembly, for those who write kernels to read."""
     module = _module(item, signature)
-    return str(module), target_machine().emit_assembly(module)
+    return str(module), target_machine(item.wide).emit_assembly(module)
 
 
 def _module(item: Kernel | Outlined, signature: Signature | None) -> Any:
@@ -57,7 +57,7 @@ def _module(item: Kernel | Outlined, signature: Signature | None) -> Any:
         compiled = compiled_kernel(item, signature)
         entry = Entry(symbol, signature, compiled, item.parallel).module
     module = llvm.parse_assembly(str(entry))
-    module.link_in(compiled.library.optimized(), preserve=True)
+    module.link_in(compiled.library.optimized(item.wide), preserve=True)
     for thing in [*module.functions, *module.global_variables]:
         if not thing.is_declaration and thing.name != symbol:
             thing.linkage = "internal"

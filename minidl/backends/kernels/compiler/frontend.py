@@ -54,6 +54,8 @@ _SCALARS = {
 # The triples that the architectures of levels have on Linux; of this machine, LLVM knows it.
 _TRIPLES = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-linux-gnu"}
 _PROCESSORS = {"aarch64": "generic"}  # whose names for LLVM are not those of their levels
+# What LLVM calls its preference for vectors of half the width, which `wide` kernels do without.
+_PREFERENCES = {"x86-64-v4": "prefer-256-bit"}
 
 
 def triple_of(target: Level) -> str:
@@ -64,14 +66,18 @@ def triple_of(target: Level) -> str:
 
 
 @cache
-def target_machine() -> Any:
-    """LLVM's code generator for the level that is used."""
+def target_machine(wide: bool = False) -> Any:
+    """LLVM's code generator for the level that is used.
+
+    wide    loops use vectors of the full width, as intrinsics do in any case
+    """
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     target = llvm.Target.from_triple(triple_of(level()))
     processor = _PROCESSORS.get(level().name, level().name)
+    without = f"-{_PREFERENCES[level().name]}" if wide and level().name in _PREFERENCES else ""
     return target.create_target_machine(
-        cpu=processor, features="", opt=3, reloc="pic", codemodel="default"
+        cpu=processor, features=without, opt=3, reloc="pic", codemodel="default"
     )
 
 
@@ -84,9 +90,10 @@ class _Library(codegen.AOTCodeLibrary):
     def _optimize_final_module(self) -> None:
         pass
 
-    def optimized(self) -> Any:
+    def optimized(self, wide: bool) -> Any:
         """LLVM's module with this function and all that it calls, optimised."""
         self._ensure_finalized()
+        self._codegen._tm = target_machine(wide)
         super()._optimize_final_module()
         return self._final_module
 

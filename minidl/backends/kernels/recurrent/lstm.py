@@ -134,6 +134,7 @@ def _pull(
 @parallel(
     f"{STEPS} {WEIGHTS} {TABLES} f32[gates] f32[slot,n,h] f32[slot,n,gates] f32[chunks,size]",
     then=FOLLOWING,
+    wide=True,
 )
 def _forward(steps, weights, tables, bias, cells, gates, workspace, chunk, chunks):
     """The states after all steps, cells and gates."""
@@ -184,6 +185,7 @@ def _project(weights, tables, m, z, inputs, count):
 @parallel(
     f"{BLOCK} {WEIGHTS} {TABLES} f32[slot,n,h] f32[t,n,gates] f32[n,h]"
     " f32[step,n,out] f32[step,n,h] f32[chunks,size]",
+    wide=True,
 )
 def _backward(
     block, weights, tables, cells, gates, dc, projected, unprojected, workspace, chunk, chunks

@@ -62,9 +62,10 @@ class WeightGradient:
         rows = len(self.columns.rows_x)
         width = self.columns.second + padded(inputs + outputs - self.columns.split)
         self.sums = aligned(rows, width + LANES)  # rows in different sets of caches
-        self.totals = np.zeros(self.sums.shape if products > _PRODUCTS else (0, 0))
+        self.totals = np.empty(self.sums.shape if products > _PRODUCTS else (0, 0))
         self.biases = np.zeros(gates)
         self.filled = 0  # products in the sums
+        self.is_first = True  # these are the first sums: the totals are empty
 
     def add(self, dgates: np.ndarray, x: np.ndarray, h: np.ndarray, mask: np.ndarray) -> None:
         """Add a block: (n or more, stride), (n, inputs), (n, outputs) and (n,) or empty."""
@@ -82,12 +83,15 @@ class WeightGradient:
             self.sums,
             self.totals,
             self.filled,
+            self.is_first,
             self.biases,
             scratch(chunks, _DEPTH * NR),
             chunks,
         )
         for step in range(0, live.size, _DEPTH):
-            self.filled = _after.py_func(self.filled, min(_DEPTH, live.size - step))
+            depth = min(_DEPTH, live.size - step)
+            self.is_first = self.is_first and not _is_full.py_func(self.filled, depth)
+            self.filled = _after.py_func(self.filled, depth)
 
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
         """dW_ih and dW_hh."""
@@ -98,7 +102,8 @@ class WeightGradient:
         dw_ih = np.empty((self.count, self.inputs), np.float32)
         dw_hh = np.empty((self.count, self.outputs), np.float32)
         chunks = threads.chunks(self.sums.size * 0.3)
-        _finish(self.sums, self.totals, second, dw_ih, dw_hh, chunks)
+        totals = self.totals[:0] if self.is_first else self.totals
+        _finish(self.sums, totals, second, dw_ih, dw_hh, chunks)
         return dw_ih, dw_hh
 
 
@@ -113,35 +118,50 @@ def _columns(inputs: int, outputs: int, gates: int, shared: int) -> Columns:
 
 @parallel(
     "f32[k,stride] f32[k,in] f32[k,out] i64[live] i64[live] (i64[gate] i64[gate] i64 i64)"
-    " f32[gate,column] f64[gate,column] i64 f64[gates] f32[chunks,size]",
+    " f32[gate,column] f64[gate,column] i64 bool f64[gates] f32[chunks,size]",
 )
 def _add_block(
-    dgates, x, h, live, depths, columns, sums, totals, filled, biases, workspace, chunk, chunks
+    dgates, x, h, live, depths, columns, sums, totals, filled, is_first, biases, workspace,
+    chunk, chunks,
 ):  # fmt: skip
-    """Each chunk has some panels of columns, or parts of their rows; and some of the biases."""
+    """Each chunk has some of the gates: a part of the rows of all sums."""
     columns = Columns(*columns)
     count = x.shape[1] + h.shape[1]
     pieces_x = tile_count((columns.split + LANES - 1) // LANES)
     pieces = pieces_x + tile_count((count - columns.split + LANES - 1) // LANES)
-    parts = 1 if pieces % chunks == 0 else chunks
-    start, stop = chunk_bounds(pieces * parts, chunk, chunks)
     for step in range(0, live.size, _DEPTH):  # whose gates stay in the second-level cache
-        for unit in range(start, stop):
-            piece, part = unit // parts, unit % parts
+        depth = min(_DEPTH, live.size - step)
+        if _is_full(filled, depth):
+            _add_to_totals(sums, totals, is_first, chunk, chunks)
+            is_first = False
+        for piece in range(pieces):
             if piece < pieces_x:
-                rows, begin, end, column, among = columns.rows_x, 0, columns.split, 0, pieces_x
+                rows, begin, end, column = columns.rows_x, 0, columns.split, 0
+                left, right = _vectors(begin, end, piece, pieces_x)
             else:
                 rows, begin, end, column = columns.rows_h, columns.split, count, columns.second
-                piece, among = piece - pieces_x, pieces - pieces_x
-            left, right = chunk_bounds((end - begin + LANES - 1) // LANES, piece, among)
-            column, left, right = column + left * LANES, left * LANES, right * LANES
+                left, right = _vectors(begin, end, piece - pieces_x, pieces - pieces_x)
             _add_columns(
-                dgates, x, h, live, depths, step, rows, begin + left, min(begin + right, end),
-                sums, totals, filled, column, part, parts, workspace[chunk],
+                dgates, x, h, live, depths, step, depth, rows,
+                begin + left, min(begin + right, end), sums, column + left,
+                0 < filled <= _PRODUCTS - depth, workspace[chunk], chunk, chunks,
             )  # fmt: skip
-        filled = _after(filled, min(_DEPTH, live.size - step))
+        filled = _after(filled, depth)
     left, right = chunk_bounds(biases.size, chunk, chunks)
     _add_biases(dgates, biases, left, right)
+
+
+@inlined
+def _vectors(begin, end, piece, pieces):
+    """The columns of a piece: full vectors, from the first of begin … end − 1 on."""
+    left, right = chunk_bounds((end - begin + LANES - 1) // LANES, piece, pieces)
+    return left * LANES, right * LANES
+
+
+@inlined
+def _is_full(filled, depth):
+    """Whether so many products more are too many for the float32 sums."""
+    return filled + depth > _PRODUCTS
 
 
 @inlined
@@ -150,29 +170,44 @@ def _after(filled, depth):
     return depth if filled + depth > _PRODUCTS else filled + depth
 
 
+@inlined
+def _own_rows(rows, chunk, chunks):
+    """The rows of a chunk, whole tiles."""
+    start, stop = chunk_bounds(rows // MR, chunk, chunks)
+    return start * MR, stop * MR
+
+
+@inner
+def _add_to_totals(sums, totals, is_first, chunk, chunks):
+    """Add the sums of a chunk in float64."""
+    start, stop = _own_rows(sums.shape[0], chunk, chunks)
+    for i in range(start, stop):
+        total, new = totals[i], sums[i]
+        if is_first:
+            for j in range(new.size):
+                total[j] = new[j]
+        else:
+            for j in range(new.size):
+                total[j] += new[j]
+
+
 @inner
 def _add_columns(
-    dgates, x, h, live, depths, step, rows, left, right, sums, totals, filled, column, part, parts,
-    panel,
+    dgates, x, h, live, depths, step, depth, rows, left, right, sums, column, add, panel,
+    chunk, chunks,
 ):  # fmt: skip
-    """Add the products of _DEPTH steps with columns left … right − 1 of [x | h].
+    """The products of some steps with columns left … right − 1 of [x | h], for a chunk of rows.
 
-    The sums begin at `column`; of their rows, one part of several is added.
+    They are added to the sums, or with `add` False replace them, from `column` on.
     """
     vectors, width = (right - left + LANES - 1) // LANES, sums.shape[1]
-    depth = min(_DEPTH, live.size - step)
-    top, bottom = chunk_bounds(rows.size // MR, part, parts)
     pack_panel(x, h, left, right, live[step : step + depth], pointer(panel, 0))
-    if filled + depth > _PRODUCTS:
-        for i in range(top * MR, bottom * MR):
-            total, new = totals[i, column:], sums[i, column:]
-            for j in range(vectors * LANES):
-                total[j] += new[j]
-    for row in range(top * MR, bottom * MR, MR):
+    start, stop = _own_rows(rows.size, chunk, chunks)
+    for row in range(start, stop, MR):
         micro_kernel(
             vectors, depth, RUN, pointer(dgates, 0), pointer(rows, row), pointer(depths, step),
             pointer(panel, 0), pointer(_PANEL_ROWS, 0),
-            pointer(sums, row * width + column), width, 0 < filled <= _PRODUCTS - depth,
+            pointer(sums, row * width + column), width, add,
         )  # fmt: skip
 
 

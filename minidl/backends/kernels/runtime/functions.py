@@ -65,6 +65,7 @@ class Outlined(_Callable):
     """A function with machine code of its own, which kernels call by its symbol."""
 
     options = FLAGS
+    wide = False
 
     def __init__(self, function: Callable[..., Any], signature: str) -> None:
         self.function, self.signature = function, signatures.parse(signature)

@@ -94,9 +94,10 @@ class Kernel:
         declared: Sequence[str],
         parallel: bool,
         followers: Sequence[str],
+        wide: bool = False,
     ) -> None:
         self.function, self.parallel, self.name = function, parallel, name_of(function)
-        self.followers = followers
+        self.followers, self.wide = followers, wide
         self.signatures = signatures.parse_all(declared)
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self._entries: dict[signatures.Signature, Callable[..., Any]] = {}
@@ -150,13 +151,17 @@ def compiled(*signatures: str, then: Sequence[str] = ()) -> Callable[[Callable[.
     return lambda function: Kernel(function, signatures, parallel=False, followers=then)
 
 
-def parallel(*signatures: str, then: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Any]:
+def parallel(
+    *signatures: str, then: Sequence[str] = (), wide: bool = False
+) -> Callable[[Callable[..., Any]], Any]:
     """Compile a kernel that does one chunk of the work: its last arguments are `chunk, chunks`.
 
     then    kernels that are needed after this one, as those of its gradient, and outlined functions
             that it calls: where it has to be compiled, they are compiled in the background
+    wide    loops use vectors of the full width where LLVM would prefer half of it, since wide ones
+            may lower the processor's clock, also for what follows: for kernels that run long
     """
-    return lambda function: Kernel(function, signatures, parallel=True, followers=then)
+    return lambda function: Kernel(function, signatures, True, then, wide)
 
 
 def as_contiguous(x: np.ndarray) -> np.ndarray:
