@@ -173,6 +173,15 @@ def test_a_workspace_is_used_again_and_grows():
     assert workspace.scratch(3, 0).shape == (3, 0)
 
 
+def test_aligned_memory_begins_at_a_cache_line():
+    kept = [workspace.aligned(n, 3) for n in (0, 1, 7, 1000, 100_000)]
+    assert [array.shape for array in kept] == [(n, 3) for n in (0, 1, 7, 1000, 100_000)]
+    for array in [*kept, workspace.scratch(1, workspace._cached.array.size + 1)]:
+        assert array.ctypes.data % 64 == 0
+        assert array.flags.carray
+        array[...] = 1
+
+
 def test_nothing_that_is_returned_is_in_the_workspace():
     for operation, shapes in [
         (conv2d.conv2d, [(2, 3, 9, 9), (9, 3, 3, 3), (9,)]),

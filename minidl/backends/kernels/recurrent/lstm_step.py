@@ -37,7 +37,8 @@ def single_step(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """y, h′ and c′ of such a step."""
     size = len(weight_ih)
-    y, h_after, c_after = np.empty((1, *h.shape), np.float32), np.empty_like(h), np.empty_like(c)
+    shapes = (1, *h.shape), h.shape, c.shape
+    y, h_after, c_after = (np.empty(shape, np.float32) for shape in shapes)
     _step(
         as_contiguous(x),
         as_contiguous(h),

@@ -17,7 +17,6 @@ from minidl.backends.kernels.runtime.kernel import (
     chunk_bounds,
     inner,
     parallel,
-    reassociating,
 )
 from minidl.backends.kernels.simd.dot_rows import ROWS, dot_rows_of_one, dot_rows_of_two
 from minidl.backends.kernels.simd.intrinsics import (
@@ -174,61 +173,67 @@ def dot_rows(weight, x, out):
         dot_rows_of_one(
             x.size // ROWS, pointer(weight, j * x.size), x.size, pointer(x, 0), pointer(out, j)
         )
-    _add_rest(weight, x, whole, out)
-    _dot_few(weight[whole:], x, out[whole:], False)
+    _add_columns(weight, x, x.size - x.size % ROWS, whole, out)
+    out[whole : weight.shape[0]] = _ZERO
+    _add_rows(weight, x, whole, out)
 
 
 @inner
 def dot_both(weight, x, second, y, out):
     """out = weight·x + second·y."""
-    whole = weight.shape[0] - weight.shape[0] % ROWS if min(x.size, y.size) >= ROWS else 0
+    if x.size < ROWS:
+        dot_rows(second, y, out)
+        _add_rows(weight, x, 0, out)
+        return
+    if y.size < ROWS:
+        dot_rows(weight, x, out)
+        _add_rows(second, y, 0, out)
+        return
+    whole = weight.shape[0] - weight.shape[0] % ROWS
     for j in range(0, whole, ROWS):
         dot_rows_of_two(
             x.size // ROWS, pointer(weight, j * x.size), x.size, pointer(x, 0),
             y.size // ROWS, pointer(second, j * y.size), y.size, pointer(y, 0), pointer(out, j),
         )  # fmt: skip
-    _add_rest(weight, x, whole, out)
-    _add_rest(second, y, whole, out)
-    _dot_few(weight[whole:], x, out[whole:], False)
-    _dot_few(second[whole:], y, out[whole:], True)
+    _add_columns(weight, x, x.size - x.size % ROWS, whole, out)
+    _add_columns(second, y, y.size - y.size % ROWS, whole, out)
+    out[whole : weight.shape[0]] = _ZERO
+    _add_rows(weight, x, whole, out)
+    _add_rows(second, y, whole, out)
 
 
 @inner
-def _add_rest(weight, x, rows, out):
-    """Add to the first rows the products of the columns that fill no vector."""
-    begin = x.size - x.size % ROWS
+def _add_columns(weight, x, begin, rows, out):
+    """Add to the first rows the products of the columns from `begin` on, which fill no vector."""
     if begin < x.size:
-        _dot_few(weight[:rows, begin:], x[begin:], out[:rows], True)
+        for j in range(rows):
+            out[j] += _dot(weight[j, begin:], x[begin:])
 
 
 @inner
-def _dot_few(weight, x, out, add):
-    """out = weight·x, plus out with `add`; four rows of the weight at a time."""
+def _add_rows(weight, x, begin, out):
+    """Add the products of the rows from `begin` on, four at a time."""
     rows = weight.shape[0]
-    for j in range(0, rows - rows % 4, 4):
+    four = begin + (rows - begin) // 4 * 4
+    for j in range(begin, four, 4):
         w0, w1, w2, w3 = weight[j], weight[j + 1], weight[j + 2], weight[j + 3]
-        s0, s1, s2, s3 = _four_dots(w0, w1, w2, w3, x)
-        if add:
-            s0, s1, s2, s3 = s0 + out[j], s1 + out[j + 1], s2 + out[j + 2], s3 + out[j + 3]
-        out[j], out[j + 1], out[j + 2], out[j + 3] = s0, s1, s2, s3
-    for j in range(rows - rows % 4, rows):
-        total = _dot(weight[j], x)
-        out[j] = total + out[j] if add else total
+        s0 = s1 = s2 = s3 = _ZERO
+        for k in range(x.size):
+            s0 += w0[k] * x[k]
+            s1 += w1[k] * x[k]
+            s2 += w2[k] * x[k]
+            s3 += w3[k] * x[k]
+        out[j] += s0
+        out[j + 1] += s1
+        out[j + 2] += s2
+        out[j + 3] += s3
+    for j in range(four, rows):
+        out[j] += _dot(weight[j], x)
 
 
-@reassociating
-def _four_dots(w0, w1, w2, w3, x):
-    s0 = s1 = s2 = s3 = _ZERO
-    for k in range(x.size):
-        s0 += w0[k] * x[k]
-        s1 += w1[k] * x[k]
-        s2 += w2[k] * x[k]
-        s3 += w3[k] * x[k]
-    return s0, s1, s2, s3
-
-
-@reassociating
+@inner
 def _dot(w, x):
+    """Σ w·x, in this order: the width of vectors makes no difference."""
     total = _ZERO
     for k in range(x.size):
         total += w[k] * x[k]

@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 
 from minidl.backends.kernels.compiler import emit
-from minidl.backends.kernels.runtime.kernel import compiled
+from minidl.backends.kernels.runtime.kernel import chunk_bounds, compiled, parallel
 from minidl.backends.kernels.runtime.level import level
 from minidl.backends.kernels.simd import math
 
@@ -101,6 +101,20 @@ def test_loops_are_made_of_vector_instructions(name):
     kernel = looped(name)
     code, _ = emit.instructions(kernel, kernel.signatures[0])
     assert "fmul contract <" in code or "fmul <" in code
+
+
+@parallel("f32[n] f32[n]", wide=True)
+def _add_in_full_vectors(x, y, chunk, chunks):
+    start, stop = chunk_bounds(x.size, chunk, chunks)
+    own, total = x[start:stop], y[start:stop]
+    for i in range(own.size):
+        total[i] += own[i]
+
+
+def test_loops_of_wide_kernels_use_vectors_of_the_full_width():
+    kernel = _add_in_full_vectors
+    code, _ = emit.instructions(kernel, kernel.signatures[0])
+    assert f"fadd contract <{level().lanes} x float>" in code
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 31, 32, 33, 1000])
