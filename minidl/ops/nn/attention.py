@@ -1,58 +1,22 @@
 """Scaled dot-product attention."""
 
 import math
-from typing import Any
 
 from minidl.autograd.primitive import composite
-from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_numbers, check_probability
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.arrangement import joint_shape
 from minidl.ops.casting import real_floats
-from minidl.ops.options import extends
 
 
-def _mask_by_name(operation: Any) -> Any:
-    """Let attn_mask be given by name too, as PyTorch's programs write it."""
-
-    @extends(operation)
-    def scaled_dot_product_attention(
-        query: Any,
-        key: Any,
-        value: Any,
-        /,
-        attn_mask: Any = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-        *,
-        dropout_key: tuple[int, int] | None = None,
-    ) -> Tensor:
-        return operation(
-            query,
-            key,
-            value,
-            attn_mask,
-            dropout_p=dropout_p,
-            is_causal=is_causal,
-            scale=scale,
-            enable_gqa=enable_gqa,
-            dropout_key=dropout_key,
-        )
-
-    return scaled_dot_product_attention
-
-
-@_mask_by_name
-@composite(wide=True)
+@composite(wide=True, by_name=["attn_mask"])
 def scaled_dot_product_attention(
     xp,
     query,
     key,
     value,
-    attn_mask=None,
     /,
+    attn_mask=None,
     dropout_p=0.0,
     is_causal=False,
     scale=None,
@@ -98,13 +62,13 @@ def scaled_dot_product_attention(
     return _per_group(xp, weights, value, (*shape[:-1], value.shape[-1]))
 
 
-@composite(wide=True)
+@composite(wide=True, by_name=["attn_mask"])
 def attention_weights(
     xp,
     query,
     key,
-    attn_mask=None,
     /,
+    attn_mask=None,
     dropout_p=0.0,
     is_causal=False,
     scale=None,

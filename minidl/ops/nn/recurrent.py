@@ -16,7 +16,7 @@ NONLINEARITIES = "tanh", "relu"
 _WEIGHTS = "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"
 
 
-@composite(outputs=2, wide=True)
+@composite(outputs=2, wide=True, by_name=["mask"])
 def rnn(
     xp,
     x,
@@ -25,8 +25,8 @@ def rnn(
     weight_hh,
     bias_ih=None,
     bias_hh=None,
-    mask=None,
     /,
+    mask=None,
     *,
     nonlinearity="tanh",
     reverse=False,
@@ -62,7 +62,7 @@ def rnn(
     return y, *_with_layer_axis(xp, state, of_layer)
 
 
-@composite(outputs=3, wide=True)
+@composite(outputs=3, wide=True, by_name=["mask"])
 def lstm(
     xp,
     x,
@@ -73,8 +73,8 @@ def lstm(
     bias_ih=None,
     bias_hh=None,
     weight_hr=None,
-    mask=None,
     /,
+    mask=None,
     *,
     reverse=False,
 ):
@@ -112,8 +112,8 @@ def lstm(
     return y, *_with_layer_axis(xp, state, of_layer)
 
 
-@composite(outputs=2, wide=True)
-def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, mask=None, /, *, reverse=False):
+@composite(outputs=2, wide=True, by_name=["mask"])
+def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, /, mask=None, *, reverse=False):
     """Gated recurrent unit: the new state is between the old one and a candidate, for each step.
 
     iᵣ, i_z, iₙ = W_ih·xₜ + b_ih;   hᵣ, h_z, hₙ = W_hh·hₜ₋₁ + b_hh

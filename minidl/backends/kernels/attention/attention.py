@@ -56,11 +56,10 @@ def scaled_dot_product_attention(
         scale = 1 / math.sqrt(query.shape[-1])
     elif type(scale) not in (int, float) or not math.isfinite(scale):
         return NotImplemented
-    heads = [_heads(x) for x in (query, key, value)]
-    shape = *query.shape[:-1], value.shape[-1]
-    if query.shape[-2] <= decoding.MOST_QUERIES and not dropout_p and not current.get().record:
-        y = decoding.attend(*heads, masks, is_causal, scale)
-        return y if y.shape == shape else y.reshape(shape), None
+    heads = _heads(query), _heads(key), _heads(value)
+    few = query.shape[-2] <= decoding.MOST_QUERIES
+    if few and not dropout_p and not current.get().record:
+        return _as_given(decoding.attend(*heads, masks, is_causal, scale), query), None
     problem = _problem(heads, masks, is_causal, scale, dropout)
     y = like(heads[0], value.shape[-1])
     statistics = _attend(problem, y)
@@ -75,7 +74,7 @@ def scaled_dot_product_attention(
             for dx, shape in zip(gradients, shapes, strict=True)
         )
 
-    return y if y.shape == shape else y.reshape(shape), Joint(pullback)
+    return _as_given(y, query), Joint(pullback)
 
 
 def _suit(query: Any, key: Any, value: Any, enable_gqa: bool) -> bool:
@@ -101,6 +100,11 @@ def _heads(x: np.ndarray) -> np.ndarray:
     strides = x.strides
     whole = strides[3] == x.itemsize and strides[2] >= 0 and x.flags.aligned
     return x if whole else np.array(x, order="C")
+
+
+def _as_given(y: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """y with the axes that the query was given with."""
+    return y if query.ndim == 4 else y.reshape(*query.shape[:-1], y.shape[-1])
 
 
 def _mask(mask: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -139,7 +143,7 @@ def _dropout(
 
 
 def _problem(
-    heads: list[np.ndarray],
+    heads: tuple[np.ndarray, np.ndarray, np.ndarray],
     masks: tuple[np.ndarray, np.ndarray],
     is_causal: bool,
     scale: float,

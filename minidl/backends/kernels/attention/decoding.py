@@ -23,18 +23,25 @@ a span; spans are added in float64, as is l.  So the error does not grow with th
 Cost: 2·(E + Ev) flops and an exp for each query and key; 4·(E + Ev) bytes for each key.
 """
 
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from minidl.backends import threads
 from minidl.backends.kernels.attention.blocks import like, padded
-from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inlined, inner, parallel
+from minidl.backends.kernels.attention.decoding_masks import (
+    OPERANDS,
+    Rows,
+    named,
+    place,
+    seen_keys,
+)
+from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
 from minidl.backends.kernels.runtime.workspace import scratch
 from minidl.backends.kernels.simd.attention import add_mask, column_maxima, exponentials
-from minidl.backends.kernels.simd.decoding import CHAINS, add_weighted, logits_of_query
-from minidl.backends.kernels.simd.intrinsics import LANES, address_of, advance, pointer
+from minidl.backends.kernels.simd.decoding import CHAINS, add_weighted, logits_of_queries
+from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
 from minidl.backends.kernels.simd.math import exp32, max32, sum32
 
 _F = np.float32
@@ -43,38 +50,8 @@ MOST_QUERIES = LANES // 2  # of a head; for more of them, blocks in which each h
 SPAN = 512  # keys of a unit of work
 ROWS = 16  # queries that are computed together
 _RUN = 32 * CHAINS  # keys of which a value is summed in registers
-_OPERANDS = "(f32[~b,h,l,e] f32[~b,h,s,e] f32[~b,h,s,v] u8[~b,h,l,s] f32[~b,h,l,s] bool f32)"
-# Nanoseconds of one thread for a number of a key or a value: to read it; for each query.
-_READING, _ARITHMETIC = 0.03, 0.02
-
-
-class _Problem(NamedTuple):
-    """The operands, (batch, heads, length, size) with any strides, and the settings."""
-
-    query: np.ndarray
-    key: np.ndarray
-    value: np.ndarray
-    visible: np.ndarray  # the mask, if it is one of bools, as bytes: (batch, heads, L, S)
-    bias: np.ndarray  # the mask, if it is one of floats; either may be empty
-    is_causal: bool
-    scale: np.float32
-
-
-class _Rows(NamedTuple):
-    """Queries that share keys: so many, from `first` on, of the heads of one head of keys."""
-
-    batch: int
-    group: int
-    first: int
-    count: int
-
-
-class _Keys(NamedTuple):
-    """The keys of a span that some row sees, and how many were left out before them."""
-
-    first: int
-    count: int
-    skipped: int
+# Nanoseconds of one thread: to read a number of a key or value; then for each query; for a query.
+_READING, _ARITHMETIC, _ROW = 0.04, 0.02, 150
 
 
 class _Workspace(NamedTuple):
@@ -98,31 +75,43 @@ def attend(
     scale: float,
 ) -> np.ndarray:
     """y, for operands that suit the kernels, with four axes."""
-    batch, heads, queries, size = query.shape
-    _, groups, length, value_size = value.shape
-    y = like(query, value_size)
-    if is_causal:
-        length = min(length, queries)
-    rows, pairs, spans = heads // groups * queries, batch * groups, -(-length // SPAN)
-    work = pairs * length * (size + value_size) * (_READING + _ARITHMETIC * rows)
-    chunks = min(threads.chunks(work), pairs * spans)
-    line, needed = _sizes(size, value_size)
-    memory = scratch(1, pairs * spans * rows * line + chunks * needed)
-    offsets = np.empty((chunks, 2, SPAN + LANES), np.int64)
+    plan = _plan(query.shape, value.shape, is_causal)
+    chunks = min(threads.chunks(plan.nanoseconds), plan.pairs * plan.spans)
+    y = like(query, value.shape[3])
     problem = query, key, value, *masks, is_causal, _F(scale)
-    _attend_to_spans(problem, y, spans, line, memory, needed, offsets, chunks)
-    if spans > 1:
-        _combine(y, groups, spans, line, memory, min(chunks, pairs))
+    memory = scratch(1, plan.partial + chunks * plan.workspace)
+    offsets = np.empty((chunks, 2, SPAN + LANES), np.int64)
+    _attend_to_spans(problem, y, plan.spans, plan.line, memory, plan.workspace, offsets, chunks)
+    if plan.spans > 1:
+        _combine(y, value.shape[1], plan.spans, plan.line, memory, min(chunks, plan.pairs))
     return y
 
 
-@cache
-def _sizes(size: int, value_size: int) -> tuple[int, int]:
-    """The lengths of a partial result, which is Σ p·value, m and l, and of a workspace."""
+class _Plan(NamedTuple):
+    """What depends on shapes alone: the units of work, their time, and sizes in float32."""
+
+    pairs: int  # of a sample and a head of keys
+    spans: int
+    nanoseconds: float  # of one thread
+    line: int  # of a partial result: Σ p·value, then m and l
+    partial: int  # of all partial results
+    workspace: int  # of a thread
+
+
+@lru_cache(maxsize=1024)
+def _plan(query: tuple[int, ...], value: tuple[int, ...], is_causal: bool) -> _Plan:
+    """The plan for these shapes; kept, as the layers of a decoder have the same."""
+    batch, groups, length, value_size = value
+    _, heads, queries, size = query
+    if is_causal:
+        length = min(length, queries)
+    pairs, rows, spans = batch * groups, heads // groups * queries, -(-length // SPAN)
+    of_pair = length * (size + value_size) * (_READING + _ARITHMETIC * rows) + _ROW * rows
     width, value_width = padded(size), padded(value_size)
     copies = LANES * width * (width > size) + _RUN * value_width * (value_width > value_size)
-    needed = ROWS * width + (2 * ROWS + 1) * SPAN + 2 * LANES + value_width + copies
-    return value_width + 2, needed
+    workspace = ROWS * width + (2 * ROWS + 1) * SPAN + 2 * LANES + value_width + copies
+    line = value_width + 2
+    return _Plan(pairs, spans, pairs * of_pair, line, pairs * spans * rows * line, workspace)
 
 
 @inner
@@ -149,15 +138,15 @@ def _workspace(memory, size, value_size):
 
 
 @parallel(
-    f"{_OPERANDS} f32[~b,h,l,v] i64 i64 f32[one,size] i64 i64[chunk,two,k]",
+    f"{OPERANDS} f32[~b,h,l,v] i64 i64 f32[one,size] i64 i64[chunk,two,k]",
     then=[
-        *("simd.decoding:logits_of_query", "simd.attention:column_maxima"),
+        *("simd.decoding:logits_of_queries", "simd.attention:column_maxima"),
         *("simd.attention:exponentials", "simd.decoding:add_weighted", "_combine"),
     ],
 )
 def _attend_to_spans(problem, y, spans, line, memory, needed, offsets, chunk, chunks):
     """The partial results of some heads of keys and spans; y, if there is one span."""
-    problem, own_offsets = _named(problem), offsets[chunk]
+    problem, own_offsets = named(problem), offsets[chunk]
     groups, length, size = problem.key.shape[1:]
     parts = _partial_results(memory, y, groups, spans, line)
     own = _workspace(carray(pointer(memory, parts.size + chunk * needed), needed), size, y.shape[3])
@@ -173,7 +162,7 @@ def _attend_to_spans(problem, y, spans, line, memory, needed, offsets, chunk, ch
         begin, end = chunk_bounds(length, span, spans)
         for first in range(0, parts.shape[2], ROWS):
             count = min(ROWS, parts.shape[2] - first)
-            rows = _Rows(pair // groups, pair % groups, first, count)
+            rows = Rows(pair // groups, pair % groups, first, count)
             _attend(problem, rows, begin, end, own, own_offsets, parts[pair, span])
         if spans == 1:
             _combine_spans(parts, y, pair)
@@ -196,106 +185,36 @@ def _partial_results(memory, y, groups, spans, line):
 
 
 @inner
-def _named(problem):
-    """The tuple with its names again."""
-    query, key, value, visible, bias, is_causal, scale = problem
-    return _Problem(query, key, value, visible, bias, is_causal, scale)
-
-
-@inner
 def _attend(problem, rows, begin, end, own, offsets, parts):
     """The partial results of some queries and the keys begin … end − 1."""
     masked = problem.visible.size > 0 or problem.bias.size > 0 or problem.is_causal
-    keys = _seen(problem, rows, begin, end, own, offsets[0], masked)
+    keys = seen_keys(problem, rows, begin, end, own, offsets[0], masked)
     line = parts.shape[1]
-    for row in range(rows.first, rows.first + rows.count):
+    for row in range(rows.first, rows.first + rows.length):
         for j in range(line):
             parts[row, j] = 0
         parts[row, line - 2] = _NEVER
-    if keys.count == 0:
+    if keys.length == 0:
         return
     _pack(problem, rows, own.queries)
     _multiply_keys(problem, rows, keys, own)
-    vectors = (keys.count + LANES - 1) // LANES
-    for row in range(rows.count):
+    vectors = (keys.length + LANES - 1) // LANES
+    for row in range(rows.length):
         s, part = own.s[row], parts[rows.first + row]
         if masked:
             add_mask(1, vectors, pointer(s, 0), pointer(own.mask[row], keys.skipped), LANES)
-        for i in range(keys.count, vectors * LANES):
+        for i in range(keys.length, vectors * LANES):
             s[i] = _NEVER
         part[line - 2], part[line - 1] = _exponentiate(s, vectors, own.lines)
     _add_values(problem, rows, keys, own, offsets, parts)
 
 
 @inner
-def _seen(problem, rows, begin, end, own, offsets, masked):
-    """The keys without those at both ends that no row sees; the masks and offsets are filled.
-
-    offsets    of each value of the span, or of the zeros, and those again for a full vector
-    """
-    count, stride = end - begin, problem.value.strides[2] // 4
-    no_value = (address_of(own.zeros) - address_of(problem.value[rows.batch, rows.group])) // 4
-    for k in range(count):
-        offsets[k] = no_value if masked else (begin + k) * stride
-    if masked:
-        for row in range(rows.count):
-            mask = own.mask[row, :count]
-            _fill_mask(problem, rows, row, begin, mask)
-            for k in range(count):
-                offsets[k] = offsets[k] if mask[k] == _NEVER else (begin + k) * stride
-    first, last = 0, count
-    while first < last and offsets[first] == no_value:
-        first += 1
-    while first < last and offsets[last - 1] == no_value:
-        last -= 1
-    for lane in range(LANES):
-        offsets[last + lane] = no_value
-    return _Keys(begin + first, last - first, first)
-
-
-@inner
-def _fill_mask(problem, rows, row, begin, mask):
-    """What is added to the logits of a row, from key `begin` on."""
-    head, query = _place(problem, rows, row)
-    count = mask.size
-    if problem.visible.size:
-        _fill_from_bools(problem.visible[rows.batch, head, query, begin : begin + count], mask)
-    elif problem.bias.size:
-        bias = problem.bias[rows.batch, head, query]
-        for k in range(count):
-            mask[k] = bias[begin + k]
-    else:
-        mask[:] = 0
-    if problem.is_causal:
-        mask[max(0, query + 1 - begin) :] = _NEVER
-
-
-@inner
-def _fill_from_bools(visible, mask):
-    """0 where the mask is True, −inf elsewhere; LLVM needs to know that bytes are contiguous."""
-    if visible.strides[0] == 1:
-        line = carray(pointer(visible, 0), visible.size)
-        for k in range(mask.size):
-            mask[k] = _ZERO if line[k] else _NEVER
-    else:
-        mask[:] = _ZERO if visible[0] else _NEVER
-
-
-@inlined
-def _place(problem, rows, row):
-    """The head and the number of a query."""
-    length = problem.query.shape[2]
-    index = rows.first + row
-    heads = problem.query.shape[1] // problem.key.shape[1]
-    return rows.group * heads + index // length, index % length
-
-
-@inner
 def _pack(problem, rows, queries):
     """The scaled queries."""
     size = problem.query.shape[3]
-    for row in range(rows.count):
-        head, query = _place(problem, rows, row)
+    for row in range(rows.length):
+        head, query = place(problem, rows, row)
         source = carray(pointer(problem.query[rows.batch, head, query], 0), size)
         for j in range(size):
             queries[row, j] = source[j] * problem.scale
@@ -305,19 +224,20 @@ def _pack(problem, rows, queries):
 
 @inner
 def _multiply_keys(problem, rows, keys, own):
-    """s = K·q·scale, for LANES keys and one query after the other."""
+    """s = K·q·scale, for LANES keys after the other."""
     size, stride = problem.key.shape[3], problem.key.strides[2] // 4
     vectors = own.queries.shape[1] // LANES
     source = pointer(problem.key[rows.batch, rows.group], keys.first * stride)
-    for k in range(0, keys.count, LANES):
-        count, of_keys, step = min(LANES, keys.count - k), advance(source, k * stride), stride
+    for k in range(0, keys.length, LANES):
+        count, of_keys, step = min(LANES, keys.length - k), advance(source, k * stride), stride
         if own.keys.size:
             for i in range(count):
                 _copy(advance(of_keys, i * stride), size, own.keys[i])
             of_keys, step = pointer(own.keys, 0), own.keys.shape[1]
-        for row in range(rows.count):
-            query, target = pointer(own.queries[row], 0), pointer(own.s[row], k)
-            logits_of_query(vectors, count, of_keys, step, query, target)
+        logits_of_queries(
+            rows.length, vectors, count, of_keys, step, pointer(own.queries, 0),
+            own.queries.shape[1], pointer(own.s, k), SPAN,
+        )  # fmt: skip
 
 
 @inner
@@ -346,20 +266,21 @@ def _exponentiate(s, vectors, lines):
 
 @inner
 def _add_values(problem, rows, keys, own, offsets, parts):
-    """parts = Vᵀ·p, run by run of keys, for one query after the other."""
+    """parts = Vᵀ·p, run by run of keys."""
     size = problem.value.shape[3]
     vectors = own.zeros.size // LANES
     source = pointer(problem.value[rows.batch, rows.group], 0)
-    for k in range(0, keys.count, _RUN):
-        steps = (min(_RUN, keys.count - k) + CHAINS - 1) // CHAINS
+    for k in range(0, keys.length, _RUN):
+        steps = (min(_RUN, keys.length - k) + CHAINS - 1) // CHAINS
         values, of_values = source, pointer(offsets, keys.skipped + k)
         if own.values.size:
             for i in range(steps * CHAINS):
                 _copy(advance(source, offsets[0, keys.skipped + k + i]), size, own.values[i])
             values, of_values = pointer(own.values, 0), pointer(offsets[1], 0)
-        for row in range(rows.count):
-            weights, target = pointer(own.s[row], k), pointer(parts[rows.first + row], 0)
-            add_weighted(vectors, steps, weights, values, of_values, target)
+        add_weighted(
+            rows.length, vectors, steps, pointer(own.s, k), SPAN, values, of_values,
+            pointer(parts[rows.first], 0), parts.shape[1],
+        )  # fmt: skip
 
 
 @inner
