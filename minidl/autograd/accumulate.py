@@ -16,10 +16,12 @@ from minidl.backends.rows import RowGradient
 from minidl.errors import GradientError, describe
 
 
-def zero_gradient(leaf: Any) -> None:
-    """Write zeros into the gradient of a leaf, if it has one: who holds it sees them, too."""
-    gradient = leaf.grad
-    if isinstance(gradient, RowGradient):
+def clear_gradient(leaf: Any, set_to_none: bool) -> None:
+    """No gradient of a leaf, or zeros written into it, if it has one: who holds it sees them."""
+    gradient = None if set_to_none else leaf.grad
+    if set_to_none:
+        leaf.edge[0].grad = None
+    elif isinstance(gradient, RowGradient):
         leaf.grad = RowGradient(gradient.indices[:0], gradient.rows[:0], gradient.shape)
     elif gradient is not None:
         leaf.grad = gradient.detach()

@@ -7,7 +7,7 @@ Calling a module calls its `forward`, with hooks before and after it: `__call__`
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-from minidl.autograd.accumulate import zero_gradient
+from minidl.autograd.accumulate import clear_gradient
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_instance
@@ -277,10 +277,8 @@ class Module(Attributes):
         """Set all gradients to None; with set_to_none=False, to zeros, in place."""
         check_flags("zero_grad", set_to_none=set_to_none)
         for parameter in self.parameters():
-            if parameter.requires_grad and set_to_none:
-                parameter.grad = None
-            elif parameter.requires_grad:
-                zero_gradient(parameter)
+            if parameter.requires_grad:
+                clear_gradient(parameter, set_to_none)
 
     # State.
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from minidl.autograd import inplace
-from minidl.autograd.accumulate import zero_gradient
+from minidl.autograd.accumulate import clear_gradient
 from minidl.autograd.mode import current, enable_grad
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
@@ -118,12 +118,9 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set all gradients to None; with set_to_none=False, to zeros, in place."""
-        check_flags(f"{type(self).__name__}.zero_grad", set_to_none=set_to_none)
-        for p in (p for group in self.param_groups for p in group["params"]):
-            if p.edge is not None and set_to_none:
-                p.edge[0].grad = None
-            elif p.edge is not None:
-                zero_gradient(p)
+        check_flags("zero_grad", set_to_none=set_to_none)
+        for p in (p for group in self.param_groups for p in group["params"] if p.edge is not None):
+            clear_gradient(p, set_to_none)
 
     @overload
     def step(self, closure: None = None) -> None: ...
