@@ -9,10 +9,24 @@ Complex gradients, K. Kreutz-Delgado 2009, arXiv:0906.4835: see the engine.
 from typing import Any
 
 from minidl.autograd import namespace
+from minidl.autograd.mode import no_grad
 from minidl.autograd.namespace import device_of, namespace_of
 from minidl.backends import backend_of, by_type, device_backend
 from minidl.backends.rows import RowGradient
 from minidl.errors import GradientError, describe
+
+
+def clear_gradient(leaf: Any, set_to_none: bool) -> None:
+    """No gradient of a leaf, or zeros written into it, if it has one: who holds it sees them."""
+    gradient = None if set_to_none else leaf.grad
+    if set_to_none:
+        leaf.edge[0].grad = None
+    elif isinstance(gradient, RowGradient):
+        leaf.grad = RowGradient(gradient.indices[:0], gradient.rows[:0], gradient.shape)
+    elif gradient is not None:
+        leaf.grad = gradient.detach()
+        with no_grad():
+            leaf.grad[...] = 0
 
 
 def fit(gradient: Any, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -22,9 +22,12 @@ from minidl.errors import ArgumentError, DeviceError, DTypeError, check_argument
 
 
 class Signature:
-    """The parameters of a body: arrays, which are positional-only, and settings."""
+    """The parameters of a body: arrays, which are positional-only, and settings.
 
-    def __init__(self, body: Callable[..., Any]) -> None:
+    by_name    optional arrays that may also be given by name: the first after the slash
+    """
+
+    def __init__(self, body: Callable[..., Any], by_name: Sequence[str] = ()) -> None:
         if not callable(body) or not (parameters := [*inspect.signature(body).parameters.values()]):
             raise ArgumentError(
                 f"an operation is made of a body, a function f(xp, x, /, …); got {describe(body)}"
@@ -32,11 +35,17 @@ class Signature:
         parameters = parameters[1:]  # all but the namespace
         self.name = body.__name__.lstrip("_")
         self.public = inspect.Signature(parameters)
-        arrays = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
+        positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL
+        arrays = [p for p in parameters if p.kind in positional or p.name in by_name]
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.count = -1 if self.variadic else len(arrays)
         self.required = sum(p.default is p.empty for p in arrays)
-        self.setting_names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        self.by_name = {p.name: i for i, p in enumerate(arrays) if p.name in by_name}
+        self.setting_names = [
+            p.name
+            for p in parameters
+            if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in self.by_name
+        ]
 
     def split(self, given: tuple, settings: dict) -> tuple[tuple, dict]:
         """The arrays, None for omitted ones, and the settings by name."""
@@ -48,7 +57,20 @@ class Signature:
         if not fits or not settings.keys().isdisjoint(names):
             self.check(given, settings)
         arrays = given[: self.count] + (None,) * (self.count - len(given))
-        return arrays, {**dict(zip(names, beyond, strict=True)), **settings}
+        settings = {**dict(zip(names, beyond, strict=True)), **settings}
+        if self.by_name.keys() & settings.keys():
+            return self._positioned(given, arrays, settings)
+        return arrays, settings
+
+    def _positioned(self, given: tuple, arrays: tuple, settings: dict) -> tuple[tuple, dict]:
+        """The arrays and settings, where some arrays were among the settings."""
+        found = list(arrays)
+        for name, position in self.by_name.items():
+            if name in settings:
+                if position < len(given):
+                    self.check(given, settings)
+                found[position] = settings.pop(name)
+        return tuple(found), settings
 
     def check(self, given: tuple, settings: dict) -> None:
         """Raise if an argument is missing, unknown or given twice."""

@@ -112,15 +112,23 @@ def primitive(
 def composite(body: Body[P], /) -> Callable[P, Tensor]: ...
 @overload
 def composite(
-    *, constants: Sequence[int] = ..., wide: bool = ...
+    *, constants: Sequence[int] = ..., wide: bool = ..., by_name: Sequence[str] = ...
 ) -> Callable[[Body[P]], Callable[P, Tensor]]: ...
 @overload
 def composite(
-    *, constants: Sequence[int] = ..., wide: bool = ..., outputs: int | type[tuple]
+    *,
+    constants: Sequence[int] = ...,
+    wide: bool = ...,
+    outputs: int | type[tuple],
+    by_name: Sequence[str] = ...,
 ) -> Callable[[Body[P]], Callable[P, tuple[Tensor, ...]]]: ...
 @overload
 def composite(
-    *, constants: Sequence[int] = ..., wide: bool = ..., outputs: type[list]
+    *,
+    constants: Sequence[int] = ...,
+    wide: bool = ...,
+    outputs: type[list],
+    by_name: Sequence[str] = ...,
 ) -> Callable[[Body[P]], Callable[P, list[Tensor]]]: ...
 def composite(
     body: Any = None,
@@ -128,12 +136,16 @@ def composite(
     constants: Sequence[int] = (),
     wide: bool = False,
     outputs: Outputs | None = None,
+    by_name: Sequence[str] = (),
 ) -> Any:
     """Make an operation from a body that returns its value alone, computed from other operations.
 
     It is differentiated through these, except for the outputs at the positions `constants`.  Where
     a backend has a kernel of that name, values and first derivatives come from that instead.
     `wide` and `outputs` are as in `primitive`; `outputs` may also be `list`.
+
+    by_name    optional arrays that may be given by name, too; in the body, they come right after
+               the slash
 
     >>> @minidl.composite
     ... def half_norm(xp, x, /):
@@ -145,7 +157,9 @@ def composite(
     _check_outputs("composite", outputs)
 
     def decorate(body: Callable[..., Any]) -> Any:
-        return _operation(body, None, (), constants, True, outputs, wide, composed=True)
+        return _operation(
+            body, None, (), constants, True, outputs, wide, composed=True, by_name=by_name
+        )
 
     return decorate if body is None else decorate(body)
 
@@ -159,13 +173,14 @@ def _operation(
     outputs: Outputs | None,
     wide: bool,
     composed: bool = False,
+    by_name: Sequence[str] = (),
 ) -> Any:
     """The public function of a body, which dispatches to a kernel or to the body itself.
 
     A primitive's body runs on raw arrays, as a kernel does.  A composite's body (`composed`) calls
     other operations: it runs on Tensors, and these operations are recorded instead.
     """
-    signature = Signature(body)
+    signature = Signature(body, by_name)
     name = signature.name
     check_dtypes = rule is not None or not of_complex
 

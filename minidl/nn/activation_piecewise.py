@@ -211,8 +211,7 @@ class RReLU(Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return ops.rrelu(x, self.lower, self.upper)
-        generator = self.generator or random.default_generator
-        key = generator.key(getattr(x, "size", 1))
+        key = random.key_of(self.generator, getattr(x, "size", 1))
         return ops.rrelu(x, self.lower, self.upper, key=key)
 
     def extra_repr(self) -> str:

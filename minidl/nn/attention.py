@@ -15,7 +15,7 @@ from minidl.nn.module import Module, Parameter
 from minidl.nn.parameter import empty
 from minidl.nn.precision import tensor_in_dtype_of
 from minidl.ops import random
-from minidl.ops.nn.attention import attention_weights
+from minidl.ops.nn.attention import attention_weights, attention_with_weights
 from minidl.ops.random import check_generator
 
 
@@ -164,15 +164,13 @@ class MultiheadAttention(Module):
         k, v = self._with_extra_keys(k, v)
         settings: dict[str, Any] = {"is_causal": is_causal}
         if self.training and self.dropout:
-            generator = self.generator or random.default_generator
-            size = math.prod(q.shape[:-1]) * k.shape[-2]  # of the weights
-            settings |= {"dropout_p": self.dropout, "dropout_key": generator.key(size)}
-        heads = ops.scaled_dot_product_attention(q, k, v, mask, **settings)
+            drawn = random.key_of(self.generator, math.prod(q.shape[:-1]) * k.shape[-2])
+            settings |= {"dropout_p": self.dropout, "dropout_key": drawn}
+        heads, weights = _attended(q, k, v, mask, settings, need_weights)
         y = self.out_proj(self._joined(heads))
-        if not need_weights:
-            return y, None
-        weights = attention_weights(q, k, mask, **settings)
-        return y, weights.mean(axis=-3) if average_attn_weights else weights
+        if weights is not None and average_attn_weights:
+            weights = weights.mean(axis=-3)
+        return y, weights
 
     # The steps of forward.  Heads are (N, H, L, d), or (H, L, d) for a single sequence.
 
@@ -290,3 +288,18 @@ class MultiheadAttention(Module):
 
     def _name(self) -> str:
         return f"MultiheadAttention({self.embed_dim}, {self.num_heads})"
+
+
+def _attended(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, settings: dict[str, Any], weighs: bool
+) -> tuple[Tensor, Tensor | None]:
+    """The heads' results, and the weights, if they are needed.
+
+    The operation's kernels give no weights.  Where gradients are recorded, theirs save more than
+    it costs to compute the logits twice.
+    """
+    if weighs and not (q.requires_grad or k.requires_grad or v.requires_grad):
+        y, weights = attention_with_weights(q, k, v, mask, **settings)
+        return y, weights
+    y = ops.scaled_dot_product_attention(q, k, v, mask, **settings)
+    return y, attention_weights(q, k, mask, **settings) if weighs else None

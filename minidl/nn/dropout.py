@@ -39,8 +39,7 @@ class Dropout(Module):
         x = self._tensor(x)
         if not self.training or self.p == 0:
             return x
-        generator = self.generator or random.default_generator
-        return ops.dropout(x, self.p, key=generator.key(x.size))
+        return ops.dropout(x, self.p, key=random.key_of(self.generator, x.size))
 
     def _tensor(self, x: Any) -> Tensor:
         """The input as a tensor, so that the output is one even if nothing is dropped."""
@@ -66,10 +65,9 @@ class _FeatureDropout(Dropout):
         x = self._tensor(x)
         if not self.training or self.p == 0 or not x.size:
             return x
-        generator = self.generator or random.default_generator
         single = self._ranks[ndim].startswith("(C")
         batch = x[None] if single else x
-        key = generator.key(batch.shape[0] * batch.shape[1])
+        key = random.key_of(self.generator, batch.shape[0] * batch.shape[1])
         y = ops.feature_dropout(batch, self.p, key=key)
         return y[0] if single else y
 
@@ -127,8 +125,7 @@ class AlphaDropout(Dropout):
         x = self._tensor(x)
         if not self.training or self.p == 0:
             return x
-        generator = self.generator or random.default_generator
-        return ops.alpha_dropout(x, self.p, key=generator.key(x.size))
+        return ops.alpha_dropout(x, self.p, key=random.key_of(self.generator, x.size))
 
 
 class FeatureAlphaDropout(AlphaDropout):
@@ -148,6 +145,5 @@ class FeatureAlphaDropout(AlphaDropout):
             raise shape_error("FeatureAlphaDropout", "(N, C, …)", x)
         if not self.training or self.p == 0:
             return x
-        generator = self.generator or random.default_generator
-        key = generator.key(x.shape[0] * x.shape[1])
+        key = random.key_of(self.generator, x.shape[0] * x.shape[1])
         return ops.feature_alpha_dropout(x, self.p, key=key)

@@ -129,8 +129,9 @@ class KeyValueCache:
         if self.length < appending.length:
             raise ArgumentError(
                 f"KeyValueCache: some layers have {self.length} positions, others "
-                f"{appending.length}, as a step was interrupted; truncate({self.length}) and "
-                "repeat that step"
+                f"{appending.length}: a step was interrupted, then truncate({self.length}) and "
+                "repeat it; or it uses one attention several times, each of which needs a cache "
+                "of its own"
             )
 
     def __repr__(self) -> str:

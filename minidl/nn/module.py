@@ -7,6 +7,7 @@ Calling a module calls its `forward`, with hooks before and after it: `__call__`
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
+from minidl.autograd.accumulate import clear_gradient
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_instance
@@ -272,11 +273,12 @@ class Module(Attributes):
             parameter.requires_grad = bool(wanted)
         return self
 
-    def zero_grad(self) -> None:
-        """Clear all gradients."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set all gradients to None; with set_to_none=False, to zeros, in place."""
+        check_flags("zero_grad", set_to_none=set_to_none)
         for parameter in self.parameters():
             if parameter.requires_grad:
-                parameter.grad = None
+                clear_gradient(parameter, set_to_none)
 
     # State.
 

@@ -164,20 +164,20 @@ class Recurrent(Stateful):
     def flatten_parameters(self) -> None:
         """Do nothing: in PyTorch, this moves the weights together in the memory of a GPU."""
 
-    def forward(self, x: Any, state: Any = None, lengths: Any = None) -> Any:
+    def forward(self, x: Any, hx: Any = None, lengths: Any = None) -> Any:
         """Return y, and the state after the last step.
 
         x          (T, N, input_size), with batch_first (N, T, input_size), a single sequence
                    (T, input_size); or a PackedSequence, and y is one
-        state      before the first step, (layers · directions, N, H) each; zeros if left out
+        hx         the state before the first step, (layers · directions, N, H) each; default: zeros
         lengths    (N,), each from 1 to T, in any order: integers, a tensor or an array.  Beyond its
                    length a sequence's x has no influence, and y is 0; the state is that at its
                    length, where the other direction begins
         """
         if isinstance(x, PackedSequence):
-            return self._of_packed(x, state, lengths)
+            return self._of_packed(x, hx, lengths)
         x, single = self._time_major(x)
-        states = self._before(state, x, single)
+        states = self._before(hx, x, single)
         y, states = self._through_layers(x, states, self._steps(lengths, x))
         if single:
             y, states = ops.squeeze(y, 1), [ops.squeeze(s, 1) for s in states]
@@ -272,8 +272,7 @@ class Recurrent(Stateful):
         """x, with elements zeroed in training, as by `Dropout`."""
         if not self.training or not self.dropout:
             return x
-        generator = self.generator or random.default_generator
-        return ops.dropout(x, self.dropout, key=generator.key(x.size))
+        return ops.dropout(x, self.dropout, key=random.key_of(self.generator, x.size))
 
     def _along(
         self,

@@ -39,10 +39,10 @@ class _Cell(Stateful):
     def _weight(self) -> Tensor:
         return self.weight_ih
 
-    def forward(self, x: Tensor, state: Any = None) -> Any:
+    def forward(self, x: Tensor, hx: Any = None) -> Any:
         """Return the state after a step with x, (N, input_size) or (input_size,).
 
-        state    before the step, (N, hidden_size) or (hidden_size,); zeros if left out
+        hx    the state before the step, (N, hidden_size) or (hidden_size,); zeros if left out
         """
         shape = tuple(getattr(x, "shape", ()))
         if len(shape) not in (1, 2) or shape[-1] != self.input_size:
@@ -50,7 +50,7 @@ class _Cell(Stateful):
             raise shape_error(self._name(), needs, x)
         weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
         x = self._tensor(x)
-        return self._step(x, self._before(state, x), weights)
+        return self._step(x, self._before(hx, x), weights)
 
     def _step(self, x: Tensor, state: list[Tensor], weights: tuple[Any, ...]) -> Any:
         """The state after a step."""

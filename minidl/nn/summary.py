@@ -102,7 +102,7 @@ def summary(model: Module, *inputs: Any, dtypes: Any = None, **settings: Any) ->
         nn.summary(model, (32, 1, 28, 28))
 
     inputs      the arguments of the call: tensors, or shapes of inputs of zeros, with the batch
-                first
+                first, or second where they are time-major, as of an `LSTM` without batch_first
     dtypes      of the inputs that are shapes: one for all of them, or a list of one for each input;
                 by default that of the parameters
     settings    keyword arguments of the call
@@ -196,22 +196,40 @@ def _container(path: str, modules: Collection[str]) -> str:
 
 def _run(model: Module, found: Summary, inputs: list[Any], settings: dict[str, Any]) -> None:
     """Call the model, and fill the rows with what its modules do."""
-    samples = next((x.shape[0] for x in inputs if getattr(x, "shape", ())), 1) or 1
     where: list[str] = []  # the error was raised in the first of these
+    sequences: list[tuple[int, ...]] = []  # the shapes that time-major layers were given
     with _restored(model), no_grad():
         model.eval()
         for module, row in zip(model.modules(), found.layers, strict=True):
-            _observe(module, row, where)
+            _observe(module, row, where, sequences)
         try:
             model(*inputs, **settings)
         except MinidlError as error:
             raise type(error)(f"summary: in {where[0]}: {error}") from error
+    samples = _samples(inputs, sequences)
     found.multiply_adds = _per_sample(sum(row.multiply_adds for row in found.layers), samples)
     for row in found.layers:
         row.multiply_adds = _per_sample(row.multiply_adds, samples)
 
 
-def _observe(module: Module, row: LayerSummary, where: list[str]) -> None:
+def _samples(inputs: list[Any], sequences: list[tuple[int, ...]]) -> int:
+    """The number of samples: the first axis of the first input, or its second if it is time-major.
+
+    It is, if a time-major layer gets the same two axes; a single sequence has no second one.
+    """
+    shapes: list[tuple[int, ...]] = [x.shape for x in inputs if getattr(x, "shape", ())]
+    shape = shapes[0] if shapes else (1,)
+    for sequence in sequences:
+        if len(sequence) == 2 and sequence == shape:
+            return 1
+        if len(sequence) == 3 and sequence[:2] == shape[:2]:
+            return shape[1] or 1
+    return shape[0] or 1
+
+
+def _observe(
+    module: Module, row: LayerSummary, where: list[str], sequences: list[tuple[int, ...]]
+) -> None:
     """Replace an instance's `forward` by one that records every call in its row."""
     forward = module.forward
 
@@ -221,6 +239,8 @@ def _observe(module: Module, row: LayerSummary, where: list[str]) -> None:
         except MinidlError:
             where.append(f"{row.path or 'the model'} ({row.kind})")
             raise
+        if not getattr(module, "batch_first", True) and inputs:
+            sequences.append(tuple(getattr(inputs[0], "shape", ())))
         row.calls += 1
         row.output = _shapes(output)
         row.multiply_adds += module.multiply_adds((*inputs, *settings.values()), output)

@@ -52,13 +52,21 @@ from minidl.ops.linear_algebra.equations import (
 from minidl.ops.linear_algebra.exponential import matrix_exp
 from minidl.ops.linear_algebra.norms import matrix_norm, vector_norm
 from minidl.ops.linear_algebra.products import precise_matmul
-from minidl.ops.nn.attention import attention_weights
+from minidl.ops.nn.attention import attention_weights, attention_with_weights
 from minidl.ops.nn.fused import fused
 from minidl.ops.short_time_fourier import istft, stft
 from minidl.ops.splitting import consecutive_parts
 
 INTERNAL = (
-    *(attention_weights, check_indices, consecutive_parts, fused, mul_zero, precise_matmul),
+    *(
+        attention_weights,
+        attention_with_weights,
+        check_indices,
+        consecutive_parts,
+        fused,
+        mul_zero,
+        precise_matmul,
+    ),
     *(put_at, row_gradient, scatter_at, xdivy, xmuly),
 )
 

@@ -155,10 +155,15 @@ def check_generator(owner: Any, generator: Any, /) -> None:
         raise refusal(owner, "generator", "a minidl.random.Generator or None", generator)
 
 
-def _key(name: str, generator: Generator | None, size: int) -> tuple[int, int]:
-    """A key of the generator, or of the default one."""
-    check_generator(name, generator)
+def key_of(generator: Generator | None, size: int) -> tuple[int, int]:
+    """A key for `size` numbers, of the generator, or of the default one."""
     return (default_generator if generator is None else generator).key(size)
+
+
+def _key(name: str, generator: Generator | None, size: int) -> tuple[int, int]:
+    """The same, after a check of the generator."""
+    check_generator(name, generator)
+    return key_of(generator, size)
 
 
 @takes_one_shape

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from minidl.autograd import inplace
+from minidl.autograd.accumulate import clear_gradient
 from minidl.autograd.mode import current, enable_grad
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
@@ -115,11 +116,11 @@ class Optimizer:
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise if a hyperparameter is outside the rule's domain."""
 
-    def zero_grad(self) -> None:
-        """Set all gradients to None."""
-        for p in (p for group in self.param_groups for p in group["params"]):
-            if p.edge is not None:
-                p.edge[0].grad = None
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set all gradients to None; with set_to_none=False, to zeros, in place."""
+        check_flags("zero_grad", set_to_none=set_to_none)
+        for p in (p for group in self.param_groups for p in group["params"] if p.edge is not None):
+            clear_gradient(p, set_to_none)
 
     @overload
     def step(self, closure: None = None) -> None: ...

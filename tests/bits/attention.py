@@ -15,9 +15,14 @@ SIZES = [  # query and key, size of a value
     ((2, 6, 30, 16), (2, 2, 40, 16), 16),
     ((1, 1, 1700, 8), (1, 1, 1200, 8), 8),
 ]
+DECODING = [  # the same, of few queries without gradients
+    ((2, 4, 1, 64), (2, 2, 1100, 64), 64),
+    ((1, 3, 4, 17), (1, 3, 600, 17), 33),
+]
 
 
 def cases() -> Iterator[Case]:
+    yield from _of_few_queries()
     for query, key, size in SIZES:
         shape = *query[:3], key[2]
         bools = random(*shape, seed=5).numpy() > -0.5
@@ -35,6 +40,23 @@ def cases() -> Iterator[Case]:
                         f"attention {values.__name__} {query} {key} {size} {name} {options}",
                         partial(_attention, arrays, mask, options),
                     )
+
+
+def _of_few_queries() -> Iterator[Case]:
+    for query, key, size in DECODING:
+        shape = *query[:3], key[2]
+        for name, mask in (("none", None), ("bools", random(*shape, seed=5).numpy() > -0.5)):
+            for values in (random, special):
+                arrays = values(*query), values(*key, seed=1), values(*key[:-1], size, seed=2)
+                yield (
+                    f"decoding {values.__name__} {query} {key} {size} {name}",
+                    partial(_decoding, arrays, mask),
+                )
+
+
+def _decoding(arrays: Any, mask: Any) -> list[Any]:
+    with minidl.no_grad():
+        return [minidl.scaled_dot_product_attention(*arrays, mask, enable_gqa=True)]
 
 
 def _attention(arrays: Any, mask: Any, options: dict[str, Any]) -> list[Any]:

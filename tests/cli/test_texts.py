@@ -71,7 +71,10 @@ def test_a_classifier_of_texts_is_trained_and_used(capsys, tmp_path):
     first, second = printed.splitlines()
     assert re.fullmatch(r" *[\d.]+% positive +[\d.]+% negative   w1 w2 good!", first)
     assert re.fullmatch(r" *[\d.]+% negative +[\d.]+% positive   W3, w4 BAD", second)
-    status, printed, _ = call(capsys, "predict", str(folder), "never seen", "--json")
+    for arguments in (["never seen", "--json"], ["--json", "never seen"]):
+        assert call(capsys, "predict", str(folder), *arguments)[0] == 0
+    assert call(capsys, "predict", "--json", str(folder), "never seen")[0] == 0
+    status, printed, _ = call(capsys, "predict", str(folder), "--json", "never seen")
     line = json.loads(printed)
     assert list(line) == ["text", "class", "probabilities"]
     assert sum(line["probabilities"].values()) == pytest.approx(1)

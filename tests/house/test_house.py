@@ -327,7 +327,14 @@ def test_every_operation_can_be_called():
 def test_internal_operations_are_not_public():
     inner = {operation.__name__ for operation in namespace.INTERNAL}
     assert inner == {
-        *("attention_weights", "check_indices", "consecutive_parts", "fused", "mul_zero"),
+        *(
+            "attention_weights",
+            "attention_with_weights",
+            "check_indices",
+            "consecutive_parts",
+            "fused",
+            "mul_zero",
+        ),
         *("precise_matmul", "put_at", "row_gradient", "scatter_at", "xdivy", "xmuly"),
     }
     assert not inner & {*minidl.__all__, *ops.__all__}

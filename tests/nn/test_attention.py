@@ -310,3 +310,16 @@ def test_misuse_is_explained(name):
 def test_layers_that_cannot_be_are_refused(settings, message):
     with pytest.raises(ArgumentError, match=message):
         nn.MultiheadAttention(**{"embed_dim": 8, "num_heads": 2, **settings})
+
+
+def test_weights_without_gradients_are_those_with_them():
+    """Where nothing is recorded, the logits are computed once; keys that nobody sees may be NaN."""
+    layer = nn.MultiheadAttention(8, 2, batch_first=True)
+    x, ignored = minidl.random.normal((2, 5, 8)), minidl.asarray([[False] * 4 + [True]] * 2)
+    memory = minidl.asarray(np.where(ignored.numpy()[:, :, None], np.nan, x.numpy()))
+    recorded = layer(x, memory, memory, key_padding_mask=ignored)
+    with minidl.no_grad():
+        found = layer(x, memory, memory, key_padding_mask=ignored)
+    for one, other in zip(recorded, found, strict=True):
+        assert minidl.allclose(one, other, atol=1e-6)
+        assert np.isfinite(other.numpy()).all()

@@ -298,3 +298,13 @@ def test_misuse_is_explained(misuse, kind, message):
     with pytest.raises(kind, match=f"^KeyValueCache.*{message}") as caught:
         misuse(nn.KeyValueCache())
     assert isinstance(caught.value, MinidlError)
+
+
+def test_an_attention_that_is_used_twice_in_a_step_is_noticed():
+    shared, other = (nn.MultiheadAttention(8, 2, batch_first=True) for _ in range(2))
+    cache, x = nn.KeyValueCache(), minidl.random.normal((1, 1, 8))
+    with minidl.no_grad():
+        for layer in (shared, other, shared):
+            layer(x, x, x, cache=cache)
+        with pytest.raises(ArgumentError, match=r"several times.*a cache of its own"):
+            shared(x, x, x, cache=cache)

@@ -243,7 +243,7 @@ class MultiHeadAttention(Layer):
 
     def _key(self, count: int) -> tuple[int, int]:
         """The key of so many random numbers."""
-        return (self.generator or ops.random.default_generator).key(count)
+        return ops.random.key_of(self.generator, count)
 
     def _with_weights(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Any, rate: float, is_causal: bool

@@ -127,9 +127,9 @@ class Cell(Layer):
     def _masks(self, rate: float, shape: tuple[int, int], count: int) -> Any:
         if not rate:
             return None
-        generator = self.generator or ops.random.default_generator
         ones = ops.ones(shape, dtype=self.dtype)
-        return [ops.dropout(ones, rate, key=generator.key(ones.size)) for _ in range(count)]
+        keys = [ops.random.key_of(self.generator, ones.size) for _ in range(count)]
+        return [ops.dropout(ones, rate, key=key) for key in keys]
 
     def keep_drawn(self, drawn: tuple[Any, Any] | None) -> None:
         """Use these in all steps, until called with None."""

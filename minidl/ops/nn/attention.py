@@ -1,58 +1,23 @@
 """Scaled dot-product attention."""
 
 import math
-from typing import Any
 
+from minidl import dtypes
 from minidl.autograd.primitive import composite
-from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_numbers, check_probability
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops.arrangement import joint_shape
 from minidl.ops.casting import real_floats
-from minidl.ops.options import extends
 
 
-def _mask_by_name(operation: Any) -> Any:
-    """Let attn_mask be given by name too, as PyTorch's programs write it."""
-
-    @extends(operation)
-    def scaled_dot_product_attention(
-        query: Any,
-        key: Any,
-        value: Any,
-        /,
-        attn_mask: Any = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-        *,
-        dropout_key: tuple[int, int] | None = None,
-    ) -> Tensor:
-        return operation(
-            query,
-            key,
-            value,
-            attn_mask,
-            dropout_p=dropout_p,
-            is_causal=is_causal,
-            scale=scale,
-            enable_gqa=enable_gqa,
-            dropout_key=dropout_key,
-        )
-
-    return scaled_dot_product_attention
-
-
-@_mask_by_name
-@composite(wide=True)
+@composite(wide=True, by_name=["attn_mask"])
 def scaled_dot_product_attention(
     xp,
     query,
     key,
     value,
-    attn_mask=None,
     /,
+    attn_mask=None,
     dropout_p=0.0,
     is_causal=False,
     scale=None,
@@ -65,7 +30,7 @@ def scaled_dot_product_attention(
     query          (…, Hq, L, E): L queries of E numbers for each of Hq heads
     key, value     (…, H, S, E) and (…, H, S, Ev); the result is (…, Hq, L, Ev)
     attn_mask      broadcasts to (…, Hq, L, S): bools, True where the query sees the key, or floats,
-                   which are added to the logits, −inf where it does not
+                   which are added to the logits, −inf where it does not: float32, or as query
     dropout_p      the probability with which a weight becomes 0; the others are divided by 1 − p
     is_causal      query i sees keys 0 … i only; beside a mask, both hold (PyTorch refuses this)
     scale          default: 1/√E
@@ -87,24 +52,50 @@ def scaled_dot_product_attention(
     >>> minidl.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     Tensor([[3., 4.]], shape=(1, 2), float32)
     """
+    settings = dropout_p, is_causal, scale, enable_gqa, dropout_key
+    return _attend(xp, query, key, value, attn_mask, *settings)[0]
+
+
+@composite(wide=True, outputs=2, by_name=["attn_mask"])
+def attention_with_weights(
+    xp,
+    query,
+    key,
+    value,
+    /,
+    attn_mask=None,
+    dropout_p=0.0,
+    is_causal=False,
+    scale=None,
+    enable_gqa=False,
+    *,
+    dropout_key=None,
+):
+    """The same, and the weights by which the values were multiplied: (…, Hq, L, S)."""
+    settings = dropout_p, is_causal, scale, enable_gqa, dropout_key
+    return _attend(xp, query, key, value, attn_mask, *settings)
+
+
+def _attend(xp, query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa, dropout_key):
+    """y, and the weights."""
     _check_settings(dropout_p, is_causal, scale, enable_gqa, dropout_key)
     query, key, value = (real_floats(xp, x) for x in (query, key, value))
     shape = _shape_of_logits(query, key, value, enable_gqa)
-    visible = _visible(xp, attn_mask, is_causal, shape, query.device)
+    visible = _visible(xp, attn_mask, is_causal, shape, query)
     key, value = (_seen_by_any(xp, x, visible, enable_gqa) for x in (key, value))
     weights = _weights(xp, query, key, attn_mask, visible, shape, scale)
     if dropout_p:
         weights = xp.dropout(weights, dropout_p, key=dropout_key)
-    return _per_group(xp, weights, value, (*shape[:-1], value.shape[-1]))
+    return _per_group(xp, weights, value, (*shape[:-1], value.shape[-1])), weights
 
 
-@composite(wide=True)
+@composite(wide=True, by_name=["attn_mask"])
 def attention_weights(
     xp,
     query,
     key,
-    attn_mask=None,
     /,
+    attn_mask=None,
     dropout_p=0.0,
     is_causal=False,
     scale=None,
@@ -119,7 +110,7 @@ def attention_weights(
     _check_settings(dropout_p, is_causal, scale, enable_gqa, dropout_key)
     query, key = (real_floats(xp, x) for x in (query, key))
     shape = _shape_of_logits(query, key, key, enable_gqa)
-    visible = _visible(xp, attn_mask, is_causal, shape, query.device)
+    visible = _visible(xp, attn_mask, is_causal, shape, query)
     key = _seen_by_any(xp, key, visible, enable_gqa)
     weights = _weights(xp, query, key, attn_mask, visible, shape, scale)
     return xp.dropout(weights, dropout_p, key=dropout_key) if dropout_p else weights
@@ -152,15 +143,15 @@ def _per_group(xp, rows, matrices, shape):
     return xp.reshape(together @ matrices, shape)
 
 
-def _visible(xp, attn_mask, is_causal, shape, device):
+def _visible(xp, attn_mask, is_causal, shape, query):
     """Which key each query sees, bools that broadcast to the logits; None: all of them."""
     visible = None
     if attn_mask is not None:
         visible = attn_mask if attn_mask.dtype.kind == "b" else attn_mask != -math.inf
-        _check_mask(attn_mask, shape)
+        _check_mask(attn_mask, shape, query.dtype)
         visible = visible if visible.ndim else xp.reshape(visible, (1, 1))
     if is_causal:
-        causal = xp.tril(xp.ones(shape[-2:], dtype="bool", device=device))
+        causal = xp.tril(xp.ones(shape[-2:], dtype="bool", device=query.device))
         visible = causal if visible is None else xp.logical_and(visible, causal)
     return visible
 
@@ -220,8 +211,16 @@ def _shape_of_logits(query, key, value, enable_gqa):
     return (*leading, query.shape[-2], key.shape[-2])
 
 
-def _check_mask(attn_mask, shape):
-    """Raise unless the mask has bools or floats, and broadcasts to the logits."""
+def _check_mask(attn_mask, shape, dtype):
+    """Raise unless the mask has bools or floats, and broadcasts to the logits.
+
+    Other floats than the default ones would give the result another dtype than that of the query.
+    """
+    if attn_mask.dtype.kind == "f" and attn_mask.dtype not in (dtype, dtypes.float32):
+        raise DTypeError(
+            f"attn_mask has bools, float32 or, as query, {dtype}; got {describe(attn_mask)}; "
+            f'attn_mask.astype("{dtype}") converts it'
+        )
     if attn_mask.dtype.kind not in "bf":
         raise DTypeError(
             "attn_mask has bools, True where a query sees a key, or floats, to be added to the "

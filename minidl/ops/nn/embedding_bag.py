@@ -1,61 +1,20 @@
 """Embedding bags: the sum, mean or maximum of the embeddings of each bag of ids."""
 
-from typing import Any
-
 from minidl.autograd.primitive import composite
-from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, is_integer
 from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError, describe
 from minidl.ops.creation import ones_like
-from minidl.ops.options import extends
 from minidl.ops.searching import nonzero
 
 
-def _with_names(operation: Any) -> Any:
-    """Let optional arrays be given by name."""
-
-    @extends(operation)
-    def embedding_bag(
-        weight: Any,
-        ids: Any,
-        /,
-        offsets: Any = None,
-        per_sample_weights: Any = None,
-        *,
-        mode: str = "mean",
-        padding_idx: int | None = None,
-        max_norm: float | None = None,
-        norm_type: float = 2.0,
-        include_last_offset: bool = False,
-        scale_grad_by_freq: bool = False,
-        sparse: bool = False,
-    ) -> Tensor:
-        return operation(
-            weight,
-            ids,
-            offsets,
-            per_sample_weights,
-            mode=mode,
-            padding_idx=padding_idx,
-            max_norm=max_norm,
-            norm_type=norm_type,
-            include_last_offset=include_last_offset,
-            scale_grad_by_freq=scale_grad_by_freq,
-            sparse=sparse,
-        )
-
-    return embedding_bag
-
-
-@_with_names
-@composite(wide=True)
+@composite(wide=True, by_name=["offsets", "per_sample_weights"])
 def embedding_bag(
     xp,
     weight,
     ids,
+    /,
     offsets=None,
     per_sample_weights=None,
-    /,
     *,
     mode="mean",
     padding_idx=None,

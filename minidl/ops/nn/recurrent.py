@@ -13,9 +13,10 @@ from minidl.errors import DTypeError, ShapeError, describe
 from minidl.ops.casting import real_floats
 
 NONLINEARITIES = "tanh", "relu"
+_WEIGHTS = "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"
 
 
-@composite(outputs=2, wide=True)
+@composite(outputs=2, wide=True, by_name=["mask"])
 def rnn(
     xp,
     x,
@@ -24,8 +25,8 @@ def rnn(
     weight_hh,
     bias_ih=None,
     bias_hh=None,
-    mask=None,
     /,
+    mask=None,
     *,
     nonlinearity="tanh",
     reverse=False,
@@ -49,9 +50,8 @@ def rnn(
     check_choice("rnn", NONLINEARITIES, nonlinearity=nonlinearity)
     check_flags("rnn", reverse=reverse)
     (h,), of_layer = _without_layer_axis(xp, h)
-    x, h, *weights = _check(
-        xp, "TN", 1, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh
+    (x, h), weights = _checked(xp, "TN", 1, {"x": x, "h": h}, weights, mask)
     weight_ih, weight_hh, bias_ih, bias_hh = weights
     f = getattr(xp, nonlinearity)
 
@@ -62,7 +62,7 @@ def rnn(
     return y, *_with_layer_axis(xp, state, of_layer)
 
 
-@composite(outputs=3, wide=True)
+@composite(outputs=3, wide=True, by_name=["mask"])
 def lstm(
     xp,
     x,
@@ -73,8 +73,8 @@ def lstm(
     bias_ih=None,
     bias_hh=None,
     weight_hr=None,
-    mask=None,
     /,
+    mask=None,
     *,
     reverse=False,
 ):
@@ -101,9 +101,8 @@ def lstm(
     """
     check_flags("lstm", reverse=reverse)
     (h, c), of_layer = _without_layer_axis(xp, h, c)
-    x, h, c, *weights = _check(
-        xp, "TN", 4, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, weight_hr
+    (x, h, c), weights = _checked(xp, "TN", 4, {"x": x, "h": h, "c": c}, weights, mask)
     weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = weights
 
     def step(from_x, h, c):
@@ -113,8 +112,8 @@ def lstm(
     return y, *_with_layer_axis(xp, state, of_layer)
 
 
-@composite(outputs=2, wide=True)
-def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, mask=None, /, *, reverse=False):
+@composite(outputs=2, wide=True, by_name=["mask"])
+def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, /, mask=None, *, reverse=False):
     """Gated recurrent unit: the new state is between the old one and a candidate, for each step.
 
     iᵣ, i_z, iₙ = W_ih·xₜ + b_ih;   hᵣ, h_z, hₙ = W_hh·hₜ₋₁ + b_hh
@@ -136,9 +135,8 @@ def gru(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, mask=None, /
     """
     check_flags("gru", reverse=reverse)
     (h,), of_layer = _without_layer_axis(xp, h)
-    x, h, *weights = _check(
-        xp, "TN", 3, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, mask
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh
+    (x, h), weights = _checked(xp, "TN", 3, {"x": x, "h": h}, weights, mask)
     weight_ih, weight_hh, bias_ih, bias_hh = weights
 
     def step(from_x, h):
@@ -159,9 +157,8 @@ def rnn_cell(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, /, *, n
     Tensor([[2.]], shape=(1, 1), float32)
     """
     check_choice("rnn_cell", NONLINEARITIES, nonlinearity=nonlinearity)
-    x, h, *weights = _check(
-        xp, "N", 1, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, None
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh
+    (x, h), weights = _checked(xp, "N", 1, {"x": x, "h": h}, weights)
     weight_ih, weight_hh, bias_ih, bias_hh = weights
     from_x, from_h = xp.linear(x, weight_ih, bias_ih), xp.linear(h, weight_hh, bias_hh)
     return _rnn_step(xp, getattr(xp, nonlinearity), from_x, from_h)
@@ -178,9 +175,8 @@ def lstm_cell(xp, x, h, c, weight_ih, weight_hh, bias_ih=None, bias_hh=None, wei
     >>> c
     Tensor([[0.5]], shape=(1, 1), float32)
     """
-    x, h, c, *weights = _check(
-        xp, "N", 4, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, None
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, weight_hr
+    (x, h, c), weights = _checked(xp, "N", 4, {"x": x, "h": h, "c": c}, weights)
     weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = weights
     from_x, from_h = xp.linear(x, weight_ih, bias_ih), xp.linear(h, weight_hh, bias_hh)
     return _lstm_step(xp, from_x, from_h, c, weight_hr)
@@ -196,9 +192,8 @@ def gru_cell(xp, x, h, weight_ih, weight_hh, bias_ih=None, bias_hh=None, /):
     >>> minidl.gru_cell(minidl.ones((1, 1)), minidl.ones((1, 1)), w, w)
     Tensor([[0.5]], shape=(1, 1), float32)
     """
-    x, h, *weights = _check(
-        xp, "N", 3, x, h, None, weight_ih, weight_hh, bias_ih, bias_hh, None, None
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh
+    (x, h), weights = _checked(xp, "N", 3, {"x": x, "h": h}, weights)
     weight_ih, weight_hh, bias_ih, bias_hh = weights
     from_x, from_h = xp.linear(x, weight_ih, bias_ih), xp.linear(h, weight_hh, bias_hh)
     return _gru_step(xp, from_x, from_h, h)
@@ -268,19 +263,20 @@ def _with_layer_axis(xp, state, of_layer):
     return [xp.expand_dims(s, axis=0) if of_layer else s for s in state]
 
 
-def _check(xp, axes, gates, x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, mask):
-    """x, h, c of an LSTM, and the weights, as floats; else an error.
+def _checked(xp, axes, gates, sequences, weights, mask=None):
+    """Two lists of floats: x with the state, and the weights, in the order given; else an error.
 
-    axes    those of x before the last: "TN"; "N" of a cell, which may have none
+    axes         those of x before the last: "TN"; "N" of a cell, which may have none
+    sequences    x and the state by name, all of them needed
+    weights      named as in _WEIGHTS; those that there are not, are None
     """
-    given = {"x": x, "h": h, "c": c, "weight_ih": weight_ih, "weight_hh": weight_hh}
-    given |= {"bias_ih": bias_ih, "bias_hh": bias_hh, "weight_hr": weight_hr}
-    of_lstm = {"c", "weight_hr"} if gates != 4 else set()
-    required = {"x", "h", "c", "weight_ih", "weight_hh"} - of_lstm
-    _check_tensors({name: given[name] for name in sorted(required)}, mask)
+    given = sequences | dict(zip(_WEIGHTS, weights, strict=False))
+    optional = _WEIGHTS[2:]
+    _check_tensors({name: v for name, v in given.items() if name not in optional}, mask)
     floats = {name: v if v is None else real_floats(xp, v) for name, v in given.items()}
     _check_shapes(axes, gates, floats | {"mask": mask})
-    return [v for name, v in floats.items() if name not in of_lstm]
+    values = list(floats.values())
+    return values[: len(sequences)], values[len(sequences) :]
 
 
 def _check_tensors(required, mask):
@@ -295,7 +291,7 @@ def _check_tensors(required, mask):
 def _check_shapes(axes, gates, tensors):
     """Raise unless all shapes fit: H and `in` are those of weight_ih, T and N those of x."""
     rows = "H" if gates == 1 else f"{gates}·H"
-    h = "H" if tensors["weight_hr"] is None else "proj"
+    h = "H" if tensors.get("weight_hr") is None else "proj"
     shape = tensors["weight_ih"].shape
     if len(shape) != 2 or shape[0] % gates:
         raise ShapeError(f"needs weight_ih of shape ({rows}, in); got {shape}")
@@ -306,7 +302,7 @@ def _check_shapes(axes, gates, tensors):
     if axes == "N" and tensors["x"].ndim == 1:
         needed |= {"x": ["in"], "h": [h], "c": ["H"]}
     for name, symbols in needed.items():
-        if tensors[name] is not None:
+        if tensors.get(name) is not None:
             _check_shape(name, tensors[name].shape, symbols, sizes)
 
 

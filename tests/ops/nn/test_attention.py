@@ -7,7 +7,7 @@ import pytest
 
 import minidl
 from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError
-from minidl.ops.nn.attention import attention_weights
+from minidl.ops.nn.attention import attention_weights, attention_with_weights
 from tests.oracle import functional, torch
 from tests.parity import assert_same, random
 
@@ -319,3 +319,31 @@ def test_misuse_is_explained(name):
         minidl.scaled_dot_product_attention(*arrays, **settings)
     assert isinstance(caught.value, MinidlError)
     assert str(caught.value).startswith("scaled_dot_product_attention")
+
+
+@pytest.mark.parametrize("kernels", ["fast", "reference"])
+def test_the_result_has_the_dtype_of_the_query(kernels):
+    """As PyTorch's: a mask is bools, float32, or as the query; of others it refuses the same."""
+    of_torch = functional.scaled_dot_product_attention
+    for dtype, of_mask in (("float32", "float64"), ("float32", "float32"), ("float64", "float32")):
+        x, mask = np.ones((1, 1, 2, 4), dtype), np.zeros((2, 2), of_mask)
+        with minidl.kernels(kernels):
+            try:
+                expected = of_torch(*[torch.asarray(x)] * 3, torch.asarray(mask)).numpy().dtype
+            except RuntimeError:
+                with pytest.raises(DTypeError, match=r"attn_mask.*float32.*float64"):
+                    minidl.scaled_dot_product_attention(*[minidl.asarray(x)] * 3, mask)
+                continue
+            y = minidl.scaled_dot_product_attention(*[minidl.asarray(x)] * 3, mask)
+        assert y.dtype == expected == dtype
+
+
+def test_the_weights_may_come_with_the_result():
+    query, key, value = (minidl.random.normal((2, 3, 4, 5)) for _ in range(3))
+    mask = minidl.random.uniform((4, 4)) < 0.7
+    settings = {"attn_mask": mask, "dropout_p": 0.3, "dropout_key": (1, 2)}
+    y, weights = attention_with_weights(query, key, value, **settings)
+    assert minidl.allclose(
+        y, minidl.scaled_dot_product_attention(query, key, value, **settings), atol=1e-6
+    )
+    assert minidl.allclose(weights, attention_weights(query, key, **settings), atol=1e-6)

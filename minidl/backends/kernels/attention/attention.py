@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.backends import threads
 from minidl.backends.joint import Joint
-from minidl.backends.kernels.attention import backward, forward
+from minidl.backends.kernels.attention import backward, decoding, forward
 from minidl.backends.kernels.attention.blocks import (
     FLUSH,
     QUERIES,
@@ -25,12 +25,11 @@ from minidl.backends.kernels.attention.blocks import (
 )
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.runtime.workspace import scratch
-from minidl.backends.kernels.simd.intrinsics import LANES
 from minidl.backends.kernels.simd.micro_kernel import MULTIPLY_ADDS_PER_NS
 from minidl.backends.mode import current
 
 _F, _U = np.float32, np.uint64
-_FEWEST_QUERIES = LANES // 4  # each has a lane: for fewer, as in decoding, products of NumPy's
+_NO_DROPOUT = _F(0), _F(1), _U(0), _U(0)
 _NO_BYTES, _NO_FLOATS = np.empty((0, 0, 0, 0), np.uint8), np.empty((0, 0, 0, 0), _F)
 
 
@@ -49,17 +48,18 @@ def scaled_dot_product_attention(
     """y = softmax(q·kᵀ·scale + mask)·v."""
     if not _suit(query, key, value, enable_gqa):
         return NotImplemented
-    if query.shape[-2] < _FEWEST_QUERIES and not current.get().record:
-        return NotImplemented
     masks = _mask(attn_mask, (*query.shape[:-1], key.shape[-2]))
-    dropout = _dropout(dropout_p, dropout_key, query.size // query.shape[-1] * key.shape[-2])
+    dropout = _dropout(dropout_p, dropout_key, query, key)
     if masks is None or dropout is None or type(is_causal) is not bool:
         return NotImplemented
     if scale is None:
         scale = 1 / math.sqrt(query.shape[-1])
     elif type(scale) not in (int, float) or not math.isfinite(scale):
         return NotImplemented
-    heads = [_heads(x) for x in (query, key, value)]
+    heads = _heads(query), _heads(key), _heads(value)
+    few = query.shape[-2] <= decoding.MOST_QUERIES
+    if few and not dropout_p and not current.get().record:
+        return _as_given(decoding.attend(*heads, masks, is_causal, scale), query), None
     problem = _problem(heads, masks, is_causal, scale, dropout)
     y = like(heads[0], value.shape[-1])
     statistics = _attend(problem, y)
@@ -74,31 +74,37 @@ def scaled_dot_product_attention(
             for dx, shape in zip(gradients, shapes, strict=True)
         )
 
-    shape = *query.shape[:-1], value.shape[-1]
-    return y if y.shape == shape else y.reshape(shape), Joint(pullback)
+    return _as_given(y, query), Joint(pullback)
 
 
 def _suit(query: Any, key: Any, value: Any, enable_gqa: bool) -> bool:
     """Whether the kernels are for these operands, whose heads match without broadcasting."""
     if not are_arrays("f", query, key, value) or type(enable_gqa) is not bool:
         return False
-    if min(query.ndim, query.size, key.size, value.size) == 0 or query.ndim < 2:
+    of_query, of_key, of_value = query.shape, key.shape, value.shape
+    if len(of_query) < 2 or 0 in of_query or 0 in of_key or 0 in of_value:
         return False
-    if query.ndim != key.ndim or key.shape[:-1] != value.shape[:-1]:
+    if len(of_query) != len(of_key) or of_key[:-1] != of_value[:-1] or of_query[-1] != of_key[-1]:
         return False
-    if query.shape[-1] != key.shape[-1] or query.shape[:-3] != key.shape[:-3]:
-        return False
-    if query.ndim == 2 or query.shape[-3] == key.shape[-3]:
+    if of_query[:-2] == of_key[:-2]:
         return True
-    return query.shape[-3] % key.shape[-3] == 0 and (enable_gqa or key.shape[-3] == 1)
+    if of_query[:-3] != of_key[:-3]:
+        return False
+    return of_query[-3] % of_key[-3] == 0 and (enable_gqa or of_key[-3] == 1)
 
 
 def _heads(x: np.ndarray) -> np.ndarray:
     """x as (batch, heads, length, size), with contiguous rows, one behind the other."""
     if x.ndim != 4:
         x = x[(None,) * (4 - x.ndim)] if x.ndim < 4 else x.reshape(-1, *x.shape[-3:])
-    whole = x.strides[-1] == x.itemsize and not any(stride % x.itemsize for stride in x.strides)
-    return x if whole and x.strides[2] >= 0 and x.flags.aligned else np.array(x, order="C")
+    strides = x.strides
+    whole = strides[3] == x.itemsize and strides[2] >= 0 and x.flags.aligned
+    return x if whole else np.array(x, order="C")
+
+
+def _as_given(y: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """y with the axes that the query was given with."""
+    return y if query.ndim == 4 else y.reshape(*query.shape[:-1], y.shape[-1])
 
 
 def _mask(mask: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -120,20 +126,24 @@ def _mask(mask: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | 
 
 
 def _dropout(
-    p: Any, key: Any, count: int
+    p: Any, dropout_key: Any, query: np.ndarray, key: np.ndarray
 ) -> tuple[np.float32, np.float32, np.uint64, np.uint64] | None:
     """The probability, the factor of what is kept, seed and offset; None: not for kernels."""
     if type(p) not in (int, float) or not 0 <= p < 1:
         return None
     if p == 0:
-        return _F(0), _F(1), _U(0), _U(0)
-    if key is None or not (0 <= key[0] < 2**64 and 0 <= key[1] < 2**64 - count):
+        return _NO_DROPOUT
+    count = query.size // query.shape[-1] * key.shape[-2]  # of the weights
+    if dropout_key is None:
         return None
-    return _F(p), _F(1 / (1 - p)), _U(key[0]), _U(key[1])
+    seed, offset = dropout_key
+    if not (0 <= seed < 2**64 and 0 <= offset < 2**64 - count):
+        return None
+    return _F(p), _F(1 / (1 - p)), _U(seed), _U(offset)
 
 
 def _problem(
-    heads: list[np.ndarray],
+    heads: tuple[np.ndarray, np.ndarray, np.ndarray],
     masks: tuple[np.ndarray, np.ndarray],
     is_causal: bool,
     scale: float,

@@ -33,10 +33,8 @@ from minidl.backends.kernels.attention.blocks import (
     QUERIES,
     Problem,
     add_rows,
-    add_seen,
     balanced,
     chunk_offsets,
-    keys_of_block,
     like,
     masking,
     masking_size,
@@ -47,6 +45,7 @@ from minidl.backends.kernels.attention.blocks import (
     store_transposed,
 )
 from minidl.backends.kernels.attention.mask_gradient import mask_gradient
+from minidl.backends.kernels.attention.masks import add_seen, keys_of_block
 from minidl.backends.kernels.attention.weights import (
     pack,
     weights_and_gradients,

@@ -8,10 +8,11 @@ A block of logits is s[key, query]: each lane is a query.  So is what the querie
 since the micro-kernel finds the rows of its first factor through tables of offsets: K and V are not
 packed, whatever their strides.  Only the queries are, transposed, once for all keys.
 
-**Masks and dropout** are tiles of the same form, filled a block at a time: what is added to the
-logits, −inf where a query does not see a key, and the factors of the weights, 0 or 1 / (1 − p).
-Keys that no query of the block sees are left out where they begin or end a block, as padding does;
-between others, they and their values are read from a row of zeros, so that NaN there goes nowhere.
+**Masks and dropout** are tiles of the same form, filled a block at a time (`attention.masks`): what
+is added to the logits, −inf where a query does not see a key, or, of a mask of bools, one bit for
+each key; and the factors of the weights, 0 or 1 / (1 − p).  Keys that no query of the block sees
+are left out where they begin or end a block, as padding does; between others, they and their values
+are read from a row of zeros, so that NaN there goes nowhere.
 """
 
 from typing import NamedTuple
@@ -29,10 +30,9 @@ from minidl.backends.kernels.runtime.kernel import (
 from minidl.backends.kernels.runtime.plans import planned
 from minidl.backends.kernels.simd.attention import (
     add_mask,
-    mask_square_of_bytes,
-    mask_square_of_floats,
+    hide_keys,
 )
-from minidl.backends.kernels.simd.intrinsics import LANES, address_of, advance, pointer
+from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
 from minidl.backends.kernels.simd.micro_kernel import (
     MR,
     NR,
@@ -107,7 +107,7 @@ class Keys(NamedTuple):
 class Masking(NamedTuple):
     """The memory of a thread for masks and dropout; if there are none, it is empty."""
 
-    tile: np.ndarray  # (KEYS, QUERIES)
+    tile: np.ndarray  # (KEYS, QUERIES); of a mask of bools, words of bits, (KEYS / WORD, QUERIES)
     factors: np.ndarray  # (KEYS, QUERIES), of dropout
     rows: np.ndarray  # (QUERIES, KEYS + 1), before they are transposed
     seen: np.ndarray  # (KEYS + LANES,): whether a query sees the key, 1 or 0
@@ -259,113 +259,16 @@ def logits(problem, queries, keys, packed, masks, s):
         pointer(problem.tables.query_size, 0), pointer(packed, 0), pointer(problem.tables.block, 0),
         pointer(s, 0), QUERIES, False,
     )  # fmt: skip
-    if problem.visible.size or problem.bias.size:
+    if problem.visible.size:
+        first, words = keys.first % KEYS, pointer(masks.tile, 0)
+        hide_keys(queries.vectors, keys.length, first, pointer(s, 0), QUERIES, words)
+    elif problem.bias.size:
         tile = pointer(masks.tile, keys.first % KEYS * QUERIES)
         add_mask(queries.vectors, keys.length, pointer(s, 0), tile, QUERIES)
     if problem.is_causal:
         for i in range(max(0, queries.first + 1 - keys.first), keys.length):
             hidden = keys.first + i - queries.first
             s[i, : min(hidden, QUERIES)] = _NEVER
-
-
-@inner
-def keys_of_block(problem, queries, begin, end, masks):
-    """The keys begin … end − 1 but for those at both ends that no query sees; the tile is filled.
-
-    `begin` is a multiple of KEYS.
-    """
-    tables = problem.tables
-    if not (problem.visible.size or problem.bias.size):
-        return Keys(begin, end - begin, tables.keys[begin:], tables.values[begin:])
-    masks.seen[:] = 0
-    _fill_tile(problem, queries, begin, end - begin, masks)
-    first, last, seen = 0, end - begin, masks.seen
-    while first < last and seen[first] == 0:
-        first += 1
-    while first < last and seen[last - 1] == 0:
-        last -= 1
-    own = masks.offsets
-    group = queries.head // (problem.query.shape[1] // problem.key.shape[1])
-    of_zeros = address_of(masks.zeros)
-    no_key = (of_zeros - address_of(problem.key[queries.batch, group])) // 4
-    no_value = (of_zeros - address_of(problem.value[queries.batch, group])) // 4
-    for i in range(last - first):
-        there = seen[first + i] != 0
-        own[0, i] = tables.keys[begin + first + i] if there else no_key
-        own[1, i] = tables.values[begin + first + i] if there else no_value
-    for i in range(last - first, last - first + MR):
-        own[0, i], own[1, i] = no_key, no_value
-    return Keys(begin + first, last - first, own[0], own[1])
-
-
-@inner
-def add_seen(problem, keys, masks, seen):
-    """Set `seen` to 1 for the keys of a block that a query of it sees."""
-    if not (problem.visible.size or problem.bias.size):
-        seen[: keys.length] = _ONE
-        return
-    for i in range(keys.length):
-        seen[i] = max(seen[i], masks.seen[keys.first % KEYS + i])
-
-
-@inner
-def _fill_tile(problem, queries, begin, count, masks):
-    """The tile of a mask, 0 or what it adds, or −inf; and which keys are seen.  In squares."""
-    of_bytes = problem.visible.size > 0
-    strides = problem.visible.strides if of_bytes else problem.bias.strides
-    if strides[2] == 0:
-        _repeat_row(problem, queries, begin, count, masks)
-        return
-    stride, contiguous = strides[2] // (1 if of_bytes else 4), strides[3] != 0
-    for q in range(0, queries.vectors * LANES, LANES):
-        first = queries.first + q
-        for k in range(0, count, LANES):
-            whole = contiguous and q + LANES <= queries.length and k + LANES <= count
-            if problem.is_causal and begin + k + LANES - 1 > first:
-                whole = False
-            if not whole:
-                _fill_square(problem, queries, q, begin, k, count, masks)
-                continue
-            at, target = first * stride + begin + k, pointer(masks.tile, k * QUERIES + q)
-            seen = pointer(masks.seen, k)
-            if of_bytes:
-                own = pointer(problem.visible[queries.batch, queries.head], at)
-                mask_square_of_bytes(own, stride, target, QUERIES, seen)
-            else:
-                bias = pointer(problem.bias[queries.batch, queries.head], at)
-                mask_square_of_floats(bias, stride, target, QUERIES, seen)
-
-
-@inner
-def _fill_square(problem, queries, q, begin, k, count, masks):
-    """The square of the tile from lane q and key `begin` + k on, which is not filled by vectors."""
-    for j in range(k, min(k + LANES, count)):
-        for lane in range(q, q + LANES):
-            added = _ZERO
-            if lane < queries.length:
-                added = _added(problem, queries, queries.first + lane, begin + j)
-                masks.seen[j] = masks.seen[j] if added == _NEVER else _ONE
-            masks.tile[j, lane] = added
-
-
-@inner
-def _added(problem, queries, query, key):
-    """What the mask, and causality, adds to a logit."""
-    if problem.is_causal and key > query:
-        return _NEVER
-    if problem.visible.size:
-        return _ZERO if problem.visible[queries.batch, queries.head, query, key] else _NEVER
-    return problem.bias[queries.batch, queries.head, query, key]
-
-
-@inner
-def _repeat_row(problem, queries, begin, count, masks):
-    """The tile of a mask that is the same for all queries, but for causality."""
-    last = queries.first + queries.length - 1
-    for j in range(count):
-        added = _added(problem, queries, last, begin + j)
-        masks.seen[j] = _ZERO if added == _NEVER else _ONE
-        masks.tile[j, : queries.vectors * LANES] = added
 
 
 @inner

@@ -36,7 +36,6 @@ from minidl.backends.kernels.attention.blocks import (
     add_rows,
     balanced,
     fill_factors,
-    keys_of_block,
     logits,
     masking,
     named,
@@ -46,6 +45,7 @@ from minidl.backends.kernels.attention.blocks import (
     store_transposed,
     transpose_heads,
 )
+from minidl.backends.kernels.attention.masks import keys_of_block
 from minidl.backends.kernels.runtime.kernel import carray, chunk_bounds, inner, parallel
 from minidl.backends.kernels.simd.attention import (
     column_maxima,

@@ -16,13 +16,13 @@ from minidl.backends.kernels.attention.blocks import (
     PROBLEM,
     Problem,
     chunk_offsets,
-    keys_of_block,
     masking,
     masking_size,
     named,
     queries_of_block,
     query_blocks,
 )
+from minidl.backends.kernels.attention.masks import keys_of_block
 from minidl.backends.kernels.attention.weights import (
     pack,
     weights_and_gradients,

@@ -29,7 +29,7 @@ from minidl.backends.kernels.simd.intrinsics import (
 from minidl.backends.kernels.simd.micro_kernel import NR_VECTORS, tile_count
 
 _BITS = ir.VectorType(ir.IntType(32), LANES)
-_BYTES = ir.VectorType(ir.IntType(8), LANES)
+WORD = 32  # keys whose bits are a word: of a lane, so many bits as a float32
 _LOG2_E, _SHIFT = 1.44269504, 1.5 * 2**23  # added to x, it leaves the nearest integer at the end
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # n·LN2_HIGH is exact
 _LOWEST = -87.0  # eˣ is a normal number from here on
@@ -123,30 +123,53 @@ def _add_mask(builder: Any, count: Any, s: Any, mask: Any, stride: Any) -> None:
     loop(builder, count, [], add)
 
 
-def _mask_square(of_bytes: bool) -> Any:
-    """A square of a mask, transposed: what it adds to logits; `seen` becomes 1 for keys seen."""
-
-    @intrinsic(f"{'u8' if of_bytes else 'f32'}* i64 f32* i64 f32*")
-    def kernel(builder, mask, stride, target, target_stride, seen):
-        rows, visible = [], None
-        for i in range(LANES):
-            address = builder.gep(mask, [builder.mul(stride, INT(i))])
-            if of_bytes:
-                bits = builder.load(builder.bitcast(address, _BYTES.as_pointer()))
-                bits.align = 1
-                sees = builder.icmp_unsigned("!=", bits, ir.Constant(_BYTES, [0] * LANES))
-                rows.append(builder.select(sees, _everywhere(0), _everywhere(-np.inf)))
-            else:
-                rows.append(load(builder, address))
-                sees = builder.fcmp_unordered("!=", rows[-1], _everywhere(-np.inf))
-            visible = sees if visible is None else builder.or_(visible, sees)
-        store(builder, builder.select(visible, _everywhere(1), load(builder, seen)), seen)
-        store_columns(builder, rows, target, target_stride)
-
-    return kernel
+@intrinsic("f32* i64 f32* i64 f32*")
+def mask_square(
+    builder: Any, mask: Any, stride: Any, target: Any, target_stride: Any, seen: Any
+) -> None:
+    """A square of a mask of floats, transposed; `seen` becomes 1 for keys that a query sees."""
+    rows, visible = [], None
+    for i in range(LANES):
+        rows.append(load(builder, builder.gep(mask, [builder.mul(stride, INT(i))])))
+        sees = builder.fcmp_unordered("!=", rows[-1], _everywhere(-np.inf))
+        visible = sees if visible is None else builder.or_(visible, sees)
+    store(builder, builder.select(visible, _everywhere(1), load(builder, seen)), seen)
+    store_columns(builder, rows, target, target_stride)
 
 
-mask_square_of_bytes, mask_square_of_floats = _mask_square(True), _mask_square(False)
+@intrinsic("u8* -> i64")
+def bits_of_bytes(builder: Any, address: Any) -> Any:
+    """WORD bytes as the bits of a number: 1 where a byte is not 0."""
+    line = ir.VectorType(ir.IntType(8), WORD)
+    numbers = builder.load(builder.bitcast(address, line.as_pointer()))
+    numbers.align = 1
+    is_set = builder.icmp_unsigned("!=", numbers, ir.Constant(line, [0] * WORD))
+    return builder.zext(builder.bitcast(is_set, ir.IntType(WORD)), INT)
+
+
+@intrinsic("i64 f32*")
+def store_bits(builder: Any, bits: Any, address: Any) -> None:
+    """Store the last WORD bits of a number."""
+    word = ir.IntType(WORD)
+    builder.store(builder.trunc(bits, word), builder.bitcast(address, word.as_pointer())).align = 4
+
+
+@intrinsic("i64 i64 f32* i64 f32*")
+def _hide_keys(builder: Any, count: Any, first: Any, s: Any, stride: Any, words: Any) -> None:
+    """s = −inf where bit `first` + k of a lane's word is 0, of one column of vectors."""
+    bits, zeros = builder.bitcast(load(builder, words), _BITS), ir.Constant(_BITS, [0] * LANES)
+
+    def hide(k: Any, _: list[Any]) -> list[Any]:
+        address = builder.gep(s, [builder.mul(k, stride)])
+        bit = builder.shl(INT(1), builder.add(first, k))
+        chosen = builder.insert_element(zeros, builder.trunc(bit, ir.IntType(32)), INT(0))
+        chosen = builder.shuffle_vector(chosen, zeros, zeros)
+        sees = builder.icmp_unsigned("!=", builder.and_(bits, chosen), zeros)
+        kept = builder.select(sees, load(builder, address), _everywhere(-np.inf))
+        store(builder, kept, address)
+        return []
+
+    loop(builder, count, [], hide)
 
 
 @intrinsic("i64 f32* i64 f32*")
@@ -251,6 +274,22 @@ def add_mask(vectors, count, s, mask, stride):
     """s = s + mask for `count` keys; where the mask is −inf, s becomes so, also if it is NaN."""
     for v in range(0, vectors * LANES, LANES):
         _add_mask(count, advance(s, v), advance(mask, v), stride)
+
+
+@outlined("i64 i64 i64 f32* i64 f32*")
+def hide_keys(vectors, count, first, s, stride, words):
+    """s = −inf for each of `count` keys whose bit is 0: bits `first`, … of words[i, q].
+
+    words    WORD keys each, from bit 0 of row 0 on, with rows as s
+    """
+    done = 0
+    while done < count:
+        row, bit = (first + done) // WORD, (first + done) % WORD
+        some = min(WORD - bit, count - done)
+        for v in range(0, vectors * LANES, LANES):
+            own = advance(s, done * stride + v)
+            _hide_keys(some, bit, own, stride, advance(words, row * stride + v))
+        done += some
 
 
 @outlined("i64 i64 f32* i64 f32*")
