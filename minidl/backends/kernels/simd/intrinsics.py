@@ -118,7 +118,7 @@ def zero_vector(builder: Any, target: Any) -> None:
 @intrinsic("T*")
 def prefetch_for_reading(builder: Any, address: Any) -> None:
     """Have the cache line at an address fetched, which is to be read later."""
-    _prefetch(builder, address, writing=0)
+    prefetch(builder, address)
 
 
 @intrinsic("T*")
@@ -127,10 +127,11 @@ def prefetch_for_writing(builder: Any, address: Any) -> None:
 
     Else each of the stores, which are done in order, waits for its line.
     """
-    _prefetch(builder, address, writing=1)
+    prefetch(builder, address, writing=1)
 
 
-def _prefetch(builder: Any, address: Any, writing: int) -> None:
+def prefetch(builder: Any, address: Any, writing: int = 0) -> None:
+    """Have the cache line at an address fetched."""
     byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
     module, name = builder.module, "llvm.prefetch.p0"
