@@ -17,6 +17,7 @@ from minidl.backends.kernels.gemm import product, sums_of_products
 from minidl.backends.kernels.reduction import sum_rows
 from minidl.backends.kernels.runtime.guard import are_arrays
 from minidl.backends.kernels.runtime.kernel import as_contiguous, chunk_bounds, parallel
+from minidl.backends.kernels.simd.intrinsics import LANES
 from minidl.backends.products import precise_matmul
 
 _ZERO = np.float32(0)
@@ -58,8 +59,8 @@ def _rows(x: np.ndarray) -> np.ndarray:
 
 
 def _weight_gradient(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dyᵀ·x, or (xᵀ·dy)ᵀ if x has fewer columns: the product copies its first factor."""
-    if x.shape[1] < dy.shape[1]:
+    """dyᵀ·x, or (xᵀ·dy)ᵀ where only that has rows of full vectors."""
+    if x.shape[1] < LANES <= dy.shape[1]:
         return np.ascontiguousarray(sums_of_products(x.T, dy).T)
     return sums_of_products(dy.T, x)
 

@@ -73,7 +73,7 @@ class Characters(Writer):
 
     @classmethod
     def kernels(cls, network: str) -> list[str]:
-        own = "gemm:_product", "gemm:_transpose", "loss:_forward", "loss:_total", "loss:_backward"
+        own = "gemm:_product", "loss:_forward", "loss:_total", "loss:_backward"
         return [*own, *texts.KERNELS]
 
     @classmethod

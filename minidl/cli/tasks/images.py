@@ -31,7 +31,7 @@ _ARRAYS = ".npy", ".npz"
 _MOST_PIXELS = 1 << 20  # of an image: networks grow with it
 
 _KERNELS = [
-    *("random:_uniform", "gemm:_product", "simd.micro_kernel:micro_kernel"),
+    *("random:_uniform", "gemm:_product", "simd.gemm_kernel:multiply_panel"),
     *("simd.micro_kernel:transpose_panel", "loss:_forward", "loss:_total", "loss:_backward"),
     *("reduction:_sum_lines", "optimizer:_fill_row", "optimizer:_adam"),
 ]
@@ -41,7 +41,7 @@ _KERNELS_OF = {
         *("conv.padding_free:_batches", "conv.weight_gradient:_sum_images"),
         *("conv.weight_gradient_pooled:_sum_images", "conv.weight_gradient:_sum_chunks"),
         *("pool.max_pool_2x2:_forward", "pool.max_pool_2x2:_backward", "linear:_relu_gradient"),
-        *("gemm:_transpose", *_KERNELS),
+        *("simd.micro_kernel:micro_kernel", *_KERNELS),
     ],
 }
 

@@ -159,7 +159,7 @@ def test_what_is_in_the_workspace_does_not_show(m, k, n, chunks):
         for y in (b, np.asfortranarray(b)):
             found = []
             for content in (0, np.nan, np.inf):
-                workspace.scratch(3, 2 * gemm._DEPTH * NR)[:] = content
+                workspace.scratch(3, 2 * gemm.DEPTH * NR)[:] = content
                 with split_into(chunks):
                     found.append(gemm.product(x, y, bias, 0.0))
             assert_equal(found[1:], found[:1] * 2)

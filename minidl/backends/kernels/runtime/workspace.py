@@ -28,7 +28,11 @@ def aligned(*shape: int) -> np.ndarray:
 
 
 def scratch(chunks: int, size: int) -> np.ndarray:
-    """An uninitialised float32 array (chunks, size): a row for each chunk of the work."""
+    """An uninitialised float32 array (chunks, size): a row for each chunk of the work.
+
+    Its first element, and each row if their size is a multiple of 16, begins a cache line: a vector
+    that lies in two of them takes two loads.
+    """
     needed = chunks * size
     array = getattr(_cached, "array", None)
     if array is None or array.size < needed:

@@ -118,7 +118,7 @@ def zero_vector(builder: Any, target: Any) -> None:
 @intrinsic("T*")
 def prefetch_for_reading(builder: Any, address: Any) -> None:
     """Have the cache line at an address fetched, which is to be read later."""
-    prefetch(builder, address, writing=0)
+    prefetch(builder, address)
 
 
 @intrinsic("T*")
@@ -130,7 +130,7 @@ def prefetch_for_writing(builder: Any, address: Any) -> None:
     prefetch(builder, address, writing=1)
 
 
-def prefetch(builder: Any, address: Any, writing: int) -> None:
+def prefetch(builder: Any, address: Any, writing: int = 0) -> None:
     """Have the cache line at an address fetched, for reading (0) or writing (1)."""
     byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])

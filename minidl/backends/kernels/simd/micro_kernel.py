@@ -53,6 +53,7 @@ from minidl.backends.kernels.runtime.kernel import (
 )
 from minidl.backends.kernels.runtime.level import level
 from minidl.backends.kernels.simd.intrinsics import (
+    FLOAT,
     INT,
     LANES,
     VECTOR,
@@ -100,24 +101,35 @@ def tile_count(vectors):
 Tile = dict[tuple[int, int], Any]
 
 
-def _positions(rows: int, columns: int) -> list[tuple[int, int]]:
+def positions(rows: int, columns: int) -> list[tuple[int, int]]:
+    """The positions in a tile."""
     return [(i, j) for i in range(rows) for j in range(columns)]
 
 
-def _accumulate(
-    builder: Any, run: Any, count: Any, targets: Tile, add: Any, update: Callable[[Any, Tile], Tile]
+def accumulate(
+    builder: Any,
+    run: Any,
+    count: Any,
+    targets: Tile,
+    add: Any,
+    update: Callable[[Any, Tile], Tile],
+    first: Tile | None = None,
+    least: Any = None,
 ) -> None:
     """Store, or with `add` add, the sum over `for k in range(count)`, which has at least one step.
 
         for begin in range(0, count, run):
-            accumulators = 0
+            accumulators = first
             for k in range(begin, min(begin + run, count)):
                 accumulators = update(k, accumulators)
-            targets = accumulators if begin == 0 and not add else targets + accumulators
+            total = accumulators if begin == 0 and not add else targets + accumulators
+            targets = max(total, least)
 
     update    generates one step: from k and the accumulators, the new accumulators
+    first     what the accumulators hold before the first step, zeros by default
+    least     a number, none by default; NaN stays NaN
     """
-    names = ("run", "step", "flush", "add", "store", "flushed", "end")
+    names = ("run", "step", "flush", "add", "clamp", "store", "end")
     blocks = {name: builder.function.append_basic_block(name) for name in names}
     start = builder.block
     builder.branch(blocks["run"])
@@ -136,7 +148,8 @@ def _accumulate(
     updated = update(k, accumulators)
     following = builder.add(k, INT(1))
     for position, accumulator in accumulators.items():
-        accumulator.add_incoming(_ZERO_VECTOR, blocks["run"])
+        before = first[position] if first else _ZERO_VECTOR
+        accumulator.add_incoming(before, blocks["run"])
         accumulator.add_incoming(updated[position], blocks["step"])
     k.add_incoming(begin, blocks["run"])
     k.add_incoming(following, blocks["step"])
@@ -144,20 +157,50 @@ def _accumulate(
 
     builder.position_at_end(blocks["flush"])
     adds = builder.or_(add, builder.icmp_signed("!=", begin, INT(0)))
-    builder.cbranch(adds, blocks["add"], blocks["store"])
-    for name in ("add", "store"):
-        builder.position_at_end(blocks[name])
-        for position, target in targets.items():
-            total = updated[position]
-            if name == "add":
-                total = builder.fadd(load(builder, target), total)
-            store(builder, total, target)
-        builder.branch(blocks["flushed"])
+    builder.cbranch(adds, blocks["add"], blocks["clamp"])
 
-    builder.position_at_end(blocks["flushed"])
-    begin.add_incoming(following_run, blocks["flushed"])
+    builder.position_at_end(blocks["add"])
+    sums = {
+        position: builder.fadd(load(builder, target), updated[position])
+        for position, target in targets.items()
+    }
+    builder.branch(blocks["clamp"])
+
+    builder.position_at_end(blocks["clamp"])
+    totals = {position: builder.phi(VECTOR) for position in targets}
+    for position, total in totals.items():
+        total.add_incoming(updated[position], blocks["flush"])
+        total.add_incoming(sums[position], blocks["add"])
+    if least is None:
+        builder.branch(blocks["store"])
+        builder.position_at_end(blocks["store"])
+    else:
+        totals = _clamp(builder, totals, least, blocks["store"])
+    for position, target in targets.items():
+        store(builder, totals[position], target)
+    begin.add_incoming(following_run, blocks["store"])
     builder.cbranch(is_last, blocks["end"], blocks["run"])
     builder.position_at_end(blocks["end"])
+
+
+def _clamp(builder: Any, totals: Tile, least: Any, following: Any) -> Tile:
+    """At least a number, which takes no time if that is −∞, in the block that follows."""
+    before, block = builder.block, builder.function.append_basic_block("clamped")
+    clamps = builder.fcmp_ordered(">", least, ir.Constant(FLOAT, -np.inf))
+    builder.cbranch(clamps, block, following)
+    builder.position_at_end(block)
+    vector = broadcast(builder, least)
+    clamped = {
+        position: builder.select(builder.fcmp_ordered("<", total, vector), vector, total)
+        for position, total in totals.items()
+    }
+    builder.branch(following)
+    builder.position_at_end(following)
+    results = {position: builder.phi(VECTOR) for position in totals}
+    for position, result in results.items():
+        result.add_incoming(totals[position], before)
+        result.add_incoming(clamped[position], block)
+    return results
 
 
 # The arguments of a tile: depth, run, a, rows, depth_a, b, depth_b, out, row_stride, add;
@@ -175,7 +218,7 @@ def _register_tile(mr: int, vectors: int) -> Any:
         rows = [builder.load(builder.gep(rows, [INT(i)])) for i in range(mr)]
         targets = {
             (i, v): builder.gep(out, [builder.add(builder.mul(row_stride, INT(i)), INT(v * LANES))])
-            for i, v in _positions(mr, vectors)
+            for i, v in positions(mr, vectors)
         }
 
         def outer_product(k, accumulators):
@@ -194,7 +237,7 @@ def _register_tile(mr: int, vectors: int) -> Any:
             return updated
 
         adds = builder.icmp_signed("!=", add, INT(0))
-        _accumulate(builder, run, depth, targets, adds, outer_product)
+        accumulate(builder, run, depth, targets, adds, outer_product)
 
     return kernel
 
@@ -211,7 +254,7 @@ def _dot_products(rows: int, columns: int) -> Any:
         ]
         targets = {
             (i, j): builder.gep(sums, [INT((i * columns + j) * LANES)])
-            for i, j in _positions(rows, columns)
+            for i, j in positions(rows, columns)
         }
 
         def products(k, accumulators):
@@ -225,7 +268,7 @@ def _dot_products(rows: int, columns: int) -> Any:
             return updated
 
         adds = ir.Constant(ir.IntType(1), 1)
-        _accumulate(builder, INT(DOT_RUN), count, targets, adds, products)
+        accumulate(builder, INT(DOT_RUN), count, targets, adds, products)
 
     return kernel
 
