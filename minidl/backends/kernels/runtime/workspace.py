@@ -13,7 +13,7 @@ from threading import local
 
 import numpy as np
 
-_LINE = 64  # bytes of a cache line
+LINE = 16  # float32 in a cache line
 _cached = local()
 
 
@@ -22,16 +22,15 @@ def aligned(*shape: int) -> np.ndarray:
     count = 1
     for n in shape:
         count *= n
-    array = np.empty(count + _LINE // 4, np.float32)
-    offset = -array.ctypes.data % _LINE // 4
+    array = np.empty(count + LINE, np.float32)
+    offset = -array.ctypes.data // array.itemsize % LINE
     return array[offset : offset + count].reshape(shape)
 
 
 def scratch(chunks: int, size: int) -> np.ndarray:
     """An uninitialised float32 array (chunks, size): a row for each chunk of the work.
 
-    Its first element, and each row if their size is a multiple of 16, begins a cache line: a vector
-    that lies in two of them takes two loads.
+    Each row begins a cache line if their size is a multiple of LINE.
     """
     needed = chunks * size
     array = getattr(_cached, "array", None)
