@@ -174,9 +174,10 @@ def test_a_workspace_is_used_again_and_grows():
 
 
 def test_aligned_memory_begins_at_a_cache_line():
-    kept = [workspace.aligned(n, 3) for n in (0, 1, 7, 1000, 100_000)]
-    assert [array.shape for array in kept] == [(n, 3) for n in (0, 1, 7, 1000, 100_000)]
-    for array in [*kept, workspace.scratch(1, workspace._cached.array.size + 1)]:
+    assert workspace.aligned(0, 3).shape == (0, 3)
+    kept = [workspace.aligned(n, 3) for n in (1, 7, 1000, 100_000)]
+    assert [array.shape for array in kept] == [(n, 3) for n in (1, 7, 1000, 100_000)]
+    for array in [*kept, workspace.scratch(1, 2**20 + 1)]:
         assert array.ctypes.data % 64 == 0
         assert array.flags.carray
         array[...] = 1

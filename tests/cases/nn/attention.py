@@ -74,6 +74,11 @@ CASES = [
     Case("scaled_dot_product_attention dropout",
          lambda q, k, v: ops.scaled_dot_product_attention(q, k, v, None, 0.4, dropout_key=KEY),
          dropped, *HEADS),
+    Case("attention_with_weights",
+         lambda q, k, v: ops.concat(ops.attention_with_weights(q, k, v, is_causal=True), axis=-1),
+         lambda q, k, v: torch.cat(
+             [attention(q, k, v, causal=True), weights(q, k, causal=True)], -1),
+         *HEADS),
     Case("attention_weights", ops.attention_weights, weights, *HEADS[:2]),
     Case("attention_weights bool mask", ops.attention_weights, weights, *HEADS[:2], fixed(VISIBLE)),
     *(Case(f"rotary_embedding {layout}",
