@@ -1,7 +1,8 @@
 """Creation of tensors.
 
-Every function takes `dtype` (default: float32 for reals), `device` (default: that of
-`set_default_device`, "cpu"), and `requires_grad`, which makes the tensor a leaf that `backward` leaves a gradient in.
+Every function takes `dtype` (default: float32 for reals), `device` (default: that which
+`set_default_device` sets, "cpu"), and `requires_grad`, which makes the tensor a leaf in which
+`backward` leaves a gradient.
 """
 
 import math
