@@ -165,6 +165,7 @@ SERVICES = {
     "full": "(shape, fill_value, *, dtype)  fill_value everywhere",
     "arange": "(start, stop, step, *, dtype)  start, start + step, … below stop",
     "to_numpy": "(x)  the values as a NumPy array on the host",
+    "set_at": "(x, index, values)  x[index] = values in place; of repeated indices the last stays",
     "add_at": "(x, index, values)  x[index] += values in place; repeated indices accumulate",
     "coalesce": "(indices, rows, size)  indices ascending, each once, and the sums of their rows",
     # devices, by their names, each a `minidl.device`: "cpu"; "cuda:0", "cuda:1"

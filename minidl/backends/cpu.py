@@ -228,6 +228,11 @@ def astype(x: Array, dtype: np.dtype) -> Array:
     return x.astype(dtype)
 
 
+def set_at(x: Array, index: Any, values: Array) -> None:
+    """x[index] = values, in place."""
+    x[index] = values
+
+
 def put_at(x: Array, values: Array, index: Any) -> Array:
     """A copy of x with x[index] = values."""
     result: Any = np.array(x)  # an array also of a scalar, whose copy() is a scalar
