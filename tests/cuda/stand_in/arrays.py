@@ -211,7 +211,8 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
             if value.ndim and not (isinstance(index, slice) and index == slice(None)):
                 raise TypeError(_UNSUPPORTED.format(type(value)))
             counters.count("h2d", "assignment")
-        if advanced and not isinstance(value, _SCALARS) and names_twice(self._a, index):
+        several = getattr(value, "size", 1) > 1
+        if advanced and several and names_twice(self._a, index):
             raise Differs("an assignment to a place twice: which value stays is undefined")
         counters.launch("assign")
         with np.errstate(all="ignore"):
