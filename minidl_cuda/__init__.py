@@ -18,6 +18,7 @@ from minidl_cuda.devices import (
     location,
     memory,
     pinned,
+    reset_peak_memory,
     set_device,
     synchronize,
     to_device,
@@ -124,6 +125,7 @@ from minidl_cuda.indexing import (
     put_at,
     scatter_add,
     scatter_at,
+    set_at,
     searchsorted,
     take_along_axis,
 )
