@@ -93,7 +93,9 @@ _copies: dict[int, tuple[ref[Tensor], np.ndarray, Any, int]] = {}
 
 
 def remember(x: Tensor, host: np.ndarray) -> None:
-    """Remember what a tensor of another device holds, as long as it is not written."""
+    """Remember what a tensor holds, as long as it is not written; on the CPU there is no need."""
+    if x.device == "cpu":
+        return
     key = id(x)
     _copies[key] = ref(x, partial(_forget, key)), host, x.data, tick()
 

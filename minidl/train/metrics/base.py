@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
+from minidl.data.transfer import host_values
 from minidl.errors import (
     ArgumentError,
     DTypeError,
@@ -59,6 +60,13 @@ class Metric:
     def update(self, prediction: Any, target: Any) -> None:
         """Accumulate a batch: the model's output, and the target."""
         raise TypeError(f"{type(self).__name__} must define update")
+
+    def reduced(self, prediction: Any, target: Any) -> tuple[Any, ...]:
+        """What `update` needs of a batch, as small as possible, and computed on its device.
+
+        A Trainer keeps that on a GPU until somebody looks at the metrics, so that no step waits.
+        """
+        return prediction, target
 
     def compute(self) -> Any:
         """The value over all samples since the last `reset`."""
@@ -124,7 +132,7 @@ def _number(who: str, value: Any) -> float:
 def as_array(who: str, what: str, x: Any) -> np.ndarray:
     """A tensor or array-like as a NumPy array of real numbers, without a copy where possible."""
     try:
-        array = x.numpy() if isinstance(x, Tensor) else np.asarray(x)
+        array = host_values(x) if isinstance(x, Tensor) else np.asarray(x)
     except ValueError as error:
         raise ShapeError(f"{who}: {what} has rows of several lengths: {error}") from error
     if array.dtype.kind not in "fiub":
