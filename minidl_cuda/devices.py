@@ -19,8 +19,12 @@ Array = cp.ndarray
 
 @cache
 def devices() -> list[device]:
-    """All GPUs of this process."""
-    return [device("cuda", i) for i in range(cp.cuda.runtime.getDeviceCount())]
+    """All GPUs of this process; none where there is no driver."""
+    try:
+        count = cp.cuda.runtime.getDeviceCount()
+    except cp.cuda.runtime.CUDARuntimeError:
+        return []
+    return [device("cuda", i) for i in range(count)]
 
 
 def device_of(x: Array) -> device:

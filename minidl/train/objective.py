@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from minidl import nn, ops
+from minidl.autograd.host_copies import remember
 from minidl.autograd.mode import Observer, no_grad, observed_by
 from minidl.autograd.tensor import Tensor
-from minidl.data.transfer import host_values, remember
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.ops import asarray
 from minidl.train.carried_state import detached
@@ -53,11 +53,11 @@ class Objective(NamedTuple):
         counts = self.ignored is not None or weight is not None or several
         if not counts or not _are_labels(target):
             return batch_length(inputs[0])
-        labels = host_values(target)
+        labels = target.numpy()
         counted = labels if self.ignored is None else labels[labels != self.ignored]
         if weight is None:
             return counted.size
-        factors = host_values(weight)
+        factors = weight.numpy()
         remember(weight, factors)  # they are the same in every batch
         return float(np.take(factors, counted).sum(dtype=np.float64))
 
@@ -65,7 +65,7 @@ class Objective(NamedTuple):
         """The prediction and the target without the labels that the loss leaves out."""
         if self.ignored is None or not _are_labels(target):
             return prediction, target
-        labels = host_values(target)
+        labels = target.numpy()
         keep = labels != self.ignored
         if keep.all():
             return prediction, target
@@ -213,7 +213,7 @@ def _kept(x: Tensor, keep: np.ndarray) -> Tensor:
     """The elements of x where the mask holds: on a GPU by their indices, which are known here."""
     kept = x[asarray(keep, device="cpu") if x.device == "cpu" else tuple(np.nonzero(keep))]
     if x.dtype.kind in "iu" and x.device != "cpu":
-        remember(kept, host_values(x)[keep])
+        remember(kept, x.numpy()[keep])
     return kept
 
 

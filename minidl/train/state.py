@@ -11,10 +11,11 @@ import numpy as np
 from minidl import nn
 from minidl.autograd.tensor import Tensor
 from minidl.backends import device
+from minidl.data.transfer import mapped
 from minidl.errors import DTypeError, MinidlError
 from minidl.io import CheckpointError
 from minidl.ops.random import Generator, default_generator
-from minidl.train.data_adapter import batches_on
+from minidl.train.data_adapter import batches_on, device_of
 from minidl.train.metrics import Metric
 from minidl.train.structure import structure_faults
 
@@ -142,7 +143,8 @@ def _put(trainer: Any, saved: Mapping[str, Any]) -> None:
     )
     trainer.updates.load_state_dict(saved["updates"])
     if trainer.carried is not None:
-        trainer.carried.value = saved.get("carried")
+        where = device_of(trainer.model)
+        trainer.carried.value = mapped(saved.get("carried"), Tensor, lambda x: x.to(where))
     for metric, state in zip(trainer.metrics, saved["metrics"], strict=True):
         _restore_metric(metric, state)
     trainer.history.load_state_dict(saved["history"])

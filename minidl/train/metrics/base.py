@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
-from minidl.data.transfer import host_values
 from minidl.errors import (
     ArgumentError,
     DTypeError,
@@ -132,7 +131,7 @@ def _number(who: str, value: Any) -> float:
 def as_array(who: str, what: str, x: Any) -> np.ndarray:
     """A tensor or array-like as a NumPy array of real numbers, without a copy where possible."""
     try:
-        array = host_values(x) if isinstance(x, Tensor) else np.asarray(x)
+        array = x.numpy() if isinstance(x, Tensor) else np.asarray(x)
     except ValueError as error:
         raise ShapeError(f"{who}: {what} has rows of several lengths: {error}") from error
     if array.dtype.kind not in "fiub":
