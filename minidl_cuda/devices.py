@@ -107,6 +107,18 @@ def location(x: Array) -> Any:
     return x.data.device_id, x.data.ptr, x.strides, x.shape, x.dtype
 
 
+def imported(x: Any, copy: bool | None = None) -> Array:
+    """The memory of another library's array, by DLPack or `__cuda_array_interface__`.
+
+    It is used after all that its library has told the GPU to do with it.
+    """
+    if hasattr(x, "__dlpack__"):
+        with on(device("cuda", x.__dlpack_device__()[1])):
+            return cp.from_dlpack(x, copy=copy)
+    shared = cp.asarray(x)
+    return shared.copy() if copy else shared
+
+
 # Transfers.
 
 
