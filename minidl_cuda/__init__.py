@@ -15,6 +15,7 @@ from minidl_cuda.devices import (
     current_device,
     device_of,
     devices,
+    imported,
     location,
     memory,
     pinned,

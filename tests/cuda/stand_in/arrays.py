@@ -231,8 +231,19 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
     def __dlpack_device__(self) -> tuple[int, int]:
         return 2, self._memory.device_id
 
-    def __dlpack__(self, **settings: Any) -> Any:
-        raise BufferError("device memory")
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Any = None,
+        dl_device: Any = None,
+        copy: Any = None,
+    ) -> Any:
+        check_devices((self,))
+        if dl_device == (1, 0):
+            return self.get().__dlpack__(max_version=max_version)
+        shared = self._a.copy() if copy else self._a
+        return shared.__dlpack__(max_version=max_version)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
