@@ -56,7 +56,9 @@ def test_an_error_says_what_was_asked_for_and_what_is_free():
         pool.set_limit(3 << 20)
         try:
             kept = cupy.empty(1 << 20, "uint8")
-            with pytest.raises(DeviceMemoryError, match=r"cuda:1 has no room for 4\.0 MiB: of 16\.0 GiB"):
+            with pytest.raises(
+                DeviceMemoryError, match=r"cuda:1 has no room for 4\.0 MiB: of 16\.0 GiB"
+            ):
                 cupy.empty(1 << 20, "float32")
             assert issubclass(DeviceMemoryError, MemoryError)
             assert kept.size
@@ -100,7 +102,9 @@ def test_the_first_error_is_raised_and_says_where_it_came_from(wrapping):
     weight = minidl.asarray(np.eye(3), device="cuda:0")
     minidl.embedding(weight, minidl.tensor([0, 5], device="cuda:0"))
     minidl.embedding(weight, minidl.tensor([7], device="cuda:0"))
-    with pytest.raises(BoundsError, match=r"index 5 is outside 0 … 2 .*embedding.*test_devices\.py"):
+    with pytest.raises(
+        BoundsError, match=r"index 5 is outside 0 … 2 .*embedding.*test_devices\.py"
+    ):
         backend.synchronize("cuda:0")
 
 
