@@ -19,6 +19,7 @@ from minidl_cuda.devices import (
     location,
     memory,
     pinned,
+    reset_peak_memory,
     set_device,
     synchronize,
     to_device,
@@ -125,6 +126,7 @@ from minidl_cuda.indexing import (
     put_at,
     scatter_add,
     scatter_at,
+    set_at,
     searchsorted,
     take_along_axis,
 )

@@ -46,6 +46,8 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
             base = memptr.array
         self._a, self.base = made, None
         self._memory = allocate(made.nbytes) if base is None else memptr.memory
+        if base is None:
+            self._memory.array = made
 
     # What it is.
     device = property(lambda self: Device(self._memory.device_id))
@@ -275,6 +277,7 @@ def new(values: np.ndarray) -> ndarray:
     array = ndarray.__new__(ndarray)
     array._a, array.base = np.asarray(values), None
     array._memory = allocate(array._a.nbytes)
+    array._memory.array = array._a
     return array
 
 
