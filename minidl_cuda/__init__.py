@@ -126,8 +126,8 @@ from minidl_cuda.indexing import (
     put_at,
     scatter_add,
     scatter_at,
-    set_at,
     searchsorted,
+    set_at,
     take_along_axis,
 )
 from minidl_cuda.matrices import (
