@@ -8,7 +8,7 @@ from typing import Any
 import cupy
 
 from minidl.backends.rows import row_gradient
-from minidl_cuda.checks import check, check_indices
+from minidl_cuda.checks import check, check_index, check_indices
 from minidl_cuda.devices import (
     allocator,
     asarray,

@@ -11,6 +11,7 @@ import numpy as np
 from minidl.backends import philox
 from minidl.backends.host import (  # noqa: F401
     check,
+    check_index,
     current_device,
     device_of,
     devices,

@@ -55,6 +55,11 @@ def check(valid: np.ndarray, error: Callable[[], Exception]) -> None:
         raise error()
 
 
+def check_index(index: Any, shape: Sequence[int]) -> Any:
+    """The index: NumPy checks it when it is used."""
+    return index
+
+
 def location(x: np.ndarray) -> Any:
     """The address, the strides, and what else tells arrays apart."""
     return x.__array_interface__
