@@ -25,11 +25,17 @@ from typing import Any, Concatenate, ParamSpec, overload
 import numpy as np
 
 from minidl.autograd import namespace
-from minidl.autograd.arguments import Signature, common_backend, gather
+from minidl.autograd.arguments import (
+    Signature,
+    common_backend,
+    elsewhere,
+    gather,
+    with_tensors,
+)
 from minidl.autograd.graph import Edge, Node
 from minidl.autograd.mode import Mode, current
 from minidl.autograd.tensor import Tensor
-from minidl.backends import by_type
+from minidl.backends import by_type, registry
 from minidl.backends.joint import Joint
 from minidl.dtypes import REAL, Rule, float16, float32
 from minidl.errors import (
@@ -188,6 +194,11 @@ def _operation(
     def dispatch(*inputs: Any, **settings: Any) -> Any:
         if len(inputs) != signature.count:
             inputs, settings = signature.split(inputs, settings)
+        if registry.several:
+            device = elsewhere(signature, inputs)
+            if device is not None:
+                with registry.on(device):
+                    return dispatch(*inputs, **settings)
         mode = current.get()
         use_kernels = mode.fast and not mode.save_inputs
         result = NotImplemented
@@ -208,7 +219,8 @@ def _operation(
                 result = body(backend, *arrays, **settings)
         except (MinidlError, *EXPLAINED) as error:
             signature.check(inputs, settings)
-            common_backend(signature, [x.data if isinstance(x, Tensor) else x for x in inputs])
+            given = with_tensors(inputs)
+            common_backend(signature, [x.data if isinstance(x, Tensor) else x for x in given])
             raise_explained(name, inputs, error)
         if are_complex and not of_complex:
             _refuse_complex(name, mode, inputs, edges, result)
@@ -247,6 +259,8 @@ def _compose(
     outputs: Outputs | None,
 ) -> Any:
     """The value of a composite, computed on Tensors, so that its parts are recorded."""
+    if not by_type.keys().isdisjoint(map(type, inputs)):
+        inputs = with_tensors(inputs)
     tensors = [Tensor(x) if type(x) in by_type else x for x in inputs]
     value = body(namespace.differentiable, *tensors, **settings)
     if outputs is not None:

@@ -9,6 +9,21 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import philox
+from minidl.backends.host import (  # noqa: F401
+    check,
+    check_index,
+    current_device,
+    device_of,
+    devices,
+    imported,
+    location,
+    memory,
+    pinned,
+    reset_peak_memory,
+    set_device,
+    synchronize,
+    upload,
+)
 from minidl.backends.matrices import (  # noqa: F401
     adjugate,
     cholesky,
@@ -224,6 +239,11 @@ def matrix_transpose(x: Array) -> Array:
 def astype(x: Array, dtype: np.dtype) -> Array:
     """A copy in another dtype; NaN becomes an arbitrary integer, as everywhere."""
     return x.astype(dtype)
+
+
+def set_at(x: Array, index: Any, values: Array) -> None:
+    """x[index] = values, in place."""
+    x[index] = values
 
 
 def put_at(x: Array, values: Array, index: Any) -> Array:

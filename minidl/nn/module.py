@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 from minidl.autograd.accumulate import clear_gradient
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
+from minidl.backends import device as device_name
 from minidl.checks import check_flags, check_instance
 from minidl.errors import (
     ArgumentError,
@@ -227,18 +228,29 @@ class Module(Attributes):
 
     # Where and how it runs.
 
-    def to(self, *where: Any, device: str | None = None, dtype: Any = None) -> Self:
+    def to(
+        self, *where: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False
+    ) -> Self:
         """Move all parameters and buffers to a device, and those of floats to a float dtype.
 
-        where    a dtype, a device, both, or a tensor that has them: `to("float64")`, `to("cpu")`
+        where    a dtype, a device, both, or a tensor that has them: `to("float64")`, `to("cuda")`
 
         The tensors stay the same objects.  Create optimisers afterwards: they keep arrays of their
-        own.
+        own.  `non_blocking` changes nothing.
         """
+        check_flags("to", non_blocking=non_blocking)
         device, dtype = destination(where, device, dtype)
         for tensor in (*self.parameters(), *self.buffers()):
             move(tensor, device, dtype)
         return self
+
+    def cpu(self) -> Self:
+        """Move all parameters and buffers to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: int | str | None = None) -> Self:
+        """Move all parameters and buffers to a GPU: the current one, or that of this index."""
+        return self.to(device_name.of_index("cuda", device, "cuda"))
 
     def float(self) -> Self:
         """Compute in float32."""

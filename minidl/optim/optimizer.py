@@ -14,7 +14,7 @@ from minidl.autograd import inplace
 from minidl.autograd.accumulate import clear_gradient
 from minidl.autograd.mode import current, enable_grad
 from minidl.autograd.tensor import Tensor
-from minidl.backends import backend_of
+from minidl.backends import backend_of, registry
 from minidl.backends.rows import RowGradient
 from minidl.checks import check_flags
 from minidl.errors import (
@@ -29,7 +29,7 @@ from minidl.errors import (
 from minidl.ops import asarray
 from minidl.optim.bucket import Bucket, state_array
 from minidl.optim.checks import check_learnable, check_writeable, ordered, step_count
-from minidl.optim.flat import dense_gradient, flatten, unflatten
+from minidl.optim.flat import copied, dense_gradient, flatten, unflatten
 from minidl.optim.rows import update_rows
 
 _T = TypeVar("_T")
@@ -143,7 +143,8 @@ class Optimizer:
                 buckets, tables = self.with_gradients(group)
                 update_rows(self, group, tables)
                 for params in buckets:
-                    self._update(group, params)
+                    with registry.on_device_of(params[0].data):
+                        self._update(group, params)
             except EXPLAINED:
                 self._check(group)  # the cause may be a setting that was changed since
                 raise
@@ -216,7 +217,7 @@ class Optimizer:
             if takes_rows and type(gradient) is RowGradient:
                 tables.append(p)
                 continue
-            key: tuple[Any, ...] = type(p.data), p.dtype, step
+            key: tuple[Any, ...] = p.device if registry.several else type(p.data), p.dtype, step
             # Scalar state differs if settings changed while only some parameters stepped.
             if self.numbers and step:
                 key += tuple(own.get(name) for name in self.numbers)
@@ -323,7 +324,7 @@ class Optimizer:
         indices = {p: i for i, p in enumerate(params)}
         groups = [{**g, "params": [indices[p] for p in g["params"]]} for g in self.param_groups]
         state = {
-            indices[p]: {k: Tensor(v.copy()) if hasattr(v, "shape") else v for k, v in own.items()}
+            indices[p]: {k: copied(v) if hasattr(v, "shape") else v for k, v in own.items()}
             for p, own in self.state.items()
         }
         return {"state": state, "param_groups": groups}
