@@ -46,7 +46,7 @@ static void touch(Cell *cells, u64 from, u32 bytes, int access, const char *spac
     if (access == READ_ONLY && cell->write.thread) race(cell->write, "write", "read-only read (ld.global.nc)", space, from + i, line);
     if (reads) {
       cell->read_only |= access == READ_ONLY;
-      unique_read += !cell->read.thread;
+      if (space[0] == 'g') unique_read += !cell->read.thread;
       cell->read_strong = strong && (cell->read_strong || !cell->read.thread);
       remember_read(cell, now);
       continue;
@@ -57,7 +57,7 @@ static void touch(Cell *cells, u64 from, u32 bytes, int access, const char *spac
       if (cell->other_warp.thread && !before(cell->other_warp, me)) race(cell->other_warp, "read", doing[access], space, from + i, line);
       if (cell->other_block.thread && !before(cell->other_block, me)) race(cell->other_block, "read", doing[access], space, from + i, line);
     }
-    unique_written += !cell->write.thread;
+    if (space[0] == 'g') unique_written += !cell->write.thread;
     cell->write = now; cell->strong = strong;
   }
 }
