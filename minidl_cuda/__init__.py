@@ -65,7 +65,14 @@ Array = cupy.ndarray
 Scalar = cupy.ndarray  # 0-d results are arrays
 
 # The files of minidl_cuda/kernels, imported when a kernel of theirs is first asked for.
-_KERNEL_FILES: dict[str, str] = {}
+_KERNEL_FILES: dict[str, str] = {
+    "conv2d": "conv2d",
+    "conv_transpose2d": "conv2d",
+    "fused": "fused",
+    "max_pool2d": "max_pool2d",
+    "avg_pool2d": "avg_pool2d",
+    "adaptive_avg_pool2d": "avg_pool2d",
+}
 
 
 @cache
