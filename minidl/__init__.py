@@ -15,6 +15,8 @@ from minidl.autograd.mode import allow_winograd, enable_grad, higher_order, kern
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.pytorch_names import missing_from as _missing_from
 from minidl.autograd.tensor import Tensor
+from minidl.backends.device import device
+from minidl.backends.registry import get_default_device, set_default_device
 from minidl.backends.rows import RowGradient
 from minidl.backends.threads import get_num_threads, set_num_threads
 from minidl.dtypes import bool_ as bool
@@ -109,13 +111,13 @@ __all__ = [
     "copy", "copysign", "corrcoef", "cos", "cosh", "cosine_embedding_loss", "cosine_similarity",
     "count_nonzero", "cov", "cross", "cross_entropy", "ctc_loss", "cumulative_logsumexp",
     "cumulative_max", "cumulative_min", "cumulative_prod", "cumulative_sum", "cumulative_trapezoid",
-    "data", "detect_anomaly", "diag_embed", "diagonal", "diff", "digamma", "divide", "dropout",
+    "data", "detect_anomaly", "device", "diag_embed", "diagonal", "diff", "digamma", "divide", "dropout",
     "dtypes", "e", "einsum", "elu", "embedding", "embedding_bag", "empty", "empty_like",
     "enable_grad", "equal", "erf", "erfc", "erfinv", "errors", "exp", "expand_dims", "expm1", "eye",
     "feature_alpha_dropout", "feature_dropout", "fft", "finfo", "flatten", "flip", "float16",
     "float32", "float64", "floor", "floor_divide", "fmax", "fmin", "fmod", "fold",
     "fractional_max_pool2d", "fractional_max_pool3d", "from_dlpack", "full", "full_like",
-    "gaussian_nll_loss", "gelu", "get_num_threads", "glu", "grad", "gradient", "gradients",
+    "gaussian_nll_loss", "gelu", "get_default_device", "get_num_threads", "glu", "grad", "gradient", "gradients",
     "greater", "greater_equal", "grid_sample", "group_norm", "gru", "gru_cell", "gumbel_softmax",
     "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hessian", "higher_order",
     "hinge_embedding_loss", "histogram", "huber_loss", "hvp", "hypot", "iinfo", "imag",
@@ -139,7 +141,7 @@ __all__ = [
     "result_type", "rms_norm", "rnn", "rnn_cell", "roll", "rot90", "rotary_embedding", "round",
     "rrelu", "scaled_dot_product_attention", "scatter_add", "scatter_reduce", "searchsorted",
     "segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum", "selu",
-    "set_num_threads", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh",
+    "set_default_device", "set_num_threads", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh",
     "sliding_window_view", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
     "softshrink", "softsign", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
     "subtract", "sum", "take", "take_along_axis", "tan", "tanh", "tanhshrink", "tensor",

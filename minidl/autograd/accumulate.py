@@ -9,8 +9,9 @@ Complex gradients, K. Kreutz-Delgado 2009, arXiv:0906.4835: see the engine.
 from typing import Any
 
 from minidl.autograd import namespace
-from minidl.autograd.namespace import device_of, namespace_of
-from minidl.backends import backend_of, by_type, device_backend
+from minidl.autograd.namespace import namespace_of
+from minidl.backends import backend_of, by_type
+from minidl.backends.registry import create, device_of
 from minidl.backends.rows import RowGradient
 from minidl.errors import GradientError, describe
 
@@ -53,9 +54,9 @@ def to_dtype(gradient: Any, dtype: Any) -> Any:
 def dense(dys: list[Any], outputs: list[tuple[tuple[int, ...], Any]]) -> list[Any]:
     """An array for every output: zeros for one that was not used, row gradients made dense."""
     arrays = [dy.dense() if type(dy) is RowGradient else dy for dy in dys]
-    zeros = device_backend(device_of(next(dy for dy in arrays if dy is not None))).zeros
+    device = device_of(next(dy for dy in arrays if dy is not None))
     return [
-        zeros(shape, dtype=dtype) if dy is None else dy
+        create(device, "zeros", shape, dtype=dtype) if dy is None else dy
         for (shape, dtype), dy in zip(outputs, arrays, strict=True)
     ]
 

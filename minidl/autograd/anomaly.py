@@ -1,8 +1,5 @@
 """Anomaly detection: the operation that produced a NaN or an infinity, and the line of code."""
 
-import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +7,7 @@ import numpy as np
 from minidl.autograd.mode import ModeChange, Observer, observed_by
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
+from minidl.backends.call_site import line_outside
 from minidl.backends.rows import RowGradient
 from minidl.errors import AnomalyError, describe
 
@@ -47,7 +45,7 @@ class _Detector(Observer):
 
     def ran(self, operation: Any, inputs: Any, outputs: list[Any], node: Any) -> None:
         """Check the outputs, and store the call in the node."""
-        line = _line_outside()
+        line = line_outside()
         given = ", ".join(map(describe, inputs))
         for i, result in enumerate(outputs):
             wrong = _produced(result, inputs)
@@ -73,12 +71,11 @@ class _Detector(Observer):
         raise AnomalyError(
             f"the pullback of {call} made {wrong} in the gradient of its input {dtype} {shape}; "
             f"{_state('gradient of output', dys)}; the operation was recorded at {forward}; "
-            f"backward was called at {_line_outside()}"
+            f"backward was called at {line_outside()}"
         )
 
 
 _DETECTOR = _Detector()
-_PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
 def _produced(result: Any, inputs: Any) -> str:
@@ -106,11 +103,3 @@ def _state(what: str, values: Any) -> str:
     """Whether the values were finite, or which were not."""
     wrong = [f"{what} {i} held {held}" for i, x in enumerate(values) if (held := _not_finite(x))]
     return " and ".join(wrong) + " already" if wrong else f"every {what} was finite"
-
-
-def _line_outside() -> str:
-    """The file and line of the innermost call outside minidl."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

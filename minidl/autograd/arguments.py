@@ -15,7 +15,9 @@ from minidl.autograd import inplace
 from minidl.autograd.graph import Edge
 from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
-from minidl.backends import backend_of, by_type, cpu
+from minidl.backends import backend_of, by_type, cpu, device_backend
+from minidl.backends.device import default_device
+from minidl.backends.registry import find
 from minidl.backends.rows import RowGradient
 from minidl.dtypes import Rule
 from minidl.errors import ArgumentError, DeviceError, DTypeError, check_arguments, describe
@@ -128,21 +130,51 @@ def _convert(
 
 
 def common_backend(signature: Signature, values: Sequence[Any]) -> Any:
-    """The backend of all arrays among the values; the CPU if there are none."""
-    backends: dict[str, int] = {}
+    """The backend of all arrays among the values; if there are none, that of the default device.
+
+    raises    DeviceError for arrays on several devices
+    """
+    devices: dict[str, int] = {}
     for position, x in enumerate(values):
         backend = backend_of(x)
         if backend is not None:
-            backends.setdefault(backend.name, position)
+            devices.setdefault(backend.device_of(x), position)
         elif not _is_scalar(x) and (x is not None or position < signature.required):
             raise DTypeError(
                 f"{signature.name}: input {position} is {describe(x)}; needs a tensor, an array or "
                 "a number; minidl.asarray makes a tensor of nested lists"
             )
-    if len(backends) > 1:
-        devices = " and ".join(f"input {i} is on {device!r}" for device, i in backends.items())
-        raise DeviceError(f"{signature.name}: {devices}; move one with to_device")
-    return backend_of(values[next(iter(backends.values()))]) if backends else cpu
+    if len(devices) > 1:
+        where = " and ".join(
+            f"input {i}, {describe(values[i])}, is on {str(device)!r}"
+            for device, i in devices.items()
+        )
+        first = next(iter(devices))
+        raise DeviceError(f"{signature.name}: {where}; move one, as by x.to({str(first)!r})")
+    return device_backend(next(iter(devices), None) or default_device())
+
+
+def elsewhere(signature: Signature, inputs: Sequence[Any]) -> Any:
+    """The device of the inputs, if it is not the current one; only with several devices.
+
+    raises    DeviceError for inputs on several devices
+    """
+    found = None
+    for x in inputs:
+        array = x.data if isinstance(x, Tensor) else x
+        backend = by_type.get(type(array))
+        if backend is None:
+            continue
+        device = backend.device_of(array)
+        if found is None:
+            found, current_one = device, backend.current_device()
+        elif device != found:
+            arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+            common_backend(signature, [_plain(signature, x) for x in arrays])
+    if found is None:  # numbers only
+        backend, found = find(default_device())
+        current_one = backend.current_device()
+    return None if found == current_one else found
 
 
 def _plain(signature: Signature, x: Any) -> Any:

@@ -23,7 +23,7 @@ from minidl.autograd import inplace, namespace
 from minidl.autograd.accumulate import add, dense, fit, leave_graph, wrong_count
 from minidl.autograd.graph import Edge, Leaf, Node, Source, paths_to, run_hooks
 from minidl.autograd.mode import current, replaying
-from minidl.backends import cpu
+from minidl.backends import cpu, registry
 from minidl.backends.rows import RowGradient
 from minidl.errors import EXPLAINED, MinidlError, raise_explained
 
@@ -33,12 +33,18 @@ _leaf_lock = Lock()  # threads may run backward at once, on graphs that share le
 
 def backward(roots: list[Root], *, create_graph: bool, retain_graph: bool) -> None:
     """Add the gradient of each leaf that the roots depend on to its `grad`."""
-    accumulated = _walk(roots, create_graph, retain_graph)
-    shared = {id(gradient) for _, gradient in roots}
-    results = [(leaf, leave_graph(sums[0], shared)) for leaf, sums in accumulated.items()]
-    with _leaf_lock:
-        for leaf, gradient in results:
-            leaf.grad = gradient if leaf.grad is None else add(leaf.grad, gradient)
+    with registry.keeping_devices():
+        accumulated = _walk(roots, create_graph, retain_graph)
+        shared = {id(gradient) for _, gradient in roots}
+        results = [(leaf, _left(sums[0], shared)) for leaf, sums in accumulated.items()]
+        with _leaf_lock:
+            for leaf, gradient in results:
+                if leaf.grad is None:
+                    leaf.grad = gradient
+                    continue
+                if registry.several:
+                    registry.make_current(gradient)
+                leaf.grad = add(leaf.grad, gradient)
 
 
 def gradients(
@@ -47,9 +53,17 @@ def gradients(
     """The gradients at the target edges; None where no root depends on one."""
     sources = {source for source, _ in targets}
     needed = paths_to(sources, [source for (source, _), _ in roots])
-    sums = _walk(roots, create_graph, retain_graph, sources, needed)
-    shared = {id(gradient) for _, gradient in roots}
-    return [leave_graph(sums[s][i], shared) if s in sums else None for s, i in targets]
+    with registry.keeping_devices():
+        sums = _walk(roots, create_graph, retain_graph, sources, needed)
+        shared = {id(gradient) for _, gradient in roots}
+        return [_left(sums[s][i], shared) if s in sums else None for s, i in targets]
+
+
+def _left(gradient: Any, shared: set[int]) -> Any:
+    """`leave_graph` on the device of the gradient."""
+    if registry.several:
+        registry.make_current(gradient)
+    return leave_graph(gradient, shared)
 
 
 def _walk(
@@ -71,6 +85,8 @@ def _walk(
         source, index = edge
         if needed is not None and source not in needed:
             return
+        if registry.several:
+            registry.make_current(gradient)
         shape, dtype = source.outputs[index]
         try:
             fits = gradient.shape == shape and gradient.dtype is dtype
@@ -101,6 +117,8 @@ def _walk(
             dys = accumulated[node] if node in targets else accumulated.pop(node)
             if node.hooks:
                 run_hooks(node, dys)
+            if registry.several:
+                registry.make_current(next(dy for dy in dys if dy is not None))
             try:
                 for edge, gradient in _pull(node, dys, create_graph, needed):
                     for observer in observers:

@@ -15,8 +15,3 @@ differentiable: Any = None
 def namespace_of(x: Any) -> Any:
     """The functions that compute on an array or a Tensor."""
     return differentiable if hasattr(x, "edge") else backend_of(x)
-
-
-def device_of(x: Any) -> str:
-    """The name of the device of an array or a Tensor."""
-    return x.device if hasattr(x, "edge") else backend_of(x).name

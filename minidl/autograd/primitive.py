@@ -25,11 +25,11 @@ from typing import Any, Concatenate, ParamSpec, overload
 import numpy as np
 
 from minidl.autograd import namespace
-from minidl.autograd.arguments import Signature, common_backend, gather
+from minidl.autograd.arguments import Signature, common_backend, elsewhere, gather
 from minidl.autograd.graph import Edge, Node
 from minidl.autograd.mode import Mode, current
 from minidl.autograd.tensor import Tensor
-from minidl.backends import by_type
+from minidl.backends import by_type, registry
 from minidl.backends.joint import Joint
 from minidl.dtypes import REAL, Rule, float16, float32
 from minidl.errors import (
@@ -173,6 +173,11 @@ def _operation(
     def dispatch(*inputs: Any, **settings: Any) -> Any:
         if len(inputs) != signature.count:
             inputs, settings = signature.split(inputs, settings)
+        if registry.several:
+            device = elsewhere(signature, inputs)
+            if device is not None:
+                with registry.on(device):
+                    return dispatch(*inputs, **settings)
         mode = current.get()
         use_kernels = mode.fast and not mode.save_inputs
         result = NotImplemented

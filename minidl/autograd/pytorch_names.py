@@ -175,10 +175,6 @@ METHODS: dict[str, tuple[str, str]] = {
     "where": ("x.where(m, y)", "minidl.where(m, x, y)"),
     "equal": ("x.equal(y)", "minidl.array_equal(x, y)"),
     "contiguous": ("x.contiguous()", "x"),
-    "cpu": ("x.cpu()", 'x.to_device("cpu")'),
-    "to": (
-        'x.to(torch.float64).to("cpu")', 'x.astype(minidl.float64).to_device("cpu")'
-    ),
     "type_as": ("x.type_as(i)", "x.astype(i.dtype)"),
     "hardshrink": ("x.hardshrink(0.5)", "minidl.hardshrink(x, 0.5)"),
     "prelu": ("x.prelu(b[:1])", "minidl.prelu(x, b[:1])"),
@@ -221,7 +217,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         **{theirs: f"minidl.{ours}" for theirs, ours in _DTYPES.items()},
         "LongTensor": 'minidl.tensor([1, 2], dtype="int64")',
         "FloatTensor": 'minidl.tensor([1, 2], dtype="float32")',
-        "device": '"cpu"',
         "save": "minidl.io.save",
         "load": "minidl.io.load_torch",
         "utils": "minidl.data",

@@ -14,7 +14,8 @@ import numpy as np
 from minidl.autograd import engine, inplace, namespace
 from minidl.autograd.graph import Edge, Leaf
 from minidl.autograd.tensor_methods import TensorMethods
-from minidl.backends import backend_of
+from minidl.backends import backend_of, device
+from minidl.backends.registry import create, on_device_of
 from minidl.backends.rows import RowGradient
 from minidl.checks import check_flags
 from minidl.errors import (
@@ -77,9 +78,9 @@ class Tensor(TensorMethods):
         return self.data.size
 
     @property
-    def device(self) -> str:
-        """The device that the array is stored on: "cpu", "cuda"."""
-        return backend_of(self.data).name
+    def device(self) -> device:
+        """The device that the array is stored on: "cpu", "cuda:0"."""
+        return backend_of(self.data).device_of(self.data)
 
     # Gradients.
 
@@ -197,10 +198,14 @@ class Tensor(TensorMethods):
     # Conversion to Python and NumPy.
 
     def numpy(self) -> np.ndarray:
-        """The values as a read-only NumPy array; on the CPU, without a copy."""
+        """The values as a read-only NumPy array; on the CPU, without a copy.
+
+        From a GPU they are copied, after all that it was told to do is done.
+        """
         if inplace.superseded:
             inplace.refuse_superseded(self.data, "numpy")
-        view = backend_of(self.data).to_numpy(self.data).view()
+        with on_device_of(self.data):
+            view = backend_of(self.data).to_numpy(self.data).view()
         view.flags.writeable = False
         return view
 
@@ -262,7 +267,7 @@ class Tensor(TensorMethods):
         parts = [values, f"shape={self.shape}"] if self.ndim > 1 or not self.size else [values]
         parts.append(str(self.dtype))
         if self.device != "cpu":
-            parts.append(self.device)
+            parts.append(str(self.device))
         if self.edge is not None:
             parts.append("requires_grad" if self.is_leaf else f"from {self.edge[0].name}")
         return f"{name}({', '.join(parts)})"
@@ -304,11 +309,12 @@ def seed_of(y: Tensor, gradient: Any, create_graph: bool, name: str) -> Any:
                 f"{name}: a gradient starts from a real number; this tensor is {y.dtype}; take its "
                 "real, imag or abs, or pass the gradient"
             )
-        one = backend_of(y.data).asarray(1, dtype=y.dtype).reshape(y.shape)
+        with on_device_of(y.data):  # filled there: nothing is sent to it
+            one = backend_of(y.data).full(y.shape, 1, dtype=y.dtype)
         return Tensor(one) if create_graph else one
     if not isinstance(gradient, Tensor):
         try:
-            gradient = Tensor(backend_of(y.data).asarray(gradient, dtype=y.dtype))
+            gradient = Tensor(create(y.device, "asarray", gradient, dtype=y.dtype))
         except EXPLAINED as error:
             raise_explained(name, [gradient], error)
     if gradient.shape != y.shape or gradient.dtype != y.dtype:

@@ -260,6 +260,29 @@ class TensorMethods(ElementwiseMethods, TensorOperators):
         def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
             """The same values on another device."""
 
+        def to(
+            self,
+            /,
+            *where: Any,
+            device: str | None = None,
+            dtype: Any = None,
+            non_blocking: bool = False,
+            copy: bool = False,
+        ) -> Tensor:
+            """On another device, in another dtype, or as another tensor is."""
+
+        def cpu(self, /) -> Tensor:
+            """The same values on the CPU."""
+
+        def cuda(
+            self, device: int | str | None = None, /, *, non_blocking: bool = False
+        ) -> Tensor:
+            """The same values on a GPU."""
+
+        @property
+        def is_cuda(self) -> bool:
+            """Whether the array is on a GPU."""
+
         def broadcast_to(self, /, shape: Sequence[int]) -> Tensor:
             """Repeated along new axes and axes of length 1."""
 

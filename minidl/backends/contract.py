@@ -2,7 +2,7 @@
 
 A backend is a namespace, a module or any object with these attributes:
 
-    name        the name of its device: "cpu"
+    name        the type of its devices: "cpu", "cuda"
     Array       the type of its arrays, by which an operation finds its backend
     Scalar      the type that its operators may return for 0-d results (NumPy's do); else Array
     functions   those of FUNCTIONS and SERVICES below
@@ -13,6 +13,12 @@ a view, or None), `copy()`, `astype(dtype)`, `reshape(shape)`, the arithmetic, c
 operators, and indexing; and they support weak references.  Anything else that a body does to an
 array is a function in FUNCTIONS, and `minidl.ops` has an operation of the same name and arguments
 that does it to Tensors.
+
+Functions and kernels may return before the device is done, and must not wait for it, except
+`to_numpy`, `synchronize`, and what gives Python numbers or shapes that depend on values.  A check of
+values may be deferred until then: its error is raised by the next call that waits, and says which
+operation made the check, and where it was called: `minidl.backends.call_site` tells.  With several
+devices, minidl makes that of the arrays the current one before it calls any function or operator.
 
 A kernel has the signature of its operation's body and returns `value, pullback` as that of a
 primitive does.  For inputs that it does not support it may return NotImplemented: the body runs
@@ -120,7 +126,7 @@ FUNCTIONS = {
     "row_gradient": "(values, index, shape)  the same as a RowGradient, for index (ids,)",
     "take_along_axis": "(x, indices, *, axis)  z[…, i, …] = x[…, indices[…, i, …], …]",
     "scatter_add": "(x, indices, values, *, axis)  a copy of x, plus values at the indices",
-    "check_indices": "(indices, size)  indices; BoundsError if one is outside 0 … size − 1",
+    "check_indices": "(indices, size)  indices; BoundsError, which may be deferred, outside 0 … size − 1",
     "precise_matmul": "(x1, x2)  x₁ @ x₂ of floats within log₂ k·ε·Σ|x₁||x₂|, for long sums",
     # matrices, (…, m, n); failure is an ArgumentError that names the first matrix
     "tril": "(x, *, k)  x on and below the k-th diagonal, 0 above it",
@@ -147,7 +153,7 @@ FUNCTIONS = {
     "irfft": "(x, *, n, axis, norm)  its inverse, real; n points of the result",
     # arrays of another dtype, device or content
     "astype": "(x, dtype)  a copy in another dtype",
-    "to_device": "(x, device)  a copy on another device",
+    "to_device": "(x, device, *, non_blocking)  a copy on another device; may be begun only",
     "zeros_like": "(x)  zeros of the shape and dtype of x",
     "uniform_like": "(x, key)  uniform in [0, 1): Philox numbers of key = (seed, offset)",
 }
@@ -161,6 +167,18 @@ SERVICES = {
     "to_numpy": "(x)  the values as a NumPy array on the host",
     "add_at": "(x, index, values)  x[index] += values in place; repeated indices accumulate",
     "coalesce": "(indices, rows, size)  indices ascending, each once, and the sums of their rows",
+    # devices, by their names, each a `minidl.device`: "cpu"; "cuda:0", "cuda:1"
+    "devices": "()  all that there are, the same in every call",
+    "device_of": "(x)  that which x is on",
+    "current_device": "()  that on which functions compute and create arrays, in this thread",
+    "set_device": "(device)  make it the current one of this thread",
+    "synchronize": "(device)  wait for all that it was told to do, and raise deferred errors",
+    "memory": "(device)  bytes, a dict: allocated, peak, reserved, free, total, as far as known",
+    # checks of values, and memory
+    "check": "(valid, error)  raise error() unless all are true, at once or when next waited for",
+    "location": "(x)  where its elements are: equal only for two arrays of the same elements",
+    "pinned": "(x)  a host array, copied to page-locked memory if that makes transfers faster",
+    "upload": "(arrays, device)  begin to copy host arrays; a function that returns the copies",
 }
 
 KERNELS = {

@@ -21,7 +21,7 @@ from minidl.errors import (
 from minidl.nn.attributes import Attributes, Place
 from minidl.nn.parameter import Buffer, Parameter, destination, move
 from minidl.nn.parts import named, tell_of_foreign_parts
-from minidl.ops import asarray
+from minidl.ops import asarray, devices
 
 
 class StateError(MinidlError, KeyError):
@@ -226,18 +226,35 @@ class Module(Attributes):
 
     # Where and how it runs.
 
-    def to(self, *where: Any, device: str | None = None, dtype: Any = None) -> Self:
+    def to(
+        self,
+        *where: Any,
+        device: str | None = None,
+        dtype: Any = None,
+        non_blocking: bool = False,
+    ) -> Self:
         """Move all parameters and buffers to a device, and those of floats to a float dtype.
 
-        where    a dtype, a device, both, or a tensor that has them: `to("float64")`, `to("cpu")`
+        where           a dtype, a device, both, or a tensor that has them: `to("float64")`,
+                        `to("cuda")`
+        non_blocking    has no effect here
 
         The tensors stay the same objects.  Create optimisers afterwards: they keep arrays of their
         own.
         """
+        check_flags("to", non_blocking=non_blocking)
         device, dtype = destination(where, device, dtype)
         for tensor in (*self.parameters(), *self.buffers()):
             move(tensor, device, dtype)
         return self
+
+    def cpu(self) -> Self:
+        """Move all parameters and buffers to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: int | str | None = None) -> Self:
+        """Move all parameters and buffers to a GPU: the current one, or that of this index."""
+        return self.to(devices.gpu("cuda", device))
 
     def float(self) -> Self:
         """Compute in float32."""

@@ -5,10 +5,9 @@ from typing import Any
 
 from minidl import dtypes, ops
 from minidl.autograd.tensor import Tensor
-from minidl.backends import backend_of, device_backend
+from minidl.backends import backend_of, device_of
 from minidl.checks import check_flags, name_of
 from minidl.errors import (
-    ArgumentError,
     DeviceError,
     DTypeError,
     MinidlError,
@@ -16,6 +15,7 @@ from minidl.errors import (
     describe,
     raise_explained,
 )
+from minidl.ops import devices
 
 
 class _State(Tensor):
@@ -36,7 +36,7 @@ class _State(Tensor):
         """An array that can take the place of this one's, also a tensor's; else an error."""
         array = value.data if isinstance(value, Tensor) else value
         own = self.data
-        same = backend_of(array) is backend_of(own)
+        same = backend_of(array) is not None and device_of(array) == device_of(own)
         if not same or (array.shape, array.dtype) != (own.shape, own.dtype):
             name = type(self).__name__
             kind = ShapeError if getattr(array, "dtype", None) == own.dtype else DTypeError
@@ -105,42 +105,11 @@ def as_buffer(tensor: Tensor, persistent: bool) -> Buffer:
 def destination(
     where: Sequence[Any], device: str | None = None, dtype: Any = None
 ) -> tuple[str | None, Any]:
-    """The device and the float dtype that `Module.to` was called with; None: unchanged.
-
-    where    a dtype, a device, both, or a tensor that has them
-    """
-    found: tuple[str | None, Any]
-    for value in where:
-        if isinstance(value, Tensor):
-            found = value.device, value.dtype
-        elif _is_dtype(value):
-            found = None, value
-        elif isinstance(value, str):
-            found = value, None
-        else:
-            raise ArgumentError(f"to: needs a dtype, a device or a tensor; got {value!r}")
-        for new, old in zip(found, (device, dtype), strict=True):
-            if new is not None and old is not None:
-                raise ArgumentError(f"to: needs one device and one dtype; got {old!r} and {new!r}")
-        device, dtype = found[0] or device, dtype if found[1] is None else found[1]
-    if dtype is not None:
-        dtype = dtypes.dtype_of(dtype, "to")
-        if not dtypes.is_float(dtype):
-            raise DTypeError(f"to: parameters are floats; got {dtype}")
-    if device is not None:
-        try:
-            device_backend(device)
-        except DeviceError as error:
-            raise DeviceError(f"to: {error}") from None
+    """The device and the float dtype that `Module.to` was called with; None: unchanged."""
+    device, dtype = devices.destination(where, device, dtype)
+    if dtype is not None and not dtypes.is_float(dtype):
+        raise DTypeError(f"to: parameters are floats; got {dtype}")
     return device, dtype
-
-
-def _is_dtype(value: Any) -> bool:
-    try:
-        dtypes.dtype_of(value)
-    except DTypeError:
-        return False
-    return value is not None
 
 
 def move(tensor: Tensor, device: str | None, dtype: Any) -> None:

@@ -11,7 +11,7 @@ operators: the one place where a lower layer is given something from a higher on
 from minidl.autograd import namespace as _autograd_namespace
 from minidl.autograd.pytorch_names import explain_missing_methods as _explain_missing_methods
 from minidl.autograd.tensor import Tensor as _Tensor
-from minidl.ops import array_object, namespace, operators, random
+from minidl.ops import array_object, devices, namespace, operators, random
 from minidl.ops.arithmetic import (
     abs,
     add,
@@ -371,6 +371,7 @@ namespace.fill({name: globals()[name] for name in __all__})
 _autograd_namespace.differentiable = namespace.differentiable
 operators.equip(_Tensor)
 array_object.equip(_Tensor)
+devices.equip(_Tensor)
 _explain_missing_methods(_Tensor, operators.METHOD_NAMES)
 
 

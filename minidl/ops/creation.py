@@ -1,7 +1,7 @@
 """Creation of tensors.
 
-Every function takes `dtype` (default: float32 for reals), `device` (default: "cpu"), and
-`requires_grad`, which makes the tensor a leaf that `backward` leaves a gradient in.
+Every function takes `dtype` (default: float32 for reals), `device` (default: that of
+`set_default_device`, "cpu"), and `requires_grad`, which makes the tensor a leaf that `backward` leaves a gradient in.
 """
 
 import math
@@ -12,7 +12,8 @@ import numpy as np
 
 from minidl import dtypes
 from minidl.autograd.tensor import Tensor
-from minidl.backends import device_backend
+from minidl.backends.device import default_device
+from minidl.backends.registry import create
 from minidl.checks import check_flags
 from minidl.errors import (
     ArgumentError,
@@ -72,6 +73,8 @@ def _asarray(
     result = x
     if dtype is not None and x.dtype != dtype:
         result = manipulation.astype(result, dtype)
+    if device is None and x is not obj and x.device == "cpu":
+        device = default_device()  # what is on another device stays there
     if device is not None:
         result = manipulation.to_device(result, device)
     if copy is False and (result is not x or not reading.shares(x, obj)):
@@ -166,7 +169,7 @@ def _full(
     dtype = dtypes.result_type(fill_value) if dtype is None else dtypes.dtype_of(dtype)
     if fill_value not in (0, 1):  # rounded here once: NumPy rounds integers to float64 first
         fill_value = reading.read(np.asarray(fill_value), dtype).item()
-    array = device_backend(device or "cpu").full(reading.shape(shape), fill_value, dtype=dtype)
+    array = create(device, "full", reading.shape(shape), fill_value, dtype=dtype)
     return Tensor(array).requires_grad_(requires_grad)
 
 

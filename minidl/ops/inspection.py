@@ -6,6 +6,8 @@ import numpy as np
 
 from minidl import dtypes
 from minidl.backends import by_type, device_backend
+from minidl.backends.device import default_device
+from minidl.backends.registry import get_default_device
 from minidl.ops.dtype_functions import isdtype
 
 _NAMES = (
@@ -23,11 +25,11 @@ class Info:
 
     def default_device(self) -> str:
         """The device of new tensors, unless `device` specifies another."""
-        return "cpu"
+        return get_default_device()
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, np.dtype]:
         """The dtypes of Python scalars."""
-        device_backend(device or "cpu")
+        device_backend(device or default_device())
         return {
             "real floating": dtypes.default_float,
             "complex floating": dtypes.complex64,
@@ -37,11 +39,11 @@ class Info:
 
     def devices(self) -> list[str]:
         """The devices in use."""
-        return [backend.name for backend in by_type.values()]
+        return [device for backend in by_type.values() for device in backend.devices()]
 
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, np.dtype]:
         """The dtypes of the standard by name; of one kind or several, as in isdtype."""
-        device_backend(device or "cpu")
+        device_backend(device or default_device())
         every = {name: dtypes.dtype_of(name) for name in _NAMES}
         return {name: dt for name, dt in every.items() if kind is None or isdtype(dt, kind)}
 

@@ -7,6 +7,7 @@ from typing import Any
 from minidl.autograd.inplace import buffer_of
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
+from minidl.backends.registry import device_of, find
 from minidl.checks import check_flags
 from minidl.dtypes import ANY, dtype_of
 from minidl.errors import ArgumentError, AxisError, DTypeError, ShapeError, named
@@ -170,28 +171,34 @@ def astype(xp, x, /, dtype, *, copy=True, device=None):
     if copy is not True and copy is not False:
         check_flags("astype", copy=copy)
     dtype = dtype_of(dtype, "astype")
-    home = getattr(xp, "name", None) or x.device
+    home = device_of(x)
     if x.dtype.kind == "c" and dtype.kind != "c":
         raise DTypeError(f"{x.dtype} numbers are not made {dtype}: their imaginary part would go")
     y = xp.astype(x, dtype) if copy or x.dtype != dtype else x
-    if device in (None, home):
+    if device is None or (device := find(device)[1]) == home:
         return y, lambda dy: dy
     return xp.to_device(y, device), lambda dy: xp.to_device(dy, home)
 
 
 @primitive(None, of_complex=True)
-def _to_device(xp, x, /, *, home, device):
-    return xp.to_device(x, device), lambda dy: xp.to_device(dy, home)
+def _to_device(xp, x, /, *, home, device, non_blocking=False):
+    settings = {"non_blocking": True} if non_blocking else {}
+    return xp.to_device(x, device, **settings), lambda dy: xp.to_device(dy, home)
 
 
 @named
-def to_device(x: Any, device: str, /) -> Tensor:
+def to_device(x: Any, device: str, /, *, non_blocking: bool = False) -> Tensor:
     """The same values on another device; the gradient returns to that of x.
+
+    `x.to(device)` is the same as a method, as in PyTorch.
 
     >>> minidl.to_device(minidl.ones(2), "cpu").device
     'cpu'
     """
-    return x if x.device == device else _to_device(x, home=x.device, device=device)
+    check_flags("to_device", non_blocking=non_blocking)
+    if x.device == device or x.device == (found := find(device)[1]):
+        return x
+    return _to_device(x, home=x.device, device=found, non_blocking=non_blocking)
 
 
 @primitive(None, of_complex=True)

@@ -1,0 +1,62 @@
+"""The GPU: CuPy's functions under the names of the contract, and the kernels in CUDA C++."""
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import cupy
+
+from minidl.backends.registry import to_device
+from minidl.backends.rows import row_gradient
+from minidl_cuda.functions import *
+from minidl_cuda.indexing import (
+    add_at,
+    check_indices,
+    coalesce,
+    put_at,
+    scatter_add,
+    scatter_at,
+    searchsorted,
+    take_along_axis,
+)
+from minidl_cuda.matrices import (
+    adjugate,
+    cholesky,
+    det,
+    eig,
+    eigh,
+    eigvals,
+    eigvalsh,
+    inv,
+    lu,
+    pinv,
+    precise_matmul,
+    qr,
+    slogdet,
+    solve,
+    svd,
+    svdvals,
+)
+from minidl_cuda.reductions import (
+    argsort,
+    cumulative_prod,
+    cumulative_sum,
+    prod,
+    sum,
+)
+
+name = "cuda"
+Array = cupy.ndarray
+Scalar = cupy.ndarray  # 0-d results are arrays
+
+# The files of minidl_cuda/kernels, imported when a kernel of theirs is first asked for.
+_KERNEL_FILES: dict[str, str] = {}
+
+
+@cache
+def kernel(name: str) -> Callable[..., Any] | None:
+    """The kernel of that name; its module is imported when first needed."""
+    if name not in _KERNEL_FILES:
+        return None
+    return getattr(import_module(f"minidl_cuda.kernels.{_KERNEL_FILES[name]}"), name)

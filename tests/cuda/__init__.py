@@ -1,0 +1,1 @@
+"""Tests of the CUDA backend, and the proofs that need no GPU."""

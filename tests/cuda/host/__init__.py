@@ -1,0 +1,1 @@
+"""CUDA C++ on the host: kernels compiled by gcc and run on the CPU."""

@@ -1,0 +1,97 @@
+"""A stand-in for CuPy, over NumPy, that runs CUDA kernels on the CPU.
+
+`install()` puts it where `import cupy` looks.
+"""
+
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tests.cuda.stand_in import devices, functions, modules
+from tests.cuda.stand_in.arrays import ndarray, real
+from tests.cuda.stand_in.counters import Differs, counters
+
+__all__ = ["Differs", "counters", "install", "ndarray"]
+
+_pool = devices.Pool()
+
+_runtime = SimpleNamespace(
+    getDeviceCount=lambda: devices.DEVICES,
+    getDevice=devices.current_device,
+    setDevice=lambda device: devices.Device(device).use(),
+    deviceSynchronize=lambda: devices.Device().synchronize(),
+    getDeviceProperties=lambda device: {"name": b"stand-in", "totalGlobalMem": devices.CAPACITY},
+    runtimeGetVersion=lambda: 13000,
+    driverGetVersion=lambda: 13000,
+    is_hip=False,
+    CUDARuntimeError=devices.CUDARuntimeError,
+)
+
+_cuda = SimpleNamespace(
+    Device=devices.Device,
+    Stream=devices.Stream,
+    Event=devices.Event,
+    MemoryPool=devices.Pool,
+    get_current_stream=devices.current_stream,
+    alloc_pinned_memory=devices.alloc_pinned_memory,
+    is_available=lambda: True,
+    runtime=_runtime,
+    memory=SimpleNamespace(OutOfMemoryError=devices.OutOfMemoryError),
+)
+
+
+class StandIn(ModuleType):
+    """The module `cupy`."""
+
+    __version__ = "14.2.0"
+    ndarray = ndarray
+    generic = np.generic
+    cuda = _cuda
+    RawModule = modules.RawModule
+    RawKernel = modules.RawKernel
+
+    @staticmethod
+    def get_default_memory_pool() -> devices.Pool:
+        return _pool
+
+    def __getattr__(self, name: str) -> Any:
+        return functions.find(name)
+
+
+class _Special(ModuleType):
+    """cupyx.scipy.special."""
+
+    def __getattr__(self, name: str) -> Any:
+        import scipy.special
+
+        if name.startswith("__"):
+            raise AttributeError(name)
+        pinned = None
+        if real is not None:
+            import importlib
+
+            pinned = getattr(_real_special, name)  # AttributeError: CuPy has none
+        return functions.over(getattr(scipy.special, name), pinned)
+
+
+_real_special: Any = None
+
+
+def install() -> ModuleType:
+    """Stand where `import cupy` and `import cupyx.scipy.special` look."""
+    global _real_special
+    if isinstance(sys.modules.get("cupy"), StandIn):
+        return sys.modules["cupy"]
+    if real is not None:
+        import cupyx.scipy.special as _real_special
+    special = _Special("cupyx.scipy.special")
+    scipy = ModuleType("cupyx.scipy")
+    cupyx = ModuleType("cupyx")
+    cupyx.scipy, scipy.special = scipy, special  # type: ignore[attr-defined]
+    stand_in = StandIn("cupy")
+    for name, module in (("cupy", stand_in), ("cupyx", cupyx), ("cupyx.scipy", scipy),
+                         ("cupyx.scipy.special", special)):  # fmt: skip
+        sys.modules[name] = module
+    return stand_in

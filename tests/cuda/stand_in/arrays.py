@@ -1,0 +1,404 @@
+"""The array of the stand-in: NumPy's, of a type that NumPy refuses, on one of two devices."""
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tests.cuda.stand_in.counters import Differs, counters
+from tests.cuda.stand_in.devices import Device, Memory, current_device
+
+try:
+    import cupy as real  # pins what exists; without a driver it makes no array
+except ImportError:
+    real = None
+
+_SCALARS = (int, float, complex, bool, np.generic)
+_UNSUPPORTED = "Unsupported type {}"
+_IMPLICIT = (
+    "Implicit conversion to a NumPy array is not allowed. "
+    "Please use `.get()` to construct a NumPy array explicitly."
+)
+
+
+class ndarray:  # noqa: N801 - as it is called in CuPy
+    """cupy.ndarray."""
+
+    __slots__ = ("__weakref__", "_a", "_memory", "base")
+    __array_priority__ = 100
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        shape: Any,
+        dtype: Any = float,
+        memptr: Any = None,
+        strides: Any = None,
+        order: str = "C",
+    ) -> None:
+        if memptr is None:
+            made = np.empty(shape, dtype, order)
+            _poison(made)
+            base = None
+        else:
+            made = np.ndarray(shape, dtype, memptr.array.reshape(-1).view(np.uint8), 0, strides)
+            base = memptr.array
+        self._a, self.base = made, None
+        self._memory = Memory(made.nbytes, current_device()) if base is None else memptr.memory
+
+    # What it is.
+    device = property(lambda self: Device(self._memory.device_id))
+    shape = property(lambda self: self._a.shape)
+    dtype = property(lambda self: self._a.dtype)
+    ndim = property(lambda self: self._a.ndim)
+    size = property(lambda self: self._a.size)
+    strides = property(lambda self: self._a.strides)
+    nbytes = property(lambda self: self._a.nbytes)
+    itemsize = property(lambda self: self._a.itemsize)
+    flags = property(lambda self: self._a.flags)
+    data = property(lambda self: MemoryPointer(self))
+    T = property(lambda self: view(self._a.T, self))
+    mT = property(lambda self: view(self._a.mT, self))
+    real = property(lambda self: view(self._a.real, self))
+
+    @property
+    def imag(self) -> "ndarray":
+        if self.dtype.kind != "c":
+            return new(np.zeros_like(self._a))
+        return view(self._a.imag, self)
+
+    @property
+    def flat(self) -> Any:
+        raise Differs("ndarray.flat: CuPy's takes no index arrays, and iterating waits each time")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or (real is not None and not hasattr(real.ndarray, name)):
+            raise AttributeError(f"cupy.ndarray has no {name!r}")
+        found = getattr(self._a, name)
+        if not callable(found):
+            return found
+
+        def method(*args: Any, **settings: Any) -> Any:
+            check_devices((self, *args))
+            counters.launch(name)
+            with np.errstate(all="ignore"):
+                result = found(*map(plain, args), **plain(settings))
+            return wrap(result, (self, *args))
+
+        return method
+
+    # To the host, each a wait.
+    def get(
+        self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True
+    ) -> Any:
+        counters.count("d2h", "get")
+        if out is None:
+            return self._a.copy(order)
+        out[...] = self._a
+        return out
+
+    def item(self, *args: Any) -> Any:
+        counters.count("d2h", "item")
+        return self._a.item(*args)
+
+    def tolist(self) -> Any:
+        counters.count("d2h", "tolist")
+        return self._a.tolist()
+
+    def set(self, arr: Any, stream: Any = None) -> None:
+        counters.count("h2d", "set")
+        self._a[...] = arr
+
+    def __array__(self, *args: Any, **settings: Any) -> Any:
+        raise TypeError(_IMPLICIT)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **settings: Any) -> Any:
+        from tests.cuda.stand_in import functions
+
+        if method != "__call__":
+            return NotImplemented
+        return functions.find(ufunc.__name__)(*args, **settings)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, settings: Any) -> Any:
+        from tests.cuda.stand_in import functions
+
+        return functions.find(function.__name__)(*args, **settings)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        return operator.index(self.item())
+
+    # Copies.
+    def copy(self, order: str = "C") -> "ndarray":
+        counters.launch("copy")
+        return new(self._a.copy(order))
+
+    def astype(
+        self,
+        dtype: Any,
+        order: str = "K",
+        casting: Any = None,
+        subok: Any = None,
+        copy: bool = True,
+    ) -> "ndarray":
+        with np.errstate(all="ignore"):
+            result = self._a.astype(dtype, order=order, copy=copy)
+        if result is self._a:
+            return self
+        counters.launch("astype")
+        return new(result)
+
+    def reshape(self, *shape: Any, order: str = "C") -> "ndarray":
+        return wrap(self._a.reshape(*shape, order=order), (self,))
+
+    def fill(self, value: Any) -> None:
+        if isinstance(value, np.ndarray) and value.ndim:
+            raise TypeError(_UNSUPPORTED.format(type(value)))
+        counters.launch("fill")
+        self._a.fill(plain(value))
+
+    # Indexing.
+    def __getitem__(self, index: Any) -> Any:
+        check_devices((self, index))
+        index = as_index(index)
+        if check_index(self._a, index):
+            counters.launch("take")
+            return new(np.array(self._a[index]))
+        return view(np.asarray(self._a[index]), self)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        check_devices((self, index, value))
+        index = as_index(index)
+        advanced = check_index(self._a, index)
+        if isinstance(value, np.ndarray):
+            if value.ndim and not (isinstance(index, slice) and index == slice(None)):
+                raise TypeError(_UNSUPPORTED.format(type(value)))
+            counters.count("h2d", "assignment")
+        if advanced and not isinstance(value, _SCALARS) and names_twice(self._a, index):
+            raise Differs("an assignment to a place twice: which value stays is undefined")
+        counters.launch("assign")
+        with np.errstate(all="ignore"):
+            self._a[index] = value if isinstance(value, np.ndarray) else plain(value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self._a)
+
+    def __repr__(self) -> str:
+        return repr(self._a)
+
+    # Sharing.
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self._memory.device_id
+
+    def __dlpack__(self, **settings: Any) -> Any:
+        raise BufferError("device memory")
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {**self._a.__array_interface__, "version": 3}
+
+
+class MemoryPointer:
+    """cupy.cuda.MemoryPointer: where an array's data is."""
+
+    def __init__(self, array: ndarray) -> None:
+        self.array, self.memory = array._a, array._memory
+        self.mem, self.device_id = array._memory, array._memory.device_id
+        self.ptr = array._a.ctypes.data
+
+    device = property(lambda self: Device(self.device_id))
+
+    def __int__(self) -> int:
+        return self.ptr
+
+
+def _poison(array: np.ndarray) -> None:
+    """Fill with bits that are a NaN, or an integer that is not expected."""
+    if array.size:
+        array.view(np.uint8).fill(0xFF) if array.flags.c_contiguous and array.ndim else None
+        if array.dtype.kind in "fc":
+            array.fill(np.nan)
+
+
+def new(values: np.ndarray) -> ndarray:
+    """An array of the current device that holds these values."""
+    array = ndarray.__new__(ndarray)
+    array._a, array.base = np.asarray(values), None
+    array._memory = Memory(array._a.nbytes, current_device())
+    return array
+
+
+def view(values: Any, of: ndarray) -> ndarray:
+    """A view of an array."""
+    if values is of._a:
+        return of
+    array = ndarray.__new__(ndarray)
+    array._a, array._memory = values, of._memory
+    array.base = of if of.base is None else of.base
+    return array
+
+
+def owners(value: Any) -> Iterator[ndarray]:
+    """The arrays in arguments."""
+    if isinstance(value, ndarray):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from owners(part)
+
+
+def check_devices(args: Any) -> None:
+    """Raise unless all arrays are on the current device."""
+    current = current_device()
+    for array in owners(args):
+        if array._memory.device_id != current:
+            raise ValueError(
+                "Array device must be same as the current device: array device = "
+                f"{array._memory.device_id} while current = {current}"
+            )
+
+
+def plain(value: Any) -> Any:
+    """Arguments with NumPy's arrays for the stand-in's; NumPy's own are refused."""
+    if isinstance(value, ndarray):
+        return value._a
+    if isinstance(value, np.ndarray):
+        raise TypeError(_UNSUPPORTED.format(type(value)))
+    if isinstance(value, list | tuple):
+        parts = map(plain, value)
+        return list(parts) if isinstance(value, list) else tuple(parts)
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    return value
+
+
+def wrap(result: Any, args: Any = ()) -> Any:
+    """NumPy's result as the stand-in's: new, or a view of one of the arguments."""
+    if isinstance(result, tuple | list):
+        return tuple(wrap(part, args) for part in result)
+    if not isinstance(result, np.ndarray | np.generic):
+        return result
+    array = np.asarray(result)
+    for owner in owners(args):
+        if array is owner._a:
+            return owner
+        if array.base is not None and np.may_share_memory(array, owner._a):
+            return view(array, owner)
+    return new(array)
+
+
+def as_index(index: Any) -> Any:
+    """An index as CuPy takes it: lists and host arrays are uploaded."""
+    if isinstance(index, tuple):
+        return tuple(map(as_index, index))
+    if isinstance(index, list | np.ndarray):
+        counters.count("h2d", "index")
+        return np.asarray(index, None if np.size(index) else np.int64)
+    return plain(index)
+
+
+def check_index(array: np.ndarray, index: Any) -> bool:
+    """Whether the index has arrays in it; raise where CuPy would wrap an integer around."""
+    parts = index if isinstance(index, tuple) else (index,)
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
+    if any(part.dtype == bool for part in arrays):
+        counters.count("sync", "boolean index")
+    elif arrays:
+        try:
+            array[index]
+        except IndexError as error:
+            raise Differs(f"CuPy wraps such an index around, silently: {error}") from None
+    return bool(arrays)
+
+
+def names_twice(array: np.ndarray, index: Any) -> bool:
+    """Whether an index names a place twice."""
+    places = np.arange(array.size).reshape(array.shape)[index]
+    return np.unique(places).size != places.size
+
+
+_COMPARISONS = "lt", "le", "gt", "ge", "eq", "ne"
+_ARITHMETIC = "add sub mul truediv floordiv mod pow matmul lshift rshift and or xor".split()
+
+
+def _operator(name: str) -> Any:
+    function = getattr(operator, f"{name}_" if name in ("and", "or") else name)
+
+    def forward(self: ndarray, other: Any) -> Any:
+        if isinstance(other, np.ndarray) and other.ndim:
+            raise TypeError(_UNSUPPORTED.format(type(other)))
+        if not isinstance(other, (ndarray, np.ndarray, *_SCALARS)):
+            return NotImplemented
+        check_devices((self, other))
+        counters.launch(name)
+        with np.errstate(all="ignore"):
+            return new(function(self._a, other._a if isinstance(other, ndarray) else other))
+
+    def reverse(self: ndarray, other: Any) -> Any:
+        if isinstance(other, np.ndarray) and other.ndim:
+            raise TypeError(_UNSUPPORTED.format(type(other)))
+        if not isinstance(other, (np.ndarray, *_SCALARS)):
+            return NotImplemented
+        check_devices((self,))
+        counters.launch(name)
+        with np.errstate(all="ignore"):
+            return new(function(other, self._a))
+
+    return forward, reverse
+
+
+def _in_place(name: str) -> Any:
+    function = getattr(operator, f"i{name}")
+
+    def change(self: ndarray, other: Any) -> Any:
+        if isinstance(other, np.ndarray) and other.ndim:
+            raise TypeError(_UNSUPPORTED.format(type(other)))
+        if not isinstance(other, (ndarray, np.ndarray, *_SCALARS)):
+            return NotImplemented
+        check_devices((self, other))
+        counters.launch(name)
+        with np.errstate(all="ignore"):
+            function(self._a, other._a if isinstance(other, ndarray) else other)
+        return self
+
+    return change
+
+
+for _name in (*_COMPARISONS, *_ARITHMETIC):
+    _forward, _reverse = _operator(_name)
+    setattr(ndarray, f"__{_name}__", _forward)
+    if _name not in _COMPARISONS:
+        setattr(ndarray, f"__r{_name}__", _reverse)
+        if _name != "matmul":
+            setattr(ndarray, f"__i{_name}__", _in_place(_name))
+
+
+def _unary(name: str) -> Any:
+    function = getattr(operator, name)
+
+    def apply(self: ndarray) -> Any:
+        check_devices((self,))
+        counters.launch(name)
+        with np.errstate(all="ignore"):
+            return new(function(self._a))
+
+    return apply
+
+
+for _name in ("neg", "pos", "abs", "invert"):
+    setattr(ndarray, f"__{_name}__", _unary(_name))
