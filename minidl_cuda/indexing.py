@@ -5,7 +5,7 @@ from typing import Any
 
 import cupy as cp
 
-from minidl.errors import BoundsError
+from minidl_cuda.checks import check_indices
 
 Array = cp.ndarray
 searchsorted, take_along_axis = cp.searchsorted, cp.take_along_axis
@@ -61,12 +61,3 @@ def coalesce(indices: Array, rows: Array, size: int) -> tuple[Array, Array]:
     sums = cp.zeros((distinct.size, *rows.shape[1:]), rows.dtype)
     add_at(sums, (places,), rows)
     return distinct, sums
-
-
-def check_indices(indices: Array, size: int) -> Array:
-    """The indices, after checking that all are in 0 … size − 1."""
-    if indices.size and bool(((indices < 0) | (indices >= size)).any()):
-        host = cp.asnumpy(indices)
-        wrong = host[(host < 0) | (host >= size)].flat[0]
-        raise BoundsError(f"index {wrong} is outside 0 … {size - 1}")
-    return indices
