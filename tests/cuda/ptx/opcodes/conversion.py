@@ -96,7 +96,7 @@ def to_pair(o: Operation) -> str:
 
 
 def _short(o: Operation, k: int) -> str:
-    value = f"relu_of({o.value(k, 'f32')})" if o["relu"] else o.value(k, "f32")
+    value = f"RELU({o.value(k, 'f32')})" if o["relu"] else o.value(k, "f32")
     if o["to"].startswith("bf16"):
         return f"bfloat_of({value}, {o.rounding})"
     return f"BITS(u16, narrow_f16((f64){value}, {o.rounding}))"

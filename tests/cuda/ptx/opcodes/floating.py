@@ -22,8 +22,6 @@ def _result(o: Operation, kind: str, expression: str, flops: int = 1) -> str:
         expression = f"flush({expression})"
     if o["sat"]:
         expression = f"SATURATE({expression})"
-    if o["relu"]:
-        expression = f"max_{kind}(({kind})0, {expression})"
     return f"{{ COUNT({flops}); {o.set(0, kind, expression)} }}"
 
 
@@ -58,7 +56,7 @@ def _half_result(o: Operation, expression: str) -> str:
     expression = f"(f16)({expression})"
     if o["sat"]:
         expression = f"({{ f16 s_ = {expression}; s_ > 0 ? (s_ < 1 ? s_ : (f16)1) : (f16)0; }})"
-    return f"max_f16((f16)0, {expression})" if o["relu"] else expression
+    return f"RELU({expression})" if o["relu"] else expression
 
 
 @translates(*(f"{n}[round=rn][sat]<type=f16|f16x2>" for n in _SIGNS))

@@ -1,7 +1,7 @@
 /* Arithmetic where C's is not PTX's. */
 #define SATURATE(x) ({ __typeof__(x) s_ = (x); s_ > 0 ? (s_ < 1 ? s_ : (__typeof__(x))1) : (__typeof__(x))0; })
 static inline f32 flush(f32 x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
-static inline f32 relu_of(f32 x) { return x > 0 ? x : 0; }
+#define RELU(x) ({ __typeof__(x) r_ = (x); r_ > 0 || r_ != r_ ? r_ : (__typeof__(x))0; })
 
 /* Directed rounding: `volatile` keeps the operation between the changes of the mode. */
 #define DIRECTED __attribute__((noinline, optimize("rounding-math")))
@@ -71,7 +71,7 @@ MINMAX_OF(f16, HALF_SIGN)
  * ex2 2^-22.5 of the value (f32; 2^-9.9 f16), lg2 2^-22 absolutely within (0.5, 2), else of the value, rsqrt 2^-22.9,
  * rcp and sqrt 1 ulp and 2^-23, sin and cos 2^-20.5 absolutely within ±π, tanh 2^-11 (f16 2^-10.987), div 2 ulp. */
 static f32 approximate_div(f32 a, f32 b) {
-  if (fabsf(b) > 0x1p126f && !isinf(b)) return isinf(a) ? NAN : copysignf(0, a) * copysignf(1, b);
+  if (fabsf(b) > 0x1p126f && !isinf(b)) return isinf(a) || isnan(a) ? NAN : copysignf(0, a) * copysignf(1, b);
   return a / b;
 }
 static f32 approximate_ex2(f32 x) { return (f32)exp2((f64)x); }
