@@ -59,6 +59,16 @@ class Form:
         for chosen in product(*options):
             yield self.opcode + "".join(chosen)
 
+    def sample(self) -> list[str]:
+        """A few opcodes of this form, with every modifier at least once."""
+        every = list(self.expand())
+        few: list[str] = []
+        for part in self.parts:
+            for choice in part.choices:
+                having = [opcode for opcode in every if f".{choice}." in f"{opcode}."]
+                few += having[len(few) * 7 % len(having) :][:1]
+        return list(dict.fromkeys(few)) or every
+
 
 FORMS: dict[str, list[Form]] = {}
 

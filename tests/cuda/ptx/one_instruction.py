@@ -1,7 +1,9 @@
 """A kernel around one instruction: operands from arrays, a thread for each element."""
 
 import numpy as np
+import pytest
 
+from .forms import Form
 from .program import Program
 from .syntax import SIZES
 
@@ -11,6 +13,10 @@ DTYPES = {
     **{"f16x2": np.dtype("u4"), "bf16x2": np.dtype("u4"), "bf16": np.dtype("u2"), "tf32": np.dtype("u4")},
     "pred": np.dtype("u4"),
 }
+SAMPLED_OR_ALL = [  # the opcodes of a form that a test takes
+    pytest.param(Form.sample, id="sample"),
+    pytest.param(lambda form: list(form.expand()), id="all", marks=pytest.mark.full),
+]
 _HEADER = ".version 9.0\n.target sm_80\n.address_size 64\n"
 
 
