@@ -21,11 +21,17 @@ import numpy as np
 from minidl.backends.joint import Joint
 from minidl.backends.window import Convolution, convolution, transposed
 from minidl.checks import check_choice
-from minidl_cuda.kernels import depthwise, im2col, implicit_gemm
-from minidl_cuda.kernels.arrays import are_arrays, contiguous
+from minidl_cuda import reductions
+from minidl_cuda.kernels import (
+    depthwise,
+    im2col,
+    implicit_gemm,
+    implicit_gemm_half,
+    weight_gradient,
+)
+from minidl_cuda.kernels.guard import are_arrays, contiguous
 from minidl_cuda.kernels.geometry import Problem
 from minidl_cuda.kernels.max_pool2d import max_pool_2x2_backward, max_pool_2x2_relu
-from minidl_cuda.kernels.weight_gradient import weight_gradient
 
 Array = cupy.ndarray
 Epilogue = Literal["none", "relu", "pool_relu"]
@@ -110,14 +116,16 @@ def _convolution(
         if pooled:
             dy = max_pool_2x2_backward(dy, argmax, problem.at.output)
         dx = dw = db = None
+        relu_mask = mask
+        if _algorithm(problem, x) is implicit_gemm_half:
+            dy, relu_mask = implicit_gemm_half.laid_out(dy, problem.at.groups, mask), None
         if wanted[0]:
             dx = cupy.empty(x.shape, x.dtype)
-            _backward(problem, dy, weight, None, dx, mask)
-        if wanted[1]:
-            dw, db = _weight_gradient(problem, x, dy, mask, with_bias=wanted[2])
-        elif wanted[2]:
-            db = depthwise.channel_sums(dy, mask)
-        return (None if dx is None else dx.reshape(shape)), dw, db
+            _backward(problem, dy, weight, None, dx, relu_mask)
+            dx = dx.reshape(shape)
+        if wanted[1] or wanted[2]:
+            dw, db = _weight_gradient(problem, x, dy, relu_mask, with_bias=wanted[2])
+        return dx, dw, db
 
     return y.reshape(*shape[:-3], *y.shape[1:]), Joint(gradients)
 
@@ -143,16 +151,19 @@ def conv_transpose2d(
     _backward(problem, x, weight, bias, y, None)
 
     def gradients(wanted: tuple[bool, ...], dy: Array) -> Gradients:
-        dy = contiguous(dy.reshape(y.shape))
         dx = dw = db = None
+        dy = contiguous(dy.reshape(y.shape))
+        if wanted[2]:
+            db = reductions.sum(dy, axis=(0, 2, 3))
+        if _algorithm(problem, x) is implicit_gemm_half:
+            dy = implicit_gemm_half.laid_out(dy, problem.at.groups)
         if wanted[0]:
             dx = cupy.empty(x.shape, x.dtype)
             _forward(problem, dy, weight, None, dx, relu=False)
+            dx = dx.reshape(shape)
         if wanted[1]:
             dw, _ = _weight_gradient(problem, dy, x, None, with_bias=False)
-        if wanted[2]:
-            db = depthwise.channel_sums(dy)
-        return (None if dx is None else dx.reshape(shape)), dw, db
+        return dx, dw, db
 
     return y.reshape(*shape[:-3], *y.shape[1:]), Joint(gradients)
 
@@ -182,12 +193,7 @@ def _forward(
     problem: Problem, x: Array, weight: Array, bias: Array | None, y: Array, *, relu: bool
 ) -> None:
     """y from x."""
-    algorithm: Any = implicit_gemm
-    if depthwise.suits(problem):
-        algorithm = depthwise
-    elif _by_cublas(problem):
-        algorithm = im2col
-    algorithm.forward(problem, x, weight, bias, y, relu=relu)
+    _algorithm(problem, x).forward(problem, x, weight, bias, y, relu=relu)
 
 
 def _forward_pooled(
@@ -195,7 +201,7 @@ def _forward_pooled(
 ) -> tuple[Array, Array]:
     """y, pooled by 2 × 2 windows and at least 0, and the argmax."""
     height, width = problem.at.output
-    if depthwise.suits(problem) or _by_cublas(problem):
+    if _algorithm(problem, x) is not implicit_gemm:
         full_y = cupy.empty((problem.images, problem.outputs, height, width), x.dtype)
         _forward(problem, x, weight, bias, full_y, relu=False)
         return max_pool_2x2_relu(full_y)
@@ -209,26 +215,29 @@ def _backward(
     problem: Problem, dy: Array, weight: Array, bias: Array | None, dx: Array, mask: Array | None
 ) -> None:
     """dx from dy."""
-    if depthwise.suits(problem):
-        depthwise.backward(problem, dy, weight, bias, dx, mask)
-    elif _by_cublas(problem) and mask is None:
-        im2col.backward(problem, dy, weight, bias, dx)
-    else:
-        implicit_gemm.backward(problem, dy, weight, bias, dx, mask)
+    algorithm = _algorithm(problem, dy)
+    if algorithm is im2col and mask is not None:
+        algorithm = implicit_gemm
+    algorithm.backward(problem, dy, weight, bias, dx, mask)
 
 
 def _weight_gradient(
     problem: Problem, x: Array, dy: Array, mask: Array | None, *, with_bias: bool
-) -> tuple[Array, Array | None]:
-    """dw and db from x and dy.  cuBLAS does not promise what errors of long sums there are."""
+) -> weight_gradient.Gradients:
+    """dw and db from x and dy; never by cuBLAS, which does not promise how exact long sums are."""
+    algorithm = _algorithm(problem, x)
+    if algorithm is implicit_gemm or algorithm is im2col:
+        algorithm = weight_gradient
+    return algorithm.weight_gradient(problem, x, dy, mask, with_bias=with_bias)
+
+
+def _algorithm(problem: Problem, x: Array) -> Any:
+    """The module that computes y and dx."""
     if depthwise.suits(problem):
-        return depthwise.weight_gradient(problem, x, dy, mask, with_bias=with_bias)
-    return weight_gradient(problem, x, dy, mask, with_bias=with_bias)
-
-
-def _by_cublas(problem: Problem) -> bool:
-    """Whether y and dx are products of matrices."""
-    if _Choice.algorithm == "im2col":
-        return True
+        return depthwise
+    if x.dtype.char == "e":
+        return implicit_gemm_half
     worth = problem.positions * problem.outputs * problem.depth >= _WORTH_CUBLAS
-    return worth and im2col.is_pointwise(problem)
+    if _Choice.algorithm == "im2col" or worth and im2col.is_pointwise(problem):
+        return im2col
+    return implicit_gemm

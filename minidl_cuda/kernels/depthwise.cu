@@ -67,8 +67,7 @@ __device__ void depthwise(const T* __restrict__ x, const T* __restrict__ mask, c
 }
 
 // dw of TAPS taps (blockIdx.z) of an output (blockIdx.x), and db, over the positions of a part (blockIdx.y): LONGEST
-// for each thread, whose sums are then added in a tree.  The error grows like log n.  With windows of no taps: db
-// alone, the sum of each feature map over the batch.
+// for each thread, whose sums are then added in a tree.  The error grows like log n.
 template <class T>
 __device__ void depthwise_weights(const T* __restrict__ x, const T* __restrict__ dy, const T* __restrict__ mask,
                                   float* __restrict__ dw, float* __restrict__ db, const Convolution& p,

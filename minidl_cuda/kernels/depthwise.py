@@ -1,10 +1,9 @@
-"""Convolution of each channel by itself, and its gradients, in float32 and float16.  See the .cu."""
+"""Convolution of each channel by itself, and its gradients, in float32 and float16."""
 
 import cupy
 import numpy as np
 
-from minidl.backends.window import Convolution
-from minidl_cuda.kernels.arrays import SUFFIX, blocks, split
+from minidl_cuda.kernels.guard import SUFFIX, blocks, split
 from minidl_cuda.kernels.geometry import Problem, struct
 from minidl_cuda.kernels.weight_gradient import Gradients, sum_of_parts
 from minidl_cuda.launch import Kernel, Module
@@ -70,19 +69,10 @@ def weight_gradient(
 ) -> Gradients:
     """dw and db of dy, which counts as 0 where the mask is not positive."""
     parts, taps = blocks(problem.positions, _PART), problem.at.window[0] * problem.at.window[1]
-    grid = problem.outputs, parts, max(1, blocks(taps, _TAPS))
+    grid = problem.outputs, parts, blocks(taps, _TAPS)
 
     def compute(dw: cupy.ndarray, db: cupy.ndarray | None, apart: int) -> None:
         arguments = x, dy, relu_mask, dw, db, struct(problem), np.int64(apart)
         _weights[x.dtype.char](grid, 256, arguments)
 
     return sum_of_parts(problem, parts, x.dtype, compute, with_bias=with_bias)
-
-
-def channel_sums(x: cupy.ndarray, relu_mask: cupy.ndarray | None = None) -> cupy.ndarray:
-    """The sum of each channel of x (N, C, H, W): the gradient of a bias."""
-    images, channels, height, width = x.shape
-    window = (0, 0)  # without taps: the kernel adds up dy alone
-    at = Convolution((1, 1), window, (1, 1), (0, 0), (1, 1), channels, (height, width))
-    _, db = weight_gradient(Problem(at, images, channels, channels), x, x, relu_mask)
-    return db

@@ -6,7 +6,7 @@ For 1 × 1 windows side by side x is the matrix of patches, and nothing is copie
 import cupy
 import numpy as np
 
-from minidl_cuda.kernels.arrays import blocks
+from minidl_cuda.kernels.guard import blocks
 from minidl_cuda.kernels.geometry import Problem, struct
 from minidl_cuda.launch import Module
 
@@ -51,6 +51,7 @@ def backward(
     weight: cupy.ndarray,
     bias: cupy.ndarray | None,
     dx: cupy.ndarray,
+    relu_mask: None = None,
 ) -> None:
     """dx of dy; and a bias."""
     weights = _matrices(problem, weight).swapaxes(-1, -2)

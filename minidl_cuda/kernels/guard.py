@@ -1,10 +1,10 @@
-"""What kernels' wrappers share: their guard, contiguous arrays, and numbers of blocks."""
+"""What all wrappers of kernels share: which arrays they take, and how many blocks there are."""
 
 from typing import Any
 
 import cupy
 
-SUFFIX = {"f": "f32", "e": "f16"}  # of kernels' names, by the character of a dtype
+SUFFIX = {"f": "f32", "e": "f16"}  # of the kernels' names, by the character of a dtype
 
 
 def are_arrays(dtypes: str, array: Any, *others: Any) -> bool:
