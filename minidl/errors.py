@@ -46,6 +46,10 @@ class DeviceError(MinidlError, RuntimeError):
     """An unknown device, or arrays of several devices in one operation."""
 
 
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A device without the memory that was asked for."""
+
+
 class GradientError(MinidlError, RuntimeError):
     """A derivative that cannot be computed, or would be wrong."""
 

@@ -7,12 +7,26 @@ from typing import Any
 
 import cupy
 
-from minidl.backends.registry import to_device
 from minidl.backends.rows import row_gradient
+from minidl_cuda.checks import check, check_indices
+from minidl_cuda.devices import (
+    allocator,
+    asarray,
+    current_device,
+    device_of,
+    devices,
+    location,
+    memory,
+    pinned,
+    set_device,
+    synchronize,
+    to_device,
+    to_numpy,
+    upload,
+)
 from minidl_cuda.functions import *
 from minidl_cuda.indexing import (
     add_at,
-    check_indices,
     coalesce,
     put_at,
     scatter_add,
@@ -67,3 +81,6 @@ def kernel(name: str) -> Callable[..., Any] | None:
     if name not in _KERNEL_FILES:
         return None
     return getattr(import_module(f"minidl_cuda.kernels.{_KERNEL_FILES[name]}"), name)
+
+
+cupy.cuda.set_allocator(allocator(cupy.cuda.get_allocator()))

@@ -97,16 +97,6 @@ def polygamma(x: Array, n: int) -> Array:
     return special.polygamma(n, x).astype(x.dtype)
 
 
-def asarray(values: Any, *, dtype: Any = None) -> Array:
-    """From numbers, nested lists or a host array."""
-    return cp.asarray(values, dtype)
-
-
-def to_numpy(x: Array) -> Any:
-    """The values as a NumPy array on the host; waits for the device."""
-    return cp.asnumpy(x)
-
-
 def reshape(x: Array, shape: Sequence[int]) -> Array:
     """A view where possible."""
     return x.reshape(shape)

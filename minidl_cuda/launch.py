@@ -4,10 +4,14 @@
     _forward = _module.kernel("softmax_forward_f32")
     _forward(grid, block, (x, y, np.int32(rows), np.float32(eps)), shared=0)
 
-A source is compiled by NVRTC when one of its kernels is first launched, once for each device.
+A source is compiled by NVRTC when one of its kernels is first launched, once for each device; CuPy
+keeps the result in its cache on disk.  CuPy adds `-ftz=true`: float32 numbers below 2⁻¹²⁶ count as 0.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,9 +24,14 @@ OPTIONS = ("-std=c++17", f"-I{FOLDER}")
 
 Shape = int | Sequence[int]
 
+_NULL = np.uintp(0)
+_SHARED = 48 * 1024  # bytes; a kernel that needs more must say so to the driver
+
 
 class Module:
     """A CUDA source in minidl_cuda/kernels."""
+
+    __slots__ = ("file",)
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -51,18 +60,23 @@ class Kernel:
         shared         bytes of dynamic shared memory
         """
         grid, block = _dimensions(grid), _dimensions(block)
-        if 0 in grid:
+        if 0 in grid:  # CuPy would launch one block
             return
         function = _function(self.file, self.name, cupy.cuda.runtime.getDevice())
-        values = tuple([_NULL if value is None else value for value in arguments])
-        function(grid, block, values, shared_mem=shared)
-
-
-_NULL = np.uintp(0)
+        if shared > _SHARED and function.max_dynamic_shared_size_bytes < shared:
+            function.max_dynamic_shared_size_bytes = shared
+        function(grid, block, tuple(map(_argument, arguments)), shared_mem=shared)
 
 
 def _dimensions(shape: Shape) -> tuple[int, ...]:
     return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def _argument(value: Any) -> Any:
+    """The value as CuPy takes it: a struct as an array of one element."""
+    if value is None:
+        return _NULL
+    return np.asarray(value) if isinstance(value, np.void) else value
 
 
 @cache
@@ -75,9 +89,27 @@ def _function(file: str, name: str, device: int) -> Any:
     return _module(file, device).get_function(name)
 
 
-_deterministic = False
+# Deterministic mode: where the fastest kernel adds in whatever order its threads arrive, another one
+# runs, that gives the same bits each time.
+
+_deterministic: ContextVar[bool] = ContextVar(
+    "minidl_cuda deterministic", default=os.environ.get("MINIDL_CUDA_DETERMINISTIC", "0") == "1"
+)
 
 
 def deterministic() -> bool:
     """Whether kernels must give the same bits in every run, at the cost of speed."""
-    return _deterministic
+    return _deterministic.get()
+
+
+@contextmanager
+def use_deterministic(enabled: bool = True) -> Iterator[None]:
+    """In this block and thread, kernels give the same bits in every run.
+
+    MINIDL_CUDA_DETERMINISTIC=1 in the environment sets it for the process.
+    """
+    token = _deterministic.set(enabled)
+    try:
+        yield
+    finally:
+        _deterministic.reset(token)

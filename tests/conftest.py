@@ -8,6 +8,11 @@ from hypothesis import settings
 
 from tests.oracle import INSTALLED, KERAS_INSTALLED
 
+if os.environ.get("MINIDL_DEVICE", "").startswith("cuda"):  # tests/cuda/test_suite.py sets it
+    from tests.cuda import stand_in
+
+    stand_in.install()
+
 # The same examples in every run and on every machine, however slow it is.
 settings.register_profile("minidl", derandomize=True, deadline=None, database=None, max_examples=40)
 settings.load_profile("minidl")

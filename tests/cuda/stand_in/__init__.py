@@ -15,8 +15,6 @@ from tests.cuda.stand_in.counters import Differs, counters
 
 __all__ = ["Differs", "counters", "install", "ndarray"]
 
-_pool = devices.Pool()
-
 _runtime = SimpleNamespace(
     getDeviceCount=lambda: devices.DEVICES,
     getDevice=devices.current_device,
@@ -38,6 +36,8 @@ _cuda = SimpleNamespace(
     alloc_pinned_memory=devices.alloc_pinned_memory,
     is_available=lambda: True,
     runtime=_runtime,
+    get_allocator=devices.get_allocator,
+    set_allocator=devices.set_allocator,
     memory=SimpleNamespace(OutOfMemoryError=devices.OutOfMemoryError),
 )
 
@@ -52,9 +52,7 @@ class StandIn(ModuleType):
     RawModule = modules.RawModule
     RawKernel = modules.RawKernel
 
-    @staticmethod
-    def get_default_memory_pool() -> devices.Pool:
-        return _pool
+    get_default_memory_pool = staticmethod(devices.default_pool)
 
     def __getattr__(self, name: str) -> Any:
         return functions.find(name)

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from tests.cuda.stand_in.counters import Differs, counters
-from tests.cuda.stand_in.devices import Device, Memory, current_device
+from tests.cuda.stand_in.devices import Device, allocate, current_device
 
 try:
     import cupy as real  # pins what exists; without a driver it makes no array
 except ImportError:
     real = None
+
+settings = {"wrap": False}  # whether indices wrap around, as on the GPU, or that is an error
 
 _SCALARS = (int, float, complex, bool, np.generic)
 _UNSUPPORTED = "Unsupported type {}"
@@ -45,7 +47,7 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
             made = np.ndarray(shape, dtype, memptr.array.reshape(-1).view(np.uint8), 0, strides)
             base = memptr.array
         self._a, self.base = made, None
-        self._memory = Memory(made.nbytes, current_device()) if base is None else memptr.memory
+        self._memory = allocate(made.nbytes) if base is None else memptr.memory
 
     # What it is.
     device = property(lambda self: Device(self._memory.device_id))
@@ -60,13 +62,26 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
     data = property(lambda self: MemoryPointer(self))
     T = property(lambda self: view(self._a.T, self))
     mT = property(lambda self: view(self._a.mT, self))
-    real = property(lambda self: view(self._a.real, self))
+
+    @property
+    def real(self) -> "ndarray":
+        return view(self._a.real, self)
+
+    @real.setter
+    def real(self, value: Any) -> None:
+        self.real[...] = value
 
     @property
     def imag(self) -> "ndarray":
         if self.dtype.kind != "c":
             return new(np.zeros_like(self._a))
         return view(self._a.imag, self)
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        if self.dtype.kind != "c":
+            raise TypeError("cannot set the imaginary part of real numbers")
+        view(self._a.imag, self)[...] = value
 
     @property
     def flat(self) -> Any:
@@ -108,6 +123,12 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
 
     def set(self, arr: Any, stream: Any = None) -> None:
         counters.count("h2d", "set")
+        if not isinstance(arr, np.ndarray):
+            raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
+        if arr.dtype != self.dtype or arr.shape != self.shape:
+            raise ValueError("Shape or dtype mismatch")
+        if not self.flags.c_contiguous:
+            raise RuntimeError("Cannot set to non-contiguous array")
         self._a[...] = arr
 
     def __array__(self, *args: Any, **settings: Any) -> Any:
@@ -143,6 +164,8 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
     # Copies.
     def copy(self, order: str = "C") -> "ndarray":
         counters.launch("copy")
+        if self._memory.device_id != current_device():
+            counters.count("peer", "copy")
         return new(self._a.copy(order))
 
     def astype(
@@ -173,6 +196,8 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
     def __getitem__(self, index: Any) -> Any:
         check_devices((self, index))
         index = as_index(index)
+        if settings["wrap"]:
+            index = wrapped(self._a, index)
         if check_index(self._a, index):
             counters.launch("take")
             return new(np.array(self._a[index]))
@@ -186,7 +211,8 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
             if value.ndim and not (isinstance(index, slice) and index == slice(None)):
                 raise TypeError(_UNSUPPORTED.format(type(value)))
             counters.count("h2d", "assignment")
-        if advanced and not isinstance(value, _SCALARS) and names_twice(self._a, index):
+        several = getattr(value, "size", 1) > 1
+        if advanced and several and names_twice(self._a, index):
             raise Differs("an assignment to a place twice: which value stays is undefined")
         counters.launch("assign")
         with np.errstate(all="ignore"):
@@ -239,7 +265,7 @@ def new(values: np.ndarray) -> ndarray:
     """An array of the current device that holds these values."""
     array = ndarray.__new__(ndarray)
     array._a, array.base = np.asarray(values), None
-    array._memory = Memory(array._a.nbytes, current_device())
+    array._memory = allocate(array._a.nbytes)
     return array
 
 
@@ -324,6 +350,20 @@ def check_index(array: np.ndarray, index: Any) -> bool:
         except IndexError as error:
             raise Differs(f"CuPy wraps such an index around, silently: {error}") from None
     return bool(arrays)
+
+
+def wrapped(array: np.ndarray, index: Any) -> Any:
+    """The index with its integers wrapped around, as CuPy does, for tests of deferred errors."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if Ellipsis in [part for part in parts if not isinstance(part, np.ndarray)]:
+        return index
+    axis, result = 0, []
+    for part in parts:
+        if isinstance(part, np.ndarray) and part.dtype != bool:
+            part = part % array.shape[axis] if array.shape[axis] else part
+        axis += part is not None
+        result.append(part)
+    return tuple(result)
 
 
 def names_twice(array: np.ndarray, index: Any) -> bool:

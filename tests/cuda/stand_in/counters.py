@@ -10,7 +10,7 @@ class Differs(RuntimeError):
 
 
 class Event(NamedTuple):
-    """Something that was counted: its kind, what it was, and the call sites, the innermost first."""
+    """Something that was counted; the call sites have the innermost first."""
 
     kind: str  # "launch", "h2d", "d2h", "sync"
     what: str
@@ -18,7 +18,7 @@ class Event(NamedTuple):
 
 
 class Counters:
-    """Counts of launches, uploads (h2d), downloads (d2h) and synchronisations.
+    """Counts of launches, transfers (h2d, d2h, between GPUs: peer) and synchronisations.
 
     While `trace` is set, `events` gets each of them with the lines of Python that led to it.
     """
@@ -30,7 +30,7 @@ class Counters:
     def reset(self) -> None:
         """Forget everything."""
         self.launches: Counter[str] = Counter()
-        self.h2d = self.d2h = self.sync = 0
+        self.h2d = self.d2h = self.peer = self.sync = 0
         self.events: list[Event] = []
 
     def launch(self, what: str) -> None:

@@ -33,12 +33,12 @@ class CUDARuntimeError(RuntimeError):
 class Memory:
     """A block of device memory, returned to its pool when nothing holds it any more."""
 
-    __slots__ = ("__weakref__", "device_id", "ptr", "size")
+    __slots__ = ("__weakref__", "device_id", "size")
 
     def __init__(self, size: int, device: int) -> None:
-        self.size = 0
+        self.size, self.device_id = 0, device
         pools[device].take(size)
-        self.size, self.device_id, self.ptr = size, device, 0
+        self.size = size
 
     def __del__(self) -> None:
         if self.size:
@@ -88,9 +88,6 @@ class Pool:
     def free_all_blocks(self, stream: Any = None) -> None:
         pools[current_device()].kept = 0
 
-    def free_all_free(self) -> None:
-        self.free_all_blocks()
-
     def n_free_blocks(self) -> int:
         return int(self.free_bytes() > 0)
 
@@ -101,8 +98,8 @@ class Pool:
     def get_limit(self) -> int:
         return pools[current_device()].limit
 
-    def malloc(self, size: int) -> Any:
-        raise NotImplementedError("the stand-in allocates arrays only")
+    def malloc(self, size: int) -> Memory:
+        return Memory(size, current_device())
 
 
 class Device:
@@ -240,3 +237,28 @@ def current_stream(device_id: int | None = None) -> Stream:
 def alloc_pinned_memory(size: int) -> Any:
     """cupy.cuda.alloc_pinned_memory: host memory as a buffer."""
     return (ctypes.c_uint8 * size)()
+
+
+_pool = Pool()
+_allocator = _pool.malloc
+
+
+def allocate(size: int) -> Memory:
+    """Memory of the current device, from whatever allocator is set."""
+    return _allocator(size)
+
+
+def get_allocator() -> Any:
+    """cupy.cuda.get_allocator."""
+    return _allocator
+
+
+def set_allocator(allocator: Any = None) -> None:
+    """cupy.cuda.set_allocator."""
+    global _allocator
+    _allocator = allocator or _pool.malloc
+
+
+def default_pool() -> Pool:
+    """cupy.get_default_memory_pool."""
+    return _pool

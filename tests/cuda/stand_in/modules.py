@@ -64,11 +64,14 @@ class Function:
     """A kernel of a module."""
 
     def __init__(self, module: RawModule, name: str) -> None:
-        self.module, self.name, self.device = module, name, current_device()
+        self.module, self.name = module, name
+        self.max_dynamic_shared_size_bytes = 48 * 1024
 
     def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0) -> None:
         grid, block = _three(grid), _three(block)
         _check_shape(self.name, grid, block)
+        if shared_mem > self.max_dynamic_shared_size_bytes:
+            raise RuntimeError(f"CUDA_ERROR_INVALID_VALUE: {self.name}: {shared_mem} bytes shared")
         for value in args:
             if isinstance(value, ndarray) and value._memory.device_id != current_device():
                 raise Differs(f"{self.name}: an array of another device than the current one")

@@ -1,0 +1,221 @@
+"""The GPUs: their names, memory, transfers to and from them, and waiting for them."""
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import cupy as cp
+import numpy as np
+
+from minidl.backends.device import device
+from minidl.backends.registry import on
+from minidl.backends.registry import to_device as by_way_of_the_host
+from minidl.errors import DeviceMemoryError
+from minidl_cuda.checks import raise_deferred
+
+Array = cp.ndarray
+
+
+@cache
+def devices() -> list[device]:
+    """All GPUs of this process."""
+    return [device("cuda", i) for i in range(cp.cuda.runtime.getDeviceCount())]
+
+
+def device_of(x: Array) -> device:
+    """The GPU that x is on."""
+    return devices()[x.data.device_id]
+
+
+def current_device() -> device:
+    """The GPU on which this thread computes."""
+    return devices()[cp.cuda.runtime.getDevice()]
+
+
+def set_device(name: str) -> None:
+    """Make a GPU the current one of this thread."""
+    cp.cuda.Device(device(name).index).use()
+
+
+def synchronize(name: str) -> None:
+    """Wait for everything that a GPU was told to do; raise the errors of deferred checks."""
+    with on(name):
+        cp.cuda.Device().synchronize()
+        raise_deferred()
+
+
+# Memory.
+
+_peaks: dict[int, int] = {}
+
+
+def memory(name: str) -> dict[str, int]:
+    """Bytes: in arrays now and at most, kept by the pool, free, and of the whole GPU."""
+    with on(name):
+        pool, which = cp.get_default_memory_pool(), cp.cuda.runtime.getDevice()
+        free, total = cp.cuda.Device().mem_info
+        allocated = pool.used_bytes()
+        return {
+            "allocated": allocated,
+            "peak": max(_peaks.get(which, 0), allocated),
+            "reserved": pool.total_bytes(),
+            "free": free + pool.free_bytes(),
+            "total": total,
+        }
+
+
+def allocator(allocate: Callable[[int], Any]) -> Callable[[int], Any]:
+    """The same allocator, whose error says what was asked for and what is free."""
+    pool = cp.get_default_memory_pool()
+
+    def allocated(size: int) -> Any:
+        try:
+            pointer = allocate(size)
+        except cp.cuda.memory.OutOfMemoryError:
+            raise DeviceMemoryError(_no_room(size)) from None
+        which, used = cp.cuda.runtime.getDevice(), pool.used_bytes()
+        if used > _peaks.get(which, 0):
+            _peaks[which] = used
+        return pointer
+
+    return allocated
+
+
+def _no_room(size: int) -> str:
+    name = current_device()
+    now = memory(name)
+    return (
+        f"{name} has no room for {_readable(size)}: of {_readable(now['total'])}, "
+        f"{_readable(now['allocated'])} are in arrays and {_readable(now['free'])} are free, though "
+        "not in one piece; smaller batches need less, and so does minidl.checkpoint"
+    )
+
+
+def _readable(size: float) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            break
+        size /= 1024
+    else:
+        unit = "GiB"
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def location(x: Array) -> Any:
+    """The address, the strides, and what else tells arrays apart."""
+    return x.data.device_id, x.data.ptr, x.strides, x.shape, x.dtype
+
+
+# Transfers.
+
+
+def asarray(values: Any, *, dtype: Any = None) -> Array:
+    """An array of the current GPU, from numbers, nested lists or a host array."""
+    return cp.asarray(values, dtype)
+
+
+def to_numpy(x: Array) -> Any:
+    """The values as a NumPy array on the host; waits, and raises the errors of deferred checks."""
+    with cp.cuda.Device(x.data.device_id):
+        raise_deferred()
+        return cp.asnumpy(x)
+
+
+def to_device(x: Array, name: str, *, non_blocking: bool = False) -> Any:
+    """A copy on another device; between GPUs, without the host."""
+    target = device(name)
+    if target.type != "cuda":
+        return by_way_of_the_host(x, name)
+    with cp.cuda.Device(x.data.device_id):  # what computes x is done first
+        done = cp.cuda.get_current_stream().record()
+        x = cp.ascontiguousarray(x)
+    with on(target):
+        cp.cuda.get_current_stream().wait_event(done)
+        return x.copy()
+
+
+def pinned(x: np.ndarray) -> np.ndarray:
+    """A copy of a host array in page-locked memory, from which transfers run on their own."""
+    memory = cp.cuda.alloc_pinned_memory(max(1, x.nbytes))
+    result: np.ndarray = np.frombuffer(memory, x.dtype, x.size).reshape(x.shape)
+    result[...] = x
+    return result
+
+
+class _Uploads:
+    """A stream for uploads to a GPU, and buffers that nobody waits for, with when they were read."""
+
+    def __init__(self) -> None:
+        self.stream = cp.cuda.Stream(non_blocking=True)
+        self.idle: list[tuple[Array, Any]] = []
+        self.sent: list[tuple[Any, list[np.ndarray]]] = []  # host arrays, until they have arrived
+        self.lock = threading.Lock()
+
+    def buffer(self, size: int) -> tuple[Array, Any]:
+        """A buffer of at least this size, and the event after which it may be written."""
+        with self.lock:
+            for i, (buffer, _) in enumerate(self.idle):
+                if buffer.size >= size:
+                    return self.idle.pop(i)
+            self.idle.clear()  # too small for what is uploaded now
+        return cp.empty(size, "uint8"), cp.cuda.get_current_stream().record()
+
+    def give_back(self, buffer: Array, read: Any) -> None:
+        """The buffer may be written after this event."""
+        with self.lock:
+            self.idle.append((buffer, read))
+
+    def keep(self, host: list[np.ndarray], arrived: Any) -> None:
+        """Page-locked memory that is still read must not be freed."""
+        with self.lock:
+            self.sent = [(event, x) for event, x in self.sent if not event.done]
+            self.sent.append((arrived, host))
+
+
+@cache
+def _uploads(which: int) -> _Uploads:
+    return _Uploads()
+
+
+def upload(arrays: Sequence[np.ndarray], name: str) -> Callable[[], Sequence[Array]]:
+    """Begin to copy host arrays to a GPU, beside what it computes; a function gives the copies.
+
+    They arrive in a buffer, on a stream of their own; the stream that computes copies them from
+    there when they are asked for, and then the buffer is free for others.  So memory that is in use
+    is never written, and a batch arrives while the one before it is computed.
+    """
+    with on(name):
+        uploads = _uploads(cp.cuda.runtime.getDevice())
+        host = [np.ascontiguousarray(x) for x in arrays]
+        buffer, free = uploads.buffer(sum(_aligned(x.nbytes) for x in host))
+        views = _places(buffer, host)
+        uploads.stream.wait_event(free)
+        for view, x in zip(views, host, strict=True):
+            view.set(x, uploads.stream)
+        arrived = uploads.stream.record()
+        uploads.keep(host, arrived)
+
+    def copies() -> Sequence[Array]:
+        with on(name):
+            current = cp.cuda.get_current_stream()
+            current.wait_event(arrived)
+            result = [view.copy() for view in views]
+            uploads.give_back(buffer, current.record())
+            return result
+
+    return copies
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 256) * 256
+
+
+def _places(buffer: Array, arrays: Sequence[np.ndarray]) -> list[Array]:
+    """Parts of the buffer with the shapes and dtypes of the arrays."""
+    views, begin = [], 0
+    for x in arrays:
+        part = buffer[begin : begin + x.nbytes]
+        views.append(part.view(x.dtype).reshape(x.shape))
+        begin += _aligned(x.nbytes)
+    return views

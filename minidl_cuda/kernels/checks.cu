@@ -1,0 +1,50 @@
+// Checks of values: a slot of 64 bits keeps the smallest of what is written into it, by atomicMin, so
+// that what is reported does not depend on the order of the threads.  Each element is read once; a
+// grid-stride loop, with 256 threads a block, enough of them to hide the latency of the reads.
+
+typedef unsigned long long Slot;
+
+// The place of a wrong index, and the index, limited to 32 bits: 2³² elements can be told apart.
+__device__ Slot packed(long long place, long long index) {
+  const long long lowest = -2147483648LL, highest = 2147483647LL;
+  const long long limited = index < lowest ? lowest : index > highest ? highest : index;
+  return Slot(place) << 32 | Slot(unsigned(limited + 2147483648LL));
+}
+
+template <class T>
+__device__ void within(const T* indices, long long count, long long size, Slot* slots, int slot) {
+  const long long step = (long long)gridDim.x * blockDim.x;
+  for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
+    const long long index = (long long)indices[i];
+    if (index < 0 || index >= size) {
+      atomicMin(&slots[slot], packed(i, index));
+      return;  // later ones of this thread are larger
+    }
+  }
+}
+
+#define WITHIN(suffix, T)                                                                     \
+  extern "C" __global__ void __launch_bounds__(256)                                           \
+      within_##suffix(const T* __restrict__ indices, long long count, long long size,         \
+                      Slot* __restrict__ slots, int slot) {                                   \
+    within(indices, count, size, slots, slot);                                                \
+  }
+WITHIN(i8, signed char)
+WITHIN(i16, short)
+WITHIN(i32, int)
+WITHIN(i64, long long)
+WITHIN(u8, unsigned char)
+WITHIN(u16, unsigned short)
+WITHIN(u32, unsigned)
+WITHIN(u64, unsigned long long)
+
+extern "C" __global__ void __launch_bounds__(256)
+    all_true(const unsigned char* __restrict__ valid, long long count, Slot* __restrict__ slots,
+             int slot) {
+  const long long step = (long long)gridDim.x * blockDim.x;
+  for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step)
+    if (!valid[i]) {
+      atomicMin(&slots[slot], Slot(i));
+      return;
+    }
+}
