@@ -29,8 +29,8 @@ from minidl_cuda.kernels import (
     implicit_gemm_half,
     weight_gradient,
 )
-from minidl_cuda.kernels.guard import are_arrays, contiguous
 from minidl_cuda.kernels.geometry import Problem
+from minidl_cuda.kernels.guard import are_arrays, contiguous
 from minidl_cuda.kernels.max_pool2d import max_pool_2x2_backward, max_pool_2x2_relu
 
 Array = cupy.ndarray

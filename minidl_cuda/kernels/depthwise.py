@@ -3,8 +3,8 @@
 import cupy
 import numpy as np
 
-from minidl_cuda.kernels.guard import SUFFIX, blocks, split
 from minidl_cuda.kernels.geometry import Problem, struct
+from minidl_cuda.kernels.guard import SUFFIX, blocks, split
 from minidl_cuda.kernels.weight_gradient import Gradients, sum_of_parts
 from minidl_cuda.launch import Kernel, Module
 

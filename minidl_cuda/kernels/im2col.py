@@ -6,8 +6,8 @@ For 1 × 1 windows side by side x is the matrix of patches, and nothing is copie
 import cupy
 import numpy as np
 
-from minidl_cuda.kernels.guard import blocks
 from minidl_cuda.kernels.geometry import Problem, struct
+from minidl_cuda.kernels.guard import blocks
 from minidl_cuda.launch import Module
 
 _module = Module("im2col.cu")

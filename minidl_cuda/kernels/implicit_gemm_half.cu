@@ -71,7 +71,7 @@ constexpr int STAGES = 2, BLOCKS = 2;  // copies are not asynchronous there
 constexpr int STAGES = 3, BLOCKS = 3;  // of the pipeline: two steps are on their way while one is multiplied
 #endif
 
-__device__ inline int swizzled(int row, int chunk) { return (row * ROW + (chunk ^ (row / 2 % ROW))) * CHUNK; }
+__device__ int swizzled(int row, int chunk) { return (row * ROW + (chunk ^ (row / 2 % ROW))) * CHUNK; }
 
 // Chunk number 4·step + own of the terms: its tap, and where in the tap.
 struct Term {
@@ -204,7 +204,7 @@ __device__ void convolve(const __half* __restrict__ x, const __half* __restrict_
 constexpr int SIDE = 64, WIDE = 8, DEEP = 32;  // of a tile: outputs and weights, chunks in a row, positions
 constexpr int RUNS = 32;                       // steps, of a run of 32 positions each, after which sums go up a level
 
-__device__ inline int swizzled_wide(int row, int chunk) { return (row * WIDE + (chunk ^ (row % WIDE))) * CHUNK; }
+__device__ int swizzled_wide(int row, int chunk) { return (row * WIDE + (chunk ^ (row % WIDE))) * CHUNK; }
 
 struct Position {
   int image, i, j;

@@ -7,8 +7,8 @@ may be given as `laid_out` returns them, where several calls have the same.
 import cupy
 import numpy as np
 
-from minidl_cuda.kernels.guard import blocks
 from minidl_cuda.kernels.geometry import Problem, struct
+from minidl_cuda.kernels.guard import blocks
 from minidl_cuda.kernels.weight_gradient import Gradients, part_length, sum_of_parts
 from minidl_cuda.launch import Module
 
@@ -101,7 +101,7 @@ def laid_out(x: cupy.ndarray, groups: int, relu_mask: cupy.ndarray | None = None
 
 
 def _packed(problem: Problem, weight: cupy.ndarray, *, backward: bool) -> cupy.ndarray:
-    """The weights as (groups, outputs, taps, channels); backward: outputs and channels exchanged."""
+    """The weights as (groups, outputs, taps, channels), or backward, with these two exchanged."""
     groups = problem.at.groups
     outputs, channels = problem.outputs // groups, problem.channels // groups
     results, inner = (channels, outputs) if backward else (outputs, channels)

@@ -8,18 +8,18 @@
 
 // d (16 × 8) += a (16 × 16) · b (16 × 8).  Lane l has the rows l / 4 and l / 4 + 8 of d, columns l % 4 · 2 and the next:
 // d[0], d[1] of the first row, d[2], d[3] of the second.
-__device__ inline void multiply_add_16x8x16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
+__device__ void multiply_add_16x8x16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
 
 // Four matrices of 8 × 8 halves; lane l gives the address of row l % 8 of matrix l / 8, a multiple of 16 bytes.  It gets
 // two numbers of each: of row l / 4, columns l % 4 · 2 and the next; or, transposed, of the columns and rows so named.
-__device__ inline void load_matrices(unsigned (&r)[4], const __half* row);
-__device__ inline void load_matrices_transposed(unsigned (&r)[4], const __half* row);
+__device__ void load_matrices(unsigned (&r)[4], const __half* row);
+__device__ void load_matrices_transposed(unsigned (&r)[4], const __half* row);
 
 // 16 bytes from global to shared memory; zeros, and nothing is read, unless `copies`.
-__device__ inline void copy_16_bytes(__half* to, const __half* from, bool copies);
-__device__ inline void commit_copies();  // those since the last time are a group
+__device__ void copy_16_bytes(__half* to, const __half* from, bool copies);
+__device__ void commit_copies();  // those since the last time are a group
 template <int N>
-__device__ inline void wait_for_copies();  // of all groups but the last N
+__device__ void wait_for_copies();  // of all groups but the last N
 
 #ifdef MINIDL_HOST
 
@@ -81,11 +81,11 @@ inline void wait_for_copies() {}
 
 namespace tensor_core {
 
-__device__ inline unsigned shared_address(const void* p) { return unsigned(__cvta_generic_to_shared(p)); }
+__device__ unsigned shared_address(const void* p) { return unsigned(__cvta_generic_to_shared(p)); }
 
 }  // namespace tensor_core
 
-__device__ inline void multiply_add_16x8x16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+__device__ void multiply_add_16x8x16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
 #if __CUDA_ARCH__ >= 800
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -100,21 +100,21 @@ __device__ inline void multiply_add_16x8x16(float (&d)[4], const unsigned (&a)[4
 #endif
 }
 
-__device__ inline void load_matrices(unsigned (&r)[4], const __half* row) {
+__device__ void load_matrices(unsigned (&r)[4], const __half* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(tensor_core::shared_address(row))
                : "memory");
 }
 
-__device__ inline void load_matrices_transposed(unsigned (&r)[4], const __half* row) {
+__device__ void load_matrices_transposed(unsigned (&r)[4], const __half* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(tensor_core::shared_address(row))
                : "memory");
 }
 
-__device__ inline void copy_16_bytes(__half* to, const __half* from, bool copies) {
+__device__ void copy_16_bytes(__half* to, const __half* from, bool copies) {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(tensor_core::shared_address(to)), "l"(from),
                "r"(copies ? 16 : 0)
@@ -126,14 +126,14 @@ __device__ inline void copy_16_bytes(__half* to, const __half* from, bool copies
 #endif
 }
 
-__device__ inline void commit_copies() {
+__device__ void commit_copies() {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
 
 template <int N>
-__device__ inline void wait_for_copies() {
+__device__ void wait_for_copies() {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 #endif

@@ -9,8 +9,8 @@ from typing import Any
 import cupy
 import numpy as np
 
-from minidl_cuda.kernels.guard import SUFFIX, blocks
 from minidl_cuda.kernels.geometry import Problem, struct
+from minidl_cuda.kernels.guard import SUFFIX, blocks
 from minidl_cuda.launch import Module
 
 Gradients = tuple[cupy.ndarray, cupy.ndarray | None]
