@@ -21,7 +21,6 @@ import numpy as np
 from minidl.backends.joint import Joint
 from minidl.backends.window import Convolution, convolution, transposed
 from minidl.checks import check_choice
-from minidl_cuda import reductions
 from minidl_cuda.kernels import (
     depthwise,
     im2col,
@@ -102,32 +101,32 @@ def _convolution(
     if problem is None or pooled and min(problem.at.output) < 2:
         return NotImplemented
     shape = x.shape
-    x, weight, bias = contiguous(x.reshape(-1, *shape[-3:])), contiguous(weight), contiguous(bias)
+    x, weight, bias = _batch(contiguous(x)), contiguous(weight), contiguous(bias)
+    mask = argmax = None
     if pooled:
         y, argmax = _forward_pooled(problem, x, weight, bias)
-        mask = None
+        y = y if len(shape) == 4 else y[0]
     else:
-        y = cupy.empty((problem.images, problem.outputs, *problem.at.output), x.dtype)
-        _forward(problem, x, weight, bias, y, relu=epilogue == "relu")
-        mask = y if epilogue == "relu" else None
+        y = cupy.empty((*shape[:-3], problem.outputs, *problem.at.output), x.dtype)
+        _forward(problem, x, weight, bias, _batch(y), relu=epilogue == "relu")
+        mask = _batch(y) if epilogue == "relu" else None
 
     def gradients(wanted: tuple[bool, ...], dy: Array) -> Gradients:
-        dy = contiguous(dy.reshape(y.shape))
-        if pooled:
+        dy = _batch(contiguous(dy))
+        if argmax is not None:
             dy = max_pool_2x2_backward(dy, argmax, problem.at.output)
         dx = dw = db = None
         relu_mask = mask
         if _algorithm(problem, x) is implicit_gemm_half:
             dy, relu_mask = implicit_gemm_half.laid_out(dy, problem.at.groups, mask), None
         if wanted[0]:
-            dx = cupy.empty(x.shape, x.dtype)
-            _backward(problem, dy, weight, None, dx, relu_mask)
-            dx = dx.reshape(shape)
+            dx = cupy.empty(shape, x.dtype)
+            _backward(problem, dy, weight, None, _batch(dx), relu_mask)
         if wanted[1] or wanted[2]:
             dw, db = _weight_gradient(problem, x, dy, relu_mask, with_bias=wanted[2])
         return dx, dw, db
 
-    return y.reshape(*shape[:-3], *y.shape[1:]), Joint(gradients)
+    return y, Joint(gradients)
 
 
 def conv_transpose2d(
@@ -146,26 +145,25 @@ def conv_transpose2d(
     if problem is None:
         return NotImplemented
     shape = x.shape
-    x, weight, bias = contiguous(x.reshape(-1, *shape[-3:])), contiguous(weight), contiguous(bias)
-    y = cupy.empty((problem.images, problem.channels, *problem.at.image), x.dtype)
-    _backward(problem, x, weight, bias, y, None)
+    x, weight, bias = _batch(contiguous(x)), contiguous(weight), contiguous(bias)
+    y = cupy.empty((*shape[:-3], problem.channels, *problem.at.image), x.dtype)
+    _backward(problem, x, weight, bias, _batch(y), None)
 
     def gradients(wanted: tuple[bool, ...], dy: Array) -> Gradients:
         dx = dw = db = None
-        dy = contiguous(dy.reshape(y.shape))
+        dy = _batch(contiguous(dy))
         if wanted[2]:
-            db = reductions.sum(dy, axis=(0, 2, 3))
+            db = depthwise.channel_sums(dy)
         if _algorithm(problem, x) is implicit_gemm_half:
             dy = implicit_gemm_half.laid_out(dy, problem.at.groups)
         if wanted[0]:
-            dx = cupy.empty(x.shape, x.dtype)
-            _forward(problem, dy, weight, None, dx, relu=False)
-            dx = dx.reshape(shape)
+            dx = cupy.empty(shape, x.dtype)
+            _forward(problem, dy, weight, None, _batch(dx), relu=False)
         if wanted[1]:
             dw, _ = _weight_gradient(problem, dy, x, None, with_bias=False)
         return dx, dw, db
 
-    return y.reshape(*shape[:-3], *y.shape[1:]), Joint(gradients)
+    return y, Joint(gradients)
 
 
 def _problem(
@@ -187,6 +185,11 @@ def _problem(
     if bias is not None and bias.shape != (results,):
         return None
     return problem if problem.fits() else None
+
+
+def _batch(x: Array) -> Array:
+    """Images (N, C, H, W), of one (C, H, W) too."""
+    return x[None] if x.ndim == 3 else x
 
 
 def _forward(

@@ -54,7 +54,7 @@ def backward(
     relu_mask: None = None,
 ) -> None:
     """dx of dy; and a bias."""
-    weights = _matrices(problem, weight).swapaxes(-1, -2)
+    weights = _matrices(problem, weight).transpose(0, 2, 1)
     for some, part in _parts(problem):
         gradients = _rows(part, dy[some])
         if is_pointwise(part):
