@@ -35,9 +35,7 @@ def put_at(x: Array, values: Any, index: Any) -> Array:
 
 def _are_distinct(parts: tuple) -> bool:
     """Whether no element can be named twice: by slices, numbers and masks."""
-    masks = [part for part in parts if getattr(part, "dtype", None) == bool]
-    others = {type(part) for part in parts if not any(part is mask for mask in masks)}
-    return others <= _DISTINCT
+    return all(type(part) in _DISTINCT or getattr(part, "dtype", "") == "bool" for part in parts)
 
 
 def _rows(x: Array, parts: tuple) -> tuple[Array, tuple[int, ...]]:

@@ -104,9 +104,13 @@ def pdist(xp, x, /, p=2.0):
     _check("pdist", p, x)
     if x.ndim != 2:
         raise ShapeError(f"pdist: needs rows of vectors, (n, k); got shape {x.shape}")
-    n = x.shape[0]
-    first, second = (constant(index, x.device, "int64") for index in np.triu_indices(n, 1))
+    first, second = _pairs(x.shape[0], x.device)
     return _norms(xp, x[first] - x[second], p)
+
+
+def _pairs(n, device):
+    """The indices of the first and of the second of each pair."""
+    return [constant(index, device, "int64") for index in np.triu_indices(n, 1)]
 
 
 def _norms(xp, difference, p):
