@@ -1,4 +1,7 @@
-"""Pooling on the GPU: its kernels against the bodies on the CPU, bit for bit where nothing is added up."""
+"""Pooling on the GPU: its kernels against the bodies on the CPU.
+
+The same bits where nothing is added up.
+"""
 
 import re
 
