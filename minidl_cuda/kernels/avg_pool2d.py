@@ -7,8 +7,8 @@ import cupy
 import numpy as np
 
 from minidl.backends.pooling import Windows, adaptive, check_divisors, windows
-from minidl_cuda.kernels.arrays import SUFFIX, are_arrays, contiguous, split
 from minidl_cuda.kernels.geometry import fits
+from minidl_cuda.kernels.guard import SUFFIX, are_arrays, contiguous, split
 from minidl_cuda.launch import Kernel, Module
 
 Array = cupy.ndarray

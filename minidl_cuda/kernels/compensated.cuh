@@ -1,5 +1,9 @@
-// Sums whose error does not grow with their length: Knuth's TwoSum keeps what each addition rounds away (The Art of
-// Computer Programming 2, 4.2.2; Neumaier 1974).  |error| ≤ ε·|sum| + O(n·ε²)·Σ|terms|.
+// Sums whose error does not grow with their length: Knuth's TwoSum keeps what each addition rounds
+// away (The Art of Computer Programming 2, 4.2.2; Neumaier 1974).  With ε = 2⁻²⁴ for float,
+//
+//     |error| ≤ ε·|sum| + O(n·ε²)·Σ|terms|
+//
+// A partial sum that overflows stays infinite: there is no wider type behind it.
 #pragma once
 
 template <class T>

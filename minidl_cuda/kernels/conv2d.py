@@ -21,11 +21,16 @@ import numpy as np
 from minidl.backends.joint import Joint
 from minidl.backends.window import Convolution, convolution, transposed
 from minidl.checks import check_choice
-from minidl_cuda.kernels import depthwise, im2col, implicit_gemm
-from minidl_cuda.kernels.arrays import are_arrays, contiguous
+from minidl_cuda.kernels import (
+    depthwise,
+    im2col,
+    implicit_gemm,
+    implicit_gemm_half,
+    weight_gradient,
+)
 from minidl_cuda.kernels.geometry import Problem
+from minidl_cuda.kernels.guard import are_arrays, contiguous
 from minidl_cuda.kernels.max_pool2d import max_pool_2x2_backward, max_pool_2x2_relu
-from minidl_cuda.kernels.weight_gradient import weight_gradient
 
 Array = cupy.ndarray
 Epilogue = Literal["none", "relu", "pool_relu"]
@@ -96,30 +101,32 @@ def _convolution(
     if problem is None or pooled and min(problem.at.output) < 2:
         return NotImplemented
     shape = x.shape
-    x, weight, bias = contiguous(x.reshape(-1, *shape[-3:])), contiguous(weight), contiguous(bias)
+    x, weight, bias = _batch(contiguous(x)), contiguous(weight), contiguous(bias)
+    mask = argmax = None
     if pooled:
         y, argmax = _forward_pooled(problem, x, weight, bias)
-        mask = None
+        y = y if len(shape) == 4 else y[0]
     else:
-        y = cupy.empty((problem.images, problem.outputs, *problem.at.output), x.dtype)
-        _forward(problem, x, weight, bias, y, relu=epilogue == "relu")
-        mask = y if epilogue == "relu" else None
+        y = cupy.empty((*shape[:-3], problem.outputs, *problem.at.output), x.dtype)
+        _forward(problem, x, weight, bias, _batch(y), relu=epilogue == "relu")
+        mask = _batch(y) if epilogue == "relu" else None
 
     def gradients(wanted: tuple[bool, ...], dy: Array) -> Gradients:
-        dy = contiguous(dy.reshape(y.shape))
-        if pooled:
+        dy = _batch(contiguous(dy))
+        if argmax is not None:
             dy = max_pool_2x2_backward(dy, argmax, problem.at.output)
         dx = dw = db = None
+        relu_mask = mask
+        if _algorithm(problem, x) is implicit_gemm_half:
+            dy, relu_mask = implicit_gemm_half.laid_out(dy, problem.at.groups, mask), None
         if wanted[0]:
-            dx = cupy.empty(x.shape, x.dtype)
-            _backward(problem, dy, weight, None, dx, mask)
-        if wanted[1]:
-            dw, db = _weight_gradient(problem, x, dy, mask, with_bias=wanted[2])
-        elif wanted[2]:
-            db = depthwise.channel_sums(dy, mask)
-        return (None if dx is None else dx.reshape(shape)), dw, db
+            dx = cupy.empty(shape, x.dtype)
+            _backward(problem, dy, weight, None, _batch(dx), relu_mask)
+        if wanted[1] or wanted[2]:
+            dw, db = _weight_gradient(problem, x, dy, relu_mask, with_bias=wanted[2])
+        return dx, dw, db
 
-    return y.reshape(*shape[:-3], *y.shape[1:]), Joint(gradients)
+    return y, Joint(gradients)
 
 
 def conv_transpose2d(
@@ -138,23 +145,25 @@ def conv_transpose2d(
     if problem is None:
         return NotImplemented
     shape = x.shape
-    x, weight, bias = contiguous(x.reshape(-1, *shape[-3:])), contiguous(weight), contiguous(bias)
-    y = cupy.empty((problem.images, problem.channels, *problem.at.image), x.dtype)
-    _backward(problem, x, weight, bias, y, None)
+    x, weight, bias = _batch(contiguous(x)), contiguous(weight), contiguous(bias)
+    y = cupy.empty((*shape[:-3], problem.channels, *problem.at.image), x.dtype)
+    _backward(problem, x, weight, bias, _batch(y), None)
 
     def gradients(wanted: tuple[bool, ...], dy: Array) -> Gradients:
-        dy = contiguous(dy.reshape(y.shape))
         dx = dw = db = None
-        if wanted[0]:
-            dx = cupy.empty(x.shape, x.dtype)
-            _forward(problem, dy, weight, None, dx, relu=False)
-        if wanted[1]:
-            dw, _ = _weight_gradient(problem, dy, x, None, with_bias=False)
+        dy = _batch(contiguous(dy))
         if wanted[2]:
             db = depthwise.channel_sums(dy)
-        return (None if dx is None else dx.reshape(shape)), dw, db
+        if _algorithm(problem, x) is implicit_gemm_half:
+            dy = implicit_gemm_half.laid_out(dy, problem.at.groups)
+        if wanted[0]:
+            dx = cupy.empty(shape, x.dtype)
+            _forward(problem, dy, weight, None, _batch(dx), relu=False)
+        if wanted[1]:
+            dw, _ = _weight_gradient(problem, dy, x, None, with_bias=False)
+        return dx, dw, db
 
-    return y.reshape(*shape[:-3], *y.shape[1:]), Joint(gradients)
+    return y, Joint(gradients)
 
 
 def _problem(
@@ -178,16 +187,16 @@ def _problem(
     return problem if problem.fits() else None
 
 
+def _batch(x: Array) -> Array:
+    """Images (N, C, H, W), of one (C, H, W) too."""
+    return x[None] if x.ndim == 3 else x
+
+
 def _forward(
     problem: Problem, x: Array, weight: Array, bias: Array | None, y: Array, *, relu: bool
 ) -> None:
     """y from x."""
-    algorithm: Any = implicit_gemm
-    if depthwise.suits(problem):
-        algorithm = depthwise
-    elif _by_cublas(problem):
-        algorithm = im2col
-    algorithm.forward(problem, x, weight, bias, y, relu=relu)
+    _algorithm(problem, x).forward(problem, x, weight, bias, y, relu=relu)
 
 
 def _forward_pooled(
@@ -195,7 +204,7 @@ def _forward_pooled(
 ) -> tuple[Array, Array]:
     """y, pooled by 2 × 2 windows and at least 0, and the argmax."""
     height, width = problem.at.output
-    if depthwise.suits(problem) or _by_cublas(problem):
+    if _algorithm(problem, x) is not implicit_gemm:
         full_y = cupy.empty((problem.images, problem.outputs, height, width), x.dtype)
         _forward(problem, x, weight, bias, full_y, relu=False)
         return max_pool_2x2_relu(full_y)
@@ -209,26 +218,29 @@ def _backward(
     problem: Problem, dy: Array, weight: Array, bias: Array | None, dx: Array, mask: Array | None
 ) -> None:
     """dx from dy."""
-    if depthwise.suits(problem):
-        depthwise.backward(problem, dy, weight, bias, dx, mask)
-    elif _by_cublas(problem) and mask is None:
-        im2col.backward(problem, dy, weight, bias, dx)
-    else:
-        implicit_gemm.backward(problem, dy, weight, bias, dx, mask)
+    algorithm = _algorithm(problem, dy)
+    if algorithm is im2col and mask is not None:
+        algorithm = implicit_gemm
+    algorithm.backward(problem, dy, weight, bias, dx, mask)
 
 
 def _weight_gradient(
     problem: Problem, x: Array, dy: Array, mask: Array | None, *, with_bias: bool
-) -> tuple[Array, Array | None]:
-    """dw and db from x and dy.  cuBLAS does not promise what errors of long sums there are."""
+) -> weight_gradient.Gradients:
+    """dw and db from x and dy; never by cuBLAS, which does not promise how exact long sums are."""
+    algorithm = _algorithm(problem, x)
+    if algorithm is implicit_gemm or algorithm is im2col:
+        algorithm = weight_gradient
+    return algorithm.weight_gradient(problem, x, dy, mask, with_bias=with_bias)
+
+
+def _algorithm(problem: Problem, x: Array) -> Any:
+    """The module that computes y and dx."""
     if depthwise.suits(problem):
-        return depthwise.weight_gradient(problem, x, dy, mask, with_bias=with_bias)
-    return weight_gradient(problem, x, dy, mask, with_bias=with_bias)
-
-
-def _by_cublas(problem: Problem) -> bool:
-    """Whether y and dx are products of matrices."""
-    if _Choice.algorithm == "im2col":
-        return True
+        return depthwise
+    if x.dtype.char == "e":
+        return implicit_gemm_half
     worth = problem.positions * problem.outputs * problem.depth >= _WORTH_CUBLAS
-    return worth and im2col.is_pointwise(problem)
+    if _Choice.algorithm == "im2col" or worth and im2col.is_pointwise(problem):
+        return im2col
+    return implicit_gemm

@@ -13,7 +13,7 @@ namespace {
 constexpr int STRIP = 4;       // results side by side for a thread: they share the tests of the rows and the weights
 constexpr int TAPS = 9;        // of the gradient of the weights that a thread adds up together
 constexpr int WARPS = 8;       // of a block that adds up weights
-constexpr int LONGEST = 32;    // terms that one thread adds up
+constexpr int LONGEST = 16;    // terms that one thread adds up
 
 // One strip of y; or, BACKWARD, of the gradient of the image: then x is dy, which counts as 0 where the mask is not
 // positive, and the sum is over the outputs of the channel.  `blocks` of them are for one feature map of the result.
@@ -67,8 +67,8 @@ __device__ void depthwise(const T* __restrict__ x, const T* __restrict__ mask, c
 }
 
 // dw of TAPS taps (blockIdx.z) of an output (blockIdx.x), and db, over the positions of a part (blockIdx.y): LONGEST
-// for each thread, whose sums are then added in a tree.  The error grows like log n.  With windows of no taps: db
-// alone, the sum of each feature map over the batch.
+// for each thread, whose sums are then added in a tree.  The error grows like log n.  With windows of no taps, db
+// alone: the sum of each channel over the batch.
 template <class T>
 __device__ void depthwise_weights(const T* __restrict__ x, const T* __restrict__ dy, const T* __restrict__ mask,
                                   float* __restrict__ dw, float* __restrict__ db, const Convolution& p,

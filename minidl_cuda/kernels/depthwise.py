@@ -1,11 +1,11 @@
-"""Convolution of each channel by itself, and its gradients, in float32 and float16.  See the .cu."""
+"""Convolution of each channel by itself, and its gradients, in float32 and float16."""
 
 import cupy
 import numpy as np
 
 from minidl.backends.window import Convolution
-from minidl_cuda.kernels.arrays import SUFFIX, blocks, split
 from minidl_cuda.kernels.geometry import Problem, struct
+from minidl_cuda.kernels.guard import SUFFIX, blocks, split
 from minidl_cuda.kernels.weight_gradient import Gradients, sum_of_parts
 from minidl_cuda.launch import Kernel, Module
 
@@ -19,12 +19,14 @@ def _kernels(name: str) -> dict[str, Kernel]:
 _forward, _backward = _kernels("depthwise"), _kernels("depthwise_backward")
 _weights = _kernels("depthwise_weights")
 _STRIP, _TAPS = 4, 9  # as in the .cu file
-_PART = 256 * 32  # positions that one block adds up
+_PART = 256 * 16  # positions that one block adds up
+_FEW_OUTPUTS = 4  # of a channel; more are worth a tile of a matrix product
 
 
 def suits(problem: Problem) -> bool:
-    """Whether each channel is a group."""
-    return problem.at.groups == problem.channels
+    """Whether each channel is a group, with few outputs."""
+    groups = problem.at.groups
+    return groups == problem.channels > 1 and problem.outputs <= _FEW_OUTPUTS * groups
 
 
 def forward(
@@ -79,10 +81,9 @@ def weight_gradient(
     return sum_of_parts(problem, parts, x.dtype, compute, with_bias=with_bias)
 
 
-def channel_sums(x: cupy.ndarray, relu_mask: cupy.ndarray | None = None) -> cupy.ndarray:
+def channel_sums(x: cupy.ndarray) -> cupy.ndarray:
     """The sum of each channel of x (N, C, H, W): the gradient of a bias."""
     images, channels, height, width = x.shape
-    window = (0, 0)  # without taps: the kernel adds up dy alone
-    at = Convolution((1, 1), window, (1, 1), (0, 0), (1, 1), channels, (height, width))
-    _, db = weight_gradient(Problem(at, images, channels, channels), x, x, relu_mask)
-    return db
+    no_taps = (0, 0)
+    at = Convolution((1, 1), no_taps, (1, 1), (0, 0), (1, 1), channels, (height, width))
+    return weight_gradient(Problem(at, images, channels, channels), x, x)[1]

@@ -8,7 +8,10 @@ import numpy as np
 from minidl.backends.pooling import Windows
 from minidl.backends.window import Convolution
 
-_FIELDS = ["images", "groups", "channels", "outputs", "height", "width", "rows", "columns", "stride_h", "stride_w", "padding_h", "padding_w", "dilation_h", "dilation_w", "out_height", "out_width"]
+_FIELDS = [
+    "images", "groups", "channels", "outputs", "height", "width", "rows", "columns", "stride_h",
+    "stride_w", "padding_h", "padding_w", "dilation_h", "dilation_w", "out_height", "out_width",
+]  # fmt: skip
 _STRUCT = np.dtype([(name, np.int32) for name in _FIELDS])
 _MOST = 2**31 - 1  # elements: kernels count them in 32 bits
 _MOST_BLOCKS = 65535  # along the second and third axis of a grid

@@ -6,8 +6,8 @@ For 1 × 1 windows side by side x is the matrix of patches, and nothing is copie
 import cupy
 import numpy as np
 
-from minidl_cuda.kernels.arrays import blocks
 from minidl_cuda.kernels.geometry import Problem, struct
+from minidl_cuda.kernels.guard import blocks
 from minidl_cuda.launch import Module
 
 _module = Module("im2col.cu")
@@ -51,9 +51,10 @@ def backward(
     weight: cupy.ndarray,
     bias: cupy.ndarray | None,
     dx: cupy.ndarray,
+    relu_mask: None = None,
 ) -> None:
     """dx of dy; and a bias."""
-    weights = _matrices(problem, weight).swapaxes(-1, -2)
+    weights = _matrices(problem, weight).transpose(0, 2, 1)
     for some, part in _parts(problem):
         gradients = _rows(part, dy[some])
         if is_pointwise(part):

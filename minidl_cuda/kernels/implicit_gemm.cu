@@ -56,7 +56,7 @@ struct Place {
 };
 
 template <bool POOLED>
-__device__ inline Place place_of(unsigned column, int height, int width) {
+__device__ Place place_of(unsigned column, int height, int width) {
   if (!POOLED) return {int(column / (height * width)), int(column / width % height), int(column % width)};
   const unsigned window = column / 4, tap = column % 4;  // 2 × 2 of them side by side, for the pooling
   height /= 2, width /= 2;
@@ -65,7 +65,7 @@ __device__ inline Place place_of(unsigned column, int height, int width) {
 }
 
 // max of four, NaN if one is; of equal ones the first, of NaNs the last
-__device__ inline float max_of_four(const float* z, unsigned char& tap) {
+__device__ float max_of_four(const float* z, unsigned char& tap) {
   float best = z[0];
   tap = 0;
 #pragma unroll
@@ -74,7 +74,7 @@ __device__ inline float max_of_four(const float* z, unsigned char& tap) {
   return best;
 }
 
-__device__ inline float relu_of(float z) { return z > 0.f || z != z ? z : 0.f; }
+__device__ float relu_of(float z) { return z > 0.f || z != z ? z : 0.f; }
 
 // One tile, BM outputs × BN columns, of one group and phase (blockIdx.z); each thread has TM × TN of it.
 //

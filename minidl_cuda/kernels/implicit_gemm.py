@@ -3,8 +3,8 @@
 import cupy
 import numpy as np
 
-from minidl_cuda.kernels.arrays import blocks
 from minidl_cuda.kernels.geometry import Problem, struct
+from minidl_cuda.kernels.guard import blocks
 from minidl_cuda.launch import Kernel, Module
 
 _module = Module("implicit_gemm.cu")

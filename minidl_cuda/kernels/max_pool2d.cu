@@ -46,7 +46,7 @@ __device__ void max_pool(const T* __restrict__ x, T* __restrict__ y, Tap* __rest
   if (indices) indices[at] = index;
 }
 
-__device__ inline int first_window(int at, int size, int stride) {  // that ends behind element `at` of the padded axis
+__device__ int first_window(int at, int size, int stride) {  // that ends behind element `at` of the padded axis
   return at < size ? 0 : (at - size) / stride + 1;
 }
 

@@ -1,7 +1,7 @@
 """Max pooling of images, in float32 and float16.  See the .cu file.
 
-The argmax is kept as one byte, the index of its tap, where a window has at most 255 of them; from it
-comes the gradient.
+The argmax is kept as one byte, the index of its tap, where a window has at most 255 of them; from
+it comes the gradient.
 """
 
 from functools import lru_cache
@@ -11,15 +11,18 @@ import cupy
 import numpy as np
 
 from minidl.backends.pooling import Windows, windows
-from minidl_cuda.kernels.arrays import SUFFIX, are_arrays, contiguous, split
 from minidl_cuda.kernels.geometry import fits
+from minidl_cuda.kernels.guard import SUFFIX, are_arrays, contiguous, split
 from minidl_cuda.launch import Kernel, Module
 
 Array = cupy.ndarray
 
 _module = Module("max_pool2d.cu")
 _MOST_TAPS = 255  # of a window, so that a byte holds the argmax and 255 means none
-_FIELDS = ["height", "width", "rows", "columns", "stride_h", "stride_w", "padding_h", "padding_w", "dilation_h", "dilation_w", "out_height", "out_width", "blocks"]
+_FIELDS = [
+    "height", "width", "rows", "columns", "stride_h", "stride_w", "padding_h", "padding_w",
+    "dilation_h", "dilation_w", "out_height", "out_width", "blocks",
+]  # fmt: skip
 _STRUCT = np.dtype([(name, np.int32) for name in _FIELDS])
 
 

@@ -8,17 +8,17 @@
 //
 // Floor: the operations, 2·N·OH·OW·O·C·KH·KW, at the rate of FFMA.
 //
-// The error grows like log n: runs of 32 terms are added up in one register, 32 of these sums in a second, and those
-// in a third (the superblock family of Castaldo, Whaley, Chronopoulos 2008), up to 32768 positions in a part; that
-// costs one FADD for 32 FFMA.  The parts are added with their rounding errors.
+// The error grows like log n: runs of 16 terms are added up in one register, 32 of these sums in a second, and those
+// in a third (the superblock family of Castaldo, Whaley, Chronopoulos 2008), up to 16384 positions in a part; that
+// costs one FADD for 16 FFMA.  The parts are added with their rounding errors.
 #include "compensated.cuh"
 #include "element.cuh"
 #include "window.cuh"
 
 namespace {
 
-constexpr int BK = 16;                   // positions in a step
-constexpr int RUN = 2, RUNS = 32 * RUN;  // steps after which a sum goes up a level
+constexpr int BK = 16;    // positions in a step, which is a run
+constexpr int RUNS = 32;  // that are added up
 
 enum Kind { PATCH, ONES, NOTHING };
 
@@ -144,14 +144,13 @@ __device__ void weight_gradient(const float* __restrict__ x, const float* __rest
 #pragma unroll
         for (int j = 0; j < TN; j++) run[i][j] = fmaf(um[i], vn[j], run[i][j]);
     }
-    if (step % RUN == RUN - 1) go_up(run, runs);
+    go_up(run, runs);
     if (step % RUNS == RUNS - 1) go_up(runs, total);
     if (more) {
       keep(stage ^ 1);
       __syncthreads();
     }
   }
-  go_up(run, runs);
   go_up(runs, total);
 
 #pragma unroll

@@ -9,8 +9,8 @@ from typing import Any
 import cupy
 import numpy as np
 
-from minidl_cuda.kernels.arrays import SUFFIX, blocks
 from minidl_cuda.kernels.geometry import Problem, struct
+from minidl_cuda.kernels.guard import SUFFIX, blocks
 from minidl_cuda.launch import Module
 
 Gradients = tuple[cupy.ndarray, cupy.ndarray | None]
@@ -25,8 +25,8 @@ _kernels = {
 _TILES = {"square": (64, 64), "short": (16, 128)}  # outputs × rows of patches
 _FEW_OUTPUTS = 32
 _THREADS = 128
-_RUN = 32  # positions that are added up in one register
-_LONGEST = _RUN**3  # of a part: three levels of sums
+_WHOLE = 32  # positions: a part has a multiple of them
+_LONGEST = 16 * 32 * 32  # of a part: three levels of sums
 _SHORTEST = 256
 _TILES_OF_A_GPU = 512  # about as many run at once
 _LARGEST = 2**26  # elements of all parts
@@ -71,7 +71,7 @@ def part_length(problem: Problem, tiles: int, with_bias: bool) -> int:
         _MOST_BLOCKS // problem.at.groups,
     )
     parts = max(parts, blocks(positions, _LONGEST))
-    return blocks(blocks(positions, parts), _RUN) * _RUN
+    return blocks(blocks(positions, parts), _WHOLE) * _WHOLE
 
 
 def sum_of_parts(

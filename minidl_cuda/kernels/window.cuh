@@ -20,7 +20,7 @@ struct Axis {
   int count, out_start, out_step;
 };
 
-__device__ inline Axis forward_axis(int length, int window, int stride, int padding, int dilation, int windows) {
+__device__ Axis forward_axis(int length, int window, int stride, int padding, int dilation, int windows) {
   return {length, window, 0, 1, -padding, stride, dilation, windows, 0, 1};
 }
 
@@ -28,7 +28,7 @@ __device__ inline Axis forward_axis(int length, int window, int stride, int padd
 // j·stride = i + padding − a·dilation.  Of the taps that meet these elements, each is stride / gcd(stride, dilation)
 // after the one before, and its windows are dilation / gcd before those.  (Polyphase decomposition: no product
 // with a zero between windows.)
-__device__ inline Axis backward_axis(int length, int window, int stride, int padding, int dilation, int windows,
+__device__ Axis backward_axis(int length, int window, int stride, int padding, int dilation, int windows,
                                      int phase) {
   const int count = length > phase ? (length - phase + stride - 1) / stride : 0;
   int first = 0, second = window;
