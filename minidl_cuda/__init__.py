@@ -65,7 +65,15 @@ Array = cupy.ndarray
 Scalar = cupy.ndarray  # 0-d results are arrays
 
 # The files of minidl_cuda/kernels, imported when a kernel of theirs is first asked for.
-_KERNEL_FILES: dict[str, str] = {}
+_KERNEL_FILES: dict[str, str] = {
+    "gru": "recurrent",
+    "gru_cell": "recurrent",
+    "lstm": "recurrent",
+    "lstm_cell": "recurrent",
+    "rnn": "recurrent",
+    "rnn_cell": "recurrent",
+    "scaled_dot_product_attention": "attention",
+}
 
 
 @cache
