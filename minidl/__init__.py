@@ -109,19 +109,19 @@ __all__ = [
     "clip", "combinations", "complex", "complex64", "complex128", "composite", "concat", "conj",
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
     "copy", "copysign", "corrcoef", "cos", "cosh", "cosine_embedding_loss", "cosine_similarity",
-    "count_nonzero", "cov", "cross", "cross_entropy", "ctc_loss", "cumulative_logsumexp",
+    "count_nonzero", "cov", "cross", "cross_entropy", "ctc_loss", "cuda", "cumulative_logsumexp",
     "cumulative_max", "cumulative_min", "cumulative_prod", "cumulative_sum", "cumulative_trapezoid",
-    "data", "detect_anomaly", "device", "diag_embed", "diagonal", "diff", "digamma", "divide", "dropout",
-    "dtypes", "e", "einsum", "elu", "embedding", "embedding_bag", "empty", "empty_like",
+    "data", "detect_anomaly", "device", "diag_embed", "diagonal", "diff", "digamma", "divide",
+    "dropout", "dtypes", "e", "einsum", "elu", "embedding", "embedding_bag", "empty", "empty_like",
     "enable_grad", "equal", "erf", "erfc", "erfinv", "errors", "exp", "expand_dims", "expm1", "eye",
     "feature_alpha_dropout", "feature_dropout", "fft", "finfo", "flatten", "flip", "float16",
     "float32", "float64", "floor", "floor_divide", "fmax", "fmin", "fmod", "fold",
     "fractional_max_pool2d", "fractional_max_pool3d", "from_dlpack", "full", "full_like",
-    "gaussian_nll_loss", "gelu", "get_default_device", "get_num_threads", "glu", "grad", "gradient", "gradients",
-    "greater", "greater_equal", "grid_sample", "group_norm", "gru", "gru_cell", "gumbel_softmax",
-    "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hessian", "higher_order",
-    "hinge_embedding_loss", "histogram", "huber_loss", "hvp", "hypot", "iinfo", "imag",
-    "index_copy", "index_fill", "inf", "instance_norm", "int8", "int16", "int32", "int64",
+    "gaussian_nll_loss", "gelu", "get_default_device", "get_num_threads", "glu", "grad", "gradient",
+    "gradients", "greater", "greater_equal", "grid_sample", "group_norm", "gru", "gru_cell",
+    "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hessian",
+    "higher_order", "hinge_embedding_loss", "histogram", "huber_loss", "hvp", "hypot", "iinfo",
+    "imag", "index_copy", "index_fill", "inf", "instance_norm", "int8", "int16", "int32", "int64",
     "interpolate", "io", "isclose", "isdtype", "isfinite", "isin", "isinf", "isnan", "jacobian",
     "jvp", "keras", "kernels", "kl_div", "kron", "kthvalue", "l1_loss", "layer_norm", "leaky_relu",
     "lerp", "less", "less_equal", "lgamma", "linalg", "linear", "linspace", "local_response_norm",
@@ -141,10 +141,10 @@ __all__ = [
     "result_type", "rms_norm", "rnn", "rnn_cell", "roll", "rot90", "rotary_embedding", "round",
     "rrelu", "scaled_dot_product_attention", "scatter_add", "scatter_reduce", "searchsorted",
     "segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum", "selu",
-    "set_default_device", "set_num_threads", "sigmoid", "sign", "signbit", "silu", "sin", "sinc", "sinh",
-    "sliding_window_view", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
-    "softshrink", "softsign", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
-    "subtract", "sum", "take", "take_along_axis", "tan", "tanh", "tanhshrink", "tensor",
+    "set_default_device", "set_num_threads", "sigmoid", "sign", "signbit", "silu", "sin", "sinc",
+    "sinh", "sliding_window_view", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin",
+    "softplus", "softshrink", "softsign", "sort", "split", "sqrt", "square", "squeeze", "stack",
+    "std", "subtract", "sum", "take", "take_along_axis", "tan", "tanh", "tanhshrink", "tensor",
     "tensordot", "testing", "threshold", "tile", "to_device", "topk", "trace", "train", "trapezoid",
     "tril", "tril_indices", "triplet_margin_loss", "triplet_margin_with_distance_loss", "triu",
     "triu_indices", "trunc", "uint8", "uint16", "uint32", "uint64", "unflatten", "unfold",
@@ -155,9 +155,9 @@ __all__ = [
 # fmt: on
 
 if _typing.TYPE_CHECKING:
-    from minidl import data, fft, io, keras, linalg, models, testing, train
+    from minidl import cuda, data, fft, io, keras, linalg, models, testing, train
 else:  # packages that not every program needs are imported when they are first named (PEP 562)
-    _WHEN_USED = ("data", "fft", "io", "keras", "linalg", "models", "testing", "train")
+    _WHEN_USED = ("cuda", "data", "fft", "io", "keras", "linalg", "models", "testing", "train")
 
     def __getattr__(name: str) -> _types.ModuleType:
         if name in _WHEN_USED:

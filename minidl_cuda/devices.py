@@ -87,19 +87,15 @@ def _no_room(size: int) -> str:
     now = memory(name)
     return (
         f"{name} has no room for {_readable(size)}: of {_readable(now['total'])}, "
-        f"{_readable(now['allocated'])} are in arrays and {_readable(now['free'])} are free, though "
+        f"{_readable(now['allocated'])} are in arrays, and {_readable(now['free'])} are free, but "
         "not in one piece; smaller batches need less, and so does minidl.checkpoint"
     )
 
 
 def _readable(size: float) -> str:
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            break
-        size /= 1024
-    else:
-        unit = "GiB"
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+    units = "bytes", "KiB", "MiB", "GiB"
+    power = min(3, max(0, int(size).bit_length() - 1) // 10)
+    return f"{size / 1024**power:.{1 if power else 0}f} {units[power]}"
 
 
 def location(x: Array) -> Any:
@@ -144,7 +140,7 @@ def pinned(x: np.ndarray) -> np.ndarray:
 
 
 class _Uploads:
-    """A stream for uploads to a GPU, and buffers that nobody waits for, with when they were read."""
+    """A stream for uploads to a GPU, and the buffers that nobody uses, with when they were read."""
 
     def __init__(self) -> None:
         self.stream = cp.cuda.Stream(non_blocking=True)

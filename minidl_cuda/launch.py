@@ -5,7 +5,7 @@
     _forward(grid, block, (x, y, np.int32(rows), np.float32(eps)), shared=0)
 
 A source is compiled by NVRTC when one of its kernels is first launched, once for each device; CuPy
-keeps the result in its cache on disk.  CuPy adds `-ftz=true`: float32 numbers below 2⁻¹²⁶ count as 0.
+keeps the result in its cache on disk.  CuPy adds `-ftz=true`: float32 below 2⁻¹²⁶ count as 0.
 """
 
 import os
@@ -89,8 +89,8 @@ def _function(file: str, name: str, device: int) -> Any:
     return _module(file, device).get_function(name)
 
 
-# Deterministic mode: where the fastest kernel adds in whatever order its threads arrive, another one
-# runs, that gives the same bits each time.
+# Deterministic mode: where the fastest kernel adds in whatever order its threads arrive, another
+# one runs, that gives the same bits each time.
 
 _deterministic: ContextVar[bool] = ContextVar(
     "minidl_cuda deterministic", default=os.environ.get("MINIDL_CUDA_DETERMINISTIC", "0") == "1"

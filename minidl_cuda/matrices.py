@@ -1,10 +1,16 @@
-"""Linear algebra of CuPy's arrays, by cuSOLVER; what CuPy lacks is computed on the host."""
+"""Linear algebra of CuPy's arrays, by cuSOLVER and cuBLAS.
+
+These wait for the device, to raise an error that names the matrix that failed.  What CuPy lacks,
+the eigenvalues of general matrices and LU of stacks, is computed on the host, by
+`backends.matrices`: the matrices are copied there, and the results back.
+"""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import cupy as cp
+import cupyx
 import numpy as np
 
 from minidl.backends import matrices as host
@@ -12,127 +18,165 @@ from minidl.errors import ArgumentError, describe
 
 Array = cp.ndarray
 
-
-def precise_matmul(x1: Array, x2: Array) -> Array:
-    """x₁·x₂ over the last two axes."""
-    return x1 @ x2
+_DIVERGES = "does not converge"
+_NOT_FINITE = "has NaN or infinity in it"
 
 
-def _checked(fault: str) -> Callable[..., Any]:
+def _solver(fault: str, *, finite: bool = False) -> Callable[..., Any]:
+    """Decorate a function of matrices: its error names the first matrix of the batch that fails.
+
+    float16 is computed in float32.  With `finite`, NaN and infinity are errors, as in LAPACK.
+    """
+
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
-        def run(*arrays: Array, **settings: Any) -> Any:
-            half = arrays[0].dtype == "float16"
+        def checked(*arrays: Array, **settings: Any) -> Any:
+            half = arrays[0].dtype == np.float16
             wide = [x.astype("float32") for x in arrays] if half else arrays
+            if finite:
+                _check_finite(arrays[0])
             try:
-                found = function(*wide, **settings)
+                with cupyx.errstate(linalg="raise"):
+                    result = function(*wide, **settings)
             except np.linalg.LinAlgError:
-                raise ArgumentError(f"matrix of {describe(arrays[0])} {fault}") from None
+                which = _first_failing(function, wide, settings)
+                raise ArgumentError(f"matrix{which} of {describe(arrays[0])} {fault}") from None
             if not half:
-                return found
-            return tuple(map(_narrowed, found)) if type(found) is tuple else _narrowed(found)
+                return result
+            return tuple(map(_narrowed, result)) if type(result) is tuple else _narrowed(result)
 
-        return run
+        return checked
 
     return decorate
 
 
 def _narrowed(x: Array) -> Array:
+    """A float32 result as float16; there is no smaller complex dtype than complex64."""
     return x.astype("float16") if x.dtype.kind == "f" else x
 
 
-_DIVERGES = "does not converge"
+def _check_finite(x: Array) -> None:
+    """Raise if there is a NaN or an infinity: what cuSOLVER does then is undefined."""
+    finite = cp.asnumpy(cp.isfinite(x).all(axis=(-2, -1)))
+    if not finite.all():
+        index = tuple(map(int, np.argwhere(~finite)[0])) if finite.ndim else ()
+        which = f" {index}" if index else ""
+        raise ArgumentError(f"matrix{which} of {describe(x)} {_NOT_FINITE}")
+
+
+def _first_failing(function: Callable[..., Any], arrays: Any, settings: dict[str, Any]) -> str:
+    """The index of the first matrix of a batch for which the function fails."""
+    first, *others = arrays
+    others = [cp.eye(first.shape[-1], dtype=x.dtype) for x in others]
+    for index in np.ndindex(first.shape[:-2]):
+        try:
+            with cupyx.errstate(linalg="raise"):
+                function(first[index], *others, **settings)
+        except np.linalg.LinAlgError:
+            return f" {index}" if index else ""
+    return ""
 
 
 def _on_host(function: Callable[..., Any]) -> Callable[..., Any]:
-    """CuPy has none: the matrices are downloaded, and the results uploaded."""
+    """The same function by way of the host."""
 
     @wraps(function)
-    def run(*arrays: Array, **settings: Any) -> Any:
-        found = function(*map(cp.asnumpy, arrays), **settings)
-        return tuple(map(cp.asarray, found)) if type(found) is tuple else cp.asarray(found)
+    def by_host(*arrays: Array, **settings: Any) -> Any:
+        result = function(*map(cp.asnumpy, arrays), **settings)
+        return tuple(map(cp.asarray, result)) if type(result) is tuple else cp.asarray(result)
 
-    return run
+    return by_host
 
 
 eig, eigvals, lu = map(_on_host, (host.eig, host.eigvals, host.lu))
 
 
-@_checked("is not positive definite")
+def _adjoint(x: Array) -> Array:
+    return cp.conj(x.swapaxes(-1, -2))
+
+
+@_solver("is not positive definite", finite=True)
 def cholesky(x: Array, *, upper: bool) -> Array:
-    """The lower factor L of x = L·Lᴴ, or the upper factor."""
-    lower = cp.linalg.cholesky(x)
-    return cp.conj(lower.swapaxes(-1, -2)) if upper else lower
+    """The lower factor L of x = L·Lᴴ, or the upper factor U of x = Uᴴ·U, of the same triangle."""
+    return _adjoint(cp.linalg.cholesky(_adjoint(x))) if upper else cp.linalg.cholesky(x)
 
 
-@_checked(_DIVERGES)
+@_solver(_DIVERGES)
 def eigh(x: Array) -> tuple[Array, ...]:
-    """Eigenvalues in ascending order, and eigenvectors as columns."""
+    """Eigenvalues in ascending order, and eigenvectors as columns; from the lower triangle."""
+    _check_finite(cp.tril(x))
     return tuple(cp.linalg.eigh(x))
 
 
-@_checked(_DIVERGES)
+@_solver(_DIVERGES)
 def eigvalsh(x: Array) -> Array:
     """The eigenvalues only."""
+    _check_finite(cp.tril(x))
     return cp.linalg.eigvalsh(x)
 
 
-@_checked("has no QR decomposition")
+@_solver("has no QR decomposition")
 def qr(x: Array, *, mode: Any) -> tuple[Array, ...]:
     """Q and R of x = Q·R."""
     return tuple(cp.linalg.qr(x, mode=mode))
 
 
-@_checked(_DIVERGES)
+@_solver(_DIVERGES, finite=True)
 def svd(x: Array, *, full_matrices: bool) -> tuple[Array, ...]:
     """U, s and Vᴴ of x = U·diag s·Vᴴ, s in descending order."""
     return tuple(cp.linalg.svd(x, full_matrices=full_matrices))
 
 
-@_checked(_DIVERGES)
+@_solver(_DIVERGES, finite=True)
 def svdvals(x: Array) -> Array:
     """The singular values only."""
     return cp.linalg.svd(x, compute_uv=False)
 
 
-@_checked("is singular")
+@_solver("is singular")
 def inv(x: Array) -> Array:
     """x⁻¹."""
     return cp.linalg.inv(x)
 
 
-@_checked("is singular")
+@_solver("is singular")
 def solve(x1: Array, x2: Array) -> Array:
     """x₁⁻¹·x₂."""
     return cp.linalg.solve(x1, x2)
 
 
-@_checked("has no determinant")
+@_solver("has no determinant")
 def det(x: Array) -> Array:
-    """The determinant."""
-    return cp.linalg.det(x)
+    """The determinant; 0 for a singular matrix, NaN for one with NaN."""
+    return _or_nan(cp.linalg.det(x), x)
 
 
-@_checked("has no determinant")
+@_solver("has no determinant")
 def slogdet(x: Array) -> tuple[Array, ...]:
-    """The sign of the determinant, and log |det|."""
-    return tuple(cp.linalg.slogdet(x))
+    """The sign of the determinant, and log |det|: 0 and −∞ for a singular matrix, NaN for NaN."""
+    return tuple(_or_nan(part, x) for part in cp.linalg.slogdet(x))
 
 
-@_checked(_DIVERGES)
+def _or_nan(result: Array, x: Array) -> Array:
+    """The result for each matrix, but NaN for those with NaN."""
+    return cp.where(cp.isnan(x).any(axis=(-2, -1)), result.dtype.type(np.nan), result)
+
+
+@_solver(_DIVERGES, finite=True)
 def adjugate(x: Array) -> Array:
     """det(x)·x⁻¹, also of a singular x: from x = U·diag s·Vᵀ, with Πⱼ≠ᵢ sⱼ for det(s)/sᵢ."""
     u, s, vt = cp.linalg.svd(x)
-    others = cp.where(cp.eye(s.shape[-1], dtype=bool), s.dtype.type(1), s[..., None, :])
+    n = s.shape[-1]
+    others = cp.where(cp.eye(n, dtype=bool), s.dtype.type(1), s[..., None, :])
     signs = cp.linalg.det(u) * cp.linalg.det(vt)
     scaled = cp.prod(others, axis=-1) * signs[..., None]
-    return (cp.conj(vt.swapaxes(-1, -2)) * scaled[..., None, :]) @ cp.conj(u.swapaxes(-1, -2))
+    return (_adjoint(vt) * scaled[..., None, :]) @ _adjoint(u)
 
 
-@_checked(_DIVERGES)
+@_solver(_DIVERGES, finite=True)
 def pinv(x: Array, *, rtol: Any) -> Array:
-    """The pseudo-inverse."""
+    """The pseudo-inverse; singular values of at most rtol times the largest count as 0."""
     if x.size == 0:
         return x.swapaxes(-1, -2).copy()
-    tolerance = np.finfo(x.dtype).eps * max(x.shape[-2:]) if rtol is None else rtol
+    tolerance = float(np.finfo(x.dtype).eps) * max(x.shape[-2:]) if rtol is None else rtol
     return cp.linalg.pinv(x, rcond=tolerance)

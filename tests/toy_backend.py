@@ -101,6 +101,7 @@ OWN = {
     "set_device": lambda device: None,
     "synchronize": lambda device: None,
     "memory": lambda device: {},
+    "reset_peak_memory": lambda device: None,
     "check": lambda valid, error: cpu.check(valid.values, error),
     "location": lambda x: cpu.location(x.values),
     "pinned": lambda x: x,

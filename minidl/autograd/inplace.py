@@ -49,8 +49,15 @@ def buffer_of(array: Any) -> Any:
 
 
 def is_writeable(array: Any) -> bool:
-    """Whether the memory of an array may be written."""
-    return getattr(getattr(array, "flags", None), "writeable", True)
+    """Whether the memory of an array may be written.
+
+    A broadcast view, of stride 0, may not; where a library has no mark for that, strides tell.
+    """
+    marked = getattr(getattr(array, "flags", None), "writeable", None)
+    strides = getattr(array, "strides", ())
+    if marked is not None or 0 not in strides or not array.size:
+        return marked is not False
+    return all(n < 2 or step for n, step in zip(array.shape, strides, strict=True))
 
 
 def mark_written(*arrays: Any) -> None:

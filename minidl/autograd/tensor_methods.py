@@ -274,9 +274,7 @@ class TensorMethods(ElementwiseMethods, TensorOperators):
         def cpu(self, /) -> Tensor:
             """The same values on the CPU."""
 
-        def cuda(
-            self, device: int | str | None = None, /, *, non_blocking: bool = False
-        ) -> Tensor:
+        def cuda(self, device: int | str | None = None, /, *, non_blocking: bool = False) -> Tensor:
             """The same values on a GPU."""
 
         @property

@@ -15,10 +15,10 @@ array is a function in FUNCTIONS, and `minidl.ops` has an operation of the same 
 that does it to Tensors.
 
 Functions and kernels may return before the device is done, and must not wait for it, except
-`to_numpy`, `synchronize`, and what gives Python numbers or shapes that depend on values.  A check of
-values may be deferred until then: its error is raised by the next call that waits, and says which
-operation made the check, and where it was called: `minidl.backends.call_site` tells.  With several
-devices, minidl makes that of the arrays the current one before it calls any function or operator.
+`to_numpy`, `synchronize`, and what gives Python numbers or shapes that depend on values.  A check
+of values may be deferred until then: its error is raised by the next call that waits, and says
+which operation made the check, and where it was called: `minidl.backends.call_site` tells.  With
+several devices, minidl makes that of the arrays the current one before it calls a function.
 
 A kernel has the signature of its operation's body and returns `value, pullback` as that of a
 primitive does.  For inputs that it does not support it may return NotImplemented: the body runs
@@ -126,7 +126,7 @@ FUNCTIONS = {
     "row_gradient": "(values, index, shape)  the same as a RowGradient, for index (ids,)",
     "take_along_axis": "(x, indices, *, axis)  z[…, i, …] = x[…, indices[…, i, …], …]",
     "scatter_add": "(x, indices, values, *, axis)  a copy of x, plus values at the indices",
-    "check_indices": "(indices, size)  indices; BoundsError, which may be deferred, outside 0 … size − 1",
+    "check_indices": "(indices, size)  indices; BoundsError, deferred or not, outside 0 … size − 1",
     "precise_matmul": "(x1, x2)  x₁ @ x₂ of floats within log₂ k·ε·Σ|x₁||x₂|, for long sums",
     # matrices, (…, m, n); failure is an ArgumentError that names the first matrix
     "tril": "(x, *, k)  x on and below the k-th diagonal, 0 above it",
@@ -165,15 +165,17 @@ SERVICES = {
     "full": "(shape, fill_value, *, dtype)  fill_value everywhere",
     "arange": "(start, stop, step, *, dtype)  start, start + step, … below stop",
     "to_numpy": "(x)  the values as a NumPy array on the host",
+    "set_at": "(x, index, values)  x[index] = values in place; of repeated indices the last stays",
     "add_at": "(x, index, values)  x[index] += values in place; repeated indices accumulate",
     "coalesce": "(indices, rows, size)  indices ascending, each once, and the sums of their rows",
     # devices, by their names, each a `minidl.device`: "cpu"; "cuda:0", "cuda:1"
-    "devices": "()  all that there are, the same in every call",
+    "devices": "()  all that there are, the same list in every call; it may be empty",
     "device_of": "(x)  that which x is on",
     "current_device": "()  that on which functions compute and create arrays, in this thread",
     "set_device": "(device)  make it the current one of this thread",
     "synchronize": "(device)  wait for all that it was told to do, and raise deferred errors",
     "memory": "(device)  bytes, a dict: allocated, peak, reserved, free, total, as far as known",
+    "reset_peak_memory": "(device)  let the peak start from what is allocated now",
     # checks of values, and memory
     "check": "(valid, error)  raise error() unless all are true, at once or when next waited for",
     "location": "(x)  where its elements are: equal only for two arrays of the same elements",

@@ -228,6 +228,11 @@ def astype(x: Array, dtype: np.dtype) -> Array:
     return x.astype(dtype)
 
 
+def set_at(x: Array, index: Any, values: Array) -> None:
+    """x[index] = values, in place."""
+    x[index] = values
+
+
 def put_at(x: Array, values: Array, index: Any) -> Array:
     """A copy of x with x[index] = values."""
     result: Any = np.array(x)  # an array also of a scalar, whose copy() is a scalar
@@ -285,6 +290,10 @@ def memory(device: str) -> dict[str, int]:
         "free": page * os.sysconf("SC_AVPHYS_PAGES"),
         "total": page * os.sysconf("SC_PHYS_PAGES"),
     }
+
+
+def reset_peak_memory(device: str) -> None:
+    """Do nothing: no peak is recorded."""
 
 
 def check(valid: Array, error: Callable[[], Exception]) -> None:

@@ -29,7 +29,7 @@ class device(str):  # noqa: N801 - PyTorch's name
 
     __slots__ = ()
 
-    def __new__(cls, device: str, index: int | None = None) -> Self:
+    def __new__(cls, device: str, index: int | None = None) -> Self:  # noqa: D102
         name = device if index is None else f"{device}:{index}"
         if not isinstance(device, str) or not _NAME.fullmatch(name):
             given = describe(device) if index is None else f"{device!r:.40} and {index!r:.40}"
@@ -53,6 +53,16 @@ class device(str):  # noqa: N801 - PyTorch's name
 
     def __exit__(self, *_: object) -> None:
         _blocks.set(_blocks.get()[:-1])
+
+    @classmethod
+    def of_index(cls, kind: str, which: Any, name: str) -> Self:
+        """The device of a kind from its index or name; None: the current one of that kind."""
+        if isinstance(which, int) and not isinstance(which, bool):
+            return cls(kind, which)
+        found = cls(kind if which is None else which)
+        if found.type != kind:
+            raise DeviceError(f"{name}: needs an index, or a name like '{kind}:1'; got {which!r}")
+        return found
 
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (str(self),)

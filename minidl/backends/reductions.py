@@ -113,13 +113,13 @@ def _sum_by_rows(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
         x = x.transpose(order)
     dtype = "float64" if x.dtype.char == "d" else "float32"
     total: np.ndarray = x if x.flags.carray and x.dtype == dtype else np.array(x, dtype, order="C")
-    for before, n, behind in _runs([(x.shape[i], k in axes) for i, k in enumerate(order)]):
+    for before, n, behind in runs([(x.shape[i], k in axes) for i, k in enumerate(order)]):
         total = _kernels().sum_rows(total.reshape(before, n, behind), "float64")
     total = total.reshape([1 if k in axes else x.shape[i] for i, k in enumerate(order)])
     return total.transpose(np.argsort(order))
 
 
-def _runs(axes: list[tuple[int, bool]]) -> Iterator[tuple[int, int, int]]:
+def runs(axes: list[tuple[int, bool]]) -> Iterator[tuple[int, int, int]]:
     """For each run of reduced axes, the last first: the length before, its own, and that behind.
 
     An axis is its length, and whether it is reduced.  The runs behind have been reduced already.

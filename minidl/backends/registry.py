@@ -12,8 +12,15 @@ from typing import Any
 from minidl.backends.device import default_device, device, set_default
 from minidl.errors import DeviceError
 
-# Devices whose backend is a separate package, imported when first requested.
-_PACKAGES = {"cuda": "minidl_cuda"}
+# Devices whose backend is a separate package, imported when first requested; how to install it, and
+# what it means if it finds no device.
+_PACKAGES = {
+    "cuda": (
+        "minidl_cuda",
+        "install minidl[cuda13], or minidl[cuda12] where `nvidia-smi` shows CUDA 12",
+        "there is no GPU by NVIDIA, or no driver for it; `nvidia-smi` shows both",
+    )
+}
 
 # A backend is a namespace, a module or any object with the attributes of the contract.
 by_type: dict[type, Any] = {}
@@ -68,14 +75,21 @@ def find(name: str) -> tuple[Any, device]:
 
 def _imported(name: str) -> Any:
     """The backend of a device that was not used before."""
-    package = _PACKAGES.get(name)
-    if package and util.find_spec(package):
-        register(import_module(package))
-    if name not in _by_name:
-        source = f"; it comes with the package {package}" if package else ""
-        registered = ", ".join(map(repr, _by_name))
-        raise DeviceError(f"no device {name!r}{source}; this installation has {registered}")
-    return _by_name[name]
+    if name not in _PACKAGES:
+        known = ", ".join(map(repr, [*_by_name, *(_PACKAGES.keys() - _by_name)]))
+        raise DeviceError(f"no device {name!r}; minidl knows {known}")
+    package, needs, here = _PACKAGES[name]
+    if not util.find_spec(package):
+        raise DeviceError(f"no device {name!r}: the package {package} is not installed; {needs}")
+    try:
+        backend = import_module(package)
+        there = backend.devices()
+    except ImportError as error:
+        raise DeviceError(f"no device {name!r}: {error}; {needs}") from error
+    if not there:
+        raise DeviceError(f"no device {name!r}: {here}")
+    register(backend)
+    return backend
 
 
 def create(name: str | None, function: str, *arguments: Any, **settings: Any) -> Any:

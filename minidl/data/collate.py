@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
+from minidl.data.transfer import on_host
 from minidl.errors import MinidlError, ShapeError, describe, listed, raise_explained
-from minidl.ops import asarray, concat, stack
+from minidl.ops import concat, stack
 
 
 def collate(samples: Sequence[Any]) -> Any:
@@ -98,7 +99,7 @@ def _stacked(samples: Sequence[Any]) -> Any:
 def _of_one_shape(join: Callable[[list[Tensor]], Tensor], samples: Sequence[Any]) -> Tensor:
     """Tensors of one shape joined by `stack`, or by `concat` along the first axis."""
     try:
-        tensors = [asarray(sample) for sample in samples]
+        tensors = [on_host(sample) for sample in samples]
     except MinidlError as error:
         raise_explained("DataLoader", [], error)
     shapes = {x.shape if join is stack else x.shape[1:] for x in tensors}

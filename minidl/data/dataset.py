@@ -11,6 +11,7 @@ from minidl.autograd import inplace
 from minidl.autograd.tensor import Tensor
 from minidl.data.checks import check_dataset
 from minidl.data.collate import batch_of, concatenated
+from minidl.data.transfer import on_host
 from minidl.errors import (
     ArgumentError,
     BoundsError,
@@ -21,7 +22,6 @@ from minidl.errors import (
     listed,
     raise_explained,
 )
-from minidl.ops import asarray
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -77,7 +77,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
     def __init__(self, *tensors: Any) -> None:
         try:
-            self.tensors = tuple(asarray(x) for x in tensors)
+            self.tensors = tuple(on_host(x) for x in tensors)
         except MinidlError as error:
             raise_explained("TensorDataset", tensors, error)
         lengths = [x.shape[:1] for x in self.tensors]
@@ -198,7 +198,7 @@ class ConcatDataset(Dataset[T_co]):
             batch_of(self.datasets[part], Tensor(positions[parts == part] - self._start(part)))
             for part in np.unique(parts)
         ]
-        return batches[0] if len(batches) == 1 else concatenated(batches, asarray(order.argsort()))
+        return batches[0] if len(batches) == 1 else concatenated(batches, on_host(order.argsort()))
 
     def _start(self, part: int) -> int:
         """The index of a part's first sample."""

@@ -24,7 +24,7 @@ def digits() -> tuple[TensorDataset, TensorDataset]:
     with np.load(os.path.join(os.path.dirname(__file__), "files", "digits.npz")) as stored:
         images = stored["images"][:, None].astype(np.float32) / 16
         labels = stored["labels"].astype(np.int64)
-    order = permutation(len(labels), generator=Generator(0)).numpy()
+    order = permutation(len(labels), device="cpu", generator=Generator(0)).numpy()
     train, test = order[:1437], order[1437:]
     return TensorDataset(images[train], labels[train]), TensorDataset(images[test], labels[test])
 

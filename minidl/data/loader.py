@@ -10,6 +10,8 @@ from typing import Any, Generic, Protocol, Self, TypedDict, TypeVar, Unpack, ove
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
+from minidl.backends.device import default_device
+from minidl.backends.registry import find
 from minidl.checks import check_flags
 from minidl.data.checks import check_dataset
 from minidl.data.collate import collate, samples_of
@@ -17,8 +19,8 @@ from minidl.data.dataset import DatasetLike, T
 from minidl.data.epoch_state import EpochState
 from minidl.data.samplers import BatchSampler, RandomSampler, Sampler, SequentialSampler
 from minidl.data.seeding import BatchKey, current
+from minidl.data.transfer import moved, on_host
 from minidl.errors import ArgumentError, DTypeError, MinidlError, describe, raise_explained
-from minidl.ops import asarray
 from minidl.ops.random import Generator, check_generator, default_generator
 
 B = TypeVar("B")
@@ -44,6 +46,8 @@ class _Settings(TypedDict, total=False):
     workers: str
     prefetch_factor: int
     persistent_workers: bool
+    pin_memory: bool
+    device: str | None
 
 
 class DataLoader(Generic[B]):
@@ -65,6 +69,9 @@ class DataLoader(Generic[B]):
     prefetch_factor     batches prefetched by each worker
     persistent_workers  whether to keep the processes, and their copy of the dataset, between
                         epochs, until `close`
+    pin_memory          whether batches pass through page-locked memory on their way to a GPU
+    device              where the batches go; by default to the default device.  With workers, the
+                        next one is sent while this one is used
 
     Batches and their order do not depend on the workers, if the dataset takes its random numbers
     from `sample_generator()`.  `position` and `state_dict()` tell the position in an epoch, and
@@ -122,11 +129,13 @@ class DataLoader(Generic[B]):
         workers: str = "threads",
         prefetch_factor: int = 2,
         persistent_workers: bool = False,
+        pin_memory: bool = False,
+        device: str | None = None,
     ) -> None:
         check_dataset("DataLoader", dataset)
         check_generator("DataLoader", generator)
         check_flags("DataLoader", shuffle=shuffle, drop_last=drop_last)
-        check_flags("DataLoader", persistent_workers=persistent_workers)
+        check_flags("DataLoader", persistent_workers=persistent_workers, pin_memory=pin_memory)
         if collate_fn is not None and not callable(collate_fn):
             raise DTypeError(f"DataLoader: collate_fn is a function; got {describe(collate_fn)}")
         for indices in (sampler, batch_sampler):
@@ -146,7 +155,8 @@ class DataLoader(Generic[B]):
         self.drop_last, self.collate_fn = drop_last, collate_fn
         self.num_workers, self.workers = int(num_workers), workers
         self.prefetch_factor, self.persistent_workers = int(prefetch_factor), persistent_workers
-        self.batch_sampler = batch_sampler
+        self.batch_sampler, self.pin_memory = batch_sampler, pin_memory
+        self.device = None if device is None else find(device)[1]
         if batch_sampler is None and sampler is None:
             sampler = (RandomSampler if shuffle else SequentialSampler)(dataset, generator)
         self.sampler = sampler
@@ -174,13 +184,18 @@ class DataLoader(Generic[B]):
         return full + bool(rest and not self.drop_last)
 
     def __iter__(self) -> Iterator[B]:
+        return self.batches(self.device)
+
+    def batches(self, device: str | None = None) -> Iterator[B]:
+        """The batches of an epoch, or of the rest of it, on a device; None: the default one."""
         at, resumed = self._resumed, self._resumed is not None
         if at is None:
             seed, offset = self.generator.seed, self.generator.offset
             at = EpochState(self._epochs, seed, offset, sampler=self._sampler_state())
             self._epochs += 1
         self._at, self._resumed = at, None
-        return self._epoch(at, enumerate(self._indices(at, resumed)))
+        where = device or default_device()
+        return self._epoch(at, enumerate(self._indices(at, resumed)), where)
 
     @property
     def epoch(self) -> int:
@@ -233,23 +248,24 @@ class DataLoader(Generic[B]):
     ) -> None:
         self.close()
 
-    def _epoch(self, at: EpochState, numbered: Iterator[tuple[int, Any]]) -> Iterator[B]:
-        """The batches of an epoch from its position, which is advanced."""
+    def _epoch(
+        self, at: EpochState, numbered: Iterator[tuple[int, Any]], where: str
+    ) -> Iterator[B]:
+        """The batches of an epoch from its position, which is advanced, on a device."""
         jobs = (
             (BatchKey(at.seed, at.offset, at.epoch, number), indices)
             for number, indices in islice(numbered, at.batch, None)
         )
         make = BatchMaker(self.dataset, self.collate_fn)
-        if not self.num_workers:
-            for job in jobs:
-                batch = make(*job)
+        made = self._prefetched(make, jobs) if self.num_workers else (make(*job) for job in jobs)
+        with closing(made):
+            batches: Iterator[Any] = made
+            if where != "cpu" or self.device is not None:
+                ahead = 1 if self.num_workers else 0
+                batches = moved(made, where, ahead=ahead, pin=self.pin_memory)
+            for batch in batches:
                 at.batch += 1
                 yield batch
-        else:
-            with closing(self._prefetched(make, jobs)) as batches:
-                for batch in batches:
-                    at.batch += 1
-                    yield batch
         if self._at is at:
             self._at = None
 
@@ -339,7 +355,7 @@ def _tensor(indices: Any) -> Tensor:
     if isinstance(indices, np.ndarray) and indices.size:
         return Tensor(indices)
     try:
-        indices = asarray(indices)
+        indices = on_host(indices)
     except MinidlError as error:
         raise_explained("DataLoader", [indices], error)
     if not indices.size or indices.dtype.kind not in "iu":

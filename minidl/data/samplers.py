@@ -118,7 +118,7 @@ class RandomSampler(Sampler):
 
     def order(self, generator: Generator) -> np.ndarray:
         """The indices in a random order."""
-        return permutation(len(self), generator=generator).data
+        return permutation(len(self), device="cpu", generator=generator).data
 
 
 class WeightedRandomSampler(Sampler):
@@ -174,7 +174,7 @@ class WeightedRandomSampler(Sampler):
     def order(self, generator: Generator) -> np.ndarray:
         """The drawn indices, in the order of drawing."""
         n = self.num_samples if self.replacement else len(self.weights)
-        u = uniform(n, dtype=dtypes.float64, generator=generator).data
+        u = uniform(n, dtype=dtypes.float64, device="cpu", generator=generator).data
         if self.replacement:
             bounds = np.cumsum(self.weights)
             return np.searchsorted(bounds, u * bounds[-1], side="right")

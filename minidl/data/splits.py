@@ -33,7 +33,7 @@ def random_split(
     check_generator("random_split", generator)
     given = listed("random_split", "a list of lengths", lengths)
     counts = _counts(len(dataset), given)
-    order = permutation(len(dataset), generator=generator).numpy()
+    order = permutation(len(dataset), device="cpu", generator=generator).numpy()
     return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts)[:-1])]
 
 
@@ -104,7 +104,7 @@ def k_fold(
     n = int(dataset) if isinstance(dataset, int | np.integer) else len(dataset)
     if not isinstance(k, int | np.integer) or not 2 <= k <= n:
         raise ArgumentError(f"k_fold: k is a number from 2 to the {n} samples; got {k!r}")
-    order = permutation(n, generator=generator).numpy() if shuffle else np.arange(n)
+    order = permutation(n, device="cpu", generator=generator).numpy() if shuffle else np.arange(n)
     fold = np.empty(n, np.int64)
     if labels is None:
         fold[order] = np.sort(np.arange(n) % k)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
+from minidl.backends import device as device_name
 from minidl.checks import check_flags, check_instance
 from minidl.errors import (
     ArgumentError,
@@ -21,7 +22,7 @@ from minidl.errors import (
 from minidl.nn.attributes import Attributes, Place
 from minidl.nn.parameter import Buffer, Parameter, destination, move
 from minidl.nn.parts import named, tell_of_foreign_parts
-from minidl.ops import asarray, devices
+from minidl.ops import asarray
 
 
 class StateError(MinidlError, KeyError):
@@ -227,20 +228,14 @@ class Module(Attributes):
     # Where and how it runs.
 
     def to(
-        self,
-        *where: Any,
-        device: str | None = None,
-        dtype: Any = None,
-        non_blocking: bool = False,
+        self, *where: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False
     ) -> Self:
         """Move all parameters and buffers to a device, and those of floats to a float dtype.
 
-        where           a dtype, a device, both, or a tensor that has them: `to("float64")`,
-                        `to("cuda")`
-        non_blocking    has no effect here
+        where    a dtype, a device, both, or a tensor that has them: `to("float64")`, `to("cuda")`
 
         The tensors stay the same objects.  Create optimisers afterwards: they keep arrays of their
-        own.
+        own.  `non_blocking` changes nothing.
         """
         check_flags("to", non_blocking=non_blocking)
         device, dtype = destination(where, device, dtype)
@@ -254,7 +249,7 @@ class Module(Attributes):
 
     def cuda(self, device: int | str | None = None) -> Self:
         """Move all parameters and buffers to a GPU: the current one, or that of this index."""
-        return self.to(devices.gpu("cuda", device))
+        return self.to(device_name.of_index("cuda", device, "cuda"))
 
     def float(self) -> Self:
         """Compute in float32."""

@@ -268,7 +268,10 @@ def lerp(xp, x1, x2, weight, /):
     Tensor([ 0.25, 12.5 ], float32)
     """
     dtype = float_of(x1, x2, weight)
-    numbers = [x if hasattr(x, "dtype") else asarray(x, dtype=dtype) for x in (x1, x2)]
+    device = next((x.device for x in (x1, x2, weight) if hasattr(x, "edge")), None)
+    numbers = [
+        x if hasattr(x, "dtype") else asarray(x, dtype=dtype, device=device) for x in (x1, x2)
+    ]
     x1, x2 = [widened(xp, x) for x in numbers]
     scale = scale_of_gap(xp, x1, x2)
     gap = x2 * scale - x1 * scale

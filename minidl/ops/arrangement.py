@@ -12,6 +12,7 @@ from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_integers, is_integer
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, named
 from minidl.ops.axes import along, one_axis
+from minidl.ops.constants import constant
 from minidl.ops.creation import arange, asarray
 from minidl.ops.manipulation import astype, broadcast_to, concat, permute_dims, reshape
 
@@ -148,8 +149,9 @@ def repeat(xp, x, repeats, /, *, axis=None):
     if axis is None:
         x, axis = xp.reshape(x, (-1,)), 0
     axis = one_axis(x, axis)
-    device = None if hasattr(repeats, "device") else x.device
-    counts = _counts(asarray(repeats, device=device), x.shape[axis])
+    if not hasattr(repeats, "edge"):
+        repeats = asarray(repeats, device=x.device)
+    counts = _counts(repeats, x.shape[axis])
     total = xp.sum(counts).item()
     positions = arange(total, device=x.device)
     indices = xp.searchsorted(xp.cumulative_sum(counts), positions, side="right")
@@ -241,4 +243,4 @@ def combinations(xp, x, /, r=2, *, with_replacement=False):
         raise ShapeError(f"combinations: needs a vector; got shape {x.shape}")
     choose = choices_with_replacement if with_replacement else choices
     rows = list(choose(range(x.shape[0]), r))
-    return x[asarray(rows, dtype="int64", device=x.device).reshape(len(rows), r)]
+    return x[constant(rows, x.device, "int64").reshape(len(rows), r)]

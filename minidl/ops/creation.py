@@ -1,7 +1,8 @@
 """Creation of tensors.
 
-Every function takes `dtype` (default: float32 for reals), `device` (default: that of
-`set_default_device`, "cpu"), and `requires_grad`, which makes the tensor a leaf that `backward` leaves a gradient in.
+Every function takes `dtype` (default: float32 for reals), `device` (default: that which
+`set_default_device` sets, "cpu"), and `requires_grad`, which makes the tensor a leaf in which
+`backward` leaves a gradient.
 """
 
 import math
@@ -104,8 +105,8 @@ def tensor(
     >>> x.grad
     Tensor([2., 4.], float32)
     """
-    data = data.detach() if isinstance(data, Tensor) else data
-    return _asarray(data, dtype, device, True, requires_grad)
+    own = data.detach() if isinstance(data, Tensor) else data
+    return _asarray(own, dtype, device, True, requires_grad)
 
 
 @named
@@ -187,7 +188,7 @@ def zeros(
     Tensor([[0., 0., 0.],
             [0., 0., 0.]], shape=(2, 3), float32)
     """
-    dtype = dtypes.default_float if dtype is None else dtype
+    dtype = dtype or dtypes.default_float
     return _full(shape, 0, dtype, device, requires_grad)
 
 
@@ -204,7 +205,7 @@ def ones(
     >>> minidl.ones(3, dtype="int64")
     Tensor([1, 1, 1], int64)
     """
-    dtype = dtypes.default_float if dtype is None else dtype
+    dtype = dtype or dtypes.default_float
     return _full(shape, 1, dtype, device, requires_grad)
 
 
@@ -221,7 +222,7 @@ def empty(
     >>> minidl.empty(2)
     Tensor([0., 0.], float32)
     """
-    dtype = dtypes.default_float if dtype is None else dtype
+    dtype = dtype or dtypes.default_float
     return _full(shape, 0, dtype, device, requires_grad)
 
 
@@ -247,8 +248,7 @@ def _full_like(
     x: Any, fill_value: Any, dtype: Any, device: str | None, requires_grad: bool
 ) -> Tensor:
     x = _asarray(x)
-    dtype = x.dtype if dtype is None else dtype
-    return _full(x.shape, fill_value, dtype, device or x.device, requires_grad)
+    return _full(x.shape, fill_value, dtype or x.dtype, device or x.device, requires_grad)
 
 
 @named
@@ -334,6 +334,11 @@ def arange(
     dtype = dtypes.result_type(*numbers) if dtype is None else dtypes.dtype_of(dtype)
     if dtype.kind == "b":
         raise DTypeError("a range is made of numbers; got dtype bool")
+    device = device or default_device()
+    if device != "cpu" and dtype.kind in "iu" and all(type(n) is int for n in numbers):
+        reading.read(spacing.ends(*numbers), dtype)  # an error if it does not fit
+        array = create(device, "arange", *numbers, dtype=dtype)  # nothing is sent there
+        return Tensor(array).requires_grad_(requires_grad)
     values = reading.read(spacing.steps(*numbers), dtype)
     return _asarray(values, None, device, None, requires_grad)
 
@@ -363,9 +368,7 @@ def linspace(
     check_flags("linspace", endpoint=endpoint)
     ends = reading.number("start", start), reading.number("stop", stop)
     (length,) = reading.shape(num)
-    if dtype is None:
-        dtype = dtypes.result_type(dtypes.default_float, *ends)
-    dtype = dtypes.dtype_of(dtype)
+    dtype = dtypes.dtype_of(dtype or dtypes.result_type(dtypes.default_float, *ends))
     intervals = length - 1 if endpoint else length
     if dtype.kind in "iu":
         values = spacing.equal_integers(*ends, length, intervals)

@@ -27,8 +27,8 @@ def to(
     """The same values on another device, in another dtype, or both; gradients return to x.
 
     where           a device, a dtype, both, or a tensor that has them
-    non_blocking    return before values from page-locked memory (`DataLoader(pin_memory=True)`) have
-                    arrived on a GPU; operations there wait for them
+    non_blocking    return before values from page-locked memory have arrived on a GPU; operations
+                    there wait for them
     copy            also where nothing changes; otherwise x itself is returned then
     raises          DeviceError for a device that is not there, DTypeError for no dtype
 
@@ -57,17 +57,7 @@ def cpu(x: Tensor, /) -> Tensor:
 
 def cuda(x: Tensor, device: int | str | None = None, /, *, non_blocking: bool = False) -> Tensor:
     """The same values on a GPU: the current one, or that of this index or name."""
-    return to(x, gpu("cuda", device), non_blocking=non_blocking)
-
-
-def gpu(name: str, which: int | str | None) -> str:
-    """The name of a GPU from its index or name; None: the current one."""
-    if isinstance(which, int) and not isinstance(which, bool):
-        return device_name("cuda", which)
-    found = device_name("cuda" if which is None else which)
-    if found.type != "cuda":
-        raise ArgumentError(f"{name}: needs a GPU, its index or a name like 'cuda:1'; got {which!r}")
-    return found
+    return to(x, device_name.of_index("cuda", device, "cuda"), non_blocking=non_blocking)
 
 
 def destination(

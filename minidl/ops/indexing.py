@@ -6,24 +6,58 @@ x[index] and scatter_at, take_along_axis and scatter_add.
 
 import warnings
 from collections.abc import Sequence
+from types import EllipsisType, NoneType
+
+import numpy as np
 
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
+from minidl.backends import backend_of, device_of
+from minidl.backends.registry import create
 from minidl.dtypes import ANY, bool_, int64
-from minidl.errors import BoundsError, DTypeError, describe
+from minidl.errors import BoundsError, DeviceError, DTypeError, describe
 from minidl.ops.axes import one_axis
 
 
-def array_index(index):
-    """An index with arrays instead of tensors, for backends."""
+def array_index(index, x=None):
+    """An index with arrays instead of tensors, for backends.
+
+    x    what is indexed: arrays and lists of the host are moved to its device
+    """
     if isinstance(index, tuple):
-        return tuple(array_index(part) for part in index)
-    return index.data if isinstance(index, Tensor) else index
+        return tuple(array_index(part, x) for part in index)
+    index = index.data if isinstance(index, Tensor) else index
+    if x is None or type(index) in _WITHOUT_ARRAYS:
+        return index
+    array = x.data if isinstance(x, Tensor) else x
+    if type(array) is type(index) is np.ndarray:
+        return index
+    return _on_device_of(array, index)
+
+
+_WITHOUT_ARRAYS = {int, bool, slice, EllipsisType, NoneType}
+
+
+def _on_device_of(x, index):
+    """An array or a list as an index on the device of x; DeviceError for one on another GPU."""
+    own, device = backend_of(index), device_of(x)
+    if isinstance(index, np.generic | str) or own is None and not isinstance(index, Sequence):
+        return index
+    if own is None and device != "cpu":
+        index = np.asarray(index, None if len(index) else np.int64)
+    elif own is None or own.device_of(index) == device:
+        return index
+    elif own.device_of(index) != "cpu":
+        raise DeviceError(
+            f"{describe(x)} is on {str(device)!r}, and its index, {describe(index)}, on "
+            f"{str(own.device_of(index))!r}; move one, as by index.to({str(device)!r})"
+        )
+    return create(device, "asarray", index)
 
 
 def item_of(x, index, /):
     """x[index]: integers, slices, None and …, integer tensors, or one bool tensor."""
-    index = array_index(index)
+    index = array_index(index, x)
     if x.size:
         return _getitem(x, index=index)
     with warnings.catch_warnings():  # older NumPys only warn where none is selected
@@ -48,7 +82,7 @@ def scatter_at(xp, values, /, index, shape):
     >>> scatter_at(minidl.tensor([1.0, 2.0, 3.0]), [0, 2, 2], (4,))
     Tensor([1., 0., 5., 0.], float32)
     """
-    index = array_index(index)
+    index = array_index(index, values)
     return xp.scatter_at(values, index, shape), lambda dy: dy[index]
 
 
@@ -69,7 +103,7 @@ def put_at(xp, x, values, /, index):
     """
     if values is None:
         raise DTypeError("needs values to write; got None")
-    index, ndim = array_index(index), getattr(values, "ndim", 0)
+    index, ndim = array_index(index, x), getattr(values, "ndim", 0)
 
     def dvalues(dy):
         dy_at_index = dy[index]

@@ -9,7 +9,17 @@ from minidl.autograd import inplace
 from minidl.autograd.checkpoint import before_write
 from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
-from minidl.errors import ArgumentError, DTypeError, GradientError, ShapeError, describe, named
+from minidl.backends import backend_of, registry
+from minidl.backends.registry import on_device_of
+from minidl.errors import (
+    ArgumentError,
+    DeviceError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+    describe,
+    named,
+)
 from minidl.ops import (
     arithmetic,
     arrangement,
@@ -60,7 +70,7 @@ def _in_place(operation: Callable) -> Callable:
         before = x.data
         _write(x, result.astype(x.dtype) if result.dtype != x.dtype else result, ...)
         if x.data is not before:
-            _last_update.set((ref(x), _location(before)))
+            _last_update.set((ref(x), backend_of(before).location(before)))
         return x
 
     return write
@@ -69,20 +79,16 @@ def _in_place(operation: Callable) -> Callable:
 @named
 def _setitem(x: Tensor, index: Any, values: Any) -> None:
     """x[index] = values, in the dtype of x."""
-    index = indexing.array_index(index)
+    index = indexing.array_index(index, x)
     if inplace.superseded:
         _finish_update(x, index, values)
-    _write(x, creation._asarray(values, x.dtype), index)
+    device = None if isinstance(values, Tensor) else x.device
+    _write(x, creation._asarray(values, x.dtype, device), index)
 
 
 # Python runs x[i] += y in three steps: view = x[i]; view += y; x[i] = view.  If the second is
 # recorded, the view gets a new array, and x is superseded until the third.
 _last_update: ContextVar[tuple] = ContextVar("minidl last update", default=(lambda: None, None))
-
-
-def _location(array: Any) -> Any:
-    """The memory location of an array."""
-    return getattr(array, "__array_interface__", None)
 
 
 def _finish_update(x: Tensor, index: Any, values: Any) -> None:
@@ -91,7 +97,7 @@ def _finish_update(x: Tensor, index: Any, values: Any) -> None:
     if values is not view() or location is None:
         return
     try:
-        same = _location(x.data[index]) == location
+        same = backend_of(x.data).location(x.data[index]) == location
     except (IndexError, TypeError):
         return  # the write itself will raise
     if same:
@@ -100,6 +106,8 @@ def _finish_update(x: Tensor, index: Any, values: Any) -> None:
 
 def _write(x: Tensor, values: Tensor, index: Any) -> None:
     """Write into the memory of x, or, if the write is recorded, give x a new value and edge."""
+    if type(values.data) is not type(x.data) or registry.several:
+        values = _beside(x, values)
     if current.get().record and (x.edge is not None or values.edge is not None):
         if x.edge is not None and x.is_leaf:
             raise GradientError(
@@ -118,12 +126,24 @@ def _write(x: Tensor, values: Tensor, index: Any) -> None:
         )
     before_write(x)
     try:
-        x.data[index] = values.data
+        with on_device_of(x.data):
+            backend_of(x.data).set_at(x.data, index, values.data)
     except (ValueError, IndexError) as error:
         raise ShapeError(
             f"setitem: writing {values.shape} into a tensor of shape {x.shape}: {error}"
         ) from None
     inplace.mark_written(x.data)
+
+
+def _beside(x: Tensor, values: Tensor) -> Tensor:
+    """The values that are to be written into x, on its device: there already, or a number."""
+    if values.device != x.device and values.size != 1:
+        own, other = str(x.device), str(values.device)
+        raise DeviceError(
+            f"setitem: {describe(x)} is on {own!r}, and the values, {describe(values)}, are on "
+            f"{other!r}; move them, as by values.to({own!r})"
+        )
+    return values.to(x.device)
 
 
 def _reshape(x: Tensor, *shape: Any) -> Tensor:

@@ -17,6 +17,12 @@ def steps(start: Any, stop: Any, step: Any) -> np.ndarray:
     return _sums(float(start), float(step), np.arange(count, dtype=np.float64))
 
 
+def ends(start: int, stop: int, step: int) -> np.ndarray:
+    """The first and the last of these integers, as far as there are any."""
+    numbers = range(start, stop, step)
+    return np.asarray([*numbers[:1], *numbers[-1:]], None if numbers else np.int64)
+
+
 def _sums(start: float, step: float, i: np.ndarray) -> np.ndarray:
     """start + step·i, rounded once: the errors of the product and of the sum are added at the end.
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
 
+from minidl.autograd.graph import tick
+from minidl.autograd.inplace import last_write
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_instance, check_numbers
@@ -69,6 +71,7 @@ class AveragedModel(Module):
         check_flags("AveragedModel", use_buffers=use_buffers)
         self.module = copy.deepcopy(model)
         self.n_averaged = Buffer(asarray(0, dtype="int64"))
+        self._counted: tuple[Any, int, int] = None, 0, 0  # that array, when it was n, and n
         self.avg_fn, self.use_buffers = avg_fn or get_swa_avg_fn(), use_buffers
 
     def forward(self, *inputs: Any, **settings: Any) -> Any:
@@ -83,13 +86,21 @@ class AveragedModel(Module):
         check_instance("AveragedModel.update_parameters", Module, model=model)
         parameters = _pairs("parameters", self.module.parameters(), model.parameters())
         buffers = _pairs("buffers", self.module.buffers(), model.buffers())
-        n = int(self.n_averaged)
+        n = self._number()
         with no_grad():
             for own, current in parameters:
                 own[...] = self._average(own, current, n)
             for own, current in buffers:
                 own[...] = self._average(own, current, n) if self.use_buffers else current
-            self.n_averaged[...] = n + 1
+            self.n_averaged += 1
+        self._counted = self.n_averaged.data, tick(), n + 1
+
+    def _number(self) -> int:
+        """How many were averaged; read only if it was written by others: a GPU would be late."""
+        array, then, n = self._counted
+        if array is self.n_averaged.data and not last_write(array, then):
+            return n
+        return int(self.n_averaged)
 
     def _average(self, own: Tensor, current: Tensor, n: int) -> Tensor:
         current = current.detach()

@@ -1,16 +1,17 @@
 """Gradient clipping, by norm and by value."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from minidl.autograd.graph import Leaf
 from minidl.autograd.tensor import Tensor
-from minidl.backends import backend_of, cpu
+from minidl.backends import backend_of, cpu, device_of
 from minidl.backends.rows import RowGradient
 from minidl.checks import check_flags, check_numbers
 from minidl.dtypes import default_float, float16, float32, float64, result_type
 from minidl.errors import ArgumentError, DTypeError, GradientError, describe, listed
+from minidl.optim import clipping_on_device as on_device
 
 _SAFE = 1e-30, 1e30  # sums of powers in between have neither overflowed nor underflowed
 
@@ -27,7 +28,8 @@ def clip_grad_norm_(
     error_if_nonfinite    raise GradientError if n is infinite or NaN; otherwise, as in PyTorch,
                           the gradients become 0 or NaN
 
-    Returns n, the norm before clipping.  Parameters without a gradient are skipped.  A clipped
+    Returns n, the norm before clipping, on the device of the gradients; nothing waits for a GPU,
+    unless errors are to be raised.  Parameters without a gradient are skipped.  A clipped
     gradient is a new array: other references to the old one see no change.  An empty list has the
     norm 0; an iterator without parameters is an ArgumentError, as it may be exhausted.  Pascanu,
     Mikolov, Bengio 2013.
@@ -48,19 +50,17 @@ def clip_grad_norm_(
         raise ArgumentError(f"{name}: norm_type is a number above 0; got {norm_type!r}")
     gradients = {leaf: _coalesced(leaf.grad) for leaf in _leaves("clip_grad_norm_", parameters)}
     arrays = [g.rows if type(g) is RowGradient else g for g in gradients.values()]
+    if any(device_of(g) != "cpu" for g in arrays):
+        return on_device.clip_norm(gradients, float(max_norm), p, error_if_nonfinite)
     with cpu.quiet():
         total = _combined([_norm(g, p) for g in arrays], p)
-        if error_if_nonfinite and not math.isfinite(total):
-            raise GradientError(
-                f"clip_grad_norm_: the norm of the gradients is {total}; error_if_nonfinite=False "
-                "clips them nevertheless"
-            )
+        if error_if_nonfinite:
+            on_device.check_finite(total)
         coefficient = float(max_norm) / (total + 1e-6)
         if not coefficient >= 1:  # nor if it is NaN
-            _replace(gradients, lambda xp, g: g * coefficient)
+            on_device.replace(gradients, lambda xp, g: g * coefficient)
         dtype = result_type(*arrays) if arrays else default_float
-        xp: Any = backend_of(arrays[0]) if arrays else cpu
-        return Tensor(xp.asarray(total, dtype=dtype))
+        return Tensor(cpu.asarray(total, dtype=dtype))
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
@@ -78,7 +78,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     check_numbers("clip_grad_value_", 0, clip_value=clip_value)
     bound = float(clip_value)
     gradients = {leaf: _coalesced(leaf.grad) for leaf in _leaves("clip_grad_value_", parameters)}
-    _replace(gradients, lambda xp, g: xp.minimum(xp.maximum(g, -bound), bound))
+    on_device.replace(gradients, lambda xp, g: xp.minimum(xp.maximum(g, -bound), bound))
 
 
 def _leaves(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Leaf]:
@@ -107,16 +107,6 @@ def _coalesced(gradient: Any) -> Any:
     if type(gradient) is RowGradient:
         return gradient.coalesce()
     return gradient.data if isinstance(gradient, Tensor) else gradient
-
-
-def _replace(gradients: dict[Leaf, Any], function: Callable[[Any, Any], Any]) -> None:
-    """Replace each leaf's gradient by function(backend, gradient)."""
-    for leaf, g in gradients.items():
-        if type(g) is RowGradient:
-            leaf.grad = g.map(function)
-        else:
-            xp: Any = backend_of(g)
-            leaf.grad = xp.asarray(function(xp, g))
 
 
 def _norm(g: Any, p: float) -> float:

@@ -8,6 +8,7 @@ from minidl.autograd import inplace
 from minidl.autograd.mode import enable_grad
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
+from minidl.backends.registry import on_device_of
 from minidl.checks import check_integers, check_numbers, chosen
 from minidl.errors import ArgumentError, DeviceError, ShapeError, describe
 from minidl.ops import asarray
@@ -122,11 +123,12 @@ class LBFGS(Optimizer):
                 f"give; write the loop, or train with Adam; got {describe(closure)}"
             )
         group = self.param_groups[0]
-        first, loss, gradient = self._evaluated(closure)
-        state = self.state.setdefault(group["params"][0], {"func_evals": 0, "n_iter": 0})
-        state["func_evals"] += 1
-        if self._above_tolerance(group, gradient):
-            self._iterate(closure, group, state, loss, gradient)
+        with on_device_of(group["params"][0].data):
+            first, loss, gradient = self._evaluated(closure)
+            state = self.state.setdefault(group["params"][0], {"func_evals": 0, "n_iter": 0})
+            state["func_evals"] += 1
+            if self._above_tolerance(group, gradient):
+                self._iterate(closure, group, state, loss, gradient)
         return first
 
     def _iterate(

@@ -13,7 +13,7 @@ import numpy as np
 from minidl.autograd import inplace
 from minidl.autograd.mode import current, enable_grad
 from minidl.autograd.tensor import Tensor
-from minidl.backends import backend_of
+from minidl.backends import backend_of, registry
 from minidl.backends.rows import RowGradient
 from minidl.checks import check_flags
 from minidl.errors import (
@@ -142,7 +142,8 @@ class Optimizer:
                 buckets, tables = self.with_gradients(group)
                 update_rows(self, group, tables)
                 for params in buckets:
-                    self._update(group, params)
+                    with registry.on_device_of(params[0].data):
+                        self._update(group, params)
             except EXPLAINED:
                 self._check(group)  # the cause may be a setting that was changed since
                 raise
@@ -215,7 +216,7 @@ class Optimizer:
             if takes_rows and type(gradient) is RowGradient:
                 tables.append(p)
                 continue
-            key: tuple[Any, ...] = type(p.data), p.dtype, step
+            key: tuple[Any, ...] = p.device if registry.several else type(p.data), p.dtype, step
             # Scalar state differs if settings changed while only some parameters stepped.
             if self.numbers and step:
                 key += tuple(own.get(name) for name in self.numbers)

@@ -9,6 +9,7 @@ from minidl.autograd import inplace
 from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of
+from minidl.backends.registry import on_device_of
 from minidl.backends.rows import RowGradient
 from minidl.optim.checks import check_writeable
 
@@ -23,7 +24,8 @@ def update_rows(optimizer: Optimizer, group: Mapping[str, Any], params: list[Ten
     """
     check_writeable(type(optimizer).__name__, params)
     for p in params:
-        _update(optimizer, group, p)
+        with on_device_of(p.data):
+            _update(optimizer, group, p)
 
 
 def _update(optimizer: Optimizer, group: Mapping[str, Any], p: Tensor) -> None:

@@ -24,7 +24,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from its own layer and those before it.
 LAYERS = (
     *("errors", "dtypes", "checks", "files", "backends", "autograd", "ops", "linalg", "fft"),
-    *("nn", "optim", "data"),
+    *("cuda", "nn", "optim", "data"),
     *(
         "io",
         "train",
@@ -228,7 +228,7 @@ def test_every_kernel_is_compared_with_its_body():
 
 # What is public.
 
-LAZY = {"data", "fft", "io", "keras", "linalg", "models", "testing", "train"}
+LAZY = {"cuda", "data", "fft", "io", "keras", "linalg", "models", "testing", "train"}
 OTHER_PUBLIC_NAMES = {
     *LAZY,
     *("dtypes", "errors", "nn", "ops", "optim", "random"),
@@ -236,6 +236,7 @@ OTHER_PUBLIC_NAMES = {
     *("grad", "gradients", "value_and_grad", "vjp", "jvp", "hvp", "jacobian", "hessian", "vmap"),
     *("no_grad", "enable_grad", "higher_order", "kernels", "allow_winograd"),
     *("checkpoint", "detect_anomaly"),
+    *("device", "get_default_device", "set_default_device"),
     *("get_num_threads", "set_num_threads", "result_type", "e", "inf", "nan", "newaxis", "pi"),
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64", "complex64", "complex128"),

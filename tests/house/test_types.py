@@ -14,7 +14,7 @@ import minidl
 from minidl import Tensor, data, io, linalg, nn, optim, train
 from minidl.autograd import tensor_elementwise, tensor_methods, tensor_operators
 from minidl.autograd.mode import Observer, observed_by
-from minidl.ops import array_object, operators
+from minidl.ops import array_object, devices, operators
 from tests.cases import CASES
 from tests.house.user_programs import PROGRAMS
 
@@ -46,6 +46,7 @@ class Attached:
         kind = type("Kind", (), {})
         operators.equip(kind)
         array_object.equip(kind)
+        devices.equip(kind)
         self.members = members_of(kind)
 
 

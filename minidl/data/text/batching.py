@@ -9,8 +9,8 @@ from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_integers
 from minidl.data.collate import collate
 from minidl.data.samplers import BatchSampler
+from minidl.data.transfer import on_host
 from minidl.errors import ArgumentError, MinidlError, ShapeError, describe, listed, raise_explained
-from minidl.ops import asarray
 from minidl.ops.random import Generator, permutation
 
 
@@ -52,7 +52,7 @@ class PadCollate:
 def pad(sequences: Sequence[Any], padding: float = 0) -> tuple[Tensor, Tensor]:
     """Sequences (Tᵢ, …) joined to (N, T, …), filled up with padding; and their lengths, (N,)."""
     try:
-        arrays = [asarray(sequence).numpy() for sequence in sequences]
+        arrays = [on_host(sequence).numpy() for sequence in sequences]
     except MinidlError as error:
         raise_explained("PadCollate", [], error)
     for number, array in enumerate(arrays):
@@ -69,7 +69,7 @@ def pad(sequences: Sequence[Any], padding: float = 0) -> tuple[Tensor, Tensor]:
     padded = np.full((len(arrays), lengths.max(), *arrays[0].shape[1:]), padding, dtype)
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
-    return asarray(padded), asarray(lengths)
+    return on_host(padded), on_host(lengths)
 
 
 def _fits(padding: float, dtype: np.dtype) -> bool:
@@ -119,7 +119,7 @@ class BucketBatchSampler(BatchSampler):
         check_integers("BucketBatchSampler", 1, batch_size=batch_size, pool=pool)
         check_flags("BucketBatchSampler", shuffle=shuffle, drop_last=drop_last)
         try:
-            given = asarray(lengths).numpy()
+            given = on_host(lengths).numpy()
         except MinidlError:
             given = np.empty(0)
         if given.ndim != 1 or not given.size or given.dtype.kind not in "iu" or given.min() < 0:
@@ -139,14 +139,15 @@ class BucketBatchSampler(BatchSampler):
         n, size = len(self.lengths), self.batch_size
         if not self.shuffle:
             return self._cut(np.argsort(self.lengths, kind="stable"))
-        order = permutation(n, generator=generator).numpy()
+        order = permutation(n, device="cpu", generator=generator).numpy()
         pools = [order[i : i + size * self.pool] for i in range(0, n, size * self.pool)]
         batches = [
             batch
             for pool in pools
             for batch in self._cut(pool[np.argsort(self.lengths[pool], kind="stable")])
         ]
-        return [batches[i] for i in permutation(len(batches), generator=generator).tolist()]
+        order = permutation(len(batches), device="cpu", generator=generator)
+        return [batches[i] for i in order.tolist()]
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
         """Indices cut into batches, the incomplete one as it should be."""

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
+from minidl.backends.device import default_device
 from minidl.checks import check_integers
+from minidl.data.transfer import moved, on_host
 from minidl.errors import DTypeError, MinidlError, ShapeError, describe, raise_explained
-from minidl.ops import asarray
 
 
 class StreamBatches:
@@ -34,7 +35,7 @@ class StreamBatches:
     def __init__(self, ids: Any, batch_size: int, steps: int) -> None:
         check_integers("StreamBatches", 1, batch_size=batch_size, steps=steps)
         try:
-            sequence = asarray(list(ids) if isinstance(ids, range) else ids)
+            sequence = on_host(list(ids) if isinstance(ids, range) else ids)
         except MinidlError as error:
             raise_explained("StreamBatches", [ids], error)
         if sequence.ndim != 1 or (sequence.size and sequence.dtype.kind not in "iu"):
@@ -55,6 +56,14 @@ class StreamBatches:
         return -(-self._ids.shape[1] // self.steps)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.batches()
+
+    def batches(self, device: str | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches on a device; None: the default one."""
+        where = device or default_device()
+        return self._on_host() if where == "cpu" else moved(self._on_host(), where)
+
+    def _on_host(self) -> Iterator[tuple[Tensor, Tensor]]:
         for start in range(0, self._ids.shape[1], self.steps):
             columns = slice(start, start + self.steps)
-            yield asarray(self._ids[:, columns]), asarray(self._next[:, columns])
+            yield Tensor(self._ids[:, columns]), Tensor(self._next[:, columns])

@@ -227,7 +227,10 @@ def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
     check_matrix(x)
     _check_rtol("matrix_rank", x, rtol)
     s = svdvals(x)
-    rtol = max(x.shape[-2:]) * float(np.finfo(s.dtype).eps) if rtol is None else asarray(rtol)
+    if rtol is None:
+        rtol = max(x.shape[-2:]) * float(np.finfo(s.dtype).eps)
+    elif not isinstance(rtol, Tensor):
+        rtol = asarray(rtol, device=x.device)
     smallest = s[..., :1] * (expand_dims(rtol, axis=-1) if hasattr(rtol, "ndim") else rtol)
     return sum(s > smallest, axis=-1)
 
@@ -280,6 +283,6 @@ def cond(xp, x, /, p=None):
     sign = xp.slogdet(x)[0]
     singular = sign == 0
     without_inverse = _on_matrices(xp, singular | (sign != sign))  # or NaN
-    regular = xp.where(without_inverse, eye(x.shape[-1], dtype=x.dtype), x)
+    regular = xp.where(without_inverse, eye(x.shape[-1], dtype=x.dtype, device=x.device), x)
     product = xp.matrix_norm(x, ord=p) * xp.matrix_norm(xp.inv(regular), ord=p)
     return xp.where(singular, math.inf, product)

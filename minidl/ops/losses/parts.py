@@ -10,6 +10,7 @@ from minidl.errors import (
     ShapeError,
     describe,
 )
+from minidl.ops.value_checks import check
 
 
 def reduced(xp, losses, reduction, total=None):
@@ -57,12 +58,15 @@ def check_floats(**inputs: Any) -> None:
 
 def check_signs(xp, target):
     """Raise unless every target is 1 or −1, since labels 0 and 1 would give another loss."""
-    if not bool(xp.all(xp.abs(target * 1.0) == 1)):
+
+    def error():
         given = target.numpy()
-        raise ArgumentError(
+        return ArgumentError(
             f"targets are 1 or −1; got {given[abs(given * 1.0) != 1].flat[0]}: 2·target − 1 makes "
             "them of labels 0 and 1"
         )
+
+    check(xp.abs(target * 1.0) == 1, error)
 
 
 def broadcasting(xp, weight, like, name="weight"):
@@ -99,7 +103,8 @@ def of_classes(xp, weight, scores, axis):
 def _factors(xp, name, given, like):
     """The given factors as a tensor in the dtype of the losses."""
     try:
-        return xp.asarray(given, dtype=like.dtype)
+        device = None if hasattr(given, "edge") else like.device  # numbers go where they are needed
+        return xp.asarray(given, dtype=like.dtype, device=device)
     except MinidlError as error:
         raise type(error)(
             f"{name} has numbers that {like.dtype} holds; got {describe(given)}"

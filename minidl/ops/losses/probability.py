@@ -10,6 +10,7 @@ from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags
 from minidl.errors import ArgumentError
 from minidl.ops.losses import parts
+from minidl.ops.value_checks import check
 
 
 @composite(wide=True)
@@ -25,15 +26,27 @@ def binary_cross_entropy(xp, p, target, /, weight=None, *, reduction="mean"):
     Tensor([  0., 100.], float32)
     """
     parts.check_same_shape(p, target)
-    if p.size and not (float(xp.min(p)) >= 0 and float(xp.max(p)) <= 1):
-        raise ArgumentError(
-            f"needs probabilities, from 0 to 1; got numbers from {float(xp.min(p)):.4g} to "
-            f"{float(xp.max(p)):.4g}; logits need binary_cross_entropy_with_logits"
-        )
+    _check_probabilities(xp, p)
     losses = _bernoulli_nll(p, target)
     if weight is not None:
         losses = losses * parts.broadcasting(xp, weight, losses)
     return parts.reduced(xp, losses, reduction)
+
+
+def _check_probabilities(xp, p):
+    """ArgumentError unless all are from 0 to 1."""
+    p = p.detach()
+    if not p.size:
+        return
+
+    def error():
+        low, high = float(xp.min(p)), float(xp.max(p))
+        return ArgumentError(
+            f"needs probabilities, from 0 to 1; got numbers from {low:.4g} to {high:.4g}; logits "
+            "need binary_cross_entropy_with_logits"
+        )
+
+    check(xp.logical_and(xp.min(p) >= 0, xp.max(p) <= 1), error)
 
 
 @primitive

@@ -10,6 +10,7 @@ from minidl.autograd.primitive import composite, primitive
 from minidl.checks import check_flags, check_numbers
 from minidl.errors import ArgumentError, ShapeError
 from minidl.ops.losses import parts
+from minidl.ops.value_checks import check
 
 
 @composite(wide=True)
@@ -155,8 +156,12 @@ def _fitting_variance(xp, var, prediction):
     shape = prediction.shape
     if isinstance(var, int | float):
         var = xp.full_like(prediction, var)
-    if var.size and float(xp.min(var)) < 0:
-        raise ArgumentError(f"a variance is not below 0; got {float(xp.min(var)):.4g}")
+    if var.size:
+        least = xp.min(var.detach())
+        check(
+            xp.logical_not(least < 0),
+            lambda: ArgumentError(f"a variance is not below 0; got {float(least):.4g}"),
+        )
     if var.shape == shape:
         return var
     if shape and var.shape == shape[:-1]:

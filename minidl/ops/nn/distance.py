@@ -7,11 +7,13 @@ shared by equally large differences.
 
 import math
 
+import numpy as np
+
 from minidl.autograd.primitive import composite
 from minidl.checks import check_flags, check_numbers
 from minidl.errors import ShapeError
 from minidl.ops.casting import floats, real_floats
-from minidl.ops.creation import asarray
+from minidl.ops.constants import constant
 
 
 def _norm(xp, name, x, p, axis, keepdims):
@@ -102,10 +104,13 @@ def pdist(xp, x, /, p=2.0):
     _check("pdist", p, x)
     if x.ndim != 2:
         raise ShapeError(f"pdist: needs rows of vectors, (n, k); got shape {x.shape}")
-    n = x.shape[0]
-    first = asarray([i for i in range(n) for _ in range(i + 1, n)], dtype="int64", device=x.device)
-    second = asarray([j for i in range(n) for j in range(i + 1, n)], dtype="int64", device=x.device)
+    first, second = _pairs(x.shape[0], x.device)
     return _norms(xp, x[first] - x[second], p)
+
+
+def _pairs(n, device):
+    """The indices of the first and of the second of each pair."""
+    return [constant(index, device, "int64") for index in np.triu_indices(n, 1)]
 
 
 def _norms(xp, difference, p):

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from minidl.autograd.mode import no_grad
 from minidl.autograd.primitive import primitive
 from minidl.autograd.tensor import Tensor
@@ -11,7 +9,7 @@ from minidl.checks import check_flags, check_numbers, is_integer
 from minidl.dtypes import dtype_of
 from minidl.errors import ArgumentError, BoundsError, DTypeError, describe
 from minidl.ops.counting import integer_tensor
-from minidl.ops.creation import asarray
+from minidl.ops.creation import arange, asarray
 from minidl.ops.elementwise import where
 from minidl.ops.indexing import check_indices
 from minidl.ops.linear_algebra.norms import vector_norm
@@ -133,5 +131,5 @@ def one_hot(ids: Any, /, num_classes: int | None = None, *, dtype: Any = "int64"
         check_indices(ids, num_classes)
     except BoundsError as error:
         raise BoundsError(f"one_hot: {error}") from None
-    classes = asarray(np.arange(num_classes), device=ids.device)
+    classes = arange(num_classes, device=ids.device)
     return astype(expand_dims(astype(ids, "int64"), axis=-1) == classes, dtype)

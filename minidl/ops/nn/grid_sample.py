@@ -13,7 +13,7 @@ import numpy as np
 from minidl.autograd.primitive import composite
 from minidl.checks import is_integer
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
-from minidl.ops.creation import asarray
+from minidl.ops.constants import constant
 from minidl.ops.nn.resize_tables import keys_weights
 
 _MODES = ("bilinear", "nearest", "bicubic")
@@ -134,8 +134,8 @@ def _reflected(xp, at, low, high):
 def _image_offsets(shape, axes, device):
     """The offset of each image in the flattened tensor: (N, C, 1)."""
     images, size = math.prod(shape[:2]), math.prod(shape[-axes:])
-    offsets = asarray(range(0, images * size, size), dtype="int64", device=device)
-    return offsets.reshape((*shape[:2], 1))
+    offsets = np.arange(images, dtype="int64") * size
+    return constant(offsets, device).reshape((*shape[:2], 1))
 
 
 def _weighted_tap(xp, flat, offsets, combination, shape):
@@ -168,7 +168,7 @@ def affine_grid(xp, theta, /, size, align_corners=False):
     Tensor([[[[2., 1.]]]], shape=(1, 1, 1, 2), float32)
     """
     _check_affine(theta, size, align_corners)
-    base = asarray(_homogeneous(size[2:], align_corners).astype(theta.dtype), device=theta.device)
+    base = constant(_homogeneous(size[2:], align_corners), theta.device, theta.dtype)
     points = xp.matmul(base, xp.matrix_transpose(theta))
     return xp.reshape(points, (theta.shape[0], *size[2:], theta.shape[1]))
 

@@ -7,6 +7,7 @@ axes, or two; the stride defaults to the window size.
 from minidl.autograd.primitive import composite
 from minidl.backends import pooling
 from minidl.checks import check_flags
+from minidl.ops.constants import constant
 from minidl.ops.nn.window import largest, padded, sum_in_pairs, taps
 
 
@@ -37,8 +38,8 @@ def _means(xp, x, spans, axis):
     return xp.stack(means, axis=axis)
 
 
-def _divisors(xp, x, *how):
-    return xp.asarray(pooling.divisors(*how), device=x.device)
+def _divisors(x, *how):
+    return constant(pooling.divisors(*how), x.device)
 
 
 @composite
@@ -110,7 +111,7 @@ def avg_pool2d(
     """
     geometry = (kernel_size, stride, padding, 1, ceil_mode)
     rows, columns = pooling.windows("avg_pool2d", x.shape, *geometry)
-    divisors = _divisors(xp, x, rows, columns, count_include_pad, divisor_override)
+    divisors = _divisors(x, rows, columns, count_include_pad, divisor_override)
     x = x if x.dtype.kind == "f" else x / 1  # small integers would overflow
     return sum_in_pairs(_patches(xp, x, rows, columns)) / divisors
 

@@ -9,6 +9,7 @@ import math
 from minidl.autograd.primitive import composite
 from minidl.backends import pooling
 from minidl.checks import check_flags
+from minidl.ops.constants import constant
 from minidl.ops.nn.window import largest
 
 # Along one axis.
@@ -181,7 +182,7 @@ def _adaptive_max(xp, name, x, output_size, axes, return_indices):
     spans = pooling.adaptive(name, x.shape, output_size, axes)
     check_flags(name, return_indices=return_indices)
     image = x.shape[-axes:]
-    taps = xp.asarray(pooling.tap_indices(spans, image), device=x.device)
+    taps = constant(pooling.tap_indices(spans, image), x.device)
     y, indices = largest(xp, xp.reshape(x, (*x.shape[:-axes], math.prod(image))), taps)
     return (y, indices) if return_indices else y
 

@@ -12,7 +12,7 @@ import numpy as np
 from minidl.autograd.primitive import composite, primitive
 from minidl.checks import is_integer, lengths
 from minidl.errors import ArgumentError, ShapeError
-from minidl.ops.creation import asarray
+from minidl.ops.constants import constant
 from minidl.ops.nn.resize_tables import table_of, transpose
 
 _AXES = {
@@ -126,25 +126,26 @@ def _resize_axis(x, axis, indices, weights):
         """The weights on the device of x, in its dtype if that is real."""
         dtype = x.dtype if x.dtype.kind == "f" else "float32"
         weights = weights.reshape(len(weights), *shape)
-        return asarray(weights.astype(dtype), device=x.device)
+        return constant(weights.astype(dtype), x.device)
 
     forwards = None if weights is None else like_x(weights)
-    settings = {"axis": axis, "indices": indices, "back_indices": back_indices}
-    return _resample(x, like_x(back_weights), forwards, **settings)
+    unused = (back_indices[0] < 0).nonzero()[0]
+    tables = {"indices": indices, "back_indices": back_indices, "unused": unused}
+    settings = {name: constant(table, x.device).data for name, table in tables.items()}
+    return _resample(x, like_x(back_weights), forwards, axis=axis, **settings)
 
 
 @primitive(None)
-def _resample(xp, x, back_weights, weights=None, /, *, axis, indices, back_indices):
+def _resample(xp, x, back_weights, weights=None, /, *, axis, indices, back_indices, unused):
     """y[i] = Σₖ wₖᵢ·x[pₖᵢ] along the axis;   dx[j] = Σₖ vₖⱼ·dy[qₖⱼ], the transposed matrix.
 
     indices, weights: p and w, (K, new); without weights, K = 1 and all are 1.
-    back_indices, back_weights: q and v, (K', old); an x that no y depends on has q = −1.
+    back_indices, back_weights: q and v, (K', old); an x that no y depends on has q = −1: `unused`.
     """
-    unused = (back_indices[0] < 0).nonzero()[0]
 
     def dx(dy):
         total = _weighted_sum(dy, axis, back_indices, back_weights)
-        if not len(unused):
+        if not unused.size:
             return total
         return xp.put_at(total, 0, (slice(None),) * axis + (unused,))  # even where dy is NaN
 
@@ -157,6 +158,6 @@ def _weighted_sum(x, axis, indices, weights):
     if weights is None:
         return x[(*before, indices[0])]
     total = x[(*before, indices[0])] * weights[0]
-    for k in range(1, len(indices)):
+    for k in range(1, indices.shape[0]):
         total = total + x[(*before, indices[k])] * weights[k]
     return total

@@ -17,7 +17,10 @@ from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
-_OPTIONS = ["-std=c++20", "-O2", "-fPIC", "-shared", "-w", "-fno-strict-aliasing"]
+_OPTIONS = [
+    *("-std=c++20", "-O2", "-fPIC", "-shared", "-w", "-fno-strict-aliasing"),
+    *("-fvisibility=hidden", "-fno-gnu-unique"),
+]
 MODES = {
     "gcc": ["-march=native", "-fno-math-errno", "-fno-trapping-math"],
     "asan": ["-g", "-DMINIDL_EXACT", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],

@@ -13,7 +13,7 @@
 #include <utility>
 
 #define __global__
-#define __device__
+#define __device__ inline
 #define __host__
 #define __constant__ static const
 #define __forceinline__ inline

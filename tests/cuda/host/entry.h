@@ -102,8 +102,13 @@ void launch(const char* name, void (*kernel)(A...), const unsigned* shape, size_
 
 }  // namespace minidl
 
-#define MINIDL_KERNEL(name)                                                                  \
-  extern "C" void minidl_launch_##name(const unsigned* shape, size_t dynamic, void** values) { \
-    minidl::launch(#name, name, shape, dynamic, values);                                     \
-  }                                                                                          \
-  extern "C" void minidl_describe_##name(char* text) { minidl::describe_all(name, text); }
+// The names in a library are its own, but for these: several may be loaded at once.
+#define MINIDL_KERNEL(name)                                                              \
+  extern "C" __attribute__((visibility("default"))) void minidl_launch_##name(            \
+      const unsigned* shape, size_t dynamic, void** values) {                            \
+    minidl::launch(#name, name, shape, dynamic, values);                                 \
+  }                                                                                      \
+  extern "C" __attribute__((visibility("default"))) void minidl_describe_##name(         \
+      char* text) {                                                                      \
+    minidl::describe_all(name, text);                                                    \
+  }

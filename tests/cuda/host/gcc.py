@@ -2,7 +2,6 @@
 
 import ctypes
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from tests.cuda.host.build import library
 _one_at_a_time = threading.Lock()  # a library has one block at work
 
 
-class WrongArguments(TypeError):
+class ArgumentsError(TypeError):
     """A launch whose arguments are not those of the kernel's parameters."""
 
 
@@ -45,7 +44,7 @@ class Module:
 def packed(name: str, parameters: list[str], arguments: Any) -> list[np.ndarray]:
     """The bytes of each argument, after checking it against the parameter's type."""
     if len(parameters) != len(arguments):
-        raise WrongArguments(f"{name} has {len(parameters)} parameters; got {len(arguments)}")
+        raise ArgumentsError(f"{name} has {len(parameters)} parameters; got {len(arguments)}")
     each = enumerate(zip(parameters, arguments, strict=True))
     return [_packed(f"{name}: argument {i}", kind, value) for i, (kind, value) in each]
 
@@ -53,16 +52,16 @@ def packed(name: str, parameters: list[str], arguments: Any) -> list[np.ndarray]
 def _packed(where: str, kind: str, value: Any) -> np.ndarray:
     if isinstance(value, np.ndarray):
         if not fits(kind, value.dtype):
-            raise WrongArguments(f"{where} is {kind}; got an array of {value.dtype}")
+            raise ArgumentsError(f"{where} is {kind}; got an array of {value.dtype}")
         return np.array(value.ctypes.data, np.uint64)
     if value is None or isinstance(value, np.uintp) and kind.startswith("*") and not value:
         if not kind.startswith("*"):
-            raise WrongArguments(f"{where} is {kind}; got None")
+            raise ArgumentsError(f"{where} is {kind}; got None")
         return np.array(0, np.uint64)
     held = np.asarray(value)
     code = f"{held.dtype.kind}{held.dtype.itemsize}".replace("V", "S")
     if code != kind:
-        raise WrongArguments(f"{where} is {kind}; got {held.dtype}")
+        raise ArgumentsError(f"{where} is {kind}; got {held.dtype}")
     return np.ascontiguousarray(held)
 
 

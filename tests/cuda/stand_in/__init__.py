@@ -4,13 +4,14 @@
 """
 
 import sys
+from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from tests.cuda.stand_in import devices, functions, modules
-from tests.cuda.stand_in.arrays import ndarray, real
+from tests.cuda.stand_in.arrays import ndarray
 from tests.cuda.stand_in.counters import Differs, counters
 
 __all__ = ["Differs", "counters", "install", "ndarray"]
@@ -62,31 +63,20 @@ class _Special(ModuleType):
     """cupyx.scipy.special."""
 
     def __getattr__(self, name: str) -> Any:
-        import scipy.special
-
-        if name.startswith("__"):
-            raise AttributeError(name)
-        pinned = None
-        if real is not None:
-            import importlib
-
-            pinned = getattr(_real_special, name)  # AttributeError: CuPy has none
-        return functions.over(getattr(scipy.special, name), pinned)
-
-
-_real_special: Any = None
+        if name not in functions.pinned()["special"]:
+            raise AttributeError(f"cupyx.scipy.special has no {name!r}")
+        function = getattr(import_module("scipy.special"), name)
+        return functions.over(function, f"special.{name}")
 
 
 def install() -> ModuleType:
     """Stand where `import cupy` and `import cupyx.scipy.special` look."""
-    global _real_special
     if isinstance(sys.modules.get("cupy"), StandIn):
         return sys.modules["cupy"]
-    if real is not None:
-        import cupyx.scipy.special as _real_special
     special = _Special("cupyx.scipy.special")
     scipy = ModuleType("cupyx.scipy")
     cupyx = ModuleType("cupyx")
+    cupyx.errstate = functions.errstate  # type: ignore[attr-defined]
     cupyx.scipy, scipy.special = scipy, special  # type: ignore[attr-defined]
     stand_in = StandIn("cupy")
     for name, module in (("cupy", stand_in), ("cupyx", cupyx), ("cupyx.scipy", scipy),

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import NamedTuple
 
 
-class Differs(RuntimeError):
+class Differs(RuntimeError):  # noqa: N818 - it says what it is
     """Here a real GPU would silently do something else than NumPy does."""
 
 

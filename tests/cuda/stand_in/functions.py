@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.cuda.stand_in import pin
 from tests.cuda.stand_in.arrays import (
     as_index,
     check_devices,
@@ -17,7 +18,6 @@ from tests.cuda.stand_in.arrays import (
     new,
     owners,
     plain,
-    real,
     wrap,
 )
 from tests.cuda.stand_in.counters import Differs, counters
@@ -26,18 +26,22 @@ _WAITS = {"argwhere", "nonzero", "unique", "flatnonzero", "array_equal", "allclo
 _ATOMIC = {np.dtype(kind) for kind in ("i4", "f2", "f4", "f8", "u4", "u8")}
 
 
-def signature(function: Any) -> inspect.Signature | None:
+@cache
+def pinned() -> dict[str, Any]:
+    """What was read from the real package: names, signatures, and the types of ufuncs."""
+    return pin.load()
+
+
+@cache
+def signature(name: str) -> inspect.Signature | None:
     """The signature of a function of the real package that has one."""
-    try:
-        return inspect.signature(function) if inspect.isfunction(function) else None
-    except (ValueError, TypeError):
-        return None
+    parameters = pinned()["signatures"].get(name)
+    return None if parameters is None else pin.signature(parameters)
 
 
-def over(function: Callable[..., Any], pinned: Any = None) -> Callable[..., Any]:
-    """A function of the stand-in, from NumPy's or SciPy's."""
-    name = getattr(function, "__name__", "?")
-    real_signature = signature(pinned)
+def over(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A function of the stand-in, cupy.`name`, from NumPy's or SciPy's."""
+    real_signature = signature(name)
 
     @wraps(function)
     def call(*args: Any, **settings: Any) -> Any:
@@ -49,12 +53,33 @@ def over(function: Callable[..., Any], pinned: Any = None) -> Callable[..., Any]
             counters.count("sync", name)
         with np.errstate(all="ignore"):
             result = function(*map(plain, args), **plain(settings))
+        if isinstance(function, np.ufunc):
+            check_types(name, function, args, result)
         return wrap(result, args) if settings.get("out") is None else settings["out"]
 
     if isinstance(function, np.ufunc):
         call.at = _at(function)  # type: ignore[attr-defined]
         call.reduce = _reduce(function)  # type: ignore[attr-defined]
     return call
+
+
+def check_types(name: str, function: np.ufunc, args: Any, result: Any) -> None:
+    """Raise unless CuPy computes this too, in the same dtype."""
+    types = pinned()["types"].get(function.__name__, "").split()
+    arrays = [x for x in args if isinstance(x, ndarray | np.generic)]
+    if not types or not arrays:
+        return
+    strong = [x.dtype for x in arrays]
+    dtypes = [
+        x.dtype if hasattr(x, "dtype") else np.result_type(x, *strong) for x in args[: function.nin]
+    ]
+    for loop in types:
+        inputs, outputs = loop.split("->")
+        if all(map(np.can_cast, dtypes, inputs)):
+            if np.dtype(outputs) != np.asarray(result).dtype:
+                raise Differs(f"cupy.{name} of {dtypes} is {np.dtype(outputs)}, not {result.dtype}")
+            return
+    raise TypeError(f"Wrong type ({dtypes}) of arguments for cupy_{name}")
 
 
 def _at(ufunc: np.ufunc) -> Callable[..., None]:
@@ -193,27 +218,58 @@ def find(name: str) -> Any:
     """A function or constant of the namespace `cupy`."""
     if name in OWN:
         return OWN[name]
-    if name.startswith("__") or (real is not None and not hasattr(real, name)):
+    if name not in pinned()["names"]:
         raise AttributeError(f"cupy has no {name!r}")
-    found, pinned = getattr(np, name), getattr(real, name, None)
+    found = getattr(np, name)
     if isinstance(found, ModuleType):
-        return submodule(found, pinned)
+        return submodule(found)
     if isinstance(found, type | float | int) or found is None:
         return found
-    return over(found, pinned)
+    return over(found, name)
 
 
-def submodule(module: ModuleType, pinned: Any) -> SimpleNamespace:
-    """cupy.linalg, cupy.fft, …"""
-    names = [n for n in dir(module) if not n.startswith("_")]
+def submodule(module: ModuleType) -> SimpleNamespace:
+    """cupy.linalg and cupy.fft."""
+    short = module.__name__.rpartition(".")[2]
     held: dict[str, Any] = {}
-    for name in names:
+    for name in dir(module):
         value = getattr(module, name)
         if isinstance(value, type):
             held[name] = value
-        elif callable(value) and (pinned is None or hasattr(pinned, name)):
-            held[name] = over(value, getattr(pinned, name, None))
+        elif f"{short}.{name}" in pinned()["signatures"]:
+            function = over(value, f"{short}.{name}")
+            held[name] = _solver(function) if module is np.linalg else function
     return SimpleNamespace(**held)
 
 
-__all__ = ["Differs", "find"]
+def _solver(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of cupy.linalg: it looks for failures, and waits, only where it is told to."""
+
+    @wraps(function)
+    def solve(*args: Any, **settings: Any) -> Any:
+        if errstate.linalg == "raise":
+            counters.count("sync", function.__name__)
+        try:
+            return function(*args, **settings)
+        except np.linalg.LinAlgError:
+            if errstate.linalg == "raise":
+                raise
+            raise Differs(f"cupy.linalg.{function.__name__} gives NaN, and no error") from None
+
+    return solve
+
+
+class errstate:  # noqa: N801 - as in cupyx
+    """cupyx.errstate."""
+
+    linalg = "ignore"
+
+    def __init__(self, *, linalg: str | None = None, **settings: Any) -> None:
+        self._new = linalg
+
+    def __enter__(self) -> None:
+        self._before = errstate.linalg
+        errstate.linalg = self._new or self._before
+
+    def __exit__(self, *error: object) -> None:
+        errstate.linalg = self._before
