@@ -251,6 +251,11 @@ __device__ inline unsigned visible_bits(const Problem& p, const void* mask, cons
   return bits;
 }
 
+// Whether a tile may have keys that none of its queries sees.
+__device__ inline bool hides_keys(const Problem& p, const Place& at) {
+  return p.mask_kind != NO_MASK || (p.is_causal && at.key + TILE > at.query);
+}
+
 // Whether a query of the tile sees a key of it; live_keys[key]: whether one sees that key.
 __device__ inline bool find_seen(Shared& shared, unsigned bits) {
   const int lane = threadIdx.x % 32;

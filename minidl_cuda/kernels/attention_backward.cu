@@ -147,12 +147,13 @@ __device__ void backward_queries(const Operands<T>& of, T* dquery, float2* memor
   int added = 0;
   for (; at.key < end; at.key += TILE) {
     const unsigned bits = live_bits(p, of.mask, own, at);
-    if (p.mask_kind != NO_MASK && !find_seen(shared, bits)) continue;
+    const bool hides = hides_keys(p, at);
+    if (hides && !find_seen(shared, bits)) continue;
     Tile tile;
     compute_tile(shared, of, p, at, own, bits, tile);
     store_tile_transposed(shared, tile.dlogits);
     Rows<T> keys = keys_of(of, p, at);
-    keys.live = p.mask_kind == NO_MASK ? nullptr : shared.live_keys;
+    keys.live = hides ? shared.live_keys : nullptr;
     accumulate(shared, keys, column, sums);
     if (++added % FLUSH == 0 && memory) totals.add(sums);
   }
@@ -174,12 +175,15 @@ __device__ void backward_keys(const Operands<T>& of, T* dkey, T* dvalue, float2*
   totals_v.first += COLUMNS * 16 * THREADS;
   float dk[COLUMNS][4][4] = {}, dv[COLUMNS][4][4] = {};
   int added = 0;
+  bool seen = false;  // whether a query so far saw key threadIdx.x: others get no gradient, not NaN
   for (at.head = head * p.group; at.head < (head + 1) * p.group; at.head++) {
     for (at.query = p.is_causal ? at.key : 0; at.query < p.length; at.query += TILE) {
       const Statistics own(of.statistics, p, at);
       const unsigned bits = live_bits(p, of.mask, own, at);
-      if (p.mask_kind != NO_MASK && !find_seen(shared, bits)) continue;
+      const bool hides = hides_keys(p, at);
+      if (hides && !find_seen(shared, bits)) continue;
       find_live_queries(shared, of.statistics, p, at);
+      if (threadIdx.x < TILE) seen |= !hides || shared.live_keys[threadIdx.x];
       Tile tile;
       compute_tile(shared, of, p, at, own, bits, tile);
       store_tile(shared, tile.weights);
@@ -195,7 +199,22 @@ __device__ void backward_keys(const Operands<T>& of, T* dkey, T* dvalue, float2*
   }
   totals_k.finish(dk);
   totals_v.finish(dv);
-  const float scales[4] = {p.scale, p.scale, p.scale, p.scale}, ones[4] = {1.f, 1.f, 1.f, 1.f};
+  __syncthreads();
+  if (threadIdx.x < TILE) shared.live_keys[threadIdx.x] = seen;
+  __syncthreads();
+  float scales[4], ones[4];
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const bool own_seen = shared.live_keys[threadIdx.x / 16 * 4 + i];
+    scales[i] = p.scale;
+    ones[i] = 1.f;
+#pragma unroll
+    for (int n = 0; n < COLUMNS * 4; n++) {
+      if (own_seen) continue;
+      dk[n / 4][i][n % 4] = 0.f;
+      dv[n / 4][i][n % 4] = 0.f;
+    }
+  }
   const int count = min(TILE, p.keys - at.key);
   T* own_dk = dkey + at.batch * p.dkey.batch + head * p.dkey.head + at.key * p.dkey.row;
   T* own_dv = dvalue + at.batch * p.dvalue.batch + head * p.dvalue.head + at.key * p.dvalue.row;

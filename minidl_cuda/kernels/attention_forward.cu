@@ -116,12 +116,13 @@ __device__ void forward(const T* query, const T* key, const T* value, const void
   int added = 0;
   for (; at.key < end; at.key += TILE) {
     const unsigned bits = visible_bits(p, mask, at);
-    if (p.mask_kind != NO_MASK && !find_seen(shared, bits)) continue;
+    const bool hides = hides_keys(p, at);
+    if (hides && !find_seen(shared, bits)) continue;
     const Rows<T> keys =
         rows_of(key, p.key, at.batch, shared_head, at.key, p.keys, p.size, p.aligned);
     Rows<T> values =
         rows_of(value, p.value, at.batch, shared_head, at.key, p.keys, p.value_size, p.aligned);
-    values.live = p.mask_kind == NO_MASK ? nullptr : shared.live_keys;
+    values.live = hides ? shared.live_keys : nullptr;
     float s[4][4], factors[4];
     dots(shared, queries, keys, s);
     finish_logits(p, mask, at, bits, s);

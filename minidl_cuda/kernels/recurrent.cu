@@ -88,14 +88,14 @@ state_gradient_f32(const float* product, float* carry, const float* dy, const un
   if (carry) carry[e.at] = e.live ? 0.f : dh;
 }
 
-// RNN: h′ = tanh(W_ih·x + b_ih + W_hh·h + b_hh), or relu, of NaN NaN.  `after` holds W_ih·x.
+// RNN: h′ = tanh(W_ih·x + b_ih + W_hh·h + b_hh), or relu, of NaN NaN.
 extern "C" __global__ void __launch_bounds__(THREADS)
-rnn_forward_f32(const float* product, const float* bias_ih, const float* bias_hh,
+rnn_forward_f32(const float* inputs, const float* product, const float* bias_ih, const float* bias_hh,
                 const float* before, float* after, float* y, const unsigned char* mask, int rows,
                 int size, int relu) {
   const Element e = element_of_thread(mask, rows, size);
   if (!e.exists) return;
-  const float z = after[e.at] + product[e.at] + bias(bias_ih, bias_hh, e.column);
+  const float z = inputs[e.at] + product[e.at] + bias(bias_ih, bias_hh, e.column);
   const float state = relu ? (z < 0.f ? 0.f : z) : tanhf(z);
   store_state(e, state, before, after, y);
 }
