@@ -37,6 +37,7 @@ __all__ = [
     "set_device",
     "stream",
     "synchronize",
+    "versions",
 ]
 
 Device = int | str | None  # an index, a name, or None: the current one
@@ -139,6 +140,14 @@ def get_device_properties(device: Device = None) -> dict[str, Any]:
     """What the driver says of a GPU: name, major, minor, totalGlobalMem, multiProcessorCount …."""
     found = dict(_cupy().cuda.runtime.getDeviceProperties(_index(device)))
     return found | {"name": found["name"].decode()}
+
+
+def versions() -> dict[str, str]:
+    """The versions of the driver, as the newest CUDA that it knows, of the runtime, and of CuPy."""
+    cupy = _cupy()
+    numbers = cupy.cuda.runtime.driverGetVersion(), cupy.cuda.runtime.runtimeGetVersion()
+    driver, runtime = (f"{n // 1000}.{n % 1000 // 10}" for n in numbers)
+    return {"CUDA driver": driver, "CUDA runtime": runtime, "CuPy": cupy.__version__}
 
 
 # Streams: work that is told to different ones may be done at once.

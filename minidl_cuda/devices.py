@@ -19,8 +19,12 @@ Array = cp.ndarray
 
 @cache
 def devices() -> list[device]:
-    """All GPUs of this process."""
-    return [device("cuda", i) for i in range(cp.cuda.runtime.getDeviceCount())]
+    """All GPUs of this process; none where there is no driver."""
+    try:
+        count = cp.cuda.runtime.getDeviceCount()
+    except cp.cuda.runtime.CUDARuntimeError:
+        return []
+    return [device("cuda", i) for i in range(count)]
 
 
 def device_of(x: Array) -> device:
@@ -65,6 +69,13 @@ def memory(name: str) -> dict[str, int]:
         }
 
 
+def reset_peak_memory(name: str) -> None:
+    """Let the peak start from what is in arrays now."""
+    with on(name):
+        which = cp.cuda.runtime.getDevice()
+        _peaks[which] = cp.get_default_memory_pool().used_bytes()
+
+
 def allocator(allocate: Callable[[int], Any]) -> Callable[[int], Any]:
     """The same allocator, whose error says what was asked for and what is free."""
     pool = cp.get_default_memory_pool()
@@ -101,6 +112,18 @@ def _readable(size: float) -> str:
 def location(x: Array) -> Any:
     """The address, the strides, and what else tells arrays apart."""
     return x.data.device_id, x.data.ptr, x.strides, x.shape, x.dtype
+
+
+def imported(x: Any, copy: bool | None = None) -> Array:
+    """The memory of another library's array, by DLPack or `__cuda_array_interface__`.
+
+    It is used after all that its library has told the GPU to do with it.
+    """
+    if hasattr(x, "__dlpack__"):
+        with on(device("cuda", x.__dlpack_device__()[1])):
+            return cp.from_dlpack(x, copy=copy)
+    shared = cp.asarray(x)
+    return shared.copy() if copy else shared
 
 
 # Transfers.

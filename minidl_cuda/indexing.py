@@ -23,14 +23,22 @@ _DISTINCT = {int, bool, slice, EllipsisType, NoneType}  # indices of these types
 def put_at(x: Array, values: Any, index: Any) -> Array:
     """A copy of x with x[index] = values; of several values for one element, the last stays."""
     result = x.copy()
+    set_at(result, index, values)
+    return result
+
+
+def set_at(x: Array, index: Any, values: Any) -> None:
+    """x[index] = values in place; of several values for one element, the last stays."""
     parts = index if isinstance(index, tuple) else (index,)
     if not isinstance(values, Array) or values.size == 1 or _are_distinct(parts):
-        result[index] = values
-        return result
-    places, rest = _rows(result, parts)
-    values = cp.broadcast_to(values, places.shape + rest).astype(result.dtype, copy=False)
-    scatter.write_rows(result, places.reshape(-1), cp.ascontiguousarray(values))
-    return result
+        x[index] = values
+        return
+    places, rest = _rows(x, parts)
+    values = cp.broadcast_to(values, places.shape + rest).astype(x.dtype, copy=False)
+    table = cp.ascontiguousarray(x)
+    scatter.write_rows(table, places.reshape(-1), cp.ascontiguousarray(values))
+    if table is not x:
+        x[...] = table
 
 
 def _are_distinct(parts: tuple) -> bool:

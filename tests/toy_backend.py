@@ -104,6 +104,7 @@ OWN = {
     "reset_peak_memory": lambda device: None,
     "check": lambda valid, error: cpu.check(valid.values, error),
     "location": lambda x: cpu.location(x.values),
+    "imported": lambda x, copy=None: ToyArray(cpu.imported(x, copy)),
     "pinned": lambda x: x,
     "upload": lambda arrays, device: lambda: [ToyArray(x.copy()) for x in arrays],
 }

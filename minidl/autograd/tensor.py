@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from minidl.autograd import engine, inplace, namespace
+from minidl.autograd import engine, host_copies, inplace, namespace
 from minidl.autograd.graph import Edge, Leaf
 from minidl.autograd.tensor_methods import TensorMethods
 from minidl.backends import backend_of, device
@@ -200,12 +200,16 @@ class Tensor(TensorMethods):
     def numpy(self) -> np.ndarray:
         """The values as a read-only NumPy array; on the CPU, without a copy.
 
-        From a GPU they are copied, after all that it was told to do is done.
+        From a GPU they are copied, after all that it was told to do is done; unless the host
+        knows them, as labels that a DataLoader has sent there.
         """
         if inplace.superseded:
             inplace.refuse_superseded(self.data, "numpy")
-        with on_device_of(self.data):
-            view = backend_of(self.data).to_numpy(self.data).view()
+        values = host_copies.values_of(self) if host_copies.known else None
+        if values is None:
+            with on_device_of(self.data):
+                values = backend_of(self.data).to_numpy(self.data)
+        view = values.view()
         view.flags.writeable = False
         return view
 

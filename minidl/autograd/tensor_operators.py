@@ -85,6 +85,8 @@ class TensorOperators:
         # The protocols of the array API standard.
 
         def __array_namespace__(self, /, *, api_version: str | None = None) -> ModuleType: ...
+        @property
+        def __cuda_array_interface__(self) -> dict[str, Any]: ...
         def __dlpack__(
             self,
             /,

@@ -179,6 +179,7 @@ SERVICES = {
     # checks of values, and memory
     "check": "(valid, error)  raise error() unless all are true, at once or when next waited for",
     "location": "(x)  where its elements are: equal only for two arrays of the same elements",
+    "imported": "(x, copy)  another library's array, by its protocol; it shares memory if it can",
     "pinned": "(x)  a host array, copied to page-locked memory if that makes transfers faster",
     "upload": "(arrays, device)  begin to copy host arrays; a function that returns the copies",
 }

@@ -307,6 +307,19 @@ def location(x: Array) -> Any:
     return x.__array_interface__
 
 
+def imported(x: Any, copy: bool | None = None) -> Array:
+    """The memory of another library's array, through DLPack; with copy=False, never a copy of it.
+
+    raises    BufferError, RuntimeError for what its library does not give, or NumPy does not take
+    """
+    if copy is False:
+        try:
+            return np.from_dlpack(x, copy=False)
+        except TypeError:
+            pass  # an older protocol, without `copy`: nothing was ever copied
+    return np.from_dlpack(x)
+
+
 def pinned(x: Array) -> Array:
     """The array itself."""
     return x

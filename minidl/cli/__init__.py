@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from minidl.cli import data, generate, info, models, predict, train, warmup
 from minidl.errors import MinidlError
@@ -23,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_to(commands)
     options = parser.parse_args(arguments)
     try:
-        return options.run(options)
+        with getattr(options, "device", None) or nullcontext():
+            return options.run(options)
     except BrokenPipeError:  # the reader of the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 1

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from minidl.cli import runs
-from minidl.cli.argument_types import not_negative, positive
+from minidl.cli.argument_types import add_device, not_negative, positive
 from minidl.cli.tasks import Writer
 from minidl.errors import ArgumentError
 from minidl.ops.random import Generator
@@ -37,6 +37,7 @@ def add_to(commands: Any) -> None:
         help="choose among so many of the likeliest characters (all)",
     )
     add("--seed", type=int, help="the same seed gives the same text (another each time)")
+    add_device(parser)
     add("--json", action="store_true", help="print one line of JSON")
     parser.set_defaults(run=run)
 

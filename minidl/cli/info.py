@@ -10,13 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from minidl import __version__
+from minidl import __version__, cuda
+from minidl.backends import device_backend
 from minidl.backends.kernels.runtime import level, machine_code
 from minidl.backends.kernels.runtime.cache import cache_folder
 from minidl.backends.mode import current
 from minidl.backends.threads import get_num_threads
 from minidl.data.download import data_folder
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, DeviceError
 
 _PARTS = "numpy", "numba", "llvmlite", "scipy", "safetensors", "rich"
 _EXTRAS = {"matplotlib": "plots", "PIL": "images", "torch": "parity"}
@@ -60,7 +61,7 @@ def _facts() -> dict[str, Any]:
         "threads": get_num_threads(),
         "winograd": _winograd(),
         "blas": _blas(),
-        "devices": ["cpu"],
+        "devices": _devices(),
         "level": _level(),
         "library": _library(),
         "compiled": _files(cache_folder, "kernels-*/*.code"),
@@ -98,6 +99,24 @@ def _blas() -> dict[str, Any]:
 
     built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {"name": built.get("name", "unknown"), "version": built.get("version", "unknown")}
+
+
+def _devices() -> dict[str, str]:
+    """What there is to compute on, and why there is no GPU."""
+    found = {"cpu": ""}
+    try:
+        names = device_backend("cuda").devices()
+    except DeviceError as error:
+        return found | {"cuda": str(error)}
+    for name in names:
+        major, minor = cuda.get_device_capability(name)
+        free, total = (bytes_ / 2**30 for bytes_ in cuda.mem_get_info(name))
+        found[name] = (
+            f"{cuda.get_device_name(name)}, compute capability {major}.{minor}, "
+            f"{free:.1f} of {total:.1f} GiB free"
+        )
+    versions = cuda.versions()
+    return found | {part: versions[part] for part in ("CUDA driver", "CUDA runtime", "CuPy")}
 
 
 def _level() -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl import no_grad, softmax
 from minidl.cli import runs
-from minidl.cli.argument_types import positive
+from minidl.cli.argument_types import add_device, positive
 from minidl.cli.tasks import Classifier
 from minidl.data.images import FORMATS, MAX_PIXELS
 from minidl.errors import ArgumentError
@@ -42,6 +42,7 @@ def add_to(commands: Any) -> None:
         help=f"refuse larger image files ({MAX_PIXELS})",
     )
     add("--invert", action="store_true", help="the images are dark on light paper")
+    add_device(parser)
     add("--json", action="store_true", help="print a line of JSON for each sample")
     parser.set_defaults(run=run)
 

@@ -11,7 +11,7 @@ from typing import Any
 from minidl import __version__, nn
 from minidl.backends.kernels.runtime import kernel
 from minidl.cli import runs
-from minidl.cli.argument_types import fraction, positive
+from minidl.cli.argument_types import add_device, fraction, positive
 from minidl.cli.tasks import DATA, NETWORKS, TASKS, Task
 from minidl.errors import ArgumentError
 from minidl.ops.random import manual_seed
@@ -75,6 +75,7 @@ def add_to(commands: Any) -> None:
         metavar="RUN",
         help="continue this run, or the latest one of this network and data if there is one",
     )
+    add_device(parser)
     add("--json", action="store_true", help="print the result as JSON on the last line")
     parser.set_defaults(run=run)
 
@@ -108,7 +109,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     kind = TASKS[options.model]
     if getattr(options, "data", None) not in (None, *kind.DATA):
         raise ArgumentError(f"{options.model} is trained on {', '.join(kind.DATA)}")
-    others = {"run", "command", "runs", "resume", "json"}
+    others = {"run", "command", "runs", "resume", "json", "device"}
     given = {name: value for name, value in vars(options).items() if name not in others}
     known = ["model", *kind.defaults(given)]
     for name in given:

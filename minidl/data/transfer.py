@@ -6,14 +6,11 @@ next one arrives.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
-from minidl.autograd import inplace
-from minidl.autograd.graph import tick
+from minidl.autograd.host_copies import remember
 from minidl.autograd.tensor import Tensor
 from minidl.backends import device
 from minidl.backends.registry import find
@@ -63,7 +60,7 @@ def _begun(batch: Any, backend: Any, where: device, pin: bool) -> Callable[[], A
         host.append(x.data)
         return _Sent(len(host) - 1)
 
-    tree = _mapped(batch, Tensor, send)
+    tree = mapped(batch, Tensor, send)
     arrived = backend.upload([backend.pinned(x) if pin else x for x in host], where)
 
     def finished() -> Any:
@@ -71,42 +68,18 @@ def _begun(batch: Any, backend: Any, where: device, pin: bool) -> Callable[[], A
         for x, array in zip(copies, host, strict=True):
             if array.dtype.kind in "iub":
                 remember(x, array)
-        return _mapped(tree, _Sent, lambda sent: copies[sent.place])
+        return mapped(tree, _Sent, lambda sent: copies[sent.place])
 
     return finished
 
 
-def _mapped(tree: Any, kind: type, function: Callable[[Any], Any]) -> Any:
+def mapped(tree: Any, kind: type, function: Callable[[Any], Any]) -> Any:
     """The same dicts, lists and tuples, with function(x) for what is of a kind."""
     if isinstance(tree, kind):
         return function(tree)
     if isinstance(tree, dict):
-        return {key: _mapped(value, kind, function) for key, value in tree.items()}
+        return {key: mapped(value, kind, function) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        items = [_mapped(value, kind, function) for value in tree]
+        items = [mapped(value, kind, function) for value in tree]
         return tree._make(items) if hasattr(tree, "_make") else type(tree)(items)
     return tree
-
-
-# Labels, and what else is counted on the host, are not read back from where they were sent.
-_copies: dict[int, tuple[ref[Tensor], np.ndarray, Any, int]] = {}
-
-
-def remember(x: Tensor, host: np.ndarray) -> None:
-    """Remember what a tensor of another device holds, as long as it is not written."""
-    key = id(x)
-    _copies[key] = ref(x, partial(_forget, key)), host, x.data, tick()
-
-
-def _forget(key: int, _: Any) -> None:
-    _copies.pop(key, None)
-
-
-def host_values(x: Tensor) -> np.ndarray:
-    """The values of a tensor as a NumPy array, without waiting for its device if they are known."""
-    known = _copies.get(id(x))
-    if known is not None:
-        _, host, array, then = known
-        if array is x.data and not inplace.last_write(array, then):
-            return host
-    return x.numpy()

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
+from minidl.backends.registry import find
 from minidl.checks import check_flags
 from minidl.errors import DTypeError, MinidlError, describe, path_of
 from minidl.io.atomic_write import atomic_write
@@ -59,11 +60,14 @@ def save(path: str | os.PathLike[str], state: Any) -> None:
         write(new, arrays, {_ENTRY: _json(document)})
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], *, device: str | None = None) -> Any:
     """The tree saved by `save`, or the dict of tensors in any other safetensors file.
 
-    Tensors are on the CPU; bfloat16, which NumPy lacks, becomes float32.  Nothing in a file is ever
-    executed.  A file that is damaged, of another format, or unreadable is a CheckpointError.
+    device    where its tensors go: by default to the CPU, wherever they were when they were saved.
+              What is loaded into a model or an optimiser goes to where that is
+
+    Bfloat16, which NumPy lacks, becomes float32.  Nothing in a file is ever executed.  A file that
+    is damaged, of another format, or unreadable is a CheckpointError.
 
     >>> from minidl import io
     >>> io.save("a.safetensors", {"x": minidl.ones((2, 3)), 3: [None, float("inf")]})
@@ -72,13 +76,14 @@ def load(path: str | os.PathLike[str]) -> Any:
     ((2, 3), [None, inf])
     """
     source = path_of("load", path)
+    where = find(device or "cpu")[1]
     with _errors_of(path, "cannot be read"):
         metadata, arrays = read(source)
         if _ENTRY in metadata:
-            return unflatten(_checked(metadata[_ENTRY], arrays)["tree"], arrays)
+            return unflatten(_checked(metadata[_ENTRY], arrays)["tree"], arrays, where)
         if any(text.startswith(_json({"format": _FORMAT})[:-1]) for text in metadata.values()):
             raise CheckpointError(f"is damaged: its metadata has no entry {_ENTRY!r}")
-        return {name: Tensor(array) for name, array in arrays.items()}
+        return {name: Tensor(array).to(where) for name, array in arrays.items()}
 
 
 def save_weights(path: str | os.PathLike[str], model: Module) -> None:

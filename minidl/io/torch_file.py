@@ -19,6 +19,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
+from minidl.autograd.tensor import Tensor
+from minidl.data.transfer import mapped
 from minidl.errors import MinidlError, path_of
 from minidl.io.errors import CheckpointError
 from minidl.io.pickle_reader import Source, read_pickle
@@ -40,14 +42,15 @@ _OTHER_FORMATS = {
 }
 
 
-def load_torch(path: str | os.PathLike[str]) -> Any:
+def load_torch(path: str | os.PathLike[str], *, device: str | None = None) -> Any:
     """The object saved by torch.save: tensors in dicts, lists, tuples and sets, with plain values.
 
         model.load_state_dict(load_torch("resnet.pth"))
 
-    Tensors and Parameters become constants on the CPU; bfloat16, which NumPy lacks, float32.  Equal
-    views of one storage, such as tied weights, become one Tensor; all other views are copies.
-    OrderedDicts become dicts, sizes tuples, devices strings, and dtypes NumPy's.
+    Tensors and Parameters become constants on the CPU, or on a `device` that is specified, wherever
+    they were when they were saved; bfloat16, which NumPy lacks, float32.  Equal views of one
+    storage, such as tied weights, become one Tensor; all other views are copies.  OrderedDicts
+    become dicts, sizes tuples, devices strings, and dtypes NumPy's.
 
     Nothing in a file is ever executed.  A file that holds more than tensors and plain data (such as
     a whole model: save its state_dict()), is damaged, of another format, or unreadable is a
@@ -63,12 +66,16 @@ def load_torch(path: str | os.PathLike[str]) -> Any:
     source = path_of("load_torch", path)
     try:
         with open_file(source) as file:
-            return check_tree(_load(file, os.fstat(file.fileno()).st_size))
+            tree = check_tree(_load(file, os.fstat(file.fileno()).st_size))
     except MinidlError as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from None
     except OSError as error:
         reason = error.strerror or error
         raise CheckpointError(f"{os.fspath(path)}: cannot be read: {reason}") from None
+    if device is None:
+        return tree
+    moved: dict[int, Tensor] = {}  # those that occur several times stay one
+    return mapped(tree, Tensor, lambda x: moved.setdefault(id(x), x.to(device)))
 
 
 def is_torch_file(path: str | os.PathLike[str]) -> bool:

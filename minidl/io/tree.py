@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
+from minidl.backends import device
 from minidl.errors import ArgumentError, DTypeError
 from minidl.io.errors import CheckpointError
 from minidl.io.safetensors_file import DTYPES, METADATA
 
+_HOST = device("cpu")
 _DEEPEST = 100
 _EXACT = 2**53  # integers up to here are exact in any JSON reader
 _SCALARS = {dtype.name: dtype for dtype in (*DTYPES, np.dtype("complex128"))}
@@ -120,16 +122,16 @@ def _encode_value(value: Any, path: tuple[Any, ...]) -> Any:
     )
 
 
-def unflatten(tree: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """The inverse of `flatten`; CheckpointError for an invalid tree."""
-    return _Decoder(arrays).decode(tree, 0)
+def unflatten(tree: Any, arrays: dict[str, np.ndarray], where: device = _HOST) -> Any:
+    """The inverse of `flatten`, with tensors on a device; CheckpointError for an invalid tree."""
+    return _Decoder(arrays, where).decode(tree, 0)
 
 
 class _Decoder:
     """The decoder of a tree; all occurrences of a tensor become one Tensor."""
 
-    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
-        self._arrays = arrays
+    def __init__(self, arrays: dict[str, np.ndarray], where: device) -> None:
+        self._arrays, self._where = arrays, where
         self._tensors: dict[str, Tensor] = {}
         self._kinds: dict[str, Callable[[Any, int], Any]] = {
             "$tensor": lambda name, depth: self._tensor(name),
@@ -174,7 +176,9 @@ class _Decoder:
 
     def _tensor(self, name: Any) -> Tensor:
         array = self._array(name)
-        return self._tensors.setdefault(name, Tensor(array))
+        if name not in self._tensors:
+            self._tensors[name] = Tensor(array).to(self._where)
+        return self._tensors[name]
 
     def _dict(self, pairs: Any, depth: int) -> dict[Any, Any]:
         return {self.decode(key, depth): self.decode(item, depth + 1) for key, item in pairs}

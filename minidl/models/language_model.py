@@ -10,6 +10,7 @@ from minidl.checks import check_choice, check_flags, check_integers, check_numbe
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.models.text_classifier import CELLS, checked_ids
 from minidl.nn import init
+from minidl.nn.precision import beside
 from minidl.ops import asarray, moveaxis, softmax, sort, where
 from minidl.ops.random import Generator, check_generator, multinomial
 from minidl.train.evaluation import evaluation_mode
@@ -68,7 +69,7 @@ class LanguageModel(nn.Module):
 
     def forward(self, ids: Any, state: Any = None) -> tuple[Tensor, Any]:
         """Ids (N, T) → logits of the next tokens (N, vocabulary_size, T), and the state."""
-        ids = checked_ids("LanguageModel", ids)
+        ids = checked_ids("LanguageModel", ids, self.embedding.weight)
         y, state = self.recurrent(self.embedding(ids.T), state)
         logits = self.next(self.dropout(y))  # (T, N, vocabulary_size)
         return moveaxis(logits, (1, 2), (0, 1)), state
@@ -107,7 +108,7 @@ class LanguageModel(nn.Module):
                 "generate: the prompt is a list of ids, as Vocabulary.encode gives; got "
                 f"{prompt!r:.60}"
             )
-        ids = asarray(prompt)
+        ids = beside(self.embedding.weight, prompt)
         if ids.ndim != 1 or not ids.size:
             raise ShapeError(f"generate: needs a prompt of at least one id; got {ids.shape}")
         with evaluation_mode(self):
@@ -128,7 +129,7 @@ class LanguageModel(nn.Module):
             logits, state = self(ids.reshape((1, -1)), state)
             drawn = _draw(logits[0, :, -1], temperature, top_k, generator)
             written.append(drawn)
-            ids = asarray([drawn])
+            ids = asarray([drawn], device=ids.device)
         return written
 
 

@@ -8,7 +8,8 @@ from minidl.autograd.tensor import Tensor
 from minidl.checks import check_choice, check_flags, check_integers
 from minidl.errors import DTypeError, ShapeError, describe
 from minidl.nn import init
-from minidl.ops import arange, asarray, concat, expand_dims, where
+from minidl.nn.precision import beside
+from minidl.ops import arange, concat, expand_dims, where
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 _POOLINGS = "max and mean", "max", "mean", "last"
@@ -77,10 +78,10 @@ class TextClassifier(nn.Module):
 
     def forward(self, ids: Any, lengths: Any) -> Tensor:
         """Ids (N, T), padded on the right, and the lengths (N,) of the texts → (N, classes)."""
-        ids = checked_ids("TextClassifier", ids)
+        ids = checked_ids("TextClassifier", ids, self.embedding.weight)
         words = self.word_dropout(self.embedding(ids.T))  # (T, N, embedding_dim)
         y, state = self.recurrent(words, lengths=lengths)
-        counts = asarray(lengths).reshape((-1,))  # of one text, lengths may be a number
+        counts = beside(self.embedding.weight, lengths).reshape((-1,))  # of one text: a number
         return self.classifier(self.dropout(self._pooled(y, state, counts)))
 
     def _pooled(self, y: Tensor, state: Any, lengths: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ class TextClassifier(nn.Module):
             return concat([h_n[-end] for end in range(ends, 0, -1)], axis=-1)
         parts = []
         if "max" in self.pooling:
-            there = expand_dims(arange(y.shape[0]), axis=1) < lengths
+            there = expand_dims(arange(y.shape[0], device=y.device), axis=1) < lengths
             y_there = where(expand_dims(there, axis=2), y, -1)  # all states are above −1
             parts.append(y_there.max(axis=0))
         if "mean" in self.pooling:
@@ -99,9 +100,9 @@ class TextClassifier(nn.Module):
         return concat(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
-def checked_ids(who: str, ids: Any) -> Tensor:
-    """Ids as a tensor; errors unless they are integers, (N, T)."""
-    ids = asarray(ids)
+def checked_ids(who: str, ids: Any, table: Tensor) -> Tensor:
+    """Ids as a tensor, on the device of the table; errors unless they are integers, (N, T)."""
+    ids = beside(table, ids)
     if ids.dtype.kind not in "iu":
         raise DTypeError(f"{who}: needs ids, integers (N, T); got {describe(ids)}")
     if ids.ndim != 2 or not ids.size:

@@ -10,7 +10,7 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.nn.containers import ModuleList
 from minidl.nn.linear import Linear
 from minidl.nn.module import Module
-from minidl.nn.precision import in_dtype_of
+from minidl.nn.precision import beside, in_dtype_of
 from minidl.nn.sequential import Sequential
 
 
@@ -74,7 +74,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def forward(self, x: Tensor, target: Tensor) -> ASMoutput:
         """x (N, in_features), target (N,), or one sample → the targets' log-probabilities, loss."""
         self._check(x, target)
-        x, target = ops.asarray(in_dtype_of(self.head.weight, self, x)), ops.asarray(target)
+        x = beside(self.head.weight, in_dtype_of(self.head.weight, self, x))
+        target = beside(self.head.weight, target)
         single = not target.ndim
         if single:
             x, target = ops.expand_dims(x), ops.expand_dims(target)

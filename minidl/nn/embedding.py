@@ -15,6 +15,7 @@ from minidl.errors import (
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, other_than
 from minidl.nn.parameter import empty
+from minidl.nn.precision import beside
 from minidl.ops.nn.embedding import padding_row
 
 
@@ -115,7 +116,7 @@ class Embedding(Module):
             )
         return ops.embedding(
             self.weight,
-            ops.asarray(ids),
+            beside(self.weight, ids),
             padding_idx=self.padding_idx,
             max_norm=self.max_norm,
             norm_type=self.norm_type,

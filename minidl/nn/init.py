@@ -371,7 +371,8 @@ def orthogonal_(x: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
         return x
     rows, columns = x.shape[0], x.size // x.shape[0]
     shape = max(rows, columns), min(rows, columns)
-    q, r = np.linalg.qr(random.normal(shape, dtype="float64", generator=generator).numpy())
+    drawn = random.normal(shape, dtype="float64", device="cpu", generator=generator)
+    q, r = np.linalg.qr(drawn.numpy())
     q = q * np.sign(np.diag(r))  # makes the distribution uniform
     q = (q if rows >= columns else q.T).reshape(x.shape)
     return fill(x, ops.asarray(gain * q, dtype=x.dtype, device=x.device))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
+from minidl.backends import backend_of, device_of
 from minidl.errors import DTypeError, MinidlError, describe, raise_explained, warn_once
 from minidl.ops import asarray, astype
 
@@ -25,6 +26,8 @@ def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
     except AttributeError:  # no parameter, or no Tensor
         if parameter is None:
             return x
+    if not isinstance(x, Tensor) and parameter.device != "cpu":
+        x = beside(parameter, x)
     given, own = getattr(x, "dtype", None), parameter.dtype
     if not isinstance(given, np.dtype) or given.kind not in "biuf" or given == own:
         return x  # which the operation refuses, or promotes: complex numbers
@@ -35,7 +38,15 @@ def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
             f"its input from {given}; convert the data, x.astype(minidl.{own}), or the model, "
             f"model.to(minidl.{given})",
         )
-    return astype(asarray(x), own)
+    return astype(beside(parameter, x), own)
+
+
+def beside(parameter: Any, x: Any) -> Tensor:
+    """A tensor as it is; arrays and lists of the host as one on the device of a parameter."""
+    if isinstance(x, Tensor):
+        return x
+    on_host = backend_of(x) is None or device_of(x) == "cpu"
+    return asarray(x, device=parameter.device if on_host else None)
 
 
 def tensor_in_dtype_of(parameter: Any, layer: Any, x: Any) -> Tensor:

@@ -11,7 +11,7 @@ from minidl.errors import ArgumentError, DTypeError, MinidlError, ShapeError, de
 from minidl.nn import init
 from minidl.nn.module import Module, Parameter, other_than, shape_error
 from minidl.nn.parameter import empty
-from minidl.nn.precision import in_dtype_of
+from minidl.nn.precision import beside, in_dtype_of
 from minidl.nn.utils.rnn import PackedSequence, pad_packed_sequence, steps_of_packed
 from minidl.ops import random
 from minidl.ops.lengths import lengths_of, steps_of
@@ -46,7 +46,7 @@ class Stateful(Module):
         if type(given) is Tensor and given.dtype is self._weight().dtype:
             return given
         try:
-            return ops.asarray(in_dtype_of(self._weight(), self, given))
+            return beside(self._weight(), in_dtype_of(self._weight(), self, given))
         except MinidlError as error:
             raise type(error)(f"{self._name()}: {error}") from None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from minidl.autograd import inplace
 from minidl.autograd.tensor import Tensor
+from minidl.backends.registry import on_device_of
 from minidl.checks import check_flags
 from minidl.errors import ArgumentError, InterchangeError, describe, named
 from minidl.ops import manipulation
@@ -71,22 +72,43 @@ def _dlpack(
         array = array.view()
         array.flags.writeable = array.flags.writeable and not marked
     try:
-        return array.__dlpack__(
-            stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
-        )
+        with on_device_of(array):
+            return array.__dlpack__(
+                stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+            )
     except (BufferError, ValueError) as error:  # NumPy 2.1 raises the second for devices
         raise InterchangeError(str(error)) from error
 
 
 def _to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
-    """The same values on another device; no device here has streams."""
+    """The same values on another device."""
     if stream is not None:
-        raise ArgumentError(f"to_device: {device!r} has no streams; got {stream!r}")
+        raise ArgumentError(
+            f"to_device: takes no stream, but the one of `with minidl.cuda.stream(…):`, on a GPU; "
+            f"a CPU has no streams; got {stream!r:.60}"
+        )
     return manipulation.to_device(x, device)
+
+
+def _cuda_array_interface(x: Tensor) -> dict[str, Any]:
+    """The memory of x for another library on the same GPU; there is none on the CPU.
+
+    Writes by that library are not detected by in-place safety.
+    """
+    if not hasattr(x.data, "__cuda_array_interface__"):
+        raise AttributeError(
+            f"__cuda_array_interface__ is of tensors on a GPU; this is on {x.device}"
+        )
+    return exportable(x).data.__cuda_array_interface__
 
 
 def equip(cls: type[Tensor]) -> None:
     """Give Tensor these protocols."""
-    protocols = {"__array_namespace__": _namespace, "__dlpack__": _dlpack, "to_device": _to_device}
+    protocols = {
+        "__array_namespace__": _namespace,
+        "__dlpack__": _dlpack,
+        "__cuda_array_interface__": property(_cuda_array_interface),
+        "to_device": _to_device,
+    }
     for name, method in protocols.items():
         setattr(cls, name, method)

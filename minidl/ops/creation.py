@@ -132,7 +132,7 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
         raise ProtocolError(f"needs an array that has __dlpack__; got {describe(x)}")
     if isinstance(x, Tensor):
         return _asarray(array_object.exportable(x).detach(), None, device, copy)
-    return _asarray(reading.imported(x, copy), None, device, copy)
+    return _asarray(Tensor(reading.imported(x, copy)), None, device, copy)
 
 
 @named

@@ -71,8 +71,6 @@ def destination(
     for value in where:
         if isinstance(value, Tensor):
             found = value.device, value.dtype
-        elif value is None:
-            continue  # PyTorch's `to(None, dtype)`
         elif not isinstance(value, device_name) and _is_dtype(value):
             found = None, value
         elif isinstance(value, str):

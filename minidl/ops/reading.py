@@ -8,8 +8,10 @@ import numpy as np
 from minidl import dtypes
 from minidl.autograd.inplace import buffer_of
 from minidl.autograd.tensor import Tensor
-from minidl.backends import backend_of, cpu
+from minidl.backends import backend_of, cpu, device_backend
 from minidl.errors import DTypeError, GradientError, InterchangeError, ShapeError, describe
+
+_CUDA = "__cuda_array_interface__"  # the protocol of Numba's arrays, and of others
 
 
 def array(obj: Any, dtype: np.dtype | None) -> Any:
@@ -19,7 +21,7 @@ def array(obj: Any, dtype: np.dtype | None) -> Any:
     if backend_of(obj) and not isinstance(obj, np.generic):
         native = dtypes.dtype_of(obj.dtype)
         return obj if obj.dtype == native else obj.astype(native)
-    if hasattr(obj, "__dlpack__"):
+    if hasattr(obj, "__dlpack__") or hasattr(obj, _CUDA):
         return imported(obj.detach() if hasattr(obj, "detach") else obj)
     if _holds_arrays(obj):
         _check_unmasked(obj)
@@ -35,22 +37,36 @@ def array(obj: Any, dtype: np.dtype | None) -> Any:
     return values if dtype is None else read(values, dtype)
 
 
-def imported(obj: Any, copy: bool | None = None) -> np.ndarray:
-    """The memory of another library's array, through DLPack; with copy=False, never a copy of it.
+def imported(obj: Any, copy: bool | None = None) -> Any:
+    """The memory of another library's array, where it is; with copy=False, never a copy of it.
 
-    raises    InterchangeError for what its library does not give, or NumPy does not take
+    raises    InterchangeError for what its library does not give, or that of the device not take
     """
     if isinstance(obj, np.ndarray):
         obj = cpu.plain(obj)
     try:
-        if copy is False:
-            try:
-                return np.from_dlpack(obj, copy=False)
-            except TypeError:
-                pass  # an older protocol, without `copy`: nothing was ever copied
-        return np.from_dlpack(obj)
+        place = _place(obj)
+    except (BufferError, RuntimeError, ValueError) as error:
+        raise InterchangeError(f"{describe(obj)} cannot be shared: {error}") from error
+    try:
+        return device_backend(place).imported(obj, copy)
     except (BufferError, RuntimeError) as error:
         raise InterchangeError(f"{describe(obj)} cannot be shared: {error}") from error
+
+
+# The devices of DLPack: those that the host reads, and those of GPUs, of which memory that CUDA
+# manages is one.
+_DLPACK = {1: "cpu", 3: "cpu", 2: "cuda", 13: "cuda"}
+
+
+def _place(obj: Any) -> str:
+    """The type of the device that another library's array is on."""
+    if not hasattr(obj, "__dlpack__"):
+        return "cuda"  # of `__cuda_array_interface__`
+    kind = obj.__dlpack_device__()[0] if hasattr(obj, "__dlpack_device__") else 1
+    if int(kind) not in _DLPACK:
+        raise InterchangeError(f"it is on a device of kind {kind}, which minidl does not know")
+    return _DLPACK[int(kind)]
 
 
 def _digits_kept(values: np.ndarray, obj: Any, dtype: np.dtype | None) -> np.ndarray:
@@ -85,9 +101,11 @@ def is_new(obj: Any) -> bool:
 
 def shares(x: Tensor, obj: Any) -> bool:
     """Whether a tensor made from this shares its memory, unlike numbers and lists."""
-    if x is obj or backend_of(obj) is None and hasattr(obj, "__dlpack__"):
+    own = backend_of(obj)
+    if x is obj or own is None and (hasattr(obj, "__dlpack__") or hasattr(obj, _CUDA)):
         return True
-    return isinstance(obj, np.ndarray) and buffer_of(x.data) is buffer_of(obj)
+    array = own is not None and not isinstance(obj, np.generic)
+    return array and buffer_of(x.data) is buffer_of(obj)
 
 
 def _holds_arrays(obj: Any) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from minidl.autograd.tensor import Tensor
 from minidl.backends import by_type
+from minidl.backends.registry import on_device_of
 from minidl.backends.rows import RowGradient
 
 
@@ -16,6 +17,12 @@ def dense_gradient(p: Tensor) -> Any:
     if type(gradient) is RowGradient:
         return gradient.dense()
     return gradient.data if isinstance(gradient, Tensor) else gradient
+
+
+def copied(array: Any) -> Tensor:
+    """A copy of an array, on its device, as a tensor."""
+    with on_device_of(array):
+        return Tensor(array.copy())
 
 
 def flatten(xp: Any, arrays: list[Any]) -> Any:

@@ -28,7 +28,7 @@ from minidl.errors import (
 from minidl.ops import asarray
 from minidl.optim.bucket import Bucket, state_array
 from minidl.optim.checks import check_learnable, check_writeable, ordered, step_count
-from minidl.optim.flat import dense_gradient, flatten, unflatten
+from minidl.optim.flat import copied, dense_gradient, flatten, unflatten
 from minidl.optim.rows import update_rows
 
 _T = TypeVar("_T")
@@ -323,7 +323,7 @@ class Optimizer:
         indices = {p: i for i, p in enumerate(params)}
         groups = [{**g, "params": [indices[p] for p in g["params"]]} for g in self.param_groups]
         state = {
-            indices[p]: {k: Tensor(v.copy()) if hasattr(v, "shape") else v for k, v in own.items()}
+            indices[p]: {k: copied(v) if hasattr(v, "shape") else v for k, v in own.items()}
             for p, own in self.state.items()
         }
         return {"state": state, "param_groups": groups}

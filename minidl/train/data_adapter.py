@@ -1,13 +1,17 @@
 """Data adapters: loaders from arrays, datasets and loaders, with the data validated."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from minidl import nn
 from minidl.autograd.tensor import Tensor
+from minidl.backends import device
+from minidl.backends.registry import get_default_device
 from minidl.data import DataLoader, TensorDataset
+from minidl.data.text.stream import StreamBatches
+from minidl.data.transfer import moved, on_host
 from minidl.errors import (
     ArgumentError,
     BoundsError,
@@ -17,7 +21,6 @@ from minidl.errors import (
     describe,
     raise_explained,
 )
-from minidl.ops import asarray
 
 
 def batches_of(
@@ -49,12 +52,25 @@ def batches_of(
         raise DTypeError(
             f"{who}: data is a DataLoader, a dataset, or a tuple of arrays; got {describe(data)}"
         )
-    return DataLoader(data, batch_size, shuffle)
+    return DataLoader(data, batch_size, shuffle, pin_memory=True)
 
 
 def float_dtype(model: nn.Module) -> Any:
     """The dtype of a model's first floating-point parameter, if it has one."""
     return next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), None)
+
+
+def device_of(model: nn.Module) -> device:
+    """The device of a model's first parameter or buffer; of one without, the default device."""
+    tensors = (*model.parameters(), *model.buffers())
+    return tensors[0].device if tensors else get_default_device()
+
+
+def batches_on(where: device, data: Any) -> Iterator[Any]:
+    """The batches of an epoch, on a device."""
+    if isinstance(data, DataLoader | StreamBatches):
+        return data.batches(where)
+    return iter(data) if where == "cpu" else moved(data, where)
 
 
 def inputs_and_target(who: str, batch: Any) -> tuple[Any, ...]:
@@ -110,7 +126,7 @@ def _dataset(who: str, arrays: tuple[Any, ...], dtype: Any, roles: bool) -> Tens
     if roles and len(arrays) < 2:
         raise ArgumentError(f"{who}: needs inputs and targets, (x, y); got {len(arrays)} arrays")
     try:
-        tensors = [asarray(x) for x in arrays]
+        tensors = [on_host(x) for x in arrays]
     except MinidlError as error:
         raise_explained(who, arrays, error)
     lengths = [len(x) if x.ndim else 0 for x in tensors]

@@ -10,13 +10,15 @@ import numpy as np
 from minidl import nn
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
+from minidl.backends import device
 from minidl.data.collate import concatenated
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, listed
 from minidl.train.carried_state import CarriedState, output_of
-from minidl.train.data_adapter import check_labels, inputs_and_target
+from minidl.train.data_adapter import batches_on, check_labels, device_of, inputs_and_target
 from minidl.train.interrupt import Interrupt
 from minidl.train.metrics import Metric, metric_for
 from minidl.train.objective import Objective
+from minidl.train.unread import Unread
 
 
 @no_grad()
@@ -27,15 +29,22 @@ def evaluate(
     batches: Iterable[Any],
     interrupt: Interrupt,
     carried: CarriedState | None = None,
+    where: device | None = None,
 ) -> dict[str, Any]:
-    """The mean loss per sample, and the metrics, computed on copies."""
+    """The mean loss per sample, and the metrics, computed on copies, of batches on a device."""
     metrics = [deepcopy(metric) for metric in metrics]
     for metric in metrics:
         metric.reset()
     total = count = 0.0
-    checked = False
+    checked, unread = False, Unread()
+
+    def read() -> float:
+        losses = sum(value * samples for value, samples, _ in unread.losses())
+        unread.update_metrics()
+        return losses
+
     with evaluation_mode(model):
-        for batch in batches:
+        for batch in batches_on(where or device_of(model), batches):
             interrupt.check()
             *inputs, target = inputs_and_target("evaluate", batch)
             output = output_of(objective.body, inputs, carried)
@@ -46,9 +55,16 @@ def evaluate(
             samples = objective.weight_of(inputs, output, target)
             if not samples:  # all labels are ignored
                 continue
-            total += objective.loss(output, target).item() * samples
+            loss = objective.loss(output, target)
+            late = None if loss.device == "cpu" else unread
+            if late is None:
+                total += loss.item() * samples
+            unread.add_loss(loss, 0 if late is None else samples, "")
             count += samples
-            update_all(metrics, objective, output, target)
+            update_all(metrics, objective, output, target, late)
+            if unread.is_full:
+                total += read()
+    total += read()
     if not count:
         nothing = "the loss ignores all labels" if checked else "there are no samples"
         raise ShapeError(f"evaluate: {nothing}")
@@ -66,7 +82,7 @@ def predict(
     """The outputs for all samples; unless `all_inputs`, the last part of a batch is the target."""
     outputs = []
     with evaluation_mode(model):
-        for batch in batches:
+        for batch in batches_on(device_of(model), batches):
             parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
             inputs = parts if all_inputs or len(parts) == 1 else parts[:-1]
             output = output_of(model, inputs, carried)
@@ -108,12 +124,21 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def update_all(metrics: Sequence[Metric], objective: Objective, output: Any, target: Any) -> None:
-    """Update metrics with what the loss counts of a batch."""
+def update_all(
+    metrics: Sequence[Metric],
+    objective: Objective,
+    output: Any,
+    target: Any,
+    unread: Unread | None = None,
+) -> None:
+    """Update metrics with what the loss counts of a batch; or let `unread` do it later."""
     if metrics:
         counted = objective.counted(objective.prediction(output), target)
         for metric in metrics:
-            metric.update(*counted)
+            if unread is None:
+                metric.update(*counted)
+            else:
+                unread.add_update(metric, *counted)
 
 
 def computed(metrics: Iterable[Metric]) -> dict[str, Any]:

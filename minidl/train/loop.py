@@ -5,10 +5,11 @@ weights and what callbacks have counted all agree.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from minidl import nn
+from minidl.backends import device
 from minidl.errors import ShapeError
 from minidl.optim import Optimizer
 from minidl.optim.lr_scheduler import LRScheduler
@@ -22,6 +23,7 @@ from minidl.train.interrupt import Interrupt
 from minidl.train.metrics import Metric
 from minidl.train.objective import Objective
 from minidl.train.state import Position, put_validation_state, validation_state
+from minidl.train.unread import LateLogs, Unread
 
 
 class TrainingLoop:
@@ -48,6 +50,8 @@ class TrainingLoop:
     _interrupted: bool
     _settled: bool  # whether all callbacks but those that save have seen the last batch
     _unchecked: bool
+    _device: device  # of the model
+    _unread: Unread  # what was computed on a GPU since `read`
     _pending: dict[str, Any] | None  # of a checkpoint: what `fit` restores
     _hooks: dict[str, list[Callable[..., Any]]]
     _saving_hooks: list[Callable[..., Any]]
@@ -79,6 +83,7 @@ class TrainingLoop:
 
     def logs(self) -> dict[str, Any]:
         """The loss and the metrics over the batches of this epoch so far."""
+        self.read()
         position = self.position
         loss = position.total / position.samples if position.samples else math.nan
         return {"loss": loss, **computed(self.metrics)}
@@ -160,9 +165,9 @@ class TrainingLoop:
         pending, self._pending = self._pending, None
         if pending is not None:
             put_validation_state(self, pending)
-            return self.position.go_on(self.data, pending)
+            return self.position.go_on(self.data, pending, self._device)
         self.position.begin()
-        return iter(self.data)
+        return data_adapter.batches_on(self._device, self.data)
 
     def _run_batches(self, batches: Iterator[Any]) -> None:
         """Train on every batch, and call the batch hooks."""
@@ -178,7 +183,7 @@ class TrainingLoop:
             position.batch += 1
             self._in_step = False
             if end:
-                logs = {"loss": position.total / (position.samples or math.nan)}
+                logs = self._batch_logs()
                 for hook in others:
                     hook(position.batch - 1, logs)
                 self._settled = True
@@ -206,34 +211,70 @@ class TrainingLoop:
         else:
             loss = objective.loss(output, target)
         samples = objective.weight_of(inputs, output, target)
-        value = loss.item() if samples else 0.0  # the mean of no labels is NaN
-        if value - value != 0 and self.stop_on_nan:  # NaN, or infinity
-            raise self._diverged(f"the loss is {value}")
+        if loss.device != "cpu":
+            self._unread.add_loss(loss, samples, self._place())
+        else:
+            value = loss.item() if samples else 0.0  # the mean of no labels is NaN
+            if value - value != 0 and self.stop_on_nan:  # NaN, or infinity
+                raise self._diverged(f"the loss is {value}")
+            position.total += value * samples
         if updates.add(loss, samples):
             self._update()
-        position.total += value * samples
         position.samples += samples
         if samples:
-            update_all(self.metrics, objective, output, target)
+            unread = None if loss.device == "cpu" else self._unread
+            update_all(self.metrics, objective, output, target, unread)
+        if self._unread.is_full:
+            self.read()
 
     def _update(self) -> None:
         """Step the optimiser, and a schedule of steps."""
         norm = self.updates.prepare()
-        if norm is not None and self.stop_on_nan and not math.isfinite(norm):
-            raise self._diverged(f"the norm of the gradients is {norm}")
+        if norm is not None and norm.device != "cpu":
+            self._unread.add_norm(norm, self._place())
+        elif norm is not None and self.stop_on_nan and not math.isfinite(norm.item()):
+            raise self._diverged(f"the norm of the gradients is {norm.item()}")
         self._call("on_step_begin", self.step)
         self.updates.finish()
         if self.schedule is not None and self.schedule_every == "step":
             self.schedule.step()
         self._call("on_step_end", self.step - 1)
 
-    def _diverged(self, what: str) -> TrainingError:
+    def read(self) -> None:
+        """Read the losses and all else that a GPU has computed since the last time.
+
+        `logs()` and `save` do so; it waits, and finds a loss of NaN or infinity.
+        """
+        for value, samples, place in self._unread.losses():
+            if value - value != 0 and self.stop_on_nan:
+                raise self._diverged(f"the loss is {value}", place)
+            self.position.total += value * samples
+        for norm, place in self._unread.norms():
+            if self.stop_on_nan and not math.isfinite(norm):
+                raise self._diverged(f"the norm of the gradients is {norm}", place)
+        self._unread.update_metrics()
+
+    def _batch_logs(self) -> Mapping[str, Any]:
+        """The mean loss of the epoch so far; from a GPU it is read when it is looked at."""
+        if self._device != "cpu":
+            return LateLogs(self.read, self.position)
+        return {"loss": self.position.total / (self.position.samples or math.nan)}
+
+    def _place(self) -> str:
+        return f"epoch {self.epoch}, batch {self.batch} (step {self.step})"
+
+    def _diverged(self, what: str, place: str | None = None) -> TrainingError:
+        weights = "as before this step"
+        if place is not None:
+            weights = f"of step {self.step}, as losses of a GPU are read later"
         return TrainingError(
-            f"fit: {what} in epoch {self.epoch}, batch {self.batch} (step {self.step}). The "
-            "weights are as before this step. A smaller learning rate or clip_norm may help; "
-            "stop_on_nan=False goes on"
+            f"fit: {what} in {place or self._place()}. The weights are {weights}. A smaller "
+            "learning rate or clip_norm may help; stop_on_nan=False goes on"
         )
 
     def _evaluate(self, batches: Iterable[Any]) -> dict[str, Any]:
         carried = None if self.carried is None else CarriedState()
-        return evaluate(self.model, self.objective, self.metrics, batches, self._interrupt, carried)
+        where = data_adapter.device_of(self.model)
+        return evaluate(
+            self.model, self.objective, self.metrics, batches, self._interrupt, carried, where
+        )

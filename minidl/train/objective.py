@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from minidl import nn, ops
+from minidl.autograd.host_copies import remember
 from minidl.autograd.mode import Observer, no_grad, observed_by
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
@@ -56,7 +57,9 @@ class Objective(NamedTuple):
         counted = labels if self.ignored is None else labels[labels != self.ignored]
         if weight is None:
             return counted.size
-        return float(np.take(weight.numpy(), counted).sum(dtype=np.float64))
+        factors = weight.numpy()
+        remember(weight, factors)  # they are the same in every batch
+        return float(np.take(factors, counted).sum(dtype=np.float64))
 
     def counted(self, prediction: Any, target: Any) -> tuple[Any, Any]:
         """The prediction and the target without the labels that the loss leaves out."""
@@ -70,7 +73,7 @@ class Objective(NamedTuple):
             keep = keep[:, 0]
         elif prediction.ndim > 2:  # (N, C, …) with labels (N, …)
             prediction = ops.moveaxis(prediction, 1, -1)
-        return prediction[asarray(keep)], target[asarray(keep)]
+        return _kept(prediction, keep), _kept(target, keep)
 
     def _check_output(self, output: Any) -> None:
         """Raise if the model gives several outputs, and the loss, one of minidl's, takes one."""
@@ -204,6 +207,14 @@ def _included_layer(loss: Any) -> type[nn.Module] | None:
 def _takes_logits(loss: Any) -> bool:
     """Whether it is a multi-class cross-entropy on logits."""
     return _included_layer(loss) is nn.Softmax
+
+
+def _kept(x: Tensor, keep: np.ndarray) -> Tensor:
+    """The elements of x where the mask holds: on a GPU by their indices, which are known here."""
+    kept = x[asarray(keep, device="cpu") if x.device == "cpu" else tuple(np.nonzero(keep))]
+    if x.dtype.kind in "iu" and x.device != "cpu":
+        remember(kept, x.numpy()[keep])
+    return kept
 
 
 def _takes_labels(loss: Any) -> bool:

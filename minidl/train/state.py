@@ -10,9 +10,12 @@ import numpy as np
 
 from minidl import nn
 from minidl.autograd.tensor import Tensor
+from minidl.backends import device
+from minidl.data.transfer import mapped
 from minidl.errors import DTypeError, MinidlError
 from minidl.io import CheckpointError
 from minidl.ops.random import Generator, default_generator
+from minidl.train.data_adapter import batches_on, device_of
 from minidl.train.metrics import Metric
 from minidl.train.structure import structure_faults
 
@@ -42,7 +45,7 @@ class Position:
         """Record the state of the default generator at the start of an epoch."""
         self.random = _state(default_generator)
 
-    def go_on(self, data: Any, pending: Mapping[str, Any]) -> Iterator[Any]:
+    def go_on(self, data: Any, pending: Mapping[str, Any], where: device) -> Iterator[Any]:
         """The remaining batches of a resumed epoch, with the generator's state restored.
 
         A loader without a state of its own restarts the epoch, from the generator's state at its
@@ -56,10 +59,10 @@ class Position:
             return iter(())
         if not self.batch:
             self.begin()
-            return iter(data)
+            return batches_on(where, data)
         if not stateful:
             _set(default_generator, self.random)
-        batches = iter(data)
+        batches = batches_on(where, data)
         if not stateful:
             for _ in islice(batches, self.batch):
                 pass
@@ -69,6 +72,7 @@ class Position:
 
 def state_of(trainer: Any) -> dict[str, Any]:
     """The state that `restore` takes; arrays share the trainer's memory."""
+    trainer.read()
     schedule, pending = trainer.schedule, trainer._pending
     loader = getattr(trainer.data, "state_dict", None)
     return {
@@ -139,7 +143,8 @@ def _put(trainer: Any, saved: Mapping[str, Any]) -> None:
     )
     trainer.updates.load_state_dict(saved["updates"])
     if trainer.carried is not None:
-        trainer.carried.value = saved.get("carried")
+        where = device_of(trainer.model)
+        trainer.carried.value = mapped(saved.get("carried"), Tensor, lambda x: x.to(where))
     for metric, state in zip(trainer.metrics, saved["metrics"], strict=True):
         _restore_metric(metric, state)
     trainer.history.load_state_dict(saved["history"])

@@ -23,11 +23,8 @@ from minidl.train.metrics import Metric
 from minidl.train.monitor import check_monitor
 from minidl.train.objective import join
 from minidl.train.optimizers import optimizer_for
-from minidl.train.state import (
-    Position,
-    restore,
-    state_of,
-)
+from minidl.train.state import Position, restore, state_of
+from minidl.train.unread import Unread
 
 
 class Trainer(TrainingLoop):
@@ -56,7 +53,8 @@ class Trainer(TrainingLoop):
                       None at the start of an epoch, and returns (output, state); gradients go back
                       to the start of the batch
     stop_on_nan       whether a loss of NaN or infinity is a TrainingError, raised before the
-                      weights are updated
+                      weights are updated; on a GPU when the loss is read, at the latest after 256
+                      batches
 
     epoch, batch      the position: epochs completed, and batches completed of the next
     step              optimiser steps taken
@@ -111,6 +109,7 @@ class Trainer(TrainingLoop):
         self.epochs: int | None = None
         self._pending: dict[str, Any] | None = None  # of a checkpoint: what `fit` restores
         self._interrupt = Interrupt()
+        self._device, self._unread = data_adapter.device_of(model), Unread()
         self._in_step = self._in_fit = self._interrupted = False
         self._settled = False  # whether all callbacks but those that save have seen the last batch
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
@@ -183,9 +182,10 @@ class Trainer(TrainingLoop):
 
     def _start(self, epochs: int, initial_epoch: int, validation: Any) -> None:
         """Start a new run, or continue from the checkpoint that was resumed."""
-        self.validation = validation
+        self.validation, self._device = validation, data_adapter.device_of(self.model)
         self.resumed, self.stop_training, self.epochs = self._pending is not None, False, epochs
         self._in_step = self._interrupted = self._settled = False
+        self._unread.clear()
         if not self.resumed:
             self.position, self.history = Position(epoch=initial_epoch), History()
             self.updates.forget()

@@ -64,7 +64,7 @@ class Updates:
             self.batches = 0
         return self.batches == self.accumulate
 
-    def prepare(self) -> float | None:
+    def prepare(self) -> Tensor | None:
         """Average and clip the gradients; returns their norm if that is clipped."""
         if self.accumulate > 1:
             for p in self.parameters():
@@ -74,7 +74,7 @@ class Updates:
         if self.clip_value is not None:
             clip_grad_value_(self.parameters(), self.clip_value)
         if self.clip_norm is not None:
-            return float(clip_grad_norm_(self.parameters(), self.clip_norm))
+            return clip_grad_norm_(self.parameters(), self.clip_norm)
         return None
 
     def finish(self) -> None:

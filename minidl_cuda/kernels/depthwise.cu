@@ -66,18 +66,19 @@ __device__ void depthwise(const T* __restrict__ x, const T* __restrict__ mask, c
   }
 }
 
-// dw of TAPS taps (blockIdx.z) of an output (blockIdx.x), and db, over the positions of a part (blockIdx.y): LONGEST
-// for each thread, whose sums are then added in a tree.  The error grows like log n.  With windows of no taps, db
+// dw of TAPS taps (blockIdx.y) of an output, and db, over the positions of one of its parts (blockIdx.x): LONGEST for
+// each thread, whose sums are then added in a tree.  The error grows like log n.  With windows of no taps, db
 // alone: the sum of each channel over the batch.
 template <class T>
 __device__ void depthwise_weights(const T* __restrict__ x, const T* __restrict__ dy, const T* __restrict__ mask,
-                                  float* __restrict__ dw, float* __restrict__ db, const Convolution& p,
+                                  float* __restrict__ dw, float* __restrict__ db, const Convolution& p, int parts,
                                   long long apart) {
   __shared__ float shared[WARPS][TAPS + 1];
-  const int output = blockIdx.x, channel = output / p.outputs, outputs = p.groups * p.outputs;
-  const int taps = p.rows * p.columns, first_tap = blockIdx.z * TAPS;
+  const int output = blockIdx.x / parts, part = blockIdx.x % parts;
+  const int channel = output / p.outputs, outputs = p.groups * p.outputs;
+  const int taps = p.rows * p.columns, first_tap = blockIdx.y * TAPS;
   const int plane = p.out_height * p.out_width, positions = p.images * plane;
-  const int begin = blockIdx.y * (WARPS * 32 * LONGEST);
+  const int begin = part * (WARPS * 32 * LONGEST);
 
   float sums[TAPS + 1] = {};
   for (int q = 0; q < LONGEST; q++) {
@@ -109,8 +110,8 @@ __device__ void depthwise_weights(const T* __restrict__ x, const T* __restrict__
   if (s > TAPS) return;
   float total = 0.f;
   for (int warp = 0; warp < WARPS; warp++) total += shared[warp][s];
-  if (s < TAPS && first_tap + s < taps) dw[blockIdx.y * apart + output * taps + first_tap + s] = total;
-  if (s == TAPS && db && blockIdx.z == 0) db[blockIdx.y * apart + output] = total;
+  if (s < TAPS && first_tap + s < taps) dw[part * apart + output * taps + first_tap + s] = total;
+  if (s == TAPS && db && blockIdx.y == 0) db[part * apart + output] = total;
 }
 
 }  // namespace
@@ -127,9 +128,9 @@ __device__ void depthwise_weights(const T* __restrict__ x, const T* __restrict__
     depthwise<T, true>(dy, mask, w, bias, dx, p, 0, blocks);                                                         \
   }                                                                                                                  \
   extern "C" __global__ void __launch_bounds__(32 * WARPS, 4)                                                        \
-  depthwise_weights_##SUFFIX(const T* x, const T* dy, const T* mask, float* dw, float* db, Convolution p,            \
+  depthwise_weights_##SUFFIX(const T* x, const T* dy, const T* mask, float* dw, float* db, Convolution p, int parts, \
                              long long apart) {                                                                      \
-    depthwise_weights<T>(x, dy, mask, dw, db, p, apart);                                                             \
+    depthwise_weights<T>(x, dy, mask, dw, db, p, parts, apart);                                                      \
   }
 
 DEPTHWISE(f32, float)

@@ -72,10 +72,10 @@ def weight_gradient(
 ) -> Gradients:
     """dw and db of dy, which counts as 0 where the mask is not positive."""
     parts, taps = blocks(problem.positions, _PART), problem.at.window[0] * problem.at.window[1]
-    grid = problem.outputs, parts, max(1, blocks(taps, _TAPS))
+    grid = problem.outputs * parts, max(1, blocks(taps, _TAPS))
 
     def compute(dw: cupy.ndarray, db: cupy.ndarray | None, apart: int) -> None:
-        arguments = x, dy, relu_mask, dw, db, struct(problem), np.int64(apart)
+        arguments = x, dy, relu_mask, dw, db, struct(problem), np.int32(parts), np.int64(apart)
         _weights[x.dtype.char](grid, 256, arguments)
 
     return sum_of_parts(problem, parts, x.dtype, compute, with_bias=with_bias)

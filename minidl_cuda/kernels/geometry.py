@@ -1,7 +1,7 @@
 """The geometry of convolution and pooling for the kernels: as a struct, and its limits."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Problem(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def struct(problem: Problem) -> np.void:
+def struct(problem: Problem) -> Any:
     """The `Convolution` of window.cuh."""
     at, groups = problem.at, problem.at.groups
     pairs = at.image, at.window, at.stride, at.padding, at.dilation, at.output

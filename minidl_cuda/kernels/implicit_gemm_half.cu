@@ -202,7 +202,7 @@ __device__ void convolve(const __half* __restrict__ x, const __half* __restrict_
 // lie with the terms, positions, in rows, and are transposed as they are read.
 
 constexpr int SIDE = 64, WIDE = 8, DEEP = 32;  // of a tile: outputs and weights, chunks in a row, positions
-constexpr int RUNS = 32;                       // steps, of a run of 32 positions each, after which sums go up a level
+constexpr int RUN = 2, RUNS = 32 * RUN;        // steps after which sums go up a level: a run has 64 positions
 
 __device__ int swizzled_wide(int row, int chunk) { return (row * WIDE + (chunk ^ (row % WIDE))) * CHUNK; }
 
@@ -314,9 +314,10 @@ __device__ void weight_gradient(const __half* __restrict__ x, const __half* __re
           multiply_add_16x8x16(run[i][j], fa[i], pair);
         }
     }
-    go_up(run, runs);
+    if (step % RUN == RUN - 1) go_up(run, runs);
     if (step % RUNS == RUNS - 1) go_up(runs, total);
   }
+  go_up(run, runs);
   go_up(runs, total);
   wait_for_copies<0>();
 

@@ -68,9 +68,8 @@ def part_length(problem: Problem, tiles: int, with_bias: bool) -> int:
         blocks(_TILES_OF_A_GPU, tiles),
         positions // _SHORTEST,
         _LARGEST // elements,
-        _MOST_BLOCKS // problem.at.groups,
     )
-    parts = max(parts, blocks(positions, _LONGEST))
+    parts = min(max(parts, blocks(positions, _LONGEST)), _MOST_BLOCKS // problem.at.groups)
     return blocks(blocks(positions, parts), _WHOLE) * _WHOLE
 
 

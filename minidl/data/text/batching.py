@@ -146,8 +146,8 @@ class BucketBatchSampler(BatchSampler):
             for pool in pools
             for batch in self._cut(pool[np.argsort(self.lengths[pool], kind="stable")])
         ]
-        order = permutation(len(batches), device="cpu", generator=generator)
-        return [batches[i] for i in order.tolist()]
+        shuffled = permutation(len(batches), device="cpu", generator=generator)
+        return [batches[i] for i in shuffled.tolist()]
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
         """Indices cut into batches, the incomplete one as it should be."""

@@ -60,6 +60,13 @@ class Metric:
         """Accumulate a batch: the model's output, and the target."""
         raise TypeError(f"{type(self).__name__} must define update")
 
+    def reduced(self, prediction: Any, target: Any) -> tuple[Any, ...]:
+        """What `update` needs of a batch, as small as possible, and computed on its device.
+
+        A Trainer keeps that on a GPU until somebody looks at the metrics, so that no step waits.
+        """
+        return prediction, target
+
     def compute(self) -> Any:
         """The value over all samples since the last `reset`."""
         raise TypeError(f"{type(self).__name__} must define compute")

@@ -13,14 +13,35 @@ and a target one of these:
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl import ops
+from minidl.autograd.tensor import Tensor
 from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from minidl.train.metrics.base import as_array
 
 NONE = -1  # the label of a prediction that contains a NaN
+
+
+class Labels(NamedTuple):
+    """The predicted labels, in place of the scores of so many classes."""
+
+    values: Tensor
+    classes: int
+
+
+def labels_of(prediction: Any, target: Any) -> tuple[Any, Any]:
+    """The labels of scores of several classes, where they are; what is no such scores, as it is."""
+    tensors = isinstance(prediction, Tensor) and isinstance(target, Tensor)
+    if not tensors or prediction.dtype.kind != "f" or prediction.ndim < 2:
+        return prediction, target
+    classes = prediction.shape[1]
+    if classes < 2 or target.shape != (prediction.shape[0], *prediction.shape[2:]):
+        return prediction, target
+    nan = ops.any(prediction != prediction, axis=1)
+    return Labels(ops.where(nan, NONE, ops.argmax(prediction, axis=1)), classes), target
 
 
 def class_labels(
@@ -31,6 +52,12 @@ def class_labels(
     Of several scores the label is the first argmax; a binary score is of class 1 if its probability
     is above the threshold.  The number of classes is unknown if predictions are labels.
     """
+    if isinstance(prediction, Labels):
+        t = as_array(who, "the target", target)
+        if t.dtype.kind not in "iu":
+            raise DTypeError(f"{who}: class numbers are integers; got {t.dtype}")
+        check_range(who, t, prediction.classes)
+        return prediction.values.numpy().ravel(), t.ravel(), prediction.classes
     p = as_array(who, "the prediction", prediction)
     t = as_array(who, "the target", target)
     if p.shape == t.shape and p.dtype.kind in "iub" and t.dtype.kind in "iub":

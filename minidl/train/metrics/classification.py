@@ -11,7 +11,7 @@ import numpy as np
 from minidl.checks import check_flags
 from minidl.errors import ArgumentError, ShapeError
 from minidl.train.metrics.base import Metric, as_array
-from minidl.train.metrics.class_labels import check_range, class_labels, true_labels
+from minidl.train.metrics.class_labels import check_range, class_labels, labels_of, true_labels
 
 _AVERAGES = "auto", "binary", "macro", "micro", "weighted", None
 _NORMALIZATIONS = None, "true", "predicted", "all"
@@ -39,6 +39,10 @@ class Accuracy(Metric):
     def reset(self) -> None:
         """Discard all samples."""
         self.right = self.count = 0
+
+    def reduced(self, prediction: Any, target: Any) -> tuple[Any, ...]:
+        """The labels alone."""
+        return labels_of(prediction, target)
 
     def update(self, prediction: Any, target: Any) -> None:
         """Count the correct predictions."""
@@ -112,6 +116,10 @@ class _ConfusionCounts(Metric):
         size = self.classes or 0
         # counts[i, j + 1]: samples of class i predicted as class j; counts[i, 0]: as none (NaN)
         self.counts = np.zeros((size, size + 1), np.int64)
+
+    def reduced(self, prediction: Any, target: Any) -> tuple[Any, ...]:
+        """The labels alone."""
+        return labels_of(prediction, target)
 
     def update(self, prediction: Any, target: Any) -> None:
         """Accumulate the confusion matrix."""

@@ -18,13 +18,13 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 _OPTIONS = [
-    *("-std=c++20", "-O2", "-fPIC", "-shared", "-w", "-fno-strict-aliasing"),
+    *("-std=c++20", "-O2", "-fPIC", "-w", "-fno-strict-aliasing"),
     *("-fvisibility=hidden", "-fno-gnu-unique"),
 ]
 MODES = {
     "gcc": ["-march=native", "-fno-math-errno", "-fno-trapping-math"],
-    "asan": ["-g", "-DMINIDL_EXACT", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
-    "tsan": ["-g", "-DMINIDL_EXACT", "-DMINIDL_THREADS", "-fsanitize=thread"],
+    "asan": ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    "tsan": ["-g", "-fsanitize=thread", "-DMINIDL_THREADS", "-pthread"],
 }
 
 _KERNEL = re.compile(
@@ -63,16 +63,33 @@ def _headers() -> str:
     return "".join(path.read_text() for path in sorted(HERE.glob("*.h")))
 
 
-def library(code: str, include: tuple[str, ...] = (), mode: str = "gcc") -> tuple[Path, list[str]]:
+def library(code: str, include: tuple[str, ...] = ()) -> tuple[Path, list[str]]:
     """The path of the library of a source, and the names of its kernels."""
+    return _built(code, include, [*MODES["gcc"], "-shared"], "")
+
+
+def program(code: str, include: tuple[str, ...], mode: str) -> tuple[Path, list[str]]:
+    """The path of a program that runs the kernels of a source under sanitizers, and their names."""
+    server = """#include "server.h"
+int main() {
+  const minidl::Entry entries[] = {ENTRIES};
+  return minidl::serve(entries);
+}
+"""
+    return _built(code, include, MODES[mode], server)
+
+
+def _built(
+    code: str, include: tuple[str, ...], options: list[str], main: str
+) -> tuple[Path, list[str]]:
     text = _preprocessed(code, include)
     kernels = _KERNEL.findall(text)
     entries = "".join(f"MINIDL_KERNEL({name})\n" for name in kernels)
-    whole = f'#include "cuda_on_host.h"\n{_placed(text)}\n{entries}'
-    options = [*_OPTIONS, *MODES[mode], f"-I{HERE}"]
+    main = main.replace("ENTRIES", ", ".join(f"minidl_launch_{name}" for name in kernels))
+    whole = f'#include "cuda_on_host.h"\n{_placed(text)}\n{entries}{main}'
+    options = [*_OPTIONS, *options, f"-I{HERE}"]
     key = "\n".join([whole, _headers(), _machine(), *options])
-    stem = hashlib.sha256(key.encode()).hexdigest()[:24]
-    path = cache_folder() / f"{stem}.so"
+    path = cache_folder() / hashlib.sha256(key.encode()).hexdigest()[:24]
     if not path.exists():
         _compile(whole, options, path)
     return path, kernels

@@ -9,8 +9,29 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <type_traits>
+#include <unistd.h>
 #include <utility>
+#include <vector>
+#ifdef MINIDL_THREADS
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(__F16C__) || defined(__SSE__)
+#include <immintrin.h>
+#endif
+
+// After the system's headers, which have some of these names too.
 
 #define __global__
 #define __device__ inline
@@ -28,7 +49,7 @@ struct dim3 {
 #include "meetings.h"
 
 #define threadIdx (minidl::current->index)
-#define blockIdx minidl::block_index
+#define blockIdx (minidl::block->index)
 #define blockDim minidl::block_shape
 #define gridDim minidl::grid_shape
 constexpr int warpSize = 32;

@@ -3,41 +3,25 @@
 
 namespace minidl {
 
-// Each __shared__ variable, in each instance of a template, has a slot; a block has memory for each.
-// It is filled with NaN before a block begins.
-struct Slot {
-  char* memory;
-  size_t bytes;
-};
-inline std::vector<Slot> slots;
-inline Slot dynamic_shared;
-constexpr size_t SHARED_LIMIT = 232448;  // bytes of a block, of compute capability 9.0
-
-inline void allocate(Slot& slot, size_t bytes) {
-  free(slot.memory);
-  slot.memory = static_cast<char*>(aligned_alloc(16, bytes ? (bytes + 15) / 16 * 16 : 16));
-#ifdef MINIDL_EXACT  // of exactly this size: the sanitizer sees what is read beyond it
-  if (bytes % 16) {
-    free(slot.memory);
-    slot.memory = static_cast<char*>(malloc(bytes));
-  }
-#endif
-  slot.bytes = bytes;
-  memset(slot.memory, 0xff, bytes);
-}
-
 inline int shared_slot(size_t bytes) {
-  slots.push_back({nullptr, 0});
-  allocate(slots.back(), bytes);
-  return int(slots.size()) - 1;
+  const int slot = __atomic_fetch_add(&slot_count, 1, __ATOMIC_RELAXED);
+  if (slot >= SLOTS) fail("too many shared variables for cuda_on_host.h");
+  slot_bytes[slot] = bytes;
+  return slot;
 }
-inline char* shared_at(int slot) { return slots[slot].memory; }
-inline char* shared_dynamic() { return dynamic_shared.memory; }
 
-inline void poison_shared() {
-  for (Slot& slot : slots) memset(slot.memory, 0xff, slot.bytes);
-  memset(dynamic_shared.memory, 0xff, dynamic_shared.bytes);
+// The memory of a shared variable in the running block, made when one of its threads first asks.
+inline char* shared_at(int slot) {
+  char** place = &block->shared[slot];
+  char* memory = __atomic_load_n(place, __ATOMIC_RELAXED);
+  if (memory) return memory;
+  char* made = new_memory(slot_bytes[slot]);
+  if (__atomic_compare_exchange_n(place, &memory, made, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    return made;
+  forget(made, slot_bytes[slot]);
+  return memory;
 }
+inline char* shared_dynamic() { return shared_at(0); }
 
 // The types of a kernel's parameters, in words for launch.py: "f4", "*f4" and "S40" (40 bytes).
 template <class T> void describe(char*& at) {
@@ -75,6 +59,15 @@ template <class... A> struct Call {
   }
 };
 
+// CuPy compiles with -ftz=true: numbers below 2⁻¹²⁶ count as 0.
+struct FlushToZero {
+#ifdef __SSE__
+  const unsigned before = _mm_getcsr();
+  FlushToZero() { _mm_setcsr(before | 0x8040); }
+  ~FlushToZero() { _mm_setcsr(before); }
+#endif
+};
+
 template <class... A>
 void launch(const char* name, void (*kernel)(A...), const unsigned* shape, size_t dynamic,
             void** values) {
@@ -85,19 +78,10 @@ void launch(const char* name, void (*kernel)(A...), const unsigned* shape, size_
   grid_shape = {shape[0], shape[1], shape[2]};
   block_shape = {shape[3], shape[4], shape[5]};
   threads = shape[3] * shape[4] * shape[5];
-  if (dynamic_shared.bytes != dynamic || !dynamic_shared.memory) allocate(dynamic_shared, dynamic);
-  start_grid();
-  for (unsigned z = 0; z < shape[2]; z++)
-    for (unsigned y = 0; y < shape[1]; y++)
-      for (unsigned x = 0; x < shape[0]; x++) {
-        block_index = {x, y, z};
-        poison_shared();
-        alive = threads;
-        arrived = total = 0;
-        for (size_t w = 0; w * 32 < threads; w++)
-          warps[w].alive = threads - w * 32 < 32 ? (1u << (threads - w * 32)) - 1 : ~0u;
-        run_block();
-      }
+  slot_bytes[0] = dynamic;
+  const FlushToZero setting;
+  run_grid();
+  kernel_name = nullptr;
 }
 
 }  // namespace minidl

@@ -3,10 +3,8 @@
 // A fibre runs one CUDA thread after the other; only where one has to wait at a barrier does another
 // fibre go on.  So a kernel without barriers is a loop over its threads.
 #pragma once
-#include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/common_interface_defs.h>
+#if defined(__SANITIZE_ADDRESS__)  // it wants to be told of each switch
 #define MINIDL_SWITCHES
 #endif
 
@@ -27,7 +25,7 @@ inline void (*body)(void*);
 inline void* body_arguments;
 
 struct Lock {  // one OS thread needs none
-  explicit Lock(Warp*) {}
+  explicit Lock(Place&) {}
 };
 
 // Save the callee's registers and the stack pointer, and go on with another stack.
@@ -146,12 +144,12 @@ inline Thread* successor() {
     idle.pop_back();
     return next;
   }
-  if (alive) fail("some threads wait at a barrier or exchange that others never reach");
+  if (block->alive) fail("some threads wait at a barrier or exchange that others never reach");
   return &host;
 }
 
-inline void suspend(Lock&, Warp*) { go_to(successor()); }
-inline void resume(Thread* thread, Warp*) { ready.push_back(thread); }
+inline void suspend(Lock&, Place&) { go_to(successor()); }
+inline void resume(Thread* thread, Place&) { ready.push_back(thread); }
 
 // What a fibre does: run threads that nobody has begun; then wait for the next block.
 inline void run_threads() {
@@ -173,7 +171,18 @@ inline void run_threads() {
   }
 }
 
-inline void run_block() {
+// malloc gives memory of exactly this size: AddressSanitizer sees what is accessed beyond it.
+inline char* new_memory(size_t bytes) {
+  char* memory = static_cast<char*>(malloc(bytes));
+  memset(memory, 0xff, bytes);
+  return memory;
+}
+inline void forget(char* memory, size_t) { free(memory); }
+
+inline void run_block(dim3 at) {
+  block->begin(at, threads);
+  for (int slot = 0; slot < slot_count; slot++)  // full of NaN, whatever the block before wrote
+    if (block->shared[slot]) memset(block->shared[slot], 0xff, slot_bytes[slot]);
   next_thread = 0;
   ready.clear();
   next_ready = 0;
@@ -181,7 +190,7 @@ inline void run_block() {
   go_to(successor());
 }
 
-inline void start_grid() {
+inline void run_grid() {
 #ifdef MINIDL_SWITCHES
   if (!host.stack) {  // the sanitizer wants to know where the host's own stack is
     pthread_attr_t attributes;
@@ -193,7 +202,12 @@ inline void start_grid() {
     host.stack = static_cast<char*>(bottom) + size - STACK;
   }
 #endif
-  warps.resize((threads + 31) / 32);
+  Block one(threads);
+  block = &one;
+  for (unsigned z = 0; z < grid_shape.z; z++)
+    for (unsigned y = 0; y < grid_shape.y; y++)
+      for (unsigned x = 0; x < grid_shape.x; x++) run_block({x, y, z});
+  block = nullptr;
 }
 
 }  // namespace minidl

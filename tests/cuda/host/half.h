@@ -1,8 +1,5 @@
 // __half and __half2 of cuda_fp16.h: stored in 16 bits, computed in float, rounded to nearest even.
 #pragma once
-#ifdef __F16C__
-#include <immintrin.h>
-#endif
 
 namespace minidl {
 #ifdef __F16C__

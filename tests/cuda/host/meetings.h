@@ -1,16 +1,5 @@
-// Threads of a block and where they meet: barriers of the block, barriers and exchanges of a warp.
+// Blocks, their threads, and where these meet: barriers of the block, barriers and exchanges of a warp.
 #pragma once
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <vector>
-
-#ifdef MINIDL_THREADS
-#include <condition_variable>
-#include <memory>
-#include <mutex>
-#include <thread>
-#endif
 
 namespace minidl {
 
@@ -30,45 +19,77 @@ struct Thread {
 #endif
 };
 
-// Lanes that wait for each other: those that named the same mask for the same operation.
-struct Group {
-  unsigned mask, arrived;
-  Operation operation;
-};
-
-struct Warp {
-  unsigned alive;
-  std::vector<Group> groups;
-  uint64_t value[32];
-  int source[32];
-  Thread* lane[32];
+// Where threads wait: nothing to lock, or a lock of its own for each.  (One for all would put accesses
+// of different warps into an order that they do not have, and hide their races.)
+struct Place {
 #ifdef MINIDL_THREADS
   std::mutex mutex;
   std::condition_variable changed;
 #endif
 };
 
+// Lanes that wait for each other: those that named the same mask for the same operation.
+struct Group {
+  unsigned mask, arrived;
+  Operation operation;
+};
+
+struct Warp : Place {
+  unsigned alive;
+  std::vector<Group> groups;
+  uint64_t value[32];
+  int source[32];
+  Thread* lane[32];
+};
+
+// Each shared variable, in each instance of a template, has a slot; slot 0 is the dynamic memory.
+constexpr int SLOTS = 64;
+inline size_t slot_bytes[SLOTS];
+inline int slot_count = 1;
+inline void forget(char* memory, size_t bytes);
+
+struct Block : Place {
+  dim3 index;
+  unsigned alive, arrived, total;
+  std::vector<Thread*> waiting;  // at its barrier
+  std::vector<Warp> warps;
+  char* shared[SLOTS] = {};  // memory of its shared variables (entry.h)
+
+  explicit Block(unsigned threads) : warps((threads + 31) / 32) {}
+  ~Block() {
+    for (int slot = 0; slot < SLOTS; slot++) forget(shared[slot], slot_bytes[slot]);
+  }
+  void begin(dim3 at, unsigned threads) {
+    index = at;
+    alive = threads;
+    arrived = total = 0;
+    for (size_t w = 0; w < warps.size(); w++)
+      warps[w].alive = threads - w * 32 < 32 ? (1u << (threads - w * 32)) - 1 : ~0u;
+  }
+};
+
 inline dim3 grid_shape, block_shape;
 inline const char* kernel_name;
-inline unsigned threads, alive, arrived, total;
+inline unsigned threads;  // in a block
 #ifdef MINIDL_THREADS
 inline thread_local Thread* current;
-inline thread_local dim3 block_index;
-inline std::mutex block_mutex;
-inline std::condition_variable block_changed;
-inline std::unique_ptr<Warp[]> warps;
+inline thread_local Block* block;
 #else
 inline Thread* current;
-inline dim3 block_index;
-inline std::vector<Warp> warps;
+inline Block* block;
 #endif
-inline std::vector<Thread*> waiting;  // at the barrier of the block
+
+inline void say_where() {
+  if (!kernel_name || !block || !current) return;
+  fprintf(stderr, "minidl: kernel %s, block (%u, %u, %u), thread (%u, %u, %u)\n", kernel_name,
+          block->index.x, block->index.y, block->index.z, current->index.x, current->index.y,
+          current->index.z);
+  fflush(stderr);
+}
 
 [[noreturn]] inline void fail(const char* what) {
-  fprintf(stderr, "minidl: %s: kernel %s, block (%u, %u, %u), thread (%u, %u, %u)\n", what,
-          kernel_name, block_index.x, block_index.y, block_index.z, current->index.x,
-          current->index.y, current->index.z);
-  fflush(stderr);
+  fprintf(stderr, "minidl: %s\n", what);
+  say_where();
   abort();
 }
 
@@ -83,26 +104,26 @@ inline std::vector<Thread*> waiting;  // at the barrier of the block
 namespace minidl {
 
 // All living threads are at the barrier: each gets the total.
-inline void release_block() {
-  for (Thread* thread : waiting) {
-    thread->result = total;
-    resume(thread, nullptr);
+inline void release_block(Thread* running) {
+  for (Thread* thread : block->waiting) {
+    thread->result = block->total;
+    if (thread != running) resume(thread, *block);
   }
-  waiting.clear();
-  arrived = total = 0;
+  if (running) running->result = block->total;
+  block->waiting.clear();
+  block->arrived = block->total = 0;
 }
 
 inline int meet_block(int value) {
-  Lock lock(nullptr);
+  Lock lock(*block);
   Thread* self = current;
-  total += value;
-  if (++arrived == alive) {
-    const int result = int(total);
-    release_block();
-    return result;
+  block->total += value;
+  if (++block->arrived == block->alive) {
+    release_block(self);
+  } else {
+    block->waiting.push_back(self);
+    suspend(lock, *block);
   }
-  waiting.push_back(self);
-  suspend(lock, nullptr);
   return int(self->result);
 }
 
@@ -119,16 +140,16 @@ inline void release_group(Warp& warp, size_t which, Thread* running) {
     warp.lane[i]->result = group.operation == BALLOT ? ballot
                            : group.arrived >> from & 1 ? warp.value[from]
                                                        : NOBODY;
-    if (warp.lane[i] != running) resume(warp.lane[i], &warp);
+    if (warp.lane[i] != running) resume(warp.lane[i], warp);
   }
 }
 
 inline uint64_t meet_warp(unsigned mask, Operation operation, uint64_t value, int source) {
-  Warp& warp = warps[current->number / 32];
-  Lock lock(&warp);
+  Warp& warp = block->warps[current->number / 32];
+  Lock lock(warp);
   Thread* self = current;
   const unsigned lane = self->number % 32;
-  if (!(mask >> lane & 1)) fail("a mask of lanes without the one that names it");
+  if (!(mask >> lane & 1)) fail("a thread that its own mask of lanes does not name");
   warp.value[lane] = value;
   warp.source[lane] = source;
   warp.lane[lane] = self;
@@ -141,15 +162,15 @@ inline uint64_t meet_warp(unsigned mask, Operation operation, uint64_t value, in
   if (warp.groups[i].arrived == (mask & warp.alive))
     release_group(warp, i, self);
   else
-    suspend(lock, &warp);
+    suspend(lock, warp);
   return self->result;
 }
 
 // The running thread has returned: who waits for it need wait no longer.
 inline void leave() {
-  Warp& warp = warps[current->number / 32];
+  Warp& warp = block->warps[current->number / 32];
   {
-    Lock lock(&warp);
+    Lock lock(warp);
     warp.alive &= ~(1u << current->number % 32);
     for (size_t i = 0; i < warp.groups.size();)
       if (warp.groups[i].arrived == (warp.groups[i].mask & warp.alive))
@@ -157,9 +178,9 @@ inline void leave() {
       else
         i++;
   }
-  Lock lock(nullptr);
-  alive--;
-  if (arrived && arrived == alive) release_block();
+  Lock lock(*block);
+  block->alive--;
+  if (block->arrived && block->arrived == block->alive) release_block(nullptr);
 }
 
 }  // namespace minidl

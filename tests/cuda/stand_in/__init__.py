@@ -21,7 +21,10 @@ _runtime = SimpleNamespace(
     getDevice=devices.current_device,
     setDevice=lambda device: devices.Device(device).use(),
     deviceSynchronize=lambda: devices.Device().synchronize(),
-    getDeviceProperties=lambda device: {"name": b"stand-in", "totalGlobalMem": devices.CAPACITY},
+    getDeviceProperties=lambda device: {
+        **{"name": b"stand-in", "totalGlobalMem": devices.CAPACITY},
+        **{"major": 7, "minor": 5, "multiProcessorCount": 1},
+    },
     runtimeGetVersion=lambda: 13000,
     driverGetVersion=lambda: 13000,
     is_hip=False,

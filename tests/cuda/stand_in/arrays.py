@@ -46,6 +46,8 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
             base = memptr.array
         self._a, self.base = made, None
         self._memory = allocate(made.nbytes) if base is None else memptr.memory
+        if base is None:
+            self._memory.array = made
 
     # What it is.
     device = property(lambda self: Device(self._memory.device_id))
@@ -229,8 +231,19 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
     def __dlpack_device__(self) -> tuple[int, int]:
         return 2, self._memory.device_id
 
-    def __dlpack__(self, **settings: Any) -> Any:
-        raise BufferError("device memory")
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Any = None,
+        dl_device: Any = None,
+        copy: Any = None,
+    ) -> Any:
+        check_devices((self,))
+        if dl_device == (1, 0):
+            return self.get().__dlpack__(max_version=max_version)
+        shared = self._a.copy() if copy else self._a
+        return shared.__dlpack__(max_version=max_version)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
@@ -264,6 +277,7 @@ def new(values: np.ndarray) -> ndarray:
     array = ndarray.__new__(ndarray)
     array._a, array.base = np.asarray(values), None
     array._memory = allocate(array._a.nbytes)
+    array._memory.array = array._a
     return array
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+import weakref
 from typing import Any, Self
 
 from tests.cuda.stand_in.counters import counters
@@ -33,12 +34,13 @@ class CUDARuntimeError(RuntimeError):
 class Memory:
     """A block of device memory, returned to its pool when nothing holds it any more."""
 
-    __slots__ = ("__weakref__", "device_id", "size")
+    __slots__ = ("__weakref__", "array", "device_id", "size")
 
     def __init__(self, size: int, device: int) -> None:
         self.size, self.device_id = 0, device
         pools[device].take(size)
-        self.size = size
+        self.size, self.array = size, None
+        _alive.add(self)
 
     def __del__(self) -> None:
         if self.size:
@@ -68,6 +70,18 @@ class MemoryPool:
         with self._lock:
             self.used -= size
             self.kept += size
+
+
+_alive: Any = weakref.WeakSet()
+
+
+def memory_at(address: int) -> Memory | None:
+    """The block of device memory that an address is in, as pointers in structs are."""
+    for memory in list(_alive):
+        begin = 0 if memory.array is None else memory.array.ctypes.data
+        if begin <= address < begin + memory.size:
+            return memory
+    return None
 
 
 pools = [MemoryPool() for _ in range(DEVICES)]

@@ -21,6 +21,7 @@ from tests.cuda.stand_in.arrays import (
     wrap,
 )
 from tests.cuda.stand_in.counters import Differs, counters
+from tests.cuda.stand_in.devices import current_device
 
 _WAITS = {"argwhere", "nonzero", "unique", "flatnonzero", "array_equal", "allclose"}
 _ATOMIC = {np.dtype(kind) for kind in ("i4", "f2", "f4", "f8", "u4", "u8")}
@@ -204,11 +205,35 @@ def get_array_module(*args: Any) -> Any:
     return import_module("cupy") if next(owners(args), None) is not None else np
 
 
+class _Capsule:
+    """What NumPy reads, of an array that says that it is on a GPU."""
+
+    def __init__(self, capsule: Any) -> None:
+        self.capsule = capsule
+
+    def __dlpack__(self, **settings: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+
+def from_dlpack(array: Any, *, device: Any = None, copy: bool | None = None) -> ndarray:
+    """cupy.from_dlpack: the memory of another library's array, on its device."""
+    kind, which = array.__dlpack_device__()
+    if kind not in (2, 13) or which != current_device():
+        raise BufferError(f"an array of device {(kind, which)}; the current one is (2, ...)")
+    counters.launch("from_dlpack")
+    capsule = array.__dlpack__(stream=1, max_version=(1, 0))
+    shared = np.from_dlpack(_Capsule(capsule))
+    return new(shared.copy() if copy else shared)
+
+
 OWN = {
     function.__name__: function
     for function in (
         asarray, array, asnumpy, full, zeros, ones, empty, empty_like, arange, argsort,
-        get_array_module,
+        get_array_module, from_dlpack,
     )
 }  # fmt: skip
 

@@ -28,7 +28,8 @@ def executor() -> str:
 
 @cache
 def _loaded(code: str, include: tuple[str, ...], which: str) -> Any:
-    return import_module(EXECUTORS[which]).load(code, include)
+    module = import_module(EXECUTORS[which])
+    return module.load(code, include, which) if "san" in which else module.load(code, include)
 
 
 class RawModule:
