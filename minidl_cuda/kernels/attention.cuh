@@ -14,11 +14,11 @@
 
 #include "philox.cuh"
 
-#define TILE 64      // queries, and keys, of a tile
-#define DEPTH 32     // of a chunk of a product; the terms of a run
-#define PITCH 68     // of a row of a chunk: rows begin in other banks, and are aligned to 16 bytes
-#define THREADS 256
-#define FLUSH 16     // tiles after which sums go to their totals
+constexpr int TILE = 64;   // queries, and keys, of a tile
+constexpr int DEPTH = 32;  // of a chunk of a product; the terms of a run
+constexpr int PITCH = 68;  // of a row of a chunk: rows begin in other banks, and are aligned
+constexpr int THREADS = 256;
+constexpr int FLUSH = 16;  // tiles after which sums go to their totals
 #define NEVER (-__int_as_float(0x7f800000))
 
 enum MaskKind { NO_MASK, OF_BOOLS, OF_FLOATS, OF_HALVES };
