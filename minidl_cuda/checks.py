@@ -10,7 +10,7 @@ CUDA_LAUNCH_BLOCKING=1 in the environment, which makes each launch wait, makes e
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cupy as cp
@@ -51,21 +51,49 @@ def check(valid: Any, error: Callable[[], Exception]) -> None:
 
 def check_indices(indices: Any, size: int) -> Any:
     """The indices; a BoundsError at the next wait unless all are in 0 … size − 1."""
-    if not indices.size:
-        return indices
-    held = cp.ascontiguousarray(indices)
-    kernel = _module.kernel(f"within_{held.dtype.kind}{8 * held.dtype.itemsize}")
-    where = "" if _immediate else f" (checked by {call_site()})"
-    _launch(kernel, held, (held, np.int64(held.size), np.int64(size)), _out_of_bounds(size, where))
+    _check_within(indices, 0, size, f"is outside 0 … {size - 1}")
     return indices
 
 
-def _out_of_bounds(size: int, where: str) -> Callable[[int], Exception]:
+def check_index(index: Any, shape: Sequence[int]) -> Any:
+    """The index; a BoundsError at the next wait if an array of integers in it is outside its axis.
+
+    CuPy would wrap such integers around.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    used = sum(_axes_of(part) for part in parts)
+    axis = 0
+    for part in parts:
+        if isinstance(part, cp.ndarray) and part.dtype.kind in "iu" and axis < len(shape):
+            size = shape[axis]
+            _check_within(part, -size, size, f"is out of bounds for axis {axis} with size {size}")
+        axis += len(shape) - used if part is Ellipsis else _axes_of(part)
+    return index
+
+
+def _axes_of(part: Any) -> int:
+    """The number of axes that a part of an index takes up."""
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if getattr(part, "dtype", None) == "bool" else 1
+
+
+def _check_within(indices: Any, lowest: int, size: int, fault: str) -> None:
+    if not indices.size:
+        return
+    held = cp.ascontiguousarray(indices)
+    kernel = _module.kernel(f"within_{held.dtype.kind}{8 * held.dtype.itemsize}")
+    where = "" if _immediate else f" (checked by {call_site()})"
+    arguments = held, np.int64(held.size), np.int64(lowest), np.int64(size)
+    _launch(kernel, held, arguments, _out_of_bounds(fault + where))
+
+
+def _out_of_bounds(fault: str) -> Callable[[int], Exception]:
     def error(found: int) -> Exception:
         """The slot holds the place of the first wrong index, and that index, within 32 bits."""
         index = (found & 0xFFFFFFFF) - 2**31
         beyond = {_EXTREME: "≥ ", -(2**31): "≤ "}.get(index, "")
-        return BoundsError(f"index {beyond}{index} is outside 0 … {size - 1}{where}")
+        return BoundsError(f"index {beyond}{index} {fault}")
 
     return error
 

@@ -31,7 +31,7 @@ max, min, all, any, argmax, argmin = cp.max, cp.min, cp.all, cp.any, cp.argmax, 
 permute_dims, expand_dims, squeeze = cp.permute_dims, cp.expand_dims, cp.squeeze
 matrix_transpose, broadcast_to, flip = cp.matrix_transpose, cp.broadcast_to, cp.flip
 concat, stack, tril, triu, argwhere = cp.concat, cp.stack, cp.tril, cp.triu, cp.argwhere
-arange, zeros, zeros_like, full = cp.arange, cp.zeros, cp.zeros_like, cp.full
+zeros, zeros_like, full = cp.zeros, cp.zeros_like, cp.full
 real, imag = cp.real, cp.imag
 fft, ifft, rfft, irfft = cp.fft.fft, cp.fft.ifft, cp.fft.rfft, cp.fft.irfft
 
@@ -211,6 +211,25 @@ def reshape(x: Array, shape: Sequence[int]) -> Array:
 def astype(x: Array, dtype: np.dtype) -> Array:
     """A copy in another dtype."""
     return x.astype(dtype)
+
+
+def arange(start: Any, stop: Any, step: Any, *, dtype: Any) -> Array:
+    """start, start + step, … below stop; of integers exactly, where CuPy counts in floats."""
+    if not (_is_integer(start) and _is_integer(stop) and _is_integer(step)):
+        return cp.arange(start, stop, step, dtype=dtype)
+    numbers, dtype = range(int(start), int(stop), int(step)), np.dtype(dtype)
+    count = len(numbers)
+    if count and dtype.kind in "iu":
+        np.array([numbers[0], numbers[-1]], dtype)  # OverflowError for what does not fit
+    if dtype.kind not in "iu":
+        return cp.arange(count, dtype="int64").astype(dtype) * dtype.type(step) + dtype.type(start)
+    # in 64 bits of two's complement, whose last ones are those of any smaller integer
+    first, by = (np.uint64(int(n) % 2**64) for n in (start, step))
+    return (cp.arange(count, dtype="uint64") * by + first).astype(dtype)
+
+
+def _is_integer(number: Any) -> bool:
+    return isinstance(number, int | np.integer)
 
 
 def uniform_like(x: Array, key: tuple[int, int]) -> Array:

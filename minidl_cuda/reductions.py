@@ -10,6 +10,7 @@ error grows with the logarithm of the length, for float64 too.
 
 import math
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 import cupy as cp
@@ -24,6 +25,7 @@ _WIDE = {"e": "float64", "f": "float64", "F": "complex128"}
 
 def sum(x: Array, *, axis: Any = None, keepdims: bool = False) -> Array:
     """Σ x; of bools and integers in int64."""
+    keepdims = index(keepdims)
     if x.dtype.kind in "biu":
         return cp.sum(x, axis=axis, dtype=_accumulator(x), keepdims=keepdims)
     axes = range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim)

@@ -302,6 +302,11 @@ def check(valid: Array, error: Callable[[], Exception]) -> None:
         raise error()
 
 
+def check_index(index: Any, shape: Sequence[int]) -> Any:
+    """The index: NumPy checks it when it is used."""
+    return index
+
+
 def location(x: Array) -> Any:
     """The address, the strides, and what else tells arrays apart."""
     return x.__array_interface__

@@ -58,6 +58,7 @@ def _on_device_of(x, index):
 def item_of(x, index, /):
     """x[index]: integers, slices, None and …, integer tensors, or one bool tensor."""
     index = array_index(index, x)
+    backend_of(x.data).check_index(index, x.shape)
     if x.size:
         return _getitem(x, index=index)
     with warnings.catch_warnings():  # older NumPys only warn where none is selected
