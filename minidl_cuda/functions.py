@@ -6,7 +6,7 @@ numbers are below 2⁻¹²⁶: CuPy compiles with `-ftz=true`, and those count a
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -14,7 +14,7 @@ from cupyx.scipy import special
 
 from minidl.backends import philox
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 # CuPy has these under the same names and, as far as the contract goes, the same arguments.
 abs, ceil, floor, round, sign, trunc = cp.abs, cp.ceil, cp.floor, cp.round, cp.sign, cp.trunc
@@ -91,7 +91,7 @@ def _result_type(*values: Any) -> np.dtype:
 
 def _float_array(x: Any, like: Array) -> Array:
     """x, which may be a number, as an array."""
-    return x if isinstance(x, Array) else cp.full((), x, like.dtype)
+    return x if isinstance(x, cp.ndarray) else cp.full((), x, like.dtype)
 
 
 def bitwise_left_shift(x1: Any, x2: Any) -> Array:
@@ -105,13 +105,13 @@ def bitwise_right_shift(x1: Any, x2: Any) -> Array:
     if dtype.kind != "i":
         return _shifted(cp.bitwise_right_shift, x1, x2)
     most = 8 * dtype.itemsize - 1
-    x2 = cp.minimum(x2, most) if isinstance(x2, Array) else x2 if x2 < most else most
+    x2 = cp.minimum(x2, most) if isinstance(x2, cp.ndarray) else x2 if x2 < most else most
     return cp.bitwise_right_shift(x1, x2)
 
 
 def _shifted(function: Any, x1: Any, x2: Any) -> Array:
     bits = 8 * _result_type(x1, x2).itemsize
-    if isinstance(x2, Array):
+    if isinstance(x2, cp.ndarray):
         return cp.where(cp.less(x2, bits), function(x1, x2), 0)
     return function(x1, x2) if x2 < bits else cp.zeros_like(x1)
 
@@ -140,7 +140,7 @@ def logical_not(x: Any) -> Array:
 
 
 def _truth(x: Any) -> Any:
-    return x != 0 if isinstance(x, Array) and x.dtype.kind == "c" else x
+    return x != 0 if isinstance(x, cp.ndarray) and x.dtype.kind == "c" else x
 
 
 def xdivy(x1: Any, x2: Any) -> Array:
@@ -161,7 +161,7 @@ def mul_zero(x1: Any, x2: Any) -> Array:
 def xlogy(x1: Any, x2: Any) -> Array:
     """x₁·log x₂, and 0 where x₁ is 0."""
     with np.errstate(all="ignore"):
-        logarithm = cp.log(x2) if isinstance(x2, Array) else float(np.log(x2))
+        logarithm = cp.log(x2) if isinstance(x2, cp.ndarray) else float(np.log(x2))
     return _zero_where(cp.equal(x1, 0), x1 * logarithm)
 
 

@@ -7,7 +7,7 @@ rounding and the same bits in every run, and the last value stays (`kernels.scat
 
 import math
 from types import EllipsisType, NoneType
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from minidl_cuda.checks import check_index, check_indices
 from minidl_cuda.kernels import scatter
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 _DISTINCT = {int, bool, slice, EllipsisType, NoneType}  # indices of these types are distinct
 
 
@@ -30,7 +30,7 @@ def set_at(x: Array, index: Any, values: Any) -> None:
     """x[index] = values in place; of several values for one element, the last stays."""
     check_index(index, x.shape)
     parts = index if isinstance(index, tuple) else (index,)
-    if not isinstance(values, Array) or values.size == 1 or _are_distinct(parts):
+    if not isinstance(values, cp.ndarray) or values.size == 1 or _are_distinct(parts):
         x[index] = values
         return
     places, rest = _rows(x, parts)

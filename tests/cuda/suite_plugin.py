@@ -25,12 +25,15 @@ def _moved(x):
 
 
 def _patched(module):
-    elsewhere, gather = module.elsewhere, module.gather
+    elsewhere, gather, compose = module.elsewhere, module.gather, module._compose
     module.elsewhere = lambda signature, inputs: elsewhere(
         signature, [x for x in inputs if not isinstance(x, np.ndarray)]
     )
     module.gather = lambda signature, inputs, *settings: gather(
         signature, list(map(_moved, inputs)), *settings
+    )
+    module._compose = lambda name, body, inputs, *rest: compose(
+        name, body, tuple(map(_moved, inputs)), *rest
     )
 
 
