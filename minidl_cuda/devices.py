@@ -148,7 +148,7 @@ def to_device(x: Array, name: str, *, non_blocking: bool = False) -> Any:
         return by_way_of_the_host(x, name)
     with cp.cuda.Device(x.data.device_id):  # what computes x is done first
         done = cp.cuda.get_current_stream().record()
-        x = cp.ascontiguousarray(x)
+        x = cp.ascontiguousarray(x).reshape(x.shape)
     with on(target):
         cp.cuda.get_current_stream().wait_event(done)
         return x.copy()
