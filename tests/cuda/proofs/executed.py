@@ -72,7 +72,9 @@ def files_of_tests(folder: str = KERNEL_TESTS) -> list[str]:
     return [str(p.relative_to(ROOT)) for p in sorted((ROOT / folder).glob("test_*.py"))]
 
 
-def run_file(file: str, executor: str, tests: list[str] | None, orders: str, seconds: float, thin: int = 0) -> Run:
+def run_file(
+    file: str, executor: str, tests: list[str] | None, orders: str, seconds: float, thin: int = 0
+) -> Run:
     """One file of tests in a process of its own, at most for so many seconds."""
     done = Run(executor)
     with tempfile.TemporaryDirectory() as folder:

@@ -3,11 +3,10 @@
 from functools import cache
 from pathlib import Path
 
-from minidl_cuda import kernels
 from tests.cuda.ptx.nvrtc import compile_cuda
 from tests.cuda.ptx.parser import parse
 
-FOLDER = Path(kernels.__file__).parent
+FOLDER = Path(__file__).resolve().parents[3] / "minidl_cuda" / "kernels"
 
 
 def files() -> list[Path]:

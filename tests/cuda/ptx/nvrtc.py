@@ -26,6 +26,14 @@ def package_folder() -> Path:
     raise ModuleNotFoundError("NVRTC is missing: pip install 'minidl[proofs]'")
 
 
+def is_installed() -> bool:
+    """Whether NVRTC's package is there."""
+    try:
+        return bool(package_folder())
+    except ModuleNotFoundError:
+        return False
+
+
 @cache
 def _library() -> ctypes.CDLL:
     folder = package_folder() / "lib"

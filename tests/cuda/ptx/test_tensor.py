@@ -15,7 +15,8 @@ rng = np.random.default_rng(0)
 def _entry(body, parameters, registers="", name="k"):
     names = ", ".join(f".param .u64 {name}_{i}" for i in range(parameters))
     loads = "".join(f"ld.param.u64 p{i}, [{name}_{i}];" for i in range(parameters))
-    return f""".visible .entry {name}({names}) {{ .reg .b64 p<{parameters}>; .reg .b64 t; .reg .b32 w;
+    return f""".visible .entry {name}({names}) {{
+    .reg .b64 p<{parameters}>; .reg .b64 t; .reg .b32 w;
     {registers} mov.u32 w, %tid.x; {loads} {body} ret; }}"""
 
 
