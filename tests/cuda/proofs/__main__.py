@@ -18,9 +18,12 @@ import sys
 import time
 
 from rich.console import Console
+from rich.markup import escape
 
 from . import executed, offline, roofline, sample, sources
 from .table import COLUMNS, Proofs, show, summary
+
+EXECUTED = {"ptx": ("values", "races"), "asan": ("asan",), "tsan": ("tsan",)}  # columns of each
 
 
 def _arguments(given: list[str] | None) -> argparse.Namespace:
@@ -87,38 +90,42 @@ def _run(
 ) -> list[str]:
     """Fill the proofs; what the reader should know of them."""
     notes = ["No GPU has run any of this."]
-    files = executed.files_of_tests()
-    if any(c.startswith("sm_") for c in columns) and not options.roofline:
+    targets = [t for t in offline.TARGETS if f"sm_{t}" in columns]
+    if targets and not options.roofline:
+        targets = ["80"] if options.quick else targets
         paths = [p for p in sources.files() if p.name in kernels.values()]
-        console.print(f"compiling {len(paths)} sources for sm_75, sm_80, sm_90 …")
-        proofs.compiled = offline.compile_all(paths, options.workers)
-    wanted = [
-        e
-        for e, c in (("ptx", ("values", "races")), ("asan", ("asan",)), ("tsan", ("tsan",)))
-        if any(x in columns for x in c)
-    ]
-    if options.roofline:
-        wanted = ["ptx"]
-    tests = None
+        console.print(f"compiling {len(paths)} sources for sm_{', sm_'.join(targets)} …")
+        proofs.compiled = offline.compile_all(paths, targets, options.workers)
+    notes += _execute(proofs, kernels, columns, options, console)
+    if "end to end" in columns and not options.roofline and not options.quick:
+        console.print("running programs on device cuda (executor gcc) …")
+        files = executed.files_of_tests(executed.PROGRAMS)
+        proofs.end_to_end = executed.run("gcc", files, workers=options.workers)
+    return notes
+
+
+def _execute(
+    proofs: Proofs, kernels: dict, columns: tuple, options: argparse.Namespace, console: Console
+) -> list[str]:
+    """Run the tests of kernels under each executor that a column asks for."""
+    notes, tests, files = [], None, executed.files_of_tests()
     if options.quick or options.roofline:
-        tests = sample.tests_of(list(kernels))
+        tests = sample.tests_of(list(kernels)) or None
+        what = f"the {len(tests)} tests of sample.json" if tests else "one test of each function"
         notes.append(
-            f"Sampled: each executor ran {len(tests)} tests, those of sample.json, which launch "
-            "each kernel at least once; threads in one order, programs not run."
+            f"Sampled: {what} under each executor, threads in one order; compiled for sm_80 alone; "
+            "no programs."
         )
     elif options.kernels:
         files = sample.files_of(list(kernels)) or files
-    for executor in wanted:
+    for executor, asked in EXECUTED.items():
+        if options.roofline and executor != "ptx" or not set(asked) & set(columns):
+            continue
         console.print(f"running the tests of kernels, executor {executor} …")
-        orders = "" if options.quick else "all"
-        run = executed.run(executor, files, tests, orders, workers=options.workers)
+        orders, thin = "" if options.quick else "all", int(options.quick and tests is None)
+        run = executed.run(executor, files, tests, orders, workers=options.workers, thin=thin)
         proofs.runs[executor] = run
-        notes += [f"[red]{executor}: {trouble}[/]" for trouble in run.trouble]
-    if "end to end" in columns and not options.roofline and not options.quick:
-        console.print("running programs on device cuda (executor gcc) …")
-        proofs.end_to_end = executed.run(
-            "gcc", executed.files_of_tests("tests/cuda/programs"), workers=options.workers
-        )
+        notes += [f"[red]{executor}: {escape(trouble)}[/]" for trouble in run.trouble]
     return notes
 
 

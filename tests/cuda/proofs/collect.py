@@ -4,8 +4,8 @@
 
 The kernels are those of $MINIDL_PROOFS_KERNELS, a folder, if it is set.
 
-Only the tests named in $MINIDL_PROOFS_TESTS, a file with a line for each, are run, if it is set; and
-of each function only $MINIDL_PROOFS_THIN tests, evenly spaced.
+Only the tests named in $MINIDL_PROOFS_TESTS, a file with a line for each, are run, if it is set;
+and of each function only $MINIDL_PROOFS_THIN tests, evenly spaced.
 """
 
 import json

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-KERNEL_TESTS = "tests/cuda/kernels"
+KERNEL_TESTS, PROGRAMS = "tests/cuda/kernels", "tests/cuda/programs"
 EXECUTORS = {
     "gcc": {"MINIDL_CUDA_EXECUTOR": "gcc"},
     "ptx": {"MINIDL_CUDA_EXECUTOR": "ptx", "MINIDL_PTX_CHECKED": "1"},

@@ -11,6 +11,7 @@ import re
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -207,9 +208,11 @@ def missing_claims(path: Path, compiled: list[Compiled]) -> list[str]:
     ]
 
 
-def compile_all(paths: list[Path], workers: int = 2) -> dict[str, dict[str, Compiled]]:
+def compile_all(
+    paths: list[Path], targets: Sequence[str] = TARGETS, workers: int = 2
+) -> dict[str, dict[str, Compiled]]:
     """kernel → target → what was made of it."""
-    jobs = [(path, target) for path in paths for target in TARGETS]
+    jobs = [(path, target) for path in paths for target in targets]
     found: dict[str, dict[str, Compiled]] = {}
     with ThreadPoolExecutor(workers) as pool:
         for rows in pool.map(lambda job: compile_file(*job), jobs):

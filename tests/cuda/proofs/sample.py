@@ -1,6 +1,8 @@
 """sample.json: a few quick tests that together launch every kernel, which `--quick` runs.
 
-It is written by `python -m tests.cuda.proofs --update-sample`. A kernel that no test of the sample launches is a red cell: then it is time to write it anew.
+It is written by `python -m tests.cuda.proofs --update-sample`, which tries a few tests of each
+function, and all of them where these leave a kernel out. A kernel that no test of the sample
+launches is a red cell: then it is time to write it anew.
 """
 
 import json

@@ -69,15 +69,16 @@ class Proofs:
         if found["fault"]:
             return Cell("red", found["fault_kind"], found["fault"])
         if found["order_dependent"]:
-            atomic = "float atomics" if "atomic" in kernel or "add" in kernel else ""
-            state = "explained" if atomic else "red"
-            return Cell(state, atomic or "bits depend on the order of threads")
+            if "atomic" in kernel:  # there is a deterministic one beside it
+                return Cell("explained", "float atomics")
+            return Cell("red", "bits depend on the order of threads")
         return Cell("green", f"{found['launches']} launches")
 
     def _offline(self, kernel: str, target: str) -> Cell:
         compiled = self.compiled.get(kernel, {}).get(target)
         if compiled is None:
-            return Cell("red", "not compiled")
+            sampled = any(target not in targets for targets in self.compiled.values())
+            return Cell("explained", "not sampled") if sampled else Cell("red", "not compiled")
         faults = compiled.faults()
         if faults:
             return Cell("red", faults[0], "; ".join(faults))
