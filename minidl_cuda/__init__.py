@@ -161,7 +161,21 @@ Array = cupy.ndarray
 Scalar = cupy.ndarray  # 0-d results are arrays
 
 # The files of minidl_cuda/kernels, imported when a kernel of theirs is first asked for.
-_KERNEL_FILES: dict[str, str] = {}
+_KERNEL_FILES: dict[str, str] = {
+    "adaptive_avg_pool2d": "avg_pool2d",
+    "avg_pool2d": "avg_pool2d",
+    "conv2d": "conv2d",
+    "conv_transpose2d": "conv2d",
+    "fused": "fused",
+    "gru": "recurrent",
+    "gru_cell": "recurrent",
+    "lstm": "recurrent",
+    "lstm_cell": "recurrent",
+    "max_pool2d": "max_pool2d",
+    "rnn": "recurrent",
+    "rnn_cell": "recurrent",
+    "scaled_dot_product_attention": "attention",
+}
 
 
 @cache

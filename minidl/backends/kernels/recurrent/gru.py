@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.joint import Joint
-from minidl.backends.kernels.recurrent.layer_states import with_layer_axis
 from minidl.backends.kernels.recurrent.panels import dot_both, dot_rows, multiply, padded, sum_rows
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
@@ -51,6 +50,7 @@ from minidl.backends.kernels.runtime.kernel import carray, inlined, inner, paral
 from minidl.backends.kernels.simd.intrinsics import LANES, advance, pointer
 from minidl.backends.kernels.simd.math import tanh32
 from minidl.backends.kernels.simd.micro_kernel import NR, tile_count
+from minidl.backends.recurrent import with_layer_axis
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
 

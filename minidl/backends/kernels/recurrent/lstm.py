@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.joint import Joint
-from minidl.backends.kernels.recurrent.layer_states import with_layer_axis
 from minidl.backends.kernels.recurrent.lstm_step import (
     activate,
     is_single_step,
@@ -63,6 +62,7 @@ from minidl.backends.kernels.recurrent.weight_gradient import WeightGradient
 from minidl.backends.kernels.runtime.kernel import carray, inner, parallel
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
 from minidl.backends.kernels.simd.math import tanh32
+from minidl.backends.recurrent import with_layer_axis
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
 

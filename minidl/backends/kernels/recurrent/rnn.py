@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from minidl.backends.joint import Joint
-from minidl.backends.kernels.recurrent.layer_states import with_layer_axis
 from minidl.backends.kernels.recurrent.panels import padded
 from minidl.backends.kernels.recurrent.sequence import (
     Sequence,
@@ -48,6 +47,7 @@ from minidl.backends.kernels.recurrent.steps import (
 )
 from minidl.backends.kernels.runtime.kernel import carray, inner, parallel
 from minidl.backends.kernels.simd.intrinsics import LANES, pointer
+from minidl.backends.recurrent import with_layer_axis
 
 _ONE, _ZERO = np.float32(1), np.float32(0)
 

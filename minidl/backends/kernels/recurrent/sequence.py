@@ -22,6 +22,7 @@ from minidl.backends.kernels.simd.micro_kernel import (
     pad_to_tiles,
 )
 from minidl.backends.mode import current
+from minidl.backends.recurrent import shapes_fit
 
 _NO_MASK = np.empty((0, 0), np.bool_)
 _NO_MATRIX = np.empty((0, 0), np.float32)
@@ -45,28 +46,15 @@ def suits(
 ) -> bool:
     """Whether the kernels are for these arguments; the composite judges any others."""
     optional = bias_ih, bias_hh, c, weight_hr
-    if not are_arrays("f", x, h, weight_ih, weight_hh, optional=optional) or not x.size:
+    if not are_arrays("f", x, h, weight_ih, weight_hh, optional=optional):
         return False
-    if x.ndim != 3 or h.ndim != 2 or not h.size or type(reverse) is not bool:
+    if type(reverse) is not bool or mask is not None and not _is_mask(mask):
         return False
-    (steps, rows, inputs), outputs = x.shape, h.shape[1]
-    hidden = outputs if weight_hr is None else weight_hr.shape[-1]
-    size = gates * hidden
-    return (
-        size > 0
-        and h.shape[0] == rows
-        and weight_ih.shape == (size, inputs)
-        and weight_hh.shape == (size, outputs)
-        and (bias_ih is None or bias_ih.shape == (size,))
-        and (bias_hh is None or bias_hh.shape == (size,))
-        and (c is None or c.shape == (rows, hidden))
-        and (weight_hr is None or weight_hr.shape == (outputs, hidden))
-        and (mask is None or _is_mask(mask, (steps, rows)))
-    )
+    return shapes_fit(gates, x, h, weight_ih, weight_hh, bias_ih, bias_hh, mask, c, weight_hr)
 
 
-def _is_mask(mask: Any, shape: tuple[int, ...]) -> bool:
-    return type(mask) is np.ndarray and mask.dtype.char == "?" and mask.shape == shape
+def _is_mask(mask: Any) -> bool:
+    return type(mask) is np.ndarray and mask.dtype.char == "?"
 
 
 class Sequence(NamedTuple):

@@ -1,0 +1,22 @@
+// float and half under the same names: kernels compute in float, whatever they store.
+#pragma once
+#include <cuda_fp16.h>
+
+__device__ float to_float(float x) { return x; }
+__device__ float to_float(__half x) { return __half2float(x); }
+
+template <class T>
+__device__ T from_float(float x);
+template <>
+__device__ float from_float<float>(float x) {
+  return x;
+}
+template <>
+__device__ __half from_float<__half>(float x) {
+  return __float2half(x);
+}
+
+template <class T>
+__device__ float load(const T* x) {
+  return to_float(__ldg(x));
+}
