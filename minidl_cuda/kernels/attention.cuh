@@ -14,11 +14,11 @@
 
 #include "philox.cuh"
 
-#define TILE 64      // queries, and keys, of a tile
-#define DEPTH 32     // of a chunk of a product; the terms of a run
-#define PITCH 68     // of a row of a chunk: rows begin in other banks, and are aligned to 16 bytes
-#define THREADS 256
-#define FLUSH 16     // tiles after which sums go to their totals
+constexpr int TILE = 64;   // queries, and keys, of a tile
+constexpr int DEPTH = 32;  // of a chunk of a product; the terms of a run
+constexpr int PITCH = 68;  // of a row of a chunk: rows begin in other banks, and are aligned
+constexpr int THREADS = 256;
+constexpr int FLUSH = 16;  // tiles after which sums go to their totals
 #define NEVER (-__int_as_float(0x7f800000))
 
 enum MaskKind { NO_MASK, OF_BOOLS, OF_FLOATS, OF_HALVES };
@@ -59,21 +59,21 @@ struct Shared {
   unsigned char live_keys[TILE], live_queries[TILE];
 };
 
-__device__ inline float4 load4(const float* x) { return *reinterpret_cast<const float4*>(x); }
-__device__ inline float4 load4(const __half* x) {
+__device__ float4 load4(const float* x) { return *reinterpret_cast<const float4*>(x); }
+__device__ float4 load4(const __half* x) {
   const uint2 raw = *reinterpret_cast<const uint2*>(x);
   const float2 low = __half22float2(*reinterpret_cast<const __half2*>(&raw.x));
   const float2 high = __half22float2(*reinterpret_cast<const __half2*>(&raw.y));
   return make_float4(low.x, low.y, high.x, high.y);
 }
-__device__ inline float load(const float* x) { return *x; }
-__device__ inline float load(const __half* x) { return __half2float(*x); }
-__device__ inline void store(float* x, float value) { *x = value; }
-__device__ inline void store(__half* x, float value) { *x = __float2half(value); }
+__device__ float load(const float* x) { return *x; }
+__device__ float load(const __half* x) { return __half2float(*x); }
+__device__ void store(float* x, float value) { *x = value; }
+__device__ void store(__half* x, float value) { *x = __float2half(value); }
 
 // Numbers column … column + 3 of a row; 0 where there are none.
 template <class T>
-__device__ inline float4 four(const Rows<T>& rows, int row, int column) {
+__device__ float4 four(const Rows<T>& rows, int row, int column) {
   if (row >= rows.count || (rows.live && !rows.live[row])) return make_float4(0.f, 0.f, 0.f, 0.f);
   const T* x = rows.first + row * rows.stride + column;
   if (rows.aligned && column + 4 <= rows.size) return load4(x);
@@ -85,7 +85,7 @@ __device__ inline float4 four(const Rows<T>& rows, int row, int column) {
 // chunk[c][row] = x[row][column + c].  A warp takes 16 rows of 8 numbers: whole sectors of global
 // memory, and all banks of shared memory.
 template <class T>
-__device__ inline void load_transposed(float (*chunk)[PITCH], const Rows<T>& rows, int column) {
+__device__ void load_transposed(float (*chunk)[PITCH], const Rows<T>& rows, int column) {
   const int row = threadIdx.x / 2 % TILE;
 #pragma unroll
   for (int c = threadIdx.x / 128 * 8 + threadIdx.x % 2 * 4, n = 0; n < 2; c += 16, n++) {
@@ -99,7 +99,7 @@ __device__ inline void load_transposed(float (*chunk)[PITCH], const Rows<T>& row
 
 // chunk[row][c] = x[first + row][column + c].
 template <class T>
-__device__ inline void load_rows(float (*chunk)[PITCH], const Rows<T>& rows, int first, int column) {
+__device__ void load_rows(float (*chunk)[PITCH], const Rows<T>& rows, int first, int column) {
   const int c = threadIdx.x % 16 * 4;
 #pragma unroll
   for (int row = threadIdx.x / 16, n = 0; n < 2; row += 16, n++)
@@ -107,7 +107,7 @@ __device__ inline void load_rows(float (*chunk)[PITCH], const Rows<T>& rows, int
 }
 
 // sums[i][j] += Σ a[k][4·ty + i]·b[k][4·tx + j], k = 0 … 31.
-__device__ inline void multiply(const float (*a)[PITCH], const float (*b)[PITCH],
+__device__ void multiply(const float (*a)[PITCH], const float (*b)[PITCH],
                                 float (&sums)[4][4]) {
   const int i0 = threadIdx.x / 16 * 4, j0 = threadIdx.x % 16 * 4;
 #pragma unroll 4
@@ -123,7 +123,7 @@ __device__ inline void multiply(const float (*a)[PITCH], const float (*b)[PITCH]
 
 // sums[i][j] = the product of rows 4·ty + i of x and 4·tx + j of y.
 template <class T>
-__device__ inline void dots(Shared& shared, const Rows<T>& x, const Rows<T>& y,
+__device__ void dots(Shared& shared, const Rows<T>& x, const Rows<T>& y,
                             float (&sums)[4][4]) {
 #pragma unroll
   for (int i = 0; i < 16; i++) sums[i / 4][i % 4] = 0.f;
@@ -138,7 +138,7 @@ __device__ inline void dots(Shared& shared, const Rows<T>& x, const Rows<T>& y,
 
 // sums[c][i][j] += Σ tile[k][4·ty + i]·rows[k][column + 64·c + 4·tx + j], in runs of 32.
 template <int COLUMNS, class T>
-__device__ inline void accumulate(Shared& shared, const Rows<T>& rows, int column,
+__device__ void accumulate(Shared& shared, const Rows<T>& rows, int column,
                                   float (&sums)[COLUMNS][4][4]) {
 #pragma unroll
   for (int c = 0; c < COLUMNS; c++) {
@@ -156,7 +156,7 @@ __device__ inline void accumulate(Shared& shared, const Rows<T>& rows, int colum
 }
 
 // A sum of two floats, high + low, to which x is added.  D. Knuth, TAOCP 2, 4.2.2, theorem B.
-__device__ inline void add_exactly(float2& sum, float x) {
+__device__ void add_exactly(float2& sum, float x) {
   const float high = sum.x + x, part = high - sum.x;
   sum.y += (sum.x - (high - part)) + (x - part);
   sum.x = high;
@@ -201,14 +201,14 @@ struct Totals {
 };
 
 // Of this block's totals, COLUMNS·16 for each thread.
-__device__ inline Totals totals_of_block(float2* totals, int columns) {
+__device__ Totals totals_of_block(float2* totals, int columns) {
   const long long block = blockIdx.x + static_cast<long long>(gridDim.x) * blockIdx.y;
   return {totals ? totals + block * columns * 16 * THREADS + threadIdx.x : nullptr, false};
 }
 
 // x[row][column + 64·c + 4·tx + j] = factors[i]·sums[c][i][j] for rows 4·ty + i of a tile.
 template <int COLUMNS, class T>
-__device__ inline void store_sums(T* x, long long stride, int count, int size, int column,
+__device__ void store_sums(T* x, long long stride, int count, int size, int column,
                                   const float (&sums)[COLUMNS][4][4], const float (&factors)[4]) {
 #pragma unroll
   for (int i = 0; i < COLUMNS * 16; i++) {
@@ -220,7 +220,7 @@ __device__ inline void store_sums(T* x, long long stride, int count, int size, i
 }
 
 // What the mask adds to a logit: 0 or −inf if it is one of bools.
-__device__ inline float mask_value(int kind, const void* mask, long long at) {
+__device__ float mask_value(int kind, const void* mask, long long at) {
   if (kind == OF_BOOLS) return static_cast<const unsigned char*>(mask)[at] ? 0.f : NEVER;
   if (kind == OF_FLOATS) return static_cast<const float*>(mask)[at];
   return __half2float(static_cast<const __half*>(mask)[at]);
@@ -231,13 +231,13 @@ struct Place {
   int batch, head, query, key;
 };
 
-__device__ inline long long mask_offset(const Problem& p, const Place& at, int query, int key) {
+__device__ long long mask_offset(const Problem& p, const Place& at, int query, int key) {
   return at.batch * p.mask_batch + at.head * p.mask_head + query * p.mask_row +
          key * p.mask_column;
 }
 
 // Which of this thread's 16 logits count: bit 4·i + j of query 4·ty + i and key 4·tx + j.
-__device__ inline unsigned visible_bits(const Problem& p, const void* mask, const Place& at) {
+__device__ unsigned visible_bits(const Problem& p, const void* mask, const Place& at) {
   const int query = at.query + threadIdx.x / 16 * 4, key = at.key + threadIdx.x % 16 * 4;
   unsigned bits = 0;
 #pragma unroll 4
@@ -252,12 +252,12 @@ __device__ inline unsigned visible_bits(const Problem& p, const void* mask, cons
 }
 
 // Whether a tile may have keys that none of its queries sees.
-__device__ inline bool hides_keys(const Problem& p, const Place& at) {
+__device__ bool hides_keys(const Problem& p, const Place& at) {
   return p.mask_kind != NO_MASK || (p.is_causal && at.key + TILE > at.query);
 }
 
 // Whether a query of the tile sees a key of it; live_keys[key]: whether one sees that key.
-__device__ inline bool find_seen(Shared& shared, unsigned bits) {
+__device__ bool find_seen(Shared& shared, unsigned bits) {
   const int lane = threadIdx.x % 32;
   unsigned keys = (bits | bits >> 4 | bits >> 8 | bits >> 12) & 15;
   keys |= __shfl_xor_sync(0xffffffffu, keys, 16);  // the same keys, four other queries
@@ -279,7 +279,7 @@ __device__ inline bool find_seen(Shared& shared, unsigned bits) {
 }
 
 // s = scale·s + mask, and −inf where the key is not seen.
-__device__ inline void finish_logits(const Problem& p, const void* mask, const Place& at,
+__device__ void finish_logits(const Problem& p, const void* mask, const Place& at,
                                      unsigned bits, float (&s)[4][4]) {
   const int query = at.query + threadIdx.x / 16 * 4, key = at.key + threadIdx.x % 16 * 4;
 #pragma unroll
@@ -292,7 +292,7 @@ __device__ inline void finish_logits(const Problem& p, const void* mask, const P
 }
 
 // Which of this thread's weights dropout keeps; bits as of visible_bits.
-__device__ inline unsigned kept_bits(const Problem& p, const Place& at) {
+__device__ unsigned kept_bits(const Problem& p, const Place& at) {
   const int query = at.query + threadIdx.x / 16 * 4, key = at.key + threadIdx.x % 16 * 4;
   unsigned bits = 0;
 #pragma unroll 1  // the generator's registers, once
@@ -313,13 +313,13 @@ __device__ inline unsigned kept_bits(const Problem& p, const Place& at) {
 }
 
 // By what dropout multiplies weight n of a thread.
-__device__ inline float dropout_factor(const Problem& p, unsigned kept, int n) {
+__device__ float dropout_factor(const Problem& p, unsigned kept, int n) {
   return kept >> n & 1 ? p.kept : 0.f;
 }
 
 // Rows of a head, from row `first` on, of `total`.
 template <class T>
-__device__ inline Rows<T> rows_of(const T* x, const Strides& strides, int batch, int head,
+__device__ Rows<T> rows_of(const T* x, const Strides& strides, int batch, int head,
                                   int first, int total, int size, int aligned) {
   const T* own = x + batch * strides.batch + head * strides.head + first * strides.row;
   return {own, strides.row, min(TILE, total - first), size, nullptr, aligned != 0};

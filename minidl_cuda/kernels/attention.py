@@ -20,11 +20,16 @@ Array = cupy.ndarray
 
 TILE = 64  # queries, and keys, of a tile
 _THREADS = 256
+_LANES = 128  # threads of a block on tensor cores
 _MOST = 2**31 - 1  # of an axis, and of the blocks of a grid
 _SUMMED = 16 * TILE  # keys, or queries, that are added up before sums of two floats take over
 _MASKS = {"?": 1, "f": 2, "e": 3}  # by the character of its dtype; 0: none
 
 _forward_module, _backward_module = Module("attention_forward.cu"), Module("attention_backward.cu")
+_forward_half, _backward_half = (
+    Module("attention_forward_half.cu"),
+    Module("attention_backward_half.cu"),
+)
 
 _ROWS = "query", "key", "value", "y", "dy", "dquery", "dkey", "dvalue"
 _STRIDES = np.dtype([(axis, np.int64) for axis in ("batch", "head", "row")])
@@ -175,10 +180,23 @@ def _element_strides(x: Array) -> tuple[int, ...]:
     return tuple([stride // x.itemsize for stride in x.strides])
 
 
-def _is_aligned(x: Array) -> bool:
-    """Whether rows can be read as vectors of four."""
+def _is_aligned(x: Array, count: int = 4) -> bool:
+    """Whether rows can be read as vectors of so many numbers."""
     strides = [stride for n, stride in zip(x.shape[:3], x.strides, strict=False) if n > 1]
-    return not any(n % (4 * x.itemsize) for n in (x.data.ptr, *strides))
+    return not any(n % (count * x.itemsize) for n in (x.data.ptr, *strides))
+
+
+def _suit_tensor_cores(*operands: Array) -> bool:
+    """Whether they are float16, with up to 128 numbers a row, a multiple of 8, aligned to 16 bytes."""
+    for x in operands:
+        size = x.shape[3]
+        if x.dtype.char != "e" or size > 128 or size % 8 or not _is_aligned(x, 8):
+            return False
+    return True
+
+
+def _width_of_halves(problem: Problem) -> int:
+    return 64 if max(problem.query.shape[3], problem.value.shape[3]) <= 64 else 128
 
 
 def _like(x: Array, size: int) -> Array:
@@ -209,10 +227,14 @@ def _attend(problem: Problem, y: Array) -> Array:
     """Write y; returned is what the gradients need: of each query, m and 1 / l."""
     batch, heads, length, _ = problem.query.shape
     statistics = cupy.empty((batch, heads, 2, length), np.float32)
+    operands = problem.query, problem.key, problem.value, problem.mask
     width, parts = _columns(y.shape[3])
     grid = problem.tiles()[0], parts
+    if _suit_tensor_cores(*operands[:3]):
+        kernel = _forward_half.kernel(f"attention_forward_half_{_width_of_halves(problem)}")
+        kernel(grid, _LANES, (*operands, y, statistics, problem.struct(y=y)))
+        return statistics
     totals = _totals(problem.key.shape[2], grid, width)
-    operands = problem.query, problem.key, problem.value, problem.mask
     kernel = _kernel(_forward_module, "attention_forward", width, y)
     kernel(grid, _THREADS, (*operands, y, statistics, totals, problem.struct(y=y)))
     return statistics
@@ -231,10 +253,13 @@ def _gradients(
     means = _backward_module.kernel(f"attention_means_{SUFFIX[y.dtype.char]}")
     means(rows, _THREADS, (y, dy, saved, statistics, struct))
     read = (*operands, dy, problem.mask, statistics)
+    on_tensor_cores = _suit_tensor_cores(*operands, dy)
     if needed[0]:
-        _sum_queries(problem, read, dq, struct)
+        launch = _sum_queries_of_halves if on_tensor_cores else _sum_queries
+        launch(problem, read, dq, struct)
     if needed[1] or needed[2]:
-        _sum_keys(problem, read, dk, dv, struct)
+        launch = _sum_keys_of_halves if on_tensor_cores else _sum_keys
+        launch(problem, read, dk, dv, struct)
     dmask = None
     if needed[3] and problem.mask is not None and problem.mask.dtype.kind == "f":
         dmask = _sum_logits(problem, read, struct)
@@ -258,6 +283,28 @@ def _sum_keys(
     totals = _totals(queries, grid, 2 * width)
     kernel = _kernel(_backward_module, "attention_keys", width, dk)
     kernel(grid, _THREADS, (*read, dk, dv, totals, struct))
+
+
+def _sum_queries_of_halves(
+    problem: Problem, read: Sequence[Any], dq: Array, struct: np.void
+) -> None:
+    width = _width_of_halves(problem)
+    kernel = _backward_half.kernel(f"attention_queries_half_{width}")
+    kernel(problem.tiles()[0], _LANES, (*read, dq, struct), shared=_memory_of_halves(width))
+
+
+def _sum_keys_of_halves(
+    problem: Problem, read: Sequence[Any], dk: Array, dv: Array, struct: np.void
+) -> None:
+    width = _width_of_halves(problem)
+    kernel = _backward_half.kernel(f"attention_keys_half_{width}")
+    kernel(problem.tiles()[1], _LANES, (*read, dk, dv, struct), shared=_memory_of_halves(width))
+
+
+def _memory_of_halves(width: int) -> int:
+    """The bytes of two operands of 64 rows, and two of a tile of 64, or 32 for wide heads."""
+    other = 64 if width == 64 else 32
+    return 2 * (64 + other) * (width + 8) * 2
 
 
 def _sum_logits(problem: Problem, read: Sequence[Any], struct: np.void) -> Array:

@@ -22,7 +22,7 @@
 
 #include "attention.cuh"
 
-#define MARGIN 8.f  // by which the maximum may lag behind
+constexpr float MARGIN = 8.f;  // by which the maximum may lag behind
 
 namespace {
 

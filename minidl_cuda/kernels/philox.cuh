@@ -7,7 +7,7 @@
 #pragma once
 
 // The four words of a block: ten rounds of two products of 32 × 32 bits.
-__device__ inline uint4 philox(unsigned long long seed, unsigned long long counter) {
+__device__ uint4 philox(unsigned long long seed, unsigned long long counter) {
   uint4 c = make_uint4(static_cast<unsigned>(counter), static_cast<unsigned>(counter >> 32), 0, 0);
   unsigned k0 = static_cast<unsigned>(seed), k1 = static_cast<unsigned>(seed >> 32);
 #pragma unroll
@@ -22,4 +22,4 @@ __device__ inline uint4 philox(unsigned long long seed, unsigned long long count
 }
 
 // A word as a number in [0, 1): its leading 24 bits, as a fraction.
-__device__ inline float uniform(unsigned word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+__device__ float uniform(unsigned word) { return static_cast<float>(word >> 8) * 0x1p-24f; }

@@ -28,7 +28,7 @@ from minidl_cuda.kernels.sequence import (
     saved_states,
     sequence,
 )
-from minidl_cuda.matrices import precise_matmul
+from minidl_cuda.products import precise_matmul
 
 _keep_state, _state_gradient = map(module.kernel, ("keep_state_f32", "state_gradient_f32"))
 _rnn_forward, _rnn_backward = map(module.kernel, ("rnn_forward_f32", "rnn_backward_f32"))

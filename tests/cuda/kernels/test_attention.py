@@ -104,6 +104,29 @@ def test_values_and_gradients(dtype, sizes, mask, is_causal, launches):
     assert not any(name in launches for name in ("matmul", "softmax_forward_f32"))
 
 
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("mask", ["none", "padding", "bools", "queries", "floats"])
+@pytest.mark.parametrize("sizes", [(64, 64), (8, 40), (128, 96), (72, 16)])
+def test_float16_on_tensor_cores(sizes, mask, is_causal, launches):
+    size, value_size = sizes
+    mask = MASKS[mask](2, 2, 70, 135)
+    arrays = operands((2, 2, 70, size), (2, 1, 135, size), value_size)
+    assert_right(arrays, mask, dtype="float16", is_causal=is_causal)
+    width = 64 if max(sizes) <= 64 else 128
+    for name in ("forward", "queries", "keys"):
+        assert launches[f"attention_{name}_half_{width}"] == 1
+
+
+def test_float16_that_tensor_cores_cannot_read(launches):
+    """Rows that are not aligned, and heads of other sizes."""
+    for size in (12, 136):
+        assert_right(operands((1, 1, 20, size), (1, 1, 30, size)), dtype="float16")
+    *given, dy = [on_gpu(x, "float16") for x in operands((1, 2, 9, 9), (1, 2, 9, 9))]
+    y = attention(*[x[..., 1:].requires_grad_() for x in given])
+    minidl.gradients(y, [y], [dy[..., 1:]])
+    assert not any("half" in name for name in launches)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_any_sizes(data):
