@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
 import platform
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ import numpy as np
 
 from .errors import Fault, LaunchError, NotUnderstood, Place
 from .generator import RUNTIME, Generator, Kernel
+from .nvrtc import cache_folder
 from .parser import parse
 
 ORDERS = ("forward", "reversed", "drawn")
@@ -77,14 +77,6 @@ def _machine_flags() -> tuple[str, ...]:
 def _runtime_digest() -> str:
     texts = [path.read_bytes() for path in sorted(RUNTIME.glob("*.h"))]
     return hashlib.sha256(b"".join(texts)).hexdigest()
-
-
-def cache_folder() -> Path:
-    """Where compiled programs are kept: $MINIDL_CACHE/ptx, else ~/.cache/minidl/ptx."""
-    root = os.environ.get("MINIDL_CACHE") or Path.home() / ".cache" / "minidl"
-    folder = Path(root) / "ptx"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _build(text: str, checked: bool) -> Path:
