@@ -164,15 +164,21 @@ Scalar = cupy.ndarray  # 0-d results are arrays
 _KERNEL_FILES: dict[str, str] = {
     "adaptive_avg_pool2d": "avg_pool2d",
     "avg_pool2d": "avg_pool2d",
+    "batch_norm": "batch_norm",
+    "batch_norm_inference": "batch_norm",
     "conv2d": "conv2d",
     "conv_transpose2d": "conv2d",
+    "cross_entropy": "cross_entropy",
+    "dropout": "random",
     "elu": "elementwise",
     "erf": "elementwise",
     "exp": "elementwise",
     "fused": "fused",
     "gelu": "elementwise",
+    "group_norm": "layer_norm",
     "gru": "recurrent",
     "gru_cell": "recurrent",
+    "layer_norm": "layer_norm",
     "leaky_relu": "elementwise",
     "log": "elementwise",
     "log_softmax": "softmax",
@@ -181,6 +187,7 @@ _KERNEL_FILES: dict[str, str] = {
     "max_pool2d": "max_pool2d",
     "multiply": "elementwise",
     "relu": "elementwise",
+    "rms_norm": "layer_norm",
     "rnn": "recurrent",
     "rnn_cell": "recurrent",
     "scaled_dot_product_attention": "attention",
@@ -189,6 +196,7 @@ _KERNEL_FILES: dict[str, str] = {
     "softmax": "softmax",
     "softplus": "elementwise",
     "tanh": "elementwise",
+    "uniform_like": "random",
 }
 
 

@@ -10,7 +10,8 @@ CUDA_LAUNCH_BLOCKING=1 in the environment, which makes each launch wait, makes e
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import cupy as cp
@@ -46,7 +47,8 @@ def check(valid: Any, error: Callable[[], Exception]) -> None:
     """Raise error() at the next wait, unless all of `valid` are true."""
     valid = cp.ascontiguousarray(valid)
     kernel = _module.kernel("all_true")
-    _launch(kernel, valid, (valid.view("uint8"), np.int64(valid.size)), lambda found: error())
+    with deferred(lambda found: error()) as slot:
+        _launch(kernel, valid.size, (valid.view("uint8"), np.int64(valid.size), *slot))
 
 
 def check_indices(indices: Any, size: int) -> Any:
@@ -55,8 +57,8 @@ def check_indices(indices: Any, size: int) -> Any:
         return indices
     held = cp.ascontiguousarray(indices)
     kernel = _module.kernel(f"within_{held.dtype.kind}{8 * held.dtype.itemsize}")
-    where = "" if _immediate else f" (checked by {call_site()})"
-    _launch(kernel, held, (held, np.int64(held.size), np.int64(size)), _out_of_bounds(size, where))
+    with deferred_bounds(size) as slot:
+        _launch(kernel, held.size, (held, np.int64(held.size), np.int64(size), *slot))
     return indices
 
 
@@ -70,16 +72,26 @@ def _out_of_bounds(size: int, where: str) -> Callable[[int], Exception]:
     return error
 
 
-def _launch(kernel: Any, x: Any, arguments: Any, error: Callable[[int], Exception]) -> None:
-    """Launch a check, with a slot for it."""
+def _launch(kernel: Any, size: int, arguments: Any) -> None:
+    """Launch a check of so many values."""
+    kernel(min(_MOST_BLOCKS, -(-size // _THREADS)), _THREADS, arguments)
+
+
+def deferred_bounds(size: int) -> AbstractContextManager[tuple[Any, Any]]:
+    """A slot for a kernel that checks indices itself: it is `packed` there (checks.cuh)."""
+    return deferred(_out_of_bounds(size, "" if _immediate else f" (checked by {call_site()})"))
+
+
+@contextmanager
+def deferred(error: Callable[[int], Exception]) -> Iterator[tuple[Any, Any]]:
+    """The slots, and the number of one whose error is raised if the kernel launched here fills it."""
     pending = _pending()
     with pending.lock:
         if len(pending.errors) == _SLOTS:
             _read(pending)
         slot = np.int32(len(pending.errors))
         pending.errors.append(error)
-        blocks = min(_MOST_BLOCKS, -(-x.size // _THREADS))
-        kernel(blocks, _THREADS, (*arguments, pending.slots, slot))
+        yield pending.slots, slot
     if _immediate:
         raise_deferred()
 

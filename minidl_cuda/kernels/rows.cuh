@@ -1,4 +1,4 @@
-// Rows of numbers, each worked on by a team of threads: a warp, or a block of 256.
+// Rows of numbers, each worked on by a team of threads: one, a warp, or a block of 256.
 //
 // A team keeps the leading part of its row in registers, all loads of which are under way at once, so
 // that further passes over it cost nothing; what is behind is read again, from a cache if it fits.
@@ -10,7 +10,7 @@ constexpr int BLOCK = 256;
 
 template <int TEAM>
 struct Team {
-  static_assert(TEAM == 32 || TEAM == BLOCK, "a warp or a block");
+  static_assert(TEAM == 1 || TEAM == 32 || TEAM == BLOCK, "a thread, a warp or a block");
 
   __device__ static int lane() { return threadIdx.x % TEAM; }
 
@@ -22,6 +22,7 @@ struct Team {
 
   // The sum over the team, in each of its threads; in an order that is always the same.
   __device__ static TwoFloat sum(TwoFloat part) {
+    if (TEAM == 1) return part;
     part.add_lanes();
     if (TEAM == 32) return part;
     __shared__ TwoFloat parts[BLOCK / 32];
@@ -35,6 +36,7 @@ struct Team {
 
   // The maximum over the team; NaN counts as nothing.
   __device__ static float max(float part) {
+    if (TEAM == 1) return part;
 #pragma unroll
     for (int distance = 16; distance; distance /= 2)
       part = fmaxf(part, __shfl_xor_sync(0xffffffffu, part, distance));

@@ -22,8 +22,6 @@
 
 constexpr int HELD = 32;  // 1024 elements of a warp
 
-__device__ float xmuly(float x, float y) { return x == 0.f ? 0.f : x * y; }
-
 template <class T, bool LOG>
 __device__ void softmax_rows(const T* x, T* y, long long rows, int n) {
   for (long long r = Team<32>::first(); r < rows; r += Team<32>::count()) {
