@@ -171,6 +171,7 @@ _KERNEL_FILES: dict[str, str] = {
     "cross_entropy": "cross_entropy",
     "dropout": "random",
     "elu": "elementwise",
+    "embedding": "embedding",
     "erf": "elementwise",
     "exp": "elementwise",
     "fused": "fused",

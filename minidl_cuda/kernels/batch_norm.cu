@@ -38,11 +38,11 @@ __device__ TwoFloat two_sum(float a, float b) {
 
 __device__ bool is_finite(float x) { return x - x == 0.f; }
 
-// d² exactly: its rounded value and the rest.
-__device__ void add_square(TwoFloat& sum, float d) {
-  const float square = __fmul_rn(d, d);
-  sum.add(square);
-  sum.rounded += fmaf(d, d, -square);
+// The product exactly: its rounded value and the rest.
+__device__ void add_product(TwoFloat& sum, float a, float b) {
+  const float product = __fmul_rn(a, b);
+  sum.add(product);
+  sum.rounded += fmaf(a, b, -product);
 }
 
 template <class T, int WIDE>
@@ -65,12 +65,12 @@ __device__ void moments(const T* x, Moments* parts, const Channels& at) {
   for (int k = 0; k < HELD; k++)
     if (channel.begin + channel.line + k * LINES < channel.end) {
       first.add(held[k] - shift);
-      add_square(second, held[k] - shift);
+      add_product(second, held[k] - shift, held[k] - shift);
     }
   for (unsigned i = channel.begin + channel.line + HELD * LINES; i < channel.end; i += LINES) {
     const float shifted = load(x + channel.place(i)) - shift;
     first.add(shifted);
-    add_square(second, shifted);
+    add_product(second, shifted, shifted);
   }
   first = Channel<WIDE>::sum(first);
   second = Channel<WIDE>::sum(second);
@@ -93,15 +93,21 @@ __device__ Moments merged(const Channel<WIDE>& channel, const Moments* parts) {
   if (!is_finite(origin)) origin = 0.f;
   const auto difference = [&](int i) {
     const Moments& own = parts[(long long)i * at.channels + channel.which];
-    return (own.mean - origin) + own.rest;
+    TwoFloat result = two_sum(own.mean, -origin);
+    result.rounded = is_finite(result.sum) ? result.rounded + own.rest : 0.f;
+    return result;
   };
   const int chunks = channel.exists() ? at.chunks : 0;
   TwoFloat total, squares;
-  for (int i = channel.line; i < chunks; i += Channel<WIDE>::LINES)
-    total.add(channel.length_of(i) * difference(i));
+  for (int i = channel.line; i < chunks; i += Channel<WIDE>::LINES) {
+    const TwoFloat d = difference(i);
+    add_product(total, channel.length_of(i), d.sum);
+    add_product(total, channel.length_of(i), d.rounded);
+  }
   const Quotient mean(Channel<WIDE>::sum(total), at.count());
   for (int i = channel.line; i < chunks; i += Channel<WIDE>::LINES) {
-    const float d = (difference(i) - mean.high) - mean.low;
+    const TwoFloat own = difference(i);
+    const float d = (own.sum - mean.high) + (own.rounded - mean.low);
     squares.add(parts[(long long)i * at.channels + channel.which].squares);
     squares.add(channel.length_of(i) * d * d);
   }

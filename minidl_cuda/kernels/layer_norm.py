@@ -20,8 +20,9 @@ Array = cp.ndarray
 _module = Module("layer_norm.cu")
 _THREADS, _WARP = 256, 1024  # of a block; elements up to which a warp has a row
 _MOST = 2**31 - 1
+_COUNTS = "n", "groups", "space", "centred"
 _ROWS = np.dtype(
-    [("rows", "i8"), *((name, "i4") for name in ("n", "groups", "space", "centred")), ("eps", "f4")]
+    [("rows", "i8"), *((name, "i4") for name in _COUNTS), ("eps", "f4")], align=True
 )
 
 

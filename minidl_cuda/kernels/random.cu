@@ -12,11 +12,18 @@
 #include "philox.cuh"
 #include "vector.cuh"
 
-// The numbers of the two elements of a block, as the CPU gives them to this dtype.
+// The leading bits of a word as a number in [0, 1): as many as T has digits.
+template <class T>
+__device__ float fraction(unsigned word) {
+  return sizeof(T) == 4 ? uniform(word) : static_cast<float>(word >> 21) * 0x1p-11f;
+}
+
+// The numbers of the two elements of a block.
+template <class T>
 __device__ void draw(unsigned long long seed, unsigned long long counter, float* u) {
   const uint4 words = philox(seed, counter);
-  u[0] = uniform(words.x);
-  u[1] = uniform(words.z);
+  u[0] = fraction<T>(words.x);
+  u[1] = fraction<T>(words.z);
 }
 
 // yᵢ = 0 where a uniform number is below p, else xᵢ / keep.
@@ -32,7 +39,7 @@ __device__ void drop(const T* x, T* y, unsigned char* dropped, long long n, floa
 #pragma unroll
   for (int i = 0; i < N; i += 2) {
     float u[2];
-    draw(seed, offset + (start + i) / 2, u);
+    draw<T>(seed, offset + (start + i) / 2, u);
 #pragma unroll
     for (int k = i; k < i + 2; k++) {
       mask.of[k] = u[k - i] < p;
@@ -65,7 +72,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const long long start = start_of_thread<float>(), rest = n - start;
   if (rest <= 0) return;
   Vector<float, 4> result;
-  draw(seed, offset + start / 2, result.of);
-  draw(seed, offset + start / 2 + 1, result.of + 2);
+  draw<float>(seed, offset + start / 2, result.of);
+  draw<float>(seed, offset + start / 2 + 1, result.of + 2);
   write<float, 4>(u + start, result, rest);
 }

@@ -42,8 +42,9 @@ def dropout(x: Array, p: float = 0.5, *, key: tuple[int, int]) -> Any:
     """y = 0 where a uniform number is below p, else x / (1 − p);   dx = 0, else dy / (1 − p)."""
     if not _suits("fe", x, key) or type(p) is not float or not 0 <= p < 1:
         return NotImplemented
-    y, dropped, keep = cp.empty(x.shape, x.dtype), cp.empty(x.shape, np.bool_), np.float32(1 - p)
-    numbers = np.int64(x.size), np.float32(p), keep, *map(np.uint64, key)
+    y, dropped = cp.empty(x.shape, x.dtype), cp.empty(x.shape, np.bool_)
+    threshold, keep = (np.float32(x.dtype.type(number)) for number in (p, 1 - p))
+    numbers = np.int64(x.size), threshold, keep, *map(np.uint64, key)
     _launch("dropout", x, contiguous(x), y, dropped, *numbers)
 
     def dx(dy: Array) -> Array:
