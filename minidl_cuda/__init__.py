@@ -181,6 +181,7 @@ _KERNEL_FILES: dict[str, str] = {
     "gru_cell": "recurrent",
     "layer_norm": "layer_norm",
     "leaky_relu": "elementwise",
+    "linear": "linear",
     "log": "elementwise",
     "log_softmax": "softmax",
     "lstm": "recurrent",

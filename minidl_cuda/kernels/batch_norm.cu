@@ -22,11 +22,7 @@
 
 constexpr int HELD = 16;
 
-// Of a chunk, or of all: the mean, what it lacks, and Σ (x − mean)².
-struct Moments {
-  float mean, rest;
-  TwoFloat squares;
-};
+__device__ bool is_finite(float x) { return x - x == 0.f; }
 
 // a + b and what is rounded away (Knuth's TwoSum).
 __device__ TwoFloat two_sum(float a, float b) {
@@ -36,7 +32,18 @@ __device__ TwoFloat two_sum(float a, float b) {
   return result;
 }
 
-__device__ bool is_finite(float x) { return x - x == 0.f; }
+// Of a chunk, or of all: the mean, what it lacks, and Σ (x − mean)².
+struct Moments {
+  float mean, rest;
+  TwoFloat squares;
+
+  __device__ void set_mean(float shift, const Quotient& difference) {
+    TwoFloat exact = two_sum(shift, difference.high);
+    exact.add(difference.low);
+    mean = exact.value();
+    rest = is_finite(mean) ? (exact.sum - mean) + exact.rounded : 0.f;
+  }
+};
 
 // The product exactly: its rounded value and the rest.
 __device__ void add_product(TwoFloat& sum, float a, float b) {
@@ -77,9 +84,7 @@ __device__ void moments(const T* x, Moments* parts, const Channels& at) {
   if (channel.line > 0 || !channel.exists()) return;
   const Quotient difference(first, count);
   Moments own;
-  const TwoFloat mean = two_sum(shift, difference.high);
-  own.mean = mean.value();
-  own.rest = is_finite(own.mean) ? (mean.sum - own.mean) + mean.rounded + difference.low : 0.f;
+  own.set_mean(shift, difference);
   own.squares = second;
   own.squares.add(-__fmul_rn(difference.high, first.value()));
   parts[(long long)channel.number * at.channels + channel.which] = own;
@@ -111,10 +116,8 @@ __device__ Moments merged(const Channel<WIDE>& channel, const Moments* parts) {
     squares.add(parts[(long long)i * at.channels + channel.which].squares);
     squares.add(channel.length_of(i) * d * d);
   }
-  const TwoFloat all = two_sum(origin, mean.high);
   Moments result;
-  result.mean = all.value();
-  result.rest = is_finite(result.mean) ? (all.sum - result.mean) + all.rounded + mean.low : 0.f;
+  result.set_mean(origin, mean);
   result.squares.sum = Channel<WIDE>::sum(squares).value() / at.count();
   if (result.squares.sum < 0.f) result.squares.sum = 0.f;  // by a rounding
   return result;
