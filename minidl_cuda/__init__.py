@@ -172,6 +172,7 @@ _KERNEL_FILES: dict[str, str] = {
     "dropout": "random",
     "elu": "elementwise",
     "embedding": "embedding",
+    "embedding_bag": "embedding_bag",
     "erf": "elementwise",
     "exp": "elementwise",
     "fused": "fused",

@@ -15,8 +15,7 @@ KERNELS = "linear_|matmul|product_|sum_|cublas"
 
 
 def with_relu(x, weight, bias=None):
-    arrays = (x, weight) if bias is None else (x, weight, bias)
-    return fused(*arrays, operations=("linear", "relu"), settings=((), ()))
+    return fused(x, weight, bias, operations=("linear", "relu"), settings=((), ()))
 
 
 @settings(max_examples=40)
