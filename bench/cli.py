@@ -44,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("memory is read from /proc/self/status, which this system does not have")
         options.memory = False
     machine.limit_threads(options.threads)
+    if options.device != "cpu" and (missing := _missing(options)):
+        print(f"bench: skipped, {missing}", file=sys.stderr)
+        return 0
     if options.flat:
         return _flat(options)
     if options.errors:
@@ -74,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         default="torch",
         help="the library to compare with (torch)",
     )
+    add("--device", default="cpu", help="where both sides compute: cpu (default) or cuda")
     add("--checkout", type=Path, help="compare with another checkout of minidl instead")
     add("--threads", type=_positive, default=1, help="threads for each side (1)")
     add("--workloads", type=_workloads, help="comma-separated; default: all", metavar="NAMES")
@@ -138,6 +142,10 @@ def _compare(options: argparse.Namespace) -> int:
     load = os.getloadavg()[0]
     sides = [libraries.load("minidl"), libraries.load(options.peer)]
     _limit_threads(options.threads, sides)
+    if options.device != "cpu":
+        options.memory = False  # that of the host says little
+        for side in sides:
+            side.use(options.device)
     here = machine.measured(options.threads)
     facts = {**_facts(options, here), "load": load}
     Console().print(_heading(facts), highlight=False)
@@ -153,6 +161,33 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _missing(options: argparse.Namespace) -> str:
+    """Why nothing can be measured on the device; nothing if it can."""
+    if options.checkout or options.flat or options.errors or options.loader:
+        return f"as only workloads and a peer are measured on {options.device}"
+    minidl = libraries.load("minidl")
+    try:
+        minidl.use(options.device)
+    except Exception as error:  # there is no such device
+        return str(error)
+    peer = libraries.load(options.peer)
+    try:
+        peer.use(options.device)
+        try:
+            peer.synchronize()
+        except Exception:
+            peer.use("cpu")
+            raise
+    except AttributeError:
+        reason = f"as {options.peer} is measured on the CPU alone"
+    except Exception as error:
+        reason = f"as {options.peer} finds no {options.device}: {error}"
+    else:
+        return ""
+    minidl.use("cpu")
+    return reason
+
+
 def _show_progress(text: str) -> None:
     """Show a line that the next one overwrites; the thread of a spinner would disturb timings."""
     if sys.stderr.isatty():
@@ -162,10 +197,17 @@ def _show_progress(text: str) -> None:
 def _row(name: str, options: argparse.Namespace, sides: Sequence[Any], here: Machine) -> Row:
     """All measurements of one workload."""
     workload = WORKLOADS[name]
+    if isinstance(workload, Fresh) and options.device != "cpu":
+        raise MissingTaskError("it is not of a GPU")
     if isinstance(workload, Fresh):
         return _fresh_row(name, workload, options.peer, sides)
     steps = measure.prepare(name, workload, sides)
     _limit_threads(options.threads, sides)  # also the pools that the first steps loaded
+    if options.device != "cpu":
+        pairs = zip(steps, sides, strict=True)
+        steps = [measure.waited_for(step, side) for step, side in pairs]
+        own, peers = measure.by_turns(steps, options.rounds)
+        return Row(name, options.peer, own * 1e3, peers * 1e3)
     own, peers = measure.by_turns(steps, options.rounds)
     floor = here.floor(workload.flops, workload.bytes)
     peaks = (
@@ -223,6 +265,7 @@ def _facts(options: argparse.Namespace, here: Machine) -> dict[str, Any]:
     """The facts that the measurements depend on."""
     return {
         "peer": options.peer,
+        "device": _named(options.device),
         "versions": {name: version(name) for name in ("minidl", options.peer, "numpy")},
         "python": platform.python_version(),
         "threads": options.threads,
@@ -232,10 +275,20 @@ def _facts(options: argparse.Namespace, here: Machine) -> dict[str, Any]:
     }
 
 
+def _named(device: str) -> str:
+    """The device, with the name of its GPU."""
+    if device == "cpu":
+        return device
+    from minidl import cuda
+
+    return f"{device}, {cuda.get_device_name(device)}"
+
+
 def _heading(facts: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     return (
-        f"{versions}, Python {facts['python']}; threads: {facts['threads']}\n"
+        f"{versions}, Python {facts['python']}; threads: {facts['threads']}; "
+        f"device: {facts['device']}\n"
         f"BLAS: {facts['blas']}\n"
         f"machine: {facts['gemm_gflops']:.1f} GFLOP/s in GEMM, "
         f"{facts['copy_gbytes']:.1f} GB/s read and written in a copy\n"

@@ -40,6 +40,17 @@ def prepare(name: str, workload: Workload, libraries: Sequence[ModuleType]) -> l
     return steps
 
 
+def waited_for(step: Step, library: ModuleType) -> Step:
+    """A step that ends when the GPU is done."""
+
+    def step_and_wait() -> Sequence[Any]:
+        results = step()
+        library.synchronize()
+        return results
+
+    return step_and_wait
+
+
 def _difference(one: np.ndarray, other: np.ndarray) -> float:
     """The largest difference, relative to the largest element."""
     if one.shape != other.shape:

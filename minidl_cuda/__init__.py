@@ -8,7 +8,7 @@ from typing import Any
 import cupy
 
 from minidl.backends.rows import row_gradient
-from minidl_cuda.checks import check, check_indices
+from minidl_cuda.checks import check, check_index, check_indices
 from minidl_cuda.devices import (
     allocator,
     asarray,
@@ -126,8 +126,8 @@ from minidl_cuda.indexing import (
     put_at,
     scatter_add,
     scatter_at,
-    set_at,
     searchsorted,
+    set_at,
     take_along_axis,
 )
 from minidl_cuda.matrices import (

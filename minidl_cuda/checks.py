@@ -10,8 +10,8 @@ CUDA_LAUNCH_BLOCKING=1 in the environment, which makes each launch wait, makes e
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import cupy as cp
@@ -53,21 +53,52 @@ def check(valid: Any, error: Callable[[], Exception]) -> None:
 
 def check_indices(indices: Any, size: int) -> Any:
     """The indices; a BoundsError at the next wait unless all are in 0 … size − 1."""
-    if not indices.size:
-        return indices
-    held = cp.ascontiguousarray(indices)
-    kernel = _module.kernel(f"within_{held.dtype.kind}{8 * held.dtype.itemsize}")
-    with deferred_bounds(size) as slot:
-        _launch(kernel, held.size, (held, np.int64(held.size), np.int64(size), *slot))
+    _check_within(indices, 0, size, f"is outside 0 … {size - 1}")
     return indices
 
 
-def _out_of_bounds(size: int, where: str) -> Callable[[int], Exception]:
+def check_index(index: Any, shape: Sequence[int]) -> Any:
+    """The index; a BoundsError at the next wait if an array of integers in it is outside its axis.
+
+    CuPy would wrap such integers around.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    used = sum(_axes_of(part) for part in parts)
+    axis = 0
+    for part in parts:
+        if isinstance(part, cp.ndarray) and part.dtype.kind in "iu" and axis < len(shape):
+            size = shape[axis]
+            _check_within(part, -size, size, f"is out of bounds for axis {axis} with size {size}")
+        axis += len(shape) - used if part is Ellipsis else _axes_of(part)
+    return index
+
+
+def _axes_of(part: Any) -> int:
+    """The number of axes that a part of an index takes up."""
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if getattr(part, "dtype", None) == "bool" else 1
+
+
+def _check_within(indices: Any, lowest: int, size: int, fault: str) -> None:
+    if not indices.size:
+        return
+    held = cp.ascontiguousarray(indices)
+    kernel = _module.kernel(f"within_{held.dtype.kind}{8 * held.dtype.itemsize}")
+    numbers = np.int64(held.size), np.int64(lowest), np.int64(size)
+    with deferred(_out_of_bounds(fault)) as slot:
+        _launch(kernel, held.size, (held, *numbers, *slot))
+
+
+def _out_of_bounds(fault: str) -> Callable[[int], Exception]:
+    """The error of an index, which says where it was checked if it is raised later."""
+    where = "" if _immediate else f" (checked by {call_site()})"
+
     def error(found: int) -> Exception:
         """The slot holds the place of the first wrong index, and that index, within 32 bits."""
         index = (found & 0xFFFFFFFF) - 2**31
         beyond = {_EXTREME: "≥ ", -(2**31): "≤ "}.get(index, "")
-        return BoundsError(f"index {beyond}{index} is outside 0 … {size - 1}{where}")
+        return BoundsError(f"index {beyond}{index} {fault}{where}")
 
     return error
 
@@ -77,21 +108,24 @@ def _launch(kernel: Any, size: int, arguments: Any) -> None:
     kernel(min(_MOST_BLOCKS, -(-size // _THREADS)), _THREADS, arguments)
 
 
-def deferred_bounds(size: int) -> AbstractContextManager[tuple[Any, Any]]:
-    """A slot for a kernel that checks indices itself: it is `packed` there (checks.cuh)."""
-    return deferred(_out_of_bounds(size, "" if _immediate else f" (checked by {call_site()})"))
+def outside(size: int) -> Callable[[int], Exception]:
+    """For `deferred`: the error of an index outside 0 … size − 1, `packed` (checks.cuh)."""
+    return _out_of_bounds(f"is outside 0 … {size - 1}")
 
 
 @contextmanager
-def deferred(error: Callable[[int], Exception]) -> Iterator[tuple[Any, Any]]:
-    """The slots, and the number of one whose error is raised if the kernel launched here fills it."""
+def deferred(*errors: Callable[[int], Exception]) -> Iterator[tuple[Any, ...]]:
+    """The slots, and the number of one for each error, for a kernel that is launched here.
+
+    If it writes a number into a slot, the error of that number is raised at the next wait.
+    """
     pending = _pending()
     with pending.lock:
-        if len(pending.errors) == _SLOTS:
+        if len(pending.errors) + len(errors) > _SLOTS:
             _read(pending)
-        slot = np.int32(len(pending.errors))
-        pending.errors.append(error)
-        yield pending.slots, slot
+        first = len(pending.errors)
+        pending.errors.extend(errors)
+        yield pending.slots, *(np.int32(first + i) for i in range(len(errors)))
     if _immediate:
         raise_deferred()
 

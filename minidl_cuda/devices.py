@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -14,7 +14,7 @@ from minidl.backends.registry import to_device as by_way_of_the_host
 from minidl.errors import DeviceMemoryError
 from minidl_cuda.checks import raise_deferred
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 
 @cache
@@ -148,7 +148,7 @@ def to_device(x: Array, name: str, *, non_blocking: bool = False) -> Any:
         return by_way_of_the_host(x, name)
     with cp.cuda.Device(x.data.device_id):  # what computes x is done first
         done = cp.cuda.get_current_stream().record()
-        x = cp.ascontiguousarray(x)
+        x = cp.ascontiguousarray(x).reshape(x.shape)
     with on(target):
         cp.cuda.get_current_stream().wait_event(done)
         return x.copy()

@@ -6,7 +6,7 @@ numbers are below 2⁻¹²⁶: CuPy compiles with `-ftz=true`, and those count a
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -14,7 +14,7 @@ from cupyx.scipy import special
 
 from minidl.backends import philox
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 # CuPy has these under the same names and, as far as the contract goes, the same arguments.
 abs, ceil, floor, round, sign, trunc = cp.abs, cp.ceil, cp.floor, cp.round, cp.sign, cp.trunc
@@ -31,7 +31,7 @@ max, min, all, any, argmax, argmin = cp.max, cp.min, cp.all, cp.any, cp.argmax, 
 permute_dims, expand_dims, squeeze = cp.permute_dims, cp.expand_dims, cp.squeeze
 matrix_transpose, broadcast_to, flip = cp.matrix_transpose, cp.broadcast_to, cp.flip
 concat, stack, tril, triu, argwhere = cp.concat, cp.stack, cp.tril, cp.triu, cp.argwhere
-arange, zeros, zeros_like, full = cp.arange, cp.zeros, cp.zeros_like, cp.full
+zeros, zeros_like, full = cp.zeros, cp.zeros_like, cp.full
 real, imag = cp.real, cp.imag
 fft, ifft, rfft, irfft = cp.fft.fft, cp.fft.ifft, cp.fft.rfft, cp.fft.irfft
 
@@ -91,7 +91,7 @@ def _result_type(*values: Any) -> np.dtype:
 
 def _float_array(x: Any, like: Array) -> Array:
     """x, which may be a number, as an array."""
-    return x if isinstance(x, Array) else cp.full((), x, like.dtype)
+    return x if isinstance(x, cp.ndarray) else cp.full((), x, like.dtype)
 
 
 def bitwise_left_shift(x1: Any, x2: Any) -> Array:
@@ -105,13 +105,13 @@ def bitwise_right_shift(x1: Any, x2: Any) -> Array:
     if dtype.kind != "i":
         return _shifted(cp.bitwise_right_shift, x1, x2)
     most = 8 * dtype.itemsize - 1
-    x2 = cp.minimum(x2, most) if isinstance(x2, Array) else x2 if x2 < most else most
+    x2 = cp.minimum(x2, most) if isinstance(x2, cp.ndarray) else x2 if x2 < most else most
     return cp.bitwise_right_shift(x1, x2)
 
 
 def _shifted(function: Any, x1: Any, x2: Any) -> Array:
     bits = 8 * _result_type(x1, x2).itemsize
-    if isinstance(x2, Array):
+    if isinstance(x2, cp.ndarray):
         return cp.where(cp.less(x2, bits), function(x1, x2), 0)
     return function(x1, x2) if x2 < bits else cp.zeros_like(x1)
 
@@ -140,7 +140,7 @@ def logical_not(x: Any) -> Array:
 
 
 def _truth(x: Any) -> Any:
-    return x != 0 if isinstance(x, Array) and x.dtype.kind == "c" else x
+    return x != 0 if isinstance(x, cp.ndarray) and x.dtype.kind == "c" else x
 
 
 def xdivy(x1: Any, x2: Any) -> Array:
@@ -161,7 +161,7 @@ def mul_zero(x1: Any, x2: Any) -> Array:
 def xlogy(x1: Any, x2: Any) -> Array:
     """x₁·log x₂, and 0 where x₁ is 0."""
     with np.errstate(all="ignore"):
-        logarithm = cp.log(x2) if isinstance(x2, Array) else float(np.log(x2))
+        logarithm = cp.log(x2) if isinstance(x2, cp.ndarray) else float(np.log(x2))
     return _zero_where(cp.equal(x1, 0), x1 * logarithm)
 
 
@@ -211,6 +211,25 @@ def reshape(x: Array, shape: Sequence[int]) -> Array:
 def astype(x: Array, dtype: np.dtype) -> Array:
     """A copy in another dtype."""
     return x.astype(dtype)
+
+
+def arange(start: Any, stop: Any, step: Any, *, dtype: Any) -> Array:
+    """start, start + step, … below stop; of integers exactly, where CuPy counts in floats."""
+    if not (_is_integer(start) and _is_integer(stop) and _is_integer(step)):
+        return cp.arange(start, stop, step, dtype=dtype)
+    numbers, dtype = range(int(start), int(stop), int(step)), np.dtype(dtype)
+    count = len(numbers)
+    if count and dtype.kind in "iu":
+        np.array([numbers[0], numbers[-1]], dtype)  # OverflowError for what does not fit
+    if dtype.kind not in "iu":
+        return cp.arange(count, dtype="int64").astype(dtype) * dtype.type(step) + dtype.type(start)
+    # in 64 bits of two's complement, whose last ones are those of any smaller integer
+    first, by = (np.uint64(int(n) % 2**64) for n in (start, step))
+    return (cp.arange(count, dtype="uint64") * by + first).astype(dtype)
+
+
+def _is_integer(number: Any) -> bool:
+    return isinstance(number, int | np.integer)
 
 
 def uniform_like(x: Array, key: tuple[int, int]) -> Array:

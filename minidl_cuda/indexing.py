@@ -7,16 +7,15 @@ rounding and the same bits in every run, and the last value stays (`kernels.scat
 
 import math
 from types import EllipsisType, NoneType
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
+import numpy as np
 
-from minidl_cuda.checks import check_indices
+from minidl_cuda.checks import check_index, check_indices
 from minidl_cuda.kernels import scatter
 
-Array = cp.ndarray
-take_along_axis = cp.take_along_axis
-
+Array: TypeAlias = cp.ndarray
 _DISTINCT = {int, bool, slice, EllipsisType, NoneType}  # indices of these types are distinct
 
 
@@ -29,8 +28,9 @@ def put_at(x: Array, values: Any, index: Any) -> Array:
 
 def set_at(x: Array, index: Any, values: Any) -> None:
     """x[index] = values in place; of several values for one element, the last stays."""
+    check_index(index, x.shape)
     parts = index if isinstance(index, tuple) else (index,)
-    if not isinstance(values, Array) or values.size == 1 or _are_distinct(parts):
+    if not isinstance(values, cp.ndarray) or values.size == 1 or _are_distinct(parts):
         x[index] = values
         return
     places, rest = _rows(x, parts)
@@ -56,13 +56,21 @@ def _rows(x: Array, parts: tuple) -> tuple[Array, tuple[int, ...]]:
 
 def add_at(x: Array, index: Any, values: Any) -> None:
     """x[index] += values, in place; where an index occurs twice, both are added."""
+    _add(x, check_index(index, x.shape), values)
+
+
+def _add(x: Array, index: Any, values: Any) -> None:
+    """The same for an index that was checked."""
+    given = getattr(values, "dtype", x.dtype)
+    if not np.can_cast(given, x.dtype, "same_kind"):
+        raise TypeError(f"cannot add {given} to {x.dtype}")
     parts = index if isinstance(index, tuple) else (index,)
     if _are_distinct(parts):
         x[index] += values
     elif x.dtype.kind == "c":
         values = cp.asarray(values)
-        add_at(x.real, index, values.real)
-        add_at(x.imag, index, values.imag if values.dtype.kind == "c" else cp.zeros_like(values))
+        _add(x.real, index, values.real)
+        _add(x.imag, index, values.imag if values.dtype.kind == "c" else cp.zeros_like(values))
     elif x.dtype.kind == "f":
         _add_floats(x, parts, values)
     else:
@@ -97,16 +105,29 @@ def scatter_at(values: Array, index: Any, shape: tuple[int, ...]) -> Array:
     return result
 
 
+def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
+    """z[…, i, …] = x[…, indices[…, i, …], …]."""
+    size = x.shape[axis]
+    check_index((indices,), (size,))
+    return cp.take_along_axis(x, indices, axis=axis)
+
+
 def scatter_add(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
     """A copy of x, plus values where indices point along the axis."""
     result = x.copy()
-    ndim = indices.ndim
+    axis, ndim = axis % x.ndim, indices.ndim
+    others = [
+        (n, m) for i, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True)) if i != axis
+    ]
+    if any(n > m for n, m in others):
+        raise IndexError(f"indices {indices.shape} name more than there is in {x.shape}")
     index = [
         cp.arange(n, dtype="int64").reshape([-1 if i == j else 1 for j in range(ndim)])
         for i, n in enumerate(indices.shape)
     ]
     index[axis] = indices.astype("int64", copy=False)
-    add_at(result, tuple(index), values)
+    check_index((indices,), (x.shape[axis],))
+    _add(result, tuple(index), values)
     return result
 
 

@@ -10,7 +10,8 @@ error grows with the logarithm of the length, for float64 too.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from operator import index
+from typing import Any, TypeAlias
 
 import cupy as cp
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -18,12 +19,13 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from minidl.backends.reductions import runs
 from minidl_cuda.kernels.sum import sum_rows
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 _WIDE = {"e": "float64", "f": "float64", "F": "complex128"}
 
 
 def sum(x: Array, *, axis: Any = None, keepdims: bool = False) -> Array:
     """Σ x; of bools and integers in int64."""
+    keepdims = bool(index(keepdims))
     if x.dtype.kind in "biu":
         return cp.sum(x, axis=axis, dtype=_accumulator(x), keepdims=keepdims)
     axes = range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim)

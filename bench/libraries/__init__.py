@@ -3,6 +3,7 @@
 Such a module has
 
     numpy(x)              the values of one of its tensors as a NumPy array
+    use(device)           computes on a GPU, if the library can; synchronize() waits for it
     set_threads(n)        limits thread pools that threadpoolctl does not know
     classifier, adam, …   a function for each task of `bench.workloads` that it supports, which
                           raises MissingTaskError for arguments that it does not support

@@ -23,6 +23,16 @@ def set_threads(threads: int) -> None:
     minidl.set_num_threads(threads)
 
 
+def use(device: str) -> None:
+    """Compute on a device."""
+    minidl.set_default_device(device)
+
+
+def synchronize() -> None:
+    """Wait until the device is done."""
+    minidl.cuda.synchronize()
+
+
 def classifier(
     sizes: Sequence[int], state: Mapping[str, np.ndarray], x: np.ndarray, target: np.ndarray
 ) -> Step:

@@ -14,13 +14,28 @@ Step = Callable[[], Sequence[Tensor]]
 
 
 def numpy(x: Tensor) -> np.ndarray:
-    """The values, without a copy."""
-    return x.detach().numpy()
+    """The values, without a copy if they are on the CPU."""
+    return x.detach().cpu().numpy()
 
 
 def set_threads(threads: int) -> None:
     """PyTorch's own pool."""
     torch.set_num_threads(threads)
+
+
+def use(device: str) -> None:
+    """Compute on a device."""
+    torch.set_default_device(device)
+
+
+def synchronize() -> None:
+    """Wait until the device is done."""
+    torch.cuda.synchronize()
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """An array as a tensor of the default device, on the CPU without a copy."""
+    return torch.from_numpy(array).to(torch.get_default_device())
 
 
 def classifier(
@@ -86,9 +101,9 @@ def _training(
     inner: bool = False,
 ) -> Step:
     """A step of Adam on the loss of a model; for an inner layer, with the gradient of its input."""
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+    model.load_state_dict({name: _tensor(array) for name, array in state.items()})
     optimizer = Adam(model.parameters(), lr=1e-3)
-    x, target = torch.from_numpy(x).requires_grad_(inner), torch.from_numpy(target)
+    x, target = _tensor(x).requires_grad_(inner), _tensor(target)
 
     def step() -> Sequence[Tensor]:
         optimizer.zero_grad()
@@ -106,8 +121,8 @@ def _forward_backward(
     layer: nn.Module, state: Mapping[str, np.ndarray], x: np.ndarray, gradient: np.ndarray
 ) -> Step:
     """A layer, and all its gradients for a given output gradient."""
-    layer.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
-    x, gradient = torch.from_numpy(x).requires_grad_(), torch.from_numpy(gradient)
+    layer.load_state_dict({name: _tensor(array) for name, array in state.items()})
+    x, gradient = _tensor(x).requires_grad_(), _tensor(gradient)
     leaves = [x, *layer.parameters()]
 
     def step() -> Sequence[Tensor]:
@@ -134,8 +149,8 @@ def recurrent_step(
 ) -> Step:
     """One step of one sequence, without gradients."""
     layer = getattr(nn, kind.upper())(x.shape[-1], before[0].shape[-1])
-    layer.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
-    x, parts = torch.from_numpy(x), tuple(map(torch.from_numpy, before))
+    layer.load_state_dict({name: _tensor(array) for name, array in state.items()})
+    x, parts = _tensor(x), tuple(map(_tensor, before))
     given = parts if len(parts) > 1 else parts[0]
 
     @torch.no_grad()
@@ -148,7 +163,7 @@ def recurrent_step(
 
 def elementwise(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Step:
     """Σ tanh(x·y + z) and its gradients."""
-    x, y, z = (torch.from_numpy(array).requires_grad_() for array in (x, y, z))
+    x, y, z = (_tensor(array).requires_grad_() for array in (x, y, z))
 
     def step() -> Sequence[Tensor]:
         x.grad = y.grad = z.grad = None
@@ -161,7 +176,7 @@ def elementwise(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Step:
 
 def softmax_ce(logits: np.ndarray, target: np.ndarray) -> Step:
     """Cross-entropy and its gradient."""
-    logits, target = torch.from_numpy(logits).requires_grad_(), torch.from_numpy(target)
+    logits, target = _tensor(logits).requires_grad_(), _tensor(target)
 
     def step() -> Sequence[Tensor]:
         logits.grad = None
@@ -176,9 +191,9 @@ def attention(
     qkv: Sequence[np.ndarray], gradient: np.ndarray, mask: np.ndarray | None, is_causal: bool
 ) -> Step:
     """Attention of the heads of (batch, length, heads, size), transposed, and its gradients."""
-    leaves = [torch.from_numpy(array).transpose(1, 2).requires_grad_() for array in qkv]
-    gradient = torch.from_numpy(gradient).transpose(1, 2)
-    mask = None if mask is None else torch.from_numpy(mask)
+    leaves = [_tensor(array).transpose(1, 2).requires_grad_() for array in qkv]
+    gradient = _tensor(gradient).transpose(1, 2)
+    mask = None if mask is None else _tensor(mask)
 
     def step() -> Sequence[Tensor]:
         for leaf in leaves:
@@ -192,8 +207,8 @@ def attention(
 
 def embedding(weight: np.ndarray, ids: np.ndarray, gradient: np.ndarray) -> Step:
     """Rows of a table, and the gradient of the table."""
-    weight = torch.from_numpy(weight).requires_grad_()
-    ids, gradient = torch.from_numpy(ids), torch.from_numpy(gradient)
+    weight = _tensor(weight).requires_grad_()
+    ids, gradient = _tensor(ids), _tensor(gradient)
 
     def step() -> Sequence[Tensor]:
         weight.grad = None
@@ -206,8 +221,8 @@ def embedding(weight: np.ndarray, ids: np.ndarray, gradient: np.ndarray) -> Step
 
 def sparse_embedding(weight: np.ndarray, ids: np.ndarray, target: np.ndarray) -> Step:
     """A training step of a table with a sparse gradient."""
-    layer = nn.Embedding(*weight.shape, sparse=True, _weight=torch.from_numpy(weight))
-    ids, target = torch.from_numpy(ids), torch.from_numpy(target)
+    layer = nn.Embedding(*weight.shape, sparse=True, _weight=_tensor(weight))
+    ids, target = _tensor(ids), _tensor(target)
     optimizer = torch.optim.SparseAdam(layer.parameters(), lr=1e-3)
 
     def step() -> Sequence[Tensor]:
@@ -222,9 +237,9 @@ def sparse_embedding(weight: np.ndarray, ids: np.ndarray, target: np.ndarray) ->
 
 def adam(parameters: Sequence[Any], gradients: Sequence[Any], fused: bool) -> Step:
     """A step of Adam: PyTorch's default, or its fused kernel."""
-    parameters = [torch.from_numpy(array).requires_grad_() for array in parameters]
+    parameters = [_tensor(array).requires_grad_() for array in parameters]
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = torch.from_numpy(gradient)
+        parameter.grad = _tensor(gradient)
     optimizer = Adam(parameters, lr=1e-3, fused=fused or None)
 
     def step() -> Sequence[Tensor]:

@@ -17,7 +17,7 @@ from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, by_type, cpu, device_backend
 from minidl.backends.device import default_device
-from minidl.backends.registry import find
+from minidl.backends.registry import create, device_of, find
 from minidl.backends.rows import RowGradient
 from minidl.dtypes import Rule
 from minidl.errors import ArgumentError, DeviceError, DTypeError, check_arguments, describe
@@ -77,10 +77,13 @@ def gather(
     dtype: Any = None
     are_complex = False
     ready = True  # nothing to convert: one backend, one dtype, which the rule allows
+    of_host = False
     for x in inputs:
         edge = None
         if isinstance(x, Tensor):
             edge, x = x.edge, x.data
+        elif isinstance(x, np.ndarray):
+            of_host = True
         owner = by_type.get(type(x))
         if owner is None:
             ready = (
@@ -92,6 +95,8 @@ def gather(
             ready = False
         arrays.append(x)
         edges.append(edge)
+    if of_host and (beside := with_tensors(inputs)) is not inputs:
+        return gather(signature, beside, rule, keep_dtype, check_dtypes)
     if inplace.superseded and not current.get().replaying:
         for x in inputs:
             if isinstance(x, Tensor):
@@ -154,6 +159,25 @@ def common_backend(signature: Signature, values: Sequence[Any]) -> Any:
     return device_backend(next(iter(devices), None) or default_device())
 
 
+def with_tensors(inputs: Sequence[Any]) -> Sequence[Any]:
+    """The inputs, in which arrays of the host, which have no device, are where the tensors are.
+
+    Without tensors, they are on the default device.
+    """
+    arrays = (x.data if isinstance(x, Tensor) else x for x in inputs)
+    own = [x for x in arrays if type(x) in by_type and type(x) is not np.ndarray]
+    if own:
+        device = device_of(own[0])
+    elif any(isinstance(x, Tensor) for x in inputs) or default_device() == "cpu":
+        return inputs
+    else:
+        device = find(default_device())[1]
+    return [
+        Tensor(create(device, "asarray", cpu.plain(x))) if isinstance(x, np.ndarray) else x
+        for x in inputs
+    ]
+
+
 def elsewhere(signature: Signature, inputs: Sequence[Any]) -> Any:
     """The device of the inputs, if it is not the current one; only with several devices.
 
@@ -163,13 +187,14 @@ def elsewhere(signature: Signature, inputs: Sequence[Any]) -> Any:
     for x in inputs:
         array = x.data if isinstance(x, Tensor) else x
         backend = by_type.get(type(array))
-        if backend is None:
+        if backend is None or x is array and backend is cpu:
             continue
         device = backend.device_of(array)
         if found is None:
             found, current_one = device, backend.current_device()
         elif device != found:
-            arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+            beside = with_tensors(inputs)
+            arrays = [x.data if isinstance(x, Tensor) else x for x in beside]
             common_backend(signature, [_plain(signature, x) for x in arrays])
     if found is None:  # numbers only
         backend, found = find(default_device())

@@ -25,7 +25,13 @@ from typing import Any, Concatenate, ParamSpec, overload
 import numpy as np
 
 from minidl.autograd import namespace
-from minidl.autograd.arguments import Signature, common_backend, elsewhere, gather
+from minidl.autograd.arguments import (
+    Signature,
+    common_backend,
+    elsewhere,
+    gather,
+    with_tensors,
+)
 from minidl.autograd.graph import Edge, Node
 from minidl.autograd.mode import Mode, current
 from minidl.autograd.tensor import Tensor
@@ -198,7 +204,8 @@ def _operation(
                 result = body(backend, *arrays, **settings)
         except (MinidlError, *EXPLAINED) as error:
             signature.check(inputs, settings)
-            common_backend(signature, [x.data if isinstance(x, Tensor) else x for x in inputs])
+            given = with_tensors(inputs)
+            common_backend(signature, [x.data if isinstance(x, Tensor) else x for x in given])
             raise_explained(name, inputs, error)
         if are_complex and not of_complex:
             _refuse_complex(name, mode, inputs, edges, result)
@@ -237,6 +244,8 @@ def _compose(
     outputs: Outputs | None,
 ) -> Any:
     """The value of a composite, computed on Tensors, so that its parts are recorded."""
+    if not by_type.keys().isdisjoint(map(type, inputs)):
+        inputs = with_tensors(inputs)
     tensors = [Tensor(x) if type(x) in by_type else x for x in inputs]
     value = body(namespace.differentiable, *tensors, **settings)
     if outputs is not None:

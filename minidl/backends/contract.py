@@ -178,6 +178,7 @@ SERVICES = {
     "reset_peak_memory": "(device)  let the peak start from what is allocated now",
     # checks of values, and memory
     "check": "(valid, error)  raise error() unless all are true, at once or when next waited for",
+    "check_index": "(index, shape)  index; BoundsError, deferred or not, if its arrays are outside",
     "location": "(x)  where its elements are: equal only for two arrays of the same elements",
     "imported": "(x, copy)  another library's array, by its protocol; it shares memory if it can",
     "pinned": "(x)  a host array, copied to page-locked memory if that makes transfers faster",

@@ -1,6 +1,5 @@
 """The CPU: NumPy's functions under the names of the contract, and the kernels."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -10,7 +9,21 @@ from typing import Any
 import numpy as np
 
 from minidl.backends import philox
-from minidl.backends.device import device
+from minidl.backends.host import (  # noqa: F401
+    check,
+    check_index,
+    current_device,
+    device_of,
+    devices,
+    imported,
+    location,
+    memory,
+    pinned,
+    reset_peak_memory,
+    set_device,
+    synchronize,
+    upload,
+)
 from minidl.backends.matrices import (  # noqa: F401
     adjugate,
     cholesky,
@@ -251,83 +264,6 @@ def check_indices(indices: Array, size: int) -> Array:
 def uniform_like(x: Array, key: tuple[int, int]) -> Array:
     """Uniform numbers in [0, 1) of the shape and dtype of x."""
     return philox.uniform_like(sys.modules[__name__], x, key)
-
-
-# The device: there is one, and its work is done when a function returns.
-
-_DEVICE = device("cpu")
-
-
-def devices() -> list[device]:
-    """The CPU."""
-    return [_DEVICE]
-
-
-def device_of(x: Array) -> device:
-    """The CPU."""
-    return _DEVICE
-
-
-def current_device() -> device:
-    """The CPU."""
-    return _DEVICE
-
-
-def set_device(device: str) -> None:
-    """Do nothing."""
-
-
-def synchronize(device: str) -> None:
-    """Do nothing: nothing is deferred."""
-
-
-def memory(device: str) -> dict[str, int]:
-    """The bytes of the machine's memory; arrays are not counted."""
-    if not hasattr(os, "sysconf"):
-        return {}
-    page = os.sysconf("SC_PAGE_SIZE")
-    return {
-        "free": page * os.sysconf("SC_AVPHYS_PAGES"),
-        "total": page * os.sysconf("SC_PHYS_PAGES"),
-    }
-
-
-def reset_peak_memory(device: str) -> None:
-    """Do nothing: no peak is recorded."""
-
-
-def check(valid: Array, error: Callable[[], Exception]) -> None:
-    """Raise the error unless all are true."""
-    if not valid.all():
-        raise error()
-
-
-def location(x: Array) -> Any:
-    """The address, the strides, and what else tells arrays apart."""
-    return x.__array_interface__
-
-
-def imported(x: Any, copy: bool | None = None) -> Array:
-    """The memory of another library's array, through DLPack; with copy=False, never a copy of it.
-
-    raises    BufferError, RuntimeError for what its library does not give, or NumPy does not take
-    """
-    if copy is False:
-        try:
-            return np.from_dlpack(x, copy=False)
-        except TypeError:
-            pass  # an older protocol, without `copy`: nothing was ever copied
-    return np.from_dlpack(x)
-
-
-def pinned(x: Array) -> Array:
-    """The array itself."""
-    return x
-
-
-def upload(arrays: Sequence[Array], device: str) -> Callable[[], Sequence[Array]]:
-    """The arrays themselves."""
-    return lambda: arrays
 
 
 _KERNEL_FILES = {

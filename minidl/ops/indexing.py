@@ -13,7 +13,7 @@ import numpy as np
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, device_of
-from minidl.backends.registry import create
+from minidl.backends.registry import create, on_device_of
 from minidl.dtypes import ANY, bool_, int64
 from minidl.errors import BoundsError, DeviceError, DTypeError, describe
 from minidl.ops.axes import one_axis
@@ -58,6 +58,9 @@ def _on_device_of(x, index):
 def item_of(x, index, /):
     """x[index]: integers, slices, None and …, integer tensors, or one bool tensor."""
     index = array_index(index, x)
+    if type(x.data) is not np.ndarray:  # NumPy's check themselves
+        with on_device_of(x.data):
+            backend_of(x.data).check_index(index, x.shape)
     if x.size:
         return _getitem(x, index=index)
     with warnings.catch_warnings():  # older NumPys only warn where none is selected

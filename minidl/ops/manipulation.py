@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from minidl.autograd.inplace import buffer_of
+from minidl.autograd.namespace import namespace_of
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
 from minidl.backends.registry import device_of, find
@@ -177,13 +178,18 @@ def astype(xp, x, /, dtype, *, copy=True, device=None):
     y = xp.astype(x, dtype) if copy or x.dtype != dtype else x
     if device is None or (device := find(device)[1]) == home:
         return y, lambda dy: dy
-    return xp.to_device(y, device), lambda dy: xp.to_device(dy, home)
+    return xp.to_device(y, device), _back_to(home)
 
 
 @primitive(None, of_complex=True)
 def _to_device(xp, x, /, *, home, device, non_blocking=False):
     settings = {"non_blocking": True} if non_blocking else {}
-    return xp.to_device(x, device, **settings), lambda dy: xp.to_device(dy, home)
+    return xp.to_device(x, device, **settings), _back_to(home)
+
+
+def _back_to(home):
+    """The pullback of a move: dy is of the namespace of the other device."""
+    return lambda dy: namespace_of(dy).to_device(dy, home)
 
 
 @named

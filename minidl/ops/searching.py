@@ -66,11 +66,13 @@ def searchsorted(xp, x1, x2, /, *, side="left", sorter=None):
         raise ArgumentError(f'side must be "left" or "right"; got {side!r}')
     if x1.ndim != 1:
         raise ShapeError(f"needs a sorted vector to search in; got shape {x1.shape}")
-    return xp.searchsorted(x1 if sorter is None else x1[_order(sorter)], x2, side=side), None
+    if sorter is not None:
+        x1 = x1[xp.check_indices(_order(x1, sorter), x1.shape[0])]
+    return xp.searchsorted(x1, x2, side=side), None
 
 
-def _order(sorter):
+def _order(x1, sorter):
     """The sorting indices as an array."""
     if getattr(sorter, "dtype", bool_).kind not in "iu":
         raise DTypeError(f"sorter is a tensor of indices, as argsort gives; got {describe(sorter)}")
-    return array_index(sorter)
+    return array_index(sorter, x1)

@@ -5,6 +5,7 @@ from operator import is_
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
+from minidl.backends import registry
 from minidl.errors import MinidlError, ShapeError, describe, raise_explained
 from minidl.ops import asarray
 from minidl.optim.flat import flatten, unflatten
@@ -84,6 +85,8 @@ def state_array(who: str, name: str, value: Any, p: Tensor) -> Any:
 
 def _has_form_of(like: Any, array: Any) -> bool:
     if type(array) is not type(like) or (array.shape, array.dtype) != (like.shape, like.dtype):
+        return False
+    if registry.several and registry.device_of(array) != registry.device_of(like):
         return False
     flags = getattr(array, "flags", None)
     return flags is None or (flags.c_contiguous and flags.writeable)

@@ -5,11 +5,12 @@
 #include "checks.cuh"
 
 template <class T>
-__device__ void within(const T* indices, long long count, long long size, Slot* slots, int slot) {
+__device__ void within(const T* indices, long long count, long long lowest, long long size,
+                       Slot* slots, int slot) {
   const long long step = (long long)gridDim.x * blockDim.x;
   for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
     const long long index = (long long)indices[i];
-    if (index < 0 || index >= size) {
+    if (index < lowest || index >= size) {
       atomicMin(&slots[slot], packed(i, index));
       return;  // later ones of this thread are larger
     }
@@ -18,9 +19,9 @@ __device__ void within(const T* indices, long long count, long long size, Slot* 
 
 #define WITHIN(suffix, T)                                                                     \
   extern "C" __global__ void __launch_bounds__(256)                                           \
-      within_##suffix(const T* __restrict__ indices, long long count, long long size,         \
-                      Slot* __restrict__ slots, int slot) {                                   \
-    within(indices, count, size, slots, slot);                                                \
+      within_##suffix(const T* __restrict__ indices, long long count, long long lowest,       \
+                      long long size, Slot* __restrict__ slots, int slot) {                   \
+    within(indices, count, lowest, size, slots, slot);                                        \
   }
 WITHIN(i8, signed char)
 WITHIN(i16, short)

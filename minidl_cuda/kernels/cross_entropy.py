@@ -14,7 +14,7 @@ import numpy as np
 from minidl.autograd.tensor import Tensor
 from minidl.backends.joint import Joint
 from minidl.checks import is_integer
-from minidl_cuda.checks import deferred_bounds
+from minidl_cuda.checks import deferred, outside
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
 
@@ -85,7 +85,7 @@ def cross_entropy(
     losses = y if reduction == "none" else None
     if losses is None:
         total, parts = cp.empty((), np.float32), cp.empty((_MOST_BLOCKS, 2, 2), np.float32)
-    with deferred_bounds(int(call.settings["classes"])) as slot:
+    with deferred(outside(int(call.settings["classes"]))) as slot:
         call.launch("", (stats, losses, parts, call.settings, *slot))
     if losses is None:
         count, is_mean = np.int32(call.blocks), np.int32(reduction == "mean")

@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl.backends.rows import RowGradient
 from minidl.checks import is_integer
-from minidl_cuda.checks import deferred_bounds
+from minidl_cuda.checks import deferred, outside
 from minidl_cuda.kernels import scatter
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
@@ -67,7 +67,7 @@ def gathered(weight: Array, rows: Array) -> Array:
     grid = blocks(rows.size * words, _THREADS)
     sizes = np.int64(rows.size), np.int32(words), np.int64(size)
     tables = weight.view(kind), rows, y.view(kind)
-    with deferred_bounds(size) as slot:
+    with deferred(outside(size)) as slot:
         _kernel(f"embedding_gather_{word}")(grid, _THREADS, (*tables, *sizes, *slot))
     return y
 

@@ -14,7 +14,7 @@ from minidl.backends.joint import Joint
 from minidl.backends.rows import RowGradient
 from minidl.checks import is_integer
 from minidl.errors import ArgumentError
-from minidl_cuda.checks import deferred, deferred_bounds
+from minidl_cuda.checks import deferred, outside
 from minidl_cuda.kernels.embedding import sum_rows
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
@@ -119,11 +119,8 @@ def _reduce(name: str, threads: int, arrays: tuple[Any, ...], struct: Any) -> No
             f"include_last_offset; that of bag {found >> 32} does not (checked by {where})"
         )
 
-    with deferred(error) as (_, bags_slot):
-        pass
-    with deferred_bounds(int(struct["rows"])) as (slots, ids_slot):
-        grid = int(struct["bags"])
-        _kernel(name)(grid, threads, (*arrays, struct, slots, bags_slot, ids_slot))
+    with deferred(error, outside(int(struct["rows"]))) as slots:
+        _kernel(name)(int(struct["bags"]), threads, (*arrays, struct, *slots))
 
 
 def _table_gradient(

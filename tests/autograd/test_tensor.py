@@ -237,9 +237,9 @@ def test_logic_is_of_bools():
             r"linear: needs x.*\(…, in\)",
         ),
         (
-            lambda x: x.to_device("cuda"),
+            lambda x: x.to_device("tpu"),
             RuntimeError,
-            "no device 'cuda': .*(install minidl|nvidia-smi)",
+            "no device 'tpu'; minidl knows 'cpu'",
         ),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 import minidl
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+EXAMPLES = [path for path in EXAMPLES if path.stem != "own_gpu_kernels"]  # tests/cuda runs it
 ARGUMENTS = {"convolutional_net": ["--epochs", "2"]}
 
 

@@ -31,7 +31,7 @@ ALLOWED = {
 
 def copy_of_the_sources(folder):
     """What an sdist or a clone has, without anything that was built."""
-    for name in ("minidl", "build_backend"):
+    for name in ("minidl", "minidl_cuda", "build_backend"):
         ignored = shutil.ignore_patterns("__pycache__", "native")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):

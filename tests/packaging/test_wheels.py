@@ -56,8 +56,13 @@ def test_a_plain_wheel_is_source_alone(sources, tmp_path):
         names = set(file.namelist())
         (about,) = (name for name in names if name.endswith(".dist-info/WHEEL"))
         assert "Root-Is-Purelib: true\nTag: py3-none-any\n" in file.read(about).decode()
-    package = {str(path.relative_to(ROOT)) for path in (ROOT / "minidl").rglob("*.py")}
-    assert {name for name in names if name.endswith(".py")} == package
+    package = {
+        str(path.relative_to(ROOT))
+        for part in ("minidl", "minidl_cuda")
+        for path in (ROOT / part).rglob("*")
+        if path.suffix in (".py", ".cu", ".cuh")
+    }
+    assert {name for name in names if name.endswith((".py", ".cu", ".cuh"))} == package
     assert not [name for name in names if "native" in name or name.startswith("build")]
     assert not list(tmp_path.glob("*tmp*"))
 

@@ -23,8 +23,8 @@ _OPTIONS = [
 ]
 MODES = {
     "gcc": ["-march=native", "-fno-math-errno", "-fno-trapping-math"],
-    "asan": ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
-    "tsan": ["-g", "-fsanitize=thread", "-DMINIDL_THREADS", "-pthread"],
+    "asan": ["-g", "-DMINIDL_SERVER", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    "tsan": ["-g", "-DMINIDL_SERVER", "-fsanitize=thread", "-DMINIDL_THREADS", "-pthread"],
 }
 
 _KERNEL = re.compile(

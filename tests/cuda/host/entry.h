@@ -86,6 +86,14 @@ void launch(const char* name, void (*kernel)(A...), const unsigned* shape, size_
 
 }  // namespace minidl
 
+#ifndef MINIDL_SERVER
+// What went wrong in the last launch, once; an empty text otherwise.
+extern "C" __attribute__((visibility("default"))) void minidl_failure(char* text) {
+  strcpy(text, minidl::failure);
+  *minidl::failure = 0;
+}
+#endif
+
 // The names in a library are its own, but for these: several may be loaded at once.
 #define MINIDL_KERNEL(name)                                                              \
   extern "C" __attribute__((visibility("default"))) void minidl_launch_##name(            \

@@ -118,6 +118,16 @@ inline void go_to(Thread* next) {
 
 inline void run_threads();
 inline void leave();
+
+#ifndef MINIDL_SERVER
+// Back to the host; the fibres that are under way are never resumed.
+[[noreturn]] inline void give_up() {
+  idle.clear();
+  go_to(&host);
+  __builtin_unreachable();
+}
+#endif
+
 inline Thread* new_fibre() {
   Thread* fibre = new Thread();
   const size_t page = size_t(sysconf(_SC_PAGESIZE));
@@ -206,7 +216,7 @@ inline void run_grid() {
   block = &one;
   for (unsigned z = 0; z < grid_shape.z; z++)
     for (unsigned y = 0; y < grid_shape.y; y++)
-      for (unsigned x = 0; x < grid_shape.x; x++) run_block({x, y, z});
+      for (unsigned x = 0; x < grid_shape.x && !*failure; x++) run_block({x, y, z});
   block = nullptr;
 }
 

@@ -15,6 +15,10 @@ class ArgumentsError(TypeError):
     """A launch whose arguments are not those of the kernel's parameters."""
 
 
+class LaunchError(RuntimeError):
+    """What a kernel did that is undefined: a barrier that some threads do not reach."""
+
+
 class Module:
     """A compiled source; `launch` runs one of its kernels on arrays of NumPy."""
 
@@ -22,6 +26,7 @@ class Module:
         path, self.kernels = library(code, include)
         self._library = ctypes.CDLL(str(path))
         self._parameters: dict[str, list[str]] = {}
+        self._text = ctypes.create_string_buffer(512)
 
     def parameters(self, name: str) -> list[str]:
         """The types of the kernel's parameters: "f4", "*f4" (a pointer), "S40" (a struct)."""
@@ -39,6 +44,9 @@ class Module:
         with _one_at_a_time:
             function = getattr(self._library, f"minidl_launch_{name}")
             function(shape, ctypes.c_size_t(shared), pointers)
+            self._library.minidl_failure(self._text)
+        if self._text.value:
+            raise LaunchError(self._text.value.decode())
 
 
 def packed(name: str, parameters: list[str], arguments: Any) -> list[np.ndarray]:

@@ -87,11 +87,23 @@ inline void say_where() {
   fflush(stderr);
 }
 
+// What went wrong in a launch; a program of its own ends, a library gives up the launch.
+inline char failure[512];
+#ifdef MINIDL_SERVER
 [[noreturn]] inline void fail(const char* what) {
   fprintf(stderr, "minidl: %s\n", what);
   say_where();
   abort();
 }
+#else
+[[noreturn]] inline void give_up();
+[[noreturn]] inline void fail(const char* what) {
+  snprintf(failure, sizeof failure, "%s: kernel %s, block (%u, %u, %u), thread (%u, %u, %u)", what,
+           kernel_name, block->index.x, block->index.y, block->index.z, current->index.x,
+           current->index.y, current->index.z);
+  give_up();
+}
+#endif
 
 }  // namespace minidl
 

@@ -3,8 +3,8 @@
 asan    AddressSanitizer and UndefinedBehaviorSanitizer; threads are fibres
 tsan    ThreadSanitizer; threads are the operating system's
 
-The arrays of a launch are copied into memory of exactly their size, and back.  What a sanitizer finds
-ends the process, and is a SanitizerError here, with the kernel, the block and the thread.
+The arrays of a launch are copied into memory of exactly their size, and back.  What a sanitizer
+finds ends the process, and is a SanitizerError here, with the kernel, the block and the thread.
 """
 
 import atexit
@@ -93,7 +93,7 @@ class Module:
 
     def _started(self) -> subprocess.Popen:
         if self._process is None:
-            self._report = tempfile.TemporaryFile()
+            self._report = tempfile.TemporaryFile()  # noqa: SIM115 - while the process lives
             self._process = subprocess.Popen(
                 [str(self._program)],
                 stdin=subprocess.PIPE,

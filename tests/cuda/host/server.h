@@ -24,6 +24,9 @@ inline uint64_t receive_number() {
   return number;
 }
 
+// UndefinedBehaviorSanitizer's hook; the others call what __sanitizer_set_death_callback gets.
+extern "C" __attribute__((visibility("default"))) void __ubsan_on_report() { say_where(); }
+
 inline int serve(const Entry* entries) {
   __sanitizer_set_death_callback(say_where);
   for (;;) {

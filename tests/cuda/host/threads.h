@@ -1,7 +1,7 @@
 // The threads of a block as threads of the operating system, for ThreadSanitizer.
 //
-// A thread runs the same place of one block after the other, without waiting for the others: as on the
-// GPU, nothing but barriers puts accesses into an order.  Two that conflict are reported even if they
+// A thread runs a place in one block after the other, without waiting for the others: as on the GPU,
+// nothing but barriers puts accesses into an order.  Two that conflict are reported even if they
 // happen to run one after the other, within a block and between blocks.
 #pragma once
 
@@ -30,17 +30,16 @@ inline void resume(Thread* thread, Place& place) {
   place.changed.notify_all();
 }
 
-inline void run_thread(unsigned number, std::deque<Block>& blocks) {
+// What one of the threads runs: in each block another place, since what it does itself is in order.
+inline void run_thread(unsigned which, unsigned teams, std::deque<Block>& blocks) {
   Thread self{};
-  self.number = number;
-  self.index = {number % block_shape.x, number / block_shape.x % block_shape.y,
-                number / (block_shape.x * block_shape.y)};
   current = &self;
-  char name[16];  // for the reports of ThreadSanitizer
-  snprintf(name, sizeof name, "%u, %u, %u", self.index.x, self.index.y, self.index.z);
-  pthread_setname_np(pthread_self(), name);
-  for (Block& next : blocks) {
-    block = &next;
+  for (size_t b = which / threads; b < blocks.size(); b += teams) {
+    block = &blocks[b];
+    const unsigned number = unsigned((which + b) % threads);
+    self.number = number;
+    self.index = {number % block_shape.x, number / block_shape.x % block_shape.y,
+                  number / (block_shape.x * block_shape.y)};
     body(body_arguments);
     leave();
   }
@@ -54,8 +53,10 @@ inline void run_grid() {
         blocks.emplace_back(threads);
         blocks.back().begin({x, y, z}, threads);
       }
+  const unsigned teams = threads == 1 ? 2 : 1;  // blocks of one thread take turns between two
   std::vector<std::thread> all;
-  for (unsigned t = 0; t < threads; t++) all.emplace_back(run_thread, t, std::ref(blocks));
+  for (unsigned t = 0; t < teams * threads; t++)
+    all.emplace_back(run_thread, t, teams, std::ref(blocks));
   for (std::thread& thread : all) thread.join();
 }
 
