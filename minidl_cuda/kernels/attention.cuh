@@ -236,16 +236,20 @@ __device__ long long mask_offset(const Problem& p, const Place& at, int query, i
          key * p.mask_column;
 }
 
+// Whether a query sees a key.
+__device__ bool is_visible(const Problem& p, const void* mask, const Place& at, int query, int key) {
+  if (query >= p.length || key >= p.keys || (p.is_causal && key > query)) return false;
+  return p.mask_kind == NO_MASK ||
+         mask_value(p.mask_kind, mask, mask_offset(p, at, query, key)) != NEVER;
+}
+
 // Which of this thread's 16 logits count: bit 4·i + j of query 4·ty + i and key 4·tx + j.
 __device__ unsigned visible_bits(const Problem& p, const void* mask, const Place& at) {
   const int query = at.query + threadIdx.x / 16 * 4, key = at.key + threadIdx.x % 16 * 4;
   unsigned bits = 0;
 #pragma unroll 4
   for (int n = 0; n < 16; n++) {
-    const int i = query + n / 4, j = key + n % 4;
-    bool visible = i < p.length && j < p.keys && !(p.is_causal && j > i);
-    if (visible && p.mask_kind != NO_MASK)
-      visible = mask_value(p.mask_kind, mask, mask_offset(p, at, i, j)) != NEVER;
+    const bool visible = is_visible(p, mask, at, query + n / 4, key + n % 4);
     bits |= (visible ? 1u : 0u) << n;
   }
   return bits;
@@ -291,24 +295,23 @@ __device__ void finish_logits(const Problem& p, const void* mask, const Place& a
   }
 }
 
+// Whether dropout keeps the weights of a query and keys key, key + 1: bits 0 and 1.
+__device__ unsigned kept_pair(const Problem& p, const Place& at, int query, int key) {
+  const unsigned long long row =
+      (static_cast<unsigned long long>(at.batch) * p.heads + at.head) * p.length + query;
+  const unsigned long long first = row * p.keys + key, block = p.offset + first / 2;
+  const uint4 words = philox(p.seed, block);
+  const unsigned low = first % 2 ? words.z : words.x;
+  const unsigned high = first % 2 ? philox(p.seed, block + 1).x : words.z;
+  return (uniform(low) < p.dropped ? 0u : 1u) | (uniform(high) < p.dropped ? 0u : 2u);
+}
+
 // Which of this thread's weights dropout keeps; bits as of visible_bits.
 __device__ unsigned kept_bits(const Problem& p, const Place& at) {
   const int query = at.query + threadIdx.x / 16 * 4, key = at.key + threadIdx.x % 16 * 4;
   unsigned bits = 0;
 #pragma unroll 1  // the generator's registers, once
-  for (int i = 0; i < 4; i++) {
-    const unsigned long long row =
-        (static_cast<unsigned long long>(at.batch) * p.heads + at.head) * p.length + query + i;
-    const unsigned long long first = row * p.keys + key, block = p.offset + first / 2;
-    const uint4 one = philox(p.seed, block), two = philox(p.seed, block + 1);
-    unsigned words[4] = {one.x, one.z, two.x, two.z};
-    if (first % 2) {
-      words[0] = one.z, words[1] = two.x, words[2] = two.z;
-      words[3] = philox(p.seed, block + 2).x;
-    }
-#pragma unroll
-    for (int j = 0; j < 4; j++) bits |= (uniform(words[j]) < p.dropped ? 0u : 1u) << (4 * i + j);
-  }
+  for (int n = 0; n < 16; n += 2) bits |= kept_pair(p, at, query + n / 4, key + n % 4) << n;
   return bits;
 }
 

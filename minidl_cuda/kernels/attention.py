@@ -21,11 +21,13 @@ Array = cupy.ndarray
 TILE = 64  # queries, and keys, of a tile
 _THREADS = 256
 _LANES = 128  # threads of a block on tensor cores
+_FEW = 8  # queries, for which the keys are split among blocks
 _MOST = 2**31 - 1  # of an axis, and of the blocks of a grid
 _SUMMED = 16 * TILE  # keys, or queries, that are added up before sums of two floats take over
 _MASKS = {"?": 1, "f": 2, "e": 3}  # by the character of its dtype; 0: none
 
 _forward_module, _backward_module = Module("attention_forward.cu"), Module("attention_backward.cu")
+_decoding = Module("attention_decoding.cu")
 _forward_half, _backward_half = (
     Module("attention_forward_half.cu"),
     Module("attention_backward_half.cu"),
@@ -230,6 +232,9 @@ def _attend(problem: Problem, y: Array) -> Array:
     operands = problem.query, problem.key, problem.value, problem.mask
     width, parts = _columns(y.shape[3])
     grid = problem.tiles()[0], parts
+    if length <= _FEW and max(problem.query.shape[3], y.shape[3]) <= 256:
+        _decode(operands, y, statistics, problem.struct(y=y))
+        return statistics
     if _suit_tensor_cores(*operands[:3]):
         kernel = _forward_half.kernel(f"attention_forward_half_{_width_of_halves(problem)}")
         kernel(grid, _LANES, (*operands, y, statistics, problem.struct(y=y)))
@@ -238,6 +243,18 @@ def _attend(problem: Problem, y: Array) -> Array:
     kernel = _kernel(_forward_module, "attention_forward", width, y)
     kernel(grid, _THREADS, (*operands, y, statistics, totals, problem.struct(y=y)))
     return statistics
+
+
+def _decode(operands: Sequence[Any], y: Array, statistics: Array, struct: np.void) -> None:
+    """The same for few queries: of each, parts of the keys, which a second kernel combines."""
+    rows, suffix = math.prod(y.shape[:3]), SUFFIX[y.dtype.char]
+    splits = blocks(operands[1].shape[2], _THREADS)
+    parts = cupy.empty((rows * splits, y.shape[3] + 2), np.float32)
+    count = np.int32(splits)
+    decode = _decoding.kernel(f"attention_decode_{suffix}")
+    decode(rows * splits, _THREADS, (*operands, parts, count, struct))
+    combine = _decoding.kernel(f"attention_combine_{suffix}")
+    combine(rows, _THREADS, (parts, y, statistics, count, struct))
 
 
 def _gradients(

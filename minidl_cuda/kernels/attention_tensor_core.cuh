@@ -108,13 +108,6 @@ __device__ int row_of_element(int e) {
 }
 __device__ int column_of_element(int n, int e) { return n * 8 + threadIdx.x % 4 * 2 + e % 2; }
 
-// Whether a query sees a key.
-__device__ bool is_visible(const Problem& p, const void* mask, const Place& at, int query, int key) {
-  if (query >= p.length || key >= p.keys || (p.is_causal && key > query)) return false;
-  return p.mask_kind == NO_MASK ||
-         mask_value(p.mask_kind, mask, mask_offset(p, at, query, key)) != NEVER;
-}
-
 // Which keys of a tile any query sees: bit n of part q of key n / 2 · 8 + 2·q + n % 2.
 struct Seen {
   unsigned long long parts;
@@ -139,17 +132,6 @@ __device__ Seen find_seen_keys(unsigned bits, unsigned short (*shared)[4]) {
   for (int n = 0; n < WARPS * 4; n++)
     seen.parts |= static_cast<unsigned long long>(shared[n / 4][n % 4]) << n % 4 * 16;
   return seen;
-}
-
-// Whether dropout keeps the weights of a query and keys key, key + 1: bits 0 and 1.
-__device__ unsigned kept_pair(const Problem& p, const Place& at, int query, int key) {
-  const unsigned long long row =
-      (static_cast<unsigned long long>(at.batch) * p.heads + at.head) * p.length + query;
-  const unsigned long long first = row * p.keys + key, block = p.offset + first / 2;
-  const uint4 words = philox(p.seed, block);
-  const unsigned low = first % 2 ? words.z : words.x;
-  const unsigned high = first % 2 ? philox(p.seed, block + 1).x : words.z;
-  return (uniform(low) < p.dropped ? 0u : 1u) | (uniform(high) < p.dropped ? 0u : 2u);
 }
 
 // 16 rows of results, two numbers at a time, each row times its factor.

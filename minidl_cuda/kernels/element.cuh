@@ -8,11 +8,18 @@ __device__ float to_float(__half x) { return __half2float(x); }
 template <class T>
 __device__ T from_float(float x);
 template <>
-__device__ float from_float<float>(float x) { return x; }
+__device__ float from_float<float>(float x) {
+  return x;
+}
 template <>
-__device__ __half from_float<__half>(float x) { return __float2half(x); }
+__device__ __half from_float<__half>(float x) {
+  return __float2half(x);
+}
 
 template <class T>
+__device__ float load(const T* x) {
+  return to_float(__ldg(x));
+}
 __device__ float load(const T* x) { return to_float(__ldg(x)); }
 
 // x·y, and 0 where x is 0: a gradient of 0 stays 0, whatever the slope is.

@@ -1,13 +1,14 @@
-// 2-D convolution and its gradients in float16 on tensor cores, with sums in float32: implicit GEMM (Chetlur et al.
-// 2014, arXiv:1410.0759), multistage pipelines of asynchronous copies (CUTLASS).
+// 2-D convolution and its gradients in float16 on tensor cores, with sums in float32: implicit GEMM
+// (Chetlur et al. 2014, arXiv:1410.0759), multistage pipelines of asynchronous copies (CUTLASS).
 //
-// Images and weights are first laid out with the channels of a group side by side ("channels last"), filled up with
-// zeros to a multiple of 8: a chunk, 16 bytes, is what one copy takes.  The terms of a sum are then (tap, channel).
-// Tiles in shared memory have chunks of a row exchanged by an exclusive or with the row's number, so that the 8 rows of
-// a matrix that `load_matrices` reads are in different banks.
+// Images and weights are first laid out with the channels of a group side by side ("channels
+// last"), filled up with zeros to a multiple of 8: a chunk, 16 bytes, is what one copy takes.  The
+// terms of a sum are then (tap, channel). Tiles in shared memory have chunks of a row exchanged by
+// an exclusive or with the row's number, so that the 8 rows of a matrix that `load_matrices` reads
+// are in different banks.
 //
-// Floor: the operations, 2·N·OH·OW·O·C·KH·KW, at the rate of the tensor cores; the bytes of x, w and y where channels
-// are few.  Products of halves are exact in float32.
+// Floor: the operations, 2·N·OH·OW·O·C·KH·KW, at the rate of the tensor cores; the bytes of x, w
+// and y where channels are few.  Products of halves are exact in float32.
 #include "element.cuh"
 #include "tensor_core.cuh"
 #include "window.cuh"
@@ -19,14 +20,18 @@ constexpr int THREADS = 128;  // 4 warps, 2 × 2 of them on a tile
 
 // Layout: the channels of a group side by side.
 
-// (images, groups·channels, plane) → (images, plane, groups, chunks·8); where the mask, if there is one, is not positive,
-// 0.  A block takes 32 channels × 64 elements of a plane, through shared memory: both sides are read in order.
-__device__ void channels_last(const __half* __restrict__ x, const __half* __restrict__ mask, __half* __restrict__ y,
-                              int groups, int channels, int chunks, int plane, int blocks) {
+// (images, groups·channels, plane) → (images, plane, groups, chunks·8); where the mask, if there is
+// one, is not positive, 0.  A block takes 32 channels × 64 elements of a plane, through shared
+// memory: both sides are read in order.
+__device__ void channels_last(const __half* __restrict__ x, const __half* __restrict__ mask,
+                              __half* __restrict__ y, int groups, int channels, int chunks,
+                              int plane, int blocks) {
   constexpr int ELEMENTS = 64, CHANNELS = 32;
   __shared__ __half tile[CHANNELS][ELEMENTS + 2];
-  const int t = threadIdx.x, first = blockIdx.x % blocks * ELEMENTS, channel0 = blockIdx.y * CHANNELS;
-  const int image = blockIdx.x / blocks / groups, group = blockIdx.x / blocks % groups, width = chunks * CHUNK;
+  const int t = threadIdx.x, first = blockIdx.x % blocks * ELEMENTS,
+            channel0 = blockIdx.y * CHANNELS;
+  const int image = blockIdx.x / blocks / groups, group = blockIdx.x / blocks % groups,
+            width = chunks * CHUNK;
 #pragma unroll 4
   for (int e = t; e < CHANNELS * ELEMENTS; e += THREADS) {
     const int channel = channel0 + e / ELEMENTS, place = first + e % ELEMENTS;
@@ -43,14 +48,15 @@ __device__ void channels_last(const __half* __restrict__ x, const __half* __rest
   for (int e = t; e < CHANNELS * ELEMENTS; e += THREADS) {
     const int channel = channel0 + e % CHANNELS, place = first + e / CHANNELS;
     if (channel < width && place < plane)
-      y[((size_t(image) * plane + place) * groups + group) * width + channel] = tile[e % CHANNELS][e / CHANNELS];
+      y[((size_t(image) * plane + place) * groups + group) * width + channel] =
+          tile[e % CHANNELS][e / CHANNELS];
   }
 }
 
-// (groups·outputs, channels, taps) → (groups, results, taps, chunks·8): results are the outputs, or `backward` the
-// channels, and then what is side by side are the outputs.
-__device__ void pack_weights(const __half* __restrict__ w, __half* __restrict__ packed, int outputs, int channels,
-                             int taps, int chunks, int backward, long long count) {
+// (groups·outputs, channels, taps) → (groups, results, taps, chunks·8): results are the outputs, or
+// `backward` the channels, and then what is side by side are the outputs.
+__device__ void pack_weights(const __half* __restrict__ w, __half* __restrict__ packed, int outputs,
+                             int channels, int taps, int chunks, int backward, long long count) {
   const long long e = blockIdx.x * (long long)blockDim.x + threadIdx.x;
   if (e >= count) return;
   const int inner = int(e % (chunks * CHUNK)), tap = int(e / (chunks * CHUNK) % taps);
@@ -59,7 +65,8 @@ __device__ void pack_weights(const __half* __restrict__ w, __half* __restrict__ 
   const long long group = row / results;
   const int output = backward ? inner : result, channel = backward ? result : inner;
   const bool in = output < outputs && channel < channels;
-  packed[e] = in ? w[((group * outputs + output) * channels + channel) * taps + tap] : from_float<__half>(0.f);
+  packed[e] = in ? w[((group * outputs + output) * channels + channel) * taps + tap]
+                 : from_float<__half>(0.f);
 }
 
 // y from x, and dx from dy.
@@ -68,10 +75,13 @@ constexpr int BM = 64, BN = 128, ROW = 4;  // a tile's outputs, positions, and c
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 constexpr int STAGES = 2, BLOCKS = 2;  // copies are not asynchronous there
 #else
-constexpr int STAGES = 3, BLOCKS = 3;  // of the pipeline: two steps are on their way while one is multiplied
+constexpr int STAGES = 3,
+              BLOCKS = 3;  // of the pipeline: two steps are on their way while one is multiplied
 #endif
 
-__device__ int swizzled(int row, int chunk) { return (row * ROW + (chunk ^ (row / 2 % ROW))) * CHUNK; }
+__device__ int swizzled(int row, int chunk) {
+  return (row * ROW + (chunk ^ (row / 2 % ROW))) * CHUNK;
+}
 
 // Chunk number 4·step + own of the terms: its tap, and where in the tap.
 struct Term {
@@ -86,8 +96,9 @@ struct Term {
   }
 };
 
-__device__ void convolve(const __half* __restrict__ x, const __half* __restrict__ w, const __half* __restrict__ bias,
-                         __half* __restrict__ y, const Convolution& p, int backward, int relu) {
+__device__ void convolve(const __half* __restrict__ x, const __half* __restrict__ w,
+                         const __half* __restrict__ bias, __half* __restrict__ y,
+                         const Convolution& p, int backward, int relu) {
   __shared__ __align__(16) __half a[STAGES][BM * ROW * CHUNK];
   __shared__ __align__(16) __half b[STAGES][BN * ROW * CHUNK];
   constexpr int LOADS_A = BM * ROW / THREADS, LOADS_B = BN * ROW / THREADS;
@@ -97,14 +108,10 @@ __device__ void convolve(const __half* __restrict__ x, const __half* __restrict_
   const int m0 = blockIdx.y * BM;
   const unsigned n0 = blockIdx.x * unsigned(BN);
   const int taps = p.rows * p.columns;
-  const int outputs = backward ? p.channels : p.outputs, channels = backward ? p.outputs : p.channels;
+  const int outputs = backward ? p.channels : p.outputs,
+            channels = backward ? p.outputs : p.channels;
   const int height = backward ? p.height : p.out_height, width = backward ? p.width : p.out_width;
-  const Axis v = backward ? backward_axis(p.height, p.rows, p.stride_h, p.padding_h, p.dilation_h, p.out_height,
-                                          phase / p.stride_w)
-                          : forward_axis(p.height, p.rows, p.stride_h, p.padding_h, p.dilation_h, p.out_height);
-  const Axis h = backward ? backward_axis(p.width, p.columns, p.stride_w, p.padding_w, p.dilation_w, p.out_width,
-                                          phase % p.stride_w)
-                          : forward_axis(p.width, p.columns, p.stride_w, p.padding_w, p.dilation_w, p.out_width);
+  const Axis v = rows_of(p, backward, phase), h = columns_of(p, backward, phase);
   const unsigned columns = unsigned(p.images) * v.count * h.count;
   if (n0 >= columns) return;
   const int chunks = (channels + CHUNK - 1) / CHUNK;
@@ -127,7 +134,8 @@ __device__ void convolve(const __half* __restrict__ x, const __half* __restrict_
   if (steps) term.advance(t % ROW, h, chunks);
   auto fetch = [&](int stage) {
     const bool any = term.row < v.taps;
-    const int tap = (v.tap_start + term.row * v.tap_step) * p.columns + h.tap_start + term.column * h.tap_step;
+    const int tap =
+        (v.tap_start + term.row * v.tap_step) * p.columns + h.tap_start + term.column * h.tap_step;
 #pragma unroll
     for (int q = 0; q < LOADS_A; q++) {
       const int row = t / ROW + q * APART;
@@ -137,10 +145,14 @@ __device__ void convolve(const __half* __restrict__ x, const __half* __restrict_
     }
 #pragma unroll
     for (int q = 0; q < LOADS_B; q++) {
-      const int row = row0[q] + term.row * v.dilation, column = column0[q] + term.column * h.dilation;
-      const bool in = any && unsigned(row) < unsigned(v.length) && unsigned(column) < unsigned(h.length);
-      const size_t at = ((size_t(row) * h.length + column) * p.groups * chunks + term.chunk) * CHUNK;
-      copy_16_bytes(&b[stage][swizzled(t / ROW + q * APART, t % ROW)], in ? from[q] + at : from[q], in);
+      const int row = row0[q] + term.row * v.dilation,
+                column = column0[q] + term.column * h.dilation;
+      const bool in =
+          any && unsigned(row) < unsigned(v.length) && unsigned(column) < unsigned(h.length);
+      const size_t at =
+          ((size_t(row) * h.length + column) * p.groups * chunks + term.chunk) * CHUNK;
+      copy_16_bytes(&b[stage][swizzled(t / ROW + q * APART, t % ROW)], in ? from[q] + at : from[q],
+                    in);
     }
     term.advance(ROW, h, chunks);
   };
@@ -163,10 +175,12 @@ __device__ void convolve(const __half* __restrict__ x, const __half* __restrict_
     for (int k = 0; k < ROW; k += 2) {
       unsigned fa[2][4], fb[4][4];
 #pragma unroll
-      for (int i = 0; i < 2; i++) load_matrices(fa[i], as + swizzled(m_warp + i * 16 + lane % 16, k + lane / 16));
+      for (int i = 0; i < 2; i++)
+        load_matrices(fa[i], as + swizzled(m_warp + i * 16 + lane % 16, k + lane / 16));
 #pragma unroll
       for (int j = 0; j < 4; j++)
-        load_matrices(fb[j], bs + swizzled(n_warp + j * 16 + lane / 16 * 8 + lane % 8, k + lane / 8 % 2));
+        load_matrices(fb[j],
+                      bs + swizzled(n_warp + j * 16 + lane / 16 * 8 + lane % 8, k + lane / 8 % 2));
 #pragma unroll
       for (int i = 0; i < 2; i++)
 #pragma unroll
@@ -184,7 +198,8 @@ __device__ void convolve(const __half* __restrict__ x, const __half* __restrict_
     for (int e = 0; e < 2; e++) {
       const unsigned column = n0 + n_warp + j * 8 + lane % 4 * 2 + e;
       if (column >= columns) continue;
-      const int image = column / (v.count * h.count), row = column / h.count % v.count, at = column % h.count;
+      const int image = column / (v.count * h.count), row = column / h.count % v.count,
+                at = column % h.count;
       const int place = (v.out_start + row * v.out_step) * width + h.out_start + at * h.out_step;
 #pragma unroll
       for (int i = 0; i < 4; i++) {
@@ -193,39 +208,28 @@ __device__ void convolve(const __half* __restrict__ x, const __half* __restrict_
         float z = acc[i / 2][j][i % 2 * 2 + e];
         if (bias) z += load(bias + group * outputs + m);
         if (relu && !(z > 0.f) && z == z) z = 0.f;
-        y[((size_t(image) * p.groups + group) * outputs + m) * height * width + place] = from_float<__half>(z);
+        y[((size_t(image) * p.groups + group) * outputs + m) * height * width + place] =
+            from_float<__half>(z);
       }
     }
 }
 
-// dw and db from x and dy, in parts: see weight_gradient.cu, of which this is the same on tensor cores.  Both operands
-// lie with the terms, positions, in rows, and are transposed as they are read.
+// dw and db from x and dy, in parts: see weight_gradient.cu, of which this is the same on tensor
+// cores.  Both operands lie with the terms, positions, in rows, and are transposed as they are
+// read.
 
-constexpr int SIDE = 64, WIDE = 8, DEEP = 32;  // of a tile: outputs and weights, chunks in a row, positions
-constexpr int RUN = 2, RUNS = 32 * RUN;        // steps after which sums go up a level: a run has 64 positions
+constexpr int SIDE = 64, WIDE = 8,
+              DEEP = 32;  // of a tile: outputs and weights, chunks in a row, positions
+constexpr int RUN = 2,
+              RUNS = 32 * RUN;  // steps after which sums go up a level: a run has 64 positions
 
-__device__ int swizzled_wide(int row, int chunk) { return (row * WIDE + (chunk ^ (row % WIDE))) * CHUNK; }
+__device__ int swizzled_wide(int row, int chunk) {
+  return (row * WIDE + (chunk ^ (row % WIDE))) * CHUNK;
+}
 
-struct Position {
-  int image, i, j;
-
-  __device__ void start(int k, int height, int width) {
-    image = k / (height * width);
-    i = k / width % height;
-    j = k % width;
-  }
-
-  __device__ void advance(const Position& by, int height, int width) {
-    j += by.j;
-    i += by.i;
-    image += by.image;
-    if (j >= width) j -= width, i++;
-    if (i >= height) i -= height, image++;
-  }
-};
-
-__device__ void weight_gradient(const __half* __restrict__ x, const __half* __restrict__ dy, float* __restrict__ dw,
-                                float* __restrict__ db, const Convolution& p, int part_length, long long apart) {
+__device__ void weight_gradient(const __half* __restrict__ x, const __half* __restrict__ dy,
+                                float* __restrict__ dw, float* __restrict__ db,
+                                const Convolution& p, int part_length, long long apart) {
   __shared__ __align__(16) __half a[STAGES][DEEP * WIDE * CHUNK];
   __shared__ __align__(16) __half b[STAGES][DEEP * WIDE * CHUNK];
   constexpr int LOADS = DEEP * WIDE / THREADS, APART = THREADS / WIDE;
@@ -258,14 +262,18 @@ __device__ void weight_gradient(const __half* __restrict__ x, const __half* __re
       const bool inside = k[q] < end, out = inside && out_chunk < out_chunks;
       const size_t own = ((size_t(k[q]) * p.groups + group) * out_chunks + out_chunk) * CHUNK;
       copy_16_bytes(&a[stage][target], out ? dy + own : dy, out);
-      const int row = at[q].i * p.stride_h - p.padding_h + down, column = at[q].j * p.stride_w - p.padding_w + right;
-      const bool in = inside && tap < taps && unsigned(row) < unsigned(p.height) && unsigned(column) < unsigned(p.width);
+      const int row = at[q].i * p.stride_h - p.padding_h + down,
+                column = at[q].j * p.stride_w - p.padding_w + right;
+      const bool in = inside && tap < taps && unsigned(row) < unsigned(p.height) &&
+                      unsigned(column) < unsigned(p.width);
       if (of_ones) {
         const uint4 one = make_uint4(inside ? 0x3c00u : 0u, 0, 0, 0);  // 1, 0, 0 …
         *reinterpret_cast<uint4*>(&b[stage][target]) = one;
       } else {
         const size_t from =
-            (((size_t(at[q].image) * p.height + row) * p.width + column) * p.groups + group) * chunks + chunk;
+            (((size_t(at[q].image) * p.height + row) * p.width + column) * p.groups + group) *
+                chunks +
+            chunk;
         copy_16_bytes(&b[stage][target], in ? x + from * CHUNK : x, in);
       }
       k[q] += DEEP;
@@ -300,12 +308,13 @@ __device__ void weight_gradient(const __half* __restrict__ x, const __half* __re
       unsigned fa[2][4], fb[2][4];
 #pragma unroll
       for (int i = 0; i < 2; i++)
-        load_matrices_transposed(
-            fa[i], as + swizzled_wide(kk + lane / 16 * 8 + lane % 8, (m_warp + i * 16) / CHUNK + lane / 8 % 2));
+        load_matrices_transposed(fa[i],
+                                 as + swizzled_wide(kk + lane / 16 * 8 + lane % 8,
+                                                    (m_warp + i * 16) / CHUNK + lane / 8 % 2));
 #pragma unroll
       for (int j = 0; j < 2; j++)
-        load_matrices_transposed(
-            fb[j], bs + swizzled_wide(kk + lane / 8 % 2 * 8 + lane % 8, (n_warp + j * 16) / CHUNK + lane / 16));
+        load_matrices_transposed(fb[j], bs + swizzled_wide(kk + lane / 8 % 2 * 8 + lane % 8,
+                                                           (n_warp + j * 16) / CHUNK + lane / 16));
 #pragma unroll
       for (int i = 0; i < 2; i++)
 #pragma unroll
@@ -346,27 +355,28 @@ __device__ void weight_gradient(const __half* __restrict__ x, const __half* __re
 
 // Bound by memory; 128 threads for whole rows of a tile.
 extern "C" __global__ void __launch_bounds__(128)
-channels_last_f16(const __half* x, const __half* mask, __half* y, int groups, int channels, int chunks, int plane,
-                  int blocks) {
+    channels_last_f16(const __half* x, const __half* mask, __half* y, int groups, int channels,
+                      int chunks, int plane, int blocks) {
   channels_last(x, mask, y, groups, channels, chunks, plane, blocks);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-pack_weights_f16(const __half* w, __half* packed, int outputs, int channels, int taps, int chunks, int backward,
-                 long long count) {
+    pack_weights_f16(const __half* w, __half* packed, int outputs, int channels, int taps,
+                     int chunks, int backward, long long count) {
   pack_weights(w, packed, outputs, channels, taps, chunks, backward, count);
 }
 
-// 64 × 128 × 32 by 4 warps: 36 KB of shared memory (before sm_80: 24), 64 sums a thread and what is on its way: up to
-// 168 registers, 3 blocks on a multiprocessor (2).
+// 64 × 128 × 32 by 4 warps: 36 KB of shared memory (before sm_80: 24), 64 sums a thread and what is
+// on its way: up to 168 registers, 3 blocks on a multiprocessor (2).
 extern "C" __global__ void __launch_bounds__(128, BLOCKS)
-conv2d_f16(const __half* x, const __half* w, const __half* bias, __half* y, Convolution p, int backward, int relu) {
+    conv2d_f16(const __half* x, const __half* w, const __half* bias, __half* y, Convolution p,
+               int backward, int relu) {
   convolve(x, w, bias, y, p, backward, relu);
 }
 
 // 64 × 64 × 32 by 4 warps: 24 KB, and 96 sums a thread.
 extern "C" __global__ void __launch_bounds__(128, BLOCKS)
-conv2d_weights_f16(const __half* x, const __half* dy, float* dw, float* db, Convolution p, int part_length,
-                   long long apart) {
+    conv2d_weights_f16(const __half* x, const __half* dy, float* dw, float* db, Convolution p,
+                       int part_length, long long apart) {
   weight_gradient(x, dy, dw, db, p, part_length, apart);
 }

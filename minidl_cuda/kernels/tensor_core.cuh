@@ -1,17 +1,18 @@
-// Tensor cores, and what feeds them: the instructions of PTX that C++ has no name for, and what they do, for compilers
-// of the host (MINIDL_HOST).  NVIDIA, PTX ISA: mma.sync, ldmatrix, cp.async.
+// Tensor cores, and what feeds them: the instructions of PTX that C++ has no name for, and what
+// they do, for compilers of the host (MINIDL_HOST).  NVIDIA, PTX ISA: mma.sync, ldmatrix, cp.async.
 //
-// All lanes of a warp call these together.  Before sm_80, a product is two of half the depth, and copies to shared
-// memory are done when they are asked for.
+// All lanes of a warp call these together.  Before sm_80, a product is two of half the depth, and
+// copies to shared memory are done when they are asked for.
 #pragma once
 #include <cuda_fp16.h>
 
-// d (16 × 8) += a (16 × 16) · b (16 × 8).  Lane l has the rows l / 4 and l / 4 + 8 of d, columns l % 4 · 2 and the next:
-// d[0], d[1] of the first row, d[2], d[3] of the second.
+// d (16 × 8) += a (16 × 16) · b (16 × 8).  Lane l has the rows l / 4 and l / 4 + 8 of d, columns l
+// % 4 · 2 and the next: d[0], d[1] of the first row, d[2], d[3] of the second.
 __device__ void multiply_add_16x8x16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]);
 
-// Four matrices of 8 × 8 halves; lane l gives the address of row l % 8 of matrix l / 8, a multiple of 16 bytes.  It gets
-// two numbers of each: of row l / 4, columns l % 4 · 2 and the next; or, transposed, of the columns and rows so named.
+// Four matrices of 8 × 8 halves; lane l gives the address of row l % 8 of matrix l / 8, a multiple
+// of 16 bytes.  It gets two numbers of each: of row l / 4, columns l % 4 · 2 and the next; or,
+// transposed, of the columns and rows so named.
 __device__ void load_matrices(unsigned (&r)[4], const __half* row);
 __device__ void load_matrices_transposed(unsigned (&r)[4], const __half* row);
 
@@ -46,23 +47,27 @@ inline void multiply_add_16x8x16(float (&d)[4], const unsigned (&a)[4], const un
     unsigned rows[4], columns[2][2];
     for (int i = 0; i < 4; i++) rows[i] = __shfl_sync(0xffffffffu, a[i], row * 4 + q);
     for (int c = 0; c < 2; c++)
-      for (int i = 0; i < 2; i++) columns[c][i] = __shfl_sync(0xffffffffu, b[i], (column + c) * 4 + q);
+      for (int i = 0; i < 2; i++)
+        columns[c][i] = __shfl_sync(0xffffffffu, b[i], (column + c) * 4 + q);
     for (int e = 0; e < 4; e++)
       for (int k = 0; k < 4; k++)
-        d[e] += tensor_core::part(rows[e / 2 + k / 2 * 2], k % 2) * tensor_core::part(columns[e % 2][k / 2], k % 2);
+        d[e] += tensor_core::part(rows[e / 2 + k / 2 * 2], k % 2) *
+                tensor_core::part(columns[e % 2][k / 2], k % 2);
   }
 }
 
 inline void load_matrices(unsigned (&r)[4], const __half* row) {
   const int lane = tensor_core::lane();
-  for (int m = 0; m < 4; m++) memcpy(&r[m], tensor_core::row_of(row, m * 8 + lane / 4) + lane % 4 * 2, 4);
+  for (int m = 0; m < 4; m++)
+    memcpy(&r[m], tensor_core::row_of(row, m * 8 + lane / 4) + lane % 4 * 2, 4);
 }
 
 inline void load_matrices_transposed(unsigned (&r)[4], const __half* row) {
   const int lane = tensor_core::lane();
   for (int m = 0; m < 4; m++) {
     unsigned short pair[2];
-    for (int e = 0; e < 2; e++) memcpy(&pair[e], tensor_core::row_of(row, m * 8 + lane % 4 * 2 + e) + lane / 4, 2);
+    for (int e = 0; e < 2; e++)
+      memcpy(&pair[e], tensor_core::row_of(row, m * 8 + lane % 4 * 2 + e) + lane / 4, 2);
     r[m] = pair[0] | unsigned(pair[1]) << 16;
   }
 }
@@ -85,18 +90,22 @@ __device__ unsigned shared_address(const void* p) { return unsigned(__cvta_gener
 
 }  // namespace tensor_core
 
-__device__ void multiply_add_16x8x16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+__device__ void multiply_add_16x8x16(float (&d)[4], const unsigned (&a)[4],
+                                     const unsigned (&b)[2]) {
 #if __CUDA_ARCH__ >= 800
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #else
 #pragma unroll
   for (int i = 0; i < 2; i++)
-    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
-                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-                 : "r"(a[2 * i]), "r"(a[2 * i + 1]), "r"(b[i]));
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, "
+        "{%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[2 * i]), "r"(a[2 * i + 1]), "r"(b[i]));
 #endif
 }
 
@@ -116,9 +125,10 @@ __device__ void load_matrices_transposed(unsigned (&r)[4], const __half* row) {
 
 __device__ void copy_16_bytes(__half* to, const __half* from, bool copies) {
 #if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(tensor_core::shared_address(to)), "l"(from),
-               "r"(copies ? 16 : 0)
-               : "memory");
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(tensor_core::shared_address(to)),
+      "l"(from), "r"(copies ? 16 : 0)
+      : "memory");
 #else
   uint4 value = make_uint4(0, 0, 0, 0);
   if (copies) value = __ldg(reinterpret_cast<const uint4*>(from));

@@ -136,7 +136,7 @@ def test_any_sizes(data):
     key = [heads, data.draw(st.integers(1, 200)), size]
     batch = data.draw(st.sampled_from([[], [2], [2, 1, 2]]))
     arrays = operands([*batch, *query], [*batch, *key], data.draw(small))
-    options = {"is_causal": data.draw(st.booleans()), "scale": data.draw(st.floats(-1, 1))}
+    options = {"is_causal": data.draw(st.booleans()), "scale": data.draw(st.floats(-0.3, 0.3))}
     dtype = data.draw(st.sampled_from(["float32", "float16"]))
     assert_right(arrays, enable_gqa=True, dtype=dtype, **options)
 

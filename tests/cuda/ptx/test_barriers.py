@@ -222,3 +222,16 @@ def test_a_refused_launch():
             made.launch("k", grid, block, arguments)
     with pytest.raises(LaunchError, match="no kernel"):
         made.launch("other", (1,), (1,), ())
+
+
+def test_memory_of_an_earlier_launch_is_out_of_bounds():
+    made = program(
+        [
+            """.visible .entry k(.param .u64 k_0, .param .u64 k_1) { .reg .b64 p; .reg .b32 x;
+            ld.param.u64 p, [k_1]; ld.global.u32 x, [p]; ret; }"""
+        ]
+    )
+    arrays = sorted((np.zeros(64, "u4") for _ in range(2)), key=lambda a: a.ctypes.data)
+    made.launch("k", (1,), (1,), arrays)
+    with pytest.raises(Fault, match="out-of-bounds"):
+        made.launch("k", (1,), (1,), (arrays[0], np.uint64(arrays[1].ctypes.data)))

@@ -143,6 +143,8 @@ typedef struct Outcome {
 } Outcome;
 
 static void gather_ranges(const Launch *launch) {
+  /* a `site` may point at a slot of an earlier, larger table: it must find nothing there */
+  memset(ranges, 0, range_count * sizeof *ranges);
   range_count = 0;
   u32 own = 0, given = 0;
   while (own < sizeof own_variables / sizeof *own_variables - 1 || given < launch->range_count) {

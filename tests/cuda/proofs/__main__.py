@@ -1,0 +1,132 @@
+"""python -m tests.cuda.proofs: every proof of every kernel that needs no GPU, as one table.
+
+python -m tests.cuda.proofs                     all of it
+python -m tests.cuda.proofs --quick             what CI runs: a sample, which the output describes
+python -m tests.cuda.proofs --json              ends with a line: kernels, cells, red cells
+python -m tests.cuda.proofs --kernels softmax   kernels whose name or file contains this
+python -m tests.cuda.proofs --only sm_80,races  some columns
+python -m tests.cuda.proofs --mutants           seeded faults, and which proof catches each
+python -m tests.cuda.proofs --roofline          an estimate for a T4 and an H100
+
+The exit code is 1 if a cell is red.
+"""
+
+import argparse
+import json
+import sys
+import time
+
+from rich.console import Console
+
+from . import executed, offline, roofline, sources
+from .table import COLUMNS, Proofs, show, summary
+
+
+def _arguments(given: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.cuda.proofs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="a sample of the tests")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--kernels", default="", help="part of a kernel's or a file's name")
+    parser.add_argument("--only", default=",".join(COLUMNS), help="columns, with commas between")
+    parser.add_argument("--mutants", action="store_true", help="try the seeded faults")
+    parser.add_argument("--roofline", action="store_true", help="estimate times on GPUs")
+    parser.add_argument("--workers", type=int, default=2, help="processes at a time")
+    return parser.parse_args(given)
+
+
+def _chosen_kernels(part: str) -> dict[str, str]:
+    everything = {name: path.name for name, path in sources.all_kernels().items()}
+    return {n: f for n, f in sorted(everything.items(), key=lambda x: x[1]) if part in n or part in f}
+
+
+def main(given: list[str] | None = None) -> int:
+    """Run the proofs that were asked for; 0 if nothing is red."""
+    options = _arguments(given)
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    columns = tuple(c for c in COLUMNS if c in options.only.split(","))
+    if options.mutants:
+        from . import mutants
+
+        return mutants.main(console, options.kernels, options.json, options.quick)
+    begin = time.monotonic()
+    kernels = _chosen_kernels(options.kernels)
+    if not kernels:
+        console.print(f"no kernel and no file contains {options.kernels!r}")
+        return 2
+    proofs = Proofs(asked=columns)
+    notes = _run(proofs, kernels, columns, options, console)
+    if options.roofline:
+        roofline.show(proofs.runs["ptx"], list(kernels), console)
+        return 0
+    rows = {kernel: proofs.row(kernel) for kernel in kernels}
+    show(rows, kernels, console)
+    counts = summary(rows)
+    claims = _broken_claims(proofs, kernels)
+    for note in (*claims, *notes):
+        console.print(note)
+    counts["red_cells"] += len(claims)
+    seconds = time.monotonic() - begin
+    console.print(f"{counts['kernels']} kernels, {counts['cells']} cells, {seconds:.0f} s")
+    if options.json:
+        print(json.dumps({**counts, "sampled": options.quick, "seconds": round(seconds)}))
+    return int(counts["red_cells"] > 0)
+
+
+def _run(proofs: Proofs, kernels: dict, columns: tuple, options: argparse.Namespace, console: Console) -> list[str]:
+    """Fill the proofs; what the reader should know of them."""
+    notes = ["No GPU has run any of this."]
+    files = executed.test_files()
+    if any(c.startswith("sm_") for c in columns) and not options.roofline:
+        paths = [p for p in sources.files() if p.name in kernels.values()]
+        console.print(f"compiling {len(paths)} sources for sm_75, sm_80, sm_90 …")
+        proofs.compiled = offline.compile_all(paths, options.workers)
+    wanted = [e for e, c in (("ptx", ("values", "races")), ("asan", ("asan",)), ("tsan", ("tsan",)))
+              if any(x in columns for x in c)]
+    if options.roofline:
+        wanted = ["ptx"]
+    tests = None
+    if wanted and (options.quick or options.kernels or options.roofline):
+        console.print("finding which test launches which kernel (executor gcc) …")
+        plain = executed.plain_run(files, options.workers)
+        proofs.runs["gcc"] = plain
+        tests = _choose(plain, kernels, options)
+        notes.append(
+            f"Sampled: gcc ran all {len(plain.tests)} tests of kernels; the other executors ran "
+            f"{len(tests)}, which launch every kernel that any of them does."
+        )
+        notes += [f"[red]gcc: {trouble}[/]" for trouble in plain.trouble]
+    for executor in wanted:
+        console.print(f"running the tests of kernels, executor {executor} …")
+        orders = "" if options.quick else "all"
+        run = executed.run(executor, files, tests, orders, workers=options.workers)
+        proofs.runs[executor] = run
+        notes += [f"[red]{executor}: {trouble}[/]" for trouble in run.trouble]
+    if "end to end" in columns and not options.roofline:
+        console.print("running programs on device cuda (executor gcc) …")
+        proofs.end_to_end = executed.run("gcc", executed.test_files("tests/cuda/programs"), workers=options.workers)
+    return notes
+
+
+def _choose(plain: executed.Run, kernels: dict, options: argparse.Namespace) -> list[str]:
+    if options.quick or options.roofline:
+        return executed.cover(plain, list(kernels))
+    return sorted({test for kernel in kernels for test in plain.launched(kernel)})
+
+
+def _broken_claims(proofs: Proofs, kernels: dict) -> list[str]:
+    if not proofs.compiled:
+        return []
+    found = []
+    for path in sources.files():
+        if path.name in kernels.values():
+            rows = [c for k in sources.kernels_of(path) for c in proofs.compiled.get(k, {}).values()]
+            found += [f"[bold red]{text}[/]" for text in offline.missing_claims(path, rows)]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""Run the shared tests of kernels under each executor, and say for each kernel how that went."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.cuda.ptx.nvrtc import cache_folder, keep
+
+ROOT = Path(__file__).resolve().parents[3]
+KERNEL_TESTS = "tests/cuda/kernels"
+EXECUTORS = {
+    "gcc": {"MINIDL_CUDA_EXECUTOR": "gcc"},
+    "ptx": {"MINIDL_CUDA_EXECUTOR": "ptx", "MINIDL_PTX_CHECKED": "1"},
+    "asan": {"MINIDL_CUDA_EXECUTOR": "asan"},
+    "tsan": {"MINIDL_CUDA_EXECUTOR": "tsan"},
+}
+
+
+@dataclass
+class Run:
+    """What tests did under an executor: `tests` by their name, `kernels` by theirs."""
+
+    executor: str
+    tests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    kernels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trouble: list[str] = field(default_factory=list)  # files that ended before their end
+
+    def add(self, other: "Run") -> None:
+        """Join what another part of the tests did."""
+        self.tests |= other.tests
+        self.trouble += other.trouble
+        for name, row in other.kernels.items():
+            own = self.kernels.setdefault(name, row)
+            if own is row:
+                continue
+            own["launches"] += row["launches"]
+            own["order_dependent"] += row["order_dependent"]
+            own["fault"] = own["fault"] or row["fault"]
+            own["fault_kind"] = own["fault_kind"] or row["fault_kind"]
+            own["largest"] = max(own["largest"], row["largest"], key=_bytes)
+
+    def launched(self, kernel: str) -> list[str]:
+        """The tests that launched a kernel."""
+        return [name for name, row in self.tests.items() if kernel in row.get("kernels", ())]
+
+    def failures(self, kernel: str) -> list[str]:
+        """What went wrong in tests that launched it, unless another kernel is named for it."""
+        found = []
+        for name in self.launched(kernel):
+            row = self.tests[name]
+            if row["outcome"] == "failed" and not _names_another(row, kernel):
+                found.append(f"{name}: {row['message']}")
+        return found
+
+
+def _bytes(row: dict[str, int]) -> int:
+    return row.get("unique_read", 0) + row.get("unique_written", 0)
+
+
+def _names_another(row: dict[str, Any], kernel: str) -> bool:
+    words = row["message"].replace("(", " ").replace(",", " ").replace(":", " ").split()
+    named = [name for name in row["kernels"] if name in words]
+    return bool(named) and kernel not in named
+
+
+def test_files(folder: str = KERNEL_TESTS) -> list[str]:
+    """The files of tests in a folder."""
+    return [str(p.relative_to(ROOT)) for p in sorted((ROOT / folder).glob("test_*.py"))]
+
+
+def run_file(
+    file: str, executor: str, tests: list[str] | None, orders: str, seconds: float
+) -> Run:
+    """One file of tests in a process of its own, at most for so many seconds."""
+    done = Run(executor)
+    with tempfile.TemporaryDirectory() as folder:
+        out, wanted = Path(folder) / "out.json", Path(folder) / "tests"
+        environment = {**os.environ, **EXECUTORS[executor], "MINIDL_PROOFS_OUT": str(out)}
+        environment |= {"MINIDL_PTX_ORDERS": orders}
+        if tests is not None:
+            wanted.write_text("\n".join(tests))
+            environment["MINIDL_PROOFS_TESTS"] = str(wanted)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.cuda.proofs.collect"]
+        command += ["-p", "no:cacheprovider", file]
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        try:
+            output, _ = process.communicate(timeout=seconds)
+            if process.returncode not in (0, 1, 5):
+                done.trouble.append(f"{file}: {output.decode(errors='replace')[-500:]}")
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            done.trouble.append(f"{file}: not finished after {seconds:.0f} s")
+        if out.exists():
+            found = json.loads(out.read_text())
+            done.tests, done.kernels = found["tests"], found["kernels"]
+    return done
+
+
+def run(
+    executor: str,
+    files: list[str],
+    tests: list[str] | None = None,
+    orders: str = "",
+    seconds: float = 1800,
+    workers: int = 2,
+) -> Run:
+    """These files of tests, or some tests of them, under an executor."""
+    total = Run(executor)
+    chosen = files
+    if tests is not None:
+        chosen = [f for f in files if any(t.startswith(f"{f}::") for t in tests)]
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [pool.submit(run_file, f, executor, tests, orders, seconds) for f in chosen]
+        for job in jobs:
+            total.add(job.result())
+    return total
+
+
+def plain_run(files: list[str], workers: int = 2) -> Run:
+    """All tests under gcc, the fastest executor; kept until a file of kernels or tests changes."""
+    digest = hashlib.sha256()
+    for folder in ("minidl", "minidl_cuda", "tests/cuda"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".cu", ".cuh", ".h"):
+                digest.update(path.read_bytes())
+    kept = cache_folder() / f"{digest.hexdigest()[:24]}.plain.json"
+    if kept.exists():
+        return Run("gcc", **json.loads(kept.read_text()))
+    done = run("gcc", files, workers=workers)
+    rows = {"tests": done.tests, "kernels": done.kernels, "trouble": done.trouble}
+    if not done.trouble:
+        keep(kept, json.dumps(rows).encode())
+    return done
+
+
+def cover(run_: Run, kernels: list[str]) -> list[str]:
+    """A few quick tests that launch every one of these kernels, if any test does."""
+    passed = {n: r for n, r in run_.tests.items() if r["outcome"] == "passed"}
+    missing, chosen = set(kernels), []
+    while missing:
+        gains = {n: len(missing & set(r["kernels"])) / (0.05 + r["seconds"]) for n, r in passed.items()}
+        best = max(gains, key=gains.__getitem__, default=None)
+        if best is None or not gains[best]:
+            break
+        chosen.append(best)
+        missing -= set(passed[best]["kernels"])
+    return chosen
