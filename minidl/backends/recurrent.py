@@ -1,4 +1,4 @@
-"""What the recurrent kernels of all backends share: which shapes they take, states of layers, cells.
+"""What the recurrent kernels of all backends share: shapes, states of layers, cells.
 
 Layers have states with an axis of layers, (1, N, H), where they have one direction.  These are
 passed on as (N, H) and given back with the axis: views, which cost nothing beside the four
@@ -26,7 +26,7 @@ def shapes_fit(
     c: Any = None,
     weight_hr: Any = None,
 ) -> bool:
-    """Whether these arrays are those of a sequence, x (T, N, in) and h (N, H), none of them empty."""
+    """Whether these arrays are those of a sequence, x (T, N, in) and h (N, H), not empty."""
     if x.ndim != 3 or h.ndim != 2 or not x.size or not h.size:
         return False
     (steps, rows, inputs), outputs = x.shape, h.shape[1]

@@ -7,11 +7,12 @@
 // that of the last axis, and are float32 or float16; all arithmetic is float32.
 //
 // Sums over keys or queries are added in runs of 32, half a tile; after 16 tiles their sum goes to
-// one of two floats (T. Dekker, Numer. Math. 18, 1971), in global memory: see Totals.
+// one of two floats, in global memory: see Totals.
 #pragma once
 
 #include <cuda_fp16.h>
 
+#include "compensated.cuh"
 #include "philox.cuh"
 
 constexpr int TILE = 64;   // queries, and keys, of a tile
@@ -110,7 +111,7 @@ __device__ void load_rows(float (*chunk)[PITCH], const Rows<T>& rows, int first,
 __device__ void multiply(const float (*a)[PITCH], const float (*b)[PITCH],
                                 float (&sums)[4][4]) {
   const int i0 = threadIdx.x / 16 * 4, j0 = threadIdx.x % 16 * 4;
-#pragma unroll 4
+#pragma unroll 2
   for (int k = 0; k < DEPTH; k++) {
     const float4 x = load4(&a[k][i0]), y = load4(&b[k][j0]);
     const float xs[4] = {x.x, x.y, x.z, x.w}, ys[4] = {y.x, y.y, y.z, y.w};
@@ -155,24 +156,18 @@ __device__ void accumulate(Shared& shared, const Rows<T>& rows, int column,
   }
 }
 
-// A sum of two floats, high + low, to which x is added.  D. Knuth, TAOCP 2, 4.2.2, theorem B.
-__device__ void add_exactly(float2& sum, float x) {
-  const float high = sum.x + x, part = high - sum.x;
-  sum.y += (sum.x - (high - part)) + (x - part);
-  sum.x = high;
-}
-
 // The sums of a block's threads over more than 16 tiles, in global memory; each thread has its own.
 struct Totals {
-  float2* first;
+  TwoFloat* first;
   bool begun;
 
   template <int COLUMNS>
   __device__ void add(float (&sums)[COLUMNS][4][4]) {
 #pragma unroll
     for (int i = 0; i < COLUMNS * 16; i++) {
-      float2 total = begun ? first[i * THREADS] : make_float2(0.f, 0.f);
-      add_exactly(total, sums[i / 16][i / 4 % 4][i % 4]);
+      TwoFloat total;
+      if (begun) total = first[i * THREADS];
+      total.add(sums[i / 16][i / 4 % 4][i % 4]);
       first[i * THREADS] = total;
       sums[i / 16][i / 4 % 4][i % 4] = 0.f;
     }
@@ -182,9 +177,10 @@ struct Totals {
   template <int COLUMNS>
   __device__ void scale(const float (&factors)[4]) {
     for (int i = 0; i < COLUMNS * 16; i++) {
-      float2 total = first[i * THREADS];
-      const float factor = factors[i / 4 % 4];
-      first[i * THREADS] = make_float2(total.x * factor, total.y * factor);
+      TwoFloat total = first[i * THREADS];
+      total.sum *= factors[i / 4 % 4];
+      total.rounded *= factors[i / 4 % 4];
+      first[i * THREADS] = total;
     }
   }
 
@@ -193,15 +189,13 @@ struct Totals {
     if (!begun) return;
     add(sums);
 #pragma unroll
-    for (int i = 0; i < COLUMNS * 16; i++) {
-      const float2 total = first[i * THREADS];
-      sums[i / 16][i / 4 % 4][i % 4] = total.x + total.y;
-    }
+    for (int i = 0; i < COLUMNS * 16; i++)
+      sums[i / 16][i / 4 % 4][i % 4] = first[i * THREADS].value();
   }
 };
 
 // Of this block's totals, COLUMNS·16 for each thread.
-__device__ Totals totals_of_block(float2* totals, int columns) {
+__device__ Totals totals_of_block(TwoFloat* totals, int columns) {
   const long long block = blockIdx.x + static_cast<long long>(gridDim.x) * blockIdx.y;
   return {totals ? totals + block * columns * 16 * THREADS + threadIdx.x : nullptr, false};
 }

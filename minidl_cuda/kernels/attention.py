@@ -2,7 +2,12 @@
 
 Operands may have any strides but that of the last axis, as the heads of a Transformer do: views of
 (batch, length, heads·size), reshaped and transposed.  Results lie in memory as the operands do, so
-that what follows are views, too.  A mask is read where it lies, with stride 0 where it is broadcast.
+that what follows are views, too.  A mask is read where it lies, with stride 0 where it is
+broadcast.  Three sets of kernels compute the same:
+
+attention_decoding                       few queries: each block has some keys of one of them
+attention_forward_half, …_backward_half  float16 on tensor cores: aligned heads of up to 128 numbers
+attention_forward, attention_backward    all others: float32 arithmetic, heads of any size
 """
 
 import math
@@ -35,7 +40,10 @@ _forward_half, _backward_half = (
 
 _ROWS = "query", "key", "value", "y", "dy", "dquery", "dkey", "dvalue"
 _STRIDES = np.dtype([(axis, np.int64) for axis in ("batch", "head", "row")])
-_COUNTS = "batch heads group length keys size value_size is_causal mask_kind aligned".split()
+_COUNTS = (
+    *("batch", "heads", "group", "length", "keys", "size", "value_size"),
+    *("is_causal", "mask_kind", "aligned"),
+)
 _PROBLEM = np.dtype(
     [
         *((name, _STRIDES) for name in _ROWS),
@@ -189,7 +197,7 @@ def _is_aligned(x: Array, count: int = 4) -> bool:
 
 
 def _suit_tensor_cores(*operands: Array) -> bool:
-    """Whether they are float16, with up to 128 numbers a row, a multiple of 8, aligned to 16 bytes."""
+    """Whether they are float16, in aligned rows of up to 128 numbers, a multiple of 8."""
     for x in operands:
         size = x.shape[3]
         if x.dtype.char != "e" or size > 128 or size % 8 or not _is_aligned(x, 8):
@@ -291,9 +299,7 @@ def _sum_queries(problem: Problem, read: Sequence[Any], dq: Array, struct: np.vo
     kernel(grid, _THREADS, (*read, dq, totals, struct))
 
 
-def _sum_keys(
-    problem: Problem, read: Sequence[Any], dk: Array, dv: Array, struct: np.void
-) -> None:
+def _sum_keys(problem: Problem, read: Sequence[Any], dk: Array, dv: Array, struct: np.void) -> None:
     width, parts = _columns(max(dk.shape[3], dv.shape[3]), most=128)
     grid = problem.tiles()[1], parts
     queries = problem.query.shape[2] * problem.query.shape[1] // problem.key.shape[1]

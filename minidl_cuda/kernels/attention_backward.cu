@@ -133,7 +133,7 @@ __device__ void store_tile_transposed(Shared& shared, const float (&x)[4][4]) {
 
 // Columns 64·COLUMNS·blockIdx.y … of dq, for 64 queries.
 template <int COLUMNS, class T>
-__device__ void backward_queries(const Operands<T>& of, T* dquery, float2* memory, const Problem& p) {
+__device__ void backward_queries(const Operands<T>& of, T* dquery, TwoFloat* memory, const Problem& p) {
   __shared__ Shared shared;
   const int tiles = (p.length + TILE - 1) / TILE, index = blockIdx.x / tiles;
   Place at = {index / p.heads, index % p.heads, 0, 0};
@@ -165,7 +165,7 @@ __device__ void backward_queries(const Operands<T>& of, T* dquery, float2* memor
 
 // Columns 64·COLUMNS·blockIdx.y … of dk and dv, for 64 keys.
 template <int COLUMNS, class T>
-__device__ void backward_keys(const Operands<T>& of, T* dkey, T* dvalue, float2* memory,
+__device__ void backward_keys(const Operands<T>& of, T* dkey, T* dvalue, TwoFloat* memory,
                               const Problem& p) {
   __shared__ Shared shared;
   const int tiles = (p.keys + TILE - 1) / TILE, index = blockIdx.x / tiles;
@@ -263,7 +263,7 @@ __device__ void backward_mask(const Operands<T>& of, float* dmask, int batches, 
   const int index = blockIdx.x / (row_tiles * column_tiles);
   const int row = tile_index / column_tiles * TILE, column = tile_index % column_tiles * TILE;
   const int own_batch = index / heads, own_head = index % heads;
-  float2 sums[4][4] = {};
+  TwoFloat sums[4][4];
   const int last_batch = batches > 1 ? own_batch + 1 : p.batch;
   const int last_head = heads > 1 ? own_head + 1 : p.heads;
   const int last_query = rows > 1 ? min(p.length, row + TILE) : p.length;
@@ -279,12 +279,12 @@ __device__ void backward_mask(const Operands<T>& of, float* dmask, int batches, 
           Tile tile;
           compute_tile(shared, of, p, at, own, live_bits(p, of.mask, own, at), tile);
 #pragma unroll
-          for (int n = 0; n < 16; n++) add_exactly(sums[n / 4][n % 4], tile.dlogits[n / 4][n % 4]);
+          for (int n = 0; n < 16; n++) sums[n / 4][n % 4].add(tile.dlogits[n / 4][n % 4]);
         }
       }
   float tile[4][4];
 #pragma unroll
-  for (int n = 0; n < 16; n++) tile[n / 4][n % 4] = sums[n / 4][n % 4].x + sums[n / 4][n % 4].y;
+  for (int n = 0; n < 16; n++) tile[n / 4][n % 4] = sums[n / 4][n % 4].value();
   __syncthreads();
   store_tile(shared, tile);
   __syncthreads();
@@ -292,10 +292,10 @@ __device__ void backward_mask(const Operands<T>& of, float* dmask, int batches, 
   const int count = rows > 1 ? min(TILE, rows - row) : 1, width = columns > 1 ? min(TILE, columns - column) : 1;
   for (int n = threadIdx.x; n < count * width; n += THREADS) {
     const int i = n / width, j = n % width;
-    float2 sum = make_float2(0.f, 0.f);
+    TwoFloat sum;
     for (int a = i; a < (rows > 1 ? i + 1 : TILE); a++)
-      for (int b = j; b < (columns > 1 ? j + 1 : TILE); b++) add_exactly(sum, shared.tile[a][b]);
-    dmask[(static_cast<long long>(index) * rows + row + i) * columns + column + j] = sum.x + sum.y;
+      for (int b = j; b < (columns > 1 ? j + 1 : TILE); b++) sum.add(shared.tile[a][b]);
+    dmask[(static_cast<long long>(index) * rows + row + i) * columns + column + j] = sum.value();
   }
 }
 
@@ -307,14 +307,14 @@ __device__ void backward_mask(const Operands<T>& of, float* dmask, int batches, 
 
 #define QUERIES(columns, suffix, T, blocks)                                                    \
   extern "C" __global__ void __launch_bounds__(THREADS, blocks) attention_queries_##suffix(    \
-      OPERANDS(T), T* dquery, float2* totals, const Problem p) {                               \
+      OPERANDS(T), T* dquery, TwoFloat* totals, const Problem p) {                               \
     backward_queries<columns>(Operands<T>{query, key, value, dy, mask, statistics}, dquery,    \
                               totals, p);                                                      \
   }
 
 #define KEYS(columns, suffix, T)                                                               \
-  extern "C" __global__ void __launch_bounds__(THREADS) attention_keys_##suffix(               \
-      OPERANDS(T), T* dkey, T* dvalue, float2* totals, const Problem p) {                      \
+  extern "C" __global__ void __launch_bounds__(THREADS, 1) attention_keys_##suffix(            \
+      OPERANDS(T), T* dkey, T* dvalue, TwoFloat* totals, const Problem p) {                      \
     backward_keys<columns>(Operands<T>{query, key, value, dy, mask, statistics}, dkey, dvalue, \
                            totals, p);                                                         \
   }
@@ -324,7 +324,7 @@ __device__ void backward_mask(const Operands<T>& of, float* dmask, int batches, 
       const T* y, const T* dy, const float* saved, float* statistics, const Problem p) {       \
     row_means(y, dy, saved, statistics, p);                                                    \
   }                                                                                            \
-  extern "C" __global__ void __launch_bounds__(THREADS) attention_mask_##suffix(               \
+  extern "C" __global__ void __launch_bounds__(THREADS, 1) attention_mask_##suffix(            \
       OPERANDS(T), float* dmask, int batches, int heads, int rows, int columns,                \
       const Problem p) {                                                                       \
     backward_mask(Operands<T>{query, key, value, dy, mask, statistics}, dmask, batches, heads, \

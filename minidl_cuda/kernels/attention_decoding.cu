@@ -12,7 +12,6 @@
 // blocks in two floats, which also keep the sum of many thousand keys exact.
 
 #include "attention.cuh"
-#include "compensated.cuh"
 
 namespace {
 

@@ -42,14 +42,11 @@ __device__ float row_sum(float x) {
 // What a thread knows of its four queries.
 struct Softmax {
   float maximum[4];
-  float2 sum[4];
+  TwoFloat sum[4];
 
   __device__ Softmax() {
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      maximum[i] = NEVER;
-      sum[i] = make_float2(0.f, 0.f);
-    }
+    for (int i = 0; i < 4; i++) maximum[i] = NEVER;
   }
 
   // Raises m where a tile exceeds it by far; whether there is a query of which it was raised.
@@ -61,7 +58,8 @@ struct Softmax {
       const bool raises = largest > maximum[i] + MARGIN;
       factors[i] = !raises ? 1.f : maximum[i] == NEVER ? 0.f : expf(maximum[i] - largest);
       maximum[i] = raises ? largest : maximum[i];
-      sum[i] = make_float2(sum[i].x * factors[i], sum[i].y * factors[i]);
+      sum[i].sum *= factors[i];
+      sum[i].rounded *= factors[i];
       raised |= raises;
     }
     return raised;
@@ -74,12 +72,12 @@ struct Softmax {
       const float shift = maximum[i] == NEVER ? 0.f : maximum[i];
 #pragma unroll
       for (int j = 0; j < 4; j++) s[i][j] = expf(s[i][j] - shift);
-      add_exactly(sum[i], row_sum((s[i][0] + s[i][1]) + (s[i][2] + s[i][3])));
+      sum[i].add(row_sum((s[i][0] + s[i][1]) + (s[i][2] + s[i][3])));
     }
   }
 
   __device__ float reciprocal(int i) const {
-    const float total = sum[i].x + sum[i].y;
+    const float total = sum[i].value();
     return total == 0.f ? 0.f : 1.f / total;
   }
 };
@@ -101,7 +99,7 @@ __device__ void store_weights(Shared& shared, const Problem& p, const Place& at,
 // Columns 64·COLUMNS·blockIdx.y … of y, for the queries of a tile.
 template <int COLUMNS, class T>
 __device__ void forward(const T* query, const T* key, const T* value, const void* mask, T* y,
-                        float* statistics, float2* memory, const Problem& p) {
+                        float* statistics, TwoFloat* memory, const Problem& p) {
   __shared__ Shared shared;
   const int tiles = (p.length + TILE - 1) / TILE, index = blockIdx.x / tiles;
   Place at = {index / p.heads, index % p.heads, 0, 0};
@@ -156,7 +154,7 @@ __device__ void forward(const T* query, const T* key, const T* value, const void
 #define FORWARD(columns, suffix, T, blocks)                                                      \
   extern "C" __global__ void __launch_bounds__(THREADS, blocks)                                  \
       attention_forward_##suffix(const T* query, const T* key, const T* value, const void* mask, \
-                                 T* y, float* statistics, float2* totals, const Problem p) {     \
+                                 T* y, float* statistics, TwoFloat* totals, const Problem p) {     \
     forward<columns>(query, key, value, mask, y, statistics, totals, p);                         \
   }
 

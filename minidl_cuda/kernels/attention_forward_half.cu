@@ -13,7 +13,6 @@
 // logits): two blocks a multiprocessor, one of which computes while the other waits.
 
 #include "attention_tensor_core.cuh"
-#include "compensated.cuh"
 
 constexpr float MARGIN = 8.f;  // by which the maximum may lag behind; p ≤ e⁸ is far from the largest half
 constexpr int KEYS = 64;  // of a tile

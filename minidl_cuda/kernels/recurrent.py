@@ -1,8 +1,8 @@
 """RNN, LSTM and GRU: whole sequences, forward and backward, and single steps.
 
-W_ih·x of all steps is one product, W_hh·h one of each step, both cuBLAS's; a kernel does the rest of
-a step (recurrent.cu).  Backward goes the same way back, and then the gradients of the weights are
-one product each over all steps, whose sums are long, so `precise_matmul` computes them.
+W_ih·x of all steps is one product, W_hh·h one of each step, both cuBLAS's; a kernel does the rest
+of a step (recurrent.cu).  Backward goes the same way back, and then the gradients of the weights
+are one product each over all steps, whose sums are long, so `precise_matmul` computes them.
 
 Saved are the gates and all states, and of a GRU W_hn·h + b_hn; tanh c is computed again.  Products
 with what padding holds are avoided by zeros in its place, since NaN · 0 would be NaN.
@@ -98,9 +98,7 @@ def lstm(
     """y, h_n and c_n:  c′ = σ(f)·c + σ(i)·tanh g;   h′ = σ(o)·tanh c′, or W_hr times that."""
     if c is None:
         return NotImplemented
-    at = sequence(
-        4, x, h, weight_ih, weight_hh, bias_ih, bias_hh, mask, reverse, c, weight_hr
-    )
+    at = sequence(4, x, h, weight_ih, weight_hh, bias_ih, bias_hh, mask, reverse, c, weight_hr)
     if at is None:
         return NotImplemented
     rows, size = c.shape

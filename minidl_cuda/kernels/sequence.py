@@ -35,8 +35,8 @@ class Sequence(NamedTuple):
     """A call: its arrays, contiguous, and all states.
 
     x         (T, N, in); with a mask, 0 where there is no step
-    states    (T + 1, N, out), the one before the first step included; or, if nothing is recorded and
-              y is apart, two, which take turns
+    states    (T + 1, N, out), the one before the first step included; or, if nothing is recorded
+              and y is apart, two, which take turns
     y         (T, N, out): the states after the steps; with a mask, apart from them
     """
 
@@ -130,7 +130,7 @@ def sequence(
 
 
 def saved_states(initial: Array, length: int, reverse: bool, all_of_them: bool) -> Array:
-    """Memory for the states before and after all steps, or for two; that before the first is there."""
+    """Memory for the states before and after all steps, or for two, with the first."""
     slots = length + 1 if all_of_them else 2
     states = cupy.empty((slots, *initial.shape), np.float32)
     states[(length if reverse else 0) % slots] = initial
@@ -147,8 +147,8 @@ def backward(
 ) -> Array:
     """dh of the state before all steps, after `step` went back through each.
 
-    step    step(t, before, after, product, carry, dy): writes dgates[t] from dh, which is the sum of
-            `product`, what was `carried` over the step behind, and dy
+    step    step(t, before, after, product, carry, dy): writes dgates[t] from dh, the sum of
+            `product`, what was carried over the step behind, and dy; carries what passes by
     """
     dy = None if dy is None else cupy.ascontiguousarray(dy)
     product, own = cupy.ascontiguousarray(dh), cupy.empty(dh.shape, np.float32)

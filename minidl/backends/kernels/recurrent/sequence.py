@@ -50,9 +50,7 @@ def suits(
         return False
     if type(reverse) is not bool or mask is not None and not _is_mask(mask):
         return False
-    return shapes_fit(
-        gates, x, h, weight_ih, weight_hh, bias_ih, bias_hh, mask, c, weight_hr
-    )
+    return shapes_fit(gates, x, h, weight_ih, weight_hh, bias_ih, bias_hh, mask, c, weight_hr)
 
 
 def _is_mask(mask: Any) -> bool:
