@@ -7,6 +7,7 @@ python -m tests.cuda.proofs --kernels softmax   kernels whose name or file conta
 python -m tests.cuda.proofs --only sm_80,races  some columns
 python -m tests.cuda.proofs --mutants           seeded faults, and which proof catches each
 python -m tests.cuda.proofs --roofline          an estimate for a T4 and an H100
+python -m tests.cuda.proofs --update-sample     find out anew which tests --quick runs
 
 The exit code is 1 if a cell is red.
 """
@@ -18,7 +19,7 @@ import time
 
 from rich.console import Console
 
-from . import executed, offline, roofline, sources
+from . import executed, offline, roofline, sample, sources
 from .table import COLUMNS, Proofs, show, summary
 
 
@@ -34,13 +35,16 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(COLUMNS), help="columns, with commas between")
     parser.add_argument("--mutants", action="store_true", help="try the seeded faults")
     parser.add_argument("--roofline", action="store_true", help="estimate times on GPUs")
+    parser.add_argument("--update-sample", action="store_true", help="write sample.json anew")
     parser.add_argument("--workers", type=int, default=2, help="processes at a time")
     return parser.parse_args(given)
 
 
 def _chosen_kernels(part: str) -> dict[str, str]:
     everything = {name: path.name for name, path in sources.all_kernels().items()}
-    return {n: f for n, f in sorted(everything.items(), key=lambda x: x[1]) if part in n or part in f}
+    return {
+        n: f for n, f in sorted(everything.items(), key=lambda x: x[1]) if part in n or part in f
+    }
 
 
 def main(given: list[str] | None = None) -> int:
@@ -48,6 +52,8 @@ def main(given: list[str] | None = None) -> int:
     options = _arguments(given)
     console = Console(width=None if sys.stdout.isatty() else 200)
     columns = tuple(c for c in COLUMNS if c in options.only.split(","))
+    if options.update_sample:
+        return sample.update(console, options.workers)
     if options.mutants:
         from . import mutants
 
@@ -76,45 +82,44 @@ def main(given: list[str] | None = None) -> int:
     return int(counts["red_cells"] > 0)
 
 
-def _run(proofs: Proofs, kernels: dict, columns: tuple, options: argparse.Namespace, console: Console) -> list[str]:
+def _run(
+    proofs: Proofs, kernels: dict, columns: tuple, options: argparse.Namespace, console: Console
+) -> list[str]:
     """Fill the proofs; what the reader should know of them."""
     notes = ["No GPU has run any of this."]
-    files = executed.test_files()
+    files = executed.files_of_tests()
     if any(c.startswith("sm_") for c in columns) and not options.roofline:
         paths = [p for p in sources.files() if p.name in kernels.values()]
         console.print(f"compiling {len(paths)} sources for sm_75, sm_80, sm_90 …")
         proofs.compiled = offline.compile_all(paths, options.workers)
-    wanted = [e for e, c in (("ptx", ("values", "races")), ("asan", ("asan",)), ("tsan", ("tsan",)))
-              if any(x in columns for x in c)]
+    wanted = [
+        e
+        for e, c in (("ptx", ("values", "races")), ("asan", ("asan",)), ("tsan", ("tsan",)))
+        if any(x in columns for x in c)
+    ]
     if options.roofline:
         wanted = ["ptx"]
     tests = None
-    if wanted and (options.quick or options.kernels or options.roofline):
-        console.print("finding which test launches which kernel (executor gcc) …")
-        plain = executed.plain_run(files, options.workers)
-        proofs.runs["gcc"] = plain
-        tests = _choose(plain, kernels, options)
+    if options.quick or options.roofline:
+        tests = sample.tests_of(list(kernels))
         notes.append(
-            f"Sampled: gcc ran all {len(plain.tests)} tests of kernels; the other executors ran "
-            f"{len(tests)}, which launch every kernel that any of them does."
+            f"Sampled: each executor ran {len(tests)} tests, those of sample.json, which launch "
+            "each kernel at least once; threads in one order, programs not run."
         )
-        notes += [f"[red]gcc: {trouble}[/]" for trouble in plain.trouble]
+    elif options.kernels:
+        files = sample.files_of(list(kernels)) or files
     for executor in wanted:
         console.print(f"running the tests of kernels, executor {executor} …")
         orders = "" if options.quick else "all"
         run = executed.run(executor, files, tests, orders, workers=options.workers)
         proofs.runs[executor] = run
         notes += [f"[red]{executor}: {trouble}[/]" for trouble in run.trouble]
-    if "end to end" in columns and not options.roofline:
+    if "end to end" in columns and not options.roofline and not options.quick:
         console.print("running programs on device cuda (executor gcc) …")
-        proofs.end_to_end = executed.run("gcc", executed.test_files("tests/cuda/programs"), workers=options.workers)
+        proofs.end_to_end = executed.run(
+            "gcc", executed.files_of_tests("tests/cuda/programs"), workers=options.workers
+        )
     return notes
-
-
-def _choose(plain: executed.Run, kernels: dict, options: argparse.Namespace) -> list[str]:
-    if options.quick or options.roofline:
-        return executed.cover(plain, list(kernels))
-    return sorted({test for kernel in kernels for test in plain.launched(kernel)})
 
 
 def _broken_claims(proofs: Proofs, kernels: dict) -> list[str]:
@@ -123,7 +128,9 @@ def _broken_claims(proofs: Proofs, kernels: dict) -> list[str]:
     found = []
     for path in sources.files():
         if path.name in kernels.values():
-            rows = [c for k in sources.kernels_of(path) for c in proofs.compiled.get(k, {}).values()]
+            rows = [
+                c for k in sources.kernels_of(path) for c in proofs.compiled.get(k, {}).values()
+            ]
             found += [f"[bold red]{text}[/]" for text in offline.missing_claims(path, rows)]
     return found
 

@@ -4,7 +4,8 @@
 
 The kernels are those of $MINIDL_PROOFS_KERNELS, a folder, if it is set.
 
-Only the tests named in $MINIDL_PROOFS_TESTS, a file with a line for each, are run, if it is set.
+Only the tests named in $MINIDL_PROOFS_TESTS, a file with a line for each, are run, if it is set; and
+of each function only $MINIDL_PROOFS_THIN tests, evenly spaced.
 """
 
 import json
@@ -20,11 +21,21 @@ _state: dict[str, Any] = {"tests": {}, "kernels": {}, "now": Counter()}
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests that were asked for."""
-    wanted = os.environ.get("MINIDL_PROOFS_TESTS")
+    wanted, thin = os.environ.get("MINIDL_PROOFS_TESTS"), os.environ.get("MINIDL_PROOFS_THIN")
+    names = {item.nodeid for item in items}
     if wanted:
         names = set(Path(wanted).read_text().splitlines())
-        config.hook.pytest_deselected(items=[i for i in items if i.nodeid not in names])
-        items[:] = [item for item in items if item.nodeid in names]
+    if thin:
+        names = set(_thinned(sorted(names, key=[i.nodeid for i in items].index), int(thin)))
+    config.hook.pytest_deselected(items=[i for i in items if i.nodeid not in names])
+    items[:] = [item for item in items if item.nodeid in names]
+
+
+def _thinned(names: list[str], most: int) -> list[str]:
+    functions: dict[str, list[str]] = {}
+    for name in names:
+        functions.setdefault(name.split("[")[0], []).append(name)
+    return [n for own in functions.values() for n in own[:: max(1, -(-len(own) // most))]]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -1,6 +1,5 @@
 """Run the shared tests of kernels under each executor, and say for each kernel how that went."""
 
-import hashlib
 import json
 import os
 import subprocess
@@ -10,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from tests.cuda.ptx.nvrtc import cache_folder, keep
 
 ROOT = Path(__file__).resolve().parents[3]
 KERNEL_TESTS = "tests/cuda/kernels"
@@ -70,20 +67,18 @@ def _names_another(row: dict[str, Any], kernel: str) -> bool:
     return bool(named) and kernel not in named
 
 
-def test_files(folder: str = KERNEL_TESTS) -> list[str]:
+def files_of_tests(folder: str = KERNEL_TESTS) -> list[str]:
     """The files of tests in a folder."""
     return [str(p.relative_to(ROOT)) for p in sorted((ROOT / folder).glob("test_*.py"))]
 
 
-def run_file(
-    file: str, executor: str, tests: list[str] | None, orders: str, seconds: float
-) -> Run:
+def run_file(file: str, executor: str, tests: list[str] | None, orders: str, seconds: float, thin: int = 0) -> Run:
     """One file of tests in a process of its own, at most for so many seconds."""
     done = Run(executor)
     with tempfile.TemporaryDirectory() as folder:
         out, wanted = Path(folder) / "out.json", Path(folder) / "tests"
         environment = {**os.environ, **EXECUTORS[executor], "MINIDL_PROOFS_OUT": str(out)}
-        environment |= {"MINIDL_PTX_ORDERS": orders}
+        environment |= {"MINIDL_PTX_ORDERS": orders, "MINIDL_PROOFS_THIN": str(thin or "")}
         if tests is not None:
             wanted.write_text("\n".join(tests))
             environment["MINIDL_PROOFS_TESTS"] = str(wanted)
@@ -113,34 +108,18 @@ def run(
     orders: str = "",
     seconds: float = 1800,
     workers: int = 2,
+    thin: int = 0,
 ) -> Run:
-    """These files of tests, or some tests of them, under an executor."""
+    """These files of tests, or some tests of them, under an executor; `thin` of each function."""
     total = Run(executor)
     chosen = files
     if tests is not None:
         chosen = [f for f in files if any(t.startswith(f"{f}::") for t in tests)]
     with ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(run_file, f, executor, tests, orders, seconds) for f in chosen]
+        jobs = [pool.submit(run_file, f, executor, tests, orders, seconds, thin) for f in chosen]
         for job in jobs:
             total.add(job.result())
     return total
-
-
-def plain_run(files: list[str], workers: int = 2) -> Run:
-    """All tests under gcc, the fastest executor; kept until a file of kernels or tests changes."""
-    digest = hashlib.sha256()
-    for folder in ("minidl", "minidl_cuda", "tests/cuda"):
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".py", ".cu", ".cuh", ".h"):
-                digest.update(path.read_bytes())
-    kept = cache_folder() / f"{digest.hexdigest()[:24]}.plain.json"
-    if kept.exists():
-        return Run("gcc", **json.loads(kept.read_text()))
-    done = run("gcc", files, workers=workers)
-    rows = {"tests": done.tests, "kernels": done.kernels, "trouble": done.trouble}
-    if not done.trouble:
-        keep(kept, json.dumps(rows).encode())
-    return done
 
 
 def cover(run_: Run, kernels: list[str]) -> list[str]:
@@ -148,7 +127,9 @@ def cover(run_: Run, kernels: list[str]) -> list[str]:
     passed = {n: r for n, r in run_.tests.items() if r["outcome"] == "passed"}
     missing, chosen = set(kernels), []
     while missing:
-        gains = {n: len(missing & set(r["kernels"])) / (0.05 + r["seconds"]) for n, r in passed.items()}
+        gains = {
+            n: len(missing & set(r["kernels"])) / (0.05 + r["seconds"]) for n, r in passed.items()
+        }
         best = max(gains, key=gains.__getitem__, default=None)
         if best is None or not gains[best]:
             break

@@ -76,7 +76,9 @@ def _executed(folder: Path, mutant: Mutant, executor: str) -> str:
     if done.returncode not in (0, 1):
         if done.returncode < 0 or "Fatal Python error" in done.stderr + done.stdout:
             return "crash"
-        raise RuntimeError(f"{mutant.name}: pytest ended with {done.returncode}:\n{done.stdout[-800:]}")
+        raise RuntimeError(
+            f"{mutant.name}: pytest ended with {done.returncode}:\n{done.stdout[-800:]}"
+        )
     if done.returncode == 0:
         return ""
     errors = "\n".join(line for line in done.stdout.splitlines() if line.startswith("E  "))
@@ -96,7 +98,9 @@ def try_mutant(mutant: Mutant, proofs: tuple[str, ...], stop_early: bool) -> Cau
         shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
         (folder / mutant.file).write_text(text)
         for proof in proofs:
-            said = _offline(folder, mutant) if proof == "offline" else _executed(folder, mutant, proof)
+            said = (
+                _offline(folder, mutant) if proof == "offline" else _executed(folder, mutant, proof)
+            )
             if said:
                 result.by[proof] = said
                 if stop_early:
@@ -125,8 +129,13 @@ def main(console: Console, part: str = "", as_json: bool = False, quick: bool = 
     console.print(table)
     survived = [row for row in tried if not row.by]
     for row in survived:
-        console.print(f"[bold red]not caught[/]: {row.mutant.name}: {escape(row.error or 'all proofs pass')}")
-    console.print(f"{len(tried)} faults in {len({r.mutant.file for r in tried})} sources, {len(survived)} not caught")
+        console.print(
+            f"[bold red]not caught[/]: {row.mutant.name}: {escape(row.error or 'all proofs pass')}"
+        )
+    console.print(
+        f"{len(tried)} faults in {len({r.mutant.file for r in tried})} sources, "
+        f"{len(survived)} not caught"
+    )
     if as_json:
         print(json.dumps({"mutants": len(tried), "not_caught": len(survived), "sampled": quick}))
     return int(bool(survived))

@@ -1,8 +1,8 @@
 """What a kernel could take at best on two GPUs: bytes over bandwidth, operations over peak.
 
-Bytes are the different ones that a launch read and wrote, operations what it did: both counted by the
-executor of PTX. The launch is the largest that the tests made, so its time alone says little: what
-counts is which bound it meets, and how much more it reads than it must.
+Bytes are the different ones that a launch read and wrote, operations what it did: both counted by
+the executor of PTX. The launch is the largest that the tests made, so its time alone says little:
+what counts is which bound it meets, and how much more it reads than it must.
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,12 @@ def _row(work: dict[str, int]) -> list[str]:
     needed = max(1, work["unique_read"] + work["unique_written"])
     asked = work["bytes_read"] + work["bytes_written"]
     flops = work["operations"] + work["matrix_operations"]
-    row = [f"{needed / 1e3:.1f}", f"{asked / needed:.1f}", f"{flops / 1e6:.3g}", f"{flops / needed:.2g}"]
+    row = [
+        f"{needed / 1e3:.1f}",
+        f"{asked / needed:.1f}",
+        f"{flops / 1e6:.3g}",
+        f"{flops / needed:.2g}",
+    ]
     for card in CARDS:
         least, bound = seconds(card, work)
         row += [f"{least * 1e9:.3g}", bound]

@@ -1,4 +1,4 @@
-"""Faults put into kernels on purpose: each must be caught. The text must stand in its source as it is."""
+"""Faults put into kernels on purpose: each must be caught."""
 
 from dataclasses import dataclass
 

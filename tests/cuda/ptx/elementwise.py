@@ -1,4 +1,4 @@
-"""What each opcode that works on registers gives, by Python's integers and NumPy: CASES by opcode."""
+"""What each opcode that works on registers gives, by Python and NumPy: CASES by opcode."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .one_instruction import DTYPES
-from .reference import exact_operation, flushed, round_exactly, same, saturated, square_root
+from .reference import exact_operation, flushed, same, saturated
 from .syntax import SIZES
 
 CASES: dict[str, Callable[["Call"], "Case"]] = {}
@@ -100,7 +100,13 @@ def big(*arrays: np.ndarray) -> list[np.ndarray]:
 
 def each(function: Callable[..., int]) -> Callable[..., np.ndarray]:
     """A function of Python integers, for each element."""
-    return lambda *arrays: np.array([function(*row) for row in zip(*big(*arrays))] + [0], object)[:-1]
+
+    def all_of(*arrays: np.ndarray) -> np.ndarray:
+        result = np.empty(len(arrays[0]), object)
+        result[:] = [function(*row) for row in zip(*big(*arrays), strict=True)]
+        return result
+
+    return all_of
 
 
 def _clamp(x: int, kind: str) -> int:
@@ -159,7 +165,9 @@ def _two(call: Call) -> Case:
         return floats(call, 2, lambda a, b: _float_extreme(call, a, b))
     function = _INTEGER[call.name]
     if call.has("sat"):
-        return Case((call.type,) * 2, (call.type,), each(lambda a, b: _clamp(function(a, b), "s32")))
+        return Case(
+            (call.type,) * 2, (call.type,), each(lambda a, b: _clamp(function(a, b), "s32"))
+        )
     return Case((call.type,) * 2, (call.type,), each(function))
 
 
@@ -188,7 +196,9 @@ def _carried(call: Call) -> Case:
         out = [int(not 0 <= t <= mask) * sign for t in total] if keeps else [0] * len(total)
         return np.array(total, object), np.array(out, object)
 
-    text = f".reg .b{bits} y; add.cc.u{bits} y, a2, a3; {call.opcode} d0, a0, a1; mov.b{bits} d1, 0;"
+    text = (
+        f".reg .b{bits} y; add.cc.u{bits} y, a2, a3; {call.opcode} d0, a0, a1; mov.b{bits} d1, 0;"
+    )
     text += f"{least}c.{kind} d1, 0, 0;" if keeps else ""
     return Case((kind,) * 4, (kind, kind), reference, text)
 
@@ -223,9 +233,11 @@ def _product_with_carry(call: Call, shift: int) -> Case:
 
     def reference(*rows: np.ndarray) -> tuple:
         totals = each(
-            lambda a, b, c, d, e: ((a * b >> shift) & mask)
-            + (c & mask)
-            + (int((d & mask) + (e & mask) > mask) if takes else 0)
+            lambda a, b, c, d, e: (
+                ((a * b >> shift) & mask)
+                + (c & mask)
+                + (int((d & mask) + (e & mask) > mask) if takes else 0)
+            )
         )(*rows)
         return totals, np.array([int(t > mask) if keeps else 0 for t in totals], object)
 
@@ -297,7 +309,9 @@ def _dot(call: Call) -> Case:
     return Case(
         (call["a"], call["b"], "s32"),
         ("s32",),
-        each(lambda x, y, c: sum(byte(x, i, call["a"]) * byte(y, i, call["b"]) for i in range(4)) + c),
+        each(
+            lambda x, y, c: sum(byte(x, i, call["a"]) * byte(y, i, call["b"]) for i in range(4)) + c
+        ),
     )
 
 
@@ -318,110 +332,4 @@ def _copy_sign(call: Call) -> Case:
     return floats(call, 2, lambda a, b: np.copysign(b, a))
 
 
-# Functions
-
-_EXACT = {
-    "rcp": lambda x: 1 / x,
-    "sqrt": np.sqrt,
-    "rsqrt": lambda x: 1 / np.sqrt(x),
-    "sin": np.sin,
-    "cos": np.cos,
-    "ex2": np.exp2,
-    "lg2": np.log2,
-    "tanh": np.tanh,
-}
-_ERRORS = {  # the PTX manual's bounds of approximations: relative, absolute
-    "rcp": (2.0**-23, 0),
-    "sqrt": (2.0**-23, 0),
-    "rsqrt": (2.0**-22.9, 0),
-    "sin": (0, 2.0**-20.5),
-    "cos": (0, 2.0**-20.5),
-    "ex2": (2.0**-22.5, 2.0**-149),
-    "lg2": (2.0**-22, 2.0**-22),
-    "tanh": (2.0**-11, 0),
-}
-
-
-@case("rcp", "sqrt", "rsqrt", "sin", "cos", "ex2", "lg2", "tanh")
-def _function(call: Call) -> Case:
-    if not call.has("approx"):
-        if call.name == "rcp":
-            return floats(call, 1, lambda x: exact_operation("rcp", [x], call.mode))
-        return floats(call, 1, lambda x: square_root(x, call.mode))
-    made = floats(call, 1, lambda x: _EXACT[call.name](x.astype("f8")))
-    if call.type.startswith("f32"):
-        relative, absolute = _ERRORS[call.name]
-        made.error = lambda wanted: np.abs(wanted) * relative + absolute
-    if call.type == "f64":
-        made.error = lambda wanted: np.abs(wanted) * 2.0**-51
-    return made
-
-
-# Comparison and selection
-
-_TESTS = {
-    **{"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal},
-    **{"gt": np.greater, "ge": np.greater_equal},
-    **{"lo": np.less, "ls": np.less_equal, "hi": np.greater, "hs": np.greater_equal},
-}
-_BOOLEANS = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}
-
-
-def _holds(call: Call, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    test = call["test"]
-    if call.has("ftz") and a.dtype == np.float32:
-        a, b = flushed(a), flushed(b)
-    unordered = np.isnan(a) | np.isnan(b) if a.dtype.kind == "f" else np.zeros(a.shape, bool)
-    if test in ("num", "nan"):
-        return unordered if test == "nan" else ~unordered
-    if test in _TESTS:
-        return _TESTS[test](a, b) & ~unordered
-    return _TESTS[test[:-1]](a, b) | unordered
-
-
-@case("setp", "set")
-def _comparison(call: Call) -> Case:
-    kind = call.type
-    outputs = ("pred", "pred") if call.name == "setp" else (call["to"],)
-
-    def reference(a: np.ndarray, b: np.ndarray, c: np.ndarray | None = None) -> Any:
-        holds = _holds(call, a, b)
-        joined = [_BOOLEANS[call["bool"]](h, c) if c is not None else h for h in (holds, ~holds)]
-        if call.name == "setp":
-            return tuple(j.astype("u4") for j in joined)
-        ones = np.float32(1) if call["to"] == "f32" else DTYPES[call["to"]].type(~0 if call["to"] == "s32" else 2**32 - 1)
-        return np.where(joined[0], ones, 0).astype(DTYPES[call["to"]])
-
-    return Case((kind, kind, *(("pred",) if call["bool"] else ())), outputs, reference)
-
-
-@case("selp")
-def _selection(call: Call) -> Case:
-    return Case((call.type, call.type, "pred"), (call.type,), lambda a, b, p: np.where(p != 0, a, b))
-
-
-@case("slct")
-def _selection_by_sign(call: Call) -> Case:
-    def reference(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-        return np.where((flushed(c) if call.has("ftz") else c) >= 0, a, b)
-
-    return Case((call.type, call.type, call["by"]), (call.type,), reference)
-
-
-@case("testp")
-def _property(call: Call) -> Case:
-    tiny = np.finfo(DTYPES[call.type]).tiny
-    tests = {
-        "finite": np.isfinite,
-        "infinite": np.isinf,
-        "number": lambda x: ~np.isnan(x),
-        "notanumber": np.isnan,
-        "normal": lambda x: np.isfinite(x) & (np.abs(x) >= tiny),
-        "subnormal": lambda x: (np.abs(x) < tiny) & (x != 0),
-    }
-    return Case((call.type,), ("pred",), lambda x: tests[call["test"]](x).astype("u4"))
-
-
-from . import elementwise_bits, elementwise_conversions  # noqa: E402,F401  more cases
-
-__all__ = ["CASES", "Call", "Case", "round_exactly"]
+from . import elementwise_bits, elementwise_conversions, elementwise_functions  # noqa: E402,F401  more cases

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .elementwise import CASES, Call, Case, case, each
+from .elementwise import Call, Case, case, each
 from .syntax import SIZES
 
 
@@ -53,7 +53,9 @@ def _lookup(call: Call) -> Case:
 
     def reference(a: int, b: int, c: int, table: int) -> int:
         bits = range(32)
-        return sum((table >> ((a >> i & 1) << 2 | (b >> i & 1) << 1 | c >> i & 1) & 1) << i for i in bits)
+        return sum(
+            (table >> ((a >> i & 1) << 2 | (b >> i & 1) << 1 | c >> i & 1) & 1) << i for i in bits
+        )
 
     def all_tables(*abc: np.ndarray) -> tuple:
         return tuple(each(lambda a, b, c, t=t: reference(a, b, c, t))(*abc) for t in tables)
@@ -120,7 +122,9 @@ def _count(call: Call) -> Case:
         "popc": lambda a: f"{a:b}".count("1"),
         "clz": lambda a: width - a.bit_length(),
     }
-    return Case((call.type,), ("b32" if call.name != "brev" else call.type,), each(functions[call.name]))
+    return Case(
+        (call.type,), ("b32" if call.name != "brev" else call.type,), each(functions[call.name])
+    )
 
 
 @case("prmt")
@@ -149,6 +153,3 @@ def _permute(call: Call) -> Case:
         return result
 
     return Case(("b32",) * 3, ("b32",), each(reference))
-
-
-__all__ = ["CASES"]

@@ -7,12 +7,12 @@ class PtxError(Exception):
     """Everything that the executor raises."""
 
 
-class NotUnderstood(PtxError):
+class NotUnderstood(PtxError):  # noqa: N818 - it says what happened
     """PTX with an opcode, modifier, type or directive that the executor does not know."""
 
 
 class LaunchError(PtxError):
-    """A launch that CUDA would refuse: too many threads, too much shared memory, wrong arguments."""
+    """A launch that CUDA would refuse: too many threads or bytes, or wrong arguments."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Place:
         return where + (f" ({self.source})" if self.source else "")
 
 
-class Fault(PtxError):
+class Fault(PtxError):  # noqa: N818 - it says what happened
     """A kernel did what no kernel may; `kind` is one of KINDS, `place` says where."""
 
     KINDS = ("bounds", "alignment", "uninitialised", "race", "barrier", "warp", "trap", "copy")

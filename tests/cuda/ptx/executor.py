@@ -28,9 +28,7 @@ class Settings:
     """What an execution does beyond computing values; `watch` is told of every launch."""
 
     checked: bool = os.environ.get("MINIDL_PTX_CHECKED", "") == "1"
-    orders: tuple[str, ...] = (
-        ORDERS if os.environ.get("MINIDL_PTX_ORDERS") == "all" else ORDERS[:1]
-    )
+    orders: tuple[str, ...] = ORDERS if os.environ.get("MINIDL_PTX_ORDERS") == "all" else ORDERS[:1]
     architecture: str = "compute_80"
     watch: list[Callable[["Launched"], None]] = field(default_factory=list)
 
@@ -116,7 +114,7 @@ def _owner(array: np.ndarray) -> np.ndarray:
 
 
 def _reachable(values: list[Any]) -> list[np.ndarray]:
-    """The memory that a kernel may touch: its arguments', and if there are structs, all there is."""
+    """What a kernel may touch: its arguments', and if there are structs, all there is."""
     arrays = [v for v in values if isinstance(v, np.ndarray)]
     if any(isinstance(v, np.void) for v in values):
         from tests.cuda.stand_in.arrays import ndarray

@@ -1,9 +1,9 @@
 """The forms of PTX's opcodes, as the PTX manual writes them, and which function translates each.
 
-`add[round=rn|rz][ftz].f32` is `add`, then optionally one of `.rn` and `.rz`, optionally `.ftz`, then
-`.f32`; `<type=u32|s32>` is one of the two, and must be there. A form is all of what it says and
-nothing else: an opcode that no form matches is a hard error, and `Form.expand` lists every one that
-matches, so that all of them can be tested.
+`add[round=rn|rz][ftz].f32` is `add`, then optionally one of `.rn` and `.rz`, optionally `.ftz`,
+then `.f32`; `<type=u32|s32>` is one of the two, and must be there. A form is all of what it says,
+and nothing else: an opcode that no form matches is a hard error, and `Form.expand` lists every one
+that matches, so that all of them can be tested.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Module → C: a function for each entry, a local variable for each register, a goto for each branch."""
+"""Module → C: a function for each entry, a variable for each register, a goto for each branch."""
 
 from __future__ import annotations
 
@@ -133,7 +133,10 @@ class Generator:
         self._local_end = 0
         body = self._block(function.body, scope)  # type: ignore[arg-type]
         if self._local_end:
-            lines.append(f"u32 old_top_ = self->local_top, local_ = local_room({self._local_end}, {function.line});")
+            lines.append(
+                "u32 old_top_ = self->local_top, "
+                f"local_ = local_room({self._local_end}, {function.line});"
+            )
             lines.append("(void)local_;")
         static_shared = _up(self._shared_end, 16)
         if function.is_entry:
@@ -150,9 +153,8 @@ class Generator:
             )
         give_back = "self->local_top = old_top_;" if self._local_end else ""
         text = "\n".join([*lines, body, f"leave: __attribute__((unused)); {give_back}"])
-        return (
-            f"{self._prototype(function)} {{\nenum {{ static_shared = {static_shared} }};\n{text}\n}}"
-        )
+        size = f"enum {{ static_shared = {static_shared} }};"
+        return f"{self._prototype(function)} {{\n{size}\n{text}\n}}"
 
     def _block(self, block: Block, outer: Scope) -> str:
         scope = Scope(outer)

@@ -8,9 +8,18 @@ from .program import Program
 from .syntax import SIZES
 
 DTYPES = {
-    **{f"{k}{n}": np.dtype(f"{'i' if k == 's' else 'u'}{n // 8}") for k in "bus" for n in (8, 16, 32, 64)},
+    **{
+        f"{k}{n}": np.dtype(f"{'i' if k == 's' else 'u'}{n // 8}")
+        for k in "bus"
+        for n in (8, 16, 32, 64)
+    },
     **{"f16": np.dtype("f2"), "f32": np.dtype("f4"), "f64": np.dtype("f8")},
-    **{"f16x2": np.dtype("u4"), "bf16x2": np.dtype("u4"), "bf16": np.dtype("u2"), "tf32": np.dtype("u4")},
+    **{
+        "f16x2": np.dtype("u4"),
+        "bf16x2": np.dtype("u4"),
+        "bf16": np.dtype("u2"),
+        "tf32": np.dtype("u4"),
+    },
     "pred": np.dtype("u4"),
 }
 SAMPLED_OR_ALL = [  # the opcodes of a form that a test takes
@@ -42,7 +51,7 @@ def kernel_text(name: str, text: str, inputs: tuple[str, ...], outputs: tuple[st
         lines += [f"ld.param.u64 p, [{name}_{i}]; mul.wide.u32 t, w, {DTYPES[kind].itemsize};"]
         target = "x" if kind == "pred" else f"a{i}"
         lines += [f"add.s64 p, p, t; ld.global.{_memory_type(kind)} {target}, [p];"]
-        lines += ["setp.ne.u32 a%d, x, 0;" % i] if kind == "pred" else []
+        lines += [f"setp.ne.u32 a{i}, x, 0;"] if kind == "pred" else []
     lines += [text]
     for i, kind in enumerate(outputs):
         lines += [f"ld.param.u64 p, [{name}_{len(inputs) + i}];"]

@@ -1,4 +1,4 @@
-"""One instruction on its way to C: its modifiers, and its operands as C expressions of a PTX type."""
+"""One instruction on its way to C: its modifiers, its operands as C expressions of a type."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ from .syntax import (
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r]+|//[^\n]*|/\*.*?\*/) | (?P<newline>\n) | (?P<string>"[^"\n]*")
-    | (?P<number>0[fF][0-9a-fA-F]{8} | 0[dD][0-9a-fA-F]{16} | -?0[xX][0-9a-fA-F]+U? | -?\d+(?:\.\d+)?U?)
+    | (?P<number>0[fF][0-9a-fA-F]{8} | 0[dD][0-9a-fA-F]{16}
+        | -?0[xX][0-9a-fA-F]+U? | -?\d+(?:\.\d+)?U?)
     | (?P<word>[.%$_A-Za-z][\w$]*(?:(?:::|\.)[\w$]+)*) | (?P<mark>[][{}(),;:@!|+=<>])""",
     re.X | re.S,
 )

@@ -147,11 +147,20 @@ class Program:
             raise LaunchError(f"there is no kernel {name}; there are {', '.join(self.kernels)}")
         kernel = self.kernels[name]
         _check_shape(kernel, grid, block, shared)
-        parameters = ctypes.create_string_buffer(_parameters(kernel, arguments), kernel.parameter_size + 16)
+        parameters = ctypes.create_string_buffer(
+            _parameters(kernel, arguments), kernel.parameter_size + 16
+        )
         ranges = _ranges(arguments, memory)
         launch = _Launch(
-            self._numbers[name], _three(grid), _three(block), shared, ORDERS.index(order), len(ranges),
-            seed, ctypes.addressof(parameters), ranges.ctypes.data,
+            self._numbers[name],
+            _three(grid),
+            _three(block),
+            shared,
+            ORDERS.index(order),
+            len(ranges),
+            seed,
+            ctypes.addressof(parameters),
+            ranges.ctypes.data,
         )
         outcome = Outcome()
         if self._library.run_launch(ctypes.byref(launch), ctypes.byref(outcome)):
@@ -178,11 +187,15 @@ def _check_shape(kernel: Kernel, grid: Sequence[int], block: Sequence[int], shar
     if not 0 < threads <= most:
         raise LaunchError(f"{kernel.name}: {threads} threads a block, of at most {most}")
     if kernel.required_threads and tuple(_three(block)) != (*kernel.required_threads, 1, 1)[:3]:
-        raise LaunchError(f"{kernel.name}: blocks of {block}, {kernel.required_threads} are required")
+        raise LaunchError(
+            f"{kernel.name}: blocks of {block}, {kernel.required_threads} are required"
+        )
     if min(grid) < 1:
         raise LaunchError(f"{kernel.name}: a grid of {grid}")
     if kernel.static_shared > 48 << 10 or kernel.static_shared + shared > 163 << 10:
-        raise LaunchError(f"{kernel.name}: {kernel.static_shared} + {shared} bytes of shared memory")
+        raise LaunchError(
+            f"{kernel.name}: {kernel.static_shared} + {shared} bytes of shared memory"
+        )
 
 
 def _bytes(value: Any) -> bytes:
@@ -216,7 +229,7 @@ def _owner(array: np.ndarray) -> np.ndarray:
 
 
 def _ranges(arguments: Sequence[Any], memory: Iterable[Memory]) -> np.ndarray:
-    """Rows of low, high, fresh: of all arrays, sorted; an array of arguments hides what it is in."""
+    """Rows of low, high, fresh: of all arrays, sorted."""
     known = {(m.address, m.address + m.size): m.fresh for m in memory if m.size}
     for value in arguments:
         if isinstance(value, np.ndarray) and value.size:

@@ -1,4 +1,4 @@
-"""PTX's arithmetic by Python's integers, fractions and NumPy: independent of the C that is tested."""
+"""PTX's arithmetic by Python's integers, fractions and NumPy: independent of the tested C."""
 
 from fractions import Fraction
 
@@ -7,7 +7,23 @@ import numpy as np
 from .one_instruction import DTYPES
 
 EDGES = {
-    "f": [0.0, -0.0, 1.0, -1.0, 0.5, -1.5, 2.5, 3.5, np.inf, -np.inf, np.nan, 0.99999, 3e4, -7e4, 2e9],
+    "f": [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        -1.5,
+        2.5,
+        3.5,
+        np.inf,
+        -np.inf,
+        np.nan,
+        0.99999,
+        3e4,
+        -7e4,
+        2e9,
+    ],
     "i": [0, 1, 2, 3, 7, 31, 32, 33, 63, 64, 255],
 }
 
@@ -50,14 +66,16 @@ def round_exactly(exact: Fraction, mode: str, dtype: np.dtype) -> np.floating:
     kind = dtype.type
     with np.errstate(all="ignore"):
         most = Fraction(float(np.finfo(dtype).max))
-        if abs(exact) > most:
-            near = kind(np.inf if exact > 0 else -np.inf)
-        else:
-            near = kind(float(exact))
+        infinity = np.inf if exact > 0 else -np.inf
+        near = kind(infinity if abs(exact) > most else float(exact))
         below = above = near
-        while np.isinf(below) and below > 0 or np.isfinite(below) and Fraction(float(below)) > exact:
+        while (
+            np.isinf(below) and below > 0 or np.isfinite(below) and Fraction(float(below)) > exact
+        ):
             below = np.nextafter(below, kind(-np.inf))
-        while np.isinf(above) and above < 0 or np.isfinite(above) and Fraction(float(above)) < exact:
+        while (
+            np.isinf(above) and above < 0 or np.isfinite(above) and Fraction(float(above)) < exact
+        ):
             above = np.nextafter(above, kind(np.inf))
         if np.isfinite(below) and Fraction(float(below)) == exact:
             return below
@@ -73,12 +91,22 @@ def round_exactly(exact: Fraction, mode: str, dtype: np.dtype) -> np.floating:
     return below if mode == "rm" else above
 
 
-def _nearest(exact: Fraction, below: np.floating, above: np.floating, dtype: np.dtype) -> np.floating:
+def _nearest(
+    exact: Fraction, below: np.floating, above: np.floating, dtype: np.dtype
+) -> np.floating:
     step = Fraction(float(np.finfo(dtype).max)) - Fraction(
         float(np.nextafter(np.finfo(dtype).max, dtype.type(0)))
     )
-    low = Fraction(float(below)) if np.isfinite(below) else -Fraction(float(np.finfo(dtype).max)) - step
-    high = Fraction(float(above)) if np.isfinite(above) else Fraction(float(np.finfo(dtype).max)) + step
+    low = (
+        Fraction(float(below))
+        if np.isfinite(below)
+        else -Fraction(float(np.finfo(dtype).max)) - step
+    )
+    high = (
+        Fraction(float(above))
+        if np.isfinite(above)
+        else Fraction(float(np.finfo(dtype).max)) + step
+    )
     if exact - low != high - exact:
         return below if exact - low < high - exact else above
     word = np.dtype(f"u{dtype.itemsize}")

@@ -48,10 +48,11 @@ def test_without_a_barrier_it_is_a_race(order):
 @pytest.mark.parametrize("order", ORDERS)
 def test_barriers_of_two_halves(order):
     """Each half of the block turns its own numbers round, at a barrier of its own."""
-    text = """.shared .align 16 .b8 room[512]; .reg .b64 q, o; .reg .b32 h, base, i, j; .reg .pred p1;
+    text = """.shared .align 16 .b8 room[512]; .reg .b64 q, o; .reg .b32 h, base, i, j;
     mov.u64 q, room; shr.u32 h, w, 6; shl.b32 base, h, 6; and.b32 i, w, 63; mul.wide.u32 o, w, 4;
     add.s64 o, q, o; st.shared.u32 [o], a0; add.u32 h, h, 1; bar.sync h, 64;
-    sub.u32 j, 63, i; add.u32 j, j, base; mul.wide.u32 o, j, 4; add.s64 o, q, o; ld.shared.u32 d0, [o];"""
+    sub.u32 j, 63, i; add.u32 j, j, base; mul.wide.u32 o, j, 4; add.s64 o, q, o;
+    ld.shared.u32 d0, [o];"""
     (got,) = _launch(text, order=order)
     assert (got == [i // 64 * 64 + 63 - i % 64 for i in range(128)]).all()
 
@@ -122,14 +123,26 @@ def test_misuse(text, match):
 @pytest.mark.parametrize(
     ("text", "kind", "match"),
     [
-        ("ld.global.u32 d0, [q+512];", "bounds", "out-of-bounds global read of 4 bytes, 512 bytes from"),
+        (
+            "ld.global.u32 d0, [q+512];",
+            "bounds",
+            "out-of-bounds global read of 4 bytes, 512 bytes from",
+        ),
         ("ld.global.u32 d0, [q+-4];", "bounds", "out-of-bounds global read"),
         ("ld.u32 d0, [q+512];", "bounds", "out-of-bounds global read"),
         ("ld.global.u32 d0, [q+2];", "alignment", "misaligned global read of 4 bytes"),
         ("ld.global.v4.u32 {d0, d0, d0, d0}, [q+4];", "alignment", "misaligned global read of 16"),
-        ("ld.shared.u32 d0, [room+64];", "bounds", "out-of-bounds shared read of 4 bytes at byte 64 of 64"),
+        (
+            "ld.shared.u32 d0, [room+64];",
+            "bounds",
+            "out-of-bounds shared read of 4 bytes at byte 64 of 64",
+        ),
         ("ld.shared.u32 d0, [room+1];", "alignment", "misaligned shared read"),
-        ("ld.shared.u32 d0, [room+8];", "uninitialised", "read of uninitialised shared memory, byte 8"),
+        (
+            "ld.shared.u32 d0, [room+8];",
+            "uninitialised",
+            "read of uninitialised shared memory, byte 8",
+        ),
         ("ld.local.u32 d0, [own+32];", "bounds", "out-of-bounds local read"),
         ("ld.local.u32 d0, [own+4];", "uninitialised", "uninitialised local memory, byte 4"),
         ("mov.u64 o, 16; ld.global.u32 d0, [o];", "bounds", "out-of-bounds"),
@@ -162,8 +175,12 @@ def test_fresh_memory_is_uninitialised():
 
 def _race(text, grid=1, block=64, order="forward"):
     made = program(
-        [f".visible .entry k(.param .u64 k_0) {{ .reg .b64 p, q; .reg .b32 w, d, l; .reg .pred p1; .shared .align 16 .b8 room[512];"
-         f"mov.u32 w, %tid.x; and.b32 l, w, 31; ld.param.u64 p, [k_0]; mul.wide.u32 q, w, 4; add.s64 q, q, p; {text} ret; }}"],
+        [
+            f""".visible .entry k(.param .u64 k_0) {{ .reg .b64 p, q; .reg .b32 w, d, l;
+            .reg .pred p1;
+            .shared .align 16 .b8 room[512]; mov.u32 w, %tid.x; and.b32 l, w, 31;
+            ld.param.u64 p, [k_0]; mul.wide.u32 q, w, 4; add.s64 q, q, p; {text} ret; }}"""
+        ],
         checked=True,
     )
     made.launch("k", (grid,), (block,), (np.zeros(256, "u4"),), order=order)
@@ -196,8 +213,10 @@ def test_races_are_found(text, order):
         "st.global.u32 [q], w;",
         "ld.global.u32 d, [p];",
         "red.global.add.u32 [p], 1;",
-        "st.global.u32 [q], w; bar.sync 0; ld.global.u32 d, [p+8]; bar.sync 0; st.global.u32 [q], 1;",
-        "st.global.u32 [q], w; bar.warp.sync -1; shr.u32 l, w, 5; mul.wide.u32 q, l, 128; add.s64 q, q, p; ld.global.u32 d, [q+12];",
+        "st.global.u32 [q], w; bar.sync 0; ld.global.u32 d, [p+8]; bar.sync 0;"
+        "st.global.u32 [q], 1;",
+        "st.global.u32 [q], w; bar.warp.sync -1; shr.u32 l, w, 5; mul.wide.u32 q, l, 128;"
+        "add.s64 q, q, p; ld.global.u32 d, [q+12];",  # one of the own warp's
         "ld.global.nc.u32 d, [q];",
         "st.volatile.global.u32 [p], w; ld.volatile.global.u32 d, [p];",
     ],

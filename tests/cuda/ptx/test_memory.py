@@ -35,8 +35,8 @@ def _names(count):
     return f"{{{', '.join(f'v{i}' for i in range(count))}}}" if count > 1 else "v0"
 
 
-def _whole(kind, count):
-    return f"b{8 * SIZES[kind] * count}"
+def _plain(kind):
+    return kind if kind[0] == "f" else f"b{8 * SIZES[kind]}"
 
 
 def _copy_in(space, size):
@@ -55,24 +55,28 @@ def _load_text(text, name):
     kind, count, space = text.split(".")[-1], _vector(text), _space(text)
     size = SIZES[kind] * count
     address = {"global": "p", "const": "q", "param": f"{name}_1+8"}.get(space, "q")
-    setup = {
-        "global": "",
-        "const": ".reg .b64 q; mov.u64 q, table;",
-        "param": "",
-    }.get(space) if space in ("global", "const", "param") else _copy_in(space, size)
-    generic = f".{space}" not in text
+    setup = (
+        {
+            "global": "",
+            "const": ".reg .b64 q; mov.u64 q, table;",
+            "param": "",
+        }.get(space)
+        if space in ("global", "const", "param")
+        else _copy_in(space, size)
+    )
     stores = " ".join(
-        f"st.global.{'b' + str(8 * SIZES[kind]) if kind[0] != 'f' else kind} [r+{i * SIZES[kind]}], v{i};"
-        for i in range(count)
+        f"st.global.{_plain(kind)} [r+{i * SIZES[kind]}], v{i};" for i in range(count)
     )
     return f"""
-.visible .entry {name}(.param .u64 {name}_0, .param .align 16 .b8 {name}_1[40], .param .u64 {name}_2) {{
-.reg .b64 p, r, t; .reg .b32 w; .local .align 16 .b8 room_local[32]; mov.u32 w, %tid.x; mul.wide.u32 t, w, 32;
+.visible .entry {name}(.param .u64 {name}_0, .param .align 16 .b8 {name}_1[40],
+.param .u64 {name}_2) {{
+.reg .b64 p, r, t; .reg .b32 w; .local .align 16 .b8 room_local[32];
+mov.u32 w, %tid.x; mul.wide.u32 t, w, 32;
 .shared .align 16 .b8 room_shared[2048];
 ld.param.u64 p, [{name}_0]; add.s64 p, p, t; ld.param.u64 r, [{name}_2]; add.s64 r, r, t;
 {_registers(kind, count)} {setup}
 {text} {_names(count)}, [{address}];
-{stores if not generic or space == 'global' else stores} ret; }}"""
+{stores} ret; }}"""
 
 
 @pytest.mark.parametrize("opcodes", SAMPLED_OR_ALL)
@@ -88,7 +92,10 @@ def test_every_load(form, opcodes):
         size = SIZES[text.split(".")[-1]] * _vector(text)
         got = np.zeros((COUNT, 32), np.uint8)
         made.launch(f"k{i}", (1,), (COUNT,), (data, parameter, got))
-        wanted = {"const": np.broadcast_to(TABLE, (COUNT, 64)), "param": np.stack([data[5]] * COUNT)}
+        wanted = {
+            "const": np.broadcast_to(TABLE, (COUNT, 64)),
+            "param": np.stack([data[5]] * COUNT),
+        }
         assert (got[:, :size] == wanted.get(_space(text), data)[:, :size]).all(), text
         assert not got[:, size:].any(), text
 
@@ -109,7 +116,11 @@ def _store_text(text, name):
     plain = kind if kind[0] == "f" else f"b{8 * SIZES[kind]}"
     loads = " ".join(f"ld.global.{plain} v{i}, [p+{i * SIZES[kind]}];" for i in range(count))
     target, back = {"global": ("r", "")}.get(space, ("q", None))
-    setup = f".reg .b64 q; mov.u64 q, room_{space}; .reg .b16 h;" if space in ("shared", "local") else ""
+    setup = (
+        f".reg .b64 q; mov.u64 q, room_{space}; .reg .b16 h;"
+        if space in ("shared", "local")
+        else ""
+    )
     if space == "shared":
         setup += ".reg .b64 o; mul.wide.u32 o, w, 32; add.s64 q, q, o;"
     if back is None:
@@ -117,7 +128,8 @@ def _store_text(text, name):
         back = " ".join(f"ld.{space}.u8 h, [q+{i}]; st.global.u8 [r+{i}], h;" for i in range(size))
     return f"""
 .visible .entry {name}(.param .u64 {name}_0, .param .u64 {name}_1) {{
-.reg .b64 p, r, t; .reg .b32 w; .local .align 16 .b8 room_local[32]; mov.u32 w, %tid.x; mul.wide.u32 t, w, 32;
+.reg .b64 p, r, t; .reg .b32 w; .local .align 16 .b8 room_local[32];
+mov.u32 w, %tid.x; mul.wide.u32 t, w, 32;
 .shared .align 16 .b8 room_shared[2048];
 ld.param.u64 p, [{name}_0]; add.s64 p, p, t; ld.param.u64 r, [{name}_1]; add.s64 r, r, t;
 {_registers(kind, count)} {setup} {loads}
@@ -174,18 +186,17 @@ def _atomic_text(text, name, form):
 .shared .align 16 .b8 room[16];
 mov.u32 w, %tid.x; mul.wide.u32 t, w, {SIZES[kind]}; setp.eq.u32 first, w, 0;
 ld.param.u64 p, [{name}_0]; ld.param.u64 cell, [{name}_1]; ld.param.u64 r, [{name}_2];
-add.s64 p, p, t; add.s64 r, r, t; ld.global.{plain} b, [p]; ld.global.{plain} c, [p+{64 * SIZES[kind]}];
-mov.u64 q, {'room' if space == 'shared' else 'cell'}; ld.global.{plain} e, [cell];
+add.s64 p, p, t; add.s64 r, r, t; ld.global.{plain} b, [p];
+ld.global.{plain} c, [p+{64 * SIZES[kind]}];
+mov.u64 q, {"room" if space == "shared" else "cell"}; ld.global.{plain} e, [cell];
 @first {into}.{plain} [q], e; bar.sync 0;
 {body}
-{f'st.global.{plain} [r], d;' if is_atom else ''}
+{f"st.global.{plain} [r], d;" if is_atom else ""}
 bar.sync 0; {finish} ret; }}"""
 
 
 @pytest.mark.parametrize("opcodes", SAMPLED_OR_ALL)
-@pytest.mark.parametrize(
-    "form", [*FORMS["atom"], *FORMS["red"]], ids=lambda f: f.grammar
-)
+@pytest.mark.parametrize("form", [*FORMS["atom"], *FORMS["red"]], ids=lambda f: f.grammar)
 def test_every_atomic(form, opcodes):
     texts = opcodes(form)
     made = program([_atomic_text(t, f"k{i}", form) for i, t in enumerate(texts)])
@@ -230,7 +241,9 @@ def test_atomic_add_of_float32_flushes_in_global_memory_only():
 @pytest.mark.parametrize("space", ["global", "shared", "local", "const", "param"])
 def test_generic_addresses(space):
     own = {"global": "p", "const": "table", "param": "k_0"}.get(space, f"room_{space}")
-    fill = f"mov.u32 x, 77; st.{space}.u32 [room_{space}], x;" if space in ("shared", "local") else ""
+    fill = (
+        f"mov.u32 x, 77; st.{space}.u32 [room_{space}], x;" if space in ("shared", "local") else ""
+    )
     text = f"""
     .shared .align 16 .b8 room_shared[16]; .local .align 16 .b8 room_local[16];
     .reg .b64 q, s; .reg .pred e; ld.param.u64 p, [k_0]; mov.u64 s, {own}; {fill}
@@ -272,7 +285,9 @@ def test_branches_calls_and_exit():
     assert list(got) == [10, 11, 4, 13, 10, 11, 12, 0x5A5A5A5A & 0x5A]
 
 
-@pytest.mark.parametrize("text", ["fence.acq_rel.gpu;", "fence.sc.cta;", "membar.gl;", "membar.cta;", "nanosleep.u32 5;"])
+@pytest.mark.parametrize(
+    "text", ["fence.acq_rel.gpu;", "fence.sc.cta;", "membar.gl;", "membar.cta;", "nanosleep.u32 5;"]
+)
 def test_fences_change_nothing(text):
     made = program([kernel_text("k", text + "mov.u32 d0, a0;", ("b32",), ("b32",))])
     assert list(run(made, "k", [np.arange(4, dtype="u4")], ("b32",))[0]) == [0, 1, 2, 3]

@@ -12,10 +12,10 @@ _FILL = {"f16": (np.dtype("f2"), 2), "bf16": (np.dtype("u2"), 2), "tf32": (np.dt
 rng = np.random.default_rng(0)
 
 
-def _entry(body, parameters, registers=""):
-    names = ", ".join(f".param .u64 k_{i}" for i in range(parameters))
-    loads = "".join(f"ld.param.u64 p{i}, [k_{i}];" for i in range(parameters))
-    return f""".visible .entry k({names}) {{ .reg .b64 p<{parameters}>; .reg .b64 t; .reg .b32 w;
+def _entry(body, parameters, registers="", name="k"):
+    names = ", ".join(f".param .u64 {name}_{i}" for i in range(parameters))
+    loads = "".join(f"ld.param.u64 p{i}, [{name}_{i}];" for i in range(parameters))
+    return f""".visible .entry {name}({names}) {{ .reg .b64 p<{parameters}>; .reg .b64 t; .reg .b32 w;
     {registers} mov.u32 w, %tid.x; {loads} {body} ret; }}"""
 
 
@@ -24,7 +24,9 @@ def _lane(k, count, load, size=4):
     lines = [f"mul.wide.u32 t, w, {count * size}; add.s64 t, t, p{k};"]
     for i in range(count):
         name = f"{'abcd'[k]}{i}"
-        lines += [f"ld.global.b32 {name}, [t+{4 * i}];" if load else f"st.global.b32 [t+{4 * i}], {name};"]
+        lines += [
+            f"ld.global.b32 {name}, [t+{4 * i}];" if load else f"st.global.b32 [t+{4 * i}], {name};"
+        ]
     return " ".join(lines)
 
 
@@ -75,7 +77,9 @@ def _b_fragment(kind, b, depth):
 
 
 def _c_places():
-    return [(lane // 4 + 8 * (e // 2), lane % 4 * 2 + e % 2) for lane in range(32) for e in range(4)]
+    return [
+        (lane // 4 + 8 * (e // 2), lane % 4 * 2 + e % 2) for lane in range(32) for e in range(4)
+    ]
 
 
 MMA = [(form, opcode) for form in FORMS["mma"] for opcode in form.expand()]
@@ -94,9 +98,13 @@ def test_every_product_of_tiles(form, opcode):
     c_fragment = np.array([c[p] for p in _c_places()], c.dtype).reshape(32, 4)
     counts = [f.nbytes // 128 for f in (*fragments, c_fragment)]
     d = np.zeros_like(c_fragment)
-    groups = [f"{{{', '.join(f'{n}{i}' for i in range(k))}}}" for n, k in zip("abc", counts, strict=True)]
+    groups = [
+        f"{{{', '.join(f'{n}{i}' for i in range(k))}}}" for n, k in zip("abc", counts, strict=True)
+    ]
     out = f"{{{', '.join(f'd{i}' for i in range(counts[2]))}}}"
-    registers = "".join(f".reg .b32 {n}<{k}>;" for n, k in zip("abcd", [*counts, counts[2]], strict=True))
+    registers = "".join(
+        f".reg .b32 {n}<{k}>;" for n, k in zip("abcd", [*counts, counts[2]], strict=True)
+    )
     body = "".join(_lane(k, counts[k], True) for k in range(3))
     body += f"{opcode} {out}, {', '.join(groups)};" + _lane(3, counts[2], False)
     made = program([_entry(body, 4, registers)])
@@ -115,12 +123,13 @@ def test_every_product_of_tiles(form, opcode):
 def test_ldmatrix(count, trans, space):
     matrices = rng.integers(0, 2**16, (count, 8, 8)).astype("u2")
     registers = ".reg .b32 d<4>; .reg .b32 x; .reg .b64 s, q; .shared .align 16 .b8 room[512];"
+    names = ", ".join(f"d{i}" for i in range(count))
     body = f"""mov.u64 s, room; mul.wide.u32 q, w, 16; add.s64 s, s, q; add.s64 q, p0, q;
-    .reg .b32 v<4>; ld.global.v4.b32 {{v0, v1, v2, v3}}, [q]; st.shared.v4.b32 [s], {{v0, v1, v2, v3}};
-    bar.warp.sync -1; .reg .b32 a; cvt.u32.u64 a, s;
-    ldmatrix.sync.aligned.m8n8.x{count}{trans}.{space}.b16 {{{', '.join(f'd{i}' for i in range(count))}}}, [a];
+    .reg .b32 v<4>; ld.global.v4.b32 {{v0, v1, v2, v3}}, [q];
+    st.shared.v4.b32 [s], {{v0, v1, v2, v3}}; bar.warp.sync -1; .reg .b32 a; cvt.u32.u64 a, s;
+    ldmatrix.sync.aligned.m8n8.x{count}{trans}.{space}.b16 {{{names}}}, [a];
     mul.wide.u32 t, w, {4 * count}; add.s64 t, t, p1;
-    {' '.join(f'st.global.b32 [t+{4 * i}], d{i};' for i in range(count))}"""
+    {" ".join(f"st.global.b32 [t+{4 * i}], d{i};" for i in range(count))}"""
     data = np.zeros(256, "u2")
     data[: matrices.size] = matrices.ravel()
     got = np.zeros((32, count, 2), "u2")
@@ -133,43 +142,65 @@ def test_ldmatrix(count, trans, space):
 
 def _wmma_body(shape, a_layout, b_layout, c_layout, d, c, space):
     m, n = (int(x) for x in shape[1:].split("k")[0].split("n"))
-    lds = {"a": 16 if a_layout == "row" else m, "b": n if b_layout == "row" else 16, "c": n if c_layout == "row" else m}
+    lds = {
+        "a": 16 if a_layout == "row" else m,
+        "b": n if b_layout == "row" else 16,
+        "c": n if c_layout == "row" else m,
+    }
     part = f".{space}" if space else ""
     vectors = {
-        "a": 8, "b": 8, "c": 4 if c == "f16" else 8, "d": 4 if d == "f16" else 8,
+        "d": 4 if d == "f16" else 8,
+        "a": 8,
+        "b": 8,
+        "c": 4 if c == "f16" else 8,
     }
     group = {k: f"{{{', '.join(f'{k}{i}' for i in range(v))}}}" for k, v in vectors.items()}
     head = "sync.aligned"
-    return "".join(f".reg .b32 {k}<{v}>;" for k, v in vectors.items()), f"""
-    wmma.load.a.{head}.{a_layout}.{shape}{part}.f16 {group['a']}, [p0], {lds['a']};
-    wmma.load.b.{head}.{b_layout}.{shape}{part}.f16 {group['b']}, [p1], {lds['b']};
-    wmma.load.c.{head}.{c_layout}.{shape}{part}.{c} {group['c']}, [p2], {lds['c']};
-    wmma.mma.{head}.{a_layout}.{b_layout}.{shape}.{d}.{c} {group['d']}, {group['a']}, {group['b']}, {group['c']};
-    wmma.store.d.{head}.{c_layout}.{shape}{part}.{d} [p3], {group['d']}, {lds['c']};"""
+    return (
+        "".join(f".reg .b32 {k}<{v}>;" for k, v in vectors.items()),
+        f"""
+    wmma.load.a.{head}.{a_layout}.{shape}{part}.f16 {group["a"]}, [p0], {lds["a"]};
+    wmma.load.b.{head}.{b_layout}.{shape}{part}.f16 {group["b"]}, [p1], {lds["b"]};
+    wmma.load.c.{head}.{c_layout}.{shape}{part}.{c} {group["c"]}, [p2], {lds["c"]};
+    wmma.mma.{head}.{a_layout}.{b_layout}.{shape}.{d}.{c} {", ".join(group.values())};
+    wmma.store.d.{head}.{c_layout}.{shape}{part}.{d} [p3], {group["d"]}, {lds["c"]};""",
+    )
 
 
-@pytest.mark.parametrize("space", ["", "global"])
+LAYOUTS = [(a, b, c) for a in ("row", "col") for b in ("row", "col") for c in ("row", "col")]
+
+
 @pytest.mark.parametrize("types", [("f16", "f16"), ("f32", "f32"), ("f16", "f32"), ("f32", "f16")])
-@pytest.mark.parametrize("layouts", [("row", "row", "row"), ("row", "col", "col"), ("col", "row", "row"), ("col", "col", "row")])
 @pytest.mark.parametrize("shape", ["m16n16k16", "m32n8k16", "m8n32k16"])
-def test_wmma(shape, layouts, types, space):
+def test_wmma(shape, types):
+    variants = [(layouts, space) for layouts in LAYOUTS for space in ("", "global")]
+    entries = []
+    for i, (layouts, space) in enumerate(variants):
+        registers, body = _wmma_body(shape, *layouts, *types, space)
+        entries.append(_entry(body, 4, registers, f"k{i}"))
+    made = program(entries, checked=True)
+    for i, (layouts, _) in enumerate(variants):
+        _check_wmma(made, f"k{i}", shape, layouts, types)
+
+
+def _check_wmma(made, name, shape, layouts, types):
     m, n = (int(x) for x in shape[1:].split("k")[0].split("n"))
     dtypes = [np.dtype(t.replace("f16", "f2").replace("f32", "f4")) for t in types]
     a, b = rng.standard_normal((m, 16)).astype("f2"), rng.standard_normal((16, n)).astype("f2")
     c, d = rng.standard_normal((m, n)).astype(dtypes[1]), np.full((m, n), np.nan, dtypes[0])
-    stored = [np.asfortranarray(x) if lay == "col" else x for x, lay in zip((a, b, c, d), (*layouts, layouts[2]), strict=True)]
-    registers, body = _wmma_body(shape, *layouts, *types, space)
-    made = program([_entry(body, 4, registers)], checked=True)
-    flat = [x.ravel(order="K") if x.flags.f_contiguous else x for x in stored]
-    made.launch("k", (1,), (32,), flat)
+    places = zip((a, b, c, d), (*layouts, layouts[2]), strict=True)
+    flat = [(x.T if layout == "col" else x).ravel().copy() for x, layout in places]
+    made.launch(name, (1,), (32,), flat)
     got = flat[3].reshape((n, m)).T if layouts[2] == "col" else flat[3].reshape(m, n)
     wanted = a.astype("f8") @ b.astype("f8") + c
-    assert np.abs(got - wanted).max() <= np.abs(wanted).max() * (2**-10 if types[0] == "f16" else 2**-22)
+    assert np.abs(got - wanted).max() <= np.abs(wanted).max() * (
+        2**-10 if types[0] == "f16" else 2**-22
+    )
 
 
 # Copies
 
-_COPY = """.shared .align 16 .b8 room[1024]; .reg .b64 s, q; .reg .b32 v, z; .reg .pred p9; mov.u64 s, room;
+_COPY = """.shared .align 16 .b8 room[1024]; .reg .b64 s, q; .reg .b32 v, z; mov.u64 s, room;
 mul.wide.u32 q, w, {n}; add.s64 s, s, q; add.s64 q, p0, q; st.shared.b32 [s], -1; {clear}
 {copy} {wait} ld.shared.b32 v, [s]; mul.wide.u32 t, w, 4; add.s64 t, t, p1; st.global.b32 [t], v;"""
 
@@ -177,7 +208,9 @@ mul.wide.u32 q, w, {n}; add.s64 s, s, q; add.s64 q, p0, q; st.shared.b32 [s], -1
 def _copied(copy, wait, n=16, clear="", checked=False):
     source = rng.integers(1, 2**31, 512).astype("u4")
     got = np.zeros(32, "u4")
-    made = program([_entry(_COPY.format(copy=copy, wait=wait, n=n, clear=clear), 2)], checked=checked)
+    made = program(
+        [_entry(_COPY.format(copy=copy, wait=wait, n=n, clear=clear), 2)], checked=checked
+    )
     made.launch("k", (1,), (32,), (source, got))
     return got, source.view("u1")[: 32 * n].reshape(32, n)[:, :4].copy().view("u4").ravel()
 
@@ -220,7 +253,9 @@ def test_groups_arrive_in_order():
     got, wanted = _copied(copy, "cp.async.wait_group 1;")
     assert (got == wanted).all()
     late = "ld.shared.b32 z, [s+4]; mov.b32 v, z;"
-    body = _COPY.format(copy=copy, wait="cp.async.wait_group 1;", n=16, clear="st.shared.b32 [s+4], 5;")
+    body = _COPY.format(
+        copy=copy, wait="cp.async.wait_group 1;", n=16, clear="st.shared.b32 [s+4], 5;"
+    )
     body = body.replace("ld.shared.b32 v, [s];", late)
     result = np.zeros(32, "u4")
     program([_entry(body, 2)]).launch("k", (1,), (32,), (np.zeros(512, "u4"), result))

@@ -61,7 +61,8 @@ def test_shuffle_among_some_lanes():
     ],
 )
 def test_what_a_shuffle_may_not_do(text, match):
-    text = f".reg .pred low; setp.lt.u32 low, w, 8; mov.u32 d0, 9; @!low bra END; {text} END: bar.sync 0;"
+    text = f"mov.u32 d0, 9; @!low bra END; {text} END: bar.sync 0;"
+    text = ".reg .pred low; setp.lt.u32 low, w, 8;" + text
     with pytest.raises(Fault, match=match) as error:
         _one(text, ("b32",), ("b32",), [LANES[:32]], block=32)
     assert error.value.kind == "warp"
@@ -80,7 +81,9 @@ def test_votes(pattern):
 
 @pytest.mark.parametrize("kind", ["b32", "b64"])
 def test_match(kind):
-    data = (LANES % 3).astype(kind.replace("b32", "u4").replace("b64", "u8")) << (20 if kind == "b32" else 40)
+    data = (LANES % 3).astype(kind.replace("b32", "u4").replace("b64", "u8")) << (
+        20 if kind == "b32" else 40
+    )
     text = f".reg .pred p1; match.any.sync.{kind} d0, a0, -1; match.all.sync.{kind} d1|p1, a0, -1;"
     text += f"selp.u32 d2, 1, 0, p1; match.all.sync.{kind} d3|p1, 7, -1; selp.u32 d4, 1, 0, p1;"
     got = _one(text, (kind,), ("b32",) * 5, [data])
@@ -124,8 +127,19 @@ def test_activemask_is_of_the_lanes_that_are_there(order):
 
 
 def test_special_registers():
-    names = "laneid warpid nwarpid lanemask_eq lanemask_lt lanemask_le lanemask_gt lanemask_ge".split()
-    text = "".join(f"mov.u32 d{i}, %{name};" for i, name in enumerate(names)) + "mov.u32 d8, WARP_SZ;"
+    names = [
+        "laneid",
+        "warpid",
+        "nwarpid",
+        "lanemask_eq",
+        "lanemask_lt",
+        "lanemask_le",
+        "lanemask_gt",
+        "lanemask_ge",
+    ]
+    text = (
+        "".join(f"mov.u32 d{i}, %{name};" for i, name in enumerate(names)) + "mov.u32 d8, WARP_SZ;"
+    )
     got = _one(text, ("b32",), ("b32",) * 9, [LANES])
     for i in range(64):
         lane = i % 32
@@ -141,7 +155,8 @@ def test_indices_of_threads_and_blocks():
     stores = "".join(f"st.global.u32 [p+{4 * i}], v{i};" for i in range(12))
     made = program(
         [
-            f""".visible .entry k(.param .u64 k_0) {{ .reg .b32 v<12>; .reg .b32 t, b; .reg .b64 p, o; {text}
+            f""".visible .entry k(.param .u64 k_0) {{ .reg .b32 v<12>; .reg .b32 t, b;
+            .reg .b64 p, o; {text}
             mad.lo.u32 t, v2, v4, v1; mad.lo.u32 t, t, v3, v0;
             mad.lo.u32 b, v8, v10, v7; mad.lo.u32 b, b, v9, v6;
             mul.lo.u32 b, b, 24; add.u32 t, t, b; mul.wide.u32 o, t, 48;

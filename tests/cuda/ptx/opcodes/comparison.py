@@ -49,7 +49,9 @@ def set_predicate(o: Operation) -> str:
     o.count(4 if o["bool"] else 3)
     first, second = o.pair(0)
     joined = f" {_BOOLEANS[o['bool']]} {o.value(3, 'pred')}" if o["bool"] else ""
-    text = f"pred t_ = {_comparison(o)}, c_ = (pred)(t_{joined}), d_ = (pred)(!t_{joined}); (void)d_;"
+    text = (
+        f"pred t_ = {_comparison(o)}, c_ = (pred)(t_{joined}), d_ = (pred)(!t_{joined}); (void)d_;"
+    )
     other = o.set(second, "pred", "d_") if second else ""
     return f"{{ {text} {o.set(first, 'pred', 'c_')} {other} }}"
 
@@ -62,7 +64,9 @@ def set_value(o: Operation) -> str:
     """D = all ones, or 1.0, where the comparison holds."""
     o.count(4 if o["bool"] else 3)
     joined = f" {_BOOLEANS[o['bool']]} {o.value(3, 'pred')}" if o["bool"] else ""
-    return o.set(0, o["to"], f"({_comparison(o)}{joined}) ? {'1' if o['to'] == 'f32' else '-1'} : 0")
+    return o.set(
+        0, o["to"], f"({_comparison(o)}{joined}) ? {'1' if o['to'] == 'f32' else '-1'} : 0"
+    )
 
 
 @translates(f"selp<type=b16|b32|b64|{_WORDS}|f32|f64>")
@@ -73,7 +77,10 @@ def select(o: Operation) -> str:
     return o.set(0, kind, f"{o.value(3, 'pred')} ? {o.value(1, kind)} : {o.value(2, kind)}")
 
 
-@translates(f"slct<type=b16|b32|b64|{_WORDS}|f32|f64><by=s32>", f"slct[ftz]<type=b16|b32|b64|{_WORDS}|f32|f64><by=f32>")
+@translates(
+    f"slct<type=b16|b32|b64|{_WORDS}|f32|f64><by=s32>",
+    f"slct[ftz]<type=b16|b32|b64|{_WORDS}|f32|f64><by=f32>",
+)
 def select_by_sign(o: Operation) -> str:
     """D = c ≥ 0 ? a : b."""
     o.count(4)

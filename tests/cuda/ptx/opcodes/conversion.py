@@ -77,7 +77,11 @@ def between_floats(o: Operation) -> str:
     return o.set(0, to, f"SATURATE({text})" if o["sat"] else text)
 
 
-@translates("cvt[round=rni|rzi|rmi|rpi][ftz][sat]<to=f32>.f32", "cvt[round=rni|rzi|rmi|rpi][sat]<to=f64>.f64", "cvt[round=rni|rzi|rmi|rpi][sat]<to=f16>.f16")
+@translates(
+    "cvt[round=rni|rzi|rmi|rpi][ftz][sat]<to=f32>.f32",
+    "cvt[round=rni|rzi|rmi|rpi][sat]<to=f64>.f64",
+    "cvt[round=rni|rzi|rmi|rpi][sat]<to=f16>.f16",
+)
 def to_whole(o: Operation) -> str:
     """Rounded to a whole number of the same type."""
     o.count(2)
@@ -151,5 +155,3 @@ def is_in_space(o: Operation) -> str:
     o.count(2)
     number = {"shared": 1, "local": 2, "param": 3}.get(o["space"], 0)
     return o.set(0, "pred", f"{o.value(1, 'u64')} >> 56 == {number}")
-
-

@@ -111,7 +111,9 @@ def divide(o: Operation) -> str:
     kind = o["type"]
     a, b = _input(o, 1, kind), _input(o, 2, kind)
     if o["how"]:
-        return _result(o, kind, f"approximate_div({a}, {b})" if o["how"] == "approx" else f"({a} / {b})")
+        return _result(
+            o, kind, f"approximate_div({a}, {b})" if o["how"] == "approx" else f"({a} / {b})"
+        )
     plain = o.rounding == "FE_TONEAREST"
     return _result(o, kind, f"({a} / {b})" if plain else f"div_{kind}({a}, {b}, {o.rounding})")
 
@@ -178,9 +180,7 @@ def sign_of_half(o: Operation) -> str:
     return o.set(0, kind, f"{a} ^ {sign_bits}" if _name(o) == "neg" else f"{a} & ~{sign_bits}")
 
 
-@translates(
-    "min[ftz][NaN]<type=f32>", "max[ftz][NaN]<type=f32>", "min<type=f64>", "max<type=f64>"
-)
+@translates("min[ftz][NaN]<type=f32>", "max[ftz][NaN]<type=f32>", "min<type=f64>", "max<type=f64>")
 def least_or_greatest(o: Operation) -> str:
     """The smaller or the greater; of a NaN and a number the number, or with .NaN the NaN."""
     o.count(3)

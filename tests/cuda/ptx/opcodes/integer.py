@@ -16,9 +16,7 @@ def _unsigned(kind: str) -> str:
     return f"u{bits(kind)}"
 
 
-@translates(
-    f"add<type={_WORDS}>", f"sub<type={_WORDS}>", "add.sat<type=s32>", "sub.sat<type=s32>"
-)
+@translates(f"add<type={_WORDS}>", f"sub<type={_WORDS}>", "add.sat<type=s32>", "sub.sat<type=s32>")
 def add_or_subtract(o: Operation) -> str:
     """D = a ± b, modulo 2^n; with .sat, clamped."""
     o.count(3)
@@ -26,8 +24,7 @@ def add_or_subtract(o: Operation) -> str:
     if ".sat" in o.instruction.opcode:
         a, b = o.value(1, "s32"), o.value(2, "s32")
         wide = f"(s64){a} {sign} (s64){b}"
-        clamped = f"({{ s64 w_ = {wide}; w_ > INT32_MAX ? INT32_MAX : w_ < INT32_MIN ? INT32_MIN : w_; }})"
-        return o.set(0, "s32", clamped)
+        return o.set(0, "s32", f"CLAMP_TO_S32({wide})")
     kind = _unsigned(o["type"])
     return o.set(0, o["type"], f"({kind})({o.value(1, kind)} {sign} {o.value(2, kind)})")
 
@@ -63,8 +60,7 @@ def multiply_add_saturated(o: Operation) -> str:
     """D = clamp((a·b >> 32) + c)."""
     o.count(4)
     wide = f"((s64){o.value(1, 's32')} * {o.value(2, 's32')} >> 32) + (s64){o.value(3, 's32')}"
-    clamped = f"({{ s64 w_ = {wide}; w_ > INT32_MAX ? INT32_MAX : w_ < INT32_MIN ? INT32_MIN : w_; }})"
-    return o.set(0, "s32", clamped)
+    return o.set(0, "s32", f"CLAMP_TO_S32({wide})")
 
 
 @translates("mul24<part=lo|hi><type=u32|s32>", "mad24<part=lo|hi><type=u32|s32>")
@@ -73,9 +69,14 @@ def multiply_24(o: Operation) -> str:
     kind = o["type"]
     adds = o.instruction.opcode.startswith("mad")
     o.count(4 if adds else 3)
+
     def narrow(k: int) -> str:
         value = o.value(k, "u32")
-        return f"((s64)((s32)({value} << 8) >> 8))" if kind == "s32" else f"((u64)({value} & 0xffffff))"
+        return (
+            f"((s64)((s32)({value} << 8) >> 8))"
+            if kind == "s32"
+            else f"((u64)({value} & 0xffffff))"
+        )
 
     product = f"({narrow(1)} * {narrow(2)})"
     shifted = f"({product} >> 16)" if o["part"] == "hi" else product
@@ -85,7 +86,7 @@ def multiply_24(o: Operation) -> str:
 
 @translates(f"div<type={_WORDS}>", f"rem<type={_WORDS}>")
 def divide(o: Operation) -> str:
-    """A quotient toward zero, or its remainder; of a zero, all bits are set (unspecified in PTX)."""
+    """A quotient toward zero, or its remainder; by zero, all bits are set (PTX leaves it open)."""
     o.count(3)
     kind = o["type"]
     is_quotient = o.instruction.opcode.startswith("div")
@@ -94,8 +95,9 @@ def divide(o: Operation) -> str:
     if kind[0] == "s":
         negated = f"({kind})(0 - ({_unsigned(kind)})a_)" if is_quotient else "0"
         by_minus_one = f"b_ == -1 ? {negated} : "
-    result = f"({{ {kind} a_ = {a}, b_ = {b}; ({kind})(!b_ ? ({kind})~0ull : {by_minus_one}a_ {'/' if is_quotient else '%'} b_); }})"
-    return o.set(0, kind, result)
+    quotient = f"{by_minus_one}a_ {'/' if is_quotient else '%'} b_"
+    pair = f"{kind} a_ = {a}, b_ = {b};"
+    return o.set(0, kind, f"({{ {pair} ({kind})(!b_ ? ({kind})~0ull : {quotient}); }})")
 
 
 @translates("abs<type=s16|s32|s64>", "neg<type=s16|s32|s64>")
@@ -124,7 +126,9 @@ def sum_of_differences(o: Operation) -> str:
     o.count(4)
     kind, unsigned = o["type"], _unsigned(o["type"])
     pair = f"{kind} a_ = {o.value(1, kind)}, b_ = {o.value(2, kind)};"
-    distance = f"({unsigned})(a_ > b_ ? ({unsigned})a_ - ({unsigned})b_ : ({unsigned})b_ - ({unsigned})a_)"
+    distance = (
+        f"({unsigned})(a_ > b_ ? ({unsigned})a_ - ({unsigned})b_ : ({unsigned})b_ - ({unsigned})a_)"
+    )
     return o.set(0, kind, f"({{ {pair} ({unsigned})({distance} + {o.value(3, unsigned)}); }})")
 
 
@@ -154,7 +158,9 @@ def add_with_carry(o: Operation) -> str:
     return f"{{ {total} {o.set(0, kind, f'({kind})w_')} {keep} }}"
 
 
-@translates("mad<part=lo|hi>.cc<type=u32|s32|u64|s64>", "madc<part=lo|hi>[cc]<type=u32|s32|u64|s64>")
+@translates(
+    "mad<part=lo|hi>.cc<type=u32|s32|u64|s64>", "madc<part=lo|hi>[cc]<type=u32|s32|u64|s64>"
+)
 def multiply_add_with_carry(o: Operation) -> str:
     """D = a·b + c + carry, of the low or the high half of the product."""
     o.count(4)

@@ -145,7 +145,8 @@ def _atomic(o: Operation, address: int, value: int, result: bool) -> str:
     if kind == "f32" and space != "shared":  # PTX manual: atom.add.f32 flushes in global memory
         step = "flush(flush(old_) + flush(b_))"
         if not space:
-            step = f"(void *)p_ >= (void *)shared && (u8 *)p_ < shared + shared_size ? old_ + b_ : {step}"
+            is_shared = "(u8 *)p_ >= shared && (u8 *)p_ < shared + shared_size"
+            step = f"{is_shared} ? old_ + b_ : {step}"
     register = kind if kind not in ("f16", "f16x2") else f"b{8 * SIZES[kind]}"
     pointer = o.access(address, space, SIZES[kind], "ATOMIC")
     third = f"{c_type} c_ = {o.value(value + 1, register)};" if o["op"] == "cas" else ""

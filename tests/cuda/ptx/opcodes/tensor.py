@@ -56,7 +56,7 @@ def load_matrices(o: Operation) -> str:
     return f"{{ {text} {_store_outputs(o, 0, count)} }}"
 
 
-# wmma: lane l holds numbers l·n … l·n + n − 1 of a tile, rows first (the real layout is unspecified)
+# wmma: lane l holds numbers l·n … l·n + n − 1 of a tile, rows first (the real layout is secret)
 
 _SHAPES = "<shape=m16n16k16|m32n8k16|m8n32k16>"
 

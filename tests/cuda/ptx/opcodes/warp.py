@@ -4,11 +4,15 @@ from ..forms import translates
 from ..operation import Operation
 
 
-def meet(o: Operation, function: str, kind: str, mask: str, *operands: str, aligned: int = 0) -> str:
+def meet(
+    o: Operation, function: str, kind: str, mask: str, *operands: str, aligned: int = 0
+) -> str:
     """Leave the operands, and wait for the other lanes."""
     o.waits = True
     inputs = "".join(f"self->in[{i}] = {x}; " for i, x in enumerate(operands))
-    return f"u32 mask_ = {mask}; {inputs}meet_lanes({function}, {kind}, mask_, {aligned}, {o.line});"
+    return (
+        f"u32 mask_ = {mask}; {inputs}meet_lanes({function}, {kind}, mask_, {aligned}, {o.line});"
+    )
 
 
 @translates("shfl.sync<mode=up|down|bfly|idx>.b32")
@@ -72,7 +76,6 @@ def synchronise_warp(o: Operation) -> str:
 # Barriers: bar is barrier….aligned
 
 
-
 def _is_aligned(o: Operation) -> int:
     return int(o.instruction.opcode.startswith("bar.") or bool(o["aligned"]))
 
@@ -116,5 +119,3 @@ def reduce_at_barrier(o: Operation) -> str:
     predicate = o.value(3 if several else 2, "pred")
     text = f"barrier_sync({barrier}, {vote_kind}, {predicate}, {_is_aligned(o)}, {o.line})"
     return o.set(0, o["type"], f"({'pred' if o['type'] == 'pred' else 'u32'}){text}")
-
-

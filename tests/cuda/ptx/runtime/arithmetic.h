@@ -1,4 +1,5 @@
 /* Arithmetic where C's is not PTX's. */
+#define CLAMP_TO_S32(x) ({ s64 c_ = (x); c_ > INT32_MAX ? INT32_MAX : c_ < INT32_MIN ? INT32_MIN : c_; })
 #define SATURATE(x) ({ __typeof__(x) s_ = (x); s_ > 0 ? (s_ < 1 ? s_ : (__typeof__(x))1) : (__typeof__(x))0; })
 static inline f32 flush(f32 x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
 #define RELU(x) ({ __typeof__(x) r_ = (x); r_ > 0 || r_ != r_ ? r_ : (__typeof__(x))0; })

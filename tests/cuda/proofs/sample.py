@@ -1,0 +1,47 @@
+"""sample.json: a few quick tests that together launch every kernel, which `--quick` runs.
+
+It is written by `python -m tests.cuda.proofs --update-sample`. A kernel that no test of the sample launches is a red cell: then it is time to write it anew.
+"""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from . import executed, sources
+
+_FILE = Path(__file__).with_name("sample.json")
+
+
+def _kept() -> dict[str, list[str]]:
+    return json.loads(_FILE.read_text()) if _FILE.exists() else {}
+
+
+def tests_of(kernels: list[str]) -> list[str]:
+    """Tests of the sample that launch some of these kernels."""
+    return sorted(test for test, launched in _kept().items() if set(launched) & set(kernels))
+
+
+def files_of(kernels: list[str]) -> list[str]:
+    """The files of tests in which these kernels are launched."""
+    return sorted({test.split("::")[0] for test in tests_of(kernels)})
+
+
+def update(console: Console, workers: int) -> int:
+    """Run tests of kernels under gcc, and choose; 1 if a kernel is launched by none.
+
+    A few tests of each function first; all of them only for kernels that these did not launch.
+    """
+    kernels = list(sources.all_kernels())
+    done = executed.run("gcc", executed.files_of_tests(), workers=workers, thin=6)
+    if any(not done.launched(kernel) for kernel in kernels):
+        done.add(executed.run("gcc", executed.files_of_tests(), workers=workers))
+    chosen = {test: sorted(done.tests[test]["kernels"]) for test in executed.cover(done, kernels)}
+    _FILE.write_text(json.dumps(dict(sorted(chosen.items())), indent=1) + "\n")
+    missing = sorted(set(kernels) - {k for launched in chosen.values() for k in launched})
+    console.print(f"{len(chosen)} of {len(done.tests)} tests launch {len(kernels)} kernels")
+    for trouble in done.trouble:
+        console.print(f"[red]{trouble}[/]")
+    if missing:
+        console.print(f"[red]no passing test launches {', '.join(missing)}[/]")
+    return int(bool(missing))
