@@ -162,8 +162,12 @@ Scalar = cupy.ndarray  # 0-d results are arrays
 
 # The files of minidl_cuda/kernels, imported when a kernel of theirs is first asked for.
 _KERNEL_FILES: dict[str, str] = {
+    "adam": "optimizer",
+    "adamw": "optimizer",
     "adaptive_avg_pool2d": "avg_pool2d",
     "avg_pool2d": "avg_pool2d",
+    "clip_norm": "gradients",
+    "clip_value": "gradients",
     "conv2d": "conv2d",
     "conv_transpose2d": "conv2d",
     "fused": "fused",
@@ -175,6 +179,9 @@ _KERNEL_FILES: dict[str, str] = {
     "rnn": "recurrent",
     "rnn_cell": "recurrent",
     "scaled_dot_product_attention": "attention",
+    "sgd": "optimizer",
+    "unscale": "gradients",
+    "update_scale": "gradients",
 }
 
 

@@ -233,3 +233,13 @@ RULES = {
     "adamw": "(settings, step, dtype)  likewise",
     "sgd": "(settings, step, dtype)  likewise",
 }
+
+# Functions of many arrays at once, all gradients, that a backend may have: lists of new arrays, and
+# scalars that stay on the device.  Where they are missing, or return NotImplemented, the same is
+# computed from FUNCTIONS.
+GRADIENTS = {
+    "clip_norm": "(gradients, max_norm)  times min(1, max_norm / (n + 1e-6)), and the 2-norm n",
+    "clip_value": "(gradients, bound)  each element in [−bound, bound]",
+    "unscale": "(gradients, scale, found)  each / scale; found becomes 1 if any is not finite",
+    "update_scale": "(scale, steps, found, growth, backoff, interval)  of a GradScaler, in place",
+}

@@ -49,7 +49,7 @@ def clip_grad_norm_(
     if not p > 0:
         raise ArgumentError(f"{name}: norm_type is a number above 0; got {norm_type!r}")
     gradients = {leaf: _coalesced(leaf.grad) for leaf in _leaves("clip_grad_norm_", parameters)}
-    arrays = [g.rows if type(g) is RowGradient else g for g in gradients.values()]
+    arrays = on_device.rows_of(gradients)
     if any(device_of(g) != "cpu" for g in arrays):
         return on_device.clip_norm(gradients, float(max_norm), p, error_if_nonfinite)
     with cpu.quiet():
@@ -76,9 +76,8 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     [1.0, -0.5, -1.0]
     """
     check_numbers("clip_grad_value_", 0, clip_value=clip_value)
-    bound = float(clip_value)
     gradients = {leaf: _coalesced(leaf.grad) for leaf in _leaves("clip_grad_value_", parameters)}
-    on_device.replace(gradients, lambda xp, g: xp.minimum(xp.maximum(g, -bound), bound))
+    on_device.clip_value(gradients, float(clip_value))
 
 
 def _leaves(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Leaf]:

@@ -1,7 +1,8 @@
-"""Clipping of gradients by their norm where they are: nothing is read from a GPU.
+"""Clipping of gradients where they are: nothing is read from a GPU.
 
-The norm is computed in float64, in which no power of a float32 over- or underflows, and the factor
-that follows from it is a number on the device too.
+A backend may have kernels that take all gradients at once.  Without one, the norm is computed in
+float64, in which no power of a float32 over- or underflows, and the factor that follows from it is
+a number on the device too.
 """
 
 import math
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.autograd.graph import Leaf
+from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, device_of
 from minidl.backends.registry import on_device_of
@@ -24,8 +26,16 @@ def clip_norm(
 
     Gradients may be on several devices; the norm is on that of the first.
     """
-    arrays = [g.rows if type(g) is RowGradient else g for g in gradients.values()]
+    arrays = rows_of(gradients)
     xp: Any = backend_of(arrays[0])
+    if p == 2 and len({device_of(g) for g in arrays}) == 1:
+        result = by_kernel("clip_norm", arrays, max_norm)
+        if result is not NotImplemented:
+            clipped, norm = result
+            if error_if_nonfinite:
+                check_finite(float(norm))
+            put(gradients, clipped)
+            return Tensor(norm)
     with on_device_of(arrays[0]):
         norms = [_beside(arrays[0], _norm(g, p)) for g in arrays if g.size]
         total = _combined(xp, xp.stack(norms, axis=0), p) if norms else xp.zeros((), dtype=float64)
@@ -35,6 +45,41 @@ def clip_norm(
         norm = Tensor(xp.astype(total, result_type(*arrays)))
     replace(gradients, lambda xp, g: g * xp.astype(_beside(g, coefficient), g.dtype))
     return norm
+
+
+def clip_value(gradients: dict[Leaf, Any], bound: float) -> None:
+    """Clip each element of the gradients of the leaves to [−bound, bound]."""
+    by_device: dict[Any, dict[Leaf, Any]] = {}
+    for leaf, g in gradients.items():
+        by_device.setdefault(device_of(g), {})[leaf] = g
+    for own in by_device.values():
+        clipped = by_kernel("clip_value", rows_of(own), bound)
+        if clipped is not NotImplemented:
+            put(own, clipped)
+        else:
+            replace(own, lambda xp, g: xp.minimum(xp.maximum(g, -bound), bound))
+
+
+def by_kernel(name: str, arrays: list[Any], *settings: Any) -> Any:
+    """What a kernel of the backend makes of arrays on one device; NotImplemented without one."""
+    xp: Any = backend_of(arrays[0])
+    kernel = xp.kernel(name) if current.get().fast else None
+    if kernel is None:
+        return NotImplemented
+    with on_device_of(arrays[0]):
+        return kernel(arrays, *settings)
+
+
+def rows_of(gradients: dict[Leaf, Any]) -> list[Any]:
+    """The gradients as arrays; of a RowGradient, its rows."""
+    return [g.rows if type(g) is RowGradient else g for g in gradients.values()]
+
+
+def put(gradients: dict[Leaf, Any], arrays: list[Any]) -> None:
+    """Make each array the gradient of its leaf, of a RowGradient the rows."""
+    new = iter(arrays)
+    for leaf, g in gradients.items():
+        leaf.grad = g.map(lambda xp, rows: next(new)) if type(g) is RowGradient else next(new)
 
 
 def replace(gradients: dict[Leaf, Any], function: Callable[[Any, Any], Any]) -> None:
