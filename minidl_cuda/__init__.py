@@ -176,6 +176,7 @@ _KERNEL_FILES: dict[str, str] = {
     "lstm": "recurrent",
     "lstm_cell": "recurrent",
     "max_pool2d": "max_pool2d",
+    "read_later": "gradients",
     "rnn": "recurrent",
     "rnn_cell": "recurrent",
     "scaled_dot_product_attention": "attention",

@@ -228,6 +228,8 @@ KERNELS = {
 # Kernels of optimisers.  f(settings, step, dtype) prepares a step: its add(value, gradient, state)
 # adds a parameter, and returns whether it could; its run() updates all of them in place.  Its
 # update_rows(value, indices, rows, state) updates distinct rows of one, and returns likewise.
+# Where there is a kernel "read_later", it has a skip_if(flag), which may be called first: unless
+# the flag, on the device, is 0, nothing is updated.
 RULES = {
     "adam": "(settings, step, dtype)  fused: the whole formula in one pass",
     "adamw": "(settings, step, dtype)  likewise",
@@ -241,5 +243,6 @@ GRADIENTS = {
     "clip_norm": "(gradients, max_norm)  times min(1, max_norm / (n + 1e-6)), and the 2-norm n",
     "clip_value": "(gradients, bound)  each element in [−bound, bound]",
     "unscale": "(gradients, scale, found)  each / scale; found becomes 1 if any is not finite",
+    "read_later": "(x)  begin to copy a number to the host; a function that returns the number",
     "update_scale": "(scale, steps, found, growth, backoff, interval)  of a GradScaler, in place",
 }

@@ -6,17 +6,15 @@ a number on the device too.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from minidl.autograd.graph import Leaf
-from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, device_of
 from minidl.backends.registry import on_device_of
-from minidl.backends.rows import RowGradient
 from minidl.dtypes import float64, result_type
 from minidl.errors import GradientError
+from minidl.optim.gradients import beside, by_device, by_kernel, put, replace, rows_of
 
 
 def clip_norm(
@@ -37,60 +35,24 @@ def clip_norm(
             put(gradients, clipped)
             return Tensor(norm)
     with on_device_of(arrays[0]):
-        norms = [_beside(arrays[0], _norm(g, p)) for g in arrays if g.size]
+        norms = [beside(arrays[0], _norm(g, p)) for g in arrays if g.size]
         total = _combined(xp, xp.stack(norms, axis=0), p) if norms else xp.zeros((), dtype=float64)
         if error_if_nonfinite:
             check_finite(float(total))
         coefficient = xp.minimum(xp.divide(max_norm, total + 1e-6), 1.0)  # NaN if it is
         norm = Tensor(xp.astype(total, result_type(*arrays)))
-    replace(gradients, lambda xp, g: g * xp.astype(_beside(g, coefficient), g.dtype))
+    replace(gradients, lambda xp, g: g * xp.astype(beside(g, coefficient), g.dtype))
     return norm
 
 
 def clip_value(gradients: dict[Leaf, Any], bound: float) -> None:
     """Clip each element of the gradients of the leaves to [−bound, bound]."""
-    by_device: dict[Any, dict[Leaf, Any]] = {}
-    for leaf, g in gradients.items():
-        by_device.setdefault(device_of(g), {})[leaf] = g
-    for own in by_device.values():
+    for own in by_device(gradients):
         clipped = by_kernel("clip_value", rows_of(own), bound)
         if clipped is not NotImplemented:
             put(own, clipped)
         else:
             replace(own, lambda xp, g: xp.minimum(xp.maximum(g, -bound), bound))
-
-
-def by_kernel(name: str, arrays: list[Any], *settings: Any) -> Any:
-    """What a kernel of the backend makes of arrays on one device; NotImplemented without one."""
-    xp: Any = backend_of(arrays[0])
-    kernel = xp.kernel(name) if current.get().fast else None
-    if kernel is None:
-        return NotImplemented
-    with on_device_of(arrays[0]):
-        return kernel(arrays, *settings)
-
-
-def rows_of(gradients: dict[Leaf, Any]) -> list[Any]:
-    """The gradients as arrays; of a RowGradient, its rows."""
-    return [g.rows if type(g) is RowGradient else g for g in gradients.values()]
-
-
-def put(gradients: dict[Leaf, Any], arrays: list[Any]) -> None:
-    """Make each array the gradient of its leaf, of a RowGradient the rows."""
-    new = iter(arrays)
-    for leaf, g in gradients.items():
-        leaf.grad = g.map(lambda xp, rows: next(new)) if type(g) is RowGradient else next(new)
-
-
-def replace(gradients: dict[Leaf, Any], function: Callable[[Any, Any], Any]) -> None:
-    """Replace each leaf's gradient by function(backend, gradient)."""
-    for leaf, g in gradients.items():
-        with on_device_of(g):
-            if type(g) is RowGradient:
-                leaf.grad = g.map(function)
-            else:
-                xp: Any = backend_of(g)
-                leaf.grad = xp.asarray(function(xp, g))
 
 
 def check_finite(norm: float) -> None:
@@ -123,9 +85,3 @@ def _combined(xp: Any, norms: Any, p: float) -> Any:
     total = largest * xp.pow(xp.sum(xp.pow(parts, p), axis=None, keepdims=False), 1 / p)
     plain = xp.logical_and(largest > 0, xp.isfinite(largest))
     return xp.where(plain, total, xp.sum(norms, axis=None, keepdims=False))
-
-
-def _beside(like: Any, x: Any) -> Any:
-    """x on the device of another array."""
-    device = device_of(like)
-    return x if device_of(x) == device else backend_of(x).to_device(x, device)

@@ -3,7 +3,7 @@
 Nothing waits for the GPU: norms, scales and flags stay on it.  Results are new arrays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cupy
@@ -73,6 +73,21 @@ def update_scale(
     """In place: a scale that shrinks if `found` is not 0, and grows after `interval` steps."""
     numbers = np.float32(growth), np.float32(backoff), np.int32(interval)
     _update_scale(1, 32, (scale, steps, found, *numbers))
+
+
+def read_later(x: Array) -> Callable[[], float]:
+    """Begin to copy a number to the host; a function that waits for this copy, and returns it."""
+    memory = cupy.cuda.alloc_pinned_memory(x.nbytes)
+    host = np.frombuffer(memory, x.dtype, 1).reshape(())
+    x.get(out=host, blocking=False)
+    copied = cupy.cuda.get_current_stream().record()
+
+    def read() -> float:
+        if not copied.done:
+            copied.synchronize()
+        return float(host)
+
+    return read
 
 
 def _suit(gradients: Sequence[Array]) -> bool:
