@@ -7,6 +7,7 @@ from math import e, inf, nan, pi
 
 from minidl import dtypes, errors, nn, ops, optim
 from minidl.autograd.anomaly import detect_anomaly
+from minidl.autograd.autocast import autocast
 from minidl.autograd.batching import vmap
 from minidl.autograd.checkpoint import checkpoint
 from minidl.autograd.functional import grad, gradients, value_and_grad, vjp
@@ -99,10 +100,10 @@ __all__ = [
     "UniqueCounts", "UniqueInverse", "__array_api_version__", "__array_namespace_info__",
     "__version__", "abs", "acos", "acosh", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
     "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
-    "add", "affine_grid", "all", "allclose", "allow_winograd", "alpha_dropout", "angle", "any",
-    "arange", "argmax", "argmin", "argsort", "argwhere", "array_equal", "asarray", "asin", "asinh",
-    "astype", "atan", "atan2", "atanh", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm",
-    "batch_norm_inference", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "add", "affine_grid", "all", "allclose", "allow_winograd", "alpha_dropout", "amp", "angle",
+    "any", "arange", "argmax", "argmin", "argsort", "argwhere", "array_equal", "asarray", "asin", "asinh",
+    "astype", "atan", "atan2", "atanh", "autocast", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+    "batch_norm", "batch_norm_inference", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits",
     "bincount", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or",
     "bitwise_right_shift", "bitwise_xor", "block_diag", "bool", "broadcast_arrays", "broadcast_to",
     "can_cast", "cartesian_prod", "cdist", "ceil", "celu", "channel_shuffle", "checkpoint", "chunk",
@@ -155,9 +156,20 @@ __all__ = [
 # fmt: on
 
 if _typing.TYPE_CHECKING:
-    from minidl import cuda, data, fft, io, keras, linalg, models, testing, train
+    from minidl import amp, cuda, data, fft, io, keras, linalg, models, testing, train
 else:  # packages that not every program needs are imported when they are first named (PEP 562)
-    _WHEN_USED = ("cuda", "data", "fft", "io", "keras", "linalg", "models", "testing", "train")
+    _WHEN_USED = (
+        "amp",
+        "cuda",
+        "data",
+        "fft",
+        "io",
+        "keras",
+        "linalg",
+        "models",
+        "testing",
+        "train",
+    )
 
     def __getattr__(name: str) -> _types.ModuleType:
         if name in _WHEN_USED:

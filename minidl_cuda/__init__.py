@@ -162,10 +162,14 @@ Scalar = cupy.ndarray  # 0-d results are arrays
 
 # The files of minidl_cuda/kernels, imported when a kernel of theirs is first asked for.
 _KERNEL_FILES: dict[str, str] = {
+    "adam": "optimizer",
+    "adamw": "optimizer",
     "adaptive_avg_pool2d": "avg_pool2d",
     "avg_pool2d": "avg_pool2d",
     "batch_norm": "batch_norm",
     "batch_norm_inference": "batch_norm",
+    "clip_norm": "gradients",
+    "clip_value": "gradients",
     "conv2d": "conv2d",
     "conv_transpose2d": "conv2d",
     "cross_entropy": "cross_entropy",
@@ -189,17 +193,21 @@ _KERNEL_FILES: dict[str, str] = {
     "lstm_cell": "recurrent",
     "max_pool2d": "max_pool2d",
     "multiply": "elementwise",
+    "read_later": "gradients",
     "relu": "elementwise",
     "rms_norm": "layer_norm",
     "rnn": "recurrent",
     "rnn_cell": "recurrent",
     "scaled_dot_product_attention": "attention",
+    "sgd": "optimizer",
     "sigmoid": "elementwise",
     "silu": "elementwise",
     "softmax": "softmax",
     "softplus": "elementwise",
     "tanh": "elementwise",
     "uniform_like": "random",
+    "unscale": "gradients",
+    "update_scale": "gradients",
 }
 
 

@@ -19,7 +19,14 @@ from weakref import ref
 
 from minidl.autograd import inplace
 from minidl.autograd.graph import Edge, Node, Source, paths_to, reachable, tick
-from minidl.autograd.mode import Mode, Observer, current, observed_by, replaying_in
+from minidl.autograd.mode import (
+    Mode,
+    Observer,
+    casting_anew,
+    current,
+    observed_by,
+    replaying_in,
+)
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, cpu
 from minidl.errors import DTypeError, GradientError, describe
@@ -54,7 +61,7 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not mode.record:
         return f(*args, **kwargs)
     call = _Call(f, args, kwargs, mode)
-    with _using(_Tape(_tape.get(), call)):
+    with _using(_Tape(_tape.get(), call)), casting_anew(mode):
         value = f(*args, **kwargs)
     tensors = call.outputs_in(value)
     edges = [y.edge for y in tensors]

@@ -104,7 +104,7 @@ def higher_order() -> ModeChange:
 
 def replaying() -> ModeChange:
     """What backpropagation with `create_graph` runs in: bodies run again, and are recorded."""
-    return ModeChange(record=True, save_inputs=True, replaying=True)
+    return ModeChange(record=True, save_inputs=True, replaying=True, autocast=None)
 
 
 def replaying_in(mode: Mode) -> ModeChange:
@@ -115,7 +115,18 @@ def replaying_in(mode: Mode) -> ModeChange:
         fast=mode.fast,
         winograd=mode.winograd,
         replaying=True,
+        autocast=mode.autocast and mode.autocast.anew(),
     )
+
+
+def casting_anew(mode: Mode) -> ModeChange:
+    """Casts of parameters that `autocast` has kept are not used, as in a repeated computation."""
+    return ModeChange(autocast=mode.autocast and mode.autocast.anew())
+
+
+def without_autocast() -> ModeChange:
+    """A block in which no inputs are cast."""
+    return ModeChange(autocast=None)
 
 
 def observed_by(observer: Observer) -> ModeChange:

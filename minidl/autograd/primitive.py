@@ -33,7 +33,7 @@ from minidl.autograd.arguments import (
     with_tensors,
 )
 from minidl.autograd.graph import Edge, Node
-from minidl.autograd.mode import Mode, current
+from minidl.autograd.mode import Mode, current, without_autocast
 from minidl.autograd.tensor import Tensor
 from minidl.backends import by_type, registry
 from minidl.backends.joint import Joint
@@ -200,6 +200,11 @@ def _operation(
                 with registry.on(device):
                     return dispatch(*inputs, **settings)
         mode = current.get()
+        if mode.autocast is not None:
+            cast = mode.autocast.of(name, inputs, settings)
+            if cast is not None:
+                with without_autocast():
+                    return dispatch(*cast, **settings)
         use_kernels = mode.fast and not mode.save_inputs
         result = NotImplemented
         if use_kernels or not composed:

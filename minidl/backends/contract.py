@@ -229,8 +229,21 @@ KERNELS = {
 # Kernels of optimisers.  f(settings, step, dtype) prepares a step: its add(value, gradient, state)
 # adds a parameter, and returns whether it could; its run() updates all of them in place.  Its
 # update_rows(value, indices, rows, state) updates distinct rows of one, and returns likewise.
+# Where there is a kernel "read_later", it has a skip_if(flag), which may be called first: unless
+# the flag, on the device, is 0, nothing is updated.
 RULES = {
     "adam": "(settings, step, dtype)  fused: the whole formula in one pass",
     "adamw": "(settings, step, dtype)  likewise",
     "sgd": "(settings, step, dtype)  likewise",
+}
+
+# Functions of many arrays at once, all gradients, that a backend may have: lists of new arrays, and
+# scalars that stay on the device.  Where they are missing, or return NotImplemented, the same is
+# computed from FUNCTIONS.
+GRADIENTS = {
+    "clip_norm": "(gradients, max_norm)  times min(1, max_norm / (n + 1e-6)), and the 2-norm n",
+    "clip_value": "(gradients, bound)  each element in [−bound, bound]",
+    "unscale": "(gradients, scale, found)  each / scale; found becomes 1 if any is not finite",
+    "read_later": "(x)  begin to copy a number to the host; a function that returns the number",
+    "update_scale": "(scale, steps, found, growth, backoff, interval)  of a GradScaler, in place",
 }

@@ -17,6 +17,7 @@ class Mode(NamedTuple):
     winograd: bool = False  # kernels may use algorithms without a componentwise error bound
     observers: tuple[Any, ...] = ()
     replaying: bool = False  # an earlier computation is repeated, on its inputs as they were then
+    autocast: Any = None  # which operations cast their inputs to float16 or float32
 
 
 _DEFAULT = Mode(winograd=os.environ.get("MINIDL_WINOGRAD", "0") == "1")

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl.autograd.mode import current
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, device_of
+from minidl.dtypes import float16, float32
 from minidl.errors import DTypeError, MinidlError, describe, raise_explained, warn_once
 from minidl.ops import asarray, astype
 
@@ -31,6 +33,8 @@ def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
     given, own = getattr(x, "dtype", None), parameter.dtype
     if not isinstance(given, np.dtype) or given.kind not in "biuf" or given == own:
         return x  # which the operation refuses, or promotes: complex numbers
+    if current.get().autocast is not None and {given, own} == {float16, float32}:
+        return x  # the operation casts its inputs as autocast has it
     if given.kind == "f" and given.itemsize > own.itemsize:
         warn_once(
             (type(layer), "dtype"),

@@ -1,12 +1,12 @@
 """Bucket: parameters that step together, the arrays of their state, and these as flat arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import is_
 from typing import Any
 
 from minidl.autograd.tensor import Tensor
 from minidl.backends import registry
-from minidl.errors import MinidlError, ShapeError, describe, raise_explained
+from minidl.errors import ArgumentError, MinidlError, ShapeError, describe, raise_explained
 from minidl.ops import asarray
 from minidl.optim.flat import flatten, unflatten
 
@@ -60,6 +60,26 @@ def _arrays(params: list[Tensor], states: list[State], names: tuple[str, ...]) -
     for name in names:
         found += [own[name] for own in states]
     return found
+
+
+def restored(
+    number: int, own: Mapping[str, Any], p: Tensor, names: Iterable[str], numbers: Iterable[str]
+) -> State:
+    """The validated state of parameter `number` from a saved one: arrays like p, and numbers."""
+    step = own.get("step", 1)
+    if step != int(step) or step < 0:
+        raise ArgumentError(f"load_state_dict: parameter {number} has the step {step!r}")
+    state: dict[str, Any] = {"step": int(step)}
+    for name in numbers:
+        if own.get(name) is None:
+            raise ArgumentError(f"load_state_dict: parameter {number} has no {name}")
+        state[name] = float(own[name])
+    for name in names:
+        array = None if own.get(name) is None else asarray(own[name], copy=True)
+        if array is None or array.shape != p.shape:
+            raise ShapeError(f"load_state_dict: parameter {number} needs {name} of shape {p.shape}")
+        state[name] = state_array("load_state_dict", name, array, p)
+    return state
 
 
 def state_array(who: str, name: str, value: Any, p: Tensor) -> Any:

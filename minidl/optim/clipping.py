@@ -7,11 +7,11 @@ from typing import Any
 from minidl.autograd.graph import Leaf
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, cpu, device_of
-from minidl.backends.rows import RowGradient
 from minidl.checks import check_flags, check_numbers
 from minidl.dtypes import default_float, float16, float32, float64, result_type
 from minidl.errors import ArgumentError, DTypeError, GradientError, describe, listed
 from minidl.optim import clipping_on_device as on_device
+from minidl.optim.gradients import coalesced, replace, rows_of
 
 _SAFE = 1e-30, 1e30  # sums of powers in between have neither overflowed nor underflowed
 
@@ -48,8 +48,8 @@ def clip_grad_norm_(
         p = math.nan
     if not p > 0:
         raise ArgumentError(f"{name}: norm_type is a number above 0; got {norm_type!r}")
-    gradients = {leaf: _coalesced(leaf.grad) for leaf in _leaves("clip_grad_norm_", parameters)}
-    arrays = [g.rows if type(g) is RowGradient else g for g in gradients.values()]
+    gradients = {leaf: coalesced(leaf.grad) for leaf in _leaves("clip_grad_norm_", parameters)}
+    arrays = rows_of(gradients)
     if any(device_of(g) != "cpu" for g in arrays):
         return on_device.clip_norm(gradients, float(max_norm), p, error_if_nonfinite)
     with cpu.quiet():
@@ -58,7 +58,7 @@ def clip_grad_norm_(
             on_device.check_finite(total)
         coefficient = float(max_norm) / (total + 1e-6)
         if not coefficient >= 1:  # nor if it is NaN
-            on_device.replace(gradients, lambda xp, g: g * coefficient)
+            replace(gradients, lambda xp, g: g * coefficient)
         dtype = result_type(*arrays) if arrays else default_float
         return Tensor(cpu.asarray(total, dtype=dtype))
 
@@ -76,9 +76,8 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     [1.0, -0.5, -1.0]
     """
     check_numbers("clip_grad_value_", 0, clip_value=clip_value)
-    bound = float(clip_value)
-    gradients = {leaf: _coalesced(leaf.grad) for leaf in _leaves("clip_grad_value_", parameters)}
-    on_device.replace(gradients, lambda xp, g: xp.minimum(xp.maximum(g, -bound), bound))
+    gradients = {leaf: coalesced(leaf.grad) for leaf in _leaves("clip_grad_value_", parameters)}
+    on_device.clip_value(gradients, float(clip_value))
 
 
 def _leaves(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Leaf]:
@@ -100,13 +99,6 @@ def _leaves(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Leaf]:
             raise DTypeError(f"{name}: parameters are floats; got {describe(p)}")
     leaves = (p.edge[0] for p in given if p.edge is not None)
     return [leaf for leaf in leaves if leaf.grad is not None]
-
-
-def _coalesced(gradient: Any) -> Any:
-    """A gradient as an array, or as a RowGradient in which each index occurs once."""
-    if type(gradient) is RowGradient:
-        return gradient.coalesce()
-    return gradient.data if isinstance(gradient, Tensor) else gradient
 
 
 def _norm(g: Any, p: float) -> float:

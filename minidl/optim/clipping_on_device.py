@@ -1,20 +1,20 @@
-"""Clipping of gradients by their norm where they are: nothing is read from a GPU.
+"""Clipping of gradients where they are: nothing is read from a GPU.
 
-The norm is computed in float64, in which no power of a float32 over- or underflows, and the factor
-that follows from it is a number on the device too.
+A backend may have kernels that take all gradients at once.  Without one, the norm is computed in
+float64, in which no power of a float32 over- or underflows, and the factor that follows from it is
+a number on the device too.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from minidl.autograd.graph import Leaf
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, device_of
 from minidl.backends.registry import on_device_of
-from minidl.backends.rows import RowGradient
 from minidl.dtypes import float64, result_type
 from minidl.errors import GradientError
+from minidl.optim.gradients import beside, by_device, by_kernel, put, replace, rows_of
 
 
 def clip_norm(
@@ -24,28 +24,35 @@ def clip_norm(
 
     Gradients may be on several devices; the norm is on that of the first.
     """
-    arrays = [g.rows if type(g) is RowGradient else g for g in gradients.values()]
+    arrays = rows_of(gradients)
     xp: Any = backend_of(arrays[0])
+    if p == 2 and len({device_of(g) for g in arrays}) == 1:
+        result = by_kernel("clip_norm", arrays, max_norm)
+        if result is not NotImplemented:
+            clipped, norm = result
+            if error_if_nonfinite:
+                check_finite(float(norm))
+            put(gradients, clipped)
+            return Tensor(norm)
     with on_device_of(arrays[0]):
-        norms = [_beside(arrays[0], _norm(g, p)) for g in arrays if g.size]
+        norms = [beside(arrays[0], _norm(g, p)) for g in arrays if g.size]
         total = _combined(xp, xp.stack(norms, axis=0), p) if norms else xp.zeros((), dtype=float64)
         if error_if_nonfinite:
             check_finite(float(total))
         coefficient = xp.minimum(xp.divide(max_norm, total + 1e-6), 1.0)  # NaN if it is
         norm = Tensor(xp.astype(total, result_type(*arrays)))
-    replace(gradients, lambda xp, g: g * xp.astype(_beside(g, coefficient), g.dtype))
+    replace(gradients, lambda xp, g: g * xp.astype(beside(g, coefficient), g.dtype))
     return norm
 
 
-def replace(gradients: dict[Leaf, Any], function: Callable[[Any, Any], Any]) -> None:
-    """Replace each leaf's gradient by function(backend, gradient)."""
-    for leaf, g in gradients.items():
-        with on_device_of(g):
-            if type(g) is RowGradient:
-                leaf.grad = g.map(function)
-            else:
-                xp: Any = backend_of(g)
-                leaf.grad = xp.asarray(function(xp, g))
+def clip_value(gradients: dict[Leaf, Any], bound: float) -> None:
+    """Clip each element of the gradients of the leaves to [−bound, bound]."""
+    for own in by_device(gradients):
+        clipped = by_kernel("clip_value", rows_of(own), bound)
+        if clipped is not NotImplemented:
+            put(own, clipped)
+        else:
+            replace(own, lambda xp, g: xp.minimum(xp.maximum(g, -bound), bound))
 
 
 def check_finite(norm: float) -> None:
@@ -78,9 +85,3 @@ def _combined(xp: Any, norms: Any, p: float) -> Any:
     total = largest * xp.pow(xp.sum(xp.pow(parts, p), axis=None, keepdims=False), 1 / p)
     plain = xp.logical_and(largest > 0, xp.isfinite(largest))
     return xp.where(plain, total, xp.sum(norms, axis=None, keepdims=False))
-
-
-def _beside(like: Any, x: Any) -> Any:
-    """x on the device of another array."""
-    device = device_of(like)
-    return x if device_of(x) == device else backend_of(x).to_device(x, device)

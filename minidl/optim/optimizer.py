@@ -26,11 +26,11 @@ from minidl.errors import (
     describe,
     raise_explained,
 )
-from minidl.ops import asarray
-from minidl.optim.bucket import Bucket, state_array
+from minidl.optim.bucket import Bucket, restored, state_array
 from minidl.optim.checks import check_learnable, check_writeable, ordered, step_count
 from minidl.optim.flat import copied, dense_gradient, flatten, unflatten
 from minidl.optim.rows import update_rows
+from minidl.optim.skipping import Skipping, is_skipped
 
 _T = TypeVar("_T")
 Params = Iterable[Tensor | Mapping[str, Any]]  # parameters, or parameter groups
@@ -41,7 +41,7 @@ _FLAGS = "maximize", "nesterov", "amsgrad", "centered", "decoupled_weight_decay"
 _KEPT = 32  # buckets: which parameters have a gradient may vary from step to step
 
 
-class Optimizer:
+class Optimizer(Skipping):
     """The base class of optimisers.
 
     A subclass defines `change`, the amount to subtract from the parameters, and `state_names`, the
@@ -129,6 +129,8 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; returns what `closure`, if given, returns."""
         loss = None
+        if self._unsettled is not None:
+            self._settle()
         if closure is not None:
             if not callable(closure):
                 needs = f"{type(self).__name__}.step: closure is a function"
@@ -231,20 +233,24 @@ class Optimizer:
         step = (states := bucket.states)[0]["step"] + 1
         group = self.at_step(group, step)
         kernel = xp.kernel(self.rule) if current.get().fast else None
-        rest = params
+        rest, fused = params, None
         if kernel is not None:
             fused = kernel(group, step, params[0].dtype)
             add = fused.add
             pairs = zip(params, states, strict=True)
             rest = [p for p, own in pairs if not add(p.data, dense_gradient(p), own)]
+        if is_skipped(self._skip, fused, params[0].data, not rest):
+            return
         check_writeable(type(self).__name__, rest)
-        if kernel is not None:
+        if fused is not None:
             fused.run()
         if rest:
             flat = bucket if rest is params else self.bucket_of(xp, group, rest)
             self._update_flat(xp, group, flat, step)
         for own in states:
             own["step"] = step
+        if self._skip is not None:
+            self._skip.counted(states)
         inplace.mark_written(*(p.data for p in params))
 
     def _update_flat(self, xp: Any, group: Mapping[str, Any], bucket: Bucket, step: int) -> None:
@@ -316,10 +322,12 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         """What is copied and pickled: not the buckets, whose keys are addresses."""
+        self._settle()
         return {**vars(self), "_kept": {}}
 
     def state_dict(self) -> dict[str, Any]:
         """The hyperparameters of every group, and the state of every parameter by its index."""
+        self._settle()
         params = (p for group in self.param_groups for p in group["params"])
         indices = {p: i for i, p in enumerate(params)}
         groups = [{**g, "params": [indices[p] for p in g["params"]]} for g in self.param_groups]
@@ -370,28 +378,14 @@ class Optimizer:
             state[p] = self._restored(number, own, p, rules[p])
         for group in groups:
             self._check(group)
+        self._unsettled = None
         self.state, self._kept, self.param_groups = state, {}, groups
 
     def _restored(
         self, number: int, own: Mapping[str, Any], p: Tensor, group: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The validated state of one parameter, as arrays like the parameter."""
-        step = own.get("step", 1)
-        if step != int(step) or step < 0:
-            raise ArgumentError(f"load_state_dict: parameter {number} has the step {step!r}")
-        state: dict[str, Any] = {"step": int(step)}
-        for name in self.numbers:
-            if own.get(name) is None:
-                raise ArgumentError(f"load_state_dict: parameter {number} has no {name}")
-            state[name] = float(own[name])
-        for name in self.state_names(group):
-            array = None if own.get(name) is None else asarray(own[name], copy=True)
-            if array is None or array.shape != p.shape:
-                raise ShapeError(
-                    f"load_state_dict: parameter {number} needs {name} of shape {p.shape}"
-                )
-            state[name] = state_array("load_state_dict", name, array, p)
-        return state
+        return restored(number, own, p, self.state_names(group), self.numbers)
 
     def __repr__(self) -> str:
         groups = [

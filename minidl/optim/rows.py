@@ -12,6 +12,7 @@ from minidl.backends import backend_of
 from minidl.backends.registry import on_device_of
 from minidl.backends.rows import RowGradient
 from minidl.optim.checks import check_writeable
+from minidl.optim.skipping import is_skipped
 
 if TYPE_CHECKING:
     from minidl.optim.optimizer import Optimizer
@@ -36,8 +37,11 @@ def _update(optimizer: Optimizer, group: Mapping[str, Any], p: Tensor) -> None:
     names, step = optimizer.state_names(group), own["step"] + 1
     group = optimizer.at_step(group, step)
     kernel = xp.kernel(optimizer.rule) if current.get().fast else None
-    fused = None if kernel is None else kernel(group, step, p.dtype).update_rows
-    if fused is None or not fused(p.data, gradient.indices, gradient.rows, own):
+    fused = None if kernel is None else kernel(group, step, p.dtype)
+    skip = optimizer._skip
+    if is_skipped(skip, fused, p.data, p.dtype.char in "fd"):
+        return
+    if fused is None or not fused.update_rows(p.data, gradient.indices, gradient.rows, own):
         arrays = {"value": p.data, **{name: own[name] for name in names}}
         flat = {name: x[gradient.indices].reshape(-1) for name, x in arrays.items()}
         values = flat.pop("value")
@@ -46,4 +50,6 @@ def _update(optimizer: Optimizer, group: Mapping[str, Any], p: Tensor) -> None:
         for name, x in arrays.items():
             x[gradient.indices] = flat[name].reshape(gradient.rows.shape)
     own["step"] = step
+    if skip is not None:
+        skip.counted([own])
     inplace.mark_written(p.data)

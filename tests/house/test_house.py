@@ -24,7 +24,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from its own layer and those before it.
 LAYERS = (
     *("errors", "dtypes", "checks", "files", "backends", "autograd", "ops", "linalg", "fft"),
-    *("cuda", "nn", "optim", "data"),
+    *("cuda", "nn", "optim", "amp", "data"),
     *(
         "io",
         "train",
@@ -228,13 +228,13 @@ def test_every_kernel_is_compared_with_its_body():
 
 # What is public.
 
-LAZY = {"cuda", "data", "fft", "io", "keras", "linalg", "models", "testing", "train"}
+LAZY = {"amp", "cuda", "data", "fft", "io", "keras", "linalg", "models", "testing", "train"}
 OTHER_PUBLIC_NAMES = {
     *LAZY,
     *("dtypes", "errors", "nn", "ops", "optim", "random"),
     *("Tensor", "RowGradient", "primitive", "composite", "manual_seed"),
     *("grad", "gradients", "value_and_grad", "vjp", "jvp", "hvp", "jacobian", "hessian", "vmap"),
-    *("no_grad", "enable_grad", "higher_order", "kernels", "allow_winograd"),
+    *("no_grad", "enable_grad", "higher_order", "kernels", "allow_winograd", "autocast"),
     *("checkpoint", "detect_anomaly"),
     *("device", "get_default_device", "set_default_device"),
     *("get_num_threads", "set_num_threads", "result_type", "e", "inf", "nan", "newaxis", "pi"),
