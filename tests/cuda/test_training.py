@@ -184,7 +184,7 @@ def test_a_loss_that_is_nan_is_found_when_it_is_read():
 
 def test_a_wrong_label_is_found_at_the_end_of_the_epoch(monkeypatch):
     monkeypatch.setitem(stand_in.arrays.settings, "wrap", True)  # as on a GPU
-    with pytest.raises(BoundsError, match="9 .*is outside 0 … 3"):
+    with pytest.raises(BoundsError, match=r"9 .*is outside 0 … 3"):
         trained("cuda", Batches(X, np.full(96, 9)), epochs=1)
     with suppress(BoundsError):
         minidl.cuda.synchronize()
