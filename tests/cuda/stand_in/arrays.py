@@ -389,6 +389,9 @@ def wrapped(array: np.ndarray, index: Any) -> Any:
 
 def names_twice(array: np.ndarray, index: Any) -> bool:
     """Whether an index names a place twice."""
+    index = index[0] if isinstance(index, tuple) and len(index) == 1 else index
+    if isinstance(index, np.ndarray) and index.dtype != bool and index.ndim == 1:
+        return np.unique(index % max(1, len(array))).size != index.size
     places = np.arange(array.size).reshape(array.shape)[index]
     return np.unique(places).size != places.size
 
