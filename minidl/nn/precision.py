@@ -42,7 +42,7 @@ def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
 
 
 def beside(parameter: Any, x: Any) -> Any:
-    """A tensor or nothing as it is; arrays and lists of the host as one on the device of a parameter."""
+    """A tensor, or None, as it is; arrays of the host as one on the device of a parameter."""
     if x is None or isinstance(x, Tensor):
         return x
     on_host = backend_of(x) is None or device_of(x) == "cpu"
