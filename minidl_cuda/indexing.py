@@ -114,6 +114,8 @@ def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
 
 def scatter_add(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
     """A copy of x, plus values where indices point along the axis."""
+    if indices.dtype.kind not in "iu":
+        raise IndexError(f"indices are integers, not {indices.dtype}")
     result = x.copy()
     axis, ndim = axis % x.ndim, indices.ndim
     others = [

@@ -41,7 +41,7 @@ def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
 
 def beside(parameter: Any, x: Any) -> Tensor:
     """A tensor as it is; arrays and lists of the host as one on the device of a parameter."""
-    if isinstance(x, Tensor):
+    if x is None or isinstance(x, Tensor):
         return x
     on_host = backend_of(x) is None or device_of(x) == "cpu"
     return asarray(x, device=parameter.device if on_host else None)

@@ -6,8 +6,8 @@
 // a thread for each chunk and column.  Segments inside a chunk are added to the table at once; what
 // belongs to one that crosses a border is kept as a pair (sum, rounded), and `add_borders` sums those.
 //
-// Floor: each term is read once and each row that occurs is read and written once.  256 threads with
-// 32 registers or so fill a multiprocessor; consecutive threads have consecutive columns.
+// Floor: each term is read once and each row that occurs is read and written once.  Consecutive
+// threads have consecutive columns; 256 of them with at most 40 registers fill a multiprocessor.
 #include <cuda_fp16.h>
 #include "compensated.cuh"
 

@@ -243,6 +243,10 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
         copy: Any = None,
     ) -> Any:
         check_devices((self,))
+        if not isinstance(stream, int | None) or not isinstance(dl_device, tuple | None):
+            raise TypeError(
+                f"DLPack: a stream is a number and a device two; got {stream, dl_device}"
+            )
         if dl_device == (1, 0):
             return self.get().__dlpack__(max_version=max_version)
         shared = self._a.copy() if copy else self._a
