@@ -26,13 +26,14 @@ from minidl.keras import (
     optimizers,
     utils,
 )
+from minidl.keras.devices import device
 from minidl.keras.graph.tensor import KerasTensor
 from minidl.keras.layers import Input, Layer
 from minidl.keras.models import Model, Sequential
 
 # fmt: off
 __all__ = [
-    "Input", "KerasTensor", "Layer", "Model", "Sequential", "activations", "callbacks",
+    "Input", "KerasTensor", "Layer", "Model", "Sequential", "activations", "callbacks", "device",
     "initializers", "layers", "losses", "metrics", "models", "optimizers", "utils",
 ]
 # fmt: on

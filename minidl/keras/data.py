@@ -8,6 +8,7 @@ import numpy as np
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.data import TensorDataset
+from minidl.data.transfer import on_host
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.keras.data_format import to_channels_first
 from minidl.keras.graph.tensor import Shape
@@ -182,7 +183,7 @@ def _tensor(who: str, name: str, x: Any) -> Tensor:
         if array.dtype.kind == "O" and not array.ndim and hasattr(x, "__iter__"):
             hint = "; batches of a loader or generator: train_on_batch(x, y) for each"
         raise DTypeError(f"{who}: {name} is an array of real numbers; got {describe(x)}{hint}")
-    x = ops.asarray(array)
+    x = on_host(array)
     if not x.ndim:
         raise ShapeError(f"{who}: {name} needs samples along its first axis; got shape ()")
     return x

@@ -26,8 +26,6 @@ def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
     except AttributeError:  # no parameter, or no Tensor
         if parameter is None:
             return x
-    if not isinstance(x, Tensor) and parameter.device != "cpu":
-        x = beside(parameter, x)
     given, own = getattr(x, "dtype", None), parameter.dtype
     if not isinstance(given, np.dtype) or given.kind not in "biuf" or given == own:
         return x  # which the operation refuses, or promotes: complex numbers
