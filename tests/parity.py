@@ -71,7 +71,9 @@ def twins(name, dtype="float64", **settings):
     """The layer of minidl, and PyTorch's with the same parameters."""
     ours = getattr(minidl.nn, name)(**settings, dtype=dtype)
     theirs = getattr(torch.nn, name)(**settings, dtype=getattr(torch, dtype))
-    theirs.load_state_dict({key: torch.from_dlpack(x) for key, x in ours.state_dict().items()})
+    theirs.load_state_dict(
+        {key: torch.from_dlpack(x.cpu()) for key, x in ours.state_dict().items()}
+    )
     return ours, theirs
 
 

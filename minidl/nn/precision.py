@@ -28,8 +28,6 @@ def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
     except AttributeError:  # no parameter, or no Tensor
         if parameter is None:
             return x
-    if not isinstance(x, Tensor) and parameter.device != "cpu":
-        x = beside(parameter, x)
     given, own = getattr(x, "dtype", None), parameter.dtype
     if not isinstance(given, np.dtype) or given.kind not in "biuf" or given == own:
         return x  # which the operation refuses, or promotes: complex numbers
@@ -45,8 +43,8 @@ def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
     return astype(beside(parameter, x), own)
 
 
-def beside(parameter: Any, x: Any) -> Tensor:
-    """A tensor as it is; arrays and lists of the host as one on the device of a parameter."""
+def beside(parameter: Any, x: Any) -> Any:
+    """A tensor, or None, as it is; arrays of the host as one on the device of a parameter."""
     if x is None or isinstance(x, Tensor):
         return x
     on_host = backend_of(x) is None or device_of(x) == "cpu"

@@ -50,9 +50,9 @@ def clip_grad_norm_(
         raise ArgumentError(f"{name}: norm_type is a number above 0; got {norm_type!r}")
     gradients = {leaf: coalesced(leaf.grad) for leaf in _leaves("clip_grad_norm_", parameters)}
     arrays = rows_of(gradients)
-    if any(device_of(g) != "cpu" for g in arrays):
-        return on_device.clip_norm(gradients, float(max_norm), p, error_if_nonfinite)
     with cpu.quiet():
+        if any(device_of(g) != "cpu" for g in arrays):
+            return on_device.clip_norm(gradients, float(max_norm), p, error_if_nonfinite)
         total = _combined([_norm(g, p) for g in arrays], p)
         if error_if_nonfinite:
             on_device.check_finite(total)

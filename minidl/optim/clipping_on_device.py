@@ -38,7 +38,7 @@ def clip_norm(
         norms = [beside(arrays[0], _norm(g, p)) for g in arrays if g.size]
         total = _combined(xp, xp.stack(norms, axis=0), p) if norms else xp.zeros((), dtype=float64)
         if error_if_nonfinite:
-            check_finite(float(total))
+            check_finite(Tensor(total).item())
         coefficient = xp.minimum(xp.divide(max_norm, total + 1e-6), 1.0)  # NaN if it is
         norm = Tensor(xp.astype(total, result_type(*arrays)))
     replace(gradients, lambda xp, g: g * xp.astype(beside(g, coefficient), g.dtype))

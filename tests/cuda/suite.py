@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
     "tests/backends/kernels/": "the CPU's kernels; tests/cuda/kernels has the GPU's",
     "tests/backends/test_cpu_quota.py": "threads of the CPU",
+    "tests/backends/test_dlpack.py": "memory of the host; tests/cuda/test_two_devices.py",
     "tests/backends/test_fork.py": "threads of the CPU",
     "tests/backends/test_threads.py": "threads of the CPU",
     "tests/backends/test_products.py": "the CPU's products; tests/cuda/kernels/test_gemm.py",
@@ -51,6 +52,15 @@ EXPLAINED = [
         "a tensor on the GPU shares no memory with NumPy",
     ),
     ("test_the_representation_says", "cuda:0", "the representation names the device"),
+    ("test_attributes_and_constants", "'cuda:0' != 'cpu'", "it asks for the device"),
+    ("test_operations_take_it_as_the_dense", "DeviceError", "rows that NumPy made are on the CPU"),
+    ("test_a_row_that_does_not_exist", "index ≥ 2147483647", "an index is named within 32 bits"),
+    (
+        "test_what_the_function_itself_writes",
+        "f did something else",
+        "an element of a GPU's array is a view, and a recomputation of writes to views fails: on "
+        "the CPU too, where `total[:1] += 1` takes the place of `total[0] += 1`",
+    ),
 ]
 
 

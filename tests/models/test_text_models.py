@@ -165,13 +165,13 @@ def counting():
     """A model that has learnt to count: 0, 1, 2, 3, 4, 0, …."""
     model = LanguageModel(5, embedding_dim=5, hidden_size=5)
     for parameter in model.parameters():
-        parameter.data[...] = 0
-    model.embedding.weight.data[...] = np.eye(5)
+        nn.init.fill(parameter, 0)
+    nn.init.fill(model.embedding.weight, minidl.eye(5))
     weight = model.recurrent.weight_ih_l0.data
     weight[10:15] = 2 * np.eye(5)  # the cell takes in the last number,
     for rows, bias in ((slice(0, 5), 9), (slice(5, 10), -9), (slice(15, 20), 9)):
         model.recurrent.bias_ih_l0.data[rows] = bias  # forgets all others, and shows it
-    model.next.weight.data[...] = 3 * np.roll(np.eye(5), 1, axis=0)
+    nn.init.fill(model.next.weight, 3 * minidl.roll(minidl.eye(5), 1, axis=0))
     return model
 
 

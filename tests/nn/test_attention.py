@@ -33,7 +33,7 @@ def layers(dtype="float64", **settings):
     rng = np.random.default_rng(0)
     for name, parameter in ours.named_parameters():
         values = rng.normal(size=parameter.shape).astype(dtype)
-        parameter.data[...] = values
+        nn.init.fill(parameter, minidl.asarray(values))
         dict(theirs.named_parameters())[name].data.copy_(torch.from_numpy(values))
     return ours, theirs
 

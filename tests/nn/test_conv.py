@@ -40,7 +40,9 @@ def twins(settings, dtype):
     """The layer of minidl, and PyTorch's with the same parameters."""
     ours = layer(minidl, settings, dtype=dtype)
     theirs = layer(torch, settings, dtype=getattr(torch, dtype))
-    theirs.load_state_dict({key: torch.from_dlpack(x) for key, x in ours.state_dict().items()})
+    theirs.load_state_dict(
+        {key: torch.from_dlpack(x.cpu()) for key, x in ours.state_dict().items()}
+    )
     return ours, theirs
 
 
@@ -102,7 +104,7 @@ def test_state_goes_both_ways(settings):
     needed = theirs(torch.tensor(x)).detach()
     assert_close(ours(minidl.asarray(x)), needed.numpy(), 1e-5)
     again = layer(torch, settings)
-    again.load_state_dict({k: torch.from_dlpack(a) for k, a in ours.state_dict().items()})
+    again.load_state_dict({k: torch.from_dlpack(a.cpu()) for k, a in ours.state_dict().items()})
     assert torch.equal(again(torch.tensor(x)), needed)
 
 
@@ -142,7 +144,9 @@ def test_ten_steps_are_pytorchs(name, dtype):
     ]  # fmt: skip
     for ours, theirs in pairs:
         theirs.to(getattr(torch, dtype))
-        theirs.load_state_dict({k: torch.from_dlpack(x) for k, x in ours.state_dict().items()})
+        theirs.load_state_dict(
+            {k: torch.from_dlpack(x.cpu()) for k, x in ours.state_dict().items()}
+        )
     x, target = random(3, 4, 6, 7, dtype=dtype), random(3, 6, 2, 3, dtype=dtype, seed=1)
     found = []
     for library, (one, two) in zip((minidl, torch), zip(*pairs, strict=True), strict=True):

@@ -224,7 +224,7 @@ def test_a_shared_layer_runs_with_and_without_its_relu():
 def test_higher_orders_go_through_a_joined_pair():
     model = nn.Sequential(nn.Conv2d(1, 2, 2, dtype="float64"), nn.ReLU())
     theirs = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2, dtype=torch.float64), torch.nn.ReLU())
-    theirs.load_state_dict({k: torch.from_dlpack(x) for k, x in model.state_dict().items()})
+    theirs.load_state_dict({k: torch.from_dlpack(x.cpu()) for k, x in model.state_dict().items()})
     x = random(1, 1, 4, 4)
     ours_x, theirs_x = minidl.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
     with minidl.higher_order():

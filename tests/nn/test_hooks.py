@@ -101,7 +101,9 @@ def watched(library, change):
 def test_backward_hooks_see_what_pytorchs_see(change):
     x, found = uniform((2, 3), "float32"), []
     ours, theirs = (watched(library, change) for library in (nn, torch.nn))
-    theirs[0].load_state_dict({k: torch.from_dlpack(v) for k, v in ours[0].state_dict().items()})
+    theirs[0].load_state_dict(
+        {k: torch.from_dlpack(v.cpu()) for k, v in ours[0].state_dict().items()}
+    )
     for (model, seen), (leaf,) in zip((ours, theirs), leaves([x]), strict=True):
         found.append([*outcome(model, [leaf]), *seen[0]])
         assert len(seen) == 1

@@ -120,7 +120,9 @@ def twins(name, settings, dtype="float64"):
     takes_dtype = "dtype" in inspect.signature(layer).parameters
     ours = layer(**settings, **({"dtype": dtype} if takes_dtype else {}))
     theirs = getattr(torch.nn, name)(**settings).to(getattr(torch, dtype))
-    theirs.load_state_dict({key: torch.from_dlpack(x) for key, x in ours.state_dict().items()})
+    theirs.load_state_dict(
+        {key: torch.from_dlpack(x.cpu()) for key, x in ours.state_dict().items()}
+    )
     return ours, theirs
 
 

@@ -198,7 +198,7 @@ def test_a_layer_shared_by_two_parts_is_one_layer():
 def test_gradients_of_a_shared_layer_add_up():
     ours, theirs = Repeated(), TheirRepeated()
     theirs.load_state_dict(
-        {f"{name}.{key}": torch.from_dlpack(x) for name in ("one", "two")
+        {f"{name}.{key}": torch.from_dlpack(x.cpu()) for name in ("one", "two")
          for key, x in ours.one.state_dict().items()}
     )  # fmt: skip
     assert_all_close(*map(outcome, (ours, theirs), leaves([uniform((3, 2), "float32")])), 1e-5)

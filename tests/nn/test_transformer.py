@@ -51,7 +51,7 @@ def with_same_parameters(ours, theirs):
     for (name, mine), (other, parameter) in pairs:
         assert name == other
         values = (0.5 * rng.normal(size=mine.shape) + ("norm" in name)).astype(mine.dtype)
-        mine.data[...] = values
+        nn.init.fill(mine, minidl.asarray(values))
         parameter.data.copy_(torch.from_numpy(values))
     return ours, theirs
 

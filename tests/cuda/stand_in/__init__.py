@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.cuda.stand_in import devices, functions, modules
+from tests.cuda.stand_in import devices, functions, modules, operators
 from tests.cuda.stand_in.arrays import ndarray
 from tests.cuda.stand_in.counters import Differs, counters
 
