@@ -97,11 +97,10 @@ __device__ void convolve(const float* __restrict__ x, const float* __restrict__ 
                          const Convolution& p, int backward, int relu) {
   constexpr int THREADS = BM / TM * (BN / TN), ACROSS = BN / TN, QUADS = TN / 4;
   constexpr int LOADS_A = BM * BK / THREADS, LOADS_B = BN * BK / THREADS;
-  static_assert(
-      TM == 4 && TN % 4 == 0 && THREADS % BN == 0 && THREADS % BK == 0 && BM * BK % THREADS == 0,
-      "");
-  __shared__ __align__(
-      16) float a[2][BK][BM + 4];  // 4 more: threads of a warp write to different banks
+  static_assert(TM == 4 && TN % 4 == 0 && THREADS % BN == 0 && THREADS % BK == 0, "");
+  static_assert(BM * BK % THREADS == 0, "");
+  // 4 columns more: threads of a warp write to different banks.
+  __shared__ __align__(16) float a[2][BK][BM + 4];
   __shared__ __align__(16) float b[2][BK][BN + 4];
   __shared__ Entry table[2][BK];
 
@@ -246,12 +245,13 @@ __device__ void convolve(const float* __restrict__ x, const float* __restrict__ 
 }  // namespace
 
 // Tall tiles: 64 × 128 by 256 threads of 4 × 8, 2 blocks on a multiprocessor (at most 128
-// registers): 16 warps hide the latency of shared memory, and 32 independent FFMA that of FFMA. The
-// loop has 414 instructions for sm_80, 256 of them FFMA, 24 loads of fragments, 6 from global
-// memory: where FFMA takes two cycles of a scheduler (T4, A100), the others fit in between; where
-// it takes one (H100), they are the limit.  Tiles of 128 × 128 have 512 of 703, but need more than
-// 128 registers for sm_90. Short tiles, for few outputs or few positions: 16 × 128 by 128 threads
-// of 4 × 4, as many warps in 4 blocks.
+// registers): 16 warps hide the latency of shared memory, and 32 independent FFMA that of FFMA.
+// The loop has 414 instructions for sm_80: 256 FFMA, 24 loads of fragments, 6 from global memory.
+// Where FFMA takes two cycles of a scheduler (T4, A100) the others fit in between; where it takes
+// one (H100) they count.  Tiles of 128 × 128, with 512 FFMA of 703, spill registers.
+//
+// Short tiles, for few outputs or few positions: 16 × 128 by 128 threads of 4 × 4, as many warps
+// in 4 blocks.
 #define CONVOLVE(NAME, BM, BN, TM, TN, THREADS, BLOCKS, MASKED, POOLED)                       \
   extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                               \
       NAME(const float* x, const float* mask, const float* w, const float* bias, float* y,    \

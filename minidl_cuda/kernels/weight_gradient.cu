@@ -22,11 +22,11 @@ namespace {
 constexpr int BK = 16;    // positions in a step, which is a run
 constexpr int RUNS = 32;  // that are added up
 
-enum Kind { PATCH, ONES, NOTHING };
+constexpr int OUTSIDE = -(1 << 30);  // a row that is in no image, whatever is added to it
 
 struct alignas(16) Row {
   int offset, down, right;  // of a tap from the first one of its window; `offset` in memory
-  int kind;
+  float otherwise;          // what counts where the tap is outside the image
 };
 
 // One tile, BM outputs × BN rows of patches, of one group and part; each thread has TM × TN of it.
@@ -45,6 +45,7 @@ __device__ void weight_gradient(const float* __restrict__ x, const float* __rest
   __shared__ __align__(16) float a[2][BK][BM + 4];
   __shared__ __align__(16) float b[2][BK][BN + 4];
   __shared__ Row rows[BN];
+  __shared__ Position by;  // from step to step; registers are scarce
 
   const int t = threadIdx.x, tx = t % ACROSS, ty = t / ACROSS;
   const int group = blockIdx.z % p.groups, part = blockIdx.z / p.groups;
@@ -58,29 +59,29 @@ __device__ void weight_gradient(const float* __restrict__ x, const float* __rest
   for (int r = t; r < BN; r += THREADS) {
     const int n = n0 + r, channel = n / taps, row = n % taps / p.columns, column = n % p.columns;
     const int down = row * p.dilation_h, right = column * p.dilation_w;
-    rows[r] = {channel * image + down * p.width + right, down, right,
-               n < depth          ? PATCH
-               : n == depth && db ? ONES
-                                  : NOTHING};
+    const bool is_patch = n < depth;
+    rows[r] = {channel * image + down * p.width + right, is_patch ? down : OUTSIDE, right,
+               n == depth && db ? 1.f : 0.f};
   }
+  if (t == 0) by.start(BK, p.out_height, p.out_width);
   __syncthreads();
 
   // This thread gathers position t % BK of each step: rows t / BK + APART · q of dy and of the
   // patches.
   int k = begin + t % BK;
-  Position at, by;
+  Position at;
   at.start(k, p.out_height, p.out_width);
-  by.start(BK, p.out_height, p.out_width);
   float ra[LOADS_A], rb[LOADS_B];
   auto fetch = [&] {
     const bool inside = k < end;
     const size_t first = size_t(at.image) * p.groups + group;
-    const size_t place = (first * p.outputs + m0 + t / BK) * plane + at.i * p.out_width + at.j;
+    size_t place = (first * p.outputs + m0 + t / BK) * plane + at.i * p.out_width + at.j;
 #pragma unroll
     for (int q = 0; q < LOADS_A; q++) {
       const bool in = inside && m0 + t / BK + q * APART < p.outputs;
-      ra[q] = in ? __ldg(dy + place + size_t(q * APART) * plane) : 0.f;
-      if (MASKED) ra[q] = in && __ldg(mask + place + size_t(q * APART) * plane) > 0.f ? ra[q] : 0.f;
+      ra[q] = in ? __ldg(dy + place) : 0.f;
+      if (MASKED) ra[q] = in && __ldg(mask + place) > 0.f ? ra[q] : 0.f;
+      place += size_t(APART) * plane;
     }
     const int row0 = at.i * p.stride_h - p.padding_h, column0 = at.j * p.stride_w - p.padding_w;
     const float* xs = x + first * p.channels * image;
@@ -88,10 +89,9 @@ __device__ void weight_gradient(const float* __restrict__ x, const float* __rest
 #pragma unroll
     for (int q = 0; q < LOADS_B; q++) {
       const Row row = rows[t / BK + q * APART];
-      const bool in = inside && row.kind == PATCH &&
-                      unsigned(row0 + row.down) < unsigned(p.height) &&
+      const bool in = inside && unsigned(row0 + row.down) < unsigned(p.height) &&
                       unsigned(column0 + row.right) < unsigned(p.width);
-      rb[q] = in ? __ldg(xs + (place0 + row.offset)) : inside && row.kind == ONES ? 1.f : 0.f;
+      rb[q] = in ? __ldg(xs + unsigned(place0 + row.offset)) : inside ? row.otherwise : 0.f;
     }
     k += BK;
     at.advance(by, p.out_height, p.out_width);
@@ -119,7 +119,7 @@ __device__ void weight_gradient(const float* __restrict__ x, const float* __rest
     const int stage = step & 1;
     const bool more = step + 1 < steps;
     if (more) fetch();
-#pragma unroll
+#pragma unroll 8  // all 16 take registers that sm_90 does not have
     for (int kk = 0; kk < BK; kk++) {
       const float4 u = *reinterpret_cast<const float4*>(&a[stage][kk][ty * TM]);
       const float um[TM] = {u.x, u.y, u.z, u.w};
@@ -173,8 +173,10 @@ __device__ void sum_parts(const float* __restrict__ parts, T* __restrict__ dw, T
 }  // namespace
 
 // 64 × 64 by 128 threads of 4 × 8: 96 sums and what is gathered need up to 168 registers, which
-// lets 3 blocks, 12 warps, run on a multiprocessor; 32 independent FFMA hide their latency. 16 ×
-// 128 by 128 threads of 4 × 4 for few outputs: 48 sums, 16 warps.
+// lets 3 blocks, 12 warps, run on a multiprocessor; 32 independent FFMA hide their latency.  A step
+// has 512 FFMA, 32 or 64 FADD of the levels, 48 loads of fragments, 16 from global memory.
+//
+// 16 × 128 by 128 threads of 4 × 4 for few outputs: 48 sums, 16 warps.
 #define WEIGHTS(NAME, BM, BN, TM, TN, BLOCKS, MASKED)                                    \
   extern "C" __global__ void __launch_bounds__(128, BLOCKS)                              \
       NAME(const float* x, const float* dy, const float* mask, float* dw, float* db,     \
