@@ -18,6 +18,7 @@
 //
 // Floor: 2·(4·E + 3·Ev) flops and two exp for each query and key.  256 threads, as a tile has; the
 // sums of 128 columns of dk and dv take 64 registers, so such blocks are alone on a multiprocessor.
+// ptxas: 123 to 201 registers, no spills, no float64.
 
 #include "attention.cuh"
 

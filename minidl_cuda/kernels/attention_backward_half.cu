@@ -15,7 +15,8 @@
 //
 // Floor: 2·(4·E + 3·Ev) flops and two exp for each query and key.  Dynamic shared memory, 37 KB for
 // heads of up to 64 numbers with tiles of 64, 52 KB for up to 128 with tiles of 32, which a T4 has
-// once.  128 threads of up to 255 registers: sums of dk and dv take SIZE of them.
+// once.  128 threads of up to 255 registers: sums of dk and dv take SIZE of them.  ptxas: 195 to 255,
+// no spills; 96 to 128 HMMA a tile to 56 to 80 LDSM.
 
 #include "attention_tensor_core.cuh"
 

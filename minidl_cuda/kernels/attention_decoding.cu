@@ -9,7 +9,8 @@
 // Floor: keys and values are read once for each query: 4·(E + Ev) bytes a key (2· in float16); heads
 // that share a key find it in the second-level cache.  Their rows are read by whole warps, number by
 // number.  A run of a sum has 32 terms; those of runs are combined in pairs of a block, and of
-// blocks in two floats, which also keep the sum of many thousand keys exact.
+// blocks in two floats, which also keep the sum of many thousand keys exact.  256 threads, one for
+// each key, of 32 to 54 registers (ptxas: no spills, no float64).
 
 #include "attention.cuh"
 

@@ -18,7 +18,9 @@
 // Floor: 2·(E + Ev) flops and an exp for each query and key.  A step of a product reads 32 bytes of
 // shared memory for 32 flops of a thread, so that a multiprocessor's shared memory, 128 bytes a
 // clock, and its 128 lanes are about equally busy.  256 threads, as a tile has; two blocks a
-// multiprocessor, so that one computes while the other waits: at most 128 registers a thread.
+// multiprocessor, so that one computes while the other waits: at most 128 registers a thread, 255
+// for heads of more than 128 numbers.  ptxas for sm_75, 80 and 90: no spills, no float64; a step of
+// the loop is 16 FFMA to 2 vector LDS.
 
 #include "attention.cuh"
 

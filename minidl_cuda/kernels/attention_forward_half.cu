@@ -10,7 +10,9 @@
 //
 // Floor: 2·(E + Ev) flops and an exp for each query and key.  A key and a value in shared memory,
 // 4·SIZE bytes, serve 64 queries.  128 threads of up to 255 registers (SIZE / 2 for sums, 32 for
-// logits): two blocks a multiprocessor, one of which computes while the other waits.
+// logits): two blocks a multiprocessor, one of which computes while the other waits.  ptxas: 167
+// registers for heads of up to 64 numbers, 227 for up to 128, no spills; 64 and 128 HMMA a tile to 36
+// and 72 LDSM (twice the HMMA on sm_75).
 
 #include "attention_tensor_core.cuh"
 

@@ -86,10 +86,12 @@ SIZES = [
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float16"])
 
 
+EVERY = [("float32", sizes) for sizes in SIZES] + [("float16", sizes) for sizes in SIZES[3:5]]
+
+
 @pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("sizes", SIZES)
-@each_dtype
+@pytest.mark.parametrize(("dtype", "sizes"), EVERY)
 def test_values_and_gradients(dtype, sizes, mask, is_causal, launches):
     query, key, value_size = sizes
     mask = MASKS[mask](*query[:3], key[2])
@@ -104,9 +106,21 @@ def test_values_and_gradients(dtype, sizes, mask, is_causal, launches):
     assert not any(name in launches for name in ("matmul", "softmax_forward_f32"))
 
 
+@pytest.mark.parametrize("mask", ["none", "padding", "few bools", "of a key", "floats"])
+@each_dtype
+def test_few_queries(dtype, mask, launches):
+    """As in generating text: the keys are split among blocks, some of which see none."""
+    arrays = operands((2, 4, 3, 40), (2, 2, 700, 40), 50)
+    options = {"enable_gqa": True, "dtype": dtype}
+    assert_right(arrays, MASKS[mask](2, 4, 3, 700), **options)
+    assert_right(arrays, is_causal=True, dropout_p=0.3, dropout_key=(5, 9), **options)
+    suffix = {"float32": "f32", "float16": "f16"}[dtype]
+    assert launches[f"attention_decode_{suffix}"] == launches[f"attention_combine_{suffix}"] == 2
+
+
 @pytest.mark.parametrize("is_causal", [False, True])
-@pytest.mark.parametrize("mask", ["none", "padding", "bools", "queries", "floats"])
-@pytest.mark.parametrize("sizes", [(64, 64), (8, 40), (128, 96), (72, 16)])
+@pytest.mark.parametrize("mask", ["none", "bools", "floats"])
+@pytest.mark.parametrize("sizes", [(64, 64), (8, 40), (128, 96)])
 def test_float16_on_tensor_cores(sizes, mask, is_causal, launches):
     size, value_size = sizes
     mask = MASKS[mask](2, 2, 70, 135)
@@ -127,7 +141,7 @@ def test_float16_that_tensor_cores_cannot_read(launches):
     assert not any("half" in name for name in launches)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_any_sizes(data):
     small, heads = st.integers(1, 70), data.draw(st.integers(1, 3))
@@ -137,8 +151,7 @@ def test_any_sizes(data):
     batch = data.draw(st.sampled_from([[], [2], [2, 1, 2]]))
     arrays = operands([*batch, *query], [*batch, *key], data.draw(small))
     options = {"is_causal": data.draw(st.booleans()), "scale": data.draw(st.floats(-0.3, 0.3))}
-    dtype = data.draw(st.sampled_from(["float32", "float16"]))
-    assert_right(arrays, enable_gqa=True, dtype=dtype, **options)
+    assert_right(arrays, enable_gqa=True, **options)
 
 
 def test_matrices_without_heads():
