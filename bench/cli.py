@@ -173,11 +173,6 @@ def _missing(options: argparse.Namespace) -> str:
     peer = libraries.load(options.peer)
     try:
         peer.use(options.device)
-        try:
-            peer.synchronize()
-        except Exception:
-            peer.use("cpu")
-            raise
     except AttributeError:
         reason = f"as {options.peer} is measured on the CPU alone"
     except Exception as error:

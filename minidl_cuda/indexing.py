@@ -48,6 +48,9 @@ def _are_distinct(parts: tuple) -> bool:
 
 def _rows(x: Array, parts: tuple) -> tuple[Array, tuple[int, ...]]:
     """x as a table whose rows are its leading axes: which of them are named; the shape of a row."""
+    if len(parts) == 1 and getattr(parts[0], "dtype", np.dtype(bool)).kind in "iu":
+        places = parts[0].astype("int64", copy=False)
+        return cp.where(places < 0, places + x.shape[0], places), x.shape[1:]
     counted = all(type(part) is slice or getattr(part, "dtype", "") == "int64" for part in parts)
     lead = x.shape[: len(parts)] if counted else x.shape
     places = cp.arange(math.prod(lead), dtype="int64").reshape(lead)[parts]
@@ -114,6 +117,8 @@ def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
 
 def scatter_add(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
     """A copy of x, plus values where indices point along the axis."""
+    if indices.dtype.kind not in "iu":
+        raise IndexError(f"indices are integers, not {indices.dtype}")
     result = x.copy()
     axis, ndim = axis % x.ndim, indices.ndim
     others = [

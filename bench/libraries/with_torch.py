@@ -24,8 +24,8 @@ def set_threads(threads: int) -> None:
 
 
 def use(device: str) -> None:
-    """Compute on a device."""
-    torch.set_default_device(device)
+    """Compute on a device; an error if there is none."""
+    torch.set_default_device(torch.zeros(1, device=device).device)
 
 
 def synchronize() -> None:

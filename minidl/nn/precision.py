@@ -41,9 +41,9 @@ def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
     return astype(beside(parameter, x), own)
 
 
-def beside(parameter: Any, x: Any) -> Tensor:
-    """A tensor as it is; arrays and lists of the host as one on the device of a parameter."""
-    if isinstance(x, Tensor):
+def beside(parameter: Any, x: Any) -> Any:
+    """A tensor or nothing as it is; arrays and lists of the host as one on the device of a parameter."""
+    if x is None or isinstance(x, Tensor):
         return x
     on_host = backend_of(x) is None or device_of(x) == "cpu"
     return asarray(x, device=parameter.device if on_host else None)

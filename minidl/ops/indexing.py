@@ -13,9 +13,17 @@ import numpy as np
 from minidl.autograd.primitive import composite, primitive
 from minidl.autograd.tensor import Tensor
 from minidl.backends import backend_of, device_of
-from minidl.backends.registry import create
+from minidl.backends.registry import create, on_device_of
 from minidl.dtypes import ANY, bool_, int64
-from minidl.errors import BoundsError, DeviceError, DTypeError, describe
+from minidl.errors import (
+    EXPLAINED,
+    BoundsError,
+    DeviceError,
+    DTypeError,
+    MinidlError,
+    describe,
+    raise_explained,
+)
 from minidl.ops.axes import one_axis
 
 
@@ -57,8 +65,13 @@ def _on_device_of(x, index):
 
 def item_of(x, index, /):
     """x[index]: integers, slices, None and …, integer tensors, or one bool tensor."""
-    index = array_index(index, x)
-    backend_of(x.data).check_index(index, x.shape)
+    if type(x.data) is np.ndarray:  # NumPy checks it when it is used
+        index = array_index(index, x)
+    else:
+        try:
+            index = _checked_index(x, index)
+        except (MinidlError, *EXPLAINED) as error:
+            raise_explained("getitem", (x, index), error)
     if x.size:
         return _getitem(x, index=index)
     with warnings.catch_warnings():  # older NumPys only warn where none is selected
@@ -67,6 +80,12 @@ def item_of(x, index, /):
             return _getitem(x, index=index)
         except DeprecationWarning:
             raise BoundsError(f"getitem({describe(x)}): an index is out of bounds") from None
+
+
+def _checked_index(x, index):
+    """The index on the device of x, whose bounds are checked, at once or later."""
+    with on_device_of(x.data):
+        return backend_of(x.data).check_index(array_index(index, x), x.shape)
 
 
 @primitive(None, of_complex=True)

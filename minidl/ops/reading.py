@@ -88,7 +88,8 @@ def read(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if values.dtype.kind == "c" and dtype.kind != "c":
         raise DTypeError(f"complex numbers are not made {dtype}: their imaginary part would go")
     if dtype.kind in "iu" and values.size:
-        least, most, limits = values.min().item(), values.max().item(), np.iinfo(dtype)
+        least, most = np.asarray([values.min(), values.max()]).tolist()
+        limits = np.iinfo(dtype)
         if not limits.min <= least <= most <= limits.max:
             raise DTypeError(f"numbers from {least} to {most} do not fit into {dtype}")
     return cpu.astype(values, dtype)

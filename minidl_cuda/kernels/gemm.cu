@@ -6,7 +6,8 @@
 // of a and of b is in shared memory while the next one is read into registers.  For every k, a warp
 // reads 2 + 16 vectors of 4 floats there (3 cycles of the memory's) for 16 FMA a thread (4 cycles).
 // The compensated additions are 7 for 16 FMA: at most 70 % of the peak.  Floor: 2·m·n·k operations.
-// 48 sums and 8 + 8 registers for operands: 3 blocks fit into a multiprocessor with up to 80 each.
+// 48 sums and 16 operands a thread are in registers, of which there are 128 for each of two blocks: 16
+// warps with 16 independent additions each hide the latencies.  (In double, one block with all 255.)
 //
 // Long k, where there are few tiles, is split among blocks; their sums are pairs for sum.cu.
 #include "compensated.cuh"
@@ -104,7 +105,7 @@ __device__ void product(const T* a, const T* b, Out* c, const Shape& p) {
 }
 
 #define PRODUCT(suffix, T, Out, A_ALONG_K, B_ALONG_K)                                        \
-  extern "C" __global__ void __launch_bounds__(256)                                          \
+  extern "C" __global__ void __launch_bounds__(256, sizeof(T) == 4 ? 2 : 1)                  \
       product_##suffix(const T* __restrict__ a, const T* __restrict__ b, Out* __restrict__ c, \
                        Shape p) {                                                            \
     product<T, Out, A_ALONG_K, B_ALONG_K>(a, b, c, p);                                       \

@@ -6,8 +6,8 @@
 // a thread for each chunk and column.  Segments inside a chunk are added to the table at once; what
 // belongs to one that crosses a border is kept as a pair (sum, rounded), and `add_borders` sums those.
 //
-// Floor: each term is read once and each row that occurs is read and written once.  256 threads with
-// 32 registers or so fill a multiprocessor; consecutive threads have consecutive columns.
+// Floor: each term is read once and each row that occurs is read and written once.  Consecutive
+// threads have consecutive columns; 256 of them with at most 40 registers fill a multiprocessor.
 #include <cuda_fp16.h>
 #include "compensated.cuh"
 
@@ -99,29 +99,23 @@ SCATTER(f16, float, __half)
 SCATTER(f32, float, float)
 SCATTER(f64, double, double)
 
-// table[places[i], :] = values[i, :]; of those for one place, the last stays.  Two kernels: the last
-// i for each place by atomicMax, whose result does not depend on the order; then only those write.
-// Elements are moved as words of their size.
-extern "C" __global__ void __launch_bounds__(256)
-    find_last(const long long* __restrict__ places, int* __restrict__ last, int n) {
-  const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < n) atomicMax(&last[places[i]], int(i));
-}
-
+// table[ids[i], :] = values[order[i], :], for sorted ids; of those for one row, the last stays, which is
+// the last of its run, since the sort is stable.  Elements are moved as words of their size.
 template <class Word>
-__device__ void write_last(Word* table, const long long* places, const int* last,
+__device__ void write_last(Word* table, const long long* ids, const long long* order,
                            const Word* values, long long n, long long width) {
   const long long thread = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-  const long long i = thread / width;
-  if (i < n && last[places[i]] == int(i)) table[places[i] * width + thread % width] = values[thread];
+  const long long i = thread / width, column = thread % width;
+  if (i < n && (i + 1 == n || ids[i + 1] != ids[i]))
+    table[ids[i] * width + column] = values[order[i] * width + column];
 }
 
 #define WRITE(suffix, Word)                                                                     \
   extern "C" __global__ void __launch_bounds__(256)                                             \
-      write_last_##suffix(Word* __restrict__ table, const long long* __restrict__ places,       \
-                          const int* __restrict__ last, const Word* __restrict__ values,        \
+      write_last_##suffix(Word* __restrict__ table, const long long* __restrict__ ids,          \
+                          const long long* __restrict__ order, const Word* __restrict__ values, \
                           long long n, long long width) {                                       \
-    write_last(table, places, last, values, n, width);                                          \
+    write_last(table, ids, order, values, n, width);                                            \
   }
 WRITE(1, unsigned char)
 WRITE(2, unsigned short)

@@ -48,12 +48,10 @@ def write_rows(table: Any, places: Any, values: Any) -> None:
     n, width = places.size, values.size // max(1, places.size)
     if not values.size:
         return
+    order = cp.argsort(places, kind="stable")
     size = table.dtype.itemsize
     word = min(size, 8)
-    last = cp.full(table.size // width, -1, dtype="int32")
-    _kernel("find_last")(-(-n // _THREADS), _THREADS, (places, last, np.int32(n)))
-    width *= size // word
-    words = f"u{word}"
+    words, width = f"u{word}", width * size // word
+    arguments = (table.view(words), places[order], order, values.view(words))
     grid = -(-n * width // _THREADS)
-    arguments = (table.view(words), places, last, values.view(words), np.int64(n), np.int64(width))
-    _kernel(f"write_last_{word}")(grid, _THREADS, arguments)
+    _kernel(f"write_last_{word}")(grid, _THREADS, (*arguments, np.int64(n), np.int64(width)))

@@ -7,8 +7,8 @@
 // Floor: each element is read once, 4 bytes of float32.  A compensated addition is 7 operations,
 // where a T4 has some 100 for the time of reading 4 bytes: the sums are bound by memory.
 //
-// 256 threads a block, 8 warps, as many as have enough reads under way; 2048 threads fit into a
-// multiprocessor with up to 32 registers each, which these loops stay below.
+// 256 threads a block are 8 warps, which sum 8 chunks, or a tile of columns together.  With up to 64
+// registers a thread, 1024 threads are at work in a multiprocessor, each with four reads under way.
 #include <cuda_fp16.h>
 #include "compensated.cuh"
 

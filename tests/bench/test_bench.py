@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import minidl
 from bench import (
     child,
     cli,
@@ -198,3 +199,12 @@ def test_the_last_line_is_json(capsys):
     assert (found["geomean"], found["worst"], found["worst_workload"]) == (2.0, 1.0, "slow")
     assert found["skipped"] == {"adam": "it has no optimisers"}
     assert found["threads"] == 1
+
+
+def test_without_a_gpu_nothing_is_measured_and_that_is_said(capsys):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    for arguments in (["--device", "cuda"], ["--device", "cuda", "--loader"]):
+        assert cli.main(arguments) == 0
+        assert "bench: skipped, " in capsys.readouterr().err
+    assert minidl.get_default_device() == "cpu"

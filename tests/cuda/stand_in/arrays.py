@@ -243,6 +243,10 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
         copy: Any = None,
     ) -> Any:
         check_devices((self,))
+        if not isinstance(stream, int | None) or not isinstance(dl_device, tuple | None):
+            raise TypeError(
+                f"DLPack: a stream is a number and a device two; got {stream, dl_device}"
+            )
         if dl_device == (1, 0):
             return self.get().__dlpack__(max_version=max_version)
         shared = self._a.copy() if copy else self._a
@@ -385,6 +389,9 @@ def wrapped(array: np.ndarray, index: Any) -> Any:
 
 def names_twice(array: np.ndarray, index: Any) -> bool:
     """Whether an index names a place twice."""
+    index = index[0] if isinstance(index, tuple) and len(index) == 1 else index
+    if isinstance(index, np.ndarray) and index.dtype != bool and index.ndim == 1:
+        return np.unique(index % max(1, len(array))).size != index.size
     places = np.arange(array.size).reshape(array.shape)[index]
     return np.unique(places).size != places.size
 
