@@ -10,7 +10,8 @@ CUDA_LAUNCH_BLOCKING=1 in the environment, which makes each launch wait, makes e
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import cupy as cp
@@ -46,7 +47,8 @@ def check(valid: Any, error: Callable[[], Exception]) -> None:
     """Raise error() at the next wait, unless all of `valid` are true."""
     valid = cp.ascontiguousarray(valid)
     kernel = _module.kernel("all_true")
-    _launch(kernel, valid, (valid.view("uint8"), np.int64(valid.size)), lambda found: error())
+    with deferred(lambda found: error()) as slot:
+        _launch(kernel, valid.size, (valid.view("uint8"), np.int64(valid.size), *slot))
 
 
 def check_indices(indices: Any, size: int) -> Any:
@@ -83,31 +85,47 @@ def _check_within(indices: Any, lowest: int, size: int, fault: str) -> None:
         return
     held = cp.ascontiguousarray(indices)
     kernel = _module.kernel(f"within_{held.dtype.kind}{8 * held.dtype.itemsize}")
-    where = "" if _immediate else f" (checked by {call_site()})"
-    arguments = held, np.int64(held.size), np.int64(lowest), np.int64(size)
-    _launch(kernel, held, arguments, _out_of_bounds(fault + where))
+    numbers = np.int64(held.size), np.int64(lowest), np.int64(size)
+    with deferred(_out_of_bounds(fault)) as slot:
+        _launch(kernel, held.size, (held, *numbers, *slot))
 
 
 def _out_of_bounds(fault: str) -> Callable[[int], Exception]:
+    """The error of an index, which says where it was checked if it is raised later."""
+    where = "" if _immediate else f" (checked by {call_site()})"
+
     def error(found: int) -> Exception:
         """The slot holds the place of the first wrong index, and that index, within 32 bits."""
         index = (found & 0xFFFFFFFF) - 2**31
         beyond = {_EXTREME: "≥ ", -(2**31): "≤ "}.get(index, "")
-        return BoundsError(f"index {beyond}{index} {fault}")
+        return BoundsError(f"index {beyond}{index} {fault}{where}")
 
     return error
 
 
-def _launch(kernel: Any, x: Any, arguments: Any, error: Callable[[int], Exception]) -> None:
-    """Launch a check, with a slot for it."""
+def _launch(kernel: Any, size: int, arguments: Any) -> None:
+    """Launch a check of so many values."""
+    kernel(min(_MOST_BLOCKS, -(-size // _THREADS)), _THREADS, arguments)
+
+
+def outside(size: int) -> Callable[[int], Exception]:
+    """For `deferred`: the error of an index outside 0 … size − 1, `packed` (checks.cuh)."""
+    return _out_of_bounds(f"is outside 0 … {size - 1}")
+
+
+@contextmanager
+def deferred(*errors: Callable[[int], Exception]) -> Iterator[tuple[Any, ...]]:
+    """The slots, and the number of one for each error, for a kernel that is launched here.
+
+    If it writes a number into a slot, the error of that number is raised at the next wait.
+    """
     pending = _pending()
     with pending.lock:
-        if len(pending.errors) == _SLOTS:
+        if len(pending.errors) + len(errors) > _SLOTS:
             _read(pending)
-        slot = np.int32(len(pending.errors))
-        pending.errors.append(error)
-        blocks = min(_MOST_BLOCKS, -(-x.size // _THREADS))
-        kernel(blocks, _THREADS, (*arguments, pending.slots, slot))
+        first = len(pending.errors)
+        pending.errors.extend(errors)
+        yield pending.slots, *(np.int32(first + i) for i in range(len(errors)))
     if _immediate:
         raise_deferred()
 

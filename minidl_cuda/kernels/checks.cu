@@ -2,14 +2,7 @@
 // that what is reported does not depend on the order of the threads.  Each element is read once; a
 // grid-stride loop, with 256 threads a block, enough of them to hide the latency of the reads.
 
-typedef unsigned long long Slot;
-
-// The place of a wrong index, and the index, limited to 32 bits: 2³² elements can be told apart.
-__device__ Slot packed(long long place, long long index) {
-  const long long lowest = -2147483648LL, highest = 2147483647LL;
-  const long long limited = index < lowest ? lowest : index > highest ? highest : index;
-  return Slot(place) << 32 | Slot(unsigned(limited + 2147483648LL));
-}
+#include "checks.cuh"
 
 template <class T>
 __device__ void within(const T* indices, long long count, long long lowest, long long size,

@@ -20,3 +20,6 @@ template <class T>
 __device__ float load(const T* x) {
   return to_float(__ldg(x));
 }
+
+// x·y, and 0 where x is 0: a gradient of 0 stays 0, whatever the slope is.
+__device__ float xmuly(float x, float y) { return x == 0.f ? 0.f : x * y; }

@@ -11,6 +11,7 @@ from typing import Any
 from minidl.backends.kernels.fused import _pools_2x2
 
 _KERNELS = {
+    ("linear", "relu"): ("linear", "linear_relu"),
     ("conv2d", "relu"): ("conv2d", "conv2d_relu"),
     ("conv2d", "max_pool2d", "relu"): ("conv2d", "conv2d_pool_relu"),
     ("max_pool2d", "relu"): ("max_pool2d", "max_pool2d_relu"),
