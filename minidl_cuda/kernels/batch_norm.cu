@@ -16,11 +16,11 @@
 // lost by a large mean.
 //
 // Floor: x is read twice and y written, 12 bytes an element (float32); 20 back, with channel_sums.cu.
-// 256 threads a block, 16 elements each in registers: several blocks a multiprocessor.
+// 256 threads a block, 8 elements each in registers: several blocks a multiprocessor.
 #include <cuda_fp16.h>
 #include "channel.cuh"
 
-constexpr int HELD = 16;
+constexpr int HELD = 8;
 
 __device__ bool is_finite(float x) { return x - x == 0.f; }
 

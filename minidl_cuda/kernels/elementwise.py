@@ -67,9 +67,7 @@ def _from_mask(name: str, x: Array, slope: float = 0.0) -> Any:
     if not are_arrays("fe", x):
         return NotImplemented
     positive, settings = cp.empty(x.shape, np.bool_), (slope, 0.0)
-    return _value(name, x, settings, positive), (
-        lambda dy: _gradient(name, positive, dy, settings)
-    )
+    return _value(name, x, settings, positive), (lambda dy: _gradient(name, positive, dy, settings))
 
 
 def exp(x: Array) -> Any:

@@ -13,22 +13,23 @@
 // Floor: 8 bytes an element forward and 12 back (float32).
 //
 // A warp has a row of up to 1024 elements, else a block; 256 threads a block, and 32 (16) elements
-// of a row in each thread's registers, with loads enough under way for a few warps to hide latency.
+// of a row in each thread's registers, with loads enough under way for a few warps to hide latency; 4
+// in group norm, where each takes divisions: they would be unrolled too.
 #include <cuda_fp16.h>
 #include "rows.cuh"
 
-// A row has n elements; element i of row r has weight r % groups · n / space + i / space.
+// A row has n elements; in group norm, element i of row r has weight r % groups · n / space + i / space.
 struct Rows {
   long long rows;
   int n, groups, space, centred;
   float eps;
+  template <bool GROUPED>
   __device__ int parameter(long long r, int i) const {
-    const int own = space == 1 ? i : i / space;
-    return groups == 1 ? own : int(r % groups) * (n / space) + own;
+    return GROUPED ? int(r % groups) * (n / space) + i / space : i;
   }
 };
 
-template <class T, int TEAM, int HELD>
+template <class T, bool GROUPED, int TEAM, int HELD>
 __device__ void forward(const T* x, const T* weight, const T* bias, T* y, float* stats, Rows at) {
   for (long long r = Team<TEAM>::first(); r < at.rows; r += Team<TEAM>::count()) {
     const Row<T, TEAM, HELD> row(x + r * at.n, at.n);
@@ -43,7 +44,7 @@ __device__ void forward(const T* x, const T* weight, const T* bias, T* y, float*
     const float rstd = 1.f / sqrtf(var + at.eps);
     row.each([&](int i, float v) {
       float result = ((v - mean.high) - mean.low) * rstd;
-      const int own = at.parameter(r, i);
+      const int own = at.parameter<GROUPED>(r, i);
       if (weight) result *= load(weight + own);
       if (bias) result += load(bias + own);
       y[r * at.n + i] = from_float<T>(result);
@@ -55,7 +56,7 @@ __device__ void forward(const T* x, const T* weight, const T* bias, T* y, float*
   }
 }
 
-template <class T, int TEAM, int HELD>
+template <class T, bool GROUPED, int TEAM, int HELD>
 __device__ void backward(const T* dy, const T* x, const T* weight, const float* stats, T* dx,
                          Rows at) {
   for (long long r = Team<TEAM>::first(); r < at.rows; r += Team<TEAM>::count()) {
@@ -63,7 +64,7 @@ __device__ void backward(const T* dy, const T* x, const T* weight, const float* 
     const float high = stats[3 * r], low = stats[3 * r + 1], rstd = stats[3 * r + 2];
     const auto x_hat = [&](int i) { return ((load(x + r * at.n + i) - high) - low) * rstd; };
     const auto weighted = [&](int i, float g) {
-      return weight ? g * load(weight + at.parameter(r, i)) : g;
+      return weight ? g * load(weight + at.parameter<GROUPED>(r, i)) : g;
     };
     TwoFloat total, product;
     gradient.each([&](int i, float g) {
@@ -79,19 +80,22 @@ __device__ void backward(const T* dy, const T* x, const T* weight, const float* 
   }
 }
 
-#define LAYER_NORM_BY(team, TEAM, HELD, suffix, T)                                                 \
+#define NORM_BY(name, GROUPED, team, TEAM, HELD, suffix, T)                                        \
   extern "C" __global__ void __launch_bounds__(BLOCK)                                              \
-      layer_norm_##team##_##suffix(const T* __restrict__ x, const T* weight, const T* bias,        \
-                                   T* __restrict__ y, float* __restrict__ stats, Rows at) {        \
-    forward<T, TEAM, HELD>(x, weight, bias, y, stats, at);                                         \
+      name##_##team##_##suffix(const T* __restrict__ x, const T* weight, const T* bias,            \
+                               T* __restrict__ y, float* __restrict__ stats, Rows at) {            \
+    forward<T, GROUPED, TEAM, HELD>(x, weight, bias, y, stats, at);                                \
   }                                                                                                \
   extern "C" __global__ void __launch_bounds__(BLOCK)                                              \
-      layer_norm_##team##_back_##suffix(const T* __restrict__ dy, const T* __restrict__ x,         \
-                                        const T* weight, const float* __restrict__ stats,          \
-                                        T* __restrict__ dx, Rows at) {                             \
-    backward<T, TEAM, HELD>(dy, x, weight, stats, dx, at);                                         \
+      name##_##team##_back_##suffix(const T* __restrict__ dy, const T* __restrict__ x,             \
+                                    const T* weight, const float* __restrict__ stats,              \
+                                    T* __restrict__ dx, Rows at) {                                 \
+    backward<T, GROUPED, TEAM, HELD>(dy, x, weight, stats, dx, at);                                \
   }
-LAYER_NORM_BY(rows, 32, 32, f32, float)
-LAYER_NORM_BY(rows, 32, 32, f16, __half)
-LAYER_NORM_BY(long_rows, BLOCK, 16, f32, float)
-LAYER_NORM_BY(long_rows, BLOCK, 16, f16, __half)
+#define NORM(suffix, T)                                      \
+  NORM_BY(layer_norm, false, rows, 32, 32, suffix, T)         \
+  NORM_BY(layer_norm, false, long_rows, BLOCK, 16, suffix, T) \
+  NORM_BY(group_norm, true, rows, 32, 4, suffix, T)           \
+  NORM_BY(group_norm, true, long_rows, BLOCK, 4, suffix, T)
+NORM(f32, float)
+NORM(f16, __half)

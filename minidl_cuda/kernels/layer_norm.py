@@ -21,9 +21,7 @@ _module = Module("layer_norm.cu")
 _THREADS, _WARP = 256, 1024  # of a block; elements up to which a warp has a row
 _MOST = 2**31 - 1
 _COUNTS = "n", "groups", "space", "centred"
-_ROWS = np.dtype(
-    [("rows", "i8"), *((name, "i4") for name in _COUNTS), ("eps", "f4")], align=True
-)
+_ROWS = np.dtype([("rows", "i8"), *((name, "i4") for name in _COUNTS), ("eps", "f4")], align=True)
 
 
 @cache
@@ -123,7 +121,8 @@ def _normalize(
     y, stats = cp.empty(x_shape, x.dtype), cp.empty((samples * groups, 3), np.float32)
     team = "rows" if n <= _WARP else "long_rows"
     grid = blocks(32 * samples * groups, _THREADS) if n <= _WARP else samples * groups
-    forward, backward = (_kernel(f"layer_norm_{team}{way}_{suffix}") for way in ("", "_back"))
+    name = "layer_norm" if space == groups == 1 else "group_norm"
+    forward, backward = (_kernel(f"{name}_{team}{way}_{suffix}") for way in ("", "_back"))
     forward(grid, _THREADS, (x, weight, bias, y, stats, rows))
 
     def pullback(needed: tuple[bool, ...], dy: Array) -> tuple[Array | None, ...]:

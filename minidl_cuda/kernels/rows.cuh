@@ -73,6 +73,7 @@ struct Row {
       const int i = Team<TEAM>::lane() + k * TEAM;
       if (i < n) f(i, held[k]);
     }
+#pragma unroll 1
     for (int i = Team<TEAM>::lane() + HELD * TEAM; i < n; i += TEAM) f(i, load(x + i));
   }
 };

@@ -9,7 +9,17 @@ import minidl
 from minidl.errors import BoundsError
 from tests.cuda.kernels.comparison import compare, random
 
-SHAPES = [(1, 1), (5,), (17, 10), (3, 1000), (2, 1025), (4, 3000), (2, 7, 5), (3, 4, 2, 300), (70, 2)]
+SHAPES = [
+    (1, 1),
+    (5,),
+    (17, 10),
+    (3, 1000),
+    (2, 1025),
+    (4, 3000),
+    (2, 7, 5),
+    (3, 4, 2, 300),
+    (70, 2),
+]
 
 
 def labels_of(shape, ignored=0.3, seed=0):
@@ -119,7 +129,9 @@ def test_a_class_that_does_not_exist(wrong):
     target = np.zeros(64, "int64")
     target[[7, 9]] = wrong, 99
     loss = minidl.cross_entropy(logits, minidl.tensor(target, device="cuda"))
-    with pytest.raises(BoundsError, match=rf"index {wrong} is outside 0 … 9 .*cross_entropy, called"):
+    with pytest.raises(
+        BoundsError, match=rf"index {wrong} is outside 0 … 9 .*cross_entropy, called"
+    ):
         loss.item()
     target[...] = 0
     minidl.cross_entropy(logits, minidl.tensor(target, device="cuda")).item()

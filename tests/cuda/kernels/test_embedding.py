@@ -69,7 +69,9 @@ def test_launches_and_equal_bits(launches):
 def test_a_frequent_id_loses_no_digits():
     ids, dy = np.zeros(5000, "int64"), np.full((5000, 3), np.float32(0.1))
     _, found = outcome(random(2, 3), ids, dy)
-    np.testing.assert_array_equal(found.cpu().numpy()[0], np.float32(np.float64(np.float32(0.1)) * 5000))
+    np.testing.assert_array_equal(
+        found.cpu().numpy()[0], np.float32(np.float64(np.float32(0.1)) * 5000)
+    )
 
 
 @pytest.mark.parametrize("padding", [None, 2])

@@ -53,7 +53,9 @@ def test_sparse_gradients():
 def test_an_id_that_does_not_exist(wrong):
     weight = minidl.tensor(random(6, 3), device="cuda")
     y = minidl.embedding_bag(weight, minidl.tensor(np.array([[0, wrong]]), device="cuda"))
-    with pytest.raises(BoundsError, match=f"index {wrong} is outside 0 … 5 .*embedding_bag, called"):
+    with pytest.raises(
+        BoundsError, match=f"index {wrong} is outside 0 … 5 .*embedding_bag, called"
+    ):
         y.cpu()
 
 
@@ -62,5 +64,7 @@ def test_offsets_that_are_no_bags(offsets):
     weight = minidl.tensor(random(6, 3), device="cuda")
     ids, offsets = (minidl.tensor(np.array(a), device="cuda") for a in ([0, 1, 2, 3], offsets))
     y = minidl.embedding_bag(weight, ids, offsets)
-    with pytest.raises(ArgumentError, match="offsets ascend from 0 to at most 4, the number of ids"):
+    with pytest.raises(
+        ArgumentError, match="offsets ascend from 0 to at most 4, the number of ids"
+    ):
         y.cpu()

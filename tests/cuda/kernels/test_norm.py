@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import minidl
 from tests.cuda.kernels.comparison import assert_near, compare, in_float64, outcome, random
 
-KERNELS = "(batch|layer)_norm_|channel_sums_"
+KERNELS = "(batch|layer|group)_norm_|channel_sums_"
 CHANNELS = [(4, 3), (300, 33), (2, 5, 7), (3, 4, 8, 9), (2, 3, 70, 70), (1, 2, 9000), (5, 1, 3)]
 dtypes = st.sampled_from(["float32", "float16"])
 offsets = st.sampled_from([0.0, 3.0])
