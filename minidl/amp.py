@@ -15,7 +15,6 @@ P. Micikevicius et al., Mixed precision training, ICLR 2018, arXiv:1710.03740.
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from minidl.autograd.autocast import autocast, is_autocast_enabled
 from minidl.autograd.graph import Leaf
@@ -91,8 +90,8 @@ class GradScaler:
         self._init_steps = 0
         self._scale: Any = None  # arrays without axes, on the device of the first loss
         self._steps: Any = None
-        self._stages: WeakKeyDictionary[Optimizer, _Stage] = WeakKeyDictionary()
-        self._found: WeakKeyDictionary[Optimizer, Any] = WeakKeyDictionary()
+        self._stages: dict[Optimizer, _Stage] = {}  # since the last update
+        self._found: dict[Optimizer, Any] = {}
 
     @staticmethod
     def _check(scale: Any, growth: Any, backoff: Any, interval: Any) -> None:

@@ -80,8 +80,8 @@ class Casts:
         self.kept: dict[tuple[Any, ...], tuple[int, Any, Tensor]] | None = {} if keep else None
 
     def anew(self) -> "Casts":
-        """The same, which keeps nothing: a call that is computed twice casts by itself."""
-        return Casts(self.kinds, keep=False)
+        """The same, with no casts yet: a call that is computed twice has its own."""
+        return Casts(self.kinds, keep=self.kept is not None)
 
     def of(self, name: str, inputs: Sequence[Any], settings: dict[str, Any]) -> list[Any] | None:
         """The inputs of an operation as it runs here; None if it runs in the dtype that they have.

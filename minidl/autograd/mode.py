@@ -120,7 +120,7 @@ def replaying_in(mode: Mode) -> ModeChange:
 
 
 def casting_anew(mode: Mode) -> ModeChange:
-    """Casts of parameters that `autocast` has kept are not used, as in a repeated computation."""
+    """Parameters that `autocast` has cast are cast again, as when a computation is repeated."""
     return ModeChange(autocast=mode.autocast and mode.autocast.anew())
 
 
