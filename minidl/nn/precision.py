@@ -39,7 +39,7 @@ def in_dtype_of(parameter: Any, layer: Any, x: Any) -> Any:
     return astype(beside(parameter, x), own)
 
 
-def beside(parameter: Any, x: Any) -> Tensor:
+def beside(parameter: Any, x: Any) -> Any:
     """A tensor as it is; arrays and lists of the host as one on the device of a parameter."""
     if x is None or isinstance(x, Tensor):
         return x
