@@ -35,8 +35,16 @@ class _Pending:
 
     def __init__(self) -> None:
         self.slots = cp.full(_SLOTS, _FINE, dtype="uint64")
+        self.ready = cp.cuda.get_current_stream().record()  # after which checks may write
         self.errors: list[Callable[[int], Exception]] = []
+        self.streams: dict[int, Any] = {}  # in which they are, by their addresses
         self.lock = threading.Lock()
+
+    def join(self, stream: Any) -> None:
+        """A check follows in this stream."""
+        if stream.ptr not in self.streams:
+            stream.wait_event(self.ready)
+            self.streams[stream.ptr] = stream
 
 
 _of_device: dict[int, _Pending] = {}
@@ -125,6 +133,7 @@ def deferred(*errors: Callable[[int], Exception]) -> Iterator[tuple[Any, ...]]:
             _read(pending)
         first = len(pending.errors)
         pending.errors.extend(errors)
+        pending.join(cp.cuda.get_current_stream())
         yield pending.slots, *(np.int32(first + i) for i in range(len(errors)))
     if _immediate:
         raise_deferred()
@@ -148,10 +157,15 @@ def raise_deferred() -> None:
 
 
 def _read(pending: _Pending) -> None:
-    used = pending.slots[: len(pending.errors)]
+    used, current = pending.slots[: len(pending.errors)], cp.cuda.get_current_stream()
     errors, pending.errors = pending.errors, []
+    streams, pending.streams = pending.streams, {}
+    for stream in streams.values():
+        if stream.ptr != current.ptr:
+            current.wait_event(stream.record())
     found = cp.asnumpy(used)
     wrong = np.flatnonzero(found != _FINE)
     if wrong.size:
         used.fill(_FINE)
+        pending.ready = current.record()
         raise errors[wrong[0]](int(found[wrong[0]]))

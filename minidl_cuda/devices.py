@@ -147,11 +147,17 @@ def to_device(x: Array, name: str, *, non_blocking: bool = False) -> Any:
     if target.type != "cuda":
         return by_way_of_the_host(x, name)
     with cp.cuda.Device(x.data.device_id):  # what computes x is done first
-        done = cp.cuda.get_current_stream().record()
         x = cp.ascontiguousarray(x).reshape(x.shape)
+        there = cp.cuda.get_current_stream()
+        done = there.record()
     with on(target):
-        cp.cuda.get_current_stream().wait_event(done)
-        return x.copy()
+        here = cp.cuda.get_current_stream()
+        here.wait_event(done)
+        result = x.copy()
+        read = here.record()
+    with cp.cuda.Device(x.data.device_id):  # nothing new is put where x was before it is read
+        there.wait_event(read)
+    return result
 
 
 def pinned(x: np.ndarray) -> np.ndarray:
@@ -168,7 +174,7 @@ class _Uploads:
     def __init__(self) -> None:
         self.stream = cp.cuda.Stream(non_blocking=True)
         self.idle: list[tuple[Array, Any]] = []
-        self.sent: list[tuple[Any, list[np.ndarray]]] = []  # host arrays, until they have arrived
+        self.sent: list[tuple[Any, list[Any]]] = []  # what is copied now, and where to
         self.lock = threading.Lock()
 
     def buffer(self, size: int) -> tuple[Array, Any]:
@@ -177,19 +183,22 @@ class _Uploads:
             for i, (buffer, _) in enumerate(self.idle):
                 if buffer.size >= size:
                     return self.idle.pop(i)
-            self.idle.clear()  # too small for what is uploaded now
-        return cp.empty(size, "uint8"), cp.cuda.get_current_stream().record()
+            current = cp.cuda.get_current_stream()
+            for _, read in self.idle:  # too small for what is uploaded now: others get the memory
+                current.wait_event(read)
+            self.idle.clear()
+        return cp.empty(size, "uint8"), current.record()
 
     def give_back(self, buffer: Array, read: Any) -> None:
         """The buffer may be written after this event."""
         with self.lock:
             self.idle.append((buffer, read))
 
-    def keep(self, host: list[np.ndarray], arrived: Any) -> None:
-        """Page-locked memory that is still read must not be freed."""
+    def keep(self, arrays: list[Any], arrived: Any) -> None:
+        """Memory that is read or written now must not be freed, even if nobody wants the copies."""
         with self.lock:
             self.sent = [(event, x) for event, x in self.sent if not event.done]
-            self.sent.append((arrived, host))
+            self.sent.append((arrived, arrays))
 
 
 @cache
@@ -213,7 +222,7 @@ def upload(arrays: Sequence[np.ndarray], name: str) -> Callable[[], Sequence[Arr
         for view, x in zip(views, host, strict=True):
             view.set(x, uploads.stream)
         arrived = uploads.stream.record()
-        uploads.keep(host, arrived)
+        uploads.keep([*host, buffer], arrived)
 
     def copies() -> Sequence[Array]:
         with on(name):

@@ -9,10 +9,12 @@ keeps the result in its cache on disk.  CuPy adds `-ftz=true`: float32 below 2â
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ Shape = int | Sequence[int]
 
 _NULL = np.uintp(0)
 _SHARED = 48 * 1024  # bytes; a kernel that needs more must say so to the driver
+_MOST_BLOCKS = 2**31 - 1, 65535, 65535  # along each axis
 
 
 class Module:
@@ -62,6 +65,8 @@ class Kernel:
         grid, block = _dimensions(grid), _dimensions(block)
         if 0 in grid:  # CuPy would launch one block
             return
+        if any(n > most for n, most in zip(grid, _MOST_BLOCKS, strict=False)):
+            raise ValueError(f"{self.name}: a grid has at most {_MOST_BLOCKS} blocks, not {grid}")
         function = _function(self.file, self.name, cupy.cuda.runtime.getDevice())
         if shared > _SHARED and function.max_dynamic_shared_size_bytes < shared:
             function.max_dynamic_shared_size_bytes = shared
@@ -81,7 +86,23 @@ def _argument(value: Any) -> Any:
 
 @cache
 def _module(file: str, device: int) -> Any:
-    return cupy.RawModule(code=(FOLDER / file).read_text(encoding="utf-8"), options=OPTIONS)
+    return cupy.RawModule(code=source(file), options=OPTIONS)
+
+
+def source(file: str) -> str:
+    """A CUDA source as CuPy gets it.
+
+    CuPy's cache on disk knows a source by its text, not by that of the headers it includes: their
+    digest is in the last line.  CuPy also writes it into a file in the system's encoding, which may
+    not have the symbols of the comments.
+    """
+    text = (FOLDER / file).read_text(encoding="utf-8")
+    return re.sub(r"[^\x00-\x7f]", "~", text) + f"// headers: {_digest_of_headers()}\n"
+
+
+@cache
+def _digest_of_headers() -> str:
+    return sha256(b"".join(path.read_bytes() for path in sorted(FOLDER.glob("*.cuh")))).hexdigest()
 
 
 @cache

@@ -111,7 +111,7 @@ __device__ void weigh(const Problem& p, const void* mask, const Place& at, const
 template <bool OF_KEYS, int SIZE, int OTHER>
 __device__ void backward(const Operands& of, __half* first, __half* second, const Problem& p) {
   constexpr int COLUMNS = OTHER / 8;
-  extern __shared__ __half memory[];
+  extern __shared__ __align__(16) __half memory[];
   __shared__ float statistics_memory[3][OWN];
   __shared__ __align__(8) unsigned short seen_memory[WARPS][4];
   const Matrix<SIZE> own0 = {memory}, own1 = {own0.at(OWN, 0)}, other0 = {own1.at(OWN, 0)};

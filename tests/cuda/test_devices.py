@@ -159,6 +159,28 @@ def test_an_empty_grid_launches_nothing(launches):
     assert not launches
 
 
+def test_a_grid_that_no_gpu_has_is_an_error():
+    """CuPy would cut the first number off at 32 bits."""
+    kernel = launch.Module("checks.cu").kernel("all_true")
+    for grid in (2**31, (1, 65536), (1, 1, 65536)):
+        with pytest.raises(ValueError, match="all_true: a grid has at most"):
+            kernel(grid, 256, ())
+
+
+def test_a_source_changes_with_its_headers_and_has_any_encoding(tmp_path, monkeypatch):
+    """CuPy's cache on disk would give the kernels of old headers."""
+    monkeypatch.setattr(launch, "FOLDER", tmp_path)
+    (tmp_path / "x.cu").write_text("// Σ\n", encoding="utf-8")
+    texts = []
+    for header in ("int x;", "int y;"):
+        (tmp_path / "x.cuh").write_text(header)
+        launch._digest_of_headers.cache_clear()
+        texts.append(launch.source("x.cu"))
+    launch._digest_of_headers.cache_clear()
+    assert texts[0] != texts[1]
+    assert all(text.isascii() and text.startswith("// ~\n") for text in texts)
+
+
 def test_deterministic_mode_is_of_a_block():
     assert not launch.deterministic()
     with launch.use_deterministic():

@@ -37,6 +37,7 @@ class RawModule:
 
     def __init__(
         self,
+        *,
         code: str | None = None,
         path: str | None = None,
         options: tuple[str, ...] = (),
@@ -48,6 +49,8 @@ class RawModule:
     ) -> None:
         if code is None:
             raise NotImplementedError("the stand-in compiles source only")
+        if not code.isascii():
+            raise Differs("CuPy writes the source in the system's encoding, which may be ASCII")
         self.code, self.options = code, tuple(options)
         self.include = tuple(o.removeprefix("-I") for o in self.options if o.startswith("-I"))
 
@@ -95,7 +98,7 @@ class RawKernel(Function):
         enable_cooperative_groups: bool = False,
         jitify: bool = False,
     ) -> None:
-        super().__init__(RawModule(code, options=options), name)
+        super().__init__(RawModule(code=code, options=options), name)
 
 
 def _three(shape: Any) -> tuple[int, int, int]:
