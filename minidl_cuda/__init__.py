@@ -8,6 +8,7 @@ from typing import Any
 import cupy
 
 from minidl.backends.rows import row_gradient
+from minidl_cuda.array import Array
 from minidl_cuda.checks import check, check_index, check_indices
 from minidl_cuda.devices import (
     allocator,
@@ -157,7 +158,6 @@ from minidl_cuda.reductions import (
 )
 
 name = "cuda"
-Array = cupy.ndarray
 Scalar = cupy.ndarray  # 0-d results are arrays
 
 # The files of minidl_cuda/kernels, imported when a kernel of theirs is first asked for.

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import cupy as cp
 import numpy as np
@@ -12,9 +12,8 @@ from minidl.backends.device import device
 from minidl.backends.registry import on
 from minidl.backends.registry import to_device as by_way_of_the_host
 from minidl.errors import DeviceMemoryError
+from minidl_cuda.array import Array
 from minidl_cuda.checks import raise_deferred
-
-Array: TypeAlias = cp.ndarray
 
 
 @cache

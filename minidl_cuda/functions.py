@@ -6,15 +6,14 @@ numbers are below 2⁻¹²⁶: CuPy compiles with `-ftz=true`, and those count a
 
 import sys
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import cupy as cp
 import numpy as np
 from cupyx.scipy import special
 
 from minidl.backends import philox
-
-Array: TypeAlias = cp.ndarray
+from minidl_cuda.array import Array
 
 # CuPy has these under the same names and, as far as the contract goes, the same arguments.
 abs, ceil, floor, round, sign, trunc = cp.abs, cp.ceil, cp.floor, cp.round, cp.sign, cp.trunc

@@ -7,15 +7,15 @@ rounding and the same bits in every run, and the last value stays (`kernels.scat
 
 import math
 from types import EllipsisType, NoneType
-from typing import Any, TypeAlias
+from typing import Any
 
 import cupy as cp
 import numpy as np
 
+from minidl_cuda.array import Array
 from minidl_cuda.checks import check_index, check_indices
 from minidl_cuda.kernels import scatter
 
-Array: TypeAlias = cp.ndarray
 _DISTINCT = {int, bool, slice, EllipsisType, NoneType}  # indices of these types are distinct
 
 

@@ -7,7 +7,7 @@ the eigenvalues of general matrices and LU of stacks, is computed on the host, b
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeAlias
+from typing import Any
 
 import cupy as cp
 import cupyx
@@ -15,8 +15,7 @@ import numpy as np
 
 from minidl.backends import matrices as host
 from minidl.errors import ArgumentError, describe
-
-Array: TypeAlias = cp.ndarray
+from minidl_cuda.array import Array
 
 _DIVERGES = "does not converge"
 _NOT_FINITE = "has NaN or infinity in it"

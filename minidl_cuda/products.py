@@ -5,15 +5,12 @@ k products one after the other; `precise_matmul`, for sums over a batch, is a ke
 (`kernels.gemm`).
 """
 
-from typing import TypeAlias
-
-import cupy as cp
 import numpy as np
 
+from minidl_cuda.array import Array
 from minidl_cuda.functions import complex
 from minidl_cuda.kernels.gemm import precise_product
 
-Array: TypeAlias = cp.ndarray
 _RUN_HALF = 2**14  # products of float16 likewise: cuBLAS adds them in float32
 _RUN = 16  # products that may be added one after the other: k/4·ε is less than log₂ k·ε
 

@@ -11,15 +11,15 @@ error grows with the logarithm of the length, for float64 too.
 import math
 from collections.abc import Sequence
 from operator import index
-from typing import Any, TypeAlias
+from typing import Any
 
 import cupy as cp
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from minidl.backends.reductions import runs
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.sum import sum_rows
 
-Array: TypeAlias = cp.ndarray
 _WIDE = {"e": "float64", "f": "float64", "F": "complex128"}
 
 

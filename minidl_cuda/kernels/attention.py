@@ -18,10 +18,9 @@ import cupy
 import numpy as np
 
 from minidl.backends.joint import Joint
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks
 from minidl_cuda.launch import Kernel, Module
-
-Array = cupy.ndarray
 
 TILE = 64  # queries, and keys, of a tile
 _THREADS = 256

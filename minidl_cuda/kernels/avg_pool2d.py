@@ -7,11 +7,10 @@ import cupy
 import numpy as np
 
 from minidl.backends.pooling import Windows, adaptive, check_divisors, windows
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.geometry import fits
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, contiguous, split
 from minidl_cuda.launch import Kernel, Module
-
-Array = cupy.ndarray
 
 _module = Module("avg_pool2d.cu")
 _FEW_TAPS = 32  # of a window, which one thread adds up; else a warp

@@ -11,12 +11,11 @@ import cupy as cp
 import numpy as np
 
 from minidl.backends.joint import Joint
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.channel_sums import THREADS, channel_parts, layout
 from minidl_cuda.kernels.guard import SUFFIX, contiguous
 from minidl_cuda.kernels.layer_norm import are_of_channels, is_positive
 from minidl_cuda.launch import Kernel, Module
-
-Array = cp.ndarray
 
 _module = Module("batch_norm.cu")
 

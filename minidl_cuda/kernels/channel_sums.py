@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import cupy as cp
 import numpy as np
 
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.guard import SUFFIX, blocks
 from minidl_cuda.launch import Kernel, Module
-
-Array = cp.ndarray
 
 THREADS = 256
 _module = Module("channel_sums.cu")

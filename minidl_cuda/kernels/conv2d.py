@@ -21,6 +21,7 @@ import numpy as np
 from minidl.backends.joint import Joint
 from minidl.backends.window import Convolution, convolution, transposed
 from minidl.checks import check_choice
+from minidl_cuda.array import Array
 from minidl_cuda.kernels import (
     depthwise,
     im2col,
@@ -32,7 +33,6 @@ from minidl_cuda.kernels.geometry import Problem
 from minidl_cuda.kernels.guard import are_arrays, contiguous
 from minidl_cuda.kernels.max_pool2d import max_pool_2x2_backward, max_pool_2x2_relu
 
-Array = cupy.ndarray
 Epilogue = Literal["none", "relu", "pool_relu"]
 Gradients = tuple[Array | None, ...]
 

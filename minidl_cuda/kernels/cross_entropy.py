@@ -14,11 +14,10 @@ import numpy as np
 from minidl.autograd.tensor import Tensor
 from minidl.backends.joint import Joint
 from minidl.checks import is_integer
+from minidl_cuda.array import Array
 from minidl_cuda.checks import deferred, outside
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
-
-Array = cp.ndarray
 
 _module = Module("cross_entropy.cu")
 _THREADS, _MOST_BLOCKS = 256, 2048

@@ -11,12 +11,11 @@ import numpy as np
 
 from minidl.backends.rows import RowGradient
 from minidl.checks import is_integer
+from minidl_cuda.array import Array
 from minidl_cuda.checks import deferred, outside
 from minidl_cuda.kernels import scatter
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
-
-Array = cp.ndarray
 
 _module = Module("embedding.cu")
 _THREADS = 256

@@ -14,12 +14,11 @@ from minidl.backends.joint import Joint
 from minidl.backends.rows import RowGradient
 from minidl.checks import is_integer
 from minidl.errors import ArgumentError
+from minidl_cuda.array import Array
 from minidl_cuda.checks import deferred, outside
 from minidl_cuda.kernels.embedding import sum_rows
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
-
-Array = cp.ndarray
 
 _module = Module("embedding_bag.cu")
 _MODES = {"sum": 0, "mean": 1, "max": 2}

@@ -9,11 +9,10 @@ from typing import Any
 import cupy
 import numpy as np
 
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.guard import are_arrays, contiguous
 from minidl_cuda.kernels.multi_tensor import THREADS, launches
 from minidl_cuda.launch import Module
-
-Array = cupy.ndarray
 
 _module = Module("gradients.cu")
 _norm_parts, _clip = _module.kernel("norm_parts_f32"), _module.kernel("clip_f32")

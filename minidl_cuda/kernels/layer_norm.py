@@ -11,11 +11,10 @@ import cupy as cp
 import numpy as np
 
 from minidl.backends.joint import Joint
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.channel_sums import channel_sums, layout
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
-
-Array = cp.ndarray
 
 _module = Module("layer_norm.cu")
 _THREADS, _WARP = 256, 1024  # of a block; elements up to which a warp has a row

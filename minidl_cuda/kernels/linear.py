@@ -14,12 +14,11 @@ import cupy as cp
 import numpy as np
 
 from minidl.backends.joint import Joint
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.channel_sums import layout
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
 from minidl_cuda.products import precise_matmul
-
-Array = cp.ndarray
 
 _module = Module("linear.cu")
 _THREADS, _BYTES = 256, 16  # of a block; of a thread

@@ -11,11 +11,10 @@ import cupy
 import numpy as np
 
 from minidl.backends.pooling import Windows, windows
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.geometry import fits
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, contiguous, split
 from minidl_cuda.launch import Kernel, Module
-
-Array = cupy.ndarray
 
 _module = Module("max_pool2d.cu")
 _MOST_TAPS = 255  # of a window, so that a byte holds the argmax and 255 means none

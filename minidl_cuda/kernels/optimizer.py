@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-import cupy
 import numpy as np
 
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.guard import are_arrays, contiguous, split
 from minidl_cuda.kernels.multi_tensor import THREADS, launches
 from minidl_cuda.launch import Kernel, Module
-
-Array = cupy.ndarray
 
 _module = Module("optimizer.cu")
 _SUFFIX = {"f": "f32", "d": "f64"}

@@ -9,10 +9,9 @@ from typing import Any
 import cupy as cp
 import numpy as np
 
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
-
-Array = cp.ndarray
 
 _module = Module("random.cu")
 _THREADS, _BYTES = 256, 16  # of a block; of a thread

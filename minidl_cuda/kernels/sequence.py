@@ -8,12 +8,12 @@ import numpy as np
 
 from minidl.backends.mode import current
 from minidl.backends.recurrent import shapes_fit
+from minidl_cuda.array import Array
 from minidl_cuda.kernels.guard import are_arrays, blocks
 from minidl_cuda.launch import Kernel, Module
 from minidl_cuda.products import precise_matmul
 from minidl_cuda.reductions import sum as sum_over
 
-Array = cupy.ndarray
 Gradients = tuple[Array | None, ...]
 
 _THREADS = 256
