@@ -68,7 +68,7 @@ class Problem(NamedTuple):
     dropped: float
     key_of_dropout: tuple[int, int]
 
-    def struct(self, **others: Array) -> np.void:
+    def struct(self, **others: Array) -> Any:
         """The `Problem` of attention.cuh, with the strides of other operands, too."""
         result = np.zeros((), _PROBLEM)
         operands = {"query": self.query, "key": self.key, "value": self.value} | others
@@ -125,7 +125,7 @@ def scaled_dot_product_attention(
     elif type(scale) not in (int, float) or not math.isfinite(scale):
         return NotImplemented
     mask = None if attn_mask is None else _with_four_axes(attn_mask)
-    heads = (_heads(x) for x in (query, key, value))
+    heads = _heads(query), _heads(key), _heads(value)
     problem = Problem(*heads, mask, is_causal, scale, dropout_p, dropout_key or (0, 0))
     y = _like(problem.query, value.shape[-1])
     statistics = _attend(problem, y)
@@ -252,7 +252,7 @@ def _attend(problem: Problem, y: Array) -> Array:
     return statistics
 
 
-def _decode(operands: Sequence[Any], y: Array, statistics: Array, struct: np.void) -> None:
+def _decode(operands: Sequence[Any], y: Array, statistics: Array, struct: Any) -> None:
     """The same for few queries: of each, parts of the keys, which a second kernel combines."""
     rows, suffix = math.prod(y.shape[:3]), SUFFIX[y.dtype.char]
     splits = blocks(operands[1].shape[2], _THREADS)
@@ -279,18 +279,18 @@ def _gradients(
     read = (*operands, dy, problem.mask, statistics)
     on_tensor_cores = _suit_tensor_cores(*operands, dy)
     if needed[0]:
-        launch = _sum_queries_of_halves if on_tensor_cores else _sum_queries
-        launch(problem, read, dq, struct)
+        sum_queries = _sum_queries_of_halves if on_tensor_cores else _sum_queries
+        sum_queries(problem, read, dq, struct)
     if needed[1] or needed[2]:
-        launch = _sum_keys_of_halves if on_tensor_cores else _sum_keys
-        launch(problem, read, dk, dv, struct)
+        sum_keys = _sum_keys_of_halves if on_tensor_cores else _sum_keys
+        sum_keys(problem, read, dk, dv, struct)
     dmask = None
     if needed[3] and problem.mask is not None and problem.mask.dtype.kind == "f":
-        dmask = _sum_logits(problem, read, struct)
+        dmask = _sum_logits(problem, problem.mask, read, struct)
     return dq if needed[0] else None, dk if needed[1] else None, dv if needed[2] else None, dmask
 
 
-def _sum_queries(problem: Problem, read: Sequence[Any], dq: Array, struct: np.void) -> None:
+def _sum_queries(problem: Problem, read: Sequence[Any], dq: Array, struct: Any) -> None:
     width, parts = _columns(dq.shape[3])
     grid = problem.tiles()[0], parts
     totals = _totals(problem.key.shape[2], grid, width)
@@ -298,7 +298,7 @@ def _sum_queries(problem: Problem, read: Sequence[Any], dq: Array, struct: np.vo
     kernel(grid, _THREADS, (*read, dq, totals, struct))
 
 
-def _sum_keys(problem: Problem, read: Sequence[Any], dk: Array, dv: Array, struct: np.void) -> None:
+def _sum_keys(problem: Problem, read: Sequence[Any], dk: Array, dv: Array, struct: Any) -> None:
     width, parts = _columns(max(dk.shape[3], dv.shape[3]), most=128)
     grid = problem.tiles()[1], parts
     queries = problem.query.shape[2] * problem.query.shape[1] // problem.key.shape[1]
@@ -307,16 +307,14 @@ def _sum_keys(problem: Problem, read: Sequence[Any], dk: Array, dv: Array, struc
     kernel(grid, _THREADS, (*read, dk, dv, totals, struct))
 
 
-def _sum_queries_of_halves(
-    problem: Problem, read: Sequence[Any], dq: Array, struct: np.void
-) -> None:
+def _sum_queries_of_halves(problem: Problem, read: Sequence[Any], dq: Array, struct: Any) -> None:
     width = _width_of_halves(problem)
     kernel = _backward_half.kernel(f"attention_queries_half_{width}")
     kernel(problem.tiles()[0], _LANES, (*read, dq, struct), shared=_memory_of_halves(width))
 
 
 def _sum_keys_of_halves(
-    problem: Problem, read: Sequence[Any], dk: Array, dv: Array, struct: np.void
+    problem: Problem, read: Sequence[Any], dk: Array, dv: Array, struct: Any
 ) -> None:
     width = _width_of_halves(problem)
     kernel = _backward_half.kernel(f"attention_keys_half_{width}")
@@ -329,9 +327,8 @@ def _memory_of_halves(width: int) -> int:
     return 2 * (64 + other) * (width + 8) * 2
 
 
-def _sum_logits(problem: Problem, read: Sequence[Any], struct: np.void) -> Array:
+def _sum_logits(problem: Problem, mask: Array, read: Sequence[Any], struct: Any) -> Array:
     """The gradient of the mask: the sum of those of the logits over the axes of length 1."""
-    mask = problem.mask
     result = cupy.empty(mask.shape, np.float32)
     batches, heads, rows, columns = mask.shape
     grid = batches * heads * blocks(rows, TILE) * blocks(columns, TILE)

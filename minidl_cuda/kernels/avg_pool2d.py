@@ -54,8 +54,9 @@ def avg_pool2d(
 def adaptive_avg_pool2d(x: Array, output_size: Any) -> Any:
     """y = the mean of each window;   dx = Σ dy / n over the windows that x is in."""
     spans = adaptive("adaptive_avg_pool2d", x.shape, output_size)
-    each = zip(x.shape[-2:], map(len, spans), strict=True)
-    return _average(x, *(Windows(length, 0, 0, 0, 1, count) for length, count in each), False, 0)
+    pairs = zip(x.shape[-2:], map(len, spans), strict=True)
+    rows, columns = [Windows(length, 0, 0, 0, 1, count) for length, count in pairs]
+    return _average(x, rows, columns, False, 0)
 
 
 def _average(x: Array, rows: Windows, columns: Windows, count_padding: bool, divisor: int) -> Any:
@@ -88,7 +89,7 @@ def _taps(along: Windows) -> int:
 @lru_cache(maxsize=512)
 def _struct(
     rows: Windows, columns: Windows, count_padding: int, divisor: int, own_blocks: int
-) -> np.void:
+) -> Any:
     """The `Pooling` of the .cu file."""
     each = [(w.length, w.count, w.size, w.stride, w.padding) for w in (rows, columns)]
     return np.array((*each, count_padding, divisor, own_blocks), _STRUCT)[()]

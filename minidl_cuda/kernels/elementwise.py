@@ -40,8 +40,8 @@ def _gradient(name: str, saved: Array, dy: Array, settings: tuple[float, float] 
     """dx from what was saved; of a dy that is one number everywhere, only that is read."""
     dx, every = cp.empty(saved.shape, dy.dtype), np.int32(any(dy.strides))
     dy = contiguous(dy) if every else dy
-    settings = tuple(map(np.float32, settings))
-    _launch(f"{name}_back", dx, contiguous(saved), dy, dx, np.int64(dx.size), every, *settings)
+    numbers = np.int64(dx.size), every, *map(np.float32, settings)
+    _launch(f"{name}_back", dx, contiguous(saved), dy, dx, *numbers)
     return dx
 
 
@@ -49,7 +49,8 @@ def _from_x(name: str, x: Array, *settings: float) -> Any:
     """y, and the pullback, which computes dx from x."""
     if not are_arrays("fe", x):
         return NotImplemented
-    both = (*settings, 0.0, 0.0)[:2]
+    first, second, *_ = *settings, 0.0, 0.0
+    both = first, second
     return _value(name, x, both), lambda dy: _gradient(name, x, dy, both)
 
 

@@ -87,8 +87,8 @@ def embedding_bag(
             dtable = _table_gradient(rows, parts, weight.shape, padding, sparse)
         if given is not None and needed[-1]:
             dfactors = cp.empty(given.shape, y.dtype)
-            arguments = *arrays, dy, dfactors, struct
-            _kernel(f"embedding_bag_factors_{suffix}")(count, _MOST_THREADS, arguments)
+            pointers = *arrays, dy, dfactors, struct
+            _kernel(f"embedding_bag_factors_{suffix}")(count, _MOST_THREADS, pointers)
         return (dtable, None, None, dfactors)[: len(needed)]
 
     return y, Joint(pullback)

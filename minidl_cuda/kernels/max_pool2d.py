@@ -110,7 +110,7 @@ def _spread(
 
 
 @lru_cache(maxsize=512)
-def _struct(rows: Windows, columns: Windows, own_blocks: int) -> np.void:
+def _struct(rows: Windows, columns: Windows, own_blocks: int) -> Any:
     """The `Pooling` of the .cu file."""
     each = zip(rows, columns, strict=True)
     lengths, sizes, strides, paddings, dilations, counts = each

@@ -28,7 +28,7 @@ def _struct(arrays: int) -> np.dtype:
     )
 
 
-def launches(tensors: Sequence[Sequence[Any]]) -> Iterator[tuple[np.void, int]]:
+def launches(tensors: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, int]]:
     """For each launch that they take, the struct, and the number of chunks.
 
     tensors    for each tensor its arrays, contiguous and of one size

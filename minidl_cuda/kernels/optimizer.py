@@ -87,10 +87,9 @@ class Step:
         kernel(indices.size * own, threads, (*arguments, self._skip))
         return True
 
-    def _struct(self) -> np.void:
-        numbers: np.void = np.array(tuple(self._numbers), _numbers(len(self._numbers), self._char))[
-            ()
-        ]
+    def _struct(self) -> Any:
+        dtype = _numbers(len(self._numbers), self._char)
+        numbers = np.array(tuple(self._numbers), dtype)[()]
         return numbers
 
 

@@ -132,7 +132,7 @@ def _lstm_back(
     """The gradients of all arguments."""
     (rows, size), outputs, dc = dc.shape, dh.shape[1], dc.copy(order="C")
     dgates = cupy.empty(gates.shape, np.float32)
-    dstates = None if weight_hr is None else cupy.empty((len(gates), *dh.shape), np.float32)
+    dstates: Any = None if weight_hr is None else cupy.empty((len(gates), *dh.shape), np.float32)
 
     def step(t: int, before: int, after: int, *of_state: Any) -> None:
         mask = at.mask_of(t)

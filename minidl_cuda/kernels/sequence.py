@@ -9,7 +9,7 @@ import numpy as np
 from minidl.backends.mode import current
 from minidl.backends.recurrent import shapes_fit
 from minidl_cuda.array import Array
-from minidl_cuda.kernels.guard import are_arrays, blocks
+from minidl_cuda.kernels.guard import are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
 from minidl_cuda.products import precise_matmul
 from minidl_cuda.reductions import sum as sum_over
@@ -125,7 +125,7 @@ def sequence(
         mask = cupy.ascontiguousarray(mask)
         y = cupy.empty((*x.shape[:2], h.shape[1]), np.float32)
         x = _masked(x.reshape((-1, x.shape[2])), mask).reshape(x.shape)
-    biases = tuple([b if b is None else cupy.ascontiguousarray(b) for b in (bias_ih, bias_hh)])
+    biases = contiguous(bias_ih), contiguous(bias_hh)
     return Sequence(x, weight_ih, weight_hh, biases, mask, reverse, recorded, states, y)
 
 
