@@ -33,11 +33,13 @@ def files_of(kernels: list[str]) -> list[str]:
 def update(console: Console, workers: int) -> int:
     """Choose anew, by running tests under gcc; 1 if a kernel is launched by none.
 
-    What was chosen before stays; files of which nothing was are tried, a few tests of each function;
+    What was chosen before stays. Of files of which nothing was, a few tests of each function run,
     and all tests only where that leaves a kernel out.
     """
     kernels = list(sources.all_kernels())
-    known = {t: k for t, k in _kept().items() if (executed.ROOT / t.split("::")[0]).exists()}
+    there = (executed.ROOT / executed.KERNEL_TESTS).glob("test_*.py")
+    names = {f"{executed.KERNEL_TESTS}/{path.name}" for path in there}
+    known = {t: k for t, k in _kept().items() if t.split("::")[0] in names}
     files = executed.files_of_tests()
     new = [file for file in files if not any(t.startswith(f"{file}::") for t in known)]
     done = executed.run("gcc", new, workers=workers, thin=6)
@@ -50,7 +52,8 @@ def update(console: Console, workers: int) -> int:
 
 
 def _keep(done: executed.Run, kernels: list[str], console: Console) -> int:
-    chosen = {test: sorted(done.tests[test]["kernels"]) for test in executed.cover(done, kernels)}
+    tests = executed.cover(done, kernels)
+    chosen = {test: sorted(done.tests[test]["kernels"]) for test in tests}
     _FILE.write_text(json.dumps(dict(sorted(chosen.items())), indent=1) + "\n")
     missing = sorted(set(kernels) - {k for launched in chosen.values() for k in launched})
     console.print(f"{len(chosen)} of {len(done.tests)} tests launch {len(kernels)} kernels")
