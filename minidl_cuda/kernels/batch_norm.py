@@ -5,7 +5,7 @@ Saved are x, and three numbers a channel: the mean, in two floats, and rstd.
 
 import math
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -16,7 +16,7 @@ from minidl_cuda.kernels.guard import SUFFIX, contiguous
 from minidl_cuda.kernels.layer_norm import are_of_channels, is_positive
 from minidl_cuda.launch import Kernel, Module
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 _module = Module("batch_norm.cu")
 

@@ -1,7 +1,7 @@
 """Sums over each channel of (N, C, S) (channel_sums.cu), and how kernels divide channels."""
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from minidl_cuda.kernels.guard import SUFFIX, blocks
 from minidl_cuda.launch import Kernel, Module
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 THREADS = 256
 _module = Module("channel_sums.cu")

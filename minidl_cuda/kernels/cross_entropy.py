@@ -6,7 +6,7 @@ are checked on the way; the error is raised at the next wait.
 
 import math
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -18,7 +18,7 @@ from minidl_cuda.checks import deferred, outside
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 _module = Module("cross_entropy.cu")
 _THREADS, _MOST_BLOCKS = 256, 2048

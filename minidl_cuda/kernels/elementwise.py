@@ -5,7 +5,7 @@ computed in float32 and rounded once.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 _module = Module("elementwise.cu")
 _THREADS, _BYTES = 256, 16  # of a block; of a thread
@@ -41,17 +41,16 @@ def _gradient(name: str, saved: Array, dy: Array, settings: tuple[float, float] 
     """dx from what was saved; of a dy that is one number everywhere, only that is read."""
     dx, every = cp.empty(saved.shape, dy.dtype), np.int32(any(dy.strides))
     dy = contiguous(dy) if every else dy
-    settings = tuple(map(np.float32, settings))
-    _launch(f"{name}_back", dx, contiguous(saved), dy, dx, np.int64(dx.size), every, *settings)
+    numbers = np.int64(dx.size), every, *map(np.float32, settings)
+    _launch(f"{name}_back", dx, contiguous(saved), dy, dx, *numbers)
     return dx
 
 
-def _from_x(name: str, x: Array, *settings: float) -> Any:
+def _from_x(name: str, x: Array, a: float = 0.0, b: float = 0.0) -> Any:
     """y, and the pullback, which computes dx from x."""
     if not are_arrays("fe", x):
         return NotImplemented
-    both = (*settings, 0.0, 0.0)[:2]
-    return _value(name, x, both), lambda dy: _gradient(name, x, dy, both)
+    return _value(name, x, (a, b)), lambda dy: _gradient(name, x, dy, (a, b))
 
 
 def _from_y(name: str, x: Array) -> Any:

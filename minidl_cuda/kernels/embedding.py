@@ -4,7 +4,7 @@ Ids are checked on the way; the error is raised at the next wait.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -16,7 +16,7 @@ from minidl_cuda.kernels import scatter
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 _module = Module("embedding.cu")
 _THREADS = 256

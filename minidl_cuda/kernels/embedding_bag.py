@@ -1,10 +1,10 @@
-"""Embedding bags (embedding_bag.cu): gathers and reduces in one launch; back, parts added up by row.
+"""Embedding bags (embedding_bag.cu): one launch gathers and reduces; back, parts are added by row.
 
 Ids and offsets are checked on the way; the error is raised at the next wait.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -19,7 +19,7 @@ from minidl_cuda.kernels.embedding import sum_rows
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 _module = Module("embedding_bag.cu")
 _MODES = {"sum": 0, "mean": 1, "max": 2}
@@ -88,8 +88,8 @@ def embedding_bag(
             dtable = _table_gradient(rows, parts, weight.shape, padding, sparse)
         if given is not None and needed[-1]:
             dfactors = cp.empty(given.shape, y.dtype)
-            arguments = *arrays, dy, dfactors, struct
-            _kernel(f"embedding_bag_factors_{suffix}")(count, _MOST_THREADS, arguments)
+            kernel = _kernel(f"embedding_bag_factors_{suffix}")
+            kernel(count, _MOST_THREADS, (*arrays, dy, dfactors, struct))
         return (dtable, None, None, dfactors)[: len(needed)]
 
     return y, Joint(pullback)

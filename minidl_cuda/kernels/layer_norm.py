@@ -5,7 +5,7 @@ Saved are x, and three numbers a row: the mean, in two floats, and rstd.
 
 import math
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -15,7 +15,7 @@ from minidl_cuda.kernels.channel_sums import channel_sums, layout
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 _module = Module("layer_norm.cu")
 _THREADS, _WARP = 256, 1024  # of a block; elements up to which a warp has a row

@@ -8,7 +8,7 @@ Cost: 2·m·n·k flops forward, twice as many back; two launches forward.
 
 import math
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -19,7 +19,7 @@ from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
 from minidl_cuda.products import precise_matmul
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 _module = Module("linear.cu")
 _THREADS, _BYTES = 256, 16  # of a block; of a thread

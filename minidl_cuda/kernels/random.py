@@ -4,7 +4,7 @@ Saved is a mask of one byte an element.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 _module = Module("random.cu")
 _THREADS, _BYTES = 256, 16  # of a block; of a thread

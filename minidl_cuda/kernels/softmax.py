@@ -5,7 +5,7 @@ Saved is y alone.  A launch forward, and one back.
 
 import math
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from minidl_cuda.kernels.guard import SUFFIX, are_arrays, blocks, contiguous
 from minidl_cuda.launch import Kernel, Module
 
-Array = cp.ndarray
+Array: TypeAlias = cp.ndarray
 
 _module = Module("softmax.cu")
 _THREADS = 256
