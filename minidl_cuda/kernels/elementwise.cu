@@ -57,11 +57,11 @@ __device__ float gelu_slope(float x) {  // Φ(x) + x·φ(x), with the density φ
   return phi + x * (DENSITY * expf(-0.5f * x * x));
 }
 
-// Φ + x·Φ′, where Φ′ = 2·Φ·(1 − Φ)·u′; u′ overflows before x does.
+// Φ + x·Φ′, where Φ′(x) = 2·Φ(x)·Φ(−x)·u′; u′ overflows before x does.
 __device__ float gelu_tanh_slope(float x) {
   const float phi = near_normal(x);
   const float du = ROOT_TWO_OVER_PI * (1.f + 3.f * CUBIC * x * x);
-  return phi + x * xmuly(2.f * phi * (1.f - phi), du);
+  return phi + x * xmuly(2.f * phi * near_normal(-x), du);
 }
 
 __device__ float silu_slope(float x) {
