@@ -56,6 +56,8 @@ template <class T, int WIDE>
 __device__ void moments(const T* x, Moments* parts, const Channels& at) {
   const Channel<WIDE> channel(at);
   constexpr int LINES = Channel<WIDE>::LINES;
+  const float count = channel.end - channel.begin, inverse = 1.f / count;
+  const float inverse_of_first = 1.f / fminf(count, HELD * LINES);
   float held[HELD];
   TwoFloat leading;
 #pragma unroll
@@ -64,9 +66,8 @@ __device__ void moments(const T* x, Moments* parts, const Channels& at) {
     held[k] = i < channel.end ? load(x + channel.place(i)) : 0.f;
     leading.add(held[k]);
   }
-  const float count = channel.end - channel.begin;
-  const float shift_of_all = Channel<WIDE>::sum(leading).value() / fminf(count, HELD * LINES);
-  const float shift = is_finite(shift_of_all) ? shift_of_all : 0.f;
+  const float mean_of_first = Channel<WIDE>::sum(leading).value() * inverse_of_first;
+  const float shift = is_finite(mean_of_first) ? mean_of_first : 0.f;
   TwoFloat first, second;
 #pragma unroll
   for (int k = 0; k < HELD; k++)
@@ -82,7 +83,7 @@ __device__ void moments(const T* x, Moments* parts, const Channels& at) {
   first = Channel<WIDE>::sum(first);
   second = Channel<WIDE>::sum(second);
   if (channel.line > 0 || !channel.exists()) return;
-  const Quotient difference(first, count);
+  const Quotient difference(first, count, inverse);
   Moments own;
   own.set_mean(shift, difference);
   own.squares = second;
@@ -94,6 +95,7 @@ __device__ void moments(const T* x, Moments* parts, const Channels& at) {
 template <int WIDE>
 __device__ Moments merged(const Channel<WIDE>& channel, const Moments* parts) {
   const Channels& at = channel.at;
+  const float inverse = 1.f / at.count();
   float origin = channel.exists() ? parts[channel.which].mean : 0.f;
   if (!is_finite(origin)) origin = 0.f;
   const auto difference = [&](int i) {
@@ -109,7 +111,7 @@ __device__ Moments merged(const Channel<WIDE>& channel, const Moments* parts) {
     add_product(total, channel.length_of(i), d.sum);
     add_product(total, channel.length_of(i), d.rounded);
   }
-  const Quotient mean(Channel<WIDE>::sum(total), at.count());
+  const Quotient mean(Channel<WIDE>::sum(total), at.count(), inverse);
   for (int i = channel.line; i < chunks; i += Channel<WIDE>::LINES) {
     const TwoFloat own = difference(i);
     const float d = (own.sum - mean.high) + (own.rounded - mean.low);
@@ -118,7 +120,7 @@ __device__ Moments merged(const Channel<WIDE>& channel, const Moments* parts) {
   }
   Moments result;
   result.set_mean(origin, mean);
-  result.squares.sum = Channel<WIDE>::sum(squares).value() / at.count();
+  result.squares.sum = Channel<WIDE>::sum(squares).value() * inverse;
   if (result.squares.sum < 0.f) result.squares.sum = 0.f;  // by a rounding
   return result;
 }

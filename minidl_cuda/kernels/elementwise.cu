@@ -46,20 +46,22 @@ __device__ float softplus(float x, float beta, float threshold) {
   return (fmaxf(z, 0.f) + log1pf(expf(-fabsf(z)))) / beta;
 }
 
+// Φ, the normal distribution, and what approximates it, to all digits where it is near 0.
+__device__ float normal(float x) { return 0.5f * erfcf(-x * ROOT_HALF); }
+__device__ float near_normal(float x) {  // (1 + tanh u) / 2
+  return sigmoid(2.f * ROOT_TWO_OVER_PI * (x + CUBIC * x * x * x));
+}
+
 __device__ float gelu_slope(float x) {  // Φ(x) + x·φ(x), with the density φ = Φ′
-  const float phi = 0.5f + 0.5f * erff(x * ROOT_HALF);
+  const float phi = normal(x);
   return phi + x * (DENSITY * expf(-0.5f * x * x));
 }
 
-__device__ float gelu_argument(float x) {
-  return ROOT_TWO_OVER_PI * (x + CUBIC * x * x * x);
-}
-
-// Φ + x·Φ′ for Φ = (1 + tanh u) / 2:  Φ′ = (1 − tanh² u)·u′ / 2; u′ overflows before x does.
+// Φ + x·Φ′, where Φ′(x) = 2·Φ(x)·Φ(−x)·u′; u′ overflows before x does.
 __device__ float gelu_tanh_slope(float x) {
-  const float t = tanhf(gelu_argument(x));
+  const float phi = near_normal(x);
   const float du = ROOT_TWO_OVER_PI * (1.f + 3.f * CUBIC * x * x);
-  return 0.5f + 0.5f * t + 0.5f * x * xmuly(1.f - t * t, du);
+  return phi + x * xmuly(2.f * phi * near_normal(-x), du);
 }
 
 __device__ float silu_slope(float x) {
@@ -94,8 +96,8 @@ FROM_FLOATS(sigmoid, sigmoid(x), xmuly(dy, s * (1.f - s)))
 FROM_FLOATS(log, logf(x), dy == 0.f ? 0.f : dy / s)
 FROM_FLOATS(erf, erff(x), xmuly(dy, TWO_OVER_ROOT_PI * expf(-s * s)))
 FROM_FLOATS(silu, x * sigmoid(x), xmuly(dy, silu_slope(s)))
-FROM_FLOATS(gelu, 0.5f * x * (1.f + erff(x * ROOT_HALF)), xmuly(dy, gelu_slope(s)))
-FROM_FLOATS(gelu_tanh, 0.5f * x * (1.f + tanhf(gelu_argument(x))), xmuly(dy, gelu_tanh_slope(s)))
+FROM_FLOATS(gelu, x * normal(x), xmuly(dy, gelu_slope(s)))
+FROM_FLOATS(gelu_tanh, x * near_normal(x), xmuly(dy, gelu_tanh_slope(s)))
 FROM_FLOATS(elu, x > 0.f ? x : a * expm1f(x), s > 0.f ? dy : xmuly(dy, a * expf(s)))
 FROM_FLOATS(softplus, softplus(x, a, b), a * s > b ? dy : xmuly(dy, sigmoid(a * s)))
 // From a mask:

@@ -45,13 +45,11 @@ def _gradient(name: str, saved: Array, dy: Array, settings: tuple[float, float] 
     return dx
 
 
-def _from_x(name: str, x: Array, *settings: float) -> Any:
+def _from_x(name: str, x: Array, a: float = 0.0, b: float = 0.0) -> Any:
     """y, and the pullback, which computes dx from x."""
     if not are_arrays("fe", x):
         return NotImplemented
-    first, second, *_ = *settings, 0.0, 0.0
-    both = first, second
-    return _value(name, x, both), lambda dy: _gradient(name, x, dy, both)
+    return _value(name, x, (a, b)), lambda dy: _gradient(name, x, dy, (a, b))
 
 
 def _from_y(name: str, x: Array) -> Any:

@@ -1,4 +1,4 @@
-"""Embedding bags (embedding_bag.cu): gathers and reduces in one launch; back, parts added up by row.
+"""Embedding bags (embedding_bag.cu): one launch gathers and reduces; back, parts are added by row.
 
 Ids and offsets are checked on the way; the error is raised at the next wait.
 """
@@ -87,8 +87,8 @@ def embedding_bag(
             dtable = _table_gradient(rows, parts, weight.shape, padding, sparse)
         if given is not None and needed[-1]:
             dfactors = cp.empty(given.shape, y.dtype)
-            pointers = *arrays, dy, dfactors, struct
-            _kernel(f"embedding_bag_factors_{suffix}")(count, _MOST_THREADS, pointers)
+            kernel = _kernel(f"embedding_bag_factors_{suffix}")
+            kernel(count, _MOST_THREADS, (*arrays, dy, dfactors, struct))
         return (dtable, None, None, dfactors)[: len(needed)]
 
     return y, Joint(pullback)

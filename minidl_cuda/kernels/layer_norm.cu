@@ -23,28 +23,28 @@ struct Rows {
   long long rows;
   int n, groups, space, centred;
   float eps;
-  template <bool GROUPED>
-  __device__ int parameter(long long r, int i) const {
-    return GROUPED ? int(r % groups) * (n / space) + i / space : i;
-  }
+  // The first weight of a row, of fewer than 2³¹ rows.
+  __device__ int parameters(long long r) const { return int(r) % groups * (n / space); }
 };
 
 template <class T, bool GROUPED, int TEAM, int HELD>
 __device__ void forward(const T* x, const T* weight, const T* bias, T* y, float* stats, Rows at) {
+  const float inverse = 1.f / at.n;
   for (long long r = Team<TEAM>::first(); r < at.rows; r += Team<TEAM>::count()) {
+    const int parameters = GROUPED ? at.parameters(r) : 0;
     const Row<T, TEAM, HELD> row(x + r * at.n, at.n);
     TwoFloat total, squares;
     if (at.centred) row.each([&](int, float v) { total.add(v); });
-    const Quotient mean(Team<TEAM>::sum(total), at.n);
+    const Quotient mean(Team<TEAM>::sum(total), at.n, inverse);
     row.each([&](int, float v) {
       const float centred = (v - mean.high) - mean.low;
       squares.add(centred * centred);
     });
-    const float var = Team<TEAM>::sum(squares).value() / at.n;
+    const float var = Team<TEAM>::sum(squares).value() * inverse;
     const float rstd = 1.f / sqrtf(var + at.eps);
     row.each([&](int i, float v) {
       float result = ((v - mean.high) - mean.low) * rstd;
-      const int own = at.parameter<GROUPED>(r, i);
+      const int own = (GROUPED ? parameters + i / at.space : i);
       if (weight) result *= load(weight + own);
       if (bias) result += load(bias + own);
       y[r * at.n + i] = from_float<T>(result);
@@ -59,12 +59,14 @@ __device__ void forward(const T* x, const T* weight, const T* bias, T* y, float*
 template <class T, bool GROUPED, int TEAM, int HELD>
 __device__ void backward(const T* dy, const T* x, const T* weight, const float* stats, T* dx,
                          Rows at) {
+  const float inverse = 1.f / at.n;
   for (long long r = Team<TEAM>::first(); r < at.rows; r += Team<TEAM>::count()) {
+    const int parameters = GROUPED ? at.parameters(r) : 0;
     const Row<T, TEAM, HELD> gradient(dy + r * at.n, at.n);
     const float high = stats[3 * r], low = stats[3 * r + 1], rstd = stats[3 * r + 2];
     const auto x_hat = [&](int i) { return ((load(x + r * at.n + i) - high) - low) * rstd; };
     const auto weighted = [&](int i, float g) {
-      return weight ? g * load(weight + at.parameter<GROUPED>(r, i)) : g;
+      return weight ? g * load(weight + (GROUPED ? parameters + i / at.space : i)) : g;
     };
     TwoFloat total, product;
     gradient.each([&](int i, float g) {
@@ -72,8 +74,8 @@ __device__ void backward(const T* dy, const T* x, const T* weight, const float* 
       if (at.centred) total.add(own);
       product.add(own * x_hat(i));
     });
-    const float mean = Team<TEAM>::sum(total).value() / at.n;
-    const float slope = Team<TEAM>::sum(product).value() / at.n;
+    const float mean = Team<TEAM>::sum(total).value() * inverse;
+    const float slope = Team<TEAM>::sum(product).value() * inverse;
     gradient.each([&](int i, float g) {
       dx[r * at.n + i] = from_float<T>(rstd * ((weighted(i, g) - mean) - x_hat(i) * slope));
     });

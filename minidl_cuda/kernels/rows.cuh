@@ -78,12 +78,13 @@ struct Row {
   }
 };
 
-// A sum divided by n, to more digits than a float has: high + low.
+// A sum divided by n, to more digits than a float has: high + low.  The inverse of n is taken where few
+// registers are in use: a division is a call.
 struct Quotient {
   float high, low;
-  __device__ Quotient(const TwoFloat& total, float n) {
-    high = total.value() / n;
-    low = (fmaf(-high, n, total.sum) + total.rounded) / n;
+  __device__ Quotient(const TwoFloat& total, float n, float inverse) {
+    high = total.value() * inverse;
+    low = (fmaf(-high, n, total.sum) + total.rounded) * inverse;
     if (!(low - low == 0.f)) low = 0.f;  // high is not finite
   }
 };

@@ -1,4 +1,4 @@
-"""Embedding on the GPU: rows gathered, and their gradients added up, in the same order each time."""
+"""Embedding on the GPU: rows gathered, and their gradients added up in the same order each time."""
 
 import math
 
@@ -87,7 +87,7 @@ def test_an_id_that_does_not_exist(wrong):
     weight = minidl.tensor(random(6, 3), device="cuda")
     ids = minidl.tensor(np.array([0, wrong, 99]), device="cuda")
     y = minidl.embedding(weight, ids)
-    with pytest.raises(BoundsError, match="is outside 0 … 5 .*embedding, called at"):
+    with pytest.raises(BoundsError, match=r"is outside 0 … 5 .*embedding, called at"):
         y.cpu()
 
 

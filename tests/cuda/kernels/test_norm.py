@@ -39,7 +39,8 @@ def test_batch_norm_inference(shape, chosen, dtype):
     mean, var = random(shape[1], seed=8), np.abs(random(shape[1], seed=9)) + 0.5
     compare(
         lambda x, mean, var, w=None, b=None: minidl.batch_norm_inference(x, mean, var, w, b),
-        [random(*shape), mean, var, *parameters(shape[1:2], chosen)], KERNELS, dtype=dtype, terms=10,
+        [random(*shape), mean, var, *parameters(shape[1:2], chosen)],
+        KERNELS, dtype=dtype, terms=10,
     )  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_long_ascending_and_equal_rows(name):
         operation = lambda x: OPERATIONS[name](x)
         found, right = outcome(operation, [x])[0], in_float64(operation, [x])[0]
         scale = np.abs(right).max()
-        assert np.abs(found - right).max() <= 4 * 2.0**-24 * scale * (1 if name[0] == "s" else 1)
+        assert np.abs(found - right).max() <= 4 * 2.0**-24 * scale
 
 
 def test_views_and_what_is_left_to_the_body(launches):
