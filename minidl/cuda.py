@@ -192,11 +192,15 @@ class Event:
 
     def __init__(self, enable_timing: bool = False) -> None:
         _found(None, "Event")
+        self._enable_timing = enable_timing
         self.cupy: Any = _cupy().cuda.Event(disable_timing=not enable_timing)
 
     def record(self, stream: Stream | None = None) -> None:
         """Mark the end of what a stream, by default the current one, has been told so far."""
-        self.cupy.record(None if stream is None else stream.cupy)
+        stream = current_stream() if stream is None else stream
+        with on(stream.device):  # CUDA's events are of the GPU where they are made
+            self.cupy = _cupy().cuda.Event(disable_timing=not self._enable_timing)
+            self.cupy.record(stream.cupy)
 
     def synchronize(self) -> None:
         """Wait until what was marked is done."""

@@ -21,6 +21,7 @@ _update_scale = _module.kernel("update_scale")
 
 _MOST_BLOCKS = 512  # that add up parts of a norm, and of those that scale by it
 _PART = 6  # floats: three compensated sums
+_copies: list[tuple[Any, np.ndarray]] = []  # which may be under way when nobody wants them any more
 
 
 def clip_norm(gradients: Sequence[Array], max_norm: float) -> Any:
@@ -80,6 +81,8 @@ def read_later(x: Array) -> Callable[[], float]:
     host = np.frombuffer(memory, x.dtype, 1).reshape(())
     x.get(out=host, blocking=False)
     copied = cupy.cuda.get_current_stream().record()
+    _copies[:] = [(event, to) for event, to in _copies if not event.done]
+    _copies.append((copied, host))
 
     def read() -> float:
         if not copied.done:

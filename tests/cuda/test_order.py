@@ -72,3 +72,13 @@ def test_checks_of_another_stream_are_waited_for(order, counters, monkeypatch):
     assert [event.stream for event in waits] == [side.cupy]
     assert order().index("wait") < order().index("d2h")
     checks._of_device.clear()
+
+
+def test_an_event_is_of_the_gpu_whose_stream_it_marks():
+    """CUDA refuses to mark a stream of another GPU."""
+    event, stream = minidl.cuda.Event(), minidl.cuda.Stream("cuda:1")
+    event.record(stream)
+    assert event.cupy.device_id == 1
+    with pytest.raises(RuntimeError, match="cudaErrorInvalidResourceHandle"):
+        cupy.cuda.Event().record(stream.cupy)
+    stream.wait_event(event)

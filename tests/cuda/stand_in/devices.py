@@ -188,10 +188,10 @@ class Event:
     def __init__(
         self, block: bool = False, disable_timing: bool = False, interprocess: bool = False
     ) -> None:
-        self.done = True
+        self.done, self.device_id = True, current_device()
 
     def record(self, stream: Any = None) -> None:
-        return None
+        (stream or current_stream()).record(self)
 
     def synchronize(self) -> None:
         counters.count("sync", "Event.synchronize")
@@ -211,16 +211,26 @@ class Stream:
         self._before: list[Any] = []
 
     def __enter__(self) -> Self:
-        self._before.append(current_stream())
-        _state.stream = self
+        before = current_device(), current_stream()
+        self.use()
+        self._before.append(before)
         return self
 
     def __exit__(self, *error: object) -> None:
-        _state.stream = self._before.pop()
+        device, stream = self._before.pop()
+        _streams()[device] = stream
 
     def use(self) -> Self:
-        _state.stream = self
+        self._check_device(current_device())
+        _streams()[current_device()] = self
         return self
+
+    def _check_device(self, device: int) -> None:
+        """The null stream is that of whatever device is current."""
+        if not self.null and self.device_id != device:
+            raise CUDARuntimeError(
+                f"cudaErrorInvalidResourceHandle: a stream of device {self.device_id} on {device}"
+            )
 
     @property
     def ptr(self) -> int:
@@ -234,7 +244,9 @@ class Stream:
         counters.count("sync", "Stream.synchronize")
 
     def record(self, event: Any = None) -> Any:
-        return event or Event()
+        event = event or Event()
+        self._check_device(event.device_id)
+        return event
 
     def wait_event(self, event: Event) -> None:
         return None
@@ -243,9 +255,16 @@ class Stream:
 Stream.null = Stream(null=True)
 
 
+def _streams() -> dict[int, Stream]:
+    """The current stream of each device, in this thread."""
+    if not hasattr(_state, "streams"):
+        _state.streams = {}
+    return _state.streams
+
+
 def current_stream(device_id: int | None = None) -> Stream:
     """cupy.cuda.get_current_stream."""
-    return getattr(_state, "stream", None) or Stream.null
+    return _streams().get(current_device() if device_id is None else device_id, Stream.null)
 
 
 def alloc_pinned_memory(size: int) -> Any:
