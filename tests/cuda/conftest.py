@@ -3,16 +3,29 @@
 import pytest
 from hypothesis import settings
 
-from tests.cuda import stand_in
+from tests.cuda import on_gpu, stand_in
 from tests.cuda.stand_in.modules import executor
 
-stand_in.install()
+if on_gpu.ASKED and not on_gpu.missing():
+    on_gpu.count_launches()
+else:
+    stand_in.install()
 
 # A launch under ThreadSanitizer starts hundreds of threads.
 _EXAMPLES = {"asan": 12, "tsan": 3}
 if executor() in _EXAMPLES:
     settings.register_profile("sanitized", max_examples=_EXAMPLES[executor()])
     settings.load_profile("sanitized")
+
+
+@pytest.hookimpl(tryfirst=True)  # before those without the marker are left out
+def pytest_collection_modifyitems(items):
+    if on_gpu.ASKED:
+        for item in items:
+            if item.nodeid.startswith(on_gpu.FILES):
+                item.add_marker("gpu")
+                if on_gpu.missing():
+                    item.add_marker(pytest.mark.skip(reason=on_gpu.missing()))
 
 
 @pytest.fixture
