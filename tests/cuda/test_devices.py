@@ -181,6 +181,14 @@ def test_a_source_changes_with_its_headers_and_has_any_encoding(tmp_path, monkey
     assert all(text.isascii() and text.startswith("// ~\n") for text in texts)
 
 
+def test_dynamic_shared_memory_is_aligned_for_vectors():
+    """On the host it always is."""
+    lines = [line for path in launch.FOLDER.glob("*.cu*") for line in path.read_text().splitlines()]
+    dynamic = [line for line in lines if "extern __shared__" in line]
+    assert dynamic
+    assert all("extern __shared__ __align__(16) " in line for line in dynamic)
+
+
 def test_deterministic_mode_is_of_a_block():
     assert not launch.deterministic()
     with launch.use_deterministic():
