@@ -196,3 +196,26 @@ def test_deterministic_mode_is_of_a_block():
         with launch.use_deterministic(False):
             assert not launch.deterministic()
     assert not launch.deterministic()
+
+
+def test_copies_for_other_libraries_are_made_here():
+    """CuPy's arrays refuse to make them."""
+    x = cupy.arange(3)
+    copy = backend.imported(x, copy=True)
+    copied = cupy.from_dlpack(_Exported(minidl.asarray(x), copy=True))
+    x[0] = 9
+    assert backend.imported(x, copy=False).get().tolist() == [9, 1, 2]
+    assert copy.get().tolist() == copied.get().tolist() == [0, 1, 2]
+
+
+class _Exported:
+    """A tensor of which the consumer asks for a copy."""
+
+    def __init__(self, x, copy):
+        self.x, self.copy = x, copy
+
+    def __dlpack_device__(self):
+        return self.x.__dlpack_device__()
+
+    def __dlpack__(self, **settings):
+        return self.x.__dlpack__(**settings | {"copy": self.copy})
