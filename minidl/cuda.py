@@ -160,7 +160,9 @@ class Stream:
     cupy        the same as a `cupy.cuda.Stream`
 
     Work in one stream is done in order.  Between streams there is no order, except by
-    `wait_stream`: a tensor that one stream computes must not be used in another before that.
+    `wait_stream`: a tensor that one stream computes must not be used in another before that.  Its
+    memory goes back to the stream where it was made, for later work there: before the tensor is
+    deleted, that stream has to wait for those that use it.
     """
 
     def __init__(self, device: Device = None) -> None:

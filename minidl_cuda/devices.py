@@ -118,11 +118,12 @@ def imported(x: Any, copy: bool | None = None) -> Array:
 
     It is used after all that its library has told the GPU to do with it.
     """
-    if hasattr(x, "__dlpack__"):
-        with on(device("cuda", x.__dlpack_device__()[1])):
-            return cp.from_dlpack(x, copy=copy)
-    shared = cp.asarray(x)
-    return shared.copy() if copy else shared
+    if not hasattr(x, "__dlpack__"):
+        shared = cp.asarray(x)
+        return shared.copy() if copy else shared
+    with on(device("cuda", x.__dlpack_device__()[1])):
+        shared = cp.from_dlpack(x, copy=False if copy is False else None)
+        return shared.copy() if copy else shared  # CuPy's arrays make no copy themselves
 
 
 # Transfers.

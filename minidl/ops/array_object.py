@@ -73,6 +73,8 @@ def _dlpack(
         array.flags.writeable = array.flags.writeable and not marked
     try:
         with on_device_of(array):
+            if copy and x.device != "cpu" and dl_device in (None, array.__dlpack_device__()):
+                array, copy = array.copy(), None  # CuPy makes none for a GPU
             return array.__dlpack__(
                 stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
             )

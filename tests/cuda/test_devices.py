@@ -181,6 +181,14 @@ def test_a_source_changes_with_its_headers_and_has_any_encoding(tmp_path, monkey
     assert all(text.isascii() and text.startswith("// ~\n") for text in texts)
 
 
+def test_dynamic_shared_memory_is_aligned_for_vectors():
+    """On the host it always is."""
+    lines = [line for path in launch.FOLDER.glob("*.cu*") for line in path.read_text().splitlines()]
+    dynamic = [line for line in lines if "extern __shared__" in line]
+    assert dynamic
+    assert all("extern __shared__ __align__(16) " in line for line in dynamic)
+
+
 def test_deterministic_mode_is_of_a_block():
     assert not launch.deterministic()
     with launch.use_deterministic():
@@ -188,3 +196,26 @@ def test_deterministic_mode_is_of_a_block():
         with launch.use_deterministic(False):
             assert not launch.deterministic()
     assert not launch.deterministic()
+
+
+def test_copies_for_other_libraries_are_made_here():
+    """CuPy's arrays refuse to make them."""
+    x = cupy.arange(3)
+    copy = backend.imported(x, copy=True)
+    copied = cupy.from_dlpack(_Exported(minidl.asarray(x), copy=True))
+    x[0] = 9
+    assert backend.imported(x, copy=False).get().tolist() == [9, 1, 2]
+    assert copy.get().tolist() == copied.get().tolist() == [0, 1, 2]
+
+
+class _Exported:
+    """A tensor of which the consumer asks for a copy."""
+
+    def __init__(self, x, copy):
+        self.x, self.copy = x, copy
+
+    def __dlpack_device__(self):
+        return self.x.__dlpack_device__()
+
+    def __dlpack__(self, **settings):
+        return self.x.__dlpack__(**settings | {"copy": self.copy})

@@ -249,8 +249,9 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
             )
         if dl_device == (1, 0):
             return self.get().__dlpack__(max_version=max_version)
-        shared = self._a.copy() if copy else self._a
-        return shared.__dlpack__(max_version=max_version)
+        if copy:
+            raise BufferError("copy=True only supported for copy to CPU.")
+        return self._a.__dlpack__(max_version=max_version)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
