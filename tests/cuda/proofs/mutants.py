@@ -65,8 +65,7 @@ def _executed(folder: Path, mutant: Mutant, executor: str) -> str:
     environment = {**os.environ, **EXECUTORS[executor], "MINIDL_PROOFS_KERNELS": str(folder)}
     environment |= {"MINIDL_PTX_ORDERS": "all"}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "tests.cuda.proofs.collect"]
-    command += ["-p", "no:cacheprovider", mutant.test_file]
-    command += ["-k", mutant.select] if mutant.select else []
+    command += ["-p", "no:cacheprovider", *mutant.tests()]
     try:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_LIMIT
@@ -90,6 +89,8 @@ def try_mutant(mutant: Mutant, proofs: tuple[str, ...], stop_early: bool) -> Cau
     result = Caught(mutant)
     try:
         text = mutant.apply()
+        if not mutant.tests():
+            raise ValueError("sample.json has no test of it: --update-sample")
     except (ValueError, FileNotFoundError) as error:
         result.error = str(error)
         return result

@@ -2,39 +2,34 @@
 
 from dataclasses import dataclass
 
-from .sources import FOLDER
-
-_KERNEL_TESTS = "tests/cuda/kernels/"
+from .sample import tests_of
+from .sources import FOLDER, kernels_of
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A fault: in which file, what text becomes what, and which tests run what it breaks."""
+    """A fault: in which file, what text becomes what, and whose kernels then are wrong."""
 
     name: str
     file: str
     old: str
     new: str
-    tests: str  # a file of tests
-    select: str = ""  # pytest -k
-    which: int = 0  # of several places with this text
+    source: str = ""  # a .cu, where `file` is a header
 
     def apply(self) -> str:
-        """The mutated source.
+        """The mutated text.
 
         Raises ValueError if its text is no longer there: then the mutant must be written anew.
         """
         text = (FOLDER / self.file).read_text()
-        parts = text.split(self.old)
-        if len(parts) < self.which + 2:
+        if self.old not in text:
             raise ValueError(f"mutant {self.name!r}: {self.file} no longer contains {self.old!r}")
-        before, after = parts[: self.which + 1], parts[self.which + 1 :]
-        return self.old.join(before) + self.new + self.old.join(after)
+        return text.replace(self.old, self.new, 1)
 
-    @property
-    def test_file(self) -> str:
-        """The file of tests."""
-        return _KERNEL_TESTS + self.tests
+    def tests(self) -> list[str]:
+        """The functions of tests that launch kernels of its source, by the sample."""
+        kernels = list(kernels_of(FOLDER / (self.source or self.file)))
+        return sorted({test.split("[")[0] for test in tests_of(kernels)})
 
 
 MUTANTS = (
@@ -43,170 +38,139 @@ MUTANTS = (
         "gemm.cu",
         "    __syncthreads();\n    if (k0 + DEPTH < end) {",
         "    if (k0 + DEPTH < end) {",
-        "test_gemm.py",
     ),
     Mutant(
         "dropped barrier before a tile is overwritten",
         "gemm.cu",
         "total[i][j].add(run[i][j]);\n    __syncthreads();",
         "total[i][j].add(run[i][j]);",
-        "test_gemm.py",
     ),
     Mutant(
         "dropped barrier before partial sums are added",
         "sum.cu",
         "  parts[line][lane] = total;\n  __syncthreads();",
         "  parts[line][lane] = total;",
-        "test_sum.py",
     ),
     Mutant(
         "bound of rows off by one",
         "sum.cu",
         "if (which >= sums) return;",
         "if (which > sums) return;",
-        "test_sum.py",
     ),
     Mutant(
         "return before a barrier",
         "depthwise.cu",
         "  __syncthreads();\n  const int s = threadIdx.x;\n  if (s > TAPS) return;",
         "  const int s = threadIdx.x;\n  if (s > TAPS) return;\n  __syncthreads();",
-        "test_conv.py",
-        "depthwise",
     ),
     Mutant(
         "float64 literal",
         "depthwise.cu",
         "sums[TAPS] += gradient;",
         "sums[TAPS] += gradient * 1.0000000001;",
-        "test_conv.py",
-        "depthwise",
     ),
     Mutant(
         "row bound missing",
         "depthwise.cu",
         "const bool in = unsigned(row) < unsigned(p.height) && unsigned(column)",
         "const bool in = unsigned(column)",
-        "test_conv.py",
-        "depthwise",
-        which=0,
     ),
     Mutant(
         "wrong stride",
         "im2col.cu",
         "down < 0 || i * p.stride_h != down",
         "down < 0 || i * p.stride_w != down",
-        "test_conv.py",
     ),
     Mutant(
         "bound of elements off by one",
         "im2col.cu",
         "if (e >= count) return;\n  const int plane = p.height * p.width,",
         "if (e > count) return;\n  const int plane = p.height * p.width,",
-        "test_conv.py",
     ),
     Mutant(
         "one buffer instead of two",
         "implicit_gemm.cu",
         "      keep(stage ^ 1);",
         "      keep(stage);",
-        "test_conv.py",
     ),
     Mutant(
         "dropped barrier in the loop",
         "weight_gradient.cu",
         "      keep(stage ^ 1);\n      __syncthreads();",
         "      keep(stage ^ 1);",
-        "test_conv.py",
     ),
     Mutant(
         "a missing wait for cp.async",
         "implicit_gemm_half.cu",
         "wait_for_copies<STAGES - 2>();",
         "wait_for_copies<STAGES - 1>();",
-        "test_conv.py",
-        "half or float16",
     ),
     Mutant(
         "every one of equal places writes, not the last",
         "scatter.cu",
         "if (i < n && (i + 1 == n || ids[i + 1] != ids[i]))",
         "if (i < n)",
-        "test_scatter.py",
     ),
     Mutant(
         "a minimum that is not atomic",
         "embedding.cu",
         "if (!exists && word == 0) atomicMin(&slots[slot], packed(place, id));",
         "if (!exists && word == 0) slots[slot] = min(slots[slot], packed(place, id));",
-        "test_embedding.py",
     ),
     Mutant(
         "dropped barrier between two searches",
         "embedding.cu",
         "  __syncthreads();  // until those found before have been used\n",
         "",
-        "test_embedding.py",
     ),
     Mutant(
         "dropped barrier between a row's two sums",
         "rows.cuh",
         "    __syncthreads();  // until all have read those of the sum before\n",
         "",
-        "test_norm.py",
-        "layer",
+        "layer_norm.cu",
     ),
     Mutant(
         "bound of a row off by one",
         "softmax.cu",
         "if (Team<32>::lane() + k * 32 >= n) break;",
         "if (Team<32>::lane() + k * 32 > n) break;",
-        "test_softmax.py",
     ),
     Mutant(
         "rows of a table of the wrong width",
         "embedding.cu",
         "y[thread] = exists ? table[id * words + word] : Word{};",
         "y[thread] = exists ? table[id * (words + 1) + word] : Word{};",
-        "test_embedding.py",
     ),
     Mutant(
         "bound of windows off by one",
         "max_pool2d.cu",
         "if (window >= p.out_height * p.out_width) return;",
         "if (window > p.out_height * p.out_width) return;",
-        "test_pool.py",
-        "max",
     ),
     Mutant(
         "column bound off by one",
         "max_pool2d.cu",
         "if (unsigned(column) >= unsigned(p.width)) continue;",
         "if (unsigned(column) > unsigned(p.width)) continue;",
-        "test_pool.py",
-        "max",
     ),
     Mutant(
         "window of a gradient too short",
         "avg_pool2d.cu",
         "sum.add(load(dys + i * p.columns.count + j) / p.divisor_of(i, j));",
         "sum.add(load(dys + i * p.rows.count + j) / p.divisor_of(i, j));",
-        "test_pool.py",
-        "avg",
     ),
     Mutant(
         "old state forgotten where there is no step",
         "recurrent.cu",
         "c_after[e.at] = e.live ? c : c_before[e.at];",
         "if (e.live) c_after[e.at] = c;",
-        "test_recurrent.py",
-        "lstm",
     ),
     Mutant(
         "dropped barrier before a chunk is overwritten",
         "attention.cuh",
         "    __syncthreads();  // nobody reads the chunks any more\n",
         "",
-        "test_attention.py",
+        "attention_forward.cu",
     ),
 )
