@@ -19,7 +19,7 @@ from typing import Any
 from minidl.autograd.autocast import autocast, is_autocast_enabled
 from minidl.autograd.graph import Leaf
 from minidl.autograd.tensor import Tensor
-from minidl.backends import backend_of, device_of
+from minidl.backends import backend_of, cpu, device_of
 from minidl.backends.registry import create, on_device_of
 from minidl.checks import check_flags, check_integers, check_numbers
 from minidl.dtypes import float16, float32, int32
@@ -148,7 +148,7 @@ class GradScaler:
         for own in by_device(gradients):
             arrays = rows_of(own)
             self._begin(arrays[0])
-            with on_device_of(arrays[0]):
+            with on_device_of(arrays[0]), cpu.quiet():
                 flags.append(_unscale(own, arrays, beside(arrays[0], self._scale)))
         total = flags[0]
         for flag in flags[1:]:
@@ -202,7 +202,12 @@ class GradScaler:
         if kernel is not None:
             kernel(self._scale, self._steps, found, *settings)
             return
-        growth, backoff, interval = settings
+        with cpu.quiet():
+            self._adapt_by_functions(xp, found, *settings)
+
+    def _adapt_by_functions(
+        self, xp: Any, found: Any, growth: float, backoff: float, interval: int
+    ) -> None:
         wrong, steps = found != 0, self._steps + 1
         due = steps == interval
         larger = self._scale * growth

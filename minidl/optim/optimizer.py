@@ -239,7 +239,8 @@ class Optimizer(Skipping):
             add = fused.add
             pairs = zip(params, states, strict=True)
             rest = [p for p, own in pairs if not add(p.data, dense_gradient(p), own)]
-        if is_skipped(self._skip, fused, params[0].data, not rest):
+        skip = self._skip
+        if skip is not None and is_skipped(skip, fused, params[0].data, not rest):
             return
         check_writeable(type(self).__name__, rest)
         if fused is not None:
@@ -249,8 +250,8 @@ class Optimizer(Skipping):
             self._update_flat(xp, group, flat, step)
         for own in states:
             own["step"] = step
-        if self._skip is not None:
-            self._skip.counted(states)
+        if skip is not None:
+            skip.counted(states)
         inplace.mark_written(*(p.data for p in params))
 
     def _update_flat(self, xp: Any, group: Mapping[str, Any], bucket: Bucket, step: int) -> None:

@@ -39,7 +39,7 @@ def _update(optimizer: Optimizer, group: Mapping[str, Any], p: Tensor) -> None:
     kernel = xp.kernel(optimizer.rule) if current.get().fast else None
     fused = None if kernel is None else kernel(group, step, p.dtype)
     skip = optimizer._skip
-    if is_skipped(skip, fused, p.data, p.dtype.char in "fd"):
+    if skip is not None and is_skipped(skip, fused, p.data, p.dtype.char in "fd"):
         return
     if fused is None or not fused.update_rows(p.data, gradient.indices, gradient.rows, own):
         arrays = {"value": p.data, **{name: own[name] for name in names}}

@@ -87,13 +87,11 @@ class Skipping:
             skip.settle()
 
 
-def is_skipped(skip: Skip | None, fused: Any, like: Any, whole: bool) -> bool:
+def is_skipped(skip: Skip, fused: Any, like: Any, whole: bool) -> bool:
     """Whether a step is known to be skipped; False also where the kernel will see.
 
     whole    whether the kernel updates all of the parameters
     """
-    if skip is None:
-        return False
     if fused is not None and whole and skip.is_left_to(fused, like):
         return False
     return skip.holds()
