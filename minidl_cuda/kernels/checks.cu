@@ -5,11 +5,20 @@
 #include "checks.cuh"
 
 template <class T>
+__device__ long long wide(T index) {
+  return index;
+}
+__device__ long long wide(unsigned long long index) {  // none beyond 2⁶³ − 1 becomes negative
+  const unsigned long long largest = 0x7fffffffffffffffULL;
+  return (long long)min(index, largest);
+}
+
+template <class T>
 __device__ void within(const T* indices, long long count, long long lowest, long long size,
                        Slot* slots, int slot) {
   const long long step = (long long)gridDim.x * blockDim.x;
   for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) {
-    const long long index = (long long)indices[i];
+    const long long index = wide(indices[i]);
     if (index < lowest || index >= size) {
       atomicMin(&slots[slot], packed(i, index));
       return;  // later ones of this thread are larger

@@ -133,8 +133,10 @@ def test_float16_on_tensor_cores(sizes, mask, is_causal, launches):
 
 def test_float16_that_tensor_cores_cannot_read(launches):
     """Rows that are not aligned, and heads of other sizes."""
-    for size in (12, 136):
+    for size in (12, 76, 136):
         assert_right(operands((1, 1, 20, size), (1, 1, 30, size)), dtype="float16")
+    for width in (64, 128, 256):
+        assert launches[f"attention_queries_{width}_f16"] == 1
     *given, dy = [on_gpu(x, "float16")[..., 1:] for x in operands((1, 2, 9, 9), (1, 2, 9, 9))]
     y = attention(*[x.requires_grad_() for x in given])
     minidl.gradients(y, given, [dy])

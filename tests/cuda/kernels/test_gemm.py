@@ -51,6 +51,29 @@ def test_long_sums_are_split_and_stay_exact(k, launches):
     assert launches["product_nn_f32_parts"] == 1
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("form", ["nn", "nt", "tn", "tt"])
+@pytest.mark.parametrize(
+    ("m", "k", "n", "batch"), [(1, 257, 1, ()), (65, 530, 3, ()), (4, 1000, 70, (2,))]
+)
+def test_split_sums_of_every_layout(m, k, n, batch, form, dtype, launches):
+    """Neighbours in memory are those along a row (n) or a column (t) of each matrix."""
+    rng = np.random.default_rng(k)
+    a = rng.standard_normal((*batch, m, k)).astype(dtype)
+    b = rng.standard_normal((*batch, k, n)).astype(dtype)
+    laid = [cupy.asarray(x.mT.copy()).mT if way == "t" else cupy.asarray(x)
+            for x, way in zip((a, b), form, strict=True)]  # fmt: skip
+    y = cupy.asnumpy(backend.precise_matmul(*laid))
+    expected = a.astype("longdouble") @ b.astype("longdouble")
+    assert (y.dtype, y.shape) == (dtype, expected.shape)
+    assert (np.abs(y - expected) <= bound(a, b)).all()
+    ran = [name for name in launches if name.startswith("product_")]
+    name = {"float32": "f32", "float64": "f64"}[dtype]
+    if min(m, n) > 1:  # of a vector, neighbours are along both axes
+        assert ran == [f"product_{form}_{name}_parts"]
+    assert all(name.endswith("_parts") for name in ran)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "complex64", "complex128"])
 def test_other_dtypes(dtype):
     rng = np.random.default_rng(0)

@@ -5,6 +5,8 @@ import math
 import cupy
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minidl_cuda as backend
 from minidl_cuda.kernels import sum as kernels
@@ -83,6 +85,40 @@ def test_long_sums_take_several_passes(monkeypatch, launches):
     z = backend.sum(cupy.asarray(np.ascontiguousarray(x.T)), axis=0, keepdims=False)
     np.testing.assert_array_equal(cupy.asnumpy(z), np.float32([expected, expected]))
     assert launches["sum_columns_f32_parts"] == 1
+
+
+@given(
+    before=st.integers(1, 3), n=st.integers(1, 200), behind=st.sampled_from([1, 2, 31, 33, 70]),
+    dtype=st.sampled_from(list(NAMES)),
+)  # fmt: skip
+def test_any_number_of_passes(before, n, behind, dtype):
+    """Chunks of 4, so that small sums take up to four passes of pairs."""
+    x = np.random.default_rng(n).standard_normal((before, n, behind)).astype(dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "_FEWEST", 4)
+        y = cupy.asnumpy(kernels.sum_rows(cupy.asarray(x), before, n, behind))
+    assert_rounded_once(y, x)
+
+
+@pytest.mark.parametrize("behind", [1, 3])
+@pytest.mark.parametrize("dtype", NAMES)
+def test_more_chunks_than_one_pass_adds(dtype, behind, launches):
+    """A pass adds elements to pairs, one adds pairs to pairs, and the last one rounds."""
+    x = np.random.default_rng(3).standard_normal((1, 70_000, behind)).astype(dtype)
+    y = cupy.asnumpy(kernels.sum_rows(cupy.asarray(x), 1, 70_000, behind))
+    assert_rounded_once(y, x)
+    form, name = "rows" if behind == 1 else "columns", NAMES[dtype]
+    work = "f64" if dtype == "float64" else "f32"
+    for suffix in (f"{name}_parts", f"parts_{work}_parts", f"parts_{name}"):
+        assert launches[f"sum_{form}_{suffix}"] == 1
+
+
+def assert_rounded_once(y, x):
+    """y is Σ over the middle axis of x, within 1.002 halves of a unit, and 10⁻³ of one of Σ|x|."""
+    expected, half = exact(x, 1, False), np.finfo(x.dtype).eps / 2
+    assert (y.dtype, y.shape) == (x.dtype, expected.shape)
+    bound = 1.002 * np.abs(expected) + 1e-3 * exact(np.abs(x), 1, False)
+    assert (np.abs(y - expected) <= half * bound + np.finfo(x.dtype).smallest_subnormal).all()
 
 
 def test_infinities_and_nan():
