@@ -66,6 +66,9 @@ WIDEST = {
 # All other operations run in the dtype of their inputs, promoted as ever.
 
 
+used = False  # whether any block was ever entered: without one, `dispatch` does not look further
+
+
 class Casts:
     """What is in force inside an `autocast` block.
 
@@ -190,6 +193,8 @@ class autocast(ModeChange):  # noqa: N801 - PyTorch's name
             )
 
     def _changed(self, mode: Mode) -> Mode:
+        global used
+        used = True
         outer: Casts | None = mode.autocast
         kinds = outer.kinds if outer is not None else frozenset()
         if self._settings["enabled"]:

@@ -24,7 +24,7 @@ from typing import Any, Concatenate, ParamSpec, overload
 
 import numpy as np
 
-from minidl.autograd import namespace
+from minidl.autograd import autocast, namespace
 from minidl.autograd.arguments import (
     Signature,
     common_backend,
@@ -200,7 +200,7 @@ def _operation(
                 with registry.on(device):
                     return dispatch(*inputs, **settings)
         mode = current.get()
-        if mode.autocast is not None:
+        if autocast.used and mode.autocast is not None:
             cast = mode.autocast.of(name, inputs, settings)
             if cast is not None:
                 with without_autocast():
