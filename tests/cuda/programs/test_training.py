@@ -39,7 +39,7 @@ class _Transformer(nn.Module):
         self.classify = nn.Linear(16, 5)
 
     def forward(self, x):
-        return self.classify(self.encoder(x).mean(1))
+        return self.classify(self.encoder(x).mean(axis=1))
 
 
 def _mlp():
