@@ -10,7 +10,7 @@ T. Chen, B. Xu, C. Zhang, C. Guestrin 2016, arXiv:1604.06174.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -61,8 +61,10 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not mode.record:
         return f(*args, **kwargs)
     call = _Call(f, args, kwargs, mode)
-    with _using(_Tape(_tape.get(), call)), casting_anew(mode):
+    tape = _Tape(_tape.get(), call)
+    with _using(tape), casting_anew(mode):
         value = f(*args, **kwargs)
+    tape.finish()
     tensors = call.outputs_in(value)
     edges = [y.edge for y in tensors]
     call.edges = _edges_before(call.start, edges)
@@ -131,7 +133,8 @@ class _Call:
     def replay(self) -> list[Edge | None]:
         """Run again, recorded: the edges of the outputs."""
         start = tick()
-        tape, observer = _Replay(self.results), _Unwritten(self.start, start)
+        observer = _Unwritten(self.start, start)
+        tape = _Replay(self.results, observer)
         with self._rewound(), replaying_in(self.mode), observed_by(observer), _using(tape):
             tensors = self.outputs_in(self.f(*self.args, **self.kwargs))
         edges = [y.edge for y in tensors]
@@ -193,6 +196,7 @@ class _Tape:
 
     def __init__(self, outer: "_Tape | _Replay | None", call: _Call) -> None:
         self.outer, self.results, self.state = outer, call.results, call.state
+        self.memory = _Memory()
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
         with _using(self.outer):  # the tape of an enclosing checkpointed call
@@ -205,16 +209,71 @@ class _Tape:
         if self.outer is not None:
             self.outer.keep(owner, name)
         key, state = (id(owner), name), self.state
-        if key not in state:
-            owner_ref = ref(owner, lambda _: state.pop(key, None))
-            state[key] = owner_ref, _copied(getattr(owner, name))
+        if key in state:
+            return
+        value = getattr(owner, name)
+        value = self.memory.keep(value, key) if isinstance(owner, Tensor) else _copied(value)
+        state[key] = ref(owner, lambda _: state.pop(key, None)), value
+
+    def finish(self) -> None:
+        """The run is over: find what those tensors held whose memory was written by others."""
+        for key, value in self.memory.values_before(self.state).items():
+            self.state[key] = self.state[key][0], value
+
+
+class _Memory:
+    """What memory held before it was written, in pieces, as several tensors may share it.
+
+    `total[:1] += 1` writes to the memory of `total` through another tensor, before it writes to
+    `total` itself.  What `total` held at the beginning is found by undoing the writes.
+    """
+
+    def __init__(self) -> None:
+        # By the id of a buffer: arrays in it that were written, in their order, and the values that
+        # each had before.
+        self.written: dict[int, list[tuple[Any, Any]]] = {}
+        self.late: dict[Any, Any] = {}  # by key: arrays in memory of which some was written before
+
+    def keep(self, array: Any, key: Any) -> Any:
+        """A copy of an array that is about to be written; that may come late, for this key."""
+        buffer = inplace.buffer_of(array)
+        written = self.written.setdefault(id(buffer), [])
+        if written:
+            self.late[key] = array
+        if any(other is buffer for other, _ in written):
+            return None  # all of its memory is kept
+        value = array.copy()
+        written.append((array, value))
+        return value
+
+    def values_before(self, wanted: Container[Any]) -> dict[Any, Any]:
+        """By key, as far as it is wanted: what the late arrays held before the first write."""
+        found = {}
+        for key, array in self.late.items():
+            if key in wanted:
+                with _undone(self.written[id(inplace.buffer_of(array))]):
+                    found[key] = array.copy()
+        return found
+
+
+@contextmanager
+def _undone(written: list[tuple[Any, Any]]) -> Iterator[None]:
+    """Inside this context, memory is as it was before these arrays were written."""
+    now = [array.copy() for array, _ in written]
+    try:
+        for array, before in reversed(written):
+            backend_of(array).set_at(array, ..., before)
+        yield
+    finally:
+        for (array, _), value in zip(written, now, strict=True):
+            backend_of(array).set_at(array, ..., value)
 
 
 class _Replay:
     """Returns the results that a tape saved."""
 
-    def __init__(self, results: list[Any]) -> None:
-        self.results, self.used = results, 0
+    def __init__(self, results: list[Any], observer: "_Unwritten") -> None:
+        self.results, self.used, self.observer = results, 0, observer
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
         if self.used == len(self.results):
@@ -223,7 +282,9 @@ class _Replay:
         return self.results[self.used - 1]
 
     def keep(self, owner: Any, name: str) -> None:
-        """The state was kept by the first run."""
+        """The state was kept by the first run, and copied; other memory is not written again."""
+        if isinstance(owner, Tensor):
+            self.observer.check(owner.data, "an in-place write")
 
 
 _tape: ContextVar[_Tape | _Replay | None] = ContextVar("minidl checkpoint", default=None)
@@ -251,12 +312,16 @@ class _Unwritten(Observer):
             return
         for x in inputs:
             array = x.data if isinstance(x, Tensor) else x
-            if hasattr(array, "base") and 0 < inplace.last_write(array, self.first) < self.second:
-                raise GradientError(
-                    f"checkpoint: {operation.__name__} reads an array of shape "
-                    f"{tuple(array.shape)} which was written in place before backward; write to a "
-                    "copy, or call backward first"
-                )
+            if hasattr(array, "base"):
+                self.check(array, operation.__name__)
+
+    def check(self, array: Any, name: str) -> None:
+        """Raise if this array, which `name` is about to use, was written in between."""
+        if 0 < inplace.last_write(array, self.first) < self.second:
+            raise GradientError(
+                f"checkpoint: {name} reads an array of shape {tuple(array.shape)} which was "
+                "written in place before backward; write to a copy, or call backward first"
+            )
 
 
 def _copied(value: Any) -> Any:

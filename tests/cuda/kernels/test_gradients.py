@@ -133,3 +133,29 @@ def test_other_dtypes_and_norms_are_computed_without_kernels(launches):
     p.grad = minidl.tensor([3.0, 4.0], dtype="float64").to("cuda")
     assert optim.clip_grad_norm_([p], 1.0, norm_type=1).item() == 7
     assert not launches["clip_f32"]
+
+
+@pytest.mark.parametrize("wrong", [None, math.inf, -math.inf, math.nan])
+def test_unscaling_divides_and_finds_what_is_not_finite(wrong, counters):
+    gradients = drawn()
+    if wrong is not None:
+        gradients[-1][16, 299] = wrong
+    arrays = [minidl.tensor(g, device="cuda").data for g in gradients]
+    scale, found = (minidl.tensor(x, dtype="float32", device="cuda") for x in (8.0, 0.0))
+    counters.reset()
+    unscaled = kernels.unscale(arrays, scale.data, found.data)
+    assert counters.launches == {"unscale_f32": 1}
+    assert found.item() == (wrong is not None)
+    for g, result in zip(gradients, unscaled, strict=True):
+        np.testing.assert_array_equal(minidl.Tensor(result).numpy(), g / 8)
+
+
+def test_the_scale_shrinks_at_once_and_grows_after_an_interval(counters):
+    scale, found = (minidl.tensor(x, dtype="float32", device="cuda") for x in (64.0, 0.0))
+    steps = minidl.tensor(0, dtype="int32", device="cuda")
+    for wrong, expected in ((0, 64), (0, 128), (1, 32), (0, 32), (1, 8), (0, 8), (0, 16)):
+        found.data[...] = wrong
+        counters.reset()
+        kernels.update_scale(scale.data, steps.data, found.data, 2.0, 0.25, 2)
+        assert counters.launches["update_scale"] == 1
+        assert scale.item() == expected

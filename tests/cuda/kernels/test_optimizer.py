@@ -143,25 +143,28 @@ def test_momenta_do_not_become_denormal():
     assert minidl.asarray(optimizer.state[p]["exp_avg"]).tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("width", [1, 5, 64, 300])
+@pytest.mark.parametrize(
+    ("width", "dtype"), [(1, "float32"), (5, "float64"), (64, "float32"), (300, "float32")]
+)
 @pytest.mark.parametrize("rule", ["descent", "adam", "amsgrad", "adamw"])
-def test_rows_are_updated_and_no_others(rule, width, counters):
+def test_rows_are_updated_and_no_others(rule, width, dtype, counters):
     cls, settings = RULES[rule]
     settings = settings if rule == "descent" else {**settings, "lazy": True}
     found = {}
     for device in ("cuda", "cpu"):
         rng = np.random.default_rng(0)
-        p = nn.Parameter(minidl.tensor(rng.normal(size=(50, width)), dtype="float32").to(device))
+        p = nn.Parameter(minidl.tensor(rng.normal(size=(50, width)), dtype=dtype).to(device))
         optimizer = cls([p], **settings)
         for _ in range(5):
             ids = np.unique(rng.integers(0, 50, 12))
-            rows = rng.normal(size=(ids.size, width)).astype("float32")
+            rows = rng.normal(size=(ids.size, width)).astype(dtype)
             held = [minidl.asarray(x).to(device).data for x in (ids, rows)]
             p.grad = minidl.RowGradient(*held, p.shape).coalesce()
             counters.reset()
             optimizer.step()
             if device == "cuda" and optimizer.state[p]["step"] > 1:
-                assert counters.launches == {f"{kernel_of(rule, 'float32')[:-4]}_rows_f32": 1}
+                name, suffix = kernel_of(rule, dtype)[:-4], kernel_of(rule, dtype)[-4:]
+                assert counters.launches == {f"{name}_rows{suffix}": 1}
                 assert (counters.h2d, counters.d2h, counters.sync) == (0, 0, 0)
         found[device] = p.numpy()
     np.testing.assert_allclose(found["cuda"], found["cpu"], rtol=2e-6, atol=1e-6)

@@ -39,6 +39,11 @@ def test_one_launch_each_way(name, launches):
 
 
 @each
+def test_long_rows_of_halves(name):
+    compare(OPERATIONS[name], [random(3, 1700)], KERNELS, dtype="float16")
+
+
+@each
 @pytest.mark.parametrize("n", [40, 1500])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_infinities_and_nan(name, n, axis):
