@@ -42,7 +42,7 @@ __device__ void add_runs(E* table, const long long* ids, const long long* order,
                          Compensated<T>* heads, Compensated<T>* tails, long long n,
                          long long width) {
   const long long thread = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-  const long long which = thread / width, column = thread % width;
+  const long long which = thread / width, column = thread - which * width;
   if (which * CHUNK >= n) return;
   const Chunk chunk(ids, n, which);
   bool first = true;

@@ -24,6 +24,8 @@ from . import executed, offline, roofline, sample, sources
 from .table import COLUMNS, Proofs, show, summary
 
 EXECUTED = {"ptx": ("values", "races"), "asan": ("asan",), "tsan": ("tsan",)}  # columns of each
+# What `--quick` executes, of all kernels, and how; the others' tests run in the test-suite, by gcc.
+QUICK_FILES, QUICK_EXECUTORS = ("checks.cu", "optimizer.cu", "recurrent.cu"), ("ptx", "asan")
 
 
 def _arguments(given: list[str] | None) -> argparse.Namespace:
@@ -108,17 +110,23 @@ def _execute(
     proofs: Proofs, kernels: dict, columns: tuple, options: argparse.Namespace, console: Console
 ) -> list[str]:
     """Run the tests of kernels under each executor that a column asks for."""
-    notes, tests, files = [], None, executed.files_of_tests()
+    notes, tests, files, executors = [], None, executed.files_of_tests(), tuple(EXECUTED)
     if options.quick or options.roofline:
-        tests = sample.tests_of(list(kernels)) or None
+        sampled, where = list(kernels), "all these kernels"
+        if options.quick and not options.kernels:
+            sampled = [kernel for kernel, file in kernels.items() if file in QUICK_FILES]
+            proofs.executed, executors = frozenset(sampled), QUICK_EXECUTORS
+            where = f"those in {', '.join(QUICK_FILES)}"
+        tests = sample.tests_of(sampled) or None
         what = f"the {len(tests)} tests of sample.json" if tests else "one test of each function"
         notes.append(
-            f"Sampled: {what} under each executor, threads in one order; compiled for sm_80 alone; "
-            "no programs."
+            f"Sampled: of {where}, {what}, under {', '.join(executors)}, threads in one order; "
+            "compiled for sm_80 alone; no programs."
         )
     elif options.kernels:
         files = sample.files_of(list(kernels)) or files
-    for executor, asked in EXECUTED.items():
+    for executor in executors:
+        asked = EXECUTED[executor]
         if options.roofline and executor != "ptx" or not set(asked) & set(columns):
             continue
         console.print(f"running the tests of kernels, executor {executor} …")
