@@ -14,11 +14,16 @@ import cupyx
 import numpy as np
 
 from minidl.backends import matrices as host
+from minidl.backends.matrices import (
+    DIVERGES,
+    NOT_FINITE,
+    adjoint,
+    adjugate_by_svd,
+    narrowed,
+    or_nan,
+)
 from minidl.errors import ArgumentError, describe
 from minidl_cuda.array import Array
-
-_DIVERGES = "does not converge"
-_NOT_FINITE = "has NaN or infinity in it"
 
 
 def _solver(fault: str, *, finite: bool = False) -> Callable[..., Any]:
@@ -42,16 +47,11 @@ def _solver(fault: str, *, finite: bool = False) -> Callable[..., Any]:
                 raise ArgumentError(f"matrix{which} of {describe(arrays[0])} {fault}") from None
             if not half:
                 return result
-            return tuple(map(_narrowed, result)) if type(result) is tuple else _narrowed(result)
+            return tuple(map(narrowed, result)) if type(result) is tuple else narrowed(result)
 
         return checked
 
     return decorate
-
-
-def _narrowed(x: Array) -> Array:
-    """A float32 result as float16; there is no smaller complex dtype than complex64."""
-    return x.astype("float16") if x.dtype.kind == "f" else x
 
 
 def _check_finite(x: Array) -> None:
@@ -60,7 +60,7 @@ def _check_finite(x: Array) -> None:
     if not finite.all():
         index = tuple(map(int, np.argwhere(~finite)[0])) if finite.ndim else ()
         which = f" {index}" if index else ""
-        raise ArgumentError(f"matrix{which} of {describe(x)} {_NOT_FINITE}")
+        raise ArgumentError(f"matrix{which} of {describe(x)} {NOT_FINITE}")
 
 
 def _first_failing(function: Callable[..., Any], arrays: Any, settings: dict[str, Any]) -> str:
@@ -90,24 +90,20 @@ def _on_host(function: Callable[..., Any]) -> Callable[..., Any]:
 eig, eigvals, lu = map(_on_host, (host.eig, host.eigvals, host.lu))
 
 
-def _adjoint(x: Array) -> Array:
-    return cp.conj(x.swapaxes(-1, -2))
-
-
 @_solver("is not positive definite", finite=True)
 def cholesky(x: Array, *, upper: bool) -> Array:
     """The lower factor L of x = L·Lᴴ, or the upper factor U of x = Uᴴ·U, of the same triangle."""
-    return _adjoint(cp.linalg.cholesky(_adjoint(x))) if upper else cp.linalg.cholesky(x)
+    return adjoint(cp, cp.linalg.cholesky(adjoint(cp, x))) if upper else cp.linalg.cholesky(x)
 
 
-@_solver(_DIVERGES)
+@_solver(DIVERGES)
 def eigh(x: Array) -> tuple[Array, ...]:
     """Eigenvalues in ascending order, and eigenvectors as columns; from the lower triangle."""
     _check_finite(cp.tril(x))
     return tuple(cp.linalg.eigh(x))
 
 
-@_solver(_DIVERGES)
+@_solver(DIVERGES)
 def eigvalsh(x: Array) -> Array:
     """The eigenvalues only."""
     _check_finite(cp.tril(x))
@@ -120,13 +116,13 @@ def qr(x: Array, *, mode: Any) -> tuple[Array, ...]:
     return tuple(cp.linalg.qr(x, mode=mode))
 
 
-@_solver(_DIVERGES, finite=True)
+@_solver(DIVERGES, finite=True)
 def svd(x: Array, *, full_matrices: bool) -> tuple[Array, ...]:
     """U, s and Vᴴ of x = U·diag s·Vᴴ, s in descending order."""
     return tuple(cp.linalg.svd(x, full_matrices=full_matrices))
 
 
-@_solver(_DIVERGES, finite=True)
+@_solver(DIVERGES, finite=True)
 def svdvals(x: Array) -> Array:
     """The singular values only."""
     return cp.linalg.svd(x, compute_uv=False)
@@ -147,32 +143,22 @@ def solve(x1: Array, x2: Array) -> Array:
 @_solver("has no determinant")
 def det(x: Array) -> Array:
     """The determinant; 0 for a singular matrix, NaN for one with NaN."""
-    return _or_nan(cp.linalg.det(x), x)
+    return or_nan(cp, cp.linalg.det(x), x)
 
 
 @_solver("has no determinant")
 def slogdet(x: Array) -> tuple[Array, ...]:
     """The sign of the determinant, and log |det|: 0 and −∞ for a singular matrix, NaN for NaN."""
-    return tuple(_or_nan(part, x) for part in cp.linalg.slogdet(x))
+    return tuple(or_nan(cp, part, x) for part in cp.linalg.slogdet(x))
 
 
-def _or_nan(result: Array, x: Array) -> Array:
-    """The result for each matrix, but NaN for those with NaN."""
-    return cp.where(cp.isnan(x).any(axis=(-2, -1)), result.dtype.type(np.nan), result)
-
-
-@_solver(_DIVERGES, finite=True)
+@_solver(DIVERGES, finite=True)
 def adjugate(x: Array) -> Array:
-    """det(x)·x⁻¹, also of a singular x: from x = U·diag s·Vᵀ, with Πⱼ≠ᵢ sⱼ for det(s)/sᵢ."""
-    u, s, vt = cp.linalg.svd(x)
-    n = s.shape[-1]
-    others = cp.where(cp.eye(n, dtype=bool), s.dtype.type(1), s[..., None, :])
-    signs = cp.linalg.det(u) * cp.linalg.det(vt)
-    scaled = cp.prod(others, axis=-1) * signs[..., None]
-    return (_adjoint(vt) * scaled[..., None, :]) @ _adjoint(u)
+    """det(x)·x⁻¹, also of a singular x."""
+    return adjugate_by_svd(cp, x)
 
 
-@_solver(_DIVERGES, finite=True)
+@_solver(DIVERGES, finite=True)
 def pinv(x: Array, *, rtol: Any) -> Array:
     """The pseudo-inverse; singular values of at most rtol times the largest count as 0."""
     if x.size == 0:

@@ -28,20 +28,20 @@ def _lapack(fault: str) -> Callable[..., Any]:
                     result = function(*wide, **settings)
             except np.linalg.LinAlgError:
                 which, finite = _first_failing(function, wide, settings)
-                why = fault if finite else _NOT_FINITE
+                why = fault if finite else NOT_FINITE
                 raise ArgumentError(f"matrix{which} of {describe(arrays[0])} {why}") from None
             if not half:
                 return result
-            return tuple(map(_narrowed, result)) if type(result) is tuple else _narrowed(result)
+            return tuple(map(narrowed, result)) if type(result) is tuple else narrowed(result)
 
         return checked
 
     return decorate
 
 
-def _narrowed(x: Array) -> Array:
+def narrowed(x: Any) -> Any:
     """A float32 result as float16; there is no smaller complex dtype than complex64."""
-    return x.astype(np.float16) if x.dtype.kind == "f" else x
+    return x.astype("float16") if x.dtype.kind == "f" else x
 
 
 def _first_failing(
@@ -58,8 +58,8 @@ def _first_failing(
     return "", True
 
 
-_DIVERGES = "does not converge"
-_NOT_FINITE = "has NaN or infinity in it"
+DIVERGES = "does not converge"
+NOT_FINITE = "has NaN or infinity in it"
 
 
 def _check_triangle(x: Array) -> None:
@@ -68,9 +68,29 @@ def _check_triangle(x: Array) -> None:
         raise np.linalg.LinAlgError
 
 
-def _or_nan(result: Any, x: Array) -> Array:
+# What is the same for arrays of any kind, which have the functions of `xp`.
+
+
+def or_nan(xp: Any, result: Any, x: Any) -> Any:
     """The result for each matrix, but NaN for those with NaN, which LAPACK may call singular."""
-    return np.where(np.isnan(x).any(axis=(-2, -1)), np.asarray(np.nan, result.dtype), result)
+    return xp.where(xp.isnan(x).any(axis=(-2, -1)), result.dtype.type(np.nan), result)
+
+
+def adjoint(xp: Any, x: Any) -> Any:
+    """xᴴ of each matrix."""
+    return xp.conj(x.swapaxes(-1, -2))
+
+
+def adjugate_by_svd(xp: Any, x: Any) -> Any:
+    """det(x)·x⁻¹, also of a singular x: from x = U·diag s·Vᴴ, with Πⱼ≠ᵢ sⱼ for det(s)/sᵢ."""
+    u, s, vh = xp.linalg.svd(x)
+    others = xp.where(xp.eye(s.shape[-1], dtype=bool), s.dtype.type(1), s[..., None, :])
+    signs = xp.linalg.det(u) * xp.linalg.det(vh)
+    scaled = xp.prod(others, axis=-1) * signs[..., None]
+    return (adjoint(xp, vh) * scaled[..., None, :]) @ adjoint(xp, u)
+
+
+# By LAPACK.
 
 
 @_lapack("is not positive definite")
@@ -79,14 +99,14 @@ def cholesky(x: Array, *, upper: bool) -> Array:
     return np.linalg.cholesky(x, upper=upper)
 
 
-@_lapack(_DIVERGES)
+@_lapack(DIVERGES)
 def eigh(x: Array) -> tuple[Array, ...]:
     """Eigenvalues in ascending order, and eigenvectors as columns; from the lower triangle."""
     _check_triangle(x)
     return tuple(np.linalg.eigh(x))
 
 
-@_lapack(_DIVERGES)
+@_lapack(DIVERGES)
 def eigvalsh(x: Array) -> Array:
     """The eigenvalues only."""
     _check_triangle(x)
@@ -98,13 +118,13 @@ def _complex(x: Array) -> Array:
     return x.astype(np.result_type(x, np.complex64), copy=False)
 
 
-@_lapack(_DIVERGES)
+@_lapack(DIVERGES)
 def eig(x: Array) -> tuple[Array, ...]:
     """Eigenvalues in no order, and eigenvectors of length 1 as columns; complex."""
     return tuple(map(_complex, np.linalg.eig(x)))
 
 
-@_lapack(_DIVERGES)
+@_lapack(DIVERGES)
 def eigvals(x: Array) -> Array:
     """The eigenvalues only; complex."""
     return _complex(np.linalg.eigvals(x))
@@ -132,13 +152,13 @@ def qr(x: Array, *, mode: Any) -> tuple[Array, ...]:
     return tuple(np.linalg.qr(x, mode=mode))
 
 
-@_lapack(_DIVERGES)
+@_lapack(DIVERGES)
 def svd(x: Array, *, full_matrices: bool) -> tuple[Array, ...]:
     """U, s and Vᴴ of x = U·diag s·Vᴴ, s in descending order."""
     return tuple(np.linalg.svd(x, full_matrices=full_matrices))
 
 
-@_lapack(_DIVERGES)
+@_lapack(DIVERGES)
 def svdvals(x: Array) -> Array:
     """The singular values only."""
     return np.linalg.svdvals(x)
@@ -159,27 +179,22 @@ def solve(x1: Array, x2: Array) -> Array:
 @_lapack("has no determinant")
 def det(x: Array) -> Array:
     """The determinant; 0 for a singular matrix, NaN for one with NaN."""
-    return _or_nan(np.linalg.det(x), x)
+    return or_nan(np, np.linalg.det(x), x)
 
 
 @_lapack("has no determinant")
 def slogdet(x: Array) -> tuple[Array, ...]:
     """The sign of the determinant, and log |det|: 0 and −∞ for a singular matrix, NaN for NaN."""
-    return tuple(_or_nan(part, x) for part in np.linalg.slogdet(x))
+    return tuple(or_nan(np, part, x) for part in np.linalg.slogdet(x))
 
 
-@_lapack(_DIVERGES)
+@_lapack(DIVERGES)
 def adjugate(x: Array) -> Array:
-    """det(x)·x⁻¹, also of a singular x: from x = U·diag s·Vᵀ, with Πⱼ≠ᵢ sⱼ for det(s)/sᵢ."""
-    u, s, vt = np.linalg.svd(x)
-    others = np.broadcast_to(s[..., None, :], x.shape).copy()
-    others[..., range(s.shape[-1]), range(s.shape[-1])] = 1
-    signs = np.linalg.det(u) * np.linalg.det(vt)
-    scaled = np.prod(others, axis=-1) * signs[..., None]
-    return (vt.mT.conj() * scaled[..., None, :]) @ u.mT.conj()
+    """det(x)·x⁻¹, also of a singular x."""
+    return adjugate_by_svd(np, x)
 
 
-@_lapack(_DIVERGES)
+@_lapack(DIVERGES)
 def pinv(x: Array, *, rtol: Any) -> Array:
     """The pseudo-inverse; singular values of at most rtol times the largest count as 0."""
     if x.size == 0:

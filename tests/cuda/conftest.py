@@ -29,6 +29,12 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture
+def device():
+    """Whose kernels the tests of all backends, in tests/every_backend, test here."""
+    return "cuda"
+
+
+@pytest.fixture
 def launches():
     """How often each kernel was launched in this test: launches["softmax_forward_f32"]."""
     stand_in.counters.reset()

@@ -6,6 +6,12 @@ import minidl
 from minidl.backends.kernels import elementwise
 
 
+@pytest.fixture
+def device():
+    """Whose kernels the tests of all backends, in tests/every_backend, test here."""
+    return "cpu"
+
+
 @pytest.fixture(scope="module")
 def of_any_size():
     """Kernels do small arrays, too, that they would leave to the bodies."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from minidl.backends.kernels.runtime.kernel import chunk_bounds, intrinsic, outlined
+from minidl.backends.kernels.runtime.kernel import chunk_bounds, inner, intrinsic, outlined
 from minidl.backends.kernels.runtime.level import level
 from minidl.backends.kernels.simd.intrinsics import (
     INT,
@@ -130,11 +130,32 @@ def _weighted_sums(queries: int, vectors: int) -> Any:
     return kernel
 
 
+def _in_panels(queries: int, widest: int) -> Any:
+    """The weighted sums of so many queries, `widest` vectors of a value at a time, or a few less."""
+    widths = [_weighted_sums(queries, vectors) for vectors in range(1, widest + 1)]
+    one, two, three, four = [*widths, *widths[-1:] * (4 - widest)]
+
+    @inner
+    def sums(vectors, steps, weights, weights_stride, rows, offsets, target, target_stride):
+        panels = (vectors + widest - 1) // widest
+        for panel in range(panels):
+            left, right = chunk_bounds(vectors, panel, panels)
+            columns, y = advance(rows, left * LANES), advance(target, left * LANES)
+            if right - left == 1:
+                one(steps, weights, weights_stride, columns, offsets, y, target_stride)
+            elif right - left == 2:
+                two(steps, weights, weights_stride, columns, offsets, y, target_stride)
+            elif right - left == 3:
+                three(steps, weights, weights_stride, columns, offsets, y, target_stride)
+            else:
+                four(steps, weights, weights_stride, columns, offsets, y, target_stride)
+
+    return sums
+
+
 _one_query, _two_queries = _logits_of_lanes(1), _logits_of_lanes(2)
-_one, _two, _three, _four = (_weighted_sums(1, vectors) for vectors in range(1, _WIDEST + 1))
-_pair_one, _pair_two = _weighted_sums(2, 1), _weighted_sums(2, 2)
-_pair_three = _weighted_sums(2, 3) if _PAIR_WIDEST == 4 else _pair_two
-_pair_four = _weighted_sums(2, 4) if _PAIR_WIDEST == 4 else _pair_two
+_sums_of_one = _in_panels(1, _WIDEST)
+_sums_of_two = _in_panels(2, _PAIR_WIDEST)
 
 
 # What kernels call, for several queries, whose rows are `…_stride` elements apart.
@@ -166,31 +187,9 @@ def add_weighted(
     `vectors` full vectors of each row are read.
     """
     for q in range(0, queries - 1, 2):
-        own, sums = advance(weights, q * weights_stride), advance(target, q * target_stride)
-        panels = (vectors + _PAIR_WIDEST - 1) // _PAIR_WIDEST
-        for panel in range(panels):
-            left, right = chunk_bounds(vectors, panel, panels)
-            columns, y = advance(rows, left * LANES), advance(sums, left * LANES)
-            if right - left == 1:
-                _pair_one(steps, own, weights_stride, columns, offsets, y, target_stride)
-            elif right - left == 2:
-                _pair_two(steps, own, weights_stride, columns, offsets, y, target_stride)
-            elif right - left == 3:
-                _pair_three(steps, own, weights_stride, columns, offsets, y, target_stride)
-            else:
-                _pair_four(steps, own, weights_stride, columns, offsets, y, target_stride)
+        own, y = advance(weights, q * weights_stride), advance(target, q * target_stride)
+        _sums_of_two(vectors, steps, own, weights_stride, rows, offsets, y, target_stride)
     if queries % 2:
         q = queries - 1
-        own, sums = advance(weights, q * weights_stride), advance(target, q * target_stride)
-        panels = (vectors + _WIDEST - 1) // _WIDEST
-        for panel in range(panels):
-            left, right = chunk_bounds(vectors, panel, panels)
-            columns, y = advance(rows, left * LANES), advance(sums, left * LANES)
-            if right - left == 1:
-                _one(steps, own, weights_stride, columns, offsets, y, target_stride)
-            elif right - left == 2:
-                _two(steps, own, weights_stride, columns, offsets, y, target_stride)
-            elif right - left == 3:
-                _three(steps, own, weights_stride, columns, offsets, y, target_stride)
-            else:
-                _four(steps, own, weights_stride, columns, offsets, y, target_stride)
+        own, y = advance(weights, q * weights_stride), advance(target, q * target_stride)
+        _sums_of_one(vectors, steps, own, weights_stride, rows, offsets, y, target_stride)

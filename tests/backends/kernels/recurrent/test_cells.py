@@ -5,7 +5,7 @@ import pytest
 
 import minidl
 from minidl.backends import cpu
-from tests.backends.kernels.recurrent.support import GATES, arrays_of, assert_near, tensors_of
+from tests.every_backend.recurrent import GATES, arrays_of, assert_near, tensors_of
 
 
 @pytest.mark.parametrize("name", GATES)

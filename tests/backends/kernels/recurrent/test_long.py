@@ -7,7 +7,7 @@ import pytest
 
 import minidl
 from minidl import nn
-from tests.backends.kernels.recurrent.support import (
+from tests.every_backend.recurrent import (
     GATES,
     arrays_of,
     assert_near,

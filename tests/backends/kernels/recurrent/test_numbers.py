@@ -5,7 +5,7 @@ import pytest
 
 import minidl
 from minidl.backends.kernels.recurrent import weight_gradient
-from tests.backends.kernels.recurrent.support import (
+from tests.every_backend.recurrent import (
     GATES,
     arrays_of,
     assert_near,

@@ -1,7 +1,5 @@
 """The kernels of rnn, lstm and gru against their composites ("reference"), over whole sequences."""
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -9,44 +7,40 @@ import minidl
 from minidl.backends import cpu, threads
 from minidl.backends.kernels.recurrent import panels
 from minidl.errors import GradientError, ShapeError
-from tests.backends.kernels.recurrent.support import (
-    GATES,
-    SIZES,
+from tests.every_backend.recurrent import *  # noqa: F403
+from tests.every_backend.recurrent import (
+    SIZE,
     arrays_of,
     assert_near,
+    assert_right,
+    each_name,
     exact,
     mask_of,
     outcome,
     tensors_of,
 )
 
-each_name = pytest.mark.parametrize("name", GATES)
-each_size = pytest.mark.parametrize("size", SIZES, ids=str)
-SIZE = 6, 11, 5, 9, 4
+SIZES = [
+    (5, 3, 4, 6, 0),
+    (7, 20, 17, 33, 0),
+    (3, 9, 5, 40, 13),
+    (4, 1, 3, 7, 0),
+    (4, 2, 3, 7, 5),
+    (1, 1, 64, 128, 0),
+    (1, 17, 16, 32, 8),
+    (60, 21, 3, 10, 4),
+    (3, 4, 1, 1, 0),
+    (2, 1100, 3, 5, 0),
+    (3, 5, 290, 70, 0),
+]
 
 
-@each_size
+@pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 @each_name
-def test_kernels_compute_what_the_composites_compute(name, reverse, masked, size):
-    settings = {"reverse": reverse}
-    if name == "rnn" and masked:
-        settings["nonlinearity"] = "relu"
-    arrays, dys = arrays_of(name, size)
-    mask = mask_of(size) if masked else None
-    found = outcome(name, arrays, dys, mask, **settings)
-    assert all(x.dtype == "float32" for x in found)
-    assert_near(found, exact(name, arrays, dys, mask, **settings))
-
-
-@each_name
-def test_without_biases(name):
-    for missing in ([4, 5], [4], [5]):
-        arrays, dys = arrays_of(name, SIZE)
-        for i in missing:
-            arrays[i + (name == "lstm")] = None
-        assert_near(outcome(name, arrays, dys), exact(name, arrays, dys))
+def test_kernels_compute_what_the_composites_compute(name, reverse, masked, size, device):
+    assert_right(name, size, masked, reverse, device)
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
@@ -65,50 +59,6 @@ def test_kernels_run(name, monkeypatch):
     outcome(name, *arrays_of(name, SIZE))
     assert len(calls) == 1
     assert calls[0] is not NotImplemented
-
-
-@each_name
-def test_nothing_is_recorded_and_nothing_changes(name):
-    for size, masked in itertools.product([SIZE, (4, 1, 3, 7, 0)], [False, True]):
-        arrays, dys = arrays_of(name, size)
-        mask = mask_of(size) if masked else None
-        for reverse in (False, True):
-            recorded = outcome(name, arrays, dys, mask, reverse=reverse)
-            with minidl.no_grad():
-                outputs = getattr(minidl, name)(*tensors_of(arrays), mask, reverse=reverse)
-            for one, other in zip(outputs, recorded, strict=False):
-                np.testing.assert_array_equal(one.numpy(), other)
-
-
-# Masks.
-
-
-@each_name
-def test_what_a_mask_leaves_out_has_no_influence(name):
-    """Neither NaN nor infinity there; its gradient is 0."""
-    arrays, dys = arrays_of(name, SIZE)
-    mask = mask_of(SIZE)
-    clean = outcome(name, arrays, dys, mask)
-    for x in (np.nan, np.inf):
-        arrays[0][~mask] = x
-        for dirty, same in zip(outcome(name, arrays, dys, mask), clean, strict=True):
-            np.testing.assert_array_equal(dirty, same)
-    dx = clean[3 if name == "lstm" else 2]
-    assert not clean[0][~mask].any()
-    assert not dx[~mask].any()
-
-
-@each_name
-def test_without_any_step_the_state_stays(name):
-    arrays, dys = arrays_of(name, SIZE)
-    found = outcome(name, arrays, dys, np.zeros(SIZE[:2], bool))
-    count = 2 if name == "lstm" else 1
-    states, gradients = found[1 : 1 + count], found[2 + count : 2 + 2 * count]
-    for given, kept in zip(arrays[1:] + dys[1:], states, strict=False):
-        np.testing.assert_array_equal(given, kept)
-    for given, passed in zip(dys[1:], gradients, strict=True):
-        np.testing.assert_array_equal(given, passed)
-    assert not any(x.any() for x in (found[0], found[1 + count], *found[2 + 2 * count :]))
 
 
 # Which gradients, and how often.

@@ -10,7 +10,7 @@ from minidl.backends.kernels.recurrent import lstm_step
 from minidl.backends.kernels.recurrent.panels import dot_both, dot_rows
 from minidl.backends.kernels.runtime.kernel import compiled
 from minidl.backends.kernels.simd.intrinsics import LANES
-from tests.backends.kernels.recurrent.support import arrays_of, assert_near, tensors_of
+from tests.every_backend.recurrent import arrays_of, assert_near, tensors_of
 
 SIZES = [(64, 128), (1, 1), (7, 5), (17, 33), (5, 40), (40, 5), (8, 8), (16, 4)]
 
