@@ -81,7 +81,7 @@ __device__ void decode(const T* query, const T* key, const T* value, const void*
   const float logit = logit_of_lane(
       p, own_query, key + at.batch * p.key.batch + group * p.key.head, mask, at);
   const float maximum = warp_max(logit);
-  float weight = maximum == NEVER ? 0.f : expf(logit - maximum);
+  float weight = expf(logit - (maximum == NEVER ? 0.f : maximum));  // NaN where a logit is
   const float total = warp_sum(weight);
   if (p.dropped > 0.f) weight *= dropout_factor(p, kept_pair(p, at, at.query, at.key + lane), 0);
   float own[MOST] = {};

@@ -6,8 +6,8 @@ from itertools import product
 from typing import Any
 
 import minidl
-from tests.every_backend.recurrent import GATES, arrays_of, mask_of
 from tests.bits.support import Case
+from tests.every_backend.recurrent import GATES, arrays_of, mask_of
 
 SIZES = (7, 20, 17, 33, 0), (12, 33, 64, 48, 20), (5, 1, 20, 40, 0), (40, 30, 5, 16, 3)
 

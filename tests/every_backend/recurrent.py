@@ -7,7 +7,8 @@ import minidl
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 each_name = pytest.mark.parametrize("name", GATES)
-SIZE = 6, 11, 5, 9, 4  
+SIZE = 6, 11, 5, 9, 4
+
 
 def arrays_of(name, size, biases=True, dtype="float32", seed=0):
     """x, the states, the weights, None for those that are not there; and gradients of outputs."""

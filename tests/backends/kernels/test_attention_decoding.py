@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import minidl
 from minidl.backends.kernels.attention import decoding
 from minidl.backends.kernels.attention.decoding import MOST_QUERIES, ROWS, SPAN
-from tests.backends.kernels.test_attention import EPS, MASKS, normal
+from tests.every_backend.attention import EPS, MASKS, normal
 
 rng = np.random.default_rng(0)
 
@@ -32,7 +32,7 @@ def assert_right(arrays, mask=None, factor=16, **options):
     exact = computed("reference", arrays, mask, "float64", **options)
     assert fast.dtype == np.float32
     largest = max(1, np.abs(exact).max(initial=0))
-    np.testing.assert_allclose(fast, exact, rtol=0, atol=factor * EPS * largest)
+    np.testing.assert_allclose(fast, exact, rtol=0, atol=factor * EPS["float32"] * largest)
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +173,7 @@ def test_the_error_does_not_grow_with_the_number_of_keys(keys):
     value = value + 3  # roundings in the same direction
     y = computed("fast", (query, key, value))
     exact = computed("reference", (query, key, value), dtype="float64")
-    assert np.abs(y - exact).max() < 8 * EPS * 3
+    assert np.abs(y - exact).max() < 8 * EPS["float32"] * 3
 
 
 def test_steps_give_what_one_pass_with_gradients_gives():
