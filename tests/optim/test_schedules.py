@@ -375,6 +375,7 @@ def both(act, steps=STEPS):
     return found
 
 
+@pytest.mark.sampled(0.3)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("second", ALL_KINDS)
 @each_kind
@@ -430,6 +431,7 @@ def test_a_schedule_that_is_made_in_the_middle_of_training_is_pytorchs(name, fir
 ORDERED = [*(name for name in ALL_KINDS if name not in PLACED)]
 
 
+@pytest.mark.sampled(0.3)
 @pytest.mark.parametrize("second", ORDERED)
 @pytest.mark.parametrize("first", ORDERED)
 def test_any_schedule_may_follow_another_in_a_sequence(first, second):
@@ -566,6 +568,7 @@ RESUMED = [
 ]
 
 
+@pytest.mark.sampled(0.3)
 @pytest.mark.parametrize("optimizer_first", [True, False])
 @pytest.mark.parametrize("stop", [1, 23])
 @pytest.mark.parametrize(("name", "settings"), RESUMED)

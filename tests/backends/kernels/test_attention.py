@@ -46,6 +46,7 @@ SIZES = [
 ]
 
 
+@pytest.mark.sampled(0.4)
 @pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("sizes", SIZES)

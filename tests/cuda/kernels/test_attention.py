@@ -48,6 +48,7 @@ SIZES = [
 EVERY = [("float32", sizes) for sizes in SIZES] + [("float16", sizes) for sizes in SIZES[3:5]]
 
 
+@pytest.mark.sampled(0.3)
 @pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize(("dtype", "sizes"), EVERY)
@@ -77,6 +78,7 @@ def test_few_queries(dtype, mask, launches):
     assert launches[f"attention_decode_{suffix}"] == launches[f"attention_combine_{suffix}"] == 2
 
 
+@pytest.mark.sampled(0.4)
 @pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("mask", ["none", "bools", "floats"])
 @pytest.mark.parametrize("sizes", [(64, 64), (8, 40), (128, 96)])

@@ -67,6 +67,7 @@ def assert_bounded(operation, arrays, settings, dy):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.sampled(0.5)
 @each_dtype
 @pytest.mark.parametrize("case", CASES)
 def test_kernels_compute_what_the_bodies_do_in_each_case(case, dtype):

@@ -61,6 +61,7 @@ def away_from_zero(arrays):
     return arrays
 
 
+@pytest.mark.sampled(0.4)
 @each_dtype
 @pytest.mark.parametrize("which", ["usual", "tall"])
 @pytest.mark.parametrize("case", ["plain", "in groups", "each channel", "strided", "several tiles"])

@@ -1,5 +1,8 @@
 """Exchanges within a warp: every form, masks, and what is reported."""
 
+from functools import cache
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -31,15 +34,32 @@ def _shuffled(mode, lane, b, c):
     return (source if in_range else lane), in_range
 
 
+WIDTHS, DISTANCES = (32, 16, 8), (0, 1, 3, 8, 16, 31)
+
+
+def _clamp(mode, width):
+    return (32 - width) << 8 | (0 if mode == "up" else 31)
+
+
+@cache
+def _shuffles(mode):
+    """A program of all shuffles of a mode, which is compiled faster than each by itself."""
+    entries = []
+    for width, b in product(WIDTHS, DISTANCES):
+        operands = f"d0|in, a0, {b}, {_clamp(mode, width)}, -1"
+        text = f".reg .pred in; shfl.sync.{mode}.b32 {operands}; selp.u32 d1, 1, 0, in;"
+        entries.append(kernel_text(f"by_{b}_in_{width}", text, ("b32",), ("b32", "b32")))
+    return program(entries)
+
+
 @pytest.mark.parametrize("order", ["forward", "reversed", "drawn"])
-@pytest.mark.parametrize("width", [32, 16, 8])
-@pytest.mark.parametrize("b", [0, 1, 3, 8, 16, 31])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("b", DISTANCES)
 @pytest.mark.parametrize("mode", ["up", "down", "bfly", "idx"])
 def test_shuffle(mode, b, width, order):
-    c = (32 - width) << 8 | (0 if mode == "up" else 31)
-    text = f".reg .pred in; shfl.sync.{mode}.b32 d0|in, a0, {b}, {c}, -1; selp.u32 d1, 1, 0, in;"
-    values, in_range = _one(text, ("b32",), ("b32", "b32"), [LANES * 5 + 1], order=order)
-    wanted = [_shuffled(mode, lane % 32, b, c) for lane in range(64)]
+    name, outputs = f"by_{b}_in_{width}", ("b32", "b32")
+    values, in_range = run(_shuffles(mode), name, [LANES * 5 + 1], outputs, 64, order)
+    wanted = [_shuffled(mode, lane % 32, b, _clamp(mode, width)) for lane in range(64)]
     assert list(in_range) == [int(ok) for _, ok in wanted]
     assert list(values) == [(lane // 32 * 32 + s) * 5 + 1 for lane, (s, _) in enumerate(wanted)]
 

@@ -131,7 +131,7 @@ def _weighted_sums(queries: int, vectors: int) -> Any:
 
 
 def _in_panels(queries: int, widest: int) -> Any:
-    """The weighted sums of so many queries, `widest` vectors of a value at a time, or a few less."""
+    """The weighted sums of so many queries, `widest` vectors of a value at a time or fewer."""
     widths = [_weighted_sums(queries, vectors) for vectors in range(1, widest + 1)]
     one, two, three, four = [*widths, *widths[-1:] * (4 - widest)]
 

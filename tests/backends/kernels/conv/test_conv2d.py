@@ -225,6 +225,7 @@ def test_kernels_compute_what_the_bodies_do_in_each_way(case, way, chunks):
         assert_is_right(inputs(x, weight), settings)
 
 
+@pytest.mark.sampled(0.3)
 @pytest.mark.parametrize("wanted", WISHES)
 @each_operation
 @each_small
@@ -239,6 +240,7 @@ def test_a_gradient_is_the_same_whichever_others_are_required(case, name, wanted
 # What a kernel must not see, and not touch.
 
 
+@pytest.mark.sampled(0.3)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("place", ["first", "last", "end of a row", "middle"])
 @each_operation
@@ -303,6 +305,7 @@ def assert_special_values_agree(arrays, settings, dy=None, **how):
             np.testing.assert_allclose(one[finite], other[finite], rtol=0, atol=1e-5 * scale)
 
 
+@pytest.mark.sampled(0.3)
 @pytest.mark.parametrize("chunks", [1, 3])
 @each_way
 @each_operation

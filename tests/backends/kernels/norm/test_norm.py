@@ -74,6 +74,7 @@ def outcome(name, arrays, mode="fast", seed=1, **settings):
 SHAPES = [(5, 4), (3, 4, 6), (2, 4, 3, 5), (2, 4, 2, 2, 4), (70, 4), (3, 4, 30, 50), (40, 4, 7)]
 
 
+@pytest.mark.sampled(0.4)
 @each_dtype
 @each_mode
 @pytest.mark.parametrize("shape", SHAPES)

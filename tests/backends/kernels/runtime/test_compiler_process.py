@@ -55,6 +55,7 @@ SURROUNDINGS = {
 }
 
 
+@pytest.mark.sampled(0.4)
 @pytest.mark.parametrize("name", SURROUNDINGS)
 def test_what_lies_in_the_current_folder_does_not_matter(tmp_path, name):
     SURROUNDINGS[name](tmp_path)
@@ -69,6 +70,7 @@ def test_what_others_print_is_no_answer(tmp_path):
     assert printed.split() == ["hello", "{}", "2.0"]
 
 
+@pytest.mark.sampled(0.4)
 @pytest.mark.parametrize(
     "before",
     [

@@ -67,7 +67,8 @@ def test_a_fork_leaves_parent_and_child_a_pool_each():
 
 
 @needs_fork
-def test_forks_while_other_threads_compute():
+@pytest.mark.parametrize("times", [40, pytest.param(200, marks=pytest.mark.full)])
+def test_forks_while_other_threads_compute(times):
     failed, over = [], threading.Event()
 
     def caller():
@@ -81,7 +82,7 @@ def test_forks_while_other_threads_compute():
     for thread in callers:
         thread.start()
     try:
-        assert all(in_child(all_meet) for _ in range(200))
+        assert all(in_child(all_meet) for _ in range(times))
     finally:
         over.set()
         for thread in callers:

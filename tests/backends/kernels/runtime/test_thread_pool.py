@@ -235,8 +235,9 @@ print("end")
 @pytest.mark.parametrize(
     "how", ["", "sleeping", "spinning", "daemons", "thread", "handler", "error"]
 )
-def test_python_ends_in_peace(how):
-    for _ in range(3):
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.full)])
+def test_python_ends_in_peace(how, times):
+    for _ in range(times):
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, *how.split()],
             capture_output=True,
