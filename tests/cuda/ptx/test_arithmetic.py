@@ -1,16 +1,18 @@
 """Every form of arithmetic, logic, comparison and conversion against Python's own numbers."""
 
+from functools import cache
 from itertools import groupby
 
 import numpy as np
 import pytest
 
 from .elementwise import CASES, Call
-from .forms import FORMS
+from .forms import FORMS, Form
 from .one_instruction import SAMPLED_OR_ALL, kernel_text, program, run
 from .reference import same, values
 
 COUNT = 512
+TOGETHER = 12  # groups in a program, where a few opcodes of each are tested
 GROUPS = [(opcode, form) for opcode in CASES for form in FORMS[opcode]]
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -19,20 +21,34 @@ def _operands(call, rng):
     return [values(kind, COUNT, rng) for kind in call.inputs]
 
 
-@pytest.mark.parametrize("opcodes", SAMPLED_OR_ALL)
-@pytest.mark.parametrize(("opcode", "form"), GROUPS, ids=[f.grammar for _, f in GROUPS])
-def test_every_form(opcode, form, opcodes):
+@cache
+def _calls(opcodes, group):
+    """The legal calls of a form, with the names of their kernels."""
+    _, form = GROUPS[group]
     calls = [Call(text, form.match(text)) for text in opcodes(form)]
-    calls = [call for call in calls if call.is_legal]
-    entries = [
-        kernel_text(f"k{i}", call.text(), call.inputs, call.outputs) for i, call in enumerate(calls)
-    ]
-    made = program(entries)
-    for i, call in enumerate(calls):
-        rng = np.random.default_rng(i)
-        operands = _operands(call, rng)
-        operands = call.prepare(operands)
-        got = run(made, f"k{i}", operands, call.outputs)
+    return {f"k{group}_{i}": call for i, call in enumerate(calls) if call.is_legal}
+
+
+@cache
+def _program(opcodes, first, count):
+    """A program of some groups, which is compiled faster than one for each."""
+    return program(
+        [
+            kernel_text(name, call.text(), call.inputs, call.outputs)
+            for group in range(len(GROUPS))[first : first + count]
+            for name, call in _calls(opcodes, group).items()
+        ]
+    )
+
+
+@pytest.mark.parametrize("opcodes", SAMPLED_OR_ALL)
+@pytest.mark.parametrize("group", range(len(GROUPS)), ids=[f.grammar for _, f in GROUPS])
+def test_every_form(group, opcodes):
+    count = TOGETHER if opcodes == Form.sample else 1
+    made = _program(opcodes, group // count * count, count)
+    for i, (name, call) in enumerate(_calls(opcodes, group).items()):
+        operands = call.prepare(_operands(call, np.random.default_rng(i)))
+        got = run(made, name, operands, call.outputs)
         for result, wanted in zip(got, call.wanted(operands), strict=True):
             bad = ~call.agrees(result, wanted)
             at = int(np.argmax(bad))
