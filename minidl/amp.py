@@ -65,7 +65,7 @@ class GradScaler:
     >>> layer = nn.Linear(3, 2)
     >>> optimizer, scaler = optim.SGD(layer.parameters(), lr=0.1), minidl.amp.GradScaler()
     >>> with minidl.autocast("cpu"):
-    ...     loss = layer(minidl.ones((4, 3))).mean()  # in float32
+    ...     loss = layer(minidl.ones((4, 3))).sum()  # in float32
     >>> scaler.scale(loss).backward()
     >>> scaler.step(optimizer)
     >>> scaler.update()

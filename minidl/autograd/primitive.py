@@ -204,7 +204,8 @@ def _operation(
             cast = mode.autocast.of(name, inputs, settings)
             if cast is not None:
                 with without_autocast():
-                    return dispatch(*cast, **settings)
+                    value = dispatch(*cast, **settings)
+                return mode.autocast.results(name, inputs, value)
         use_kernels = mode.fast and not mode.save_inputs
         result = NotImplemented
         if use_kernels or not composed:

@@ -60,7 +60,7 @@ class Updates:
         if samples and self.accumulate == 1:
             self.scaler.scale(loss).backward()
         elif samples:  # gradients of the sum: batches may differ in size
-            self.scaler.scale(loss * samples).backward()
+            (self.scaler.scale(loss) * samples).backward()
         self.batches += 1
         self.samples += samples
         if self.batches == self.accumulate and not self.samples:
