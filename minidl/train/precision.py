@@ -1,7 +1,7 @@
 """Precision: the dtype that a Trainer computes in, float32 or a mixture of float16 and float32."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 from minidl.amp import GradScaler
 from minidl.autograd.autocast import autocast
@@ -16,29 +16,15 @@ from minidl.errors import ArgumentError, DTypeError
 SMALLEST_SCALE = 1e-4
 
 
-class Precision:
+class Precision(NamedTuple):
     """What `Trainer(mixed_precision=…)` stands for.
 
-    scaler     of the gradients; one that is not enabled, if all is computed in float32
     is_mixed   whether models and losses run under `autocast`
+    scaler     of the gradients; one that is not enabled, if all is computed in float32
     """
 
-    def __init__(self, given: Any) -> None:
-        if isinstance(given, GradScaler):
-            self.is_mixed, self.scaler = True, given
-        elif given is None or isinstance(given, bool) or given == "float16":
-            self.is_mixed = bool(given)
-            self.scaler = GradScaler(enabled=self.is_mixed)
-        elif isinstance(given, str):
-            raise ArgumentError(
-                'Trainer: mixed_precision is True, or "float16", which is the same; False; or a '
-                f"GradScaler with settings of its own; got {given!r}"
-            )
-        else:
-            raise DTypeError(
-                "Trainer: mixed_precision is True or False, or a GradScaler with settings of its "
-                f"own; got {given!r:.60}"
-            )
+    is_mixed: bool
+    scaler: GradScaler
 
     @property
     def name(self) -> str | None:
@@ -48,6 +34,21 @@ class Precision:
     def block(self, where: device) -> AbstractContextManager[Any]:
         """A block in which a model on a device, and its loss, compute in this precision."""
         return autocast(where.type) if self.is_mixed else nullcontext()
+
+
+def precision_of(given: Any) -> Precision:
+    """The precision that is given as the argument of a Trainer."""
+    if isinstance(given, Precision):
+        return given
+    if isinstance(given, GradScaler):
+        return Precision(True, given)
+    if given is None or isinstance(given, bool) or given == "float16":
+        return Precision(bool(given), GradScaler(enabled=bool(given)))
+    kind = ArgumentError if isinstance(given, str) else DTypeError
+    raise kind(
+        'Trainer: mixed_precision is True, or "float16", which is the same; False; or a GradScaler '
+        f"with settings of its own; got {given!r:.60}"
+    )
 
 
 def widened(tree: Any) -> Any:

@@ -24,7 +24,7 @@ from minidl.train.metrics import Metric
 from minidl.train.monitor import check_monitor
 from minidl.train.objective import join
 from minidl.train.optimizers import optimizer_for
-from minidl.train.precision import Precision
+from minidl.train.precision import Precision, precision_of
 from minidl.train.state import Position, restore, state_of
 from minidl.train.unread import Unread
 
@@ -102,7 +102,7 @@ class Trainer(TrainingLoop):
         accumulate: int = 1,
         carry_state: bool = False,
         stop_on_nan: bool = True,
-        mixed_precision: bool | str | GradScaler = False,
+        mixed_precision: bool | str | GradScaler | Precision = False,
     ) -> None:
         check_instance("Trainer", nn.Module, **{"a model": model})
         self.model, self.optimizer = model, optimizer_for(optimizer, model)
@@ -113,7 +113,7 @@ class Trainer(TrainingLoop):
             check_instance("Trainer", Callback, **{"a callback": callback})
         check_monitor("Trainer", monitor)
         check_flags("Trainer", carry_state=carry_state, stop_on_nan=stop_on_nan)
-        self.precision = Precision(mixed_precision)
+        self.precision = precision_of(mixed_precision)
         self.updates = update.Updates(
             self.optimizer, clip_norm, clip_value, accumulate, self.precision.scaler
         )
