@@ -41,10 +41,15 @@ class DTypePolicy:
             name = self.compute_dtype = self.variable_dtype = dtype_of(name, "DTypePolicy").name
         self.name: str = name
 
+    @property
+    def changes_anything(self) -> bool:
+        """Whether layers of this policy compute otherwise here than they do without one."""
+        return self.is_mixed or _within_mixed.get()
+
     @contextmanager
     def block(self, kind: str) -> Iterator[None]:
         """A block in which layers of this policy compute, on devices of a kind."""
-        if not self.is_mixed and not _within_mixed.get():
+        if not self.changes_anything:
             yield
             return
         token = _within_mixed.set(self.is_mixed)
@@ -64,6 +69,7 @@ class DTypePolicy:
         return f'<DTypePolicy "{self.name}">'
 
 
+NO_POLICY = DTypePolicy("float32")  # of what computes in the dtypes that it is given
 _global = DTypePolicy("float32")
 
 

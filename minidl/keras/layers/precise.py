@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from minidl.autograd.tensor import Tensor
 from minidl.backends.device import default_device
-from minidl.keras.dtype_policies import DTypePolicy, policy_of
+from minidl.keras.dtype_policies import NO_POLICY, DTypePolicy, policy_of
 from minidl.keras.layers import calling
 from minidl.keras.structure import flatten
 
@@ -59,12 +59,13 @@ class Precise:
 
     def called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What `call` gives, in the precision of the layer; modules have theirs by themselves."""
-        if self.is_modular or not self.has_precision:
+        policy = self.dtype_policy if self.has_precision else NO_POLICY
+        if not policy.changes_anything or self.is_modular and policy.is_mixed:
             return self.call(*args, **kwargs)
         first = next((x for x in flatten([args, kwargs]) if isinstance(x, Tensor)), None)
         kind = default_device().type if first is None else first.device.type
-        with self.dtype_policy.block(kind):
+        with policy.block(kind):
             outputs = self.call(*args, **kwargs)
-        if self.dtype_policy.is_mixed and self.casts_outputs:
+        if policy.is_mixed and self.casts_outputs:
             outputs = calling.to_tensors(outputs, self.compute_dtype)
         return outputs
