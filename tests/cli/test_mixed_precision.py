@@ -11,11 +11,12 @@ from tests.cli.test_texts import interrupted_after, result, small
 
 __all__ = ["elsewhere", "small"]  # fixtures that each test uses
 
+FULL = pytest.mark.full
 SETTINGS = {
     "mlp": "--epochs 2 --batch-size 200",
     "cnn": "--epochs 2 --batch-size 200",
     "sentiment": "--epochs 2 --batch-size 100",
-    "charlm": "--epochs 2 --batch-size 8",
+    "charlm": "--epochs 1 --batch-size 8",
 }
 
 
@@ -65,3 +66,15 @@ def test_it_begins_with_a_run(capsys, tmp_path):
 def test_it_is_in_the_help(capsys):
     _, printed, _ = run(capsys, "train --help")
     assert re.search(r"--mixed-precision\s+compute products in float16", printed)
+
+
+@pytest.mark.parametrize(
+    ("settings", "stated"),
+    [("--epochs 6", 0.9), *(pytest.param(f"--seed {s}", 0.97, marks=FULL) for s in range(3))],
+)
+def test_the_convolutional_network_converges(settings, stated, capsys, tmp_path):
+    found = result(capsys, f"cnn {settings} --mixed-precision")
+    assert found["test_accuracy"] >= stated
+    epochs = history(tmp_path / found["run"])
+    assert all(epoch["loss_scale"] >= 1 for epoch in epochs)
+    assert sum(epoch["skipped_steps"] for epoch in epochs) < 20

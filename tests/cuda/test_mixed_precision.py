@@ -135,9 +135,8 @@ class Counting(Callback):
 
 def trained(device, *callbacks, epochs=2, **settings):
     minidl.manual_seed(0)
-    model = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 2)
-    ).to(device)
+    layers = nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.LayerNorm(16), nn.Linear(16, 2)
+    model = nn.Sequential(*layers).to(device)
     optimizer = optim.AdamW(model.parameters(), lr=0.01)
     trainer = Trainer(
         model, optimizer, "cross_entropy", ["accuracy"], callbacks,
@@ -188,3 +187,26 @@ def test_gradients_that_are_never_finite_are_found_when_they_are_read():
     trainer = Trainer(p, "sgd", loss, mixed_precision=GradScaler(init_scale=1e-3))
     with pytest.raises(TrainingError, match="infinite at a scale"):
         trainer.fit((np.ones((64, 2), "float32"), np.ones((64, 1), "float32")), 1, batch_size=4)
+
+
+def test_convolutions_of_sequences_are_on_tensor_cores(launches):
+    layer = nn.Conv1d(8, 16, 3).to("cuda")
+    x = minidl.random.normal((2, 8, 20), device="cuda")
+    with minidl.autocast("cuda"):
+        y = layer(x)
+    (y * y).sum().backward()
+    assert (y.dtype, layer.weight.grad.dtype) == ("float16", "float32")
+    assert launches["conv2d_f16"] == launches["conv2d_weights_f16"] == 1
+    assert "conv2d_f32" not in launches
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.LayerNorm(3)], ids=str)
+def test_norms_have_the_dtypes_that_they_have_on_the_cpu(layer):
+    x = minidl.random.normal((8, 3)).astype("float16")
+    found = []
+    for device in ("cpu", "cuda"):
+        layer.to(device)
+        with minidl.autocast(device):
+            found.append(layer(x.to(device)).cpu())
+    assert found[0].dtype == found[1].dtype
+    np.testing.assert_allclose(found[1].numpy(), found[0].numpy(), rtol=2e-3, atol=1e-3)
