@@ -107,7 +107,8 @@ class TensorStatistics(Callback):
     every    log every n-th step
 
     The weights are those before the step, the gradients those that the optimiser uses, and the
-    update ratio is ‖update‖ / ‖weights‖: about 10⁻³ when learning goes well.
+    update ratio is ‖update‖ / ‖weights‖: about 10⁻³ when learning goes well.  Numbers that are
+    infinite or NaN, as in steps that mixed precision skips, are null.
 
     >>> from minidl.train import TensorStatistics, Trainer
     >>> x = minidl.ones((8, 1))

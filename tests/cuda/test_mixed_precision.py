@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn, optim
+from minidl import keras, nn, optim
 from minidl.amp import GradScaler
 from minidl.train import Callback, Trainer, TrainingError
 
@@ -210,3 +210,31 @@ def test_norms_have_the_dtypes_that_they_have_on_the_cpu(layer):
             found.append(layer(x.to(device)).cpu())
     assert found[0].dtype == found[1].dtype
     np.testing.assert_allclose(found[1].numpy(), found[0].numpy(), rtol=2e-3, atol=1e-3)
+
+
+def test_keras_models_train_in_mixed_precision(counters):
+    found, count = {}, Counting(counters)
+    for device in ("gpu", "cpu"):
+        minidl.manual_seed(0)
+        keras.mixed_precision.set_global_policy("mixed_float16")
+        try:
+            with keras.device(device):
+                head = keras.layers.Dense(2), keras.layers.Activation("softmax", dtype="float32")
+                model = keras.Sequential(
+                    [keras.layers.Flatten(), keras.layers.Dense(8, "relu"), *head]
+                )
+                inner = keras.optimizers.Adam(0.01, global_clipnorm=1.0)
+                optimizer = keras.optimizers.LossScaleOptimizer(inner, 2.0**22)
+                model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+                settings = {"epochs": 2, "batch_size": 16, "shuffle": False, "verbose": 0}
+                callbacks = [count] if device == "gpu" else []
+                history = model.fit(*images(96, 0), callbacks=callbacks, **settings)
+                dtype = model.predict(images(4, 1)[0], verbose=0).dtype
+        finally:
+            keras.mixed_precision.set_global_policy("float32")
+        found[device] = history.history, optimizer.dynamic_scale, dtype
+    assert count.found[2] == 0  # nothing waits
+    assert found["gpu"][1:] == found["cpu"][1:]
+    assert found["cpu"][1] < 2.0**22
+    for name, column in found["cpu"][0].items():
+        np.testing.assert_allclose(found["gpu"][0][name], column, rtol=5e-3)
