@@ -65,7 +65,7 @@ class GradScaler:
     >>> layer = nn.Linear(3, 2)
     >>> optimizer, scaler = optim.SGD(layer.parameters(), lr=0.1), minidl.amp.GradScaler()
     >>> with minidl.autocast("cpu"):
-    ...     loss = layer(minidl.ones((4, 3))).mean()  # in float32
+    ...     loss = layer(minidl.ones((4, 3))).sum()  # in float32
     >>> scaler.scale(loss).backward()
     >>> scaler.step(optimizer)
     >>> scaler.update()
@@ -174,6 +174,20 @@ class GradScaler:
             optimizer.step_unless(found)
         self._stages[optimizer] = _Stage.STEPPED
 
+    def found_inf(self, optimizer: Optimizer) -> Tensor | None:
+        """1 if a gradient that was unscaled is infinite or NaN, so that step() skips it, else 0.
+
+        A tensor without axes, on the device of the gradients; None before unscale_() or step(),
+        after update(), and without gradients.
+        """
+        found = self._found.get(optimizer)
+        return None if found is None else Tensor(found)
+
+    def forget(self) -> None:
+        """Forget what was unscaled since the last update, as of a step that was broken off."""
+        self._stages.clear()
+        self._found.clear()
+
     def update(self, new_scale: float | None = None) -> None:
         """Adapt s after the steps of all optimisers; or set it to `new_scale`."""
         if not self._enabled:
@@ -191,8 +205,7 @@ class GradScaler:
                 for flag in flags[1:]:
                     total = total + beside(self._scale, flag)
                 self._adapt(total)
-        self._stages.clear()
-        self._found.clear()
+        self.forget()
 
     def _adapt(self, found: Any) -> None:
         """The scale after a step."""

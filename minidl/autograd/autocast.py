@@ -7,7 +7,8 @@ that decides it; while an `autocast` block is in force, `dispatch` (primitive.py
 up in them, and casts its inputs.
 
 P. Micikevicius et al., Mixed precision training, ICLR 2018, arXiv:1710.03740.  The tables are those
-of PyTorch's CUDA autocast, with means and all norms in float32.
+of PyTorch's autocast on CUDA (torch.amp, "CUDA Op-Specific Behavior"), also for tensors on the CPU.
+Where PyTorch refuses float16 there, as in `binary_cross_entropy`, it is float32 here.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ from minidl.errors import ArgumentError
 # fmt: off
 # Inputs are cast to float16, and so are the results.
 FLOAT16 = {
-    "matmul", "linear", "vecdot",
+    "matmul", "linear", "vecdot", "einsum",
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
     "scaled_dot_product_attention", "prelu",
     "rnn", "lstm", "gru", "rnn_cell", "lstm_cell", "gru_cell",
@@ -36,16 +37,14 @@ FLOAT16 = {
 # Inputs in float16 are cast to float32, and results are float32.
 FLOAT32 = {
     # exponentials, logarithms, and what is steep or singular
-    "exp", "expm1", "log", "log1p", "log2", "log10", "logaddexp", "logsumexp", "xlogy", "pow",
-    "reciprocal", "acos", "acosh", "asin", "atanh", "cosh", "sinh", "tan", "erfinv", "lgamma",
-    "digamma", "polygamma", "softplus", "softmax", "softmin", "log_softmax", "gumbel_softmax",
-    "cumulative_logsumexp",
+    "exp", "expm1", "log", "log1p", "log2", "log10", "logsumexp", "pow", "reciprocal",
+    "acos", "asin", "cosh", "sinh", "tan", "erfinv",
+    "softplus", "softmax", "softmin", "log_softmax", "gumbel_softmax",
     # sums and products of many terms
-    "sum", "prod", "cumulative_sum", "cumulative_prod", "mean", "var", "std",
-    "nansum", "nanprod", "nanmean", "trace",
+    "sum", "prod", "cumulative_sum", "cumulative_prod",
     # norms and distances
-    "batch_norm", "batch_norm_inference", "group_norm", "instance_norm", "layer_norm", "rms_norm",
-    "local_response_norm", "normalize", "cdist", "pdist", "pairwise_distance", "cosine_similarity",
+    "group_norm", "layer_norm", "rms_norm", "local_response_norm", "vector_norm", "matrix_norm",
+    "normalize", "cdist", "pdist", "pairwise_distance", "cosine_similarity",
     # losses
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
     "cross_entropy", "ctc_loss", "gaussian_nll_loss", "hinge_embedding_loss", "huber_loss",
@@ -56,6 +55,10 @@ FLOAT32 = {
     # coordinates
     "interpolate",
 }
+
+# Computed in float32, as their weights and statistics are; the result has the dtype of the first
+# input.  PyTorch's tables have not got them, and its operations take such a mixture.
+FLOAT32_INSIDE = {"batch_norm", "batch_norm_inference", "instance_norm"}
 
 # If one input is float32, all are cast to it.
 WIDEST = {
@@ -95,7 +98,7 @@ class Casts:
             name = settings["operations"][0]
         if name in FLOAT16:
             dtype = float16
-        elif name in FLOAT32:
+        elif name in FLOAT32 or name in FLOAT32_INSIDE or _is_reciprocal(name, inputs):
             dtype = float32
         elif name in WIDEST:
             dtype = float32
@@ -104,6 +107,14 @@ class Casts:
         else:
             return None
         return [x if _dtype(x) not in _OTHER[dtype] else self._cast(x, dtype) for x in inputs]
+
+    def results(self, name: str, inputs: Sequence[Any], value: Any) -> Any:
+        """The results of an operation that ran with cast inputs, given those it had before."""
+        if name not in FLOAT32_INSIDE or _dtype(inputs[0]) is not float16:
+            return value
+        first, *others = value if type(value) is tuple else (value,)
+        rounded = self._cast(first, float16)
+        return (rounded, *others) if others else rounded
 
     def _cast(self, x: Any, dtype: Any) -> Any:
         """An input in another dtype, if it is on a device of these."""
@@ -121,6 +132,11 @@ class Casts:
         result = namespace.differentiable.astype(x, dtype)
         self.kept[key] = tick(), array, result
         return result
+
+
+def _is_reciprocal(name: str, inputs: Sequence[Any]) -> bool:
+    """Whether it is a number divided by a tensor, which is a reciprocal times the number."""
+    return name == "divide" and isinstance(inputs[0], int | float)
 
 
 _OTHER = {float16: (float32,), float32: (float16,)}
@@ -148,10 +164,10 @@ class autocast(ModeChange):  # noqa: N801 - PyTorch's name
         scaler.scale(loss).backward()          # minidl.amp.GradScaler
 
     Products, convolutions, attention and recurrent layers cast their inputs to float16;
-    exponentials, sums, norms and losses to float32; all others run in the dtype that they get
-    (minidl/autograd/autocast.py has the tables).  Parameters stay float32, and so do their
-    gradients.  float64 is left alone.  Backward belongs outside of the block: it computes in the
-    dtypes of the forward pass anyway.
+    exponentials, sums, norms and losses to float32; all others, batch norms too, give the dtype
+    that they get.  minidl/autograd/autocast.py has the tables, which are PyTorch's for CUDA.
+    Parameters stay float32, and so do their gradients.  float64 is left alone.  Backward belongs
+    outside of the block: it computes in the dtypes of the forward pass anyway.
 
     device_type      that of the tensors that are cast, "cuda" or "cpu"; by default that of the
                      default device.  On the CPU, float16 computes in float32: the values are

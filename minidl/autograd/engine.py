@@ -44,7 +44,8 @@ def backward(roots: list[Root], *, create_graph: bool, retain_graph: bool) -> No
                     continue
                 if registry.several:
                     registry.make_current(gradient)
-                leaf.grad = add(leaf.grad, gradient)
+                with cpu.quiet():
+                    leaf.grad = add(leaf.grad, gradient)
 
 
 def gradients(

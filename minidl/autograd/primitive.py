@@ -35,9 +35,10 @@ from minidl.autograd.arguments import (
 from minidl.autograd.graph import Edge, Node
 from minidl.autograd.mode import Mode, current, without_autocast
 from minidl.autograd.tensor import Tensor
+from minidl.autograd.wide import in_float32
 from minidl.backends import by_type, registry
 from minidl.backends.joint import Joint
-from minidl.dtypes import REAL, Rule, float16, float32
+from minidl.dtypes import REAL, Rule, float16
 from minidl.errors import (
     EXPLAINED,
     ArgumentError,
@@ -118,11 +119,16 @@ def primitive(
 def composite(body: Body[P], /) -> Callable[P, Tensor]: ...
 @overload
 def composite(
-    *, constants: Sequence[int] = ..., wide: bool = ..., by_name: Sequence[str] = ...
+    *,
+    keep_dtype: Sequence[int] = ...,
+    constants: Sequence[int] = ...,
+    wide: bool = ...,
+    by_name: Sequence[str] = ...,
 ) -> Callable[[Body[P]], Callable[P, Tensor]]: ...
 @overload
 def composite(
     *,
+    keep_dtype: Sequence[int] = ...,
     constants: Sequence[int] = ...,
     wide: bool = ...,
     outputs: int | type[tuple],
@@ -131,6 +137,7 @@ def composite(
 @overload
 def composite(
     *,
+    keep_dtype: Sequence[int] = ...,
     constants: Sequence[int] = ...,
     wide: bool = ...,
     outputs: type[list],
@@ -139,6 +146,7 @@ def composite(
 def composite(
     body: Any = None,
     *,
+    keep_dtype: Sequence[int] = (),
     constants: Sequence[int] = (),
     wide: bool = False,
     outputs: Outputs | None = None,
@@ -150,6 +158,7 @@ def composite(
     a backend has a kernel of that name, values and first derivatives come from that instead.
     `wide` and `outputs` are as in `primitive`; `outputs` may also be `list`.
 
+    keep_dtype the positions of arrays that have no influence on the dtype of the result, as masks
     by_name    optional arrays that may be given by name, too; in the body, they come right after
                the slash
 
@@ -159,12 +168,12 @@ def composite(
     >>> minidl.grad(half_norm)(minidl.tensor([3.0, 4.0])).tolist()
     [3.0, 4.0]
     """
-    _check_positions("composite", constants=constants)
+    _check_positions("composite", keep_dtype=keep_dtype, constants=constants)
     _check_outputs("composite", outputs)
 
     def decorate(body: Callable[..., Any]) -> Any:
         return _operation(
-            body, None, (), constants, True, outputs, wide, composed=True, by_name=by_name
+            body, None, keep_dtype, constants, True, outputs, wide, composed=True, by_name=by_name
         )
 
     return decorate if body is None else decorate(body)
@@ -204,7 +213,8 @@ def _operation(
             cast = mode.autocast.of(name, inputs, settings)
             if cast is not None:
                 with without_autocast():
-                    return dispatch(*cast, **settings)
+                    value = dispatch(*cast, **settings)
+                return mode.autocast.results(name, inputs, value)
         use_kernels = mode.fast and not mode.save_inputs
         result = NotImplemented
         if use_kernels or not composed:
@@ -218,7 +228,7 @@ def _operation(
                     result = kernel(*arrays, **settings)
             if result is NotImplemented:  # no kernel, or not one for these inputs
                 if wide and float16 in [getattr(x, "dtype", None) for x in inputs]:
-                    return _in_float32(operation, inputs, settings)
+                    return in_float32(operation, inputs, settings, keep_dtype)
                 if composed:
                     return _compose(name, body, inputs, settings, constants, outputs)
                 result = body(backend, *arrays, **settings)
@@ -237,22 +247,6 @@ def _operation(
     operation.__name__, operation.__signature__ = name, signature.public
     operation.body, operation.outputs, operation.wide = body, outputs, wide
     return operation
-
-
-def _in_float32(operation: Any, inputs: Sequence[Any], settings: dict[str, Any]) -> Any:
-    """The value for float16 inputs in float32; as float16, unless a larger float is among them."""
-    astype = namespace.differentiable.astype
-    dtypes = [getattr(x, "dtype", None) for x in inputs]
-    wide = [
-        astype(x, float32) if dtype == float16 else x
-        for x, dtype in zip(inputs, dtypes, strict=True)
-    ]
-    value = operation(*wide, **settings)
-    if any(dtype is not None and dtype.kind in "fc" and dtype != float16 for dtype in dtypes):
-        return value
-    several = value if type(value) is tuple or type(value) is list else [value]
-    rounded = [astype(y, float16) if y.dtype == float32 else y for y in several]
-    return rounded[0] if several is not value else type(value)(rounded)
 
 
 def _compose(

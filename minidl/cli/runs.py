@@ -91,6 +91,7 @@ def read(folder: Path) -> Run:
         raise ArgumentError(f"{path} is damaged: {error}") from None
     if not isinstance(settings, dict):
         raise ArgumentError(f"{path} has not the settings of a run")
+    settings = {"mixed_precision": False, **settings}  # older runs do not say
     for fault in _faults(settings):
         raise ArgumentError(f"{path}{fault}")
     return Run(folder, settings)

@@ -22,18 +22,21 @@ from minidl.keras import (
     layers,
     losses,
     metrics,
+    mixed_precision,
     models,
     optimizers,
     utils,
 )
 from minidl.keras.devices import device
+from minidl.keras.dtype_policies import DTypePolicy
 from minidl.keras.graph.tensor import KerasTensor
 from minidl.keras.layers import Input, Layer
 from minidl.keras.models import Model, Sequential
 
 # fmt: off
 __all__ = [
-    "Input", "KerasTensor", "Layer", "Model", "Sequential", "activations", "callbacks", "device",
-    "initializers", "layers", "losses", "metrics", "models", "optimizers", "utils",
+    "DTypePolicy", "Input", "KerasTensor", "Layer", "Model", "Sequential", "activations",
+    "callbacks", "device", "initializers", "layers", "losses", "metrics", "mixed_precision",
+    "models", "optimizers", "utils",
 ]
 # fmt: on

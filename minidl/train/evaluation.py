@@ -10,7 +10,6 @@ import numpy as np
 from minidl import nn
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
-from minidl.backends import device
 from minidl.data.collate import concatenated
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe, listed
 from minidl.train.carried_state import CarriedState, output_of
@@ -18,6 +17,7 @@ from minidl.train.data_adapter import batches_on, check_labels, device_of, input
 from minidl.train.interrupt import Interrupt
 from minidl.train.metrics import Metric, metric_for
 from minidl.train.objective import Objective
+from minidl.train.precision import Precision, widened
 from minidl.train.unread import Unread
 
 
@@ -28,10 +28,11 @@ def evaluate(
     metrics: Iterable[Metric],
     batches: Iterable[Any],
     interrupt: Interrupt,
+    precision: Precision,
     carried: CarriedState | None = None,
-    where: device | None = None,
 ) -> dict[str, Any]:
-    """The mean loss per sample, and the metrics, computed on copies, of batches on a device."""
+    """The mean loss per sample, and the metrics, computed on copies, where the model is."""
+    where = device_of(model)
     metrics = [deepcopy(metric) for metric in metrics]
     for metric in metrics:
         metric.reset()
@@ -44,10 +45,11 @@ def evaluate(
         return losses
 
     with evaluation_mode(model):
-        for batch in batches_on(where or device_of(model), batches):
+        for batch in batches_on(where, batches):
             interrupt.check()
             *inputs, target = inputs_and_target("evaluate", batch)
-            output = output_of(objective.body, inputs, carried)
+            with precision.block(where):
+                output = output_of(objective.body, inputs, carried)
             if not checked:
                 classes = objective.classes(output, target)
                 check_labels("evaluate", batches, classes, objective.ignored)
@@ -55,7 +57,8 @@ def evaluate(
             samples = objective.weight_of(inputs, output, target)
             if not samples:  # all labels are ignored
                 continue
-            loss = objective.loss(output, target)
+            with precision.block(where):
+                loss = objective.loss(output, target)
             late = None if loss.device == "cpu" else unread
             if late is None:
                 total += loss.item() * samples
@@ -75,17 +78,21 @@ def evaluate(
 def predict(
     model: nn.Module,
     batches: Iterable[Any],
+    precision: Precision,
     carried: CarriedState | None = None,
     *,
     all_inputs: bool,
 ) -> Any:
     """The outputs for all samples; unless `all_inputs`, the last part of a batch is the target."""
-    outputs = []
+    outputs, where = [], device_of(model)
     with evaluation_mode(model):
-        for batch in batches_on(device_of(model), batches):
+        for batch in batches_on(where, batches):
             parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
             inputs = parts if all_inputs or len(parts) == 1 else parts[:-1]
-            output = output_of(model, inputs, carried)
+            with precision.block(where):
+                output = output_of(model, inputs, carried)
+            if precision.is_mixed:
+                output = widened(output)
             if not _can_be_joined(output):
                 raise DTypeError(
                     "predict: joins Tensors, and tuples, lists and dicts of them; the model gave "

@@ -107,7 +107,8 @@ class TensorStatistics(Callback):
     every    log every n-th step
 
     The weights are those before the step, the gradients those that the optimiser uses, and the
-    update ratio is ‖update‖ / ‖weights‖: about 10⁻³ when learning goes well.
+    update ratio is ‖update‖ / ‖weights‖: about 10⁻³ when learning goes well.  Numbers that are
+    infinite or NaN, as in steps that mixed precision skips, are null.
 
     >>> from minidl.train import TensorStatistics, Trainer
     >>> x = minidl.ones((8, 1))
@@ -164,13 +165,15 @@ class TensorStatistics(Callback):
             file.writelines(lines)
 
 
-def _statistics(x: np.ndarray) -> dict[str, float]:
-    """Summary statistics of an array."""
+def _statistics(x: np.ndarray) -> dict[str, float | None]:
+    """Summary statistics of an array; None where they are infinite or NaN, which JSON has not."""
     x = x.astype(np.float64)
     if not x.size:
         return dict.fromkeys(("mean", "std", "min", "max", "norm"), 0.0)
-    values = {"mean": x.mean(), "std": x.std(), "min": x.min(), "max": x.max(), "norm": _norm(x)}
-    return {name: float(value) for name, value in values.items()}
+    with np.errstate(all="ignore"):  # gradients of a step that mixed precision skips
+        values = {"mean": x.mean(), "std": x.std(), "min": x.min(), "max": x.max()}
+    values["norm"] = _norm(x)
+    return {name: float(v) if np.isfinite(v) else None for name, v in values.items()}
 
 
 def _norm(x: np.ndarray) -> float:

@@ -22,6 +22,7 @@ from minidl.train.history import History
 from minidl.train.interrupt import Interrupt
 from minidl.train.metrics import Metric
 from minidl.train.objective import Objective
+from minidl.train.precision import SMALLEST_SCALE, Precision
 from minidl.train.state import Position, put_validation_state, validation_state
 from minidl.train.unread import LateLogs, Unread
 
@@ -40,6 +41,7 @@ class TrainingLoop:
     stop_on_nan: bool
     stop_training: bool
     updates: update.Updates
+    precision: Precision
     carried: CarriedState | None
     position: Position
     history: History
@@ -153,6 +155,9 @@ class TrainingLoop:
             logs["lr"] = self.optimizer.param_groups[0]["lr"]
             if self.schedule_every == "epoch":
                 update.step_schedule(self.schedule, logs, self.monitor)
+        if self.precision.is_mixed:
+            logs["loss_scale"] = self.precision.scaler.get_scale()
+            logs["skipped_steps"] = self.position.skipped
         self.history.append(epoch, logs)
         self.position = Position(epoch=epoch + 1)
         for metric in self.metrics:
@@ -201,15 +206,18 @@ class TrainingLoop:
             batch = data_adapter.inputs_and_target("fit", batch)
         *inputs, target = batch
         objective, position, updates = self.objective, self.position, self.updates
-        output = output_of(objective.body, inputs, self.carried)
+        with self.precision.block(self._device):
+            output = output_of(objective.body, inputs, self.carried)
         if self._unchecked:
             classes = objective.classes(output, target)
             data_adapter.check_labels("fit", self.data, classes, objective.ignored)
-            loss = objective.checked(output, target)
+            with self.precision.block(self._device):
+                loss = objective.checked(output, target)
             objective.check(output, loss)
             self._unchecked = False
         else:
-            loss = objective.loss(output, target)
+            with self.precision.block(self._device):
+                loss = objective.loss(output, target)
         samples = objective.weight_of(inputs, output, target)
         if loss.device != "cpu":
             self._unread.add_loss(loss, samples, self._place())
@@ -229,11 +237,12 @@ class TrainingLoop:
 
     def _update(self) -> None:
         """Step the optimiser, and a schedule of steps."""
-        norm = self.updates.prepare()
-        if norm is not None and norm.device != "cpu":
-            self._unread.add_norm(norm, self._place())
-        elif norm is not None and self.stop_on_nan and not math.isfinite(norm.item()):
-            raise self._diverged(f"the norm of the gradients is {norm.item()}")
+        norm, skipped = self.updates.prepare(), self.updates.skipped()
+        if self._device != "cpu":
+            self._unread.add_step(norm, skipped, self._place())
+        else:
+            is_skipped = skipped is not None and skipped.item() != 0
+            self._look_at_step(0.0 if norm is None else norm.item(), is_skipped)
         self._call("on_step_begin", self.step)
         self.updates.finish()
         if self.schedule is not None and self.schedule_every == "step":
@@ -249,10 +258,19 @@ class TrainingLoop:
             if value - value != 0 and self.stop_on_nan:
                 raise self._diverged(f"the loss is {value}", place)
             self.position.total += value * samples
-        for norm, place in self._unread.norms():
-            if self.stop_on_nan and not math.isfinite(norm):
-                raise self._diverged(f"the norm of the gradients is {norm}", place)
+        for norm, is_skipped, place in self._unread.steps():
+            self._look_at_step(norm, is_skipped, place)
         self._unread.update_metrics()
+
+    def _look_at_step(self, norm: float, is_skipped: bool, place: str | None = None) -> None:
+        """Count a step that is skipped, and stop where something is not finite that has to be."""
+        if is_skipped:
+            self.position.skipped += 1
+            scale = self.precision.scaler.get_scale()
+            if self.stop_on_nan and scale < SMALLEST_SCALE:
+                raise self._diverged(f"gradients are infinite at a scale of {scale:.1g}", place)
+        elif self.stop_on_nan and not math.isfinite(norm):
+            raise self._diverged(f"the norm of the gradients is {norm}", place)
 
     def _batch_logs(self) -> Mapping[str, Any]:
         """The mean loss of the epoch so far; from a GPU it is read when it is looked at."""
@@ -269,12 +287,16 @@ class TrainingLoop:
             weights = f"of step {self.step}, as losses of a GPU are read later"
         return TrainingError(
             f"fit: {what} in {place or self._place()}. The weights are {weights}. A smaller "
-            "learning rate or clip_norm may help; stop_on_nan=False goes on"
+            f"learning rate or clip_norm may help{self._hint()}; stop_on_nan=False goes on"
         )
+
+    def _hint(self) -> str:
+        """What may help if numbers in float16 are infinite."""
+        return ", or mixed_precision=False" if self.precision.is_mixed else ""
 
     def _evaluate(self, batches: Iterable[Any]) -> dict[str, Any]:
         carried = None if self.carried is None else CarriedState()
-        where = data_adapter.device_of(self.model)
+        model, objective, precision = self.model, self.objective, self.precision
         return evaluate(
-            self.model, self.objective, self.metrics, batches, self._interrupt, carried, where
+            model, objective, self.metrics, batches, self._interrupt, precision, carried
         )

@@ -14,6 +14,7 @@ from minidl.ops import asarray
 from minidl.train.carried_state import detached
 from minidl.train.data_adapter import batch_length
 from minidl.train.losses import LOSSES, CrossEntropy, Loss, loss_for, named
+from minidl.train.precision import widened
 
 
 class Objective(NamedTuple):
@@ -32,9 +33,10 @@ class Objective(NamedTuple):
         return self.head is None and _included_layer(self.loss) is not None
 
     def prediction(self, output: Any) -> Any:
-        """The model's output, given the output of its body."""
+        """The model's output, given the output of its body; float16 as float32."""
         with no_grad():
-            return detached(output) if self.head is None else self.head(detached(output))
+            output = widened(detached(output))
+            return output if self.head is None else self.head(output)
 
     @property
     def ignored(self) -> int | None:

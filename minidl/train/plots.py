@@ -214,7 +214,7 @@ def _draw_panel(matplotlib: Any, axes: Any, name: str, epochs: np.ndarray, curve
         axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
         axes.margins(x=0.03)
     values = np.concatenate([c[~np.isnan(c)] for c in curves.values()])
-    if name == "lr" and values.size and 0 < 10 * values.min() <= values.max():
+    if name in ("lr", "loss_scale") and values.size and 0 < 10 * values.min() <= values.max():
         axes.set_yscale("log")
 
 

@@ -32,6 +32,7 @@ class Position:
     samples    Σ samples, or the weights of the labels that the loss counts
     random     the default generator's seed and offset at the start of the epoch
     seen       whether all batches are done, but not the end of the epoch
+    skipped    how many steps were skipped, as gradients in float16 were infinite
     """
 
     epoch: int = 0
@@ -40,6 +41,7 @@ class Position:
     samples: float = 0
     random: tuple[int, int] = (0, 0)
     seen: bool = False
+    skipped: int = 0
 
     def begin(self) -> None:
         """Record the state of the default generator at the start of an epoch."""
@@ -83,12 +85,14 @@ def state_of(trainer: Any) -> dict[str, Any]:
             "schedule": schedule and [type(schedule).__name__, trainer.schedule_every],
             "metrics": [metric.name for metric in trainer.metrics],
             "accumulate": trainer.updates.accumulate,
+            "mixed_precision": trainer.precision.name,
         },
         "model": trainer.model.state_dict(),
         "optimizer": trainer.optimizer.state_dict(),
         "schedule": schedule and schedule.state_dict(),
         "position": asdict(trainer.position),
         "updates": trainer.updates.state_dict(),
+        "scaler": trainer.precision.scaler.state_dict(),
         "carried": trainer.carried and trainer.carried.value,
         "metrics": [_metric_state(metric) for metric in trainer.metrics],
         "history": trainer.history.state_dict(),
@@ -142,6 +146,7 @@ def _put(trainer: Any, saved: Mapping[str, Any]) -> None:
         **{**saved["position"], "random": tuple(saved["position"]["random"])}
     )
     trainer.updates.load_state_dict(saved["updates"])
+    trainer.precision.scaler.load_state_dict(saved.get("scaler", {}))
     if trainer.carried is not None:
         where = device_of(trainer.model)
         trainer.carried.value = mapped(saved.get("carried"), Tensor, lambda x: x.to(where))
@@ -168,13 +173,13 @@ def _check(trainer: Any, saved: Any, path: str) -> None:
             f"{_VERSION}"
         )
     own = state_of(trainer)
-    optional = "validation", "carried"
+    optional = "validation", "carried", "scaler"
     missing = [name for name in own if name not in saved and name not in optional]
     if missing:
         raise CheckpointError(f"{path}: is not complete: {', '.join(missing)} is missing")
     faults = [
         f"its {name} is {about.get(name)!r}, here it is {own['about'][name]!r}"
-        for name in ("optimizer", "schedule", "metrics", "accumulate")
+        for name in ("optimizer", "schedule", "metrics", "accumulate", "mixed_precision")
         if _as_list(about.get(name)) != _as_list(own["about"][name])
     ]
     faults += _weight_faults(saved["model"], own["model"])

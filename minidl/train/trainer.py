@@ -6,6 +6,7 @@ from contextvars import copy_context
 from typing import Any
 
 from minidl import io, nn
+from minidl.amp import GradScaler
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_instance, check_integers
 from minidl.errors import ArgumentError, listed, path_of
@@ -23,6 +24,7 @@ from minidl.train.metrics import Metric
 from minidl.train.monitor import check_monitor
 from minidl.train.objective import join
 from minidl.train.optimizers import optimizer_for
+from minidl.train.precision import Precision, precision_of
 from minidl.train.state import Position, restore, state_of
 from minidl.train.unread import Unread
 
@@ -55,12 +57,24 @@ class Trainer(TrainingLoop):
     stop_on_nan       whether a loss of NaN or infinity is a TrainingError, raised before the
                       weights are updated; on a GPU when the loss is read, at the latest after 256
                       batches
+    mixed_precision   True, or "float16", which is the same: models and losses run under
+                      `minidl.autocast`, the loss is scaled by a `GradScaler`, and steps whose
+                      gradients are infinite are skipped, below; or a GradScaler with settings of
+                      its own
 
     epoch, batch      the position: epochs completed, and batches completed of the next
-    step              optimiser steps taken
+    step              optimiser steps, with those that were skipped
     history           the loss and the metrics of every epoch
     stop_training     may be set by callbacks: training ends after this batch, or epoch
     resumed           whether training continues from a checkpoint
+
+    In mixed precision products compute in float16, which on GPUs is many times faster; weights,
+    gradients and checkpoints stay float32, metrics and predictions are float32.  Gradients are
+    unscaled before they are averaged and clipped.  A step that is skipped leaves the weights and
+    the optimiser's state alone; schedules go on, as in PyTorch's loops, so that they end with the
+    training, and callbacks are called.  The history has the scale after each epoch, "loss_scale",
+    and how many of its steps were skipped, "skipped_steps": a few at first, and then one of 2000 or
+    so.  An infinite loss stops training as ever, as do gradients that are infinite at any scale.
 
     >>> from minidl.train import Trainer
     >>> x = np.linspace(-1, 1, 64, dtype="float32")[:, None]
@@ -88,6 +102,7 @@ class Trainer(TrainingLoop):
         accumulate: int = 1,
         carry_state: bool = False,
         stop_on_nan: bool = True,
+        mixed_precision: bool | str | GradScaler | Precision = False,
     ) -> None:
         check_instance("Trainer", nn.Module, **{"a model": model})
         self.model, self.optimizer = model, optimizer_for(optimizer, model)
@@ -98,7 +113,10 @@ class Trainer(TrainingLoop):
             check_instance("Trainer", Callback, **{"a callback": callback})
         check_monitor("Trainer", monitor)
         check_flags("Trainer", carry_state=carry_state, stop_on_nan=stop_on_nan)
-        self.updates = update.Updates(self.optimizer, clip_norm, clip_value, accumulate)
+        self.precision = precision_of(mixed_precision)
+        self.updates = update.Updates(
+            self.optimizer, clip_norm, clip_value, accumulate, self.precision.scaler
+        )
         self.schedule = update.schedule_for(schedule, schedule_every, self.optimizer)
         self.schedule_every, self.monitor, self.stop_on_nan = schedule_every, monitor, stop_on_nan
         self.position, self.history = Position(), History()
@@ -220,7 +238,7 @@ class Trainer(TrainingLoop):
         dtype = data_adapter.float_dtype(self.model)
         batches = data_adapter.batches_of("predict", x, batch_size, False, dtype, roles=not arrays)
         carried = None if self.carried is None else CarriedState()
-        return predict(self.model, batches, carried, all_inputs=arrays)
+        return predict(self.model, batches, self.precision, carried, all_inputs=arrays)
 
     # Saving and resuming.
 

@@ -25,6 +25,14 @@ class Loss(NamedTuple):
     place: str
 
 
+class Step(NamedTuple):
+    """An optimiser step: the norm of its gradients, and whether it was skipped, 1 or 0."""
+
+    norm: Tensor | None
+    skipped: Tensor | None
+    place: str
+
+
 class Unread:
     """The numbers of some batches."""
 
@@ -34,7 +42,7 @@ class Unread:
     def clear(self) -> None:
         """Forget them."""
         self._losses: list[Loss] = []
-        self._norms: list[tuple[Tensor, str]] = []
+        self._steps: list[Step] = []
         self._updates: list[tuple[Metric, tuple[Any, ...]]] = []
         self._bytes = 0
 
@@ -48,9 +56,10 @@ class Unread:
         if samples:
             self._losses.append(Loss(value.detach(), samples, place))
 
-    def add_norm(self, value: Tensor, place: str) -> None:
-        """The norm of the gradients of a step."""
-        self._norms.append((value, place))
+    def add_step(self, norm: Tensor | None, skipped: Tensor | None, place: str) -> None:
+        """What is known of a step on the device, if anything."""
+        if norm is not None or skipped is not None:
+            self._steps.append(Step(norm, skipped, place))
 
     def add_update(self, metric: Metric, prediction: Any, target: Any) -> None:
         """What a metric is to be updated with, as small as the metric can do with."""
@@ -64,11 +73,13 @@ class Unread:
         values = _numbers([loss.value for loss in losses])
         return ((v, loss.samples, loss.place) for v, loss in zip(values, losses, strict=True))
 
-    def norms(self) -> Iterator[tuple[float, str]]:
-        """The norms, and their places, which are forgotten then."""
-        norms, self._norms = self._norms, []
-        places = [place for _, place in norms]
-        return zip(_numbers([value for value, _ in norms]), places, strict=True)
+    def steps(self) -> Iterator[tuple[float, bool, str]]:
+        """The norms, 0 if there is none, whether each step was skipped, and the places."""
+        steps, self._steps = self._steps, []
+        values = iter(_numbers([x for step in steps for x in step[:2] if x is not None]))
+        for step in steps:
+            norm = 0.0 if step.norm is None else next(values)
+            yield norm, step.skipped is not None and next(values) != 0, step.place
 
     def update_metrics(self) -> None:
         """Update the metrics with all that they have not seen."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.amp import GradScaler
 from minidl.autograd.tensor import Tensor
 from minidl.backends.rows import RowGradient
 from minidl.errors import ArgumentError, DTypeError, describe
@@ -19,7 +20,8 @@ from minidl.train.monitor import monitored_value
 class Updates:
     """Gradients accumulated over batches, averaged over their samples, clipped, and applied.
 
-    step       the number of optimiser steps taken
+    scaler     scales losses, and skips steps whose gradients are infinite, if it is enabled
+    step       the number of optimiser steps, with those that were skipped
     batches    the number of batches accumulated for the next step
     samples    the number of their samples, or the weight of their labels, that the loss counts
     """
@@ -30,6 +32,7 @@ class Updates:
         clip_norm: float | None,
         clip_value: float | None,
         accumulate: int,
+        scaler: GradScaler,
     ) -> None:
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             number = isinstance(limit, int | float | np.number)
@@ -37,7 +40,7 @@ class Updates:
                 raise ArgumentError(f"Trainer: {name} is a number above 0, or None; got {limit!r}")
         if not isinstance(accumulate, int | np.integer) or accumulate < 1:
             raise ArgumentError(f"Trainer: accumulate is a number ≥ 1; got {accumulate!r}")
-        self.optimizer, self.accumulate = optimizer, int(accumulate)
+        self.optimizer, self.accumulate, self.scaler = optimizer, int(accumulate), scaler
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self.step = self.batches = 0
         self.samples: float = 0
@@ -55,9 +58,9 @@ class Updates:
         if not self.samples:
             self.optimizer.zero_grad()
         if samples and self.accumulate == 1:
-            loss.backward()
-        elif samples:
-            (loss * samples).backward()  # gradients of the sum: batches may differ in size
+            self.scaler.scale(loss).backward()
+        elif samples:  # gradients of the sum: batches may differ in size
+            (self.scaler.scale(loss) * samples).backward()
         self.batches += 1
         self.samples += samples
         if self.batches == self.accumulate and not self.samples:
@@ -65,7 +68,8 @@ class Updates:
         return self.batches == self.accumulate
 
     def prepare(self) -> Tensor | None:
-        """Average and clip the gradients; returns their norm if that is clipped."""
+        """Unscale, average and clip the gradients; returns their norm if that is clipped."""
+        self.scaler.unscale_(self.optimizer)
         if self.accumulate > 1:
             for p in self.parameters():
                 if p.grad is not None:
@@ -77,15 +81,24 @@ class Updates:
             return clip_grad_norm_(self.parameters(), self.clip_norm)
         return None
 
+    def skipped(self) -> Tensor | None:
+        """After `prepare`: 1 if the step will be skipped, else 0; None if it cannot be."""
+        return self.scaler.found_inf(self.optimizer)
+
     def finish(self) -> None:
-        """Step the optimiser."""
-        self.optimizer.step()
+        """Step the optimiser, unless the step is skipped, and adapt the scale."""
+        self.scaler.step(self.optimizer)
+        if self.scaler.found_inf(self.optimizer) is None:  # it is not enabled, or had no gradients
+            self.scaler.forget()
+        else:
+            self.scaler.update()
         self.step += 1
         self.batches = self.samples = 0
 
     def forget(self) -> None:
         """Discard accumulated gradients."""
         self.optimizer.zero_grad()
+        self.scaler.forget()
         self.batches = self.samples = 0
 
     def parameters(self) -> list[Tensor]:

@@ -174,3 +174,36 @@ def test_only_floats_are_scaled():
     for bad in (minidl.tensor([1]), "loss"):
         with pytest.raises(DTypeError, match="scale"):
             GradScaler().scale(bad)
+
+
+def test_whether_it_is_enabled():
+    assert GradScaler().is_enabled() is True
+    assert GradScaler(enabled=False).is_enabled() is False
+    theirs = torch.amp.GradScaler("cpu", enabled=False)
+    assert GradScaler(enabled=False).get_scale() == theirs.get_scale()
+    assert theirs.is_enabled() is False
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan, 1.0])
+def test_whether_a_step_will_be_skipped(bad):
+    p = layer_with([1.0, bad, 1.0])
+    optimizer, scaler = optim.SGD([p]), GradScaler()
+    assert scaler.found_inf(optimizer) is None
+    scaler.unscale_(optimizer)
+    found = scaler.found_inf(optimizer)
+    assert (found.shape, found.item()) == ((), float(bad != 1))
+    scaler.step(optimizer)
+    assert scaler.found_inf(optimizer).item() == found.item()
+    scaler.update()
+    assert scaler.found_inf(optimizer) is None
+
+
+def test_a_step_that_was_broken_off_can_be_forgotten():
+    p = layer_with([1.0, np.inf, 1.0])
+    optimizer, scaler = optim.SGD([p], lr=1.0), GradScaler()
+    scaler.unscale_(optimizer)
+    scaler.forget()
+    p.grad = minidl.ones(3) * 2.0**16
+    scaler.step(optimizer)
+    scaler.update()
+    assert (p.tolist(), scaler.get_scale()) == ([0, 0, 0], 2.0**16)

@@ -7,7 +7,6 @@ import pytest
 
 import minidl
 from minidl import nn, optim
-from minidl.autograd.autocast import FLOAT16, FLOAT32, WIDEST
 from minidl.autograd.mode import Observer, current, observed_by
 from minidl.errors import ArgumentError, DeviceError
 
@@ -74,15 +73,7 @@ def test_dtypes_and_values_are_those_of_pytorch(name, dtypes):
     np.testing.assert_allclose(found.numpy(), expected.float().numpy(), rtol=4e-3, atol=2e-3)
 
 
-def test_the_tables_name_operations_each_once():
-    for table in (FLOAT16, FLOAT32, WIDEST):
-        for name in table:
-            assert hasattr(getattr(minidl, name), "body"), name
-    assert not FLOAT16 & FLOAT32
-    assert not WIDEST & (FLOAT16 | FLOAT32)
-
-
-@pytest.mark.parametrize("name", ["exp", "sum", "softmax", "log_softmax", "mean", "logsumexp"])
+@pytest.mark.parametrize("name", ["exp", "sum", "softmax", "log_softmax", "logsumexp"])
 def test_what_needs_its_digits_runs_in_float32(name):
     settings = {"axis": 1}
     x = minidl.tensor([[12.0, 3.0]], dtype="float16")
@@ -93,15 +84,11 @@ def test_what_needs_its_digits_runs_in_float32(name):
         assert np.isfinite(y.numpy()).all()  # e¹² is beyond float16
 
 
-@pytest.mark.parametrize(
-    "layer", [nn.LayerNorm(3), nn.BatchNorm1d(3), nn.GroupNorm(1, 3), nn.RMSNorm(3)], ids=str
-)
+@pytest.mark.parametrize("layer", [nn.LayerNorm(3), nn.GroupNorm(1, 3), nn.RMSNorm(3)], ids=str)
 def test_norms_run_in_float32(layer):
     x = minidl.tensor(drawn(4, 3, dtype="float16"))
     with minidl.autocast("cpu"):
         assert layer(x).dtype == f32
-    for buffer in layer.buffers():
-        assert buffer.dtype in (f32, np.dtype("int64"))
 
 
 def test_the_widest_input_decides_where_all_must_be_alike():

@@ -64,6 +64,7 @@ class Characters(Writer):
             "seed": 0,
             "validation": 0.05 if full else 0.0,
             "save_every": None,
+            "mixed_precision": False,
             "embedding_dim": 64,
             "hidden_size": 512,
             "num_layers": 2 if full else 1,
@@ -126,6 +127,7 @@ class Characters(Writer):
             schedule=lambda optimizer: LambdaLR(optimizer, cosine(steps, _WARMUP)),
             schedule_every="step",
             clip_norm=1.0,
+            mixed_precision=self.settings["mixed_precision"],
             carry_state=True,
         )
 

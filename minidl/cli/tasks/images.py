@@ -78,6 +78,7 @@ class Images(Classifier):
             "seed": 0,
             "validation": 0.1,
             "save_every": None,
+            "mixed_precision": False,
         }
 
     @classmethod
@@ -113,7 +114,10 @@ class Images(Classifier):
 
     def trainer(self, model: nn.Module, steps: int, callbacks: list[Callback]) -> Trainer:
         optimizer = Adam(model.parameters(), lr=self.settings["lr"])
-        return Trainer(model, optimizer, "cross_entropy", ["accuracy"], callbacks)
+        mixed = self.settings["mixed_precision"]
+        return Trainer(
+            model, optimizer, "cross_entropy", ["accuracy"], callbacks, mixed_precision=mixed
+        )
 
     def test_batches(self) -> Any:
         return self.held_out

@@ -68,6 +68,7 @@ class Sentiment(Classifier):
             "seed": 0,
             "validation": 0.0,
             "save_every": None,
+            "mixed_precision": False,
             "embedding_dim": 100,
             "hidden_size": 64,
             "dropout": 0.5,
@@ -154,6 +155,7 @@ class Sentiment(Classifier):
             schedule=lambda optimizer: LambdaLR(optimizer, cosine(steps)),
             schedule_every="step",
             clip_norm=1.0,
+            mixed_precision=self.settings["mixed_precision"],
         )
 
     def test_batches(self) -> Any:

@@ -183,4 +183,5 @@ COMMON: dict[str, Check] = {
     "seed": is_integer,
     "validation": is_fraction,
     "save_every": lambda value: value is None or is_count(value),
+    "mixed_precision": lambda value: isinstance(value, bool),
 }

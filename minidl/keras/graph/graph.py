@@ -15,6 +15,7 @@ from minidl.errors import ArgumentError
 from minidl.keras.graph.tensor import KerasTensor, Node, symbolic
 from minidl.keras.layers.calling import is_training
 from minidl.keras.layers.composition import chain, run_in_mode
+from minidl.keras.layers.mixed_chain import MixedChain
 from minidl.keras.masking import mask_of, masked, passing
 from minidl.keras.structure import flatten, pack
 
@@ -50,8 +51,14 @@ class Chain:
         return self._network
 
     def ending(self, end: str) -> nn.Sequential:
-        """The modules of the layers, with the channels of the output "last" or "first"."""
-        return self.network if end == "last" else chain(self.layers, self.source.shape, end)
+        """The modules of the layers, with the channels of the output "last" or "first".
+
+        A last softmax is the last module of it, in whatever precision the layers compute.
+        """
+        network = self.network if end == "last" else chain(self.layers, self.source.shape, end)
+        return (
+            nn.Sequential(*network.stages.modules) if isinstance(network, MixedChain) else network
+        )
 
     def mask(self, mask: Any) -> Any:
         """The mask of the output, of that of the input: the same, if all layers support masks."""

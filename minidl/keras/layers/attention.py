@@ -74,6 +74,7 @@ class MultiHeadAttention(Layer):
     ((5, 4, 8), (5, 2, 4, 4), [0.5, 0.5, 0.0, 0.0])
     """
 
+    casts_outputs = True
     supports_masking = True
 
     def __init__(
@@ -131,7 +132,9 @@ class MultiHeadAttention(Layer):
         self.built = True
 
     def _projection(self, name: str, ins: tuple[int, ...], outs: tuple[int, ...]) -> Projection:
-        return Projection(ins, outs, self.use_bias, *self.initializers, name=name, dtype=self.dtype)
+        return Projection(
+            ins, outs, self.use_bias, *self.initializers, name=name, dtype=self.dtype_policy
+        )
 
     def _check_pair(self, query: Shape, value: Shape, key: Shape) -> None:
         same = all(None in (n, m) or n == m for n, m in zip(key[:-1], value[:-1], strict=False))

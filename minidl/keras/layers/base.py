@@ -18,6 +18,7 @@ from minidl.keras.checks import positive, refuse, shape_of
 from minidl.keras.graph.tensor import KerasTensor, Node, Shape, is_symbolic
 from minidl.keras.layers import calling
 from minidl.keras.layers.composition import Called, chain, run_in_mode
+from minidl.keras.layers.precise import Precise
 from minidl.keras.layers.variables import Weighted
 from minidl.keras.masking import has_mask, mask_of, masks_of, passing, with_masks
 from minidl.keras.structure import flatten, map_leaves
@@ -42,12 +43,15 @@ _NOT_OFFERED = {
 }
 
 
-class Layer(Weighted):
+class Layer(Precise, Weighted):
     """The base of layers; a subclass with `build` and `call` is a layer of your own.
 
     name           for messages and summaries; default: derived from the class's name
     trainable      whether its weights are trained; may be changed later, before `compile`
-    dtype          the dtype of its weights, by default "float32"; floats are cast to it
+    dtype          a dtype, in which its weights are and it computes, or a policy, such as
+                   "mixed_float16": weights in float32, computations in float16; by default the
+                   global policy of `minidl.keras.mixed_precision`, "float32" at first.  Floats
+                   that it is given are cast to the dtype in which it computes
     input_shape    the shape of a sample; lets a model be built before it sees data
     input_dim      the same for samples that are vectors: input_shape=(input_dim,)
 
@@ -91,7 +95,7 @@ class Layer(Weighted):
         self.sample_shape = None if input_shape is None else shape_of(kind, input_shape)
         self.name, self.has_own_name = name or snake_case(kind), name is not None
         self.base_name = self.name
-        self.dtype = dtype or "float32"
+        self.set_precision(dtype)
         self.parts: list[Module] = []
         self.built_for: Shape | None = None
         self.nodes: list[Node] = []
@@ -187,11 +191,6 @@ class Layer(Weighted):
         x = KerasTensor(shape, self.dtype)
         self._build({calling.signature(self.call).names[0]: x}, x)
 
-    @property
-    def input_dtype(self) -> str:
-        """The dtype that inputs are converted to."""
-        return self.dtype
-
     # Calls.
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -228,14 +227,14 @@ class Layer(Weighted):
         if mask is None and any(has_mask(x) for x in arguments.values()):
             mask = self._pass_masks(signature, arguments, kwargs, first)
         with calling.calling(training):
-            outputs = self.call(*args, **kwargs)
+            outputs = self.called(args, kwargs)
         return self._masked(first, mask, outputs)
 
     def _given(
         self, signature: calling.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
         """The arguments with arrays made tensors: positional, by name, and all by name."""
-        dtype = self.dtype
+        dtype = self.compute_dtype
         args = tuple([calling.to_tensors(x, dtype, not i) for i, x in enumerate(args)])
         kwargs = {name: calling.to_tensors(x, dtype) for name, x in kwargs.items()}
         if signature.variable:
@@ -319,7 +318,7 @@ class Layer(Weighted):
         shapes = calling.shapes_in(arguments)
         own = next(iter(shapes.values()))
         found = calling.call_by_shapes(self.compute_output_shape, shapes, own)
-        return shapes_to_tensors(found, self.dtype)
+        return shapes_to_tensors(found, self.compute_dtype)
 
     def _tried(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The symbolic outputs for symbolic inputs, found by calls with zeros."""

@@ -87,7 +87,7 @@ class Cell(Layer):
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Zeros for each state."""
-        return [ops.zeros((batch_size or 0, self.units), dtype=self.dtype)] * self.states
+        return [ops.zeros((batch_size or 0, self.units), dtype=self.compute_dtype)] * self.states
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         """The output and the new states, in the structure of the old ones."""
@@ -127,7 +127,7 @@ class Cell(Layer):
     def _masks(self, rate: float, shape: tuple[int, int], count: int) -> Any:
         if not rate:
             return None
-        ones = ops.ones(shape, dtype=self.dtype)
+        ones = ops.ones(shape, dtype=self.compute_dtype)
         keys = [ops.random.key_of(self.generator, ones.size) for _ in range(count)]
         return [ops.dropout(ones, rate, key=key) for key in keys]
 

@@ -7,6 +7,7 @@ from minidl import nn
 from minidl.keras.data_format import Cast, ChannelsFirst, ChannelsLast
 from minidl.keras.graph.tensor import Shape
 from minidl.keras.layers.calling import calling
+from minidl.keras.layers.mixed_chain import MixedChain, Step, is_head
 from minidl.nn import Module
 
 
@@ -42,39 +43,43 @@ class Called(Module):
         return self.layer.title
 
 
-def in_order(layers: Iterable[Any], shape: Shape, end: str = "last") -> list[Module]:
+def in_order(layers: Iterable[Any], shape: Shape, end: str = "last") -> list[Step]:
     """The modules of built layers, with transpositions where a layer needs another data format.
 
     shape    of the input, channels-last
     end      "last" or "first": where the output has its channels, if it has more than two axes
     """
-    steps: list[Module] = []
+    steps: list[Step] = []
     first = False  # whether the channels are on axis 1 at this point
 
     def transpose(to_first: bool) -> None:
         nonlocal first
         if to_first != first:
-            steps.append(ChannelsFirst() if to_first else ChannelsLast())
+            policy = steps[-1][1] if steps else None
+            steps.append((ChannelsFirst() if to_first else ChannelsLast(), policy))
             first = to_first
 
     for layer in layers:
         if len(shape) > 2 and layer.order != "any":
             transpose(layer.order == "first")
-        steps += layer.parts
+        policy = layer.dtype_policy if layer.has_precision else None
+        steps += [(part, policy) for part in layer.parts]
         shape = layer.compute_output_shape(shape)
         first = first and len(shape) > 2
     if len(shape) > 2 and first != (end == "first"):
-        heads = [steps.pop()] if steps and type(steps[-1]) in (nn.Softmax, nn.Sigmoid) else []
+        heads = [steps.pop()] if steps and is_head(steps[-1][0]) else []
         transpose(end == "first")
-        steps += [_transposed(head, first, len(shape)) for head in heads]
+        steps += [(_transposed(head, first, len(shape)), policy) for head, policy in heads]
     return steps
 
 
 def chain(layers: list[Any], shape: Shape, end: str = "last") -> nn.Sequential:
     """The modules of built layers in order, after a cast to the dtype that the first one takes."""
     cast = Cast(layers[0].input_dtype if layers else "float32")
-    modules = in_order(layers, shape, end)
-    network = nn.Sequential(cast, *modules)
+    steps = in_order(layers, shape, end)
+    modules = [module for module, _ in steps]
+    mixed = any(layer.has_precision and layer.dtype_policy.is_mixed for layer in layers)
+    network = MixedChain(cast, steps) if mixed else nn.Sequential(cast, *modules)
     # Those of the layers keep their modes: they may be in training just now.
     for module in (network, cast, *(m for m in modules if isinstance(m, _TRANSPOSITIONS))):
         module.training = False

@@ -33,13 +33,16 @@ class Lambda(Layer):
     mask            the mask of the output, or a function of the inputs and their mask
     arguments       more arguments of the function, by name
 
-    It has no weights: a function that uses some belongs into a `Layer` with a `call`.
+    It has no weights: a function that uses some belongs into a `Layer` with a `call`.  Its output
+    has the dtype that the function gives it.
 
     >>> from minidl.keras import Input, layers
     >>> layer = layers.Lambda(lambda x: x[:, ::-1] ** 2)
     >>> layer(np.array([[1.0, 2.0]])).tolist(), layer(Input((3,))).shape
     ([[4.0, 1.0]], (None, 3))
     """
+
+    has_precision = False
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class Operation(Layer):
     """
 
     is_operation = True
+    has_precision = False
 
     def __init__(self, function: Callable[..., Any]) -> None:
         name = getattr(function, "__name__", "operation").strip("_")

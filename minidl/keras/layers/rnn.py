@@ -43,6 +43,7 @@ class RNN(Layer):
     ((2, 5, 4), True)
     """
 
+    casts_outputs = True
     supports_masking = True
 
     def __init__(
@@ -145,7 +146,9 @@ class RNN(Layer):
         if sequences.shape[1]:
             outputs, last, states = self.run(sequences, states, mask, training)
         else:  # no steps: no outputs, and the states as they were
-            outputs = ops.zeros((len(sequences), 0, output_size(self.cell)), dtype=self.dtype)
+            outputs = ops.zeros(
+                (len(sequences), 0, output_size(self.cell)), dtype=self.compute_dtype
+            )
             last = ops.sum(outputs, axis=1)
         if self.stateful and not calling.is_traced():
             self.states = [state.detach() for state in flatten(states)]

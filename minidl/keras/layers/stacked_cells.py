@@ -65,7 +65,7 @@ class StackedRNNCells(Layer):
         drawn, x = [], inputs
         for cell in self.cells:
             drawn.append(cell.draw(x, training) if isinstance(cell, Cell) else None)
-            x = ops.zeros((inputs.shape[0], output_size(cell)), dtype=self.dtype)
+            x = ops.zeros((inputs.shape[0], output_size(cell)), dtype=self.compute_dtype)
         return drawn
 
     def keep_drawn(self, drawn: Any) -> None:

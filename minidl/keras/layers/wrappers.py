@@ -139,6 +139,7 @@ class TimeDistributed(Layer):
     (2, 5, 6, 6, 4)
     """
 
+    casts_outputs = True
     supports_masking = True
 
     def __init__(self, layer: Any, **common: Any) -> None:

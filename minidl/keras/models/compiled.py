@@ -78,8 +78,16 @@ class Compiled(NamedTuple):
         return settings
 
 
-def compiled(optimizer: Any, loss: Any, given: Any, weights: Any = None) -> Compiled:
-    """The arguments of `compile`, checked; names of metrics are resolved by the Trainer."""
+def compiled(
+    optimizer: Any, loss: Any, given: Any, weights: Any = None, scaled: bool = False
+) -> Compiled:
+    """The arguments of `compile`, checked; names of metrics are resolved by the Trainer.
+
+    scaled    whether the optimiser is put into a LossScaleOptimizer, unless it is one
+    """
+    optimizer = optimizers.get(optimizer)
+    if scaled and not isinstance(optimizer, optimizers.LossScaleOptimizer):
+        optimizer = optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
     if isinstance(loss, list | tuple | dict) and flatten(loss):
         parts = loss.items() if isinstance(loss, dict) else enumerate(loss)
         checked = {key: None if one is None else _checked_loss(one) for key, one in parts}
@@ -91,7 +99,7 @@ def compiled(optimizer: Any, loss: Any, given: Any, weights: Any = None) -> Comp
     for one in flatten(given if given is not None else []):
         if one is not None:
             metrics.get(one)
-    return Compiled(optimizers.get(optimizer), loss, weights, given)
+    return Compiled(optimizer, loss, weights, given)
 
 
 def _checked_loss(loss: Any) -> Any:

@@ -57,6 +57,7 @@ class Model(Trained):
     """
 
     order = "last"
+    has_precision = False
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, name: str | None = None, **common: Any
@@ -195,7 +196,7 @@ class Model(Trained):
     def input_dtype(self) -> str:
         """The dtype that inputs are converted to."""
         layers = self.parts_layers()
-        return layers[0].input_dtype if layers else self.dtype
+        return layers[0].input_dtype if layers else self.compute_dtype
 
     def output_spec(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], arguments: dict[str, Any]

@@ -8,15 +8,17 @@ with its logarithm.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from minidl import ops
+from minidl import nn, ops
 from minidl.autograd.tensor import Tensor
 from minidl.errors import ShapeError
-from minidl.keras.data_format import to_channels_last
+from minidl.keras.data_format import ChannelsFirst, to_channels_last
 from minidl.keras.graph.graph import Chain
 from minidl.keras.masking import mask_of
+from minidl.keras.models.compiled import OutputSettings
 from minidl.train.data_adapter import batch_length
 from minidl.train.metrics import Mean, Metric
-from minidl.train.objective import Objective
+from minidl.train.objective import Objective, join
+from minidl.train.precision import widened
 
 
 class Ending(NamedTuple):
@@ -34,12 +36,26 @@ class Ending(NamedTuple):
     classes_first: bool
 
     def value(self, x: Tensor) -> tuple[Tensor, Any]:
-        """The output, or its logits, and its mask; given what goes into the last layers."""
+        """The output, or its logits, and its mask; given what goes into the last layers.
+
+        Losses and metrics compute in float32, also after layers in mixed precision.
+        """
         mask = mask_of(x)
         if self.chain is None:
-            return self.objective.body(x), mask
+            return widened(self.objective.body(x)), mask
         with self.chain.passing(mask):
-            return self.objective.body(x), self.chain.mask(mask)
+            return widened(self.objective.body(x)), self.chain.mask(mask)
+
+
+def ending_of(settings: OutputSettings, chain: Chain | None, ndim: int) -> Ending:
+    """The last layers of an output joined to its loss, which needs the classes on axis 1."""
+    classes_first = settings.squash is not None and ndim > 2
+    if chain is not None:
+        network = chain.ending("first" if classes_first else "last")
+    else:
+        network = nn.Sequential(*([ChannelsFirst()] if classes_first else []))
+    objective = join(network, settings.loss_after(network))
+    return Ending(settings.name, objective, settings.weight, chain, classes_first)
 
 
 class Outputs:

@@ -116,7 +116,7 @@ class Sequential(Model):
     @property
     def input_dtype(self) -> str:
         """The dtype that inputs are converted to."""
-        return self._stack[0].input_dtype if self._stack else self.dtype
+        return self._stack[0].input_dtype if self._stack else self.compute_dtype
 
     @property
     def network(self) -> Module | None:

@@ -6,27 +6,26 @@ from typing import Any, cast
 
 import numpy as np
 
-from minidl import nn, ops, train
+from minidl import ops, train
 from minidl.autograd.mode import no_grad
 from minidl.autograd.tensor import Tensor
 from minidl.data import DataLoader
 from minidl.errors import ArgumentError
 from minidl.keras import data, optimizers
 from minidl.keras.checks import refuse
-from minidl.keras.data_format import ChannelsFirst
 from minidl.keras.graph.graph import Chain, Graph
 from minidl.keras.graph.tensor import KerasTensor
 from minidl.keras.layers import calling
 from minidl.keras.layers.base import Layer
 from minidl.keras.layers.composition import run_in_mode
 from minidl.keras.models.compiled import Compiled, OutputSettings, compiled
-from minidl.keras.models.objective import Ending, JointObjective, OutputLoss, OutputMetric
+from minidl.keras.models.objective import JointObjective, OutputLoss, OutputMetric, ending_of
 from minidl.keras.structure import flatten, map_leaves, pack
 from minidl.nn import Module
 from minidl.train.evaluation import metrics_for
-from minidl.train.objective import join
+from minidl.train.precision import Precision
 
-_NO_EFFECT = {"run_eagerly", "jit_compile", "steps_per_execution", "auto_scale_loss"}
+_NO_EFFECT = {"run_eagerly", "jit_compile", "steps_per_execution"}
 _UNSUPPORTED = {"weighted_metrics"}
 _UNSUPPORTED_IN_FIT = {
     "class_weight",
@@ -111,6 +110,7 @@ class Trained(Layer):
         loss: Any = None,
         metrics: Any = None,
         loss_weights: Any = None,
+        auto_scale_loss: bool = True,
         **others: Any,
     ) -> None:
         """Configure training.
@@ -122,6 +122,8 @@ class Trained(Layer):
                         computed from the logits, which is the same but exact
         metrics         names, or Metrics of `minidl.train.metrics`
         loss_weights    the factors of the losses of several outputs in the total
+        auto_scale_loss whether the optimiser of a model with the policy "mixed_float16" is put into
+                        a `LossScaleOptimizer`
 
         With several outputs, loss, metrics and loss_weights are a list in their order, or a dict by
         their names; one loss is for all.  None as a loss leaves an output out.
@@ -135,7 +137,8 @@ class Trained(Layer):
                 f"compile: {type(self).__name__} defines {', '.join(own)}, which fit of minidl "
                 "does not call; write the loop yourself, with minidl.optim"
             )
-        self._compiled = compiled(optimizer, loss, metrics, loss_weights)
+        scaled = auto_scale_loss and self.dtype_policy.is_mixed
+        self._compiled = compiled(optimizer, loss, metrics, loss_weights, scaled)
 
     @property
     def optimizer(self) -> Any:
@@ -341,7 +344,7 @@ class Trained(Layer):
         run, chains = self._trunk([s.position for s in settings])
         shapes = [x.shape for x in flatten(self._symbolic_outputs())]
         endings = [
-            _ending(s, chain, len(shapes[s.position]))
+            ending_of(s, chain, len(shapes[s.position]))
             for s, chain in zip(settings, chains, strict=True)
         ]
         several = len(self._names()) > 1
@@ -356,6 +359,8 @@ class Trained(Layer):
         clip: dict[str, Any] = {}
         if isinstance(optimizer, optimizers.Optimizer):
             clip = {"clip_norm": optimizer.global_clipnorm, "clip_value": optimizer.clipvalue}
+            if isinstance(optimizer, optimizers.LossScaleOptimizer):
+                clip["mixed_precision"] = Precision(False, optimizer.scaler)  # layers cast
             optimizer = optimizer.of(network)
         return _Trainer(
             network, JointObjective(run, endings), optimizer, metrics, callbacks, **clip
@@ -387,14 +392,3 @@ class Trained(Layer):
             return [values[id(x)] for x in ends]
 
         return before, tails
-
-
-def _ending(settings: OutputSettings, chain: Chain | None, ndim: int) -> Ending:
-    """The last layers of an output joined to its loss, which needs the classes on axis 1."""
-    classes_first = settings.squash is not None and ndim > 2
-    if chain is not None:
-        network = chain.ending("first" if classes_first else "last")
-    else:
-        network = nn.Sequential(*([ChannelsFirst()] if classes_first else []))
-    objective = join(network, settings.loss_after(network))
-    return Ending(settings.name, objective, settings.weight, chain, classes_first)

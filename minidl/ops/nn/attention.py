@@ -10,7 +10,7 @@ from minidl.ops.arrangement import joint_shape
 from minidl.ops.casting import real_floats
 
 
-@composite(wide=True, by_name=["attn_mask"])
+@composite(keep_dtype=[3], wide=True, by_name=["attn_mask"])
 def scaled_dot_product_attention(
     xp,
     query,
@@ -30,7 +30,8 @@ def scaled_dot_product_attention(
     query          (…, Hq, L, E): L queries of E numbers for each of Hq heads
     key, value     (…, H, S, E) and (…, H, S, Ev); the result is (…, Hq, L, Ev)
     attn_mask      broadcasts to (…, Hq, L, S): bools, True where the query sees the key, or floats,
-                   which are added to the logits, −inf where it does not: float32, or as query
+                   which are added to the logits, −inf where it does not: float32, or as query,
+                   whose dtype the result has
     dropout_p      the probability with which a weight becomes 0; the others are divided by 1 − p
     is_causal      query i sees keys 0 … i only; beside a mask, both hold (PyTorch refuses this)
     scale          default: 1/√E
@@ -56,7 +57,7 @@ def scaled_dot_product_attention(
     return _attend(xp, query, key, value, attn_mask, *settings)[0]
 
 
-@composite(wide=True, outputs=2, by_name=["attn_mask"])
+@composite(keep_dtype=[3], wide=True, outputs=2, by_name=["attn_mask"])
 def attention_with_weights(
     xp,
     query,
@@ -89,7 +90,7 @@ def _attend(xp, query, key, value, attn_mask, dropout_p, is_causal, scale, enabl
     return _per_group(xp, weights, value, (*shape[:-1], value.shape[-1])), weights
 
 
-@composite(wide=True, by_name=["attn_mask"])
+@composite(keep_dtype=[2], wide=True, by_name=["attn_mask"])
 def attention_weights(
     xp,
     query,

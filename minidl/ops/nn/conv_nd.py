@@ -50,7 +50,7 @@ def _col2im_depth(xp, y, at, batch):
 
 
 @any_padding
-@composite(wide=True)
+@composite  # conv2d computes with float16 in float32, or on tensor cores
 def conv1d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=1):
     """y[n, o, i] = b[o] + Σ x[n, c, s·i + d·a − p] · w[o, c, a], over channels c and taps a.
 
@@ -95,7 +95,7 @@ def conv3d(xp, x, weight, bias=None, /, stride=1, padding=0, dilation=1, groups=
     return xp.reshape(xp.permute_dims(y, (0, 2, 1, 3, 4)), (*batch, weight.shape[0], *at.output))
 
 
-@composite(wide=True)
+@composite  # conv_transpose2d computes with float16 in float32, or on tensor cores
 def conv_transpose1d(
     xp,
     x,

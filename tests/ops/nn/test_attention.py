@@ -347,3 +347,22 @@ def test_the_weights_may_come_with_the_result():
         y, minidl.scaled_dot_product_attention(query, key, value, **settings), atol=1e-6
     )
     assert minidl.allclose(weights, attention_weights(query, key, **settings), atol=1e-6)
+
+
+@pytest.mark.parametrize("mask_dtype", ["float32", "float16"])
+def test_a_mask_does_not_decide_the_dtype(mask_dtype):
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(2, 4, 5)).astype("float16") for _ in range(3))
+    mask = rng.normal(size=(4, 4)).astype(mask_dtype)
+    bias = minidl.tensor(mask, requires_grad=True)
+    y = minidl.scaled_dot_product_attention(*map(minidl.tensor, (q, k, v)), attn_mask=bias)
+    tensors = map(torch.tensor, (q, k, v, mask))
+    expected = torch.nn.functional.scaled_dot_product_attention(*tensors)
+    assert (str(y.dtype), expected.dtype) == ("float16", torch.float16)
+    np.testing.assert_allclose(y.numpy(), expected.numpy(), rtol=2e-3, atol=1e-3)
+    y.sum(dtype="float32").backward()
+    assert bias.grad.dtype == mask_dtype
+    wide = minidl.scaled_dot_product_attention(
+        *(minidl.tensor(x.astype("float32")) for x in (q, k, v)), attn_mask=bias
+    )
+    assert wide.dtype == "float32"
