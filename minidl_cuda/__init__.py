@@ -20,6 +20,7 @@ from minidl_cuda.devices import (
     location,
     memory,
     pinned,
+    refuse_streams_of_threads,
     reset_peak_memory,
     set_device,
     synchronize,
@@ -219,4 +220,5 @@ def kernel(name: str) -> Callable[..., Any] | None:
     return getattr(import_module(f"minidl_cuda.kernels.{_KERNEL_FILES[name]}"), name)
 
 
+refuse_streams_of_threads()
 cupy.cuda.set_allocator(allocator(cupy.cuda.get_allocator()))

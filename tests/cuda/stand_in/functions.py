@@ -227,7 +227,12 @@ def from_dlpack(array: Any, *, device: Any = None, copy: bool | None = None) -> 
     if kind not in (2, 13) or which != current_device():
         raise BufferError(f"an array of device {(kind, which)}; the current one is (2, ...)")
     counters.launch("from_dlpack")
-    capsule = array.__dlpack__(stream=1, max_version=(1, 0), copy=copy)
+    try:
+        capsule = array.__dlpack__(stream=1, max_version=(1, 0), copy=copy)
+    except TypeError:
+        if copy is not None:
+            raise
+        capsule = array.__dlpack__(stream=1)
     return new(np.from_dlpack(_Capsule(capsule)))
 
 
