@@ -206,6 +206,7 @@ _KERNEL_FILES: dict[str, str] = {
     "softmax": "softmax",
     "softplus": "elementwise",
     "tanh": "elementwise",
+    "track_moments": "batch_norm",
     "uniform_like": "random",
     "unscale": "gradients",
     "update_scale": "gradients",

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minidl
+from minidl import nn
 from tests.cuda.kernels.comparison import assert_near, compare, in_float64, outcome, random
 
 KERNELS = "(batch|layer|group)_norm_|channel_sums_"
@@ -81,6 +82,32 @@ def test_group_norm(shape, groups, chosen, dtype):
         lambda x, w=None, b=None: minidl.group_norm(x, w, b, num_groups=groups),
         [random(*shape), *parameters(shape[1:2], chosen)], KERNELS, dtype=dtype, terms=20,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("momentum", [None, 0.1])
+@pytest.mark.parametrize("channels", [5, 600])
+def test_running_moments_take_one_launch(channels, momentum, launches):
+    layers = {}
+    for device in ("cpu", "cuda"):
+        layer = layers[device] = nn.BatchNorm1d(channels, momentum=momentum, device=device)
+        for seed in (1, 2, 3):
+            launches.clear()
+            x = minidl.asarray(random(7, channels, seed=seed) + 3, device=device)
+            layer(x)
+    assert launches["batch_norm_track_f32"] == 1
+    assert sum(launches.values()) == 3
+    assert layers["cuda"].num_batches_tracked.item() == 3
+    for name in ("running_mean", "running_var"):
+        found, expected = (getattr(layers[device], name).numpy() for device in ("cuda", "cpu"))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_running_moments_of_other_dtypes_are_the_formula_s(launches):
+    x = minidl.asarray(random(7, 3).astype("float64"), device="cuda")
+    layer = nn.BatchNorm1d(3, device="cuda", dtype="float64")
+    layer(x)
+    assert not launches["batch_norm_track_f32"]
+    np.testing.assert_allclose(layer.running_mean.numpy(), 0.1 * x.numpy().mean(axis=0))
 
 
 def test_launches_of_a_step(launches):
