@@ -15,7 +15,7 @@ LIMIT = 1500  # seconds; whole examples take minutes under gcc
 # Of these a body is a single kernel of CuPy's; in the contract they are for threads of the CPU.
 _ONE_LAUNCH = "add", "multiply"
 
-_WITHIN_AN_EPOCH = slice(2, 15)  # the first steps prepare, and at the end its losses are read
+_WITHIN_AN_EPOCH = slice(2, 10)  # the first steps prepare, and at the end its losses are read
 
 
 class Run(NamedTuple):
@@ -36,7 +36,7 @@ def run(arguments: list[str], device: str, folder: Path, steps: int | None = Non
         [*command, *arguments], cwd=folder, env={**os.environ, **settings},
         capture_output=True, text=True, timeout=LIMIT,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return Run(done.stdout, json.loads(report.read_text()))
 
 
@@ -66,7 +66,7 @@ def assert_kernels_ran(found: Run) -> None:
 def assert_steps_wait_for_nothing(found: Run, *, sent: int, read: int = 0) -> None:
     """Each step launches something, and sends and reads what the program says, no more."""
     steps = found.record["steps"][_WITHIN_AN_EPOCH]
-    assert len(steps) > 10
+    assert len(steps) == 8
     for step in steps:
         assert step["launch"] > 0
         counts = [step.get(kind, 0) for kind in ("h2d", "d2h", "sync", "peer")]
