@@ -340,7 +340,8 @@ def _record(
     if pullback is None or not mode.record or not any(edges):
         tensors = [Tensor(x) for x in arrays]
     else:
-        node = _node(mode, operation, inputs, edges, settings, pullback, arrays, constants)
+        varying = [None if i in constants else (x.shape, x.dtype) for i, x in enumerate(arrays)]
+        node = _node(mode, operation, inputs, edges, settings, pullback, varying)
         tensors = [
             Tensor(x, (node, i) if x.dtype.kind in "fc" and i not in constants else None)
             for i, x in enumerate(arrays)
@@ -377,7 +378,6 @@ def _node(
     settings: dict[str, Any],
     pullback: Any,
     outputs: list[Any],
-    constants: Sequence[int],
 ) -> Node:
     """The node of an operation: what backward needs of it."""
     if type(pullback) is Joint:
@@ -397,5 +397,4 @@ def _node(
         # Snapshots: a later write may give an input another edge.
         copies = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs]
         saved = copies, settings
-    shapes = [None if i in constants else (x.shape, x.dtype) for i, x in enumerate(outputs)]
-    return Node(operation, pullback, edges, shapes, saved)
+    return Node(operation, pullback, edges, outputs, saved)

@@ -1,4 +1,4 @@
-"""What a training step costs: how many launches, and that nothing waits; the command that says so."""
+"""What a training step costs: how many launches, and no waits; the command that says so."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from tests.cuda import launches
 from tests.cuda.test_training import MODELS
 
-# Of the third step, with kernels.  Fewer are welcome: then the number here goes down.  Of the CNN's,
+# Of the third step, with kernels.  Fewer are welcome: then a number here goes down.  Of the CNN's,
 # 38 are bilinear upsampling, which has no kernel; of the LSTM's, 56 its 2 layers of 7 steps, each
 # way a product and a kernel.
 MOST = {"mlp": 19, "cnn": 68, "lstm": 112, "gru": 64, "transformer": 63}
