@@ -5,6 +5,9 @@ for that.  A GPU works while the program goes on: an operation returns before it
 reads a value (`item`, `numpy`, `print`) waits for it.  What a GPU finds wrong, as an index outside
 a table, is therefore raised by the next call that waits, and says which operation it was.
 
+All threads share the default stream of a GPU, where work is done in order; that CuPy gives each
+thread one of its own (CUPY_CUDA_PER_THREAD_DEFAULT_STREAM) is a DeviceError.
+
 Everything but `is_available` and `device_count` raises DeviceError where there is no GPU.
 """
 

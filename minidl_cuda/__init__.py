@@ -20,6 +20,7 @@ from minidl_cuda.devices import (
     location,
     memory,
     pinned,
+    refuse_streams_of_threads,
     reset_peak_memory,
     set_device,
     synchronize,
@@ -205,6 +206,7 @@ _KERNEL_FILES: dict[str, str] = {
     "softmax": "softmax",
     "softplus": "elementwise",
     "tanh": "elementwise",
+    "track_moments": "batch_norm",
     "uniform_like": "random",
     "unscale": "gradients",
     "update_scale": "gradients",
@@ -219,4 +221,5 @@ def kernel(name: str) -> Callable[..., Any] | None:
     return getattr(import_module(f"minidl_cuda.kernels.{_KERNEL_FILES[name]}"), name)
 
 
+refuse_streams_of_threads()
 cupy.cuda.set_allocator(allocator(cupy.cuda.get_allocator()))

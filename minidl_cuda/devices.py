@@ -1,5 +1,6 @@
 """The GPUs: their names, memory, transfers to and from them, and waiting for them."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -11,9 +12,11 @@ import numpy as np
 from minidl.backends.device import device
 from minidl.backends.registry import on
 from minidl.backends.registry import to_device as by_way_of_the_host
-from minidl.errors import DeviceMemoryError
+from minidl.errors import DeviceError, DeviceMemoryError
 from minidl_cuda.array import Array
 from minidl_cuda.checks import raise_deferred
+
+_OF_THREADS = "CUPY_CUDA_PER_THREAD_DEFAULT_STREAM"
 
 
 @cache
@@ -24,6 +27,20 @@ def devices() -> list[device]:
     except cp.cuda.runtime.CUDARuntimeError:
         return []
     return [device("cuda", i) for i in range(count)]
+
+
+def refuse_streams_of_threads() -> None:
+    """Raise where each thread has a default stream of its own, for which CuPy has a setting.
+
+    Work of two threads would have no order then: a batch that one prepares, and another computes
+    with; a check of values, and the next call that waits.
+    """
+    if os.environ.get(_OF_THREADS, "0") not in ("", "0"):
+        raise DeviceError(
+            f"{_OF_THREADS} is set, which gives each thread a default stream of its own, so that "
+            "what one thread computes is not ready for others; minidl needs one for all: unset it, "
+            "and use `with minidl.cuda.stream(…):` where work is to run side by side"
+        )
 
 
 def device_of(x: Array) -> device:
@@ -122,8 +139,21 @@ def imported(x: Any, copy: bool | None = None) -> Array:
         shared = cp.asarray(x)
         return shared.copy() if copy else shared
     with on(device("cuda", x.__dlpack_device__()[1])):
-        shared = cp.from_dlpack(x, copy=False if copy is False else None)
+        shared = _shared(x, copy)
         return shared.copy() if copy else shared  # CuPy's arrays make no copy themselves
+
+
+def _shared(x: Any, copy: bool | None) -> Array:
+    """The memory of another library's array, on the current GPU; BufferError where CuPy cannot."""
+    if copy is False:
+        try:
+            return cp.from_dlpack(x, copy=False)
+        except TypeError:
+            pass  # an older protocol, without `copy`: nothing was ever copied
+    try:
+        return cp.from_dlpack(x)
+    except TypeError as error:
+        raise BufferError(str(error)) from error
 
 
 # Transfers.

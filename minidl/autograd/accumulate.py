@@ -65,13 +65,13 @@ def to_dtype(gradient: Any, dtype: Any) -> Any:
     return gradient.astype(dtype)
 
 
-def dense(dys: list[Any], outputs: list[tuple[tuple[int, ...], Any]]) -> list[Any]:
-    """An array for every output: zeros for one that was not used, row gradients made dense."""
+def dense(dys: list[Any], outputs: list[tuple[tuple[int, ...], Any] | None]) -> list[Any]:
+    """An array for every output but constants: zeros for unused ones, row gradients made dense."""
     arrays = [dy.dense() if type(dy) is RowGradient else dy for dy in dys]
     device = device_of(next(dy for dy in arrays if dy is not None))
     return [
-        create(device, "zeros", shape, dtype=dtype) if dy is None else dy
-        for (shape, dtype), dy in zip(outputs, arrays, strict=True)
+        dy if dy is not None or own is None else create(device, "zeros", own[0], dtype=own[1])
+        for own, dy in zip(outputs, arrays, strict=True)
     ]
 
 

@@ -43,7 +43,7 @@ class Node:
 
     pullback    a tuple of functions, one for each input; or one function for all of them
     edges       one for each input; None for an input that needs no gradient
-    outputs     the shape and dtype of each output
+    outputs     the shape and dtype of each output; None of one that is constant
     saved       the inputs and settings of the call, if recorded under `minidl.higher_order()`
     """
 

@@ -89,7 +89,7 @@ def primitive(
                 REAL makes integers float32, NUMBER keeps them, ANY accepts bools too; ORDERED_REAL,
                 ORDERED_NUMBER and ORDERED refuse complex numbers.  None: no check, no promotion
     keep_dtype  the positions of arrays that keep their own dtype, as indices do
-    constants   the positions of outputs that have no derivative
+    constants   the positions of outputs that have no derivative: the pullback gets None for these
     of_complex  whether the pullback is right for complex numbers too, in the engine's convention:
                 that of a holomorphic function is the same as for real numbers.  Without it, complex
                 inputs that require gradients raise a GradientError
@@ -334,7 +334,8 @@ def _record(
     if pullback is None or not mode.record or not any(edges):
         tensors = [Tensor(x) for x in arrays]
     else:
-        node = _node(mode, operation, inputs, edges, settings, pullback, arrays)
+        varying = [None if i in constants else (x.shape, x.dtype) for i, x in enumerate(arrays)]
+        node = _node(mode, operation, inputs, edges, settings, pullback, varying)
         tensors = [
             Tensor(x, (node, i) if x.dtype.kind in "fc" and i not in constants else None)
             for i, x in enumerate(arrays)
@@ -390,4 +391,4 @@ def _node(
         # Snapshots: a later write may give an input another edge.
         copies = [Tensor(x.data, x.edge) if isinstance(x, Tensor) else x for x in inputs]
         saved = copies, settings
-    return Node(operation, pullback, edges, [(x.shape, x.dtype) for x in outputs], saved)
+    return Node(operation, pullback, edges, outputs, saved)

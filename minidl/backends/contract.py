@@ -247,3 +247,8 @@ GRADIENTS = {
     "read_later": "(x)  begin to copy a number to the host; a function that returns the number",
     "update_scale": "(scale, steps, found, growth, backoff, interval)  of a GradScaler, in place",
 }
+
+# Buffers of layers that are updated in one call, as above.
+BUFFERS = {
+    "track_moments": "(batches, running, moments, momentum, count)  of batch norm, in place",
+}

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from minidl import ops
 from minidl.autograd.tensor import Tensor
 from minidl.checks import check_flags, check_integers, check_numbers, is_integer
@@ -32,7 +34,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     The head distinguishes the classes below cutoffs[0] and clusters of the rarer ones; each
     cluster, from one cutoff to the next, has a tail of in_features / div_valueⁱ⁺¹ hidden features,
-    which is only computed for the samples whose target is in it.
+    which is only computed for the samples whose target is in it.  Which these are, the host finds:
+    it waits for targets that a GPU computed, not for those that a DataLoader sent there.
 
     >>> layer, x = nn.AdaptiveLogSoftmaxWithLoss(16, 100, cutoffs=[10, 40]), minidl.ones((2, 16))
     >>> minidl.exp(layer.log_prob(x)).detach().sum(axis=1).round()
@@ -73,7 +76,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     def forward(self, x: Tensor, target: Tensor) -> ASMoutput:
         """x (N, in_features), target (N,), or one sample → the targets' log-probabilities, loss."""
-        self._check(x, target)
+        given = self._checked(x, target)
         x = beside(self.head.weight, in_dtype_of(self.head.weight, self, x))
         target = beside(self.head.weight, target)
         single = not target.ndim
@@ -84,8 +87,9 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         head = ops.log_softmax(self.head(x), axis=1)
         output = ops.take_along_axis(head, ops.expand_dims(column, axis=1), axis=1)[:, 0]
         for i, tail in enumerate(self.tail):
-            (rows,) = ops.nonzero(cluster == i + 1)
-            if rows.size:
+            there = (given >= self.cutoffs[i]) & (given < self.cutoffs[i + 1])
+            if there.any():
+                rows = ops.asarray(np.flatnonzero(there), device=x.device)
                 among = ops.log_softmax(tail(x[rows]), axis=1)
                 which = ops.expand_dims(target[rows] - self.cutoffs[i], axis=1)
                 chosen = ops.take_along_axis(among, which, axis=1)[:, 0]
@@ -106,7 +110,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         """The most probable class of each sample: (N, in_features) → (N,)."""
         return ops.argmax(self.log_prob(x), axis=1)
 
-    def _check(self, x: Tensor, target: Tensor) -> None:
+    def _checked(self, x: Tensor, target: Tensor) -> np.ndarray:
+        """The targets (N,) on the host; errors unless they and x fit the layer."""
         if not (hasattr(x, "dtype") and hasattr(target, "dtype")):
             raise DTypeError(
                 f"AdaptiveLogSoftmaxWithLoss: needs tensors; got {describe(x)} and "
@@ -122,11 +127,13 @@ class AdaptiveLogSoftmaxWithLoss(Module):
                 f"AdaptiveLogSoftmaxWithLoss: needs x (N, {self.in_features}) and targets (N,); "
                 f"got {describe(x)} and {describe(target)}"
             )
-        if not ((target >= 0) & (target < self.n_classes)).all():
+        values = ops.asarray(target).numpy()
+        if not ((values >= 0) & (values < self.n_classes)).all():
             raise ArgumentError(
                 f"AdaptiveLogSoftmaxWithLoss: targets are classes from 0 to {self.n_classes - 1}; "
-                f"got {target.min().item()} to {target.max().item()}"
+                f"got {values.min()} to {values.max()}"
             )
+        return np.atleast_1d(values)
 
 
 def _checked_cutoffs(cutoffs: Any, n_classes: int) -> list[int]:

@@ -5,18 +5,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from minidl import ops
-from minidl.autograd import inplace
-from minidl.autograd.checkpoint import before_write
 from minidl.autograd.tensor import Tensor
-from minidl.backends import backend_of
-from minidl.backends.registry import on_device_of
 from minidl.checks import check_flags, check_integers, check_numbers, check_shape
-from minidl.dtypes import float64
 from minidl.errors import ArgumentError, ShapeError
 from minidl.nn import init
 from minidl.nn.module import Buffer, Module, Parameter, shape_error
 from minidl.nn.parameter import empty
 from minidl.nn.precision import in_dtype_of
+from minidl.nn.running_moments import track
 
 
 class _Norm(Module):
@@ -107,27 +103,10 @@ class _BatchNorm(_Norm):
                 f"{tuple(x.shape)}; use a larger batch, or eval()"
             )
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
-        if self.running_mean is not None:
-            self._track(mean, var, count)
+        running: Any = self.running_mean, self.running_var
+        if self.num_batches_tracked is not None and self.running_mean is not None:
+            track(self.num_batches_tracked, running, (mean, var), self.momentum, count)
         return y
-
-    def _track(self, mean: Tensor, var: Tensor, count: int) -> None:
-        """Update the running statistics with those of a batch of `count` values per channel.
-
-        It writes into the arrays directly, as operations would cost as much as a small layer.
-        """
-        buffers: Any = (self.num_batches_tracked, self.running_mean, self.running_var)
-        before_write(*buffers)
-        batches, *running = (buffer.data for buffer in buffers)
-        with on_device_of(batches):
-            batches += 1
-            if count:
-                momentum = _share(batches) if self.momentum is None else self.momentum
-                unbiased = momentum * count / (count - 1)
-                for old, new, share in zip(running, (mean, var), (momentum, unbiased), strict=True):
-                    old *= 1 - momentum
-                    old += share * new.data
-        inplace.mark_written(batches, *running)
 
     def _check(self, x: Any) -> None:
         shape: tuple[int, ...] = getattr(x, "shape", ())
@@ -147,12 +126,6 @@ class _BatchNorm(_Norm):
             f"affine={self.affine}, bias={self.bias is not None}, "
             f"track_running_stats={self.track_running_stats}"
         )
-
-
-def _share(batches: Any) -> Any:
-    """1 / the number of batches; on a GPU an array, for reading the number would wait."""
-    xp: Any = backend_of(batches)
-    return 1 / int(batches) if xp.name == "cpu" else 1 / xp.astype(batches, float64)
 
 
 class BatchNorm1d(_BatchNorm):

@@ -14,7 +14,7 @@ from minidl.nn.parameter import empty
 from minidl.nn.precision import beside, in_dtype_of
 from minidl.nn.utils.rnn import PackedSequence, pad_packed_sequence, steps_of_packed
 from minidl.ops import random
-from minidl.ops.lengths import lengths_of, steps_of
+from minidl.ops.lengths import lengths_of, steps_on
 from minidl.ops.random import check_generator
 
 _WEIGHTS = "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"
@@ -241,8 +241,9 @@ class Recurrent(Stateful):
             found = lengths_of("lengths", lengths, x.shape[1], 1, x.shape[0])
         except MinidlError as error:
             raise type(error)(f"{self._name()}: {error}") from None
-        steps = steps_of(found, x.shape[0])
-        return None if steps.all() else ops.asarray(steps, device=x.device)
+        if (found == x.shape[0]).all():
+            return None
+        return steps_on(x.device, lengths, found, x.shape[0])
 
     def _through_layers(
         self, x: Tensor, before: list[Tensor], steps: Tensor | None

@@ -5,8 +5,11 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd.tensor import Tensor
+from minidl.backends import device
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
-from minidl.ops.creation import asarray
+from minidl.ops.creation import arange, asarray
+
+_HOST = device("cpu")
 
 
 def lengths_of(
@@ -14,10 +17,13 @@ def lengths_of(
 ) -> np.ndarray:
     """The lengths of n sequences, from a list, an array or a tensor; for one, also from a number.
 
+    Those of a tensor on a GPU are read back, which waits for it, unless the host has sent them.
+
     name             the argument, for errors
     maximum, of      the length of what they are lengths in, and what that is
     """
-    lengths = (given if isinstance(given, Tensor) else asarray(given)).numpy()
+    with _HOST:  # whatever the default device is
+        lengths = asarray(given).numpy()
     lengths = lengths.reshape(1) if lengths.ndim == 0 and n == 1 else lengths
     if lengths.shape != (n,):
         raise ShapeError(f"{name} has one number for each of {n} sequences; got {lengths.shape}")
@@ -32,3 +38,14 @@ def lengths_of(
 def steps_of(lengths: np.ndarray, total: int) -> np.ndarray:
     """Which of `total` steps a sequence of each length has: bools (total, n)."""
     return np.arange(total)[:, None] < lengths
+
+
+def steps_on(there: str, given: Any, lengths: np.ndarray, total: int) -> Tensor:
+    """The same as a tensor on a device, where the lengths that were given may be already.
+
+    given      what the lengths were read from
+    """
+    if isinstance(given, Tensor) and given.device == there and there != "cpu":
+        steps = arange(total, device=there).reshape((total, 1))
+        return steps < given.astype("int64", copy=False).reshape((1, -1))
+    return asarray(steps_of(lengths, total), device=there)

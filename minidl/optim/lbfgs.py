@@ -50,7 +50,8 @@ class LBFGS(Optimizer):
     history_size        the number of pairs kept
     line_search_fn      None, or "strong_wolfe", which searches for t along d
 
-    All parameters are in one group and on one device; a missing gradient counts as 0.  Nocedal,
+    All parameters are in one group and on one device; a missing gradient counts as 0.  The host
+    decides by losses and slopes how to go on, so every evaluation waits for a GPU.  Nocedal,
     Wright 2006 (algorithms 7.4 and 7.5); the termination rules are PyTorch's.  A RowGradient is
     densified.
 

@@ -206,3 +206,23 @@ BATCH_NORM_BY(1, f32, float)
 BATCH_NORM_BY(32, f32, float)
 BATCH_NORM_BY(1, f16, __half)
 BATCH_NORM_BY(32, f16, __half)
+
+// The running moments of a module, and how many batches they have: one block for all channels.
+// A share that is NaN is 1 / the number of batches.  Floor: 24 bytes a channel; a launch is all it
+// costs.
+extern "C" __global__ void __launch_bounds__(BLOCK)
+    batch_norm_track_f32(long long* batches, float* mean, float* var, const float* new_mean,
+                         const float* new_var, int channels, float share, float kept,
+                         float correction) {
+  const long long count = *batches + 1;
+  __syncthreads();
+  if (threadIdx.x == 0) *batches = count;
+  if (share != share) {
+    share = 1.f / (float)count;
+    kept = (float)(count - 1) / (float)count;
+  }
+  for (int i = threadIdx.x; i < channels; i += BLOCK) {
+    mean[i] = kept * mean[i] + share * new_mean[i];
+    var[i] = kept * var[i] + share * correction * new_var[i];
+  }
+}

@@ -1,9 +1,12 @@
 """Batch norm (batch_norm.cu): two launches each way; one forward where the moments are given.
 
+A third one forward keeps the running moments.
+
 Saved are x, and three numbers a channel: the mean, in two floats, and rstd.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -13,11 +16,12 @@ import numpy as np
 from minidl.backends.joint import Joint
 from minidl_cuda.array import Array
 from minidl_cuda.kernels.channel_sums import THREADS, channel_parts, layout
-from minidl_cuda.kernels.guard import SUFFIX, contiguous
+from minidl_cuda.kernels.guard import SUFFIX, are_arrays, contiguous
 from minidl_cuda.kernels.layer_norm import are_of_channels, is_positive
 from minidl_cuda.launch import Kernel, Module
 
 _module = Module("batch_norm.cu")
+_CUMULATIVE = math.nan  # in the place of a momentum: the mean over all batches
 
 
 @cache
@@ -69,6 +73,29 @@ def batch_norm_inference(
         return gradients(dy, needed[0])[: len(needed)]
 
     return y, Joint(pullback)
+
+
+def track_moments(
+    batches: Array,
+    running: Sequence[Array],
+    moments: Sequence[Array],
+    momentum: float | None,
+    count: int,
+) -> Any:
+    """In place: batches + 1, and running ← (1 − m)·running + m·moment, of mean and variance.
+
+    m is 1 / batches without a momentum; the variance is made unbiased, times count / (count − 1).
+    """
+    mean, var = running
+    if not are_arrays("f", mean, var, *moments) or batches.dtype != np.int64:
+        return NotImplemented
+    if not all(x.flags.c_contiguous for x in (mean, var)):
+        return NotImplemented
+    share = _CUMULATIVE if momentum is None else momentum
+    numbers = (np.float32(x) for x in (share, 1 - share, count / (count - 1)))
+    arrays = batches, mean, var, *map(contiguous, moments)
+    _kernel("batch_norm_track_f32")(1, THREADS, (*arrays, np.int32(mean.size), *numbers))
+    return None
 
 
 def _normalize(

@@ -47,7 +47,7 @@ def embedding(
             return sum_rows(rows, dy, shape[0], padding_idx)
         if padding_idx is None:
             return RowGradient(rows, dy, shape)
-        kept = rows != padding_idx  # how many there are, only the device knows: this waits
+        kept = cp.flatnonzero(rows != padding_idx)  # how many, only the device knows: this waits
         return RowGradient(rows[kept], dy[kept], shape)
 
     return y, (dweight, None)

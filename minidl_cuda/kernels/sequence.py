@@ -178,5 +178,6 @@ def gradients(
     if needed[first + 2]:
         db_ih = sum_over(rows_x, axis=0)
     if needed[first + 3]:
-        db_hh = sum_over(rows_h, axis=0)
+        same = of_h is of_x and db_ih is not None
+        db_hh = db_ih if same else sum_over(rows_h, axis=0)
     return dx, dw_ih, dw_hh, db_ih, db_hh

@@ -46,6 +46,33 @@ def test_memory_of_other_libraries_is_shared_where_it_is(device):
     assert minidl.from_dlpack(theirs, device="cpu").device == "cpu"
 
 
+class Older(Other):
+    """The same with the protocol of before, which has no `copy`."""
+
+    def __dlpack__(self, *, stream=None):
+        return self.array.__dlpack__(stream=stream)
+
+
+@pytest.mark.parametrize("copy", [None, False, True])
+def test_an_older_protocol_will_do(copy):
+    theirs = Older(on("cuda:1", np.arange(3.0)))
+    x = minidl.from_dlpack(theirs, copy=copy)
+    with minidl.cuda.device("cuda:1"):
+        theirs.array[0] = 7
+    assert x.tolist() == [0.0 if copy else 7.0, 1.0, 2.0]
+
+
+def test_what_cannot_be_shared_says_why():
+    theirs = Other(on("cuda", np.arange(3.0)))
+    theirs.__class__ = type("Odd", (Other,), {"__dlpack__": lambda self, **_: _odd()})
+    with pytest.raises(InterchangeError, match="cannot be shared: uint128 is not supported"):
+        minidl.from_dlpack(theirs)
+
+
+def _odd():
+    raise TypeError("uint128 is not supported.")
+
+
 def test_cupys_arrays_are_minidls():
     theirs = on("cuda:1", np.ones(3))
     assert minidl.asarray(theirs).data is theirs

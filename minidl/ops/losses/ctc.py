@@ -42,7 +42,8 @@ def ctc_loss(
     zero_infinity     infinite losses, and their gradients, are 0
 
     The gradient is with respect to log_probs.  PyTorch's differs by a term that log_softmax
-    cancels.  Graves et al. 2006
+    cancels.  The host lays out the states: it waits for targets and lengths that a GPU computed,
+    not for those that a DataLoader sent there.  Graves et al. 2006
 
     Raises BoundsError for a label that is the blank or not a class, ArgumentError for lengths
     beyond the input.

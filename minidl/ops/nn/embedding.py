@@ -58,7 +58,9 @@ def embedding(xp, weight, ids, /, *, padding_idx=None, sparse=False):
                           rescaled to it, in place
     scale_grad_by_freq    divide a row's gradient by the count of its id among the ids
     sparse                let the gradient be a RowGradient, which holds the used rows only; it is
-                          dense nevertheless in higher derivatives (`create_graph`)
+                          dense nevertheless in higher derivatives (`create_graph`).  A GPU is
+                          waited for, as the host has to know how many rows there are; for
+                          scale_grad_by_freq, too
     raises                BoundsError for an id outside 0 … n − 1
 
     >>> table = minidl.tensor([[0.0, 0.0], [1.0, 1.5], [2.0, 2.5]])
@@ -72,12 +74,15 @@ def embedding(xp, weight, ids, /, *, padding_idx=None, sparse=False):
     ids, shape = xp.check_indices(ids, weight.shape[0]), weight.shape
 
     def dweight(dy):
-        used, rows = ids, dy
+        used, rows, by_rows = ids, dy, sparse and weight.dtype.kind == "f"
         if padding_idx is not None:
             kept = ids != padding_idx
-            used, rows = ids[kept], dy[kept]
+            if by_rows:
+                used, rows = ids[kept], dy[kept]
+            else:  # the same, but a GPU need not count the rows
+                rows = xp.where(xp.expand_dims(kept, axis=-1), dy, 0)
         rows = xp.reshape(rows, (used.size, *shape[1:]))
-        place = xp.row_gradient if sparse and weight.dtype.kind == "f" else xp.scatter_at
+        place = xp.row_gradient if by_rows else xp.scatter_at
         return place(rows, (xp.reshape(used, (used.size,)),), shape)
 
     return weight[ids], (dweight, None)

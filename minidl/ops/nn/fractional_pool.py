@@ -4,41 +4,42 @@ import math
 from numbers import Real
 from typing import Any
 
-import numpy as np
-
 from minidl.autograd.primitive import composite
 from minidl.checks import check_flags, lengths
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
+from minidl.ops import value_checks
 
 
-def _offsets(sample, length, size, count):
+def _offsets(xp, sample, length, size, count):
     """The offsets of the windows along an axis, for each sample u in [0, 1): (…) → (…, count).
 
     Window i offsets at ⌊α·(i + u)⌋ − ⌊α·u⌋ with α = (length − size) / (count − 1), the last one at
     length − size.
     """
-    last = np.full((*sample.shape, 1), length - size, dtype="int64")
+    sample, where = xp.expand_dims(sample, axis=-1), {"device": sample.device}
+    last = xp.full(sample.shape, length - size, dtype="int64", **where)
     if count == 1:
         return last
-    alpha = sample.dtype.type(length - size) / sample.dtype.type(count - 1)
-    sample = sample[..., None]
-    steps = np.arange(count - 1).astype(sample.dtype)
-    offsets = ((steps + sample) * alpha).astype("int64") - (sample * alpha).astype("int64")
-    return np.concatenate([offsets, last], axis=-1)
+    real = sample.dtype.type
+    alpha = (real(length - size) / real(count - 1)).item()
+    steps = xp.astype(xp.arange(count - 1, **where), sample.dtype)
+    begin = xp.astype(sample * alpha, "int64")
+    return xp.concat([xp.astype((steps + sample) * alpha, "int64") - begin, last], axis=-1)
 
 
-def _tap_indices(samples, image, size, output):
+def _tap_indices(xp, samples, image, size, output):
     """The flat indices of the taps of each window: (N, C, *output, ∏size)."""
     axes = len(image)
     order = (1, 0) if axes == 2 else range(axes)  # PyTorch's samples: columns first for images
-    taps = np.zeros((1,) * (2 + 2 * axes), dtype="int64")
+    taps = 0
     for axis in range(axes):
-        offsets = _offsets(samples[..., order[axis]], image[axis], size[axis], output[axis])
-        patches = offsets[..., None] + np.arange(size[axis])  # (N, C, windows, size)
+        offsets = _offsets(xp, samples[..., order[axis]], image[axis], size[axis], output[axis])
+        within = xp.arange(size[axis], device=samples.device)
+        patches = xp.expand_dims(offsets, axis=-1) + within  # (N, C, windows, size)
         shape = [*patches.shape[:2], *[1] * (2 * axes)]
         shape[2 + axis], shape[2 + axes + axis] = output[axis], size[axis]
-        taps = taps * image[axis] + patches.reshape(shape)
-    return taps.reshape(*taps.shape[: 2 + axes], math.prod(size))
+        taps = taps * image[axis] + xp.reshape(patches, tuple(shape))
+    return xp.reshape(taps, (*taps.shape[: 2 + axes], math.prod(size)))
 
 
 def _pooled(xp, name, x, samples, kernel_size, output_size, return_indices, ratio, axes):
@@ -67,10 +68,10 @@ def _pooled(xp, name, x, samples, kernel_size, output_size, return_indices, rati
     needs = (x.shape[0] if x.ndim == axes + 2 else 1, x.shape[-axes - 1], axes)
     if getattr(samples, "shape", None) != needs or samples.dtype.kind != "f":
         raise ShapeError(f"needs samples of shape {needs}, floats; got {describe(samples)}")
-    given = samples.numpy()
-    if not ((given >= 0) & (given < 1)).all():
-        raise ShapeError("samples are numbers ≥ 0, below 1")
-    taps = xp.asarray(_tap_indices(given, image, size, output), device=x.device)
+    samples = samples.detach()
+    within = xp.logical_and(samples >= 0, samples < 1)
+    value_checks.check(within, lambda: ShapeError(f"{name}: samples are numbers ≥ 0, below 1"))
+    taps = _tap_indices(xp, samples, image, size, output)
     images = xp.reshape(x, (*needs[:2], math.prod(image)))
     windows = xp.reshape(taps, (*needs[:2], math.prod(taps.shape[2:])))
     patches = xp.reshape(xp.take_along_axis(images.detach(), windows, axis=-1), taps.shape)

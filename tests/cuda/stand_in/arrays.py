@@ -96,10 +96,9 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
 
         def method(*args: Any, **settings: Any) -> Any:
             check_devices((self, *args))
-            counters.launch(name)
             with np.errstate(all="ignore"):
                 result = found(*map(plain, args), **plain(settings))
-            return wrap(result, (self, *args))
+            return computed(name, wrap(result, (self, *args)), (self, *args))
 
         return method
 
@@ -184,7 +183,7 @@ class ndarray:  # noqa: N801 - as it is called in CuPy
         return new(result)
 
     def reshape(self, *shape: Any, order: str = "C") -> "ndarray":
-        return wrap(self._a.reshape(*shape, order=order), (self,))
+        return computed("reshape", wrap(self._a.reshape(*shape, order=order), (self,)), (self,))
 
     def fill(self, value: Any) -> None:
         if isinstance(value, np.ndarray) and value.ndim:
@@ -346,6 +345,14 @@ def wrap(result: Any, args: Any = ()) -> Any:
         if array.base is not None and np.may_share_memory(array, owner._a):
             return view(array, owner)
     return new(array)
+
+
+def computed(name: str, result: Any, args: Any) -> Any:
+    """The result of a function, which launched something unless it is a view of an argument."""
+    given = {id(owner._memory) for owner in owners(args)}
+    if any(id(array._memory) not in given for array in owners(result)):
+        counters.launch(name)
+    return result
 
 
 def as_index(index: Any) -> Any:

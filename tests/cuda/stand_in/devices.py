@@ -1,13 +1,14 @@
-"""Two devices with memory of their own, streams and events."""
+"""Two devices with memory of their own, streams and events; MINIDL_STAND_IN_DEVICES=1 is one."""
 
 import ctypes
+import os
 import threading
 import weakref
 from typing import Any, Self
 
 from tests.cuda.stand_in.counters import counters
 
-DEVICES = 2
+DEVICES = int(os.environ.get("MINIDL_STAND_IN_DEVICES", "2"))
 CAPACITY = 16 << 30  # bytes of each device, unless a test sets a limit
 
 _state = threading.local()
