@@ -1,23 +1,33 @@
 """minidl's own test-suite with the default device "cuda", over the stand-in.
 
-    python -m tests.cuda.suite                    all of it, which takes an hour
+    python -m tests.cuda.suite                    all of it, which takes hours
     python -m tests.cuda.suite tests/ops/…        some files
+    python -m tests.cuda.suite --workers 4        four files at a time
+    python -m tests.cuda.suite --results FOLDER   keep the outcomes, and run what is not there yet
 
 prints for each file how many tests passed, failed and were skipped, and why each failure is none of
 the backend's; what nobody has explained is an error.  Deferred checks are read at once here
 (CUDA_LAUNCH_BLOCKING=1), since tests expect their errors from the call that made them.
 """
 
+import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
 ROOT = Path(__file__).parents[2]
+TIMEOUT = 900.0  # seconds for one file
 
 # Files whose subject is the CPU, or another device, and what takes their place for the GPU.
 ELSEWHERE = {
@@ -75,57 +85,146 @@ def files() -> list[str]:
     return [file for file in found if not is_elsewhere(file)]
 
 
-def run(file: str) -> dict[str, list[str]]:
-    """The outcome of each test of a file, and what it said."""
+@dataclass
+class Outcome:
+    """How a test ended, what it said, and the files and lines of its traceback."""
+
+    test: str
+    outcome: str
+    said: str
+    frames: tuple[str, ...] = ()
+
+
+def run(file: str, timeout: float = TIMEOUT) -> list[Outcome]:
+    """The outcome of each test of a file; a crash and a timeout are failures of the file."""
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder, "report.json")
-        settings = {
-            "MINIDL_DEVICE": "cuda",
-            "CUDA_LAUNCH_BLOCKING": "1",
-            "MINIDL_SUITE_REPORT": str(report),
-        }
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        command += ["-p", "tests.cuda.suite_plugin", "--tb=short", file]
-        done = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True
-        )
-        if not report.exists():
-            return {file: ["failed", done.stdout[-2000:] + done.stderr[-2000:]]}
-        outcomes: dict[str, list[str]] = json.loads(report.read_text())
-        return outcomes
+        report = Path(folder, "report.jsonl")
+        ended = _pytest(file, report, timeout)
+        lines = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
+    finished = bool(lines) and "finished" in lines[-1]
+    outcomes: dict[str, Outcome] = {}
+    for line in lines[: len(lines) - finished]:
+        found = Outcome(**line)
+        if found.test not in outcomes or found.outcome == "failed":
+            outcomes[found.test] = found
+    if not finished:
+        last = f"after {list(outcomes)[-1]}" if outcomes else "before the first test"
+        outcomes[file] = Outcome(file, "failed", f"{ended}, {last}")
+    return list(outcomes.values())
 
 
-def why(test: str, said: str) -> str | None:
+def _pytest(file: str, report: Path, timeout: float) -> str:
+    """Run a file; how the process ended, in words."""
+    settings = {
+        "MINIDL_DEVICE": "cuda",
+        "CUDA_LAUNCH_BLOCKING": "1",
+        "MINIDL_SUITE_REPORT": str(report),
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-p", "tests.cuda.suite_plugin", "--tb=short", file]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout)
+        return f"pytest ended with {process.returncode}: {output[-2000:]}"
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # with what the tests started
+        process.communicate()
+        return f"timed out after {timeout:.0f} s"
+
+
+def why(failure: Outcome) -> str | None:
     """Why a failure is right; None if nobody has explained it."""
     for name, words, reason in EXPLAINED:
-        if re.search(name, test) and re.search(words, said):
+        if re.search(name, failure.test) and re.search(words, failure.said):
             return reason
     return None
 
 
-def summary(file: str, outcomes: dict[str, list[str]]) -> tuple[str, list[str]]:
+def summary(file: str, outcomes: list[Outcome]) -> tuple[str, list[str]]:
     """A line for the table, and the failures that nobody has explained."""
-    counts = Counter(outcome for outcome, _ in outcomes.values())
-    failed = {test: said for test, (outcome, said) in outcomes.items() if outcome == "failed"}
-    reasons = Counter(why(test, said) for test, said in failed.items())
-    unexplained = [f"{test}: {said[:300]}" for test, said in failed.items() if not why(test, said)]
+    counts = Counter(found.outcome for found in outcomes)
+    failed = [found for found in outcomes if found.outcome == "failed"]
+    reasons = Counter(why(found) for found in failed)
+    unexplained = [f"{found.test}: {found.said[:300]}" for found in failed if not why(found)]
     line = f"{file:48} {counts['passed']:6} passed {counts['failed']:4} failed"
     line += f" {counts['skipped']:4} skipped"
     for reason, count in reasons.items():
         line += f"\n{'':50}{count} failed: {reason or 'UNEXPLAINED'}"
+    for reason, count in Counter(f.said for f in outcomes if f.outcome == "skipped").items():
+        line += f"\n{'':50}{count} skipped: {reason.removeprefix('Skipped: ')}"
     return line, unexplained
 
 
-def main(chosen: list[str]) -> int:
-    """Run the files and print the table; the exit status is 1 for an unexplained failure."""
-    left = []
-    for file in chosen or files():
-        line, unexplained = summary(file, run(file))
-        print(line, flush=True)
+def _kept(file: str, results: Path | None, timeout: float) -> list[Outcome]:
+    """The outcomes of a file: those that are kept, or else of a run, which are kept then."""
+    if not results:
+        return run(file, timeout)
+    kept = results / f"{file.replace('/', '.')}.json"
+    if not kept.exists():
+        found = run(file, timeout)
+        unfinished = kept.with_suffix(".part")
+        unfinished.write_text(json.dumps([vars(outcome) for outcome in found], indent=1))
+        unfinished.replace(kept)
+    return [Outcome(**outcome) for outcome in json.loads(kept.read_text())]
+
+
+def run_all(
+    chosen: list[str], workers: int, timeout: float, results: Path | None
+) -> dict[str, list[Outcome]]:
+    """The outcomes of each file, under a bar, with a line for each as it is done."""
+    found = {}
+    columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    with Progress(*columns, console=console) as bar, ThreadPoolExecutor(workers) as pool:
+        task = bar.add_task("", total=len(chosen))
+        running = {pool.submit(_kept, file, results, timeout): file for file in chosen}
+        for done in as_completed(running):
+            found[running[done]] = done.result()
+            bar.advance(task)
+            line, _ = summary(running[done], done.result())
+            console.print(f"{len(found)}/{len(chosen)} {line}", markup=False, highlight=False)
+    return {file: found[file] for file in chosen}
+
+
+def table(found: dict[str, list[Outcome]]) -> tuple[str, list[str]]:
+    """All files' lines and the totals, and the failures that nobody has explained."""
+    lines, left = [], []
+    for file, outcomes in found.items():
+        line, unexplained = summary(file, outcomes)
+        lines.append(line)
         left += unexplained
-    print(*left, sep="\n")
+    everything = [outcome for outcomes in found.values() for outcome in outcomes]
+    total, _ = summary(f"{len(found)} files", everything)
+    return "\n".join([*lines, total, *(f"UNEXPLAINED {text}" for text in left)]), left
+
+
+def main(given: list[str] | None = None) -> int:
+    """Run the files and print the table; the exit status is 1 for an unexplained failure."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.cuda.suite",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("files", nargs="*", help="files of tests; all that are not elsewhere")
+    parser.add_argument("--workers", type=int, default=1, help="files at a time")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds for one file")
+    parser.add_argument("--results", type=Path, help="a folder that keeps the outcomes")
+    options = parser.parse_args(given)
+    if options.results:
+        options.results.mkdir(parents=True, exist_ok=True)
+    chosen = options.files or files()
+    text, left = table(run_all(chosen, options.workers, options.timeout, options.results))
+    print(text)
     return int(bool(left))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
