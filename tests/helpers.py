@@ -16,6 +16,23 @@ from minidl.errors import MinidlError, MinidlWarning
 from minidl.testing import gradcheck
 from tests.oracle import torch
 
+# Devices: the tests run on the default one, which tests/cuda/suite.py sets to a GPU.
+
+HERE = minidl.get_default_device()
+HERE_ARRAY = type(minidl.zeros(()).data)
+
+
+def on_host(array):
+    """An array of the default device, or a RowGradient, as NumPy's."""
+    return minidl.asarray(array).numpy()
+
+
+def share_memory(one, other):
+    """Whether two arrays share memory, of which either may be on a GPU."""
+    on_cpu = [isinstance(array, np.ndarray) for array in (one, other)]
+    return on_cpu[0] == on_cpu[1] and np.shares_memory(one, other)
+
+
 # Inputs: small arrays from a stated domain, the same in every run.
 
 

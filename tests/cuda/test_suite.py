@@ -1,5 +1,7 @@
 """minidl's own tests with the default device "cuda", over the stand-in; a slice of them here."""
 
+import re
+
 import pytest
 
 from tests.cuda import suite
@@ -28,6 +30,64 @@ def test_the_suite_passes_on_the_gpu(file):
     assert not unexplained, line
 
 
-def test_failures_are_explained_by_what_they_say():
-    assert suite.why("test_x", "TypeError: Unsupported type <class 'numpy.ndarray'>")
-    assert suite.why("test_x", "assert 1 == 2") is None
+def failure(said, *frames):
+    return suite.Outcome("tests/x.py::test_x", "failed", said, frames)
+
+
+def test_failures_are_explained_by_what_they_say_and_who_raised():
+    said, stand_in = "TypeError: Unsupported type <class 'numpy.ndarray'>", "tests/cuda/a.py:1"
+    assert suite.why(failure(said, "tests/x.py:3", "/numpy/x.py:1", stand_in))
+    assert suite.why(failure(said, "tests/x.py:3", "minidl/ops/x.py:5", stand_in)) is None
+    assert suite.why(failure(said)) is None
+    assert suite.why(failure("assert 1 == 2", "tests/x.py:3")) is None
+
+
+PROGRAM = """
+import os, subprocess, sys, time, pytest
+
+def test_fine():
+    code = "import minidl; print(minidl.ones(2).device)"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert printed.strip() == "cuda:0"
+
+def test_skipped():
+    pytest.skip("for a reason")
+
+def test_last():
+    LAST
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("time.sleep(60)", "timed out after 20 s, after .*test_skipped"),
+        ("os._exit(3)", "pytest ended with 3.*after .*test_skipped"),
+        ("assert False", "assert False"),
+    ],
+)
+def test_what_hangs_or_crashes_is_a_failure_of_its_file(last, said, tmp_path):
+    file = tmp_path / "test_program.py"
+    file.write_text(PROGRAM.replace("LAST", last))
+    outcomes = suite.run(str(file), timeout=20)
+    assert [found.outcome for found in outcomes] == ["passed", "skipped", "failed"]
+    assert re.search(said, outcomes[-1].said, re.DOTALL)
+    line, unexplained = suite.summary("a file", outcomes)
+    assert "1 skipped: for a reason" in line
+    assert len(unexplained) == 1
+
+
+def test_a_file_that_cannot_be_imported_is_a_failure(tmp_path):
+    file = tmp_path / "test_broken.py"
+    file.write_text("import nothing_of_this_name")
+    (found,) = suite.run(str(file))
+    assert (found.outcome, "nothing_of_this_name" in found.said) == ("failed", True)
+
+
+def test_outcomes_that_are_kept_are_not_found_again(tmp_path, monkeypatch):
+    calls = []
+    outcome = suite.Outcome("tests/x.py::test_x", "passed", "")
+    monkeypatch.setattr(suite, "run", lambda file, timeout: calls.append(file) or [outcome])
+    for _ in range(2):
+        assert suite.main(["a.py", "b.py", "--workers", "2", "--results", str(tmp_path)]) == 0
+    assert sorted(calls) == ["a.py", "b.py"]

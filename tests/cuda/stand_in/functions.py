@@ -125,7 +125,8 @@ def asarray(
         counters.launch("stack")
         return new(np.array(plain(a), dtype))
     counters.count("h2d", "asarray")
-    return new(np.array(a, dtype, order=order or "K"))
+    values = np.array(a, dtype, order=order or "K")
+    return new(values.astype(values.dtype.newbyteorder("<"), copy=False))
 
 
 def array(
