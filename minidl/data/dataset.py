@@ -100,7 +100,8 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 def _rows(x: Tensor, indices: Tensor) -> Tensor:
     """x[indices], with a fast path for constants on the CPU, which takes a third of the time."""
     array, positions = x.data, indices.data
-    constant = type(array) is np.ndarray and x.edge is None and not inplace.superseded
+    of_host = type(array) is type(positions) is np.ndarray
+    constant = of_host and x.edge is None and not inplace.superseded
     if constant and array.flags.c_contiguous and positions.dtype.kind == "i":
         try:
             return Tensor(array.take(positions, axis=0))
