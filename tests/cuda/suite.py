@@ -106,7 +106,7 @@ def run(file: str, timeout: float = TIMEOUT) -> list[Outcome]:
     outcomes: dict[str, Outcome] = {}
     for line in lines[: len(lines) - finished]:
         found = Outcome(**line)
-        if found.test not in outcomes or found.outcome == "failed":
+        if found.test not in outcomes or outcomes[found.test].outcome != "failed":
             outcomes[found.test] = found
     if not finished:
         last = f"after {list(outcomes)[-1]}" if outcomes else "before the first test"
