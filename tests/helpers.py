@@ -22,9 +22,11 @@ HERE = minidl.get_default_device()
 HERE_ARRAY = type(minidl.zeros(()).data)
 
 
-def on_host(array):
-    """An array of the default device, or a RowGradient, as NumPy's."""
-    return minidl.asarray(array).numpy()
+def on_host(value):
+    """An array of the default device, a RowGradient, or what NumPy takes, as NumPy's array."""
+    if isinstance(value, minidl.RowGradient) or HERE != "cpu" and isinstance(value, HERE_ARRAY):
+        value = minidl.asarray(value)
+    return np.asarray(value)
 
 
 def share_memory(one, other):
@@ -146,7 +148,7 @@ def assert_close(actual, expected, tolerance):
 
     Infinities and NaNs must be in the same places.
     """
-    actual, expected = np.asarray(actual), np.asarray(expected)
+    actual, expected = on_host(actual), on_host(expected)
     assert actual.shape == expected.shape
     assert actual.dtype == expected.dtype
     finite = np.isfinite(expected)

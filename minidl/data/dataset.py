@@ -149,7 +149,7 @@ class Subset(Dataset[T_co]):
         """The samples at these indices, by the dataset's own `batch` if it has one."""
         _check_indices("Subset.batch", indices)
         try:
-            own = self.indices[indices.data]
+            own = self.indices[indices.numpy()]
         except IndexError as error:
             raise BoundsError(f"Subset.batch: {error}") from error
         return batch_of(self.dataset, Tensor(own))
@@ -187,7 +187,7 @@ class ConcatDataset(Dataset[T_co]):
     def batch(self, indices: Tensor) -> Any:
         """The samples at these indices: one batch from each dataset, concatenated and reordered."""
         _check_indices("ConcatDataset.batch", indices)
-        positions = indices.data
+        positions = indices.numpy()
         if not positions.size:
             raise ShapeError("ConcatDataset.batch: needs at least one index; got none")
         for index in (positions.min(), positions.max()):

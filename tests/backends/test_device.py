@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn
+from minidl import RowGradient, nn
 from minidl.backends import registry
 from minidl.errors import ArgumentError, DeviceError
 from tests.helpers import HERE
@@ -167,6 +167,19 @@ def test_devices_that_are_mixed_are_named():
     y[1, 0] = 5.0
     y[1, 1:] = [1.0, 2.0]
     assert y.tolist() == [[7.0, 7.0, 7.0], [5.0, 1.0, 2.0]]
+
+
+def test_a_gradient_of_another_device_is_refused():
+    x = minidl.ones((3, 2), requires_grad=True)
+    rows = RowGradient([1], np.ones((1, 2), "float32"), (3, 2))
+    for wrong in (minidl.ones((3, 2), device=TOY), RowGradient(*moved(rows), (3, 2))):
+        with pytest.raises(DeviceError, match=rf"grad: needs .* on '{HERE}'; got .* on 'toy'"):
+            x.grad = wrong
+    assert x.grad is None
+
+
+def moved(gradient):
+    return [minidl.asarray(x, device=TOY) for x in (gradient.indices, gradient.rows)]
 
 
 def test_indices_of_the_host_find_their_way():

@@ -63,6 +63,31 @@ EXPLAINED = [
     ("test_attributes_and_constants", "'cuda:0' != 'cpu'", "it asks for the device"),
     ("test_a_row_that_does_not_exist", "index ≥ 2147483647", "an index is named within 32 bits"),
     (
+        "test_misuse_is_explained.*cross_entropy: label",
+        "cross_entropy: index 4 is outside 0 … 3",
+        "a check on the GPU tells the index, and not where it stands",
+    ),
+    (
+        r"ops/nn/test_attention.py::test_a_query_that_sees_one_key.*float32",
+        r"0.9999999403953552 \(ACTUAL\), 1 \(DESIRED\)",
+        "backward, logits are added up in another order: exp(s − log Σ exp s) is rounded",
+    ),
+    (
+        r"test_float16_gives_what_float32_gives.*\[(log_)?softmax\]",
+        "Arrays are not equal",
+        "the kernels save y in float16 for the way back, as PyTorch's do",
+    ),
+    (
+        r"test_float16_gives_what_float32_gives.*\[scaled_dot_product_attention\]",
+        "Arrays are not equal",
+        "tensor cores take the weights of the values in float16, as FlashAttention's do",
+    ),
+    (
+        r"nn/test_norm.py::test_memory_is_flat\[True\]",
+        "< 120000",
+        "what the stand-in gives to gcc's kernels is in cycles, which Python collects later",
+    ),
+    (
         "test_what_the_function_itself_writes",
         "f did something else",
         "an element of a GPU's array is a view, and a recomputation of writes to views fails: on "

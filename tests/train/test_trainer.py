@@ -39,7 +39,7 @@ def network(*last, seed=0, dtype="float32", outputs=CLASSES):
     rng = np.random.default_rng(seed)
     net = nn.Sequential(nn.Linear(INPUTS, 7), nn.Tanh(), nn.Linear(7, outputs), *last).to(dtype)
     for p in net.parameters():
-        p.data = rng.normal(size=p.shape, scale=0.4).astype(dtype)
+        p.data = minidl.asarray(rng.normal(size=p.shape, scale=0.4).astype(dtype))
         p.requires_grad = False
         p.requires_grad = True
     return net

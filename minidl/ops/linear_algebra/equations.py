@@ -192,6 +192,8 @@ def pinv(xp, x, /, *, rtol=None):
     """
     check_matrix(x)
     _check_rtol("pinv", x, rtol)
+    if hasattr(rtol, "shape"):
+        rtol = asarray(rtol).to(xp.device_of(x)).data
     y = xp.pinv(x, rtol=rtol)
 
     def dx(dy):
