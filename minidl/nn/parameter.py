@@ -40,8 +40,9 @@ class _State(Tensor):
         if device != device_of(own) or (array.shape, array.dtype) != (own.shape, own.dtype):
             name = type(self).__name__
             fits = getattr(array, "shape", None) == own.shape
-            kind = ShapeError if getattr(array, "dtype", None) == own.dtype else DTypeError
-            kind = DeviceError if fits and kind is ShapeError else kind
+            kind: type[MinidlError] = DeviceError if fits else ShapeError
+            if getattr(array, "dtype", None) != own.dtype:
+                kind = DTypeError
             there = "" if device is None else f" on {str(device)!r}"
             raise kind(
                 f"{name}.data: needs {describe(self)} on {self.device!r}; got {describe(array)}"

@@ -194,17 +194,18 @@ def test_the_owner_of_memory():
 
 
 def test_arrays_that_share_memory_without_numpys_knowledge():
-    memory = bytearray(CONTENT)
-    one, other, apart = (minidl.asarray(_from_buffer(memory)) for _ in range(3))
-    apart = minidl.asarray(_from_buffer(bytearray(CONTENT)))
-    w = minidl.ones(5, requires_grad=True)
-    y, unaffected = (one * w).sum(), (apart * w).sum()
-    other += 1
-    del other
-    unaffected.backward()
-    with pytest.raises(GradientError, match="written in place before backward"):
-        y.backward()
-    (one * w).sum().backward()
+    with minidl.device("cpu"):
+        memory = bytearray(CONTENT)
+        one, other, apart = (minidl.asarray(_from_buffer(memory)) for _ in range(3))
+        apart = minidl.asarray(_from_buffer(bytearray(CONTENT)))
+        w = minidl.ones(5, requires_grad=True)
+        y, unaffected = (one * w).sum(), (apart * w).sum()
+        other += 1
+        del other
+        unaffected.backward()
+        with pytest.raises(GradientError, match="written in place before backward"):
+            y.backward()
+        (one * w).sum().backward()
 
 
 def test_writes_to_foreign_memory_take_bounded_room(monkeypatch):
@@ -265,7 +266,8 @@ RULES = [
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_optimisers_refuse_read_only_memory_before_they_change_anything(rule):
-    p, other = nn.Parameter(minidl.asarray(_read_only())), nn.Parameter(minidl.ones((2, 2)))
+    p = nn.Parameter(minidl.asarray(_read_only(), device="cpu"))
+    other = nn.Parameter(minidl.ones((2, 2), device="cpu"))
     assert not p.data.flags.writeable
     optimizer = rule([other, p], lr=0.1)
 
