@@ -135,7 +135,8 @@ class Tensor(TensorMethods):
         given = getattr(value, "shape", None), getattr(value, "dtype", None)
         if value is not None and given != self.edge[0].outputs[0]:
             raise ShapeError(f"grad: needs {describe(self)}; got {describe(value)}")
-        array = getattr(value, "rows" if isinstance(value, RowGradient) else "data", None)
+        array = value.data if isinstance(value, Tensor) else value
+        array = array.rows if isinstance(array, RowGradient) else array
         if backend_of(array) is not None and device_of(array) != device_of(self.data):
             raise DeviceError(
                 f"grad: needs {describe(self)} on {str(self.device)!r}; got {describe(value)} on "

@@ -73,6 +73,7 @@ class DataLoader(Generic[B]):
     device              where the batches go; by default to the default device.  With workers, the
                         next one is sent while this one is used.  While the dataset makes a batch,
                         the default device is the CPU
+
     Batches and their order do not depend on the workers, if the dataset takes its random numbers
     from `sample_generator()`.  `position` and `state_dict()` tell the position in an epoch, and
     `load_state_dict` resumes there.  An exception in a worker is raised when its batch is due; a

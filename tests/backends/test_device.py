@@ -172,7 +172,8 @@ def test_devices_that_are_mixed_are_named():
 def test_a_gradient_of_another_device_is_refused():
     x = minidl.ones((3, 2), requires_grad=True)
     rows = RowGradient([1], np.ones((1, 2), "float32"), (3, 2))
-    for wrong in (minidl.ones((3, 2), device=TOY), RowGradient(*moved(rows), (3, 2))):
+    dense = minidl.ones((3, 2), device=TOY)
+    for wrong in (dense, dense.data, RowGradient(*moved(rows), (3, 2))):
         with pytest.raises(DeviceError, match=rf"grad: needs .* on '{HERE}'; got .* on 'toy'"):
             x.grad = wrong
     assert x.grad is None
