@@ -50,7 +50,8 @@ def expm1(x: Array) -> Array:
     a, b = x.real, x.imag
     half = cp.sin(b / 2)
     exact = complex(cp.expm1(a) * cp.cos(b) - 2 * half * half, cp.exp(a) * cp.sin(b))
-    return cp.where(cp.isfinite(x) & cp.isfinite(exact), exact, cp.exp(x) - 1)
+    exact_there = cp.isfinite(x) & cp.isfinite(exact) & (x != 0)  # the formula has −0 at 0
+    return cp.where(exact_there, exact, cp.exp(x) - 1)
 
 
 # CuPy's x₁ // x₂ is the quotient, rounded, and then rounded down: 1 // 0.1 is 10, though 0.1 is a

@@ -11,6 +11,7 @@ from typing import Any
 
 import cupy as cp
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from minidl_cuda.array import Array
 from minidl_cuda.checks import check_index, check_indices
@@ -110,7 +111,7 @@ def scatter_at(values: Array, index: Any, shape: tuple[int, ...]) -> Array:
 
 def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
     """z[…, i, …] = x[…, indices[…, i, …], …]."""
-    size = x.shape[axis]
+    size = x.shape[normalize_axis_index(axis, x.ndim)]
     check_index((indices,), (size,))
     return cp.take_along_axis(x, indices, axis=axis)
 

@@ -164,4 +164,6 @@ def pinv(x: Array, *, rtol: Any) -> Array:
     if x.size == 0:
         return x.swapaxes(-1, -2).copy()
     tolerance = float(np.finfo(x.dtype).eps) * max(x.shape[-2:]) if rtol is None else rtol
+    if isinstance(tolerance, np.ndarray):
+        tolerance = cp.asarray(tolerance)
     return cp.linalg.pinv(x, rcond=tolerance)

@@ -16,6 +16,25 @@ from minidl.errors import MinidlError, MinidlWarning
 from minidl.testing import gradcheck
 from tests.oracle import torch
 
+# Devices: the tests run on the default one, which tests/cuda/suite.py sets to a GPU.
+
+HERE = minidl.get_default_device()
+HERE_ARRAY = type(minidl.zeros(()).data)
+
+
+def on_host(value):
+    """An array of the default device, a RowGradient, or what NumPy takes, as NumPy's array."""
+    if isinstance(value, minidl.RowGradient) or HERE != "cpu" and isinstance(value, HERE_ARRAY):
+        value = minidl.asarray(value)
+    return np.asarray(value)
+
+
+def share_memory(one, other):
+    """Whether two arrays share memory, of which either may be on a GPU."""
+    on_cpu = [isinstance(array, np.ndarray) for array in (one, other)]
+    return on_cpu[0] == on_cpu[1] and np.shares_memory(one, other)
+
+
 # Inputs: small arrays from a stated domain, the same in every run.
 
 
@@ -129,7 +148,7 @@ def assert_close(actual, expected, tolerance):
 
     Infinities and NaNs must be in the same places.
     """
-    actual, expected = np.asarray(actual), np.asarray(expected)
+    actual, expected = on_host(actual), on_host(expected)
     assert actual.shape == expected.shape
     assert actual.dtype == expected.dtype
     finite = np.isfinite(expected)

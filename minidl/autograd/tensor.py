@@ -14,13 +14,14 @@ import numpy as np
 from minidl.autograd import engine, host_copies, inplace, namespace
 from minidl.autograd.graph import Edge, Leaf
 from minidl.autograd.tensor_methods import TensorMethods
-from minidl.backends import backend_of, device
+from minidl.backends import backend_of, device, device_of
 from minidl.backends.registry import create, on_device_of
 from minidl.backends.rows import RowGradient
 from minidl.checks import check_flags
 from minidl.errors import (
     EXPLAINED,
     ArgumentError,
+    DeviceError,
     DTypeError,
     GradientError,
     ShapeError,
@@ -134,6 +135,13 @@ class Tensor(TensorMethods):
         given = getattr(value, "shape", None), getattr(value, "dtype", None)
         if value is not None and given != self.edge[0].outputs[0]:
             raise ShapeError(f"grad: needs {describe(self)}; got {describe(value)}")
+        array = value.data if isinstance(value, Tensor) else value
+        array = array.rows if isinstance(array, RowGradient) else array
+        if backend_of(array) is not None and device_of(array) != device_of(self.data):
+            raise DeviceError(
+                f"grad: needs {describe(self)} on {str(self.device)!r}; got {describe(value)} on "
+                f"{str(device_of(array))!r}"
+            )
         if isinstance(value, RowGradient):
             value = value.coalesce()
         constant = isinstance(value, Tensor) and value.edge is None

@@ -100,7 +100,8 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 def _rows(x: Tensor, indices: Tensor) -> Tensor:
     """x[indices], with a fast path for constants on the CPU, which takes a third of the time."""
     array, positions = x.data, indices.data
-    constant = type(array) is np.ndarray and x.edge is None and not inplace.superseded
+    of_host = type(array) is type(positions) is np.ndarray
+    constant = of_host and x.edge is None and not inplace.superseded
     if constant and array.flags.c_contiguous and positions.dtype.kind == "i":
         try:
             return Tensor(array.take(positions, axis=0))
@@ -148,7 +149,7 @@ class Subset(Dataset[T_co]):
         """The samples at these indices, by the dataset's own `batch` if it has one."""
         _check_indices("Subset.batch", indices)
         try:
-            own = self.indices[indices.data]
+            own = self.indices[indices.numpy()]
         except IndexError as error:
             raise BoundsError(f"Subset.batch: {error}") from error
         return batch_of(self.dataset, Tensor(own))
@@ -186,7 +187,7 @@ class ConcatDataset(Dataset[T_co]):
     def batch(self, indices: Tensor) -> Any:
         """The samples at these indices: one batch from each dataset, concatenated and reordered."""
         _check_indices("ConcatDataset.batch", indices)
-        positions = indices.data
+        positions = indices.numpy()
         if not positions.size:
             raise ShapeError("ConcatDataset.batch: needs at least one index; got none")
         for index in (positions.min(), positions.max()):

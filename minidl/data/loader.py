@@ -19,7 +19,7 @@ from minidl.data.dataset import DatasetLike, T
 from minidl.data.epoch_state import EpochState
 from minidl.data.samplers import BatchSampler, RandomSampler, Sampler, SequentialSampler
 from minidl.data.seeding import BatchKey, current
-from minidl.data.transfer import moved, on_host
+from minidl.data.transfer import HOST, moved, on_host
 from minidl.errors import ArgumentError, DTypeError, MinidlError, describe, raise_explained
 from minidl.ops.random import Generator, check_generator, default_generator
 
@@ -71,7 +71,8 @@ class DataLoader(Generic[B]):
                         epochs, until `close`
     pin_memory          whether batches pass through page-locked memory on their way to a GPU
     device              where the batches go; by default to the default device.  With workers, the
-                        next one is sent while this one is used
+                        next one is sent while this one is used.  While the dataset makes a batch,
+                        the default device is the CPU
 
     Batches and their order do not depend on the workers, if the dataset takes its random numbers
     from `sample_generator()`.  `position` and `state_dict()` tell the position in an epoch, and
@@ -328,9 +329,10 @@ class BatchMaker:
         """The batch; errors name it."""
         token = current.set(key)
         try:
-            if self.collate_fn is None and hasattr(self.dataset, "batch"):
-                return self.dataset.batch(_tensor(indices))
-            return (self.collate_fn or collate)(samples_of(self.dataset, _as_list(indices)))
+            with HOST:
+                if self.collate_fn is None and hasattr(self.dataset, "batch"):
+                    return self.dataset.batch(_tensor(indices))
+                return (self.collate_fn or collate)(samples_of(self.dataset, _as_list(indices)))
         except Exception as error:
             error.add_note(self._location(key, _as_list(indices)))
             raise

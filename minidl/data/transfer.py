@@ -16,12 +16,12 @@ from minidl.backends import device
 from minidl.backends.registry import find
 from minidl.ops import asarray
 
-_HOST = device("cpu")
+HOST = device("cpu")
 
 
 def on_host(x: Any) -> Tensor:
     """A tensor of host data on the host, whatever the default device is; others where they are."""
-    with _HOST:
+    with HOST:
         return asarray(x)
 
 
@@ -30,17 +30,27 @@ def moved(
 ) -> Iterator[Any]:
     """The batches, with their tensors on a device.
 
-    ahead    how many batches are sent before they are asked for
+    ahead    how many batches are sent before they are asked for; an exception in one of them comes
+             after those before it
     pin      copy them to page-locked memory first, from where they are sent faster
     """
     backend, name = find(where)
     sent: deque[Callable[[], Any]] = deque()
-    for batch in batches:
-        sent.append(_begun(batch, backend, name, pin))
+    failed: Exception | None = None
+    source = iter(batches)
+    while failed is None:
+        try:
+            sent.append(_begun(next(source), backend, name, pin))
+        except StopIteration:
+            break
+        except Exception as error:
+            failed = error
         if len(sent) > ahead:
             yield sent.popleft()()
     while sent:
         yield sent.popleft()()
+    if failed is not None:
+        raise failed
 
 
 class _Sent:

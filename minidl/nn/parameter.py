@@ -36,14 +36,18 @@ class _State(Tensor):
         """An array that can take the place of this one's, also a tensor's; else an error."""
         array = value.data if isinstance(value, Tensor) else value
         own = self.data
-        same = backend_of(array) is not None and device_of(array) == device_of(own)
-        if not same or (array.shape, array.dtype) != (own.shape, own.dtype):
+        device = device_of(array) if backend_of(array) is not None else None
+        if device != device_of(own) or (array.shape, array.dtype) != (own.shape, own.dtype):
             name = type(self).__name__
-            kind = ShapeError if getattr(array, "dtype", None) == own.dtype else DTypeError
+            fits = getattr(array, "shape", None) == own.shape
+            kind: type[MinidlError] = DeviceError if fits else ShapeError
+            if getattr(array, "dtype", None) != own.dtype:
+                kind = DTypeError
+            there = "" if device is None else f" on {str(device)!r}"
             raise kind(
-                f"{name}.data: needs {describe(self)} on {self.device!r}; got {describe(array)}; "
-                f"convert it, or write `x[...] = values` under no_grad; for another shape, assign "
-                f"a new nn.{name} to the module"
+                f"{name}.data: needs {describe(self)} on {self.device!r}; got {describe(array)}"
+                f"{there}; convert it, or write `x[...] = values` under no_grad; for another "
+                f"shape, assign a new nn.{name} to the module"
             )
         return array
 

@@ -65,13 +65,11 @@ def _on_device_of(x, index):
 
 def item_of(x, index, /):
     """x[index]: integers, slices, None and …, integer tensors, or one bool tensor."""
-    if type(x.data) is np.ndarray:  # NumPy checks it when it is used
-        index = array_index(index, x)
-    else:
-        try:
-            index = _checked_index(x, index)
-        except (MinidlError, *EXPLAINED) as error:
-            raise_explained("getitem", (x, index), error)
+    of_host = type(x.data) is np.ndarray
+    try:  # NumPy checks it when it is used
+        index = array_index(index, x) if of_host else _checked_index(x, index)
+    except (MinidlError, *EXPLAINED) as error:
+        raise_explained("getitem", (x, index), error)
     if x.size:
         return _getitem(x, index=index)
     with warnings.catch_warnings():  # older NumPys only warn where none is selected

@@ -13,6 +13,8 @@ from minidl.errors import ArgumentError, DeviceError
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
+KIND = minidl.get_default_device().type
+OTHER = "cuda" if KIND == "cpu" else "cpu"
 f16, f32, f64 = (np.dtype(name) for name in ("float16", "float32", "float64"))
 
 
@@ -65,7 +67,7 @@ def test_dtypes_and_values_are_those_of_pytorch(name, dtypes):
     ours, theirs, shapes = PARITY[name]
     kinds = [*dtypes, dtypes[1]]
     arrays = [drawn(*shape, dtype=kinds[i], seed=i) for i, shape in enumerate(shapes)]
-    with minidl.autocast("cpu"):
+    with minidl.autocast(KIND):
         found = ours(*map(minidl.tensor, arrays))
     with torch.autocast("cpu", dtype=torch.float16):
         expected = theirs(*map(torch.tensor, arrays))
@@ -77,7 +79,7 @@ def test_dtypes_and_values_are_those_of_pytorch(name, dtypes):
 def test_what_needs_its_digits_runs_in_float32(name):
     settings = {"axis": 1}
     x = minidl.tensor([[12.0, 3.0]], dtype="float16")
-    with minidl.autocast("cpu"):
+    with minidl.autocast(KIND):
         y = getattr(minidl, name)(x) if name == "exp" else getattr(minidl, name)(x, **settings)
     assert y.dtype == f32
     if name == "exp":
@@ -87,20 +89,20 @@ def test_what_needs_its_digits_runs_in_float32(name):
 @pytest.mark.parametrize("layer", [nn.LayerNorm(3), nn.GroupNorm(1, 3), nn.RMSNorm(3)], ids=str)
 def test_norms_run_in_float32(layer):
     x = minidl.tensor(drawn(4, 3, dtype="float16"))
-    with minidl.autocast("cpu"):
+    with minidl.autocast(KIND):
         assert layer(x).dtype == f32
 
 
 def test_the_widest_input_decides_where_all_must_be_alike():
     x, y = minidl.tensor(drawn(4, 3), dtype="float16"), minidl.tensor(drawn(4, 3))
-    with minidl.autocast("cpu"):
+    with minidl.autocast(KIND):
         assert minidl.atan2(x, y).dtype == minidl.atan2(y, y).dtype == f32
         assert minidl.atan2(x, x).dtype == f16
 
 
 def test_float64_and_integers_are_left_alone():
     x, n = minidl.tensor(drawn(2, 2, dtype="float64")), minidl.tensor([[1, 2], [3, 4]])
-    with minidl.autocast("cpu"):
+    with minidl.autocast(KIND):
         assert (x @ x).dtype == f64
         assert n.sum().dtype == np.dtype("int64")
         assert minidl.exp(x).dtype == f64
@@ -129,7 +131,7 @@ def test_gradients_have_the_dtype_of_their_parameters_and_are_close(name):
     for enabled in (True, False):
         for p in layer.parameters():
             p.grad = None
-        with minidl.autocast("cpu", enabled=enabled):
+        with minidl.autocast(KIND, enabled=enabled):
             y = layer(x)
             y = y[0] if isinstance(y, tuple) else y
             loss = (y * y).mean()
@@ -158,7 +160,7 @@ class Casts(Observer):
 def test_a_parameter_is_cast_once(cache_enabled, casts):
     layer, x = nn.Linear(3, 3, bias=False), minidl.tensor(drawn(2, 3))
     counter = Casts(layer.weight)
-    with observed_by(counter), minidl.autocast("cpu", cache_enabled=cache_enabled):
+    with observed_by(counter), minidl.autocast(KIND, cache_enabled=cache_enabled):
         layer(layer(x))
     assert counter.count == casts
 
@@ -166,7 +168,7 @@ def test_a_parameter_is_cast_once(cache_enabled, casts):
 def test_a_parameter_that_was_written_is_cast_again():
     layer, x = nn.Linear(2, 2, bias=False), minidl.ones((1, 2))
     optimizer = optim.SGD(layer.parameters(), lr=1.0)
-    with minidl.autocast("cpu"):
+    with minidl.autocast(KIND):
         before = layer(x).numpy()
         layer.weight.grad = minidl.ones((2, 2))
         optimizer.step()
@@ -177,7 +179,7 @@ def test_a_parameter_that_was_written_is_cast_again():
 
 def test_backward_and_no_grad_inside_of_a_block():
     layer, x = nn.Linear(2, 2, bias=False), minidl.ones((1, 2))
-    with minidl.autocast("cpu"):
+    with minidl.autocast(KIND):
         with minidl.no_grad():
             assert not layer(x).requires_grad
         for _ in range(2):  # the second graph does not use what the first one freed
@@ -191,7 +193,7 @@ def test_checkpoints_compute_again_as_they_computed():
     for run in (lambda f, x: f(x), minidl.checkpoint):
         layer.zero_grad()
         x.grad = None
-        with minidl.autocast("cpu"):
+        with minidl.autocast(KIND):
             layer(x)  # the weight has been cast
             loss = run(lambda x: layer(layer(x)), x).sum()
         loss.backward()
@@ -202,7 +204,7 @@ def test_checkpoints_compute_again_as_they_computed():
 
 def test_second_derivatives():
     x = minidl.tensor([0.5, 2.0], requires_grad=True)
-    with minidl.autocast("cpu"), minidl.higher_order():
+    with minidl.autocast(KIND), minidl.higher_order():
         y = (minidl.matmul(x, x) ** 2).sum()
     (dx,) = minidl.gradients(y, [x], create_graph=True)
     assert dx.dtype == f32
@@ -214,42 +216,42 @@ def test_second_derivatives():
 # Blocks.
 
 
-def dtype_here(kind="cpu"):
+def dtype_here():
     return minidl.matmul(minidl.ones((2, 2)), minidl.ones((2, 2))).dtype
 
 
 def test_blocks_nest_and_end():
     assert dtype_here() == f32
-    with minidl.autocast("cpu"):
+    with minidl.autocast(KIND):
         assert dtype_here() == f16
-        with minidl.autocast("cpu", enabled=False):
+        with minidl.autocast(KIND, enabled=False):
             assert dtype_here() == f32
-            with minidl.autocast("cpu"):
+            with minidl.autocast(KIND):
                 assert dtype_here() == f16
-        with minidl.autocast("cuda"):
+        with minidl.autocast(OTHER):
             assert dtype_here() == f16
-            assert minidl.amp.is_autocast_enabled("cuda")
+            assert minidl.amp.is_autocast_enabled(OTHER)
         assert dtype_here() == f16
-        assert not minidl.amp.is_autocast_enabled("cuda")
+        assert not minidl.amp.is_autocast_enabled(OTHER)
     assert dtype_here() == f32
     assert current.get().autocast is None
 
 
 def test_other_devices_are_left_alone():
-    with minidl.autocast("cuda"):
+    with minidl.autocast(OTHER):
         assert dtype_here() == f32
 
 
 def test_a_block_ends_with_an_exception():
-    with pytest.raises(RuntimeError), minidl.autocast("cpu"):
+    with pytest.raises(RuntimeError), minidl.autocast(KIND):
         raise RuntimeError
-    with pytest.raises(minidl.errors.ShapeError), minidl.autocast("cpu"):
+    with pytest.raises(minidl.errors.ShapeError), minidl.autocast(KIND):
         minidl.matmul(minidl.ones((2, 3)), minidl.ones((2, 3)))
     assert dtype_here() == f32
 
 
 def test_errors_inside_of_a_block_name_the_operation():
-    with minidl.autocast("cpu"), pytest.raises(minidl.errors.ShapeError, match="Linear"):
+    with minidl.autocast(KIND), pytest.raises(minidl.errors.ShapeError, match="Linear"):
         nn.Linear(3, 2)(minidl.ones((2, 4)))
 
 
@@ -264,7 +266,7 @@ def test_it_is_a_decorator_and_the_default_device_decides():
 
 def test_threads_have_blocks_of_their_own():
     found = []
-    with minidl.autocast("cpu"):
+    with minidl.autocast(KIND):
         thread = threading.Thread(target=lambda: found.append(dtype_here()))
         thread.start()
         thread.join()
@@ -273,10 +275,10 @@ def test_threads_have_blocks_of_their_own():
 
 def test_bad_settings():
     with pytest.raises(ArgumentError, match="float16"):
-        minidl.autocast("cpu", dtype="float32")
+        minidl.autocast(KIND, dtype="float32")
     with pytest.raises(minidl.errors.MinidlError, match="bfloat16"):
-        minidl.autocast("cpu", dtype="bfloat16")
+        minidl.autocast(KIND, dtype="bfloat16")
     with pytest.raises(ArgumentError, match="enabled"):
-        minidl.autocast("cpu", enabled=1)
+        minidl.autocast(KIND, enabled=1)
     with pytest.raises(DeviceError):
         minidl.autocast("GPU!")

@@ -8,6 +8,7 @@ import pytest
 
 import minidl
 from minidl.errors import ArgumentError, DTypeError, GradientError, MinidlError, ShapeError
+from tests.helpers import HERE
 from tests.oracle import torch
 
 # Making.
@@ -45,14 +46,14 @@ def test_a_requested_dtype_is_exact():
 
 def test_tensor_copies_and_asarray_shares():
     a = np.ones(3)
-    copied, shared = minidl.tensor(a), minidl.asarray(a)
+    copied, shared = minidl.tensor(a), minidl.asarray(a, device="cpu")
     a[0] = 5
     assert copied.tolist() == [1, 1, 1]
     assert shared.tolist() == [5, 1, 1]
     assert minidl.asarray(shared) is shared
-    assert minidl.asarray(a, copy=True).data is not a
+    assert minidl.asarray(a, copy=True, device="cpu").data is not a
     with pytest.raises(ArgumentError, match="copy=False"):
-        minidl.asarray(a, dtype="float32", copy=False)
+        minidl.asarray(a, dtype="float32", copy=False, device="cpu")
 
 
 def test_a_new_tensor_of_a_tracked_one_begins_a_history_of_its_own():
@@ -107,12 +108,13 @@ def test_what_is_no_shape_is_refused(shape):
 
 def test_the_representation_says_what_a_learner_wants_to_know():
     x = minidl.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
-    rows = "Tensor([[1., 2.],\n        [3., 4.]], shape=(2, 2), float32, "
-    assert repr(x) == rows + "requires_grad)"
-    assert repr((x * 2).sum()) == "Tensor(20., float32, from sum)"
-    assert repr(minidl.arange(3)) == "Tensor([0, 1, 2], int64)"
-    assert repr(minidl.zeros((0, 2))) == "Tensor([], shape=(0, 2), float32)"
-    assert repr(minidl.nn.Parameter([1.0])) == "Parameter([1.], float32, requires_grad)"
+    rows = "Tensor([[1., 2.],\n        [3., 4.]], shape=(2, 2), float32"
+    there = "" if HERE == "cpu" else f", {HERE}"
+    assert repr(x) == f"{rows}{there}, requires_grad)"
+    assert repr((x * 2).sum()) == f"Tensor(20., float32{there}, from sum)"
+    assert repr(minidl.arange(3)) == f"Tensor([0, 1, 2], int64{there})"
+    assert repr(minidl.zeros((0, 2))) == f"Tensor([], shape=(0, 2), float32{there})"
+    assert repr(minidl.nn.Parameter([1.0])) == f"Parameter([1.], float32{there}, requires_grad)"
     assert f"{x.sum():.2f}" == "10.00"
 
 
@@ -151,7 +153,7 @@ def test_numpy_sees_the_values():
 
 
 def test_dlpack_goes_both_ways():
-    x = minidl.tensor([1.0, 2.0])
+    x = minidl.tensor([1.0, 2.0], device="cpu")
     assert np.shares_memory(np.from_dlpack(x), x.data)
     assert np.shares_memory(minidl.from_dlpack(np.arange(3)).data, x.data) is False
     a = np.arange(3.0)
@@ -159,7 +161,7 @@ def test_dlpack_goes_both_ways():
 
 
 def test_dlpack_with_pytorch():
-    x = minidl.tensor([1.0, 2.0])
+    x = minidl.tensor([1.0, 2.0], device="cpu")
     theirs = torch.from_dlpack(x)
     theirs[0] = 5
     assert x.tolist() == [5, 2]

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn
+from minidl import RowGradient, nn
 from minidl.backends import registry
 from minidl.errors import ArgumentError, DeviceError
+from tests.helpers import HERE
 from tests.toy_backend import TOY, ToyArray
 
 
@@ -66,31 +67,31 @@ def test_the_default_device_is_where_tensors_are_created():
         with minidl.device(TOY):
             minidl.manual_seed(0)
             found = make()
-        assert (expected.device, found.device) == ("cpu", TOY), name
+        assert (expected.device, found.device) == (HERE, TOY), name
         np.testing.assert_array_equal(found.numpy(), expected.numpy())
 
 
 def test_what_has_a_device_stays_there():
     x = minidl.ones(3)
     with minidl.device(TOY):
-        assert minidl.asarray(x).device == "cpu"
-        assert minidl.zeros_like(x).device == "cpu"
+        assert minidl.asarray(x).device == HERE
+        assert minidl.zeros_like(x).device == HERE
         assert minidl.from_dlpack(np.ones(3)).device == "cpu"
-        assert (x + 1).device == "cpu"
-        assert minidl.asarray(x.data).device == TOY  # an array of the host has none
+        assert (x + 1).device == HERE
+        assert minidl.asarray(x.numpy()).device == TOY  # an array of the host has none
         assert minidl.zeros(3, device="cpu").device == "cpu"
     assert minidl.asarray(ToyArray(np.ones(3))).device == TOY
 
 
 def test_blocks_end_and_nest():
-    assert minidl.get_default_device() == "cpu"
+    assert minidl.get_default_device() == HERE
     with minidl.device(TOY):
         with minidl.device("cpu"):
             assert minidl.get_default_device() == "cpu"
         assert minidl.get_default_device() == TOY
     with pytest.raises(ZeroDivisionError), minidl.device(TOY):
         _ = 1 / 0
-    assert minidl.get_default_device() == "cpu"
+    assert minidl.get_default_device() == HERE
 
 
 def test_a_block_is_of_its_thread_and_the_setting_of_all():
@@ -102,16 +103,16 @@ def test_a_block_is_of_its_thread_and_the_setting_of_all():
         return found[0]
 
     with minidl.device(TOY):
-        assert seen() == "cpu"
+        assert seen() == HERE
     try:
         minidl.set_default_device(TOY)
         assert seen() == minidl.zeros(1).device == TOY
     finally:
         minidl.set_default_device(None)
-    assert minidl.zeros(1).device == "cpu"
+    assert minidl.zeros(1).device == HERE
     with pytest.raises(DeviceError, match="no device 'tpu'; minidl knows 'cpu'"):
         minidl.set_default_device("tpu")
-    assert minidl.zeros(1).device == "cpu"
+    assert minidl.zeros(1).device == HERE
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_the_environment_sets_it(value, said):
 
 
 def test_to_takes_devices_dtypes_and_tensors():
-    x = minidl.tensor([1.0, 2.0], requires_grad=True)
+    x = minidl.tensor([1.0, 2.0], device="cpu", requires_grad=True)
     like = minidl.ones(1, dtype="float64", device=TOY)
     for same in (x.to("cpu"), x.cpu(), x.to("float32"), x.to("cpu:0")):
         assert same is x
@@ -156,10 +157,11 @@ def test_modules_move_with_their_gradients_and_buffers():
 
 def test_devices_that_are_mixed_are_named():
     x, y = minidl.ones(3), minidl.ones((2, 3), device=TOY)
-    said = r"multiply: input 0, float32 \(3,\), is on 'cpu' and input 1, .*toy.*x.to\('cpu'\)"
+    here = f"'{HERE}'"
+    said = rf"multiply: input 0, float32 \(3,\), is on {here} and input 1, .*toy.*x.to\({here}\)"
     with pytest.raises(DeviceError, match=said):
         _ = x * y
-    with pytest.raises(DeviceError, match=r"setitem: .* values, .*'cpu'; move them, as by"):
+    with pytest.raises(DeviceError, match=rf"setitem: .* values, .*{here}; move them, as by"):
         y[0] = x
     y[0] = minidl.tensor(7.0)  # a number has a place everywhere
     y[1, 0] = 5.0
@@ -167,11 +169,26 @@ def test_devices_that_are_mixed_are_named():
     assert y.tolist() == [[7.0, 7.0, 7.0], [5.0, 1.0, 2.0]]
 
 
+def test_a_gradient_of_another_device_is_refused():
+    x = minidl.ones((3, 2), requires_grad=True)
+    rows = RowGradient([1], np.ones((1, 2), "float32"), (3, 2))
+    dense = minidl.ones((3, 2), device=TOY)
+    for wrong in (dense, dense.data, RowGradient(*moved(rows), (3, 2))):
+        with pytest.raises(DeviceError, match=rf"grad: needs .* on '{HERE}'; got .* on 'toy'"):
+            x.grad = wrong
+    assert x.grad is None
+
+
+def moved(gradient):
+    return [minidl.asarray(x, device=TOY) for x in (gradient.indices, gradient.rows)]
+
+
 def test_indices_of_the_host_find_their_way():
     x = minidl.asarray(np.arange(12.0).reshape(3, 4))
     y = x.to(TOY)
     ids = np.array([2, 0])
-    for index in (ids, [2, 0], minidl.asarray(ids), (slice(None), ids), (minidl.asarray(ids), 1)):
+    of_host = minidl.asarray(ids, device="cpu")
+    for index in (ids, [2, 0], of_host, (slice(None), ids), (of_host, 1)):
         assert y[index].device == TOY
         np.testing.assert_array_equal(y[index].numpy(), x[index].numpy())
     mask = np.array([True, False, True])

@@ -1,7 +1,7 @@
 """Rows of operations that rearrange elements: shapes, axes, concatenation, repetition, copies."""
 
 from tests.cases.registry import ops
-from tests.helpers import Case, fixed, real
+from tests.helpers import HERE, Case, fixed, real
 from tests.oracle import torch
 from tests.toy_backend import TOY
 
@@ -60,7 +60,7 @@ CASES = [
     Case("repeat each", lambda x, n: ops.repeat(x, n, axis=0),
          lambda x, n: x.repeat_interleave(n, 0), real(3, 2), fixed([2, 0, 3])),
     Case("astype", lambda x: ops.astype(x, "float64"), lambda x: x.double(), real(3, 4)),
-    Case("to_device", lambda x: ops.to_device(ops.to_device(x, TOY), "cpu"),
+    Case("to_device", lambda x: ops.to_device(ops.to_device(x, TOY), HERE),
          torch.clone, real(3, 4)),
     Case("copy", ops.copy, torch.clone, real(3, 4)),
     Case("concat", lambda *xs: ops.concat(xs), lambda *xs: torch.cat(xs), real(2, 3), real(1, 3)),

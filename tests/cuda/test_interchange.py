@@ -73,6 +73,14 @@ def _odd():
     raise TypeError("uint128 is not supported.")
 
 
+def test_numbers_in_another_byte_order_keep_their_values():
+    values = np.linspace(-3, 3, 6, dtype=">f4")
+    with minidl.device("cuda"):
+        expected = minidl.exp(minidl.asarray(values.tolist())).tolist()
+        for given in (values, minidl.tensor(values), minidl.asarray(values)):
+            assert minidl.exp(given).tolist() == expected
+
+
 def test_cupys_arrays_are_minidls():
     theirs = on("cuda:1", np.ones(3))
     assert minidl.asarray(theirs).data is theirs

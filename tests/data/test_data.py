@@ -10,9 +10,10 @@ import pytest
 import minidl
 from minidl import ops
 from minidl.data import DataLoader, TensorDataset, collate, digits
-from minidl.errors import ArgumentError, BoundsError, MinidlError, ShapeError
+from minidl.errors import ArgumentError, BoundsError, DeviceError, MinidlError, ShapeError
 from minidl.ops.random import Generator
 from tests.oracle import torch
+from tests.toy_backend import TOY
 
 
 class Squares:
@@ -275,9 +276,16 @@ def test_a_batch_is_what_the_indices_give(array):
     indices = ops.asarray([5, 0, 0, -1])
     for tensor in (ops.asarray(array), ops.asarray(array).detach()):
         (batch,) = TensorDataset(tensor).batch(indices)
-        np.testing.assert_array_equal(batch, array[[5, 0, 0, -1]], strict=True)
+        np.testing.assert_array_equal(batch.numpy(), array[[5, 0, 0, -1]], strict=True)
     with pytest.raises(BoundsError):
-        TensorDataset(array).batch(ops.asarray([6]))
+        TensorDataset(array).batch(ops.asarray([6], device="cpu"))
+
+
+def test_indices_on_another_device_are_refused():
+    dataset, indices = TensorDataset(np.arange(6.0)), ops.asarray([1, 4], device=TOY)
+    for ask in (dataset.batch, dataset.__getitem__):
+        with pytest.raises(DeviceError, match=r"getitem: .* on 'cpu', and its index, .* 'toy'"):
+            ask(indices)
 
 
 def test_gradients_flow_through_a_batch():

@@ -42,7 +42,8 @@ from tests.data.worker_datasets import (
     first_two,
     with_default_noise,
 )
-from tests.helpers import named
+from tests.helpers import HERE, named
+from tests.toy_backend import TOY
 
 KINDS = [
     {},
@@ -132,7 +133,8 @@ def test_threads_are_ahead_by_prefetch_factor_and_no_more():
     next(batches)
     assert _soon(lambda: len(dataset.asked) >= 14)
     time.sleep(0.05)  # so that one that is too far ahead shows
-    assert sorted(dataset.asked) == list(range(14))  # the batch in use, and 2 · 3 ahead
+    # The batch in use, 2 · 3 ahead, and on a GPU one that is on its way there.
+    assert sorted(dataset.asked) == list(range(14 if HERE == "cpu" else 16))
     batches.close()
 
 
@@ -420,6 +422,26 @@ def test_an_exception_is_raised_where_its_batch_is_due(kind):
         next(batches)
 
 
+@pytest.mark.parametrize("kind", KINDS[:2], ids=str)
+def test_an_exception_does_not_overtake_a_batch_on_its_way_to_a_device(kind):
+    batches = iter(DataLoader(Broken(20), 3, **kind, device=TOY))
+    assert [next(batches).tolist() for _ in range(2)] == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(ZeroDivisionError, match="sample is broken"):
+        next(batches)
+    with pytest.raises(StopIteration):
+        next(batches)
+
+
+@pytest.mark.parametrize("kind", KINDS[:2], ids=str)
+def test_a_dataset_computes_on_the_host(kind):
+    """Its indices are there, and so are the tensors that it makes."""
+    with minidl.device(TOY):
+        for dataset in (Noisy(5), NoisyBatches(5)):
+            for indices, noisy in DataLoader(dataset, 2, **kind):
+                assert indices.device == noisy.device == TOY
+                assert 0 <= (noisy - indices).min().item() < 1
+
+
 def test_an_exception_that_cannot_be_pickled_is_reported():
     dataset = Broken(3, NotForPickle, at=0)
     with pytest.raises(DataError, match="NotForPickle in a worker process: sample is") as caught:
@@ -512,7 +534,8 @@ def test_a_process_that_is_killed_is_an_error():
 
 def test_a_process_killed_while_another_is_slow_is_an_error_at_once(tmp_path):
     dataset = Slow(20, tmp_path / "done")
-    batches = iter(DataLoader(dataset, 2, num_workers=2, workers="processes"))
+    with minidl.device("cpu"):  # a GPU would ask for a slow one at once, to send it
+        batches = iter(DataLoader(dataset, 2, num_workers=2, workers="processes"))
     assert [next(batches).tolist() for _ in range(2)] == [[0, 1], [2, 3]]
     threading.Timer(0.2, lambda: multiprocessing.active_children()[-1].kill()).start()
     with pytest.raises(DataError, match="signal 9"):

@@ -21,6 +21,7 @@ from minidl.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from minidl.ops import asarray
 from minidl.ops.random import Generator
 from tests.oracle import torch
+from tests.toy_backend import TOY
 
 
 def tensors(length, start=0):
@@ -139,9 +140,13 @@ def test_indices_of_a_subset_are_checked(indices, error, words):
         Subset(tensors(5), indices)
 
 
+def test_indices_may_be_on_any_device():
+    dataset = Subset(tensors(4), [3, 1, 2]) + tensors(3, 7)
+    (numbers, *_) = dataset.batch(asarray([-1, 0, 4], device=TOY))
+    assert (numbers.tolist(), numbers.device) == ([9, 3, 8], "cpu")
+
+
 # ConcatDataset.
-
-
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=4),
     st.data(),

@@ -168,7 +168,7 @@ def counting():
         nn.init.fill(parameter, 0)
     nn.init.fill(model.embedding.weight, minidl.eye(5))
     weight = model.recurrent.weight_ih_l0.data
-    weight[10:15] = 2 * np.eye(5)  # the cell takes in the last number,
+    weight[10:15] = (2 * minidl.eye(5)).data  # the cell takes in the last number,
     for rows, bias in ((slice(0, 5), 9), (slice(5, 10), -9), (slice(15, 20), 9)):
         model.recurrent.bias_ih_l0.data[rows] = bias  # forgets all others, and shows it
     nn.init.fill(model.next.weight, 3 * minidl.roll(minidl.eye(5), 1, axis=0))

@@ -3,6 +3,7 @@
 import minidl
 from minidl import nn, ops
 from tests.bad_input import call, every_spoilt, real, whole
+from tests.helpers import HERE
 
 X, MEMORY = real(3, 2, 8), real(4, 2, 8)
 MASK, PADDING = whole(3, 3) > 2, whole(2, 3) > 2  # which hide nothing
@@ -10,7 +11,7 @@ ATTENTION = nn.MultiheadAttention(8, 2)
 LAYER = nn.TransformerEncoderLayer(8, 2, 16)
 SETTINGS = {
     **{"dim_feedforward": 16, "dropout": 0.1, "activation": "relu", "layer_norm_eps": 1e-5},
-    **{"batch_first": False, "norm_first": True, "bias": True, "device": "cpu"},
+    **{"batch_first": False, "norm_first": True, "bias": True, "device": HERE},
     "dtype": "float32",
 }
 MASKS = ("attn_mask", "key_padding_mask", "MultiheadAttention")
@@ -38,7 +39,7 @@ CALLS = [
         kdim=4,
         vdim=3,
         batch_first=True,
-        device="cpu",
+        device=HERE,
         dtype="float32",
         generator=None,
         names=("Linear",),
@@ -80,10 +81,10 @@ CALLS = [
         names=("TransformerEncoderLayer", "TransformerEncoder", "TransformerDecoder"),
     ),
     call(nn.Transformer(8, 2, 1, 1, 16), X, MEMORY, names=MASKS),
-    call(nn.Transformer.generate_square_subsequent_mask, 3, device="cpu", dtype="float32"),
+    call(nn.Transformer.generate_square_subsequent_mask, 3, device=HERE, dtype="float32"),
     call(nn.SinusoidalPositionalEncoding, 8, dropout=0.1, batch_first=True),
     call(nn.SinusoidalPositionalEncoding(8), X, offset=2),
-    call(nn.LearnedPositionalEmbedding, 5, 8, batch_first=True, device="cpu", dtype="float32"),
+    call(nn.LearnedPositionalEmbedding, 5, 8, batch_first=True, device=HERE, dtype="float32"),
     call(nn.LearnedPositionalEmbedding(5, 8), X, offset=2),
     call(nn.RotaryEmbedding, 8, theta=100.0, interleaved=True),
     call(

@@ -9,6 +9,7 @@ import re
 import minidl
 from minidl import nn
 from tests.bad_input import call, every_spoilt, real, whole
+from tests.helpers import HERE
 from tests.nn.test_bad_attention import CALLS as ATTENTION
 
 IMAGES = real(2, 4, 6, 6)
@@ -58,12 +59,12 @@ ACTIVATIONS = [
     used(nn.Hardshrink, MATRIX, lambd=0.5),
     used(nn.Softshrink, MATRIX, lambd=0.5),
     used(nn.Threshold, MATRIX, threshold=0.1, value=0.0, inplace=False),
-    used(nn.PReLU, MATRIX, num_parameters=4, init=0.25, device="cpu", dtype="float32"),
+    used(nn.PReLU, MATRIX, num_parameters=4, init=0.25, device=HERE, dtype="float32"),
     used(nn.RReLU, MATRIX, lower=0.1, upper=0.3, inplace=False, generator=None),
 ]
 LINEAR = [
-    used(nn.Linear, MATRIX, settings=(4, 5), bias=True, device="cpu", dtype="float32"),
-    used(nn.Bilinear, MATRIX, MATRIX, settings=(4, 4, 2), bias=True, device="cpu", dtype="float32"),
+    used(nn.Linear, MATRIX, settings=(4, 5), bias=True, device=HERE, dtype="float32"),
+    used(nn.Bilinear, MATRIX, MATRIX, settings=(4, 4, 2), bias=True, device=HERE, dtype="float32"),
     used(nn.Flatten, IMAGES, start_dim=1, end_dim=-1),
     used(nn.Unflatten, MATRIX, settings=(1, (2, 2))),
     used(nn.CosineSimilarity, MATRIX, MATRIX, dim=1, eps=1e-8),
@@ -77,7 +78,7 @@ LINEAR = [
         norm_type=2.0,
         scale_grad_by_freq=False,
         sparse=False,
-        device="cpu",
+        device=HERE,
         dtype="float32",
     ),
     used(
@@ -90,7 +91,7 @@ LINEAR = [
         norm_type=2.0,
         mode="sum",
         include_last_offset=False,
-        device="cpu",
+        device=HERE,
         dtype="float32",
     ),
     used(
@@ -101,7 +102,7 @@ LINEAR = [
         names=("Linear", "log_softmax"),
         div_value=4.0,
         head_bias=False,
-        device="cpu",
+        device=HERE,
         dtype="float32",
     ),
     call(
@@ -133,7 +134,7 @@ CONVOLUTIONS = [
         groups=2,
         bias=True,
         padding_mode="zeros",
-        device="cpu",
+        device=HERE,
         dtype="float32",
     ),
     used(nn.Conv2d, IMAGES, settings=(4, 6, (3, 3), (1, 1), (1, 1), (1, 1))),
@@ -148,7 +149,7 @@ CONVOLUTIONS = [
         bias=True,
         dilation=1,
         padding_mode="zeros",
-        device="cpu",
+        device=HERE,
         dtype="float32",
     ),
     used(nn.ConvTranspose2d, IMAGES, settings=(4, 6, (3, 3), (2, 2), (1, 1), (1, 1))),
@@ -164,7 +165,7 @@ NORMS = [
             momentum=0.1,
             affine=True,
             track_running_stats=True,
-            device="cpu",
+            device=HERE,
             dtype="float32",
             bias=True,
         )
@@ -185,7 +186,7 @@ NORMS = [
         eps=1e-5,
         elementwise_affine=True,
         bias=True,
-        device="cpu",
+        device=HERE,
         dtype="float32",
     ),
     used(nn.LayerNorm, SEQUENCES, settings=((4, 6),)),
@@ -195,7 +196,7 @@ NORMS = [
         settings=(4,),
         eps=1e-5,
         elementwise_affine=True,
-        device="cpu",
+        device=HERE,
         dtype="float32",
     ),
     used(nn.RMSNorm, SEQUENCES, settings=((4, 6),)),
@@ -205,7 +206,7 @@ NORMS = [
         settings=(2, 4),
         eps=1e-5,
         affine=True,
-        device="cpu",
+        device=HERE,
         dtype="float32",
         bias=True,
     ),
@@ -261,7 +262,7 @@ MADE_WHEN_CALLED = [
     *of_each_rank("LazyConv", names=("Conv",), settings=(6, 3), groups=2, padding=1, bias=True),
     *of_each_rank("LazyConvTranspose", names=("Conv",), settings=(6, 3), stride=2, bias=True),
     *of_each_rank("LazyBatchNorm", names=("BatchNorm",), eps=1e-5, momentum=0.1, affine=True),
-    *of_each_rank("LazyInstanceNorm", names=("InstanceNorm",), eps=1e-5, device="cpu", bias=True),
+    *of_each_rank("LazyInstanceNorm", names=("InstanceNorm",), eps=1e-5, device=HERE, bias=True),
 ]
 POOLING = [
     *of_each_rank(
@@ -422,16 +423,16 @@ RECURRENT = [
         allowed=("1: None",),
         **{"input_size": 4, "hidden_size": 5, "num_layers": 1, "nonlinearity": "tanh"},
         **{"bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False},
-        **{"device": "cpu", "dtype": "float32", "generator": None},
+        **{"device": HERE, "dtype": "float32", "generator": None},
     ),
     used(nn.GRU, STEPS, None, minidl.tensor([2, 3]), settings=(4, 5), allowed=("2: None",)),
-    used(nn.LSTM, STEPS, settings=(4, 5), proj_size=2, bidirectional=True, device="cpu"),
+    used(nn.LSTM, STEPS, settings=(4, 5), proj_size=2, bidirectional=True, device=HERE),
     used(nn.LSTM, STEPS, (STATE, STATE), settings=(4, 5, 2), allowed=("1: None",)),
     used(nn.RNNCell, MATRIX, CELL_STATE, allowed=("1: None",), input_size=4, hidden_size=5),
     used(nn.RNNCell, MATRIX, settings=(4, 5, True), nonlinearity="relu", dtype="float64"),
     used(nn.LSTMCell, MATRIX, settings=(4, 5), bias=True),
     used(nn.LSTMCell, MATRIX, (CELL_STATE, CELL_STATE), settings=(4, 5), allowed=("1: None",)),
-    used(nn.GRUCell, MATRIX, CELL_STATE, settings=(4, 5), allowed=("1: None",), device="cpu"),
+    used(nn.GRUCell, MATRIX, CELL_STATE, settings=(4, 5), allowed=("1: None",), device=HERE),
 ]
 PACKED = nn.utils.rnn.pack_sequence([real(3), real(2)])
 PADDED = real(3, 2, 4)

@@ -186,7 +186,7 @@ def test_bags_explain_misuse():
         (lambda: layer(ids, ids[:0]), "ascend from 0"),
         (lambda: layer(ids, minidl.tensor([0]), random(8, dtype="float32")), 'mode="sum"'),
         (lambda: layer(ids * 1.5, minidl.tensor([0])), "integers"),
-        (lambda: layer(ids + 5, minidl.tensor([0])), "rows of the 10"),
+        (lambda: layer(ids + 5, minidl.tensor([0])), "rows of the 10|index 10 is outside 0 … 9"),
         (lambda: nn.EmbeddingBag(10, 3, mode="median"), "mode"),
     ):
         with pytest.raises(minidl.errors.MinidlError, match=message):

@@ -15,6 +15,7 @@ from minidl.nn.utils import rnn
 from minidl.testing import gradcheck
 from tests.helpers import assert_close
 from tests.oracle import torch
+from tests.toy_backend import TOY
 
 quick = settings(max_examples=60, database=None, derandomize=True, deadline=None)
 their = torch.nn.utils.rnn
@@ -130,12 +131,25 @@ def test_a_packed_batch_can_be_converted_copied_and_pickled():
         assert all((a == b).all() for a, b in zip(other, packed, strict=True))
 
 
+def test_sizes_and_lengths_are_on_the_cpu():
+    with minidl.device(TOY):
+        packed = rnn.pack_sequence([minidl.ones(2), minidl.ones(3)], enforce_sorted=False)
+        padded, lengths = rnn.pad_packed_sequence(packed)
+    assert {packed.data.device, packed.sorted_indices.device, padded.device} == {TOY}
+    assert {packed.batch_sizes.device, lengths.device} == {"cpu"}
+    assert lengths.tolist() == [2, 3]
+    elsewhere = packed.to_device("cpu").to_device(TOY)
+    assert elsewhere.data.device == elsewhere.unsorted_indices.device == TOY
+    assert elsewhere.batch_sizes is packed.batch_sizes
+
+
 def test_the_names_are_pytorchs():
     assert sorted(rnn.__all__) == sorted(their.__all__)
     assert nn.utils.rnn is rnn
     assert rnn.invert_permutation(None) is None
     order = minidl.tensor([2, 0, 3, 1])
-    assert_same([rnn.invert_permutation(order)], [their.invert_permutation(torch.tensor(order))])
+    expected = their.invert_permutation(torch.tensor(order.numpy()))
+    assert_same([rnn.invert_permutation(order)], [expected])
 
 
 X = np.ones((3, 4))

@@ -276,9 +276,13 @@ def test_uniform_stays_from_low_to_below_high(low, high, dtype):
 @pytest.fixture(params=[0, 0xFFFFFFFF], ids=["lowest", "highest"])
 def only_word(request, monkeypatch):
     """The word that Philox gives, again and again: the rarest of numbers."""
-    words = lambda xp, seed, offset, blocks: [np.full(blocks, request.param, "uint64")] * 4
+
+    def words(xp, seed, offset, blocks):
+        return [xp.asarray(np.full(blocks, request.param, "uint64"))] * 4
+
     monkeypatch.setattr("minidl.backends.philox.philox", words)
-    return request.param
+    with minidl.kernels("reference"):  # a GPU's have a Philox of their own
+        yield request.param
 
 
 @each_float

@@ -17,7 +17,7 @@ import minidl
 from minidl import ops
 from minidl.errors import MinidlError
 from minidl.ops.indexing import put_at
-from tests.helpers import assert_close
+from tests.helpers import HERE_ARRAY, assert_close
 
 DTYPES = ("float32", "float64")
 
@@ -105,7 +105,7 @@ def check(function, reference, arrays, *, exact=True):
     """Values are NumPy's; gradients fit their inputs, and are those of the contiguous copies."""
     y, gradients = run(function, arrays)
     dtype = np.result_type(*arrays)
-    assert type(y.data) is np.ndarray
+    assert type(y.data) is HERE_ARRAY
     expected = numpy_value(reference, arrays).astype(dtype)
     assert_close(y, expected, 1e-6 if dtype == "float32" else 1e-14)
     _, plain = run(function, [x.copy() for x in arrays])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import minidl
 from minidl.errors import ArgumentError, BoundsError, DTypeError, MinidlError, ShapeError
 from minidl.train import metrics as m
+from minidl.train.unread import Unread
 
 NAN = float("nan")
 
@@ -531,3 +532,20 @@ def test_errors_are_those_of_minidl():
 @pytest.mark.parametrize("metric", [m.Accuracy(), m.TopKAccuracy(1)], ids=["1", "top 1"])
 def test_shares_are_floats_of_python(metric):
     assert type(metric(np.eye(3), np.arange(3))) is float
+
+
+def test_a_subclass_that_overrides_update_alone_gets_the_prediction():
+    """On a GPU a Trainer keeps what a metric needs of it, which such a subclass does not know."""
+    seen = []
+
+    class Watched(m.Accuracy):
+        def update(self, prediction, target):
+            seen.append(prediction)
+            super().update(prediction, target)
+
+    unread, scores = Unread(), minidl.tensor([[0.9, 0.1], [0.8, 0.2]])
+    for metric in (Watched(), m.Accuracy()):
+        unread.add_update(metric, scores, minidl.tensor([0, 1]))
+        unread.update_metrics()
+        assert metric.compute() == 0.5
+    assert seen[0] is scores

@@ -45,7 +45,7 @@ class PackedSequence(_Fields):
     """A packed batch, which `pack_padded_sequence` and `pack_sequence` make, and layers return.
 
     data                (Σ lengths, …): the steps of all sequences, as above
-    batch_sizes         (T,): how many sequences have each step
+    batch_sizes         (T,): how many sequences have each step; on the CPU, where it is read
     sorted_indices      (N,): which sequence is the longest, and so on; None: they came sorted
     unsorted_indices    the inverse of that permutation
 
@@ -97,9 +97,9 @@ class PackedSequence(_Fields):
         return self.with_data(self.data.astype(dtype))
 
     def to_device(self, device: str, /) -> Self:
-        """Return it on another device."""
-        moved: list[Any] = [x if x is None else x.to_device(device) for x in self]
-        return type(self)(*moved)
+        """Return it on another device; the batch sizes stay where they are."""
+        moved: list[Any] = [x if x is None else x.to_device(device) for x in self[2:]]
+        return type(self)(self.data.to_device(device), self.batch_sizes, *moved)
 
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
@@ -153,7 +153,7 @@ def _packed(x: Tensor, lengths: Any, enforce_sorted: bool) -> PackedSequence:
         )
     steps = steps_of(sizes, sizes[0])
     data = x[: sizes[0]][ops.asarray(steps, device=x.device)]
-    return PackedSequence(data, ops.asarray(steps.sum(axis=1)), order)
+    return PackedSequence(data, ops.asarray(steps.sum(axis=1), device="cpu"), order)
 
 
 @named
@@ -165,7 +165,8 @@ def pad_packed_sequence(
 ) -> tuple[Tensor, Tensor]:
     """The padded batch (T, N, …) of a packed one, or (N, T, …), and the lengths, (N,).
 
-    The sequences are in the order in which they were before they were packed.
+    The sequences are in the order in which they were before they were packed, and the lengths are
+    on the CPU.
 
     total_length    T, if it is to be more than the length of the longest sequence
 
@@ -181,7 +182,7 @@ def pad_packed_sequence(
         check_integers("pad_packed_sequence", longest, total_length=total_length)
         steps = steps_of(sizes, total_length)
     x = _padded(sequence.data, steps, padding_value)
-    lengths = ops.asarray(sizes)
+    lengths = ops.asarray(sizes, device="cpu")
     if sequence.unsorted_indices is not None:
         x = ops.take(x, sequence.unsorted_indices, axis=1)
         lengths = ops.take(lengths, sequence.unsorted_indices.to_device("cpu"), axis=0)

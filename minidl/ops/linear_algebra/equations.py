@@ -192,7 +192,7 @@ def pinv(xp, x, /, *, rtol=None):
     """
     check_matrix(x)
     _check_rtol("pinv", x, rtol)
-    y = xp.pinv(x, rtol=rtol)
+    y = xp.pinv(x, rtol=asarray(rtol).numpy() if hasattr(rtol, "shape") else rtol)
 
     def dx(dy):
         yt, dyt = xp.matrix_transpose(y), xp.matrix_transpose(dy)

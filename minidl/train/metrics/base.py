@@ -63,7 +63,8 @@ class Metric:
     def reduced(self, prediction: Any, target: Any) -> tuple[Any, ...]:
         """What `update` needs of a batch, as small as possible, and computed on its device.
 
-        A Trainer keeps that on a GPU until somebody looks at the metrics, so that no step waits.
+        A Trainer keeps that on a GPU until somebody looks at the metrics, so that no step waits.  A
+        subclass that overrides `update`, and not this, gets predictions and targets as they are.
         """
         return prediction, target
 

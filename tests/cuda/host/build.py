@@ -53,14 +53,14 @@ def _machine() -> str:
     """The compiler and the processor: a library is for both."""
     version = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True)
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return version.stdout + platform.machine() + flags
 
 
 @cache
 def _headers() -> str:
-    return "".join(path.read_text() for path in sorted(HERE.glob("*.h")))
+    return "".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.h")))
 
 
 def library(code: str, include: tuple[str, ...] = ()) -> tuple[Path, list[str]]:
@@ -149,7 +149,7 @@ def _compile(code: str, options: list[str], path: Path) -> None:
 
 
 def _run(command: list[str], text: str) -> str:
-    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    done = subprocess.run(command, input=text, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise CompilationError(f"{' '.join(command)}\n{done.stderr}")
     return done.stdout

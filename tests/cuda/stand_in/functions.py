@@ -128,7 +128,8 @@ def asarray(
         counters.launch("stack")
         return new(np.array(plain(a), dtype))
     counters.count("h2d", "asarray")
-    return new(np.array(a, dtype, order=order or "K"))
+    values = np.array(a, dtype, order=order or "K")
+    return new(values.astype(values.dtype.newbyteorder("<"), copy=False))
 
 
 def array(
@@ -236,11 +237,25 @@ def from_dlpack(array: Any, *, device: Any = None, copy: bool | None = None) -> 
     return new(np.from_dlpack(_Capsule(capsule)))
 
 
+def cumsum(a: ndarray, axis: Any = None, dtype: Any = None, out: None = None) -> ndarray:
+    """cupy.cumsum: along an axis it is a tree, whose error grows with the length's logarithm."""
+    check_devices((a,))
+    counters.launch("cumsum")
+    values = plain(a).astype(dtype or a.dtype)
+    values = values.ravel() if axis is None else np.moveaxis(values, axis, 0)
+    with np.errstate(all="ignore"):
+        step = 1
+        while step < len(values):
+            values = np.concatenate([values[:step], values[step:] + values[:-step]])
+            step *= 2
+    return new(values if axis is None else np.ascontiguousarray(np.moveaxis(values, 0, axis)))
+
+
 OWN = {
     function.__name__: function
     for function in (
         asarray, array, asnumpy, full, zeros, ones, empty, empty_like, arange, argsort,
-        get_array_module, from_dlpack,
+        get_array_module, from_dlpack, cumsum,
     )
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ _CHARS = set("?bBhHiIlLqQefdFD->")
 
 def load() -> dict[str, Any]:
     """What was written."""
-    return json.loads(PINNED.read_text())
+    return json.loads(PINNED.read_text(encoding="utf-8"))
 
 
 def read() -> dict[str, Any]:
