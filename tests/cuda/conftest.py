@@ -11,8 +11,8 @@ if on_gpu.ASKED and not on_gpu.missing():
 else:
     stand_in.install()
 
-# A launch under ThreadSanitizer starts hundreds of threads.
-_EXAMPLES = {"asan": 12, "tsan": 3}
+# Sanitizers are slow, and look for what few shapes show.
+_EXAMPLES = {"asan": 12, "tsan": 12}
 if executor() in _EXAMPLES:
     settings.register_profile("sanitized", max_examples=_EXAMPLES[executor()])
     settings.load_profile("sanitized")

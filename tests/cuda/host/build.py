@@ -24,7 +24,7 @@ _OPTIONS = [
 MODES = {
     "gcc": ["-march=native", "-fno-math-errno", "-fno-trapping-math"],
     "asan": ["-g", "-DMINIDL_SERVER", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
-    "tsan": ["-g", "-DMINIDL_SERVER", "-fsanitize=thread", "-DMINIDL_THREADS", "-pthread"],
+    "tsan": ["-g", "-DMINIDL_SERVER", "-fsanitize=thread"],
 }
 
 _KERNEL = re.compile(
