@@ -49,7 +49,7 @@ def cache_folder() -> Path:
 
 
 @cache
-def _machine() -> str:
+def machine() -> str:
     """The compiler and the processor: a library is for both."""
     version = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True)
     info = Path("/proc/cpuinfo")
@@ -88,7 +88,7 @@ def _built(
     main = main.replace("ENTRIES", ", ".join(f"minidl_launch_{name}" for name in kernels))
     whole = f'#include "cuda_on_host.h"\n{_placed(text)}\n{entries}{main}'
     options = [*_OPTIONS, *options, f"-I{HERE}"]
-    key = "\n".join([whole, _headers(), _machine(), *options])
+    key = "\n".join([whole, _headers(), machine(), *options])
     path = cache_folder() / hashlib.sha256(key.encode()).hexdigest()[:24]
     if not path.exists():
         _compile(whole, options, path)

@@ -9,7 +9,9 @@ python -m tests.cuda.proofs --mutants           seeded faults, and which proof c
 python -m tests.cuda.proofs --roofline          an estimate for a T4 and an H100
 python -m tests.cuda.proofs --update-sample     find out anew which tests --quick runs
 
-The exit code is 1 if a cell is red.
+What a file of tests did is kept in $MINIDL_CACHE/proofs, else ~/.cache/minidl/proofs, until what
+it depends on changes: a run that was stopped goes on where it was.  The exit code is 1 if a cell is
+red.
 """
 
 import argparse
@@ -41,6 +43,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--mutants", action="store_true", help="try the seeded faults")
     parser.add_argument("--roofline", action="store_true", help="estimate times on GPUs")
     parser.add_argument("--update-sample", action="store_true", help="write sample.json anew")
+    parser.add_argument("--fresh", action="store_true", help="run what was kept, too")
     parser.add_argument("--workers", type=int, default=2, help="processes at a time")
     return parser.parse_args(given)
 
@@ -97,12 +100,13 @@ def _run(
         targets = ["80"] if options.quick else targets
         paths = [p for p in sources.files() if p.name in kernels.values()]
         console.print(f"compiling {len(paths)} sources for sm_{', sm_'.join(targets)} …")
-        proofs.compiled = offline.compile_all(paths, targets, options.workers)
+        proofs.compiled = offline.compile_all(paths, targets, options.workers, console)
     notes += _execute(proofs, kernels, columns, options, console)
     if "end to end" in columns and not options.roofline and not options.quick:
         console.print("running programs on device cuda (executor gcc) …")
         files = executed.files_of_tests(executed.PROGRAMS)
-        proofs.end_to_end = executed.run("gcc", files, workers=options.workers)
+        choice = executed.Choice(fresh=options.fresh)
+        proofs.end_to_end = executed.run("gcc", files, choice, options.workers, console)
     return notes
 
 
@@ -130,8 +134,13 @@ def _execute(
         if options.roofline and executor != "ptx" or not set(asked) & set(columns):
             continue
         console.print(f"running the tests of kernels, executor {executor} …")
-        orders, thin = "" if options.quick else "all", int(options.quick and tests is None)
-        run = executed.run(executor, files, tests, orders, workers=options.workers, thin=thin)
+        choice = executed.Choice(
+            tests=tests if tests is None else tuple(tests),
+            thin=int(options.quick and tests is None),
+            orders="" if options.quick else "all",
+            fresh=options.fresh,
+        )
+        run = executed.run(executor, files, choice, options.workers, console)
         proofs.runs[executor] = run
         notes += [f"[red]{executor}: {escape(trouble)}[/]" for trouble in run.trouble]
     return notes

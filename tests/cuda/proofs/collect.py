@@ -117,7 +117,16 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _write()
 
 
-def _write() -> None:
+def pytest_sessionfinish() -> None:
+    """Add what the tests depend on: they have run to the end."""
+    from .kept import dependencies
+
+    launched = {name for row in _state["tests"].values() for name in row["kernels"]}
+    _write(depends=dependencies(sorted(launched)))
+
+
+def _write(**more: Any) -> None:
     out = os.environ.get("MINIDL_PROOFS_OUT")
     if out:
-        Path(out).write_text(json.dumps({k: _state[k] for k in ("tests", "kernels")}))
+        found = {key: _state[key] for key in ("tests", "kernels")}
+        Path(out).write_text(json.dumps(found | more))

@@ -5,10 +5,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+
+from . import kept
+from .progress import progress
 
 ROOT = Path(__file__).resolve().parents[3]
 KERNEL_TESTS, PROGRAMS = "tests/cuda/kernels", "tests/cuda/programs"
@@ -72,15 +77,37 @@ def files_of_tests(folder: str = KERNEL_TESTS) -> list[str]:
     return [str(p.relative_to(ROOT)) for p in sorted((ROOT / folder).glob("test_*.py"))]
 
 
-def run_file(
-    file: str, executor: str, tests: list[str] | None, orders: str, seconds: float, thin: int = 0
-) -> Run:
-    """One file of tests in a process of its own, at most for so many seconds."""
+@dataclass(frozen=True)
+class Choice:
+    """Which tests run, and how.
+
+    tests     their names; None: all
+    thin      of each function only so many; 0: all
+    orders    of threads, under PTX: "all", or one
+    fresh     run those too of which what they did is kept
+    seconds   that a file may take
+    """
+
+    tests: tuple[str, ...] | None = None
+    thin: int = 0
+    orders: str = ""
+    fresh: bool = False
+    seconds: float = 1800
+
+
+def run_file(file: str, executor: str, choice: Choice) -> Run:
+    """One file of tests in a process of its own, or what was kept of it."""
+    tests = None if choice.tests is None else [t for t in choice.tests if t.startswith(f"{file}::")]
+    how = (executor, file, tests, choice.thin, choice.orders)
+    found = None if choice.fresh else kept.find(*how)
+    if found is not None:
+        return Run(executor, found["tests"], found["kernels"])
     done = Run(executor)
     with tempfile.TemporaryDirectory() as folder:
         out, wanted = Path(folder) / "out.json", Path(folder) / "tests"
         environment = {**os.environ, **EXECUTORS[executor], "MINIDL_PROOFS_OUT": str(out)}
-        environment |= {"MINIDL_PTX_ORDERS": orders, "MINIDL_PROOFS_THIN": str(thin or "")}
+        environment |= {"MINIDL_PTX_ORDERS": choice.orders}
+        environment |= {"MINIDL_PROOFS_THIN": str(choice.thin or "")}
         if tests is not None:
             wanted.write_text("\n".join(tests))
             environment["MINIDL_PROOFS_TESTS"] = str(wanted)
@@ -90,37 +117,42 @@ def run_file(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         try:
-            output, _ = process.communicate(timeout=seconds)
+            output, _ = process.communicate(timeout=choice.seconds)
             if process.returncode not in (0, 1, 5):
                 done.trouble.append(f"{file}: {output.decode(errors='replace')[-500:]}")
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            done.trouble.append(f"{file}: not finished after {seconds:.0f} s")
+            done.trouble.append(f"{file}: not finished after {choice.seconds:.0f} s")
         if out.exists():
             found = json.loads(out.read_text())
             done.tests, done.kernels = found["tests"], found["kernels"]
+            if not done.trouble:
+                kept.keep(found, *how)
     return done
 
 
 def run(
     executor: str,
     files: list[str],
-    tests: list[str] | None = None,
-    orders: str = "",
-    seconds: float = 1800,
+    choice: Choice = Choice(),
     workers: int = 2,
-    thin: int = 0,
+    console: Console | None = None,
 ) -> Run:
-    """These files of tests, or some tests of them, under an executor; `thin` of each function."""
+    """These files of tests, or some tests of them, under an executor."""
     total = Run(executor)
-    chosen = files
-    if tests is not None:
-        chosen = [f for f in files if any(t.startswith(f"{f}::") for t in tests)]
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(run_file, f, executor, tests, orders, seconds, thin) for f in chosen]
-        for job in jobs:
-            total.add(job.result())
+    names = choice.tests
+    chosen = [f for f in files if names is None or any(t.startswith(f"{f}::") for t in names)]
+    with (
+        progress(console or Console(quiet=True), executor, len(chosen)) as tell,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        jobs = {pool.submit(run_file, file, executor, choice): file for file in chosen}
+        for job in as_completed(jobs):
+            done = job.result()
+            seconds = sum(row["seconds"] for row in done.tests.values())
+            tell(f"{jobs[job]}, {len(done.tests)} tests, {seconds:.0f} s")
+            total.add(done)
     return total
 
 

@@ -42,12 +42,12 @@ def update(console: Console, workers: int) -> int:
     known = {t: k for t, k in _kept().items() if t.split("::")[0] in names}
     files = executed.files_of_tests()
     new = [file for file in files if not any(t.startswith(f"{file}::") for t in known)]
-    done = executed.run("gcc", new, workers=workers, thin=6)
+    done = executed.run("gcc", new, executed.Choice(thin=6), workers, console)
     for test, launched in known.items():
         row = {"outcome": "passed", "message": "", "seconds": 0.1}
         done.tests[test] = {**row, "kernels": dict.fromkeys(launched, 1)}
     if any(not done.launched(kernel) for kernel in kernels):
-        done.add(executed.run("gcc", files, workers=workers))
+        done.add(executed.run("gcc", files, workers=workers, console=console))
     return _keep(done, kernels, console)
 
 
