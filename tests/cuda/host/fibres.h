@@ -11,7 +11,6 @@ inline std::vector<Thread*> idle;   // those without a thread to run
 inline std::vector<Thread*> ready;  // released from a meeting; run from `next_ready` on
 inline size_t next_ready;
 inline unsigned next_thread;  // not yet begun
-inline size_t blocks_begun;   // of this launch
 inline void (*body)(void*);
 inline void* body_arguments;
 
@@ -179,6 +178,7 @@ inline void run_threads() {
 inline void run_block(dim3 at) {
   block->begin(at, threads);
   for (int slot = 0; slot < slot_count; slot++) renew(block->shared[slot], slot_bytes[slot]);
+  begin_block();
   next_thread = 0;
   ready.clear();
   next_ready = 0;
@@ -190,10 +190,10 @@ inline void run_block(dim3 at) {
 
 inline void run_grid() {
   Unseen unseen;
+  blocks_begun = 0;
   begin_launch();
   Block one(threads);
   block = &one;
-  blocks_begun = 0;
   for (unsigned z = 0; z < grid_shape.z; z++)
     for (unsigned y = 0; y < grid_shape.y; y++)
       for (unsigned x = 0; x < grid_shape.x && !*failure; x++) run_block({x, y, z});

@@ -5,6 +5,7 @@ namespace minidl {
 
 inline Thread host;                  // what launches kernels
 inline std::vector<Thread*> fibres;  // all of them
+inline size_t blocks_begun;          // of this launch
 
 #if defined(__SANITIZE_THREAD__)
 
@@ -25,20 +26,30 @@ inline void after_switch(void*) {}
 inline void look_away() { __tsan_ignore_thread_begin(); }
 inline void look_again() { __tsan_ignore_thread_end(); }
 
-// All that any of them did before comes before all that any does after.
-inline void put_in_order(Thread* const* members, size_t count) {
-  static char clock;
+inline char clocks[2];  // of the launch, of a meeting; what matters is their addresses
+
+inline void release(Thread* const* members, size_t count, char* clock) {
   void* self = __tsan_get_current_fiber();
   for (size_t i = 0; i < count; i++) {
     __tsan_switch_to_fiber(members[i]->context, __tsan_switch_to_fiber_no_sync);
-    if (i == 0) __atomic_store_n(&clock, 0, __ATOMIC_RELEASE);  // forgets those that met before
-    else __tsan_release(&clock);
-  }
-  for (size_t i = 0; i < count; i++) {
-    __tsan_switch_to_fiber(members[i]->context, __tsan_switch_to_fiber_no_sync);
-    __tsan_acquire(&clock);
+    if (i == 0) __atomic_store_n(clock, 0, __ATOMIC_RELEASE);  // forgets those of the meeting before
+    else __tsan_release(clock);
   }
   __tsan_switch_to_fiber(self, __tsan_switch_to_fiber_no_sync);
+}
+inline void acquire(Thread* const* members, size_t count, char* clock) {
+  void* self = __tsan_get_current_fiber();
+  for (size_t i = 0; i < count; i++) {
+    __tsan_switch_to_fiber(members[i]->context, __tsan_switch_to_fiber_no_sync);
+    __tsan_acquire(clock);
+  }
+  __tsan_switch_to_fiber(self, __tsan_switch_to_fiber_no_sync);
+}
+
+// All that any of them did before comes before all that any does after.
+inline void put_in_order(Thread* const* members, size_t count) {
+  release(members, count, &clocks[1]);
+  acquire(members, count, &clocks[1]);
 }
 
 // Shared memory of which ThreadSanitizer does not hear who made it: its first access is as unordered as
@@ -68,27 +79,33 @@ inline char* new_memory(size_t bytes) {
 inline void renew(char*& memory, size_t) { memory = nullptr; }
 inline void forget(char*, size_t) {}
 
-// The host's accesses, and the launches before and after, are in an order with all fibres'.
-inline void put_all_in_order() {
-  fibres.push_back(&host);
-  put_in_order(fibres.data(), fibres.size());
-  fibres.pop_back();
+// The fibres of a launch are two teams, one for its blocks of even number and one for those of odd.
+inline Thread* new_fibre();
+inline void begin_fibre(Thread& fibre) { fibre.context = __tsan_create_fiber(0); }
+
+inline void begin_launch() {
+  host.context = __tsan_get_current_fiber();
+  while (fibres.size() < 2 * threads) new_fibre();
+  Thread* caller = &host;
+  release(&caller, 1, &clocks[0]);
+}
+inline void begin_block() {
+  if (blocks_begun < 2) acquire(&fibres[blocks_begun * threads], threads, &clocks[0]);
+}
+inline void end_launch() {
+  Thread* caller = &host;
+  release(fibres.data(), blocks_begun < 2 ? threads : 2 * threads, &clocks[1]);
+  acquire(&caller, 1, &clocks[1]);
   for (const Region& region : regions) syscall(SYS_munmap, region.memory, region.bytes);
   regions.clear();
   region_bytes = 0;
 }
-
-inline Thread* new_fibre();
-inline void begin_fibre(Thread& fibre) { fibre.context = __tsan_create_fiber(0); }
-inline void begin_launch() {
-  host.context = __tsan_get_current_fiber();
-  while (fibres.size() < 2 * threads) new_fibre();
-  put_all_in_order();
-}
 inline void end_block() {  // of very many blocks, those far apart are not compared
-  if (region_bytes > MOST_REGION_BYTES) put_all_in_order();
+  if (region_bytes <= MOST_REGION_BYTES) return;
+  end_launch();
+  begin_launch();
+  acquire(fibres.data(), 2 * threads, &clocks[0]);
 }
-inline void end_launch() { put_all_in_order(); }
 
 #else
 
@@ -129,6 +146,7 @@ inline void look_away() {}
 inline void look_again() {}
 inline void put_in_order(Thread* const*, size_t) {}
 inline void begin_fibre(Thread&) {}
+inline void begin_block() {}
 inline void end_block() {}
 inline void end_launch() {}
 
