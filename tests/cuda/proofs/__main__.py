@@ -5,8 +5,9 @@ python -m tests.cuda.proofs --quick             what CI runs: a sample, which th
 python -m tests.cuda.proofs --json              ends with a line: kernels, cells, red cells
 python -m tests.cuda.proofs --kernels softmax   kernels whose name or file contains this
 python -m tests.cuda.proofs --only sm_80,races  some columns
-python -m tests.cuda.proofs --mutants           seeded faults, and which proof catches each
-python -m tests.cuda.proofs --roofline          an estimate for a T4 and an H100
+python -m tests.cuda.proofs --mutants           seeded faults, and which proof first catches each;
+                                                with --every-proof, which of them do
+python -m tests.cuda.proofs --roofline          an estimate for a T4 and an H200
 python -m tests.cuda.proofs --update-sample     find out anew which tests --quick runs
 
 What a file of tests did is kept in $MINIDL_CACHE/proofs, else ~/.cache/minidl/proofs, until what
@@ -41,6 +42,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--kernels", default="", help="part of a kernel's or a file's name")
     parser.add_argument("--only", default=",".join(COLUMNS), help="columns, with commas between")
     parser.add_argument("--mutants", action="store_true", help="try the seeded faults")
+    parser.add_argument("--every-proof", action="store_true", help="of the faults, try every proof")
     parser.add_argument("--roofline", action="store_true", help="estimate times on GPUs")
     parser.add_argument("--update-sample", action="store_true", help="write sample.json anew")
     parser.add_argument("--fresh", action="store_true", help="run what was kept, too")
@@ -65,7 +67,7 @@ def main(given: list[str] | None = None) -> int:
     if options.mutants:
         from . import mutants
 
-        return mutants.main(console, options.kernels, options.json, options.quick)
+        return mutants.main(console, options.kernels, options)
     begin = time.monotonic()
     kernels = _chosen_kernels(options.kernels)
     if not kernels:
