@@ -44,8 +44,12 @@ PROCESSORS = {
 }
 _REGISTERS = 64 << 10
 _DOUBLE = re.compile(r"D(ADD|MUL|FMA|SETP|MNMX|MMA)\b|\w+(\.\w+)*\.F64|MUFU\.\w+64H")
-_IS_DOUBLE = re.compile(r"_f64(_|$)")
 _VECTOR = re.compile(r"(LDG|STG|LDS|STS|LDGSTS)\S*\.128")
+
+
+def is_double(kernel: str) -> bool:
+    """Whether a kernel says by its name that it computes in float64."""
+    return bool(re.search(r"_f64(_|$)", kernel))
 
 
 @dataclass
@@ -82,7 +86,7 @@ class Compiled:
             found.append("no instruction was seen")
         if self.spills:
             found.append(f"{self.spills} bytes spilled")
-        if self.double and not _IS_DOUBLE.search(self.kernel):
+        if self.double and not is_double(self.kernel):
             found.append(f"float64: {', '.join(sorted(set(self.double))[:3])}")
         if self.occupancy == 0:
             found.append("a block does not fit")

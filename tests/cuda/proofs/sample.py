@@ -25,6 +25,21 @@ def tests_of(kernels: list[str]) -> list[str]:
     return sorted(test for test, launched in _kept().items() if set(launched) & set(kernels))
 
 
+def few_tests_of(kernels: list[str]) -> list[str]:
+    """A few tests of the sample that launch all of these kernels, and little of other sources."""
+    where = sources.all_kernels()
+    tests = {test: _kept()[test] for test in tests_of(kernels)}
+    foreign = {
+        test: len({where.get(name) for name in launched}) for test, launched in tests.items()
+    }
+    missing, chosen = set(kernels), []
+    while any(missing & set(launched) for launched in tests.values()):
+        best = max(tests, key=lambda test: len(missing & set(tests[test])) / foreign[test])
+        chosen.append(best)
+        missing -= set(tests[best])
+    return chosen
+
+
 def files_of(kernels: list[str]) -> list[str]:
     """The files of tests in which these kernels are launched."""
     return sorted({test.split("::")[0] for test in tests_of(kernels)})

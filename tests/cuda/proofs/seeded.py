@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .sample import tests_of
+from .sample import few_tests_of
 from .sources import FOLDER, kernels_of
 
 
@@ -27,8 +27,8 @@ class Mutant:
         return text.replace(self.old, self.new, 1)
 
     def tests(self) -> list[str]:
-        """The tests of the sample that launch kernels of its source."""
-        return tests_of(list(kernels_of(FOLDER / (self.source or self.file))))
+        """Tests of the sample that launch the kernels of its source."""
+        return few_tests_of(list(kernels_of(FOLDER / (self.source or self.file))))
 
 
 MUTANTS = (

@@ -3,9 +3,11 @@
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from tests.cuda.ptx import program
 from tests.cuda.ptx.nvrtc import compile_cuda, is_installed
 
 from . import executed, offline, roofline, seeded, sources, table
@@ -125,6 +127,28 @@ def test_roofline():
     work = {"unique_read": 3_200_000, "unique_written": 0, "operations": 10, "matrix_operations": 0}
     assert roofline.seconds(roofline.CARDS[0], work) == (1e-5, "bytes")
     assert roofline.seconds(roofline.CARDS[1], {**work, "operations": 1e12})[1] == "float32"
+    slow = {**work, "operations": 5e7}
+    assert roofline.seconds(roofline.CARDS[0], slow, "sum_rows_f64") == (2e-4, "float64")
+
+
+ADDED = """
+extern "C" __global__ void added(const float* x, const float* bias, float* y, int n, int width) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n) y[i] = fmaf(x[i], 2.f, bias[i % width]);
+}"""
+
+
+def test_what_a_launch_needs_is_counted():
+    """Different bytes, each once; a multiply-add is two operations."""
+    made = program.Program(compile_cuda(ADDED).decode(), checked=True)
+    x, bias, y = (np.zeros(n, "float32") for n in (1000, 7, 1000))
+    for order in program.ORDERS:
+        done = made.launch(
+            "added", (8,), (128,), (x, bias, y, np.int32(1000), np.int32(7)), order=order
+        )
+        assert (done.unique_read, done.unique_written) == (4 * 1007, 4 * 1000)
+        assert (done.bytes_read, done.bytes_written) == (4 * 2000, 4 * 1000)
+        assert (done.operations, done.matrix_operations) == (2000, 0)
 
 
 def test_the_sample_is_of_kernels_and_tests():
