@@ -23,12 +23,12 @@ import time
 from rich.console import Console
 from rich.markup import escape
 
+from tests.cuda.ptx.executor import MOST_WORK_IN_ALL_ORDERS
+
 from . import executed, offline, roofline, sample, sources
 from .table import COLUMNS, Proofs, show, summary
 
 EXECUTED = {"ptx": ("values", "races"), "asan": ("asan",), "tsan": ("tsan",)}  # columns of each
-# What `--quick` executes, of all kernels, and how; the others' tests run in the test-suite, by gcc.
-QUICK_FILES, QUICK_EXECUTORS = ("checks.cu", "optimizer.cu", "recurrent.cu"), ("ptx", "asan")
 
 
 def _arguments(given: list[str] | None) -> argparse.Namespace:
@@ -97,13 +97,16 @@ def _run(
 ) -> list[str]:
     """Fill the proofs; what the reader should know of them."""
     notes = ["No GPU has run any of this."]
+    if options.quick or options.roofline:
+        notes += _execute_sample(proofs, kernels, options, console)
+    else:
+        notes += _execute(proofs, kernels, columns, options, console)
     targets = [t for t in offline.TARGETS if f"sm_{t}" in columns]
     if targets and not options.roofline:
         targets = ["80"] if options.quick else targets
         paths = [p for p in sources.files() if p.name in kernels.values()]
         console.print(f"compiling {len(paths)} sources for sm_{', sm_'.join(targets)} …")
         proofs.compiled = offline.compile_all(paths, targets, options.workers, console)
-    notes += _execute(proofs, kernels, columns, options, console)
     if "end to end" in columns and not options.roofline and not options.quick:
         console.print("running programs on device cuda (executor gcc) …")
         files = executed.files_of_tests(executed.PROGRAMS)
@@ -112,39 +115,45 @@ def _run(
     return notes
 
 
+def _execute_sample(
+    proofs: Proofs, kernels: dict, options: argparse.Namespace, console: Console
+) -> list[str]:
+    """Execute the PTX of every kernel in the tests of the sample."""
+    tests = sample.tests_of(list(kernels))
+    parts = sample.parts_of(tests, options.workers)
+    console.print(f"executing the PTX of {len(kernels)} kernels in {len(tests)} tests …")
+    choice = executed.Choice(
+        tests=tuple(tests), examples=sample.EXAMPLES, hasty=True, fresh=options.fresh
+    )
+    run = proofs.runs["ptx"] = executed.run("ptx", parts, choice, options.workers, console)
+    return [
+        f"Sampled: {len(tests)} tests, of sample.json, execute the PTX of each kernel, threads "
+        f"in one order and {sample.EXAMPLES} examples of Hypothesis; no sanitizers; compiled for "
+        "sm_80 alone; no programs.",
+        *(f"[red]{escape(trouble)}[/]" for trouble in run.trouble),
+    ]
+
+
 def _execute(
     proofs: Proofs, kernels: dict, columns: tuple, options: argparse.Namespace, console: Console
 ) -> list[str]:
     """Run the tests of kernels under each executor that a column asks for."""
-    notes, tests, files, executors = [], None, executed.files_of_tests(), tuple(EXECUTED)
-    if options.quick or options.roofline:
-        sampled, where = list(kernels), "all these kernels"
-        if options.quick and not options.kernels:
-            sampled = [kernel for kernel, file in kernels.items() if file in QUICK_FILES]
-            proofs.executed, executors = frozenset(sampled), QUICK_EXECUTORS
-            where = f"those in {', '.join(QUICK_FILES)}"
-        tests = sample.tests_of(sampled) or None
-        what = f"the {len(tests)} tests of sample.json" if tests else "one test of each function"
-        notes.append(
-            f"Sampled: of {where}, {what}, under {', '.join(executors)}, threads in one order; "
-            "compiled for sm_80 alone; no programs."
-        )
-    elif options.kernels:
+    files = executed.files_of_tests()
+    if options.kernels:
         files = sample.files_of(list(kernels)) or files
-    for executor in executors:
-        asked = EXECUTED[executor]
-        if options.roofline and executor != "ptx" or not set(asked) & set(columns):
-            continue
-        console.print(f"running the tests of kernels, executor {executor} …")
-        choice = executed.Choice(
-            tests=tests if tests is None else tuple(tests),
-            thin=int(options.quick and tests is None),
-            orders="" if options.quick else "all",
-            fresh=options.fresh,
-        )
-        run = executed.run(executor, files, choice, options.workers, console)
-        proofs.runs[executor] = run
-        notes += [f"[red]{executor}: {escape(trouble)}[/]" for trouble in run.trouble]
+    most = MOST_WORK_IN_ALL_ORDERS // 10**6
+    notes = [
+        "Sampled: Hypothesis tries fewer examples than in the test-suite (kernels/examples.py); "
+        f"a launch of more than {most} million operations and bytes of PTX runs in one order of "
+        "threads, others in three."
+    ]
+    for executor, asked in EXECUTED.items():
+        if set(asked) & set(columns):
+            console.print(f"running the tests of kernels, executor {executor} …")
+            choice = executed.Choice(orders="all", fresh=options.fresh)
+            run = executed.run(executor, files, choice, options.workers, console)
+            proofs.runs[executor] = run
+            notes += [f"[red]{executor}: {escape(trouble)}[/]" for trouble in run.trouble]
     return notes
 
 

@@ -72,10 +72,10 @@ def _names_another(row: dict[str, Any], kernel: str) -> bool:
     return bool(named) and kernel not in named
 
 
-def files_of_tests(folder: str = KERNEL_TESTS) -> list[str]:
-    """The files of tests in a folder, short ones first: they are soon done."""
+def files_of_tests(folder: str = KERNEL_TESTS) -> list[tuple[str, ...]]:
+    """The files of tests in a folder, each by itself, short ones first: they are soon done."""
     paths = sorted((ROOT / folder).glob("test_*.py"), key=lambda p: (p.stat().st_size, p))
-    return [str(path.relative_to(ROOT)) for path in paths]
+    return [(str(path.relative_to(ROOT)),) for path in paths]
 
 
 @dataclass(frozen=True)
@@ -85,46 +85,64 @@ class Choice:
     tests     their names; None: all
     thin      of each function only so many; 0: all
     orders    of threads, under PTX: "all", or one
+    examples  that Hypothesis tries; 0: as many as the executor is good for
+    hasty     PTX is translated without optimisation: compiling takes half as long, running longer
     fresh     run those too of which what they did is kept
-    seconds   that a file may take
+    seconds   that a process may take
     """
 
     tests: tuple[str, ...] | None = None
     thin: int = 0
     orders: str = ""
+    examples: int = 0
+    hasty: bool = False
     fresh: bool = False
-    seconds: float = 1800
+    seconds: float = 3600
+
+    def of(self, files: tuple[str, ...]) -> list[str] | None:
+        """The chosen tests that are in these files."""
+        if self.tests is None:
+            return None
+        return [test for test in self.tests if test.split("::")[0] in files]
+
+    def environment(self) -> dict[str, str]:
+        """What tells tests and executors of it."""
+        return {
+            "MINIDL_PTX_ORDERS": self.orders,
+            "MINIDL_PROOFS_THIN": str(self.thin or ""),
+            "MINIDL_PROOFS_HASTY": str(self.hasty or ""),
+            "MINIDL_CUDA_EXAMPLES": str(self.examples or ""),
+        }
 
 
-def run_file(file: str, executor: str, choice: Choice) -> Run:
-    """One file of tests in a process of its own, or what was kept of it."""
-    tests = None if choice.tests is None else [t for t in choice.tests if t.startswith(f"{file}::")]
-    how = (executor, file, tests, choice.thin, choice.orders)
+def run_files(files: tuple[str, ...], executor: str, choice: Choice) -> Run:
+    """Some files of tests in a process of their own, or what was kept of them."""
+    tests = choice.of(files)
+    how = (executor, files, tests, *choice.environment().values())
     found = None if choice.fresh else kept.find(*how)
     if found is not None:
         return Run(executor, found["tests"], found["kernels"])
     done = Run(executor)
     with tempfile.TemporaryDirectory() as folder:
         out, wanted = Path(folder) / "out.json", Path(folder) / "tests"
-        environment = {**os.environ, **EXECUTORS[executor], "MINIDL_PROOFS_OUT": str(out)}
-        environment |= {"MINIDL_PTX_ORDERS": choice.orders}
-        environment |= {"MINIDL_PROOFS_THIN": str(choice.thin or "")}
+        environment = {**os.environ, **EXECUTORS[executor], **choice.environment()}
+        environment["MINIDL_PROOFS_OUT"] = str(out)
         if tests is not None:
             wanted.write_text("\n".join(tests))
             environment["MINIDL_PROOFS_TESTS"] = str(wanted)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.cuda.proofs.collect"]
-        command += ["-p", "no:cacheprovider", file]
+        command += ["-p", "no:cacheprovider", *files]
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         try:
             output, _ = process.communicate(timeout=choice.seconds)
             if process.returncode not in (0, 1, 5):
-                done.trouble.append(f"{file}: {output.decode(errors='replace')[-500:]}")
+                done.trouble.append(f"{' '.join(files)}: {output.decode(errors='replace')[-500:]}")
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            done.trouble.append(f"{file}: not finished after {choice.seconds:.0f} s")
+            done.trouble.append(f"{' '.join(files)}: not finished after {choice.seconds:.0f} s")
         if out.exists():
             found = json.loads(out.read_text())
             done.tests, done.kernels = found["tests"], found["kernels"]
@@ -135,24 +153,23 @@ def run_file(file: str, executor: str, choice: Choice) -> Run:
 
 def run(
     executor: str,
-    files: list[str],
+    parts: list[tuple[str, ...]],
     choice: Choice = Choice(),
     workers: int = 2,
     console: Console | None = None,
 ) -> Run:
-    """These files of tests, or some tests of them, under an executor."""
+    """These files of tests, or some tests of them, under an executor: each part in a process."""
     total = Run(executor)
-    names = choice.tests
-    chosen = [f for f in files if names is None or any(t.startswith(f"{f}::") for t in names)]
     with (
-        progress(console or Console(quiet=True), executor, len(chosen)) as tell,
+        progress(console or Console(quiet=True), executor, len(parts)) as tell,
         ThreadPoolExecutor(workers) as pool,
     ):
-        jobs = {pool.submit(run_file, file, executor, choice): file for file in chosen}
+        jobs = {pool.submit(run_files, part, executor, choice): part for part in parts}
         for job in as_completed(jobs):
             done = job.result()
             seconds = sum(row["seconds"] for row in done.tests.values())
-            tell(f"{jobs[job]}, {len(done.tests)} tests, {seconds:.0f} s")
+            what = jobs[job][0] if len(jobs[job]) == 1 else f"{len(jobs[job])} files"
+            tell(f"{what}, {len(done.tests)} tests, {seconds:.0f} s")
             total.add(done)
     return total
 
