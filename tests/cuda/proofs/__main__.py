@@ -1,6 +1,7 @@
 """python -m tests.cuda.proofs: every proof of every kernel that needs no GPU, as one table.
 
 python -m tests.cuda.proofs                     all of it
+python -m tests.cuda.proofs --kept              what is known of all of it from runs before
 python -m tests.cuda.proofs --quick             what CI runs: a sample, which the output describes
 python -m tests.cuda.proofs --json              ends with a line: kernels, cells, red cells
 python -m tests.cuda.proofs --kernels softmax   kernels whose name or file contains this
@@ -45,6 +46,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--every-proof", action="store_true", help="of the faults, try every proof")
     parser.add_argument("--roofline", action="store_true", help="estimate times on GPUs")
     parser.add_argument("--update-sample", action="store_true", help="write sample.json anew")
+    parser.add_argument("--kept", action="store_true", help="run nothing: show what is kept")
     parser.add_argument("--fresh", action="store_true", help="run what was kept, too")
     parser.add_argument("--workers", type=int, default=2, help="processes at a time")
     return parser.parse_args(given)
@@ -73,11 +75,11 @@ def main(given: list[str] | None = None) -> int:
     if not kernels:
         console.print(f"no kernel and no file contains {options.kernels!r}")
         return 2
+    if options.roofline:
+        roofline.show(_largest_launches(kernels, options, console), list(kernels), console)
+        return 0
     proofs = Proofs(asked=columns)
     notes = _run(proofs, kernels, columns, options, console)
-    if options.roofline:
-        roofline.show(proofs.runs["ptx"], list(kernels), console)
-        return 0
     rows = {kernel: proofs.row(kernel) for kernel in kernels}
     show(rows, kernels, console)
     counts = summary(rows)
@@ -97,41 +99,51 @@ def _run(
 ) -> list[str]:
     """Fill the proofs; what the reader should know of them."""
     notes = ["No GPU has run any of this."]
-    if options.quick or options.roofline:
-        notes += _execute_sample(proofs, kernels, options, console)
+    if options.quick:
+        proofs.runs["ptx"], told = _execute_sample(kernels, options, console)
+        notes += told
     else:
         notes += _execute(proofs, kernels, columns, options, console)
     targets = [t for t in offline.TARGETS if f"sm_{t}" in columns]
-    if targets and not options.roofline:
+    if targets:
         targets = ["80"] if options.quick else targets
         paths = [p for p in sources.files() if p.name in kernels.values()]
         console.print(f"compiling {len(paths)} sources for sm_{', sm_'.join(targets)} …")
         proofs.compiled = offline.compile_all(paths, targets, options.workers, console)
-    if "end to end" in columns and not options.roofline and not options.quick:
+    if "end to end" in columns and not options.quick:
         console.print("running programs on device cuda (executor gcc) …")
         files = executed.files_of_tests(executed.PROGRAMS)
-        choice = executed.Choice(fresh=options.fresh)
+        choice = executed.Choice(fresh=options.fresh, kept=options.kept)
         proofs.end_to_end = executed.run("gcc", files, choice, options.workers, console)
     return notes
 
 
 def _execute_sample(
-    proofs: Proofs, kernels: dict, options: argparse.Namespace, console: Console
-) -> list[str]:
-    """Execute the PTX of every kernel in the tests of the sample."""
+    kernels: dict, options: argparse.Namespace, console: Console
+) -> tuple[executed.Run, list[str]]:
+    """Execute the PTX of every kernel in the tests of the sample; what was sampled, in words."""
     tests = sample.tests_of(list(kernels))
     parts = sample.parts_of(tests, options.workers)
     console.print(f"executing the PTX of {len(kernels)} kernels in {len(tests)} tests …")
     choice = executed.Choice(
         tests=tuple(tests), examples=sample.EXAMPLES, hasty=True, fresh=options.fresh
     )
-    run = proofs.runs["ptx"] = executed.run("ptx", parts, choice, options.workers, console)
-    return [
+    run = executed.run("ptx", parts, choice, options.workers, console)
+    return run, [
         f"Sampled: {len(tests)} tests, of sample.json, execute the PTX of each kernel, threads "
         f"in one order and {sample.EXAMPLES} examples of Hypothesis; no sanitizers; compiled for "
         "sm_80 alone; no programs.",
         *(f"[red]{escape(trouble)}[/]" for trouble in run.trouble),
     ]
+
+
+def _largest_launches(kernels: dict, options: argparse.Namespace, console: Console) -> executed.Run:
+    """What is kept of the whole run, and the sample if that is not all."""
+    whole = executed.Choice(orders="all", kept=True)
+    run = executed.run("ptx", executed.files_of_tests(), whole, 1)
+    if any(kernel not in run.kernels for kernel in kernels):
+        run.add(_execute_sample(kernels, options, console)[0])
+    return run
 
 
 def _execute(
@@ -150,10 +162,12 @@ def _execute(
     for executor, asked in EXECUTED.items():
         if set(asked) & set(columns):
             console.print(f"running the tests of kernels, executor {executor} …")
-            choice = executed.Choice(orders="all", fresh=options.fresh)
+            choice = executed.Choice(orders="all", fresh=options.fresh, kept=options.kept)
             run = executed.run(executor, files, choice, options.workers, console)
             proofs.runs[executor] = run
             notes += [f"[red]{executor}: {escape(trouble)}[/]" for trouble in run.trouble]
+            if run.left_out:
+                notes.append(f"{executor}: not run yet: {', '.join(run.left_out)}")
     return notes
 
 

@@ -33,11 +33,13 @@ class Run:
     tests: dict[str, dict[str, Any]] = field(default_factory=dict)
     kernels: dict[str, dict[str, Any]] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)  # files that ended before their end
+    left_out: list[str] = field(default_factory=list)  # files of which nothing is kept
 
     def add(self, other: "Run") -> None:
         """Join what another part of the tests did."""
         self.tests |= other.tests
         self.trouble += other.trouble
+        self.left_out += other.left_out
         for name, row in other.kernels.items():
             own = self.kernels.setdefault(name, row)
             if own is row:
@@ -88,6 +90,7 @@ class Choice:
     examples  that Hypothesis tries; 0: as many as the executor is good for
     hasty     PTX is translated without optimisation: compiling takes half as long, running longer
     fresh     run those too of which what they did is kept
+    kept      run none: what is kept has to do
     seconds   that a process may take
     """
 
@@ -97,6 +100,7 @@ class Choice:
     examples: int = 0
     hasty: bool = False
     fresh: bool = False
+    kept: bool = False
     seconds: float = 3600
 
     def of(self, files: tuple[str, ...]) -> list[str] | None:
@@ -122,6 +126,8 @@ def run_files(files: tuple[str, ...], executor: str, choice: Choice) -> Run:
     found = None if choice.fresh else kept.find(*how)
     if found is not None:
         return Run(executor, found["tests"], found["kernels"])
+    if choice.kept:
+        return Run(executor, left_out=list(files))
     done = Run(executor)
     with tempfile.TemporaryDirectory() as folder:
         out, wanted = Path(folder) / "out.json", Path(folder) / "tests"

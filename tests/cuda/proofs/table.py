@@ -48,6 +48,8 @@ class Proofs:
         if run is None:
             return Cell("explained", "not run")
         tests = run.launched(kernel)
+        if not tests and run.left_out:
+            return Cell("explained", "not run yet")
         if not tests:
             detail = "; ".join(run.trouble)
             return Cell("red", "no test launched it", detail)
@@ -64,6 +66,8 @@ class Proofs:
         if run is None:
             return Cell("explained", "not run")
         found = run.kernels.get(kernel)
+        if found is None and run.left_out:
+            return Cell("explained", "not run yet")
         if found is None:
             return Cell("red", "never executed")
         if found["fault"]:
