@@ -4,18 +4,15 @@ import pytest
 from hypothesis import settings
 
 from tests.cuda import on_gpu, stand_in
-from tests.cuda.stand_in.modules import executor
+from tests.cuda.kernels.examples import examples
 
 if on_gpu.ASKED and not on_gpu.missing():
     on_gpu.count_launches()
 else:
     stand_in.install()
 
-# A launch under ThreadSanitizer starts hundreds of threads.
-_EXAMPLES = {"asan": 12, "tsan": 3}
-if executor() in _EXAMPLES:
-    settings.register_profile("sanitized", max_examples=_EXAMPLES[executor()])
-    settings.load_profile("sanitized")
+settings.register_profile("cuda", max_examples=examples(settings().max_examples).max_examples)
+settings.load_profile("cuda")
 
 
 @pytest.hookimpl(tryfirst=True)  # before those without the marker are left out

@@ -75,11 +75,7 @@ template <class T> T __ldcg(const T* p) { return *p; }
 template <class T> void __stcs(T* p, T v) { *p = v; }
 template <class T> void __stcg(T* p, T v) { *p = v; }
 
-#ifdef MINIDL_THREADS
-inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-#else
-inline void __threadfence() {}
-#endif
+inline void __threadfence() {}  // orders nothing unless atomics say so too, which no kernel does
 inline void __threadfence_block() { __threadfence(); }
 
 // Atomics in the order of nothing but themselves, as on the GPU.

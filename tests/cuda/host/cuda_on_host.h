@@ -1,9 +1,8 @@
 // CUDA C++ for the host compiler: the same kernel source runs on the CPU.
 //
-// Blocks run one after the other.  The threads of a block are fibres of one OS thread (fast; the
-// default), or an OS thread each (MINIDL_THREADS: for ThreadSanitizer).  Barriers and exchanges
-// within a warp are meetings (meetings.h): who comes early waits until all others are there or have
-// returned.  An exchange with a lane that does not take part gives bits that are a NaN.
+// Blocks run one after the other, their threads as fibres of one OS thread (fibres.h).  Barriers and
+// exchanges within a warp are meetings (meetings.h): who comes early waits until all others are there
+// or have returned.  An exchange with a lane that does not take part gives bits that are a NaN.
 #pragma once
 #include <math.h>
 #include <stddef.h>
@@ -18,14 +17,13 @@
 #include <unistd.h>
 #include <utility>
 #include <vector>
-#ifdef MINIDL_THREADS
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <thread>
-#endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+extern "C" void __tsan_ignore_thread_begin();  // of the library, but in no header
+extern "C" void __tsan_ignore_thread_end();
 #endif
 #if defined(__F16C__) || defined(__SSE__)
 #include <immintrin.h>

@@ -1,32 +1,18 @@
 // The threads of a block as fibres of one OS thread.
 //
 // A fibre runs one CUDA thread after the other; only where one has to wait at a barrier does another
-// fibre go on.  So a kernel without barriers is a loop over its threads.
+// fibre go on.  So a kernel without barriers is a loop over its threads.  Under ThreadSanitizer each
+// thread of a block has a fibre of its own instead.
 #pragma once
-
-#if defined(__SANITIZE_ADDRESS__)  // it wants to be told of each switch
-#define MINIDL_SWITCHES
-#endif
 
 namespace minidl {
 
-#ifdef MINIDL_SWITCHES
-constexpr size_t STACK = 256 * 1024;
-#else
-constexpr size_t STACK = 64 * 1024;
-#endif
-
-inline std::vector<Thread*> fibres, idle;  // all of them, and those without a thread to run
-inline std::vector<Thread*> ready;         // released from a meeting; run from `next_ready` on
+inline std::vector<Thread*> idle;   // those without a thread to run
+inline std::vector<Thread*> ready;  // released from a meeting; run from `next_ready` on
 inline size_t next_ready;
-inline unsigned next_thread;               // not yet begun
-inline Thread host;                        // what launches kernels
+inline unsigned next_thread;  // not yet begun
 inline void (*body)(void*);
 inline void* body_arguments;
-
-struct Lock {  // one OS thread needs none
-  explicit Lock(Place&) {}
-};
 
 // Save the callee's registers and the stack pointer, and go on with another stack.
 #if defined(__x86_64__)
@@ -99,21 +85,16 @@ inline void* first_frame(char* top, void (*entry)()) {
   return frame;
 }
 #else
-#error "fibres need a context switch for this processor: use MINIDL_THREADS"
+#error "fibres need a context switch for this processor"
 #endif
 
 inline void go_to(Thread* next) {
   Thread* from = current;
   current = next;
   if (from == next) return;
-#ifdef MINIDL_SWITCHES
-  void* fake = nullptr;
-  __sanitizer_start_switch_fiber(&fake, next->stack, STACK);
+  void* token = before_switch(*next);
   minidl_switch(&from->stack_pointer, next->stack_pointer);
-  __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
-#else
-  minidl_switch(&from->stack_pointer, next->stack_pointer);
-#endif
+  after_switch(token);
 }
 
 inline void run_threads();
@@ -131,14 +112,23 @@ inline void leave();
 inline Thread* new_fibre() {
   Thread* fibre = new Thread();
   const size_t page = size_t(sysconf(_SC_PAGESIZE));
-  char* memory = static_cast<char*>(mmap(nullptr, STACK + page, PROT_READ | PROT_WRITE,
-                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  // Without the sanitizers' knowledge, which would have them keep a record of it.
+  char* memory = reinterpret_cast<char*>(syscall(SYS_mmap, nullptr, STACK + page,
+                                                 PROT_READ | PROT_WRITE,
+                                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   if (memory == MAP_FAILED) fail("no memory for a stack");
   mprotect(memory, page, PROT_NONE);  // below the stack: what overflows is a fault
   fibre->stack = memory + page;
+  begin_fibre(*fibre);
   fibre->stack_pointer = first_frame(fibre->stack + STACK, run_threads);
   fibres.push_back(fibre);
   return fibre;
+}
+
+// Which fibre runs a thread, if each has its own: those of one block and of the next are different
+// fibres, and in the one after that they have changed places.  For what a fibre does is in order.
+inline size_t place_of(unsigned number) {
+  return blocks_begun % 2 * threads + (number + blocks_begun / 2) % threads;
 }
 
 // The next fibre that can go on; the host's, when all threads have returned.
@@ -149,6 +139,7 @@ inline Thread* successor() {
     return next;
   }
   if (next_thread < threads) {
+    if (FIBRE_FOR_EACH) return fibres[place_of(next_thread)];
     if (idle.empty()) return new_fibre();
     Thread* next = idle.back();
     idle.pop_back();
@@ -158,65 +149,55 @@ inline Thread* successor() {
   return &host;
 }
 
-inline void suspend(Lock&, Place&) { go_to(successor()); }
-inline void resume(Thread* thread, Place&) { ready.push_back(thread); }
+inline void suspend() { go_to(successor()); }
+inline void resume(Thread* thread) { ready.push_back(thread); }
+
+inline void run_thread(unsigned number) {
+  current->number = number;
+  current->index = {number % block_shape.x, number / block_shape.x % block_shape.y,
+                    number / (block_shape.x * block_shape.y)};
+  look_again();
+  body(body_arguments);
+  look_away();
+  leave();
+}
 
 // What a fibre does: run threads that nobody has begun; then wait for the next block.
 inline void run_threads() {
-#ifdef MINIDL_SWITCHES
-  __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
-#endif
+  after_switch(nullptr);
+  look_away();
   for (;;) {
-    while (next_thread < threads) {
-      const unsigned number = next_thread++;
-      current->number = number;
-      current->index = {number % block_shape.x, number / block_shape.x % block_shape.y,
-                        number / (block_shape.x * block_shape.y)};
-      body(body_arguments);
-      leave();
-    }
+    do run_thread(next_thread++);
+    while (next_thread < threads && !FIBRE_FOR_EACH);
     Thread* next = successor();
-    idle.push_back(current);
+    if (!FIBRE_FOR_EACH) idle.push_back(current);
     go_to(next);
   }
 }
 
-// malloc gives memory of exactly this size: AddressSanitizer sees what is accessed beyond it.
-inline char* new_memory(size_t bytes) {
-  char* memory = static_cast<char*>(malloc(bytes));
-  memset(memory, 0xff, bytes);
-  return memory;
-}
-inline void forget(char* memory, size_t) { free(memory); }
-
 inline void run_block(dim3 at) {
   block->begin(at, threads);
-  for (int slot = 0; slot < slot_count; slot++)  // full of NaN, whatever the block before wrote
-    if (block->shared[slot]) memset(block->shared[slot], 0xff, slot_bytes[slot]);
+  for (int slot = 0; slot < slot_count; slot++) renew(block->shared[slot], slot_bytes[slot]);
+  begin_block();
   next_thread = 0;
   ready.clear();
   next_ready = 0;
   current = &host;
   go_to(successor());
+  blocks_begun++;
+  end_block();
 }
 
 inline void run_grid() {
-#ifdef MINIDL_SWITCHES
-  if (!host.stack) {  // the sanitizer wants to know where the host's own stack is
-    pthread_attr_t attributes;
-    void* bottom;
-    size_t size;
-    pthread_getattr_np(pthread_self(), &attributes);
-    pthread_attr_getstack(&attributes, &bottom, &size);
-    pthread_attr_destroy(&attributes);
-    host.stack = static_cast<char*>(bottom) + size - STACK;
-  }
-#endif
+  Unseen unseen;
+  blocks_begun = 0;
+  begin_launch();
   Block one(threads);
   block = &one;
   for (unsigned z = 0; z < grid_shape.z; z++)
     for (unsigned y = 0; y < grid_shape.y; y++)
       for (unsigned x = 0; x < grid_shape.x && !*failure; x++) run_block({x, y, z});
+  end_launch();
   block = nullptr;
 }
 

@@ -11,21 +11,9 @@ struct Thread {
   dim3 index;
   unsigned number;  // within its block
   uint64_t result;  // of the last meeting
-#ifdef MINIDL_THREADS
-  bool released;
-#else
   void* stack_pointer;
   char* stack;
-#endif
-};
-
-// Where threads wait: nothing to lock, or a lock of its own for each.  (One for all would put accesses
-// of different warps into an order that they do not have, and hide their races.)
-struct Place {
-#ifdef MINIDL_THREADS
-  std::mutex mutex;
-  std::condition_variable changed;
-#endif
+  void* context;  // ThreadSanitizer's, of the fibre
 };
 
 // Lanes that wait for each other: those that named the same mask for the same operation.
@@ -34,7 +22,7 @@ struct Group {
   Operation operation;
 };
 
-struct Warp : Place {
+struct Warp {
   unsigned alive;
   std::vector<Group> groups;
   uint64_t value[32];
@@ -48,7 +36,7 @@ inline size_t slot_bytes[SLOTS];
 inline int slot_count = 1;
 inline void forget(char* memory, size_t bytes);
 
-struct Block : Place {
+struct Block {
   dim3 index;
   unsigned alive, arrived, total;
   std::vector<Thread*> waiting;  // at its barrier
@@ -71,13 +59,8 @@ struct Block : Place {
 inline dim3 grid_shape, block_shape;
 inline const char* kernel_name;
 inline unsigned threads;  // in a block
-#ifdef MINIDL_THREADS
-inline thread_local Thread* current;
-inline thread_local Block* block;
-#else
 inline Thread* current;
 inline Block* block;
-#endif
 
 inline void say_where() {
   if (!kernel_name || !block || !current) return;
@@ -107,58 +90,62 @@ inline char failure[512];
 
 }  // namespace minidl
 
-#ifdef MINIDL_THREADS
-#include "threads.h"
-#else
+#include "watched.h"
+
 #include "fibres.h"
-#endif
 
 namespace minidl {
 
 // All living threads are at the barrier: each gets the total.
 inline void release_block(Thread* running) {
+  if (running) block->waiting.push_back(running);
+  put_in_order(block->waiting.data(), block->waiting.size());
   for (Thread* thread : block->waiting) {
     thread->result = block->total;
-    if (thread != running) resume(thread, *block);
+    if (thread != running) resume(thread);
   }
-  if (running) running->result = block->total;
   block->waiting.clear();
   block->arrived = block->total = 0;
 }
 
 inline int meet_block(int value) {
-  Lock lock(*block);
+  const Unseen unseen;
   Thread* self = current;
   block->total += value;
   if (++block->arrived == block->alive) {
     release_block(self);
   } else {
     block->waiting.push_back(self);
-    suspend(lock, *block);
+    suspend();
   }
   return int(self->result);
 }
 
-// All living lanes of a group have arrived: compute what each receives.
+// All living lanes of a group have arrived: compute what each receives.  An exchange puts no accesses
+// to memory into an order.
 inline void release_group(Warp& warp, size_t which, Thread* running) {
   const Group group = warp.groups[which];
   warp.groups.erase(warp.groups.begin() + which);
   uint64_t ballot = 0;
   for (int i = 0; i < 32; i++)
     if (group.arrived >> i & 1) ballot |= (warp.value[i] & 1) << i;
+  Thread* members[32];
+  size_t count = 0;
   for (int i = 0; i < 32; i++) {
     if (!(group.arrived >> i & 1)) continue;
+    members[count++] = warp.lane[i];
     const int from = warp.source[i];
     warp.lane[i]->result = group.operation == BALLOT ? ballot
                            : group.arrived >> from & 1 ? warp.value[from]
                                                        : NOBODY;
-    if (warp.lane[i] != running) resume(warp.lane[i], warp);
+    if (warp.lane[i] != running) resume(warp.lane[i]);
   }
+  if (group.operation == WAIT) put_in_order(members, count);
 }
 
 inline uint64_t meet_warp(unsigned mask, Operation operation, uint64_t value, int source) {
+  const Unseen unseen;
   Warp& warp = block->warps[current->number / 32];
-  Lock lock(warp);
   Thread* self = current;
   const unsigned lane = self->number % 32;
   if (!(mask >> lane & 1)) fail("a thread that its own mask of lanes does not name");
@@ -174,23 +161,19 @@ inline uint64_t meet_warp(unsigned mask, Operation operation, uint64_t value, in
   if (warp.groups[i].arrived == (mask & warp.alive))
     release_group(warp, i, self);
   else
-    suspend(lock, warp);
+    suspend();
   return self->result;
 }
 
 // The running thread has returned: who waits for it need wait no longer.
 inline void leave() {
   Warp& warp = block->warps[current->number / 32];
-  {
-    Lock lock(warp);
-    warp.alive &= ~(1u << current->number % 32);
-    for (size_t i = 0; i < warp.groups.size();)
-      if (warp.groups[i].arrived == (warp.groups[i].mask & warp.alive))
-        release_group(warp, i, nullptr);
-      else
-        i++;
-  }
-  Lock lock(*block);
+  warp.alive &= ~(1u << current->number % 32);
+  for (size_t i = 0; i < warp.groups.size();)
+    if (warp.groups[i].arrived == (warp.groups[i].mask & warp.alive))
+      release_group(warp, i, nullptr);
+    else
+      i++;
   block->alive--;
   if (block->arrived && block->arrived == block->alive) release_block(nullptr);
 }

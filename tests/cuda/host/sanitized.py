@@ -1,7 +1,7 @@
 """The executors `asan` and `tsan`: kernels in a process of their own, under gcc's sanitizers.
 
-asan    AddressSanitizer and UndefinedBehaviorSanitizer; threads are fibres
-tsan    ThreadSanitizer; threads are the operating system's
+asan    AddressSanitizer and UndefinedBehaviorSanitizer
+tsan    ThreadSanitizer, which takes the fibres for threads
 
 The arrays of a launch are copied into memory of exactly their size, and back.  What a sanitizer
 finds ends the process, and is a SanitizerError here, with the kernel, the block and the thread.
@@ -24,7 +24,7 @@ from tests.cuda.stand_in import devices
 _OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:detect_stack_use_after_return=0",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
-    "TSAN_OPTIONS": "halt_on_error=1:report_signal_unsafe=0:history_size=4",
+    "TSAN_OPTIONS": "halt_on_error=1:report_signal_unsafe=0:history_size=1",
 }
 
 

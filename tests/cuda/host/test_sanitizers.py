@@ -37,6 +37,22 @@ extern "C" __global__ void total(const float* x, float* y, int atomic) {
   else *y += v;
 }
 
+extern "C" __global__ void total_after_a_barrier(const float* x, float* y, int atomic) {
+  __shared__ float kept[32];
+  kept[threadIdx.x] = x[blockIdx.x];
+  if (threadIdx.x == 0 && !atomic) y[0] = kept[0];
+  __syncthreads();
+  if (threadIdx.x == 0) y[blockIdx.x + 1] = kept[31];
+}
+
+extern "C" __global__ void exchanged(float* y, int barrier) {
+  __shared__ float kept[32];
+  kept[threadIdx.x] = threadIdx.x;
+  __shfl_sync(~0u, 1.f, 0);
+  if (barrier) __syncwarp();
+  y[threadIdx.x] = kept[31 - threadIdx.x];
+}
+
 extern "C" __global__ void half_a_barrier(float* x) {
   if (threadIdx.x < 16) __syncwarp(0x0000ffff);
   if (threadIdx.x == 3) __shfl_sync(0xffffffffu, x[0], 0);
@@ -85,6 +101,34 @@ def test_races_within_a_block_and_between_blocks(name):
     with pytest.raises(sanitized.SanitizerError, match="data race") as error:
         launch("tsan", name, *grid, x, y, np.int32(0))
     assert f"minidl: kernel {name}, block (" in str(error.value)
+
+
+def test_races_between_blocks_that_have_barriers():
+    x, y = np.ones(3, "float32"), np.zeros(4, "float32")
+    launch("tsan", "total_after_a_barrier", 3, 32, x, y, np.int32(1))
+    with pytest.raises(sanitized.SanitizerError, match=r"data race(?s:.)*block \(1, 0, 0\)"):
+        launch("tsan", "total_after_a_barrier", 3, 32, x, y, np.int32(0))
+
+
+def test_an_exchange_puts_no_accesses_into_an_order():
+    y = np.zeros(32, "float32")
+    launch("tsan", "exchanged", 1, 32, y, np.int32(1))
+    np.testing.assert_array_equal(y, np.arange(32)[::-1])
+    with pytest.raises(sanitized.SanitizerError, match="data race"):
+        launch("tsan", "exchanged", 1, 32, y, np.int32(0))
+
+
+def test_launches_are_in_an_order():
+    y = np.zeros(1, "float32")
+    for _ in range(3):
+        launch("tsan", "total", 1, 1, np.ones(1, "float32"), y, np.int32(0))
+    assert y == 3
+
+
+def test_a_barrier_that_some_threads_do_not_reach_under_sanitizers():
+    for executor in ("asan", "tsan"):
+        with pytest.raises(sanitized.SanitizerError, match="that others never reach"):
+            launch(executor, "half_a_barrier", 2, 32, np.zeros(1, "float32"))
 
 
 def test_a_barrier_that_some_threads_do_not_reach():

@@ -3,11 +3,12 @@
 import cupy
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
 from minidl_cuda.kernels.attention import scaled_dot_product_attention as kernel
+from tests.cuda.kernels.examples import examples
 from tests.every_backend.attention import *  # noqa: F403
 from tests.every_backend.attention import (
     MASKS,
@@ -104,7 +105,7 @@ def test_float16_that_tensor_cores_cannot_read(launches):
     assert not any("half" in name for name in launches)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.data())
 def test_any_sizes(data):
     small, heads = st.integers(1, 70), data.draw(st.integers(1, 3))

@@ -3,11 +3,12 @@
 import cupy
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl.errors import ArgumentError, BoundsError
 from minidl_cuda import checks
+from tests.cuda.kernels.examples import examples
 
 DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 # Fewer than a warp, a block and one more, and more than a grid's threads.
@@ -48,7 +49,7 @@ def test_the_first_wrong_index_is_told(dtype, count, launches):
     assert launches[name] == 1 + len({count - 1, count // 2})
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(data=st.data(), dtype=st.sampled_from(DTYPES))
 def test_any_indices_of_an_axis(data, dtype):
     """Negative ones count from its end; numbers at the ends of the dtype are told as such."""

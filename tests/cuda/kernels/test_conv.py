@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import minidl
@@ -21,6 +21,7 @@ from tests.cuda.kernels.convolution import (
     random,
     tiles,
 )
+from tests.cuda.kernels.examples import examples
 from tests.cuda.stand_in import counters
 from tests.exactness import KINDS, excess, hostile
 from tests.ops.nn import fused
@@ -28,7 +29,7 @@ from tests.ops.nn import fused
 # y, dx, dw and db.
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(
     case=convolutions(),
     lay=st.tuples(layouts, layouts, layouts),

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
 from minidl.errors import BoundsError
 from tests.cuda.kernels.comparison import compare, random
+from tests.cuda.kernels.examples import examples
 
 SHAPES = [
     (1, 1),
@@ -36,7 +37,7 @@ def probabilities_of(shape):
     return e / e.sum(axis, keepdims=True)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     shape=st.sampled_from(SHAPES),
     weighted=st.booleans(),
@@ -59,7 +60,7 @@ def test_class_numbers(shape, weighted, smoothing, reduction, dtype, scale):
     )  # fmt: skip
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     shape=st.sampled_from(SHAPES),
     weighted=st.booleans(),

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
 from tests.cuda.kernels.comparison import compare, random
+from tests.cuda.kernels.examples import examples
 
 OPERATIONS = {
     "exp": minidl.exp,
@@ -27,7 +28,7 @@ each = pytest.mark.parametrize("name", OPERATIONS)
 
 
 @each
-@settings(max_examples=15)
+@examples(15)
 @given(
     shape=st.sampled_from([(), (1,), (3,), (4,), (8,), (31,), (5, 7), (2, 1024), (1, 1025)]),
     dtype=st.sampled_from(["float32", "float16"]),

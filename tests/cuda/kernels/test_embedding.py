@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
 from minidl.errors import BoundsError
 from minidl_cuda.kernels import embedding as kernels
 from tests.cuda.kernels.comparison import random
+from tests.cuda.kernels.examples import examples
 
 dtypes = st.sampled_from(["float32", "float16"])
 
@@ -31,7 +32,7 @@ def outcome(table, ids, dy, **settings):
     return y.cpu().numpy(), dtable
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     rows=st.sampled_from([1, 3, 50]),
     width=st.sampled_from([1, 3, 4, 6, 8, 260]),

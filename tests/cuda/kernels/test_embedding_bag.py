@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
 from minidl.errors import ArgumentError, BoundsError
 from tests.cuda.kernels.comparison import compare, random
+from tests.cuda.kernels.examples import examples
 
 KERNELS = "embedding_"
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     mode=st.sampled_from(["sum", "mean", "max"]),
     width=st.sampled_from([1, 3, 32, 300]),

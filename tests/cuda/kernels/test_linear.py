@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
 from minidl import nn
 from minidl.ops.nn.fused import fused
 from tests.cuda.kernels.comparison import compare, random
+from tests.cuda.kernels.examples import examples
 from tests.exactness import KINDS, excess, hostile
 
 KERNELS = "linear_|matmul|product_|sum_|cublas"
@@ -18,7 +19,7 @@ def with_relu(x, weight, bias=None):
     return fused(x, weight, bias, operations=("linear", "relu"), settings=((), ()))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     shape=st.sampled_from([(1,), (1, 1), (4, 3), (33, 20), (2, 3, 8), (130, 17), (600, 5)]),
     outputs=st.sampled_from([1, 3, 4, 8, 37]),

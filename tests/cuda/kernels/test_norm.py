@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
 from minidl import nn
 from tests.cuda.kernels.comparison import assert_near, compare, in_float64, outcome, random
+from tests.cuda.kernels.examples import examples
 
 KERNELS = "(batch|layer|group)_norm_|channel_sums_"
 CHANNELS = [(4, 3), (300, 33), (2, 5, 7), (3, 4, 8, 9), (2, 3, 70, 70), (1, 2, 9000), (5, 1, 3)]
@@ -26,7 +27,7 @@ def batch_norm(x, w=None, b=None):
     return minidl.batch_norm(x, w, b)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(shape=st.sampled_from(CHANNELS), chosen=given_parameters, dtype=dtypes, offset=offsets)
 def test_batch_norm(shape, chosen, dtype, offset):
     x = random(*shape) + np.float32(offset)
@@ -34,7 +35,7 @@ def test_batch_norm(shape, chosen, dtype, offset):
     compare(batch_norm, arrays, KERNELS, dtype=dtype, terms=10)
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(shape=st.sampled_from(CHANNELS), chosen=given_parameters, dtype=dtypes)
 def test_batch_norm_inference(shape, chosen, dtype):
     mean, var = random(shape[1], seed=8), np.abs(random(shape[1], seed=9)) + 0.5
@@ -48,7 +49,7 @@ def test_batch_norm_inference(shape, chosen, dtype):
 ROWS = [(1, 1), (5, 7), (3, 33), (40, 32), (2, 1024), (3, 1025), (2, 5000), (2, 3, 4), (4, 6, 6)]
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(shape=st.sampled_from(ROWS), axes=st.integers(1, 2), chosen=given_parameters, dtype=dtypes,
        offset=offsets)  # fmt: skip
 def test_layer_norm(shape, axes, chosen, dtype, offset):
@@ -60,7 +61,7 @@ def test_layer_norm(shape, axes, chosen, dtype, offset):
     )  # fmt: skip
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(shape=st.sampled_from(ROWS), weighted=st.booleans(), dtype=dtypes)
 def test_rms_norm(shape, weighted, dtype):
     compare(
@@ -69,7 +70,7 @@ def test_rms_norm(shape, weighted, dtype):
     )  # fmt: skip
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(
     shape=st.sampled_from([(3, 4), (2, 6, 5), (2, 4, 8, 9), (1, 4, 40, 40), (3, 12, 1)]),
     groups=st.sampled_from([1, 2, None]),

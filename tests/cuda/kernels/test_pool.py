@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
@@ -21,6 +21,7 @@ from tests.backends.kernels.pool.test_pool import (
     layouts,
     settings_of_pooling,
 )
+from tests.cuda.kernels.examples import examples
 from tests.cuda.stand_in import counters
 from tests.exactness import KINDS, excess, hostile
 from tests.ops.nn import fused
@@ -30,7 +31,7 @@ each_dtype = pytest.mark.parametrize("dtype", UNIT)
 kinds = st.sampled_from([ORDINARY, TIES, SPECIAL])
 dtypes = st.sampled_from(list(UNIT))
 seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=30)
+few = examples(30)
 
 
 def outcome(operation, x, device="cuda"):

@@ -2,18 +2,19 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
 from tests.cuda.kernels.comparison import outcome, random
+from tests.cuda.kernels.examples import examples
 
 shapes = st.sampled_from([(1,), (2,), (3,), (7, 5), (8,), (33, 31), (4, 256), (2, 3, 1001), (0, 3)])
 words = st.integers(0, 2**64 - 2**20)
 KEYS = [(0, 0), (123, 7), (2**63 + 5, 2**33)]
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(shape=shapes, seed=words, offset=words)
 def test_uniform_numbers(shape, seed, offset):
     x = np.zeros(shape, "float32")
@@ -24,7 +25,7 @@ def test_uniform_numbers(shape, seed, offset):
     np.testing.assert_array_equal(own, cpu)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     shape=shapes, seed=words, offset=words, p=st.sampled_from([0.0, 0.1, 0.5, 0.9]),
     dtype=st.sampled_from(["float32", "float16"]),

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
 from tests.cuda.kernels.comparison import compare, in_float64, outcome, random
+from tests.cuda.kernels.examples import examples
 
 OPERATIONS = {"softmax": minidl.softmax, "log_softmax": minidl.log_softmax}
 each = pytest.mark.parametrize("name", OPERATIONS)
@@ -14,7 +15,7 @@ KERNELS = r"(log_)?softmax_"
 
 
 @each
-@settings(max_examples=25)
+@examples(25)
 @given(
     shape=st.sampled_from(
         [(1,), (5,), (33, 31), (7, 1), (3, 1000), (2, 1024), (3, 1025), (2, 5000), (4, 3, 5),

@@ -1,15 +1,19 @@
 """python -m tests.cuda.proofs: every proof of every kernel that needs no GPU, as one table.
 
 python -m tests.cuda.proofs                     all of it
+python -m tests.cuda.proofs --kept              what is known of all of it from runs before
 python -m tests.cuda.proofs --quick             what CI runs: a sample, which the output describes
 python -m tests.cuda.proofs --json              ends with a line: kernels, cells, red cells
 python -m tests.cuda.proofs --kernels softmax   kernels whose name or file contains this
 python -m tests.cuda.proofs --only sm_80,races  some columns
-python -m tests.cuda.proofs --mutants           seeded faults, and which proof catches each
-python -m tests.cuda.proofs --roofline          an estimate for a T4 and an H100
+python -m tests.cuda.proofs --mutants           seeded faults, and which proof first catches each;
+                                                with --every-proof, which of them do
+python -m tests.cuda.proofs --roofline          an estimate for a T4 and an H200
 python -m tests.cuda.proofs --update-sample     find out anew which tests --quick runs
 
-The exit code is 1 if a cell is red.
+What a file of tests did is kept in $MINIDL_CACHE/proofs, else ~/.cache/minidl/proofs, until what
+it depends on changes: a run that was stopped goes on where it was.  The exit code is 1 if a cell is
+red.
 """
 
 import argparse
@@ -20,12 +24,12 @@ import time
 from rich.console import Console
 from rich.markup import escape
 
+from tests.cuda.ptx.executor import MOST_WORK_IN_ALL_ORDERS
+
 from . import executed, offline, roofline, sample, sources
 from .table import COLUMNS, Proofs, show, summary
 
 EXECUTED = {"ptx": ("values", "races"), "asan": ("asan",), "tsan": ("tsan",)}  # columns of each
-# What `--quick` executes, of all kernels, and how; the others' tests run in the test-suite, by gcc.
-QUICK_FILES, QUICK_EXECUTORS = ("checks.cu", "optimizer.cu", "recurrent.cu"), ("ptx", "asan")
 
 
 def _arguments(given: list[str] | None) -> argparse.Namespace:
@@ -39,8 +43,11 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--kernels", default="", help="part of a kernel's or a file's name")
     parser.add_argument("--only", default=",".join(COLUMNS), help="columns, with commas between")
     parser.add_argument("--mutants", action="store_true", help="try the seeded faults")
+    parser.add_argument("--every-proof", action="store_true", help="of the faults, try every proof")
     parser.add_argument("--roofline", action="store_true", help="estimate times on GPUs")
     parser.add_argument("--update-sample", action="store_true", help="write sample.json anew")
+    parser.add_argument("--kept", action="store_true", help="run nothing: show what is kept")
+    parser.add_argument("--fresh", action="store_true", help="run what was kept, too")
     parser.add_argument("--workers", type=int, default=2, help="processes at a time")
     return parser.parse_args(given)
 
@@ -62,17 +69,17 @@ def main(given: list[str] | None = None) -> int:
     if options.mutants:
         from . import mutants
 
-        return mutants.main(console, options.kernels, options.json, options.quick)
+        return mutants.main(console, options.kernels, options)
     begin = time.monotonic()
     kernels = _chosen_kernels(options.kernels)
     if not kernels:
         console.print(f"no kernel and no file contains {options.kernels!r}")
         return 2
+    if options.roofline:
+        roofline.show(_largest_launches(kernels, options, console), list(kernels), console)
+        return 0
     proofs = Proofs(asked=columns)
     notes = _run(proofs, kernels, columns, options, console)
-    if options.roofline:
-        roofline.show(proofs.runs["ptx"], list(kernels), console)
-        return 0
     rows = {kernel: proofs.row(kernel) for kernel in kernels}
     show(rows, kernels, console)
     counts = summary(rows)
@@ -92,48 +99,75 @@ def _run(
 ) -> list[str]:
     """Fill the proofs; what the reader should know of them."""
     notes = ["No GPU has run any of this."]
+    if options.quick:
+        proofs.runs["ptx"], told = _execute_sample(kernels, options, console)
+        notes += told
+    else:
+        notes += _execute(proofs, kernels, columns, options, console)
     targets = [t for t in offline.TARGETS if f"sm_{t}" in columns]
-    if targets and not options.roofline:
+    if targets:
         targets = ["80"] if options.quick else targets
         paths = [p for p in sources.files() if p.name in kernels.values()]
         console.print(f"compiling {len(paths)} sources for sm_{', sm_'.join(targets)} …")
-        proofs.compiled = offline.compile_all(paths, targets, options.workers)
-    notes += _execute(proofs, kernels, columns, options, console)
-    if "end to end" in columns and not options.roofline and not options.quick:
+        proofs.compiled = offline.compile_all(paths, targets, options.workers, console)
+    if "end to end" in columns and not options.quick:
         console.print("running programs on device cuda (executor gcc) …")
         files = executed.files_of_tests(executed.PROGRAMS)
-        proofs.end_to_end = executed.run("gcc", files, workers=options.workers)
+        choice = executed.Choice(fresh=options.fresh, kept=options.kept)
+        proofs.end_to_end = executed.run("gcc", files, choice, options.workers, console)
     return notes
+
+
+def _execute_sample(
+    kernels: dict, options: argparse.Namespace, console: Console
+) -> tuple[executed.Run, list[str]]:
+    """Execute the PTX of every kernel in the tests of the sample; what was sampled, in words."""
+    tests = sample.tests_of(list(kernels))
+    parts = sample.parts_of(tests, options.workers)
+    console.print(f"executing the PTX of {len(kernels)} kernels in {len(tests)} tests …")
+    choice = executed.Choice(
+        tests=tuple(tests), examples=sample.EXAMPLES, hasty=True, fresh=options.fresh
+    )
+    run = executed.run("ptx", parts, choice, options.workers, console)
+    return run, [
+        f"Sampled: {len(tests)} tests, of sample.json, execute the PTX of each kernel, threads "
+        f"in one order and {sample.EXAMPLES} examples of Hypothesis; no sanitizers; compiled for "
+        "sm_80 alone; no programs.",
+        *(f"[red]{escape(trouble)}[/]" for trouble in run.trouble),
+    ]
+
+
+def _largest_launches(kernels: dict, options: argparse.Namespace, console: Console) -> executed.Run:
+    """What is kept of the whole run, and the sample if that is not all."""
+    whole = executed.Choice(orders="all", kept=True)
+    run = executed.run("ptx", executed.files_of_tests(), whole, 1)
+    if any(kernel not in run.kernels for kernel in kernels):
+        run.add(_execute_sample(kernels, options, console)[0])
+    return run
 
 
 def _execute(
     proofs: Proofs, kernels: dict, columns: tuple, options: argparse.Namespace, console: Console
 ) -> list[str]:
     """Run the tests of kernels under each executor that a column asks for."""
-    notes, tests, files, executors = [], None, executed.files_of_tests(), tuple(EXECUTED)
-    if options.quick or options.roofline:
-        sampled, where = list(kernels), "all these kernels"
-        if options.quick and not options.kernels:
-            sampled = [kernel for kernel, file in kernels.items() if file in QUICK_FILES]
-            proofs.executed, executors = frozenset(sampled), QUICK_EXECUTORS
-            where = f"those in {', '.join(QUICK_FILES)}"
-        tests = sample.tests_of(sampled) or None
-        what = f"the {len(tests)} tests of sample.json" if tests else "one test of each function"
-        notes.append(
-            f"Sampled: of {where}, {what}, under {', '.join(executors)}, threads in one order; "
-            "compiled for sm_80 alone; no programs."
-        )
-    elif options.kernels:
+    files = executed.files_of_tests()
+    if options.kernels:
         files = sample.files_of(list(kernels)) or files
-    for executor in executors:
-        asked = EXECUTED[executor]
-        if options.roofline and executor != "ptx" or not set(asked) & set(columns):
-            continue
-        console.print(f"running the tests of kernels, executor {executor} …")
-        orders, thin = "" if options.quick else "all", int(options.quick and tests is None)
-        run = executed.run(executor, files, tests, orders, workers=options.workers, thin=thin)
-        proofs.runs[executor] = run
-        notes += [f"[red]{executor}: {escape(trouble)}[/]" for trouble in run.trouble]
+    most = MOST_WORK_IN_ALL_ORDERS // 10**6
+    notes = [
+        "Sampled: Hypothesis tries fewer examples than in the test-suite (kernels/examples.py); "
+        f"a launch of more than {most} million operations and bytes of PTX runs in one order of "
+        "threads, others in three."
+    ]
+    for executor, asked in EXECUTED.items():
+        if set(asked) & set(columns):
+            console.print(f"running the tests of kernels, executor {executor} …")
+            choice = executed.Choice(orders="all", fresh=options.fresh, kept=options.kept)
+            run = executed.run(executor, files, choice, options.workers, console)
+            proofs.runs[executor] = run
+            notes += [f"[red]{executor}: {escape(trouble)}[/]" for trouble in run.trouble]
+            if run.left_out:
+                notes.append(f"{executor}: not run yet: {', '.join(run.left_out)}")
     return notes
 
 

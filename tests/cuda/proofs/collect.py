@@ -2,19 +2,22 @@
 
     MINIDL_PROOFS_OUT=out.json python -m pytest -p tests.cuda.proofs.collect tests/cuda/kernels
 
-The kernels are those of $MINIDL_PROOFS_KERNELS, a folder, if it is set.
+Sources are those of $MINIDL_PROOFS_KERNELS, a folder, where they are different there, if it is set.
 
 Only the tests named in $MINIDL_PROOFS_TESTS, a file with a line for each, are run, if it is set;
-and of each function only $MINIDL_PROOFS_THIN tests, evenly spaced.
+and of each function only $MINIDL_PROOFS_THIN tests, evenly spaced.  With $MINIDL_PROOFS_HASTY, PTX
+is translated without optimisation.
 """
 
 import json
 import os
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
 
 _state: dict[str, Any] = {"tests": {}, "kernels": {}, "now": Counter()}
 
@@ -29,6 +32,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         names = set(_thinned(sorted(names, key=[i.nodeid for i in items].index), int(thin)))
     config.hook.pytest_deselected(items=[i for i in items if i.nodeid not in names])
     items[:] = [item for item in items if item.nodeid in names]
+    if os.environ.get("MINIDL_PROOFS_KERNELS"):
+        for item in items:
+            _fail_at_once(getattr(item, "obj", None))
+
+
+def _fail_at_once(test: Any) -> None:
+    """Whether a test of a fault fails is all that matters, not by which smallest example."""
+    own = getattr(test, "_hypothesis_internal_use_settings", None)
+    if own is not None:
+        phases = Phase.explicit, Phase.generate
+        test._hypothesis_internal_use_settings = settings(own, phases=phases)
 
 
 def _thinned(names: list[str], most: int) -> list[str]:
@@ -41,7 +55,7 @@ def _thinned(names: list[str], most: int) -> list[str]:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Listen to the launches of the stand-in, and of the executor of PTX."""
     _use_other_kernels()
-    from tests.cuda.ptx.executor import settings
+    from tests.cuda.ptx import executor, program
     from tests.cuda.stand_in.counters import counters
 
     plain = counters.launch
@@ -51,20 +65,38 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         plain(name)
 
     counters.launch = launch  # type: ignore[method-assign]
-    settings.watch.append(_note)
+    executor.settings.watch.append(_note)
+    if os.environ.get("MINIDL_PROOFS_HASTY"):
+        program._FLAGS = ("-O0", *program._FLAGS[1:])
 
 
 def _use_other_kernels() -> None:
-    folder = os.environ.get("MINIDL_PROOFS_KERNELS")
-    if folder:
-        from tests.cuda import stand_in
+    """Take the sources that are different in the other folder from there."""
+    named = os.environ.get("MINIDL_PROOFS_KERNELS")
+    if not named:
+        return
+    from tests.cuda import stand_in
 
-        stand_in.install()
-        from minidl_cuda import launch
+    stand_in.install()
+    import cupy
 
-        old = f"-I{launch.FOLDER}"
-        launch.OPTIONS = tuple(f"-I{folder}" if o == old else o for o in launch.OPTIONS)
-        launch.FOLDER = Path(folder)
+    from minidl_cuda import launch
+
+    from . import sources
+
+    folder, plain = Path(named), launch._module
+    paths = [path for path in folder.iterdir() if path.is_file()]
+    changed = {p for p in paths if p.read_bytes() != (launch.FOLDER / p.name).read_bytes()}
+
+    @cache
+    def module(file: str, device: int) -> Any:
+        path = folder / file
+        if changed.isdisjoint({path, *sources.headers(path)}):
+            return plain(file, device)
+        code = path.read_bytes().decode("ascii", "replace").replace("\ufffd", "~")
+        return cupy.RawModule(code=code, options=("-std=c++17", f"-I{folder}"))
+
+    launch._module = module
 
 
 def _note(launched: Any) -> None:
@@ -117,7 +149,16 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _write()
 
 
-def _write() -> None:
+def pytest_sessionfinish() -> None:
+    """Add what the tests depend on: they have run to the end."""
+    from .kept import dependencies
+
+    launched = {name for row in _state["tests"].values() for name in row["kernels"]}
+    _write(depends=dependencies(sorted(launched)))
+
+
+def _write(**more: Any) -> None:
     out = os.environ.get("MINIDL_PROOFS_OUT")
     if out:
-        Path(out).write_text(json.dumps({k: _state[k] for k in ("tests", "kernels")}))
+        found = {key: _state[key] for key in ("tests", "kernels")}
+        Path(out).write_text(json.dumps(found | more))

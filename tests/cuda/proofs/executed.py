@@ -5,10 +5,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+
+from . import kept
+from .progress import progress
 
 ROOT = Path(__file__).resolve().parents[3]
 KERNEL_TESTS, PROGRAMS = "tests/cuda/kernels", "tests/cuda/programs"
@@ -28,11 +33,13 @@ class Run:
     tests: dict[str, dict[str, Any]] = field(default_factory=dict)
     kernels: dict[str, dict[str, Any]] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)  # files that ended before their end
+    left_out: list[str] = field(default_factory=list)  # files of which nothing is kept
 
     def add(self, other: "Run") -> None:
         """Join what another part of the tests did."""
         self.tests |= other.tests
         self.trouble += other.trouble
+        self.left_out += other.left_out
         for name, row in other.kernels.items():
             own = self.kernels.setdefault(name, row)
             if own is row:
@@ -67,60 +74,109 @@ def _names_another(row: dict[str, Any], kernel: str) -> bool:
     return bool(named) and kernel not in named
 
 
-def files_of_tests(folder: str = KERNEL_TESTS) -> list[str]:
-    """The files of tests in a folder."""
-    return [str(p.relative_to(ROOT)) for p in sorted((ROOT / folder).glob("test_*.py"))]
+def files_of_tests(folder: str = KERNEL_TESTS) -> list[tuple[str, ...]]:
+    """The files of tests in a folder, each by itself, short ones first: they are soon done."""
+    paths = sorted((ROOT / folder).glob("test_*.py"), key=lambda p: (p.stat().st_size, p))
+    return [(str(path.relative_to(ROOT)),) for path in paths]
 
 
-def run_file(
-    file: str, executor: str, tests: list[str] | None, orders: str, seconds: float, thin: int = 0
-) -> Run:
-    """One file of tests in a process of its own, at most for so many seconds."""
+@dataclass(frozen=True)
+class Choice:
+    """Which tests run, and how.
+
+    tests     their names; None: all
+    thin      of each function only so many; 0: all
+    orders    of threads, under PTX: "all", or one
+    examples  that Hypothesis tries; 0: as many as the executor is good for
+    hasty     PTX is translated without optimisation: compiling takes half as long, running longer
+    fresh     run those too of which what they did is kept
+    kept      run none: what is kept has to do
+    seconds   that a process may take
+    """
+
+    tests: tuple[str, ...] | None = None
+    thin: int = 0
+    orders: str = ""
+    examples: int = 0
+    hasty: bool = False
+    fresh: bool = False
+    kept: bool = False
+    seconds: float = 3600
+
+    def of(self, files: tuple[str, ...]) -> list[str] | None:
+        """The chosen tests that are in these files."""
+        if self.tests is None:
+            return None
+        return [test for test in self.tests if test.split("::")[0] in files]
+
+    def environment(self) -> dict[str, str]:
+        """What tells tests and executors of it."""
+        return {
+            "MINIDL_PTX_ORDERS": self.orders,
+            "MINIDL_PROOFS_THIN": str(self.thin or ""),
+            "MINIDL_PROOFS_HASTY": str(self.hasty or ""),
+            "MINIDL_CUDA_EXAMPLES": str(self.examples or ""),
+        }
+
+
+def run_files(files: tuple[str, ...], executor: str, choice: Choice) -> Run:
+    """Some files of tests in a process of their own, or what was kept of them."""
+    tests = choice.of(files)
+    how = (executor, files, tests, *choice.environment().values())
+    found = None if choice.fresh else kept.find(*how)
+    if found is not None:
+        return Run(executor, found["tests"], found["kernels"])
+    if choice.kept:
+        return Run(executor, left_out=list(files))
     done = Run(executor)
     with tempfile.TemporaryDirectory() as folder:
         out, wanted = Path(folder) / "out.json", Path(folder) / "tests"
-        environment = {**os.environ, **EXECUTORS[executor], "MINIDL_PROOFS_OUT": str(out)}
-        environment |= {"MINIDL_PTX_ORDERS": orders, "MINIDL_PROOFS_THIN": str(thin or "")}
+        environment = {**os.environ, **EXECUTORS[executor], **choice.environment()}
+        environment["MINIDL_PROOFS_OUT"] = str(out)
         if tests is not None:
             wanted.write_text("\n".join(tests))
             environment["MINIDL_PROOFS_TESTS"] = str(wanted)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.cuda.proofs.collect"]
-        command += ["-p", "no:cacheprovider", file]
+        command += ["-p", "no:cacheprovider", *files]
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         try:
-            output, _ = process.communicate(timeout=seconds)
+            output, _ = process.communicate(timeout=choice.seconds)
             if process.returncode not in (0, 1, 5):
-                done.trouble.append(f"{file}: {output.decode(errors='replace')[-500:]}")
+                done.trouble.append(f"{' '.join(files)}: {output.decode(errors='replace')[-500:]}")
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            done.trouble.append(f"{file}: not finished after {seconds:.0f} s")
+            done.trouble.append(f"{' '.join(files)}: not finished after {choice.seconds:.0f} s")
         if out.exists():
             found = json.loads(out.read_text())
             done.tests, done.kernels = found["tests"], found["kernels"]
+            if not done.trouble:
+                kept.keep(found, *how)
     return done
 
 
 def run(
     executor: str,
-    files: list[str],
-    tests: list[str] | None = None,
-    orders: str = "",
-    seconds: float = 1800,
+    parts: list[tuple[str, ...]],
+    choice: Choice = Choice(),
     workers: int = 2,
-    thin: int = 0,
+    console: Console | None = None,
 ) -> Run:
-    """These files of tests, or some tests of them, under an executor; `thin` of each function."""
+    """These files of tests, or some tests of them, under an executor: each part in a process."""
     total = Run(executor)
-    chosen = files
-    if tests is not None:
-        chosen = [f for f in files if any(t.startswith(f"{f}::") for t in tests)]
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(run_file, f, executor, tests, orders, seconds, thin) for f in chosen]
-        for job in jobs:
-            total.add(job.result())
+    with (
+        progress(console or Console(quiet=True), executor, len(parts)) as tell,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        jobs = {pool.submit(run_files, part, executor, choice): part for part in parts}
+        for job in as_completed(jobs):
+            done = job.result()
+            seconds = sum(row["seconds"] for row in done.tests.values())
+            what = jobs[job][0] if len(jobs[job]) == 1 else f"{len(jobs[job])} files"
+            tell(f"{what}, {len(done.tests)} tests, {seconds:.0f} s")
+            total.add(done)
     return total
 
 

@@ -1,5 +1,6 @@
-"""Try the seeded faults, and say which proof catches each."""
+"""Try the seeded faults, and say which proof catches each: the first, or every one that does."""
 
+import argparse
 import json
 import os
 import re
@@ -7,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,13 +19,15 @@ from rich.table import Table
 from tests.cuda.ptx.errors import NotUnderstood
 from tests.cuda.ptx.nvrtc import compile_cuda
 
-from . import offline
+from . import kept, offline
 from .executed import EXECUTORS, ROOT
+from .progress import progress
 from .seeded import MUTANTS, Mutant
 from .sources import FOLDER
 
 PROOFS = ("offline", "ptx", "gcc", "asan", "tsan")
-_LIMIT = 300  # seconds of a proof of a mutant
+_LIMIT = 900  # seconds of a proof of a mutant
+_EXAMPLES = 8  # that Hypothesis tries
 
 
 @dataclass
@@ -33,7 +36,7 @@ class Caught:
 
     mutant: Mutant
     by: dict[str, str] = field(default_factory=dict)
-    missed: list[str] = field(default_factory=list)
+    passed: dict[str, str] = field(default_factory=dict)  # the proofs that did not
     error: str = ""
 
 
@@ -61,17 +64,37 @@ _KINDS = (
 )
 
 
-def _executed(folder: Path, mutant: Mutant, executor: str) -> str:
+def _executed(folder: Path, mutant: Mutant, executor: str, tests: list[str]) -> str:
+    """What these tests say of the mutated sources: nothing, if all pass."""
+    how = ("mutant", mutant.apply(), executor, tests)
+    known = kept.find(*how)
+    if known is not None:
+        return known["said"]
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / "out.json"
+        said = _run(folder, mutant, executor, tests, out)
+        if out.exists() and said != _UNFINISHED:
+            depends = json.loads(out.read_text()).get("depends")
+            if depends:
+                kept.keep({"said": said, "tests": {}, "depends": depends}, *how)
+    return said
+
+
+_UNFINISHED = "not finished"
+
+
+def _run(folder: Path, mutant: Mutant, executor: str, tests: list[str], out: Path) -> str:
     environment = {**os.environ, **EXECUTORS[executor], "MINIDL_PROOFS_KERNELS": str(folder)}
-    environment |= {"MINIDL_PTX_ORDERS": "all"}
+    environment |= {"MINIDL_PTX_ORDERS": "all", "MINIDL_PROOFS_OUT": str(out)}
+    environment |= {"MINIDL_CUDA_EXAMPLES": str(_EXAMPLES)}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "tests.cuda.proofs.collect"]
-    command += ["-p", "no:cacheprovider", *mutant.tests()]
+    command += ["-p", "no:cacheprovider", *tests]
     try:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_LIMIT
         )
     except subprocess.TimeoutExpired:
-        return ""
+        return _UNFINISHED
     if done.returncode not in (0, 1):
         if done.returncode < 0 or "Fatal Python error" in done.stderr + done.stdout:
             return "crash"
@@ -84,12 +107,16 @@ def _executed(folder: Path, mutant: Mutant, executor: str) -> str:
     return next((kind for kind, pattern in _KINDS if re.search(pattern, errors)), "wrong values")
 
 
-def try_mutant(mutant: Mutant, proofs: tuple[str, ...], stop_early: bool) -> Caught:
-    """Apply a mutant to a copy of the kernels, and run the proofs on that."""
+def try_mutant(mutant: Mutant, every_proof: bool) -> Caught:
+    """Apply a mutant to a copy of the kernels, and run the proofs on that.
+
+    The tests are those of the sample that launch its kernels; if they let it pass, then all of the
+    same functions, until one does not.
+    """
     result = Caught(mutant)
     try:
-        text = mutant.apply()
-        if not mutant.tests():
+        text, tests = mutant.apply(), mutant.tests()
+        if not tests:
             raise ValueError("sample.json has no test of it: --update-sample")
     except (ValueError, FileNotFoundError) as error:
         result.error = str(error)
@@ -98,45 +125,60 @@ def try_mutant(mutant: Mutant, proofs: tuple[str, ...], stop_early: bool) -> Cau
         folder = Path(parent) / "kernels"
         shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
         (folder / mutant.file).write_text(text)
-        for proof in proofs:
-            said = (
-                _offline(folder, mutant) if proof == "offline" else _executed(folder, mutant, proof)
-            )
-            if said:
-                result.by[proof] = said
-                if stop_early:
-                    break
-            else:
-                result.missed.append(proof)
+        _try(result, folder, PROOFS, tests, every_proof)
+        if not result.by:
+            functions = sorted({test.split("[")[0] for test in tests})
+            _try(result, folder, PROOFS[1:], functions, False)
     return result
 
 
-def main(console: Console, part: str = "", as_json: bool = False, quick: bool = False) -> int:
-    """Try all mutants whose name or file contains a part; 0 if every one is caught.
+def _try(
+    result: Caught, folder: Path, proofs: tuple[str, ...], tests: list[str], every_proof: bool
+) -> None:
+    for proof in proofs:
+        if proof == "offline":
+            said = _offline(folder, result.mutant)
+        else:
+            said = _executed(folder, result.mutant, proof, tests)
+        if said and said != _UNFINISHED:
+            result.by[proof] = said
+            result.passed.pop(proof, None)
+            if not every_proof:
+                return
+        else:
+            result.passed[proof] = said or "passes"
 
-    quick    one for each file, and stop at the first proof that catches it
-    """
+
+def main(console: Console, part: str, options: argparse.Namespace) -> int:
+    """Try all mutants whose name or file contains a part; 0 if every one is caught."""
     chosen = [m for m in MUTANTS if part in m.name or part in m.file]
-    if quick:
+    if options.quick:  # one for each file
         chosen = list({m.file: m for m in chosen}.values())
     table = Table(title="Seeded faults, and which proof caught each", title_justify="left")
     for name in ("fault", "file", *PROOFS):
         table.add_column(name)
-    with ThreadPoolExecutor(2) as pool:
-        tried = list(pool.map(lambda m: try_mutant(m, PROOFS, quick), chosen))
-    for row in tried:
-        cells = [row.by.get(p, "passes" if p in row.missed else "–") for p in PROOFS]
-        table.add_row(row.mutant.name, row.mutant.file, *(escape(c) for c in cells))
+    tried = {}
+    with (
+        progress(console, "faults", len(chosen)) as tell,
+        ThreadPoolExecutor(options.workers) as pool,
+    ):
+        jobs = {pool.submit(try_mutant, m, options.every_proof): m for m in chosen}
+        for job in as_completed(jobs):
+            done = tried[jobs[job]] = job.result()
+            by = ", ".join(f"{proof}: {said}" for proof, said in done.by.items())
+            tell(f"{done.mutant.file}, {done.mutant.name}: {by or done.error or 'not caught'}")
+    for mutant in chosen:
+        cells = {**dict.fromkeys(PROOFS, "–"), **tried[mutant].passed, **tried[mutant].by}
+        table.add_row(mutant.name, mutant.file, *(escape(cells[p]) for p in PROOFS))
     console.print(table)
-    survived = [row for row in tried if not row.by]
+    survived = [row for row in tried.values() if not row.by]
     for row in survived:
         console.print(
             f"[bold red]not caught[/]: {row.mutant.name}: {escape(row.error or 'all proofs pass')}"
         )
-    console.print(
-        f"{len(tried)} faults in {len({r.mutant.file for r in tried})} sources, "
-        f"{len(survived)} not caught"
-    )
-    if as_json:
-        print(json.dumps({"mutants": len(tried), "not_caught": len(survived), "sampled": quick}))
+    files = {mutant.source or mutant.file for mutant in chosen}
+    console.print(f"{len(tried)} faults in {len(files)} sources, {len(survived)} not caught")
+    if options.json:
+        counts = {"mutants": len(tried), "not_caught": len(survived), "sampled": options.quick}
+        print(json.dumps(counts))
     return int(bool(survived))

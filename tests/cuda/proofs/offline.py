@@ -12,14 +12,17 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from rich.console import Console
 
 from tests.cuda.ptx.nvrtc import cache_folder, keep, package_folder
 from tests.cuda.ptx.parser import parse
 
 from . import sources
+from .progress import progress
 
 TARGETS = ("75", "80", "90")
 
@@ -41,8 +44,12 @@ PROCESSORS = {
 }
 _REGISTERS = 64 << 10
 _DOUBLE = re.compile(r"D(ADD|MUL|FMA|SETP|MNMX|MMA)\b|\w+(\.\w+)*\.F64|MUFU\.\w+64H")
-_IS_DOUBLE = re.compile(r"_f64(_|$)")
 _VECTOR = re.compile(r"(LDG|STG|LDS|STS|LDGSTS)\S*\.128")
+
+
+def is_double(kernel: str) -> bool:
+    """Whether a kernel says by its name that it computes in float64."""
+    return bool(re.search(r"_f64(_|$)", kernel))
 
 
 @dataclass
@@ -79,7 +86,7 @@ class Compiled:
             found.append("no instruction was seen")
         if self.spills:
             found.append(f"{self.spills} bytes spilled")
-        if self.double and not _IS_DOUBLE.search(self.kernel):
+        if self.double and not is_double(self.kernel):
             found.append(f"float64: {', '.join(sorted(set(self.double))[:3])}")
         if self.occupancy == 0:
             found.append("a block does not fit")
@@ -209,13 +216,19 @@ def missing_claims(path: Path, compiled: list[Compiled]) -> list[str]:
 
 
 def compile_all(
-    paths: list[Path], targets: Sequence[str] = TARGETS, workers: int = 2
+    paths: list[Path], targets: Sequence[str], workers: int, console: Console
 ) -> dict[str, dict[str, Compiled]]:
     """kernel → target → what was made of it."""
     jobs = [(path, target) for path in paths for target in targets]
     found: dict[str, dict[str, Compiled]] = {}
-    with ThreadPoolExecutor(workers) as pool:
-        for rows in pool.map(lambda job: compile_file(*job), jobs):
-            for row in rows:
-                found.setdefault(row.kernel, {})[row.target] = row
+    with (
+        progress(console, "compiling", len(jobs)) as tell,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        futures = {pool.submit(compile_file, *job): job for job in jobs}
+        for future in as_completed(futures):
+            path, target = futures[future]
+            for row in future.result():
+                found.setdefault(row.kernel, {})[target] = row
+            tell(f"{path.name} for sm_{target}")
     return found

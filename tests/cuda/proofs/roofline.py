@@ -1,7 +1,8 @@
 """What a kernel could take at best on two GPUs: bytes over bandwidth, operations over peak.
 
 Bytes are the different ones that a launch read and wrote, operations what it did: both counted by
-the executor of PTX. The launch is the largest that the tests made, so its time alone says little:
+the executor of PTX, as instructions: what expf takes, and the padding of tiles, are among them. The
+launch is the largest that the tests made, so its time alone says little:
 what counts is which bound it meets, and how much more it reads than it must.
 """
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .executed import Run
+from .offline import is_double
 
 
 @dataclass(frozen=True)
@@ -20,17 +22,22 @@ class Card:
     name: str
     bandwidth: float  # bytes a second
     float32: float  # operations a second
+    float64: float
     tensor: float  # the same in float16 on tensor cores, dense
 
 
-CARDS = (Card("T4", 320e9, 8.1e12, 65e12), Card("H100", 3350e9, 67e12, 989e12))
+CARDS = (
+    Card("T4", 320e9, 8.1e12, 0.25e12, 65e12),
+    Card("H200", 4800e9, 67e12, 34e12, 989e12),
+)
 
 
-def seconds(card: Card, work: dict[str, int]) -> tuple[float, str]:
+def seconds(card: Card, work: dict[str, int], kernel: str = "") -> tuple[float, str]:
     """The least time of a launch, and what bounds it."""
+    plain = "float64" if is_double(kernel) else "float32"
     times = {
         "bytes": (work["unique_read"] + work["unique_written"]) / card.bandwidth,
-        "float32": work["operations"] / card.float32,
+        plain: work["operations"] / getattr(card, plain),
         "tensor cores": work["matrix_operations"] / card.tensor,
     }
     bound = max(times, key=times.__getitem__)
@@ -50,11 +57,11 @@ def show(run: Run, kernels: list[str], console: Console) -> None:
         if not work:
             table.add_row(kernel, "no launch was counted")
             continue
-        table.add_row(kernel, *_row(work))
+        table.add_row(kernel, *_row(kernel, work))
     console.print(table)
 
 
-def _row(work: dict[str, int]) -> list[str]:
+def _row(kernel: str, work: dict[str, int]) -> list[str]:
     needed = max(1, work["unique_read"] + work["unique_written"])
     asked = work["bytes_read"] + work["bytes_written"]
     flops = work["operations"] + work["matrix_operations"]
@@ -65,6 +72,6 @@ def _row(work: dict[str, int]) -> list[str]:
         f"{flops / needed:.2g}",
     ]
     for card in CARDS:
-        least, bound = seconds(card, work)
+        least, bound = seconds(card, work, kernel)
         row += [f"{least * 1e9:.3g}", bound]
     return row

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from . import executed, sources
 
+EXAMPLES = 6  # that Hypothesis tries in a test of the sample
 _FILE = Path(__file__).with_name("sample.json")
 
 
@@ -25,9 +26,41 @@ def tests_of(kernels: list[str]) -> list[str]:
     return sorted(test for test, launched in _kept().items() if set(launched) & set(kernels))
 
 
-def files_of(kernels: list[str]) -> list[str]:
-    """The files of tests in which these kernels are launched."""
-    return sorted({test.split("::")[0] for test in tests_of(kernels)})
+def few_tests_of(kernels: list[str]) -> list[str]:
+    """A few tests of the sample that launch all of these kernels, and little of other sources."""
+    where = sources.all_kernels()
+    tests = {test: _kept()[test] for test in tests_of(kernels)}
+    foreign = {
+        test: len({where.get(name) for name in launched}) for test, launched in tests.items()
+    }
+    missing, chosen = set(kernels), []
+    while any(missing & set(launched) for launched in tests.values()):
+        best = max(tests, key=lambda test: len(missing & set(tests[test])) / foreign[test])
+        chosen.append(best)
+        missing -= set(tests[best])
+    return chosen
+
+
+def files_of(kernels: list[str]) -> list[tuple[str, ...]]:
+    """The files of tests in which these kernels are launched, each by itself."""
+    return [(file,) for file in sorted({test.split("::")[0] for test in tests_of(kernels)})]
+
+
+def parts_of(tests: list[str], workers: int) -> list[tuple[str, ...]]:
+    """The files of these tests, in so many parts of which each takes about as long.
+
+    Compiling takes longest: a file is as large as the sources of the kernels that it launches.
+    """
+    where, launched = sources.all_kernels(), _kept()
+    compiled: dict[str, set[Path]] = {}
+    for test in tests:
+        own = {where[name] for name in launched.get(test, ()) if name in where}
+        compiled.setdefault(test.split("::")[0], set()).update(own)
+    parts: list[list[str]] = [[] for _ in range(workers)]
+    size = {file: sum(p.stat().st_size for p in paths) for file, paths in compiled.items()}
+    for file in sorted(size, key=size.__getitem__, reverse=True):
+        min(parts, key=lambda part: sum(size[f] for f in part)).append(file)
+    return [tuple(part) for part in parts if part]
 
 
 def update(console: Console, workers: int) -> int:
@@ -41,13 +74,14 @@ def update(console: Console, workers: int) -> int:
     names = {f"{executed.KERNEL_TESTS}/{path.name}" for path in there}
     known = {t: k for t, k in _kept().items() if t.split("::")[0] in names}
     files = executed.files_of_tests()
-    new = [file for file in files if not any(t.startswith(f"{file}::") for t in known)]
-    done = executed.run("gcc", new, workers=workers, thin=6)
+    new = [part for part in files if not any(t.split("::")[0] in part for t in known)]
+    done = executed.run("gcc", new, executed.Choice(thin=6, examples=EXAMPLES), workers, console)
     for test, launched in known.items():
         row = {"outcome": "passed", "message": "", "seconds": 0.1}
         done.tests[test] = {**row, "kernels": dict.fromkeys(launched, 1)}
     if any(not done.launched(kernel) for kernel in kernels):
-        done.add(executed.run("gcc", files, workers=workers))
+        choice = executed.Choice(examples=EXAMPLES)
+        done.add(executed.run("gcc", files, choice, workers, console))
     return _keep(done, kernels, console)
 
 

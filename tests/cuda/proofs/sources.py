@@ -1,5 +1,6 @@
 """The kernels there are: every extern "C" function of every .cu in minidl_cuda/kernels."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,14 @@ FOLDER = Path(__file__).resolve().parents[3] / "minidl_cuda" / "kernels"
 def files() -> list[Path]:
     """The CUDA sources."""
     return sorted(FOLDER.glob("*.cu"))
+
+
+@cache
+def headers(path: Path) -> frozenset[Path]:
+    """The headers of minidl_cuda/kernels that a source includes, directly or through others."""
+    names = re.findall(r'^#include "(\w+\.cuh)"', path.read_text(), re.M)
+    own = {path.with_name(name) for name in names}
+    return frozenset(own.union(*(headers(header) for header in own)))
 
 
 @cache

@@ -3,12 +3,14 @@
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from tests.cuda.ptx import program
 from tests.cuda.ptx.nvrtc import compile_cuda, is_installed
 
-from . import executed, offline, roofline, seeded, sources, table
+from . import executed, kept, offline, roofline, seeded, sources, table
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="NVRTC is missing: minidl[proofs]")
 
@@ -125,6 +127,28 @@ def test_roofline():
     work = {"unique_read": 3_200_000, "unique_written": 0, "operations": 10, "matrix_operations": 0}
     assert roofline.seconds(roofline.CARDS[0], work) == (1e-5, "bytes")
     assert roofline.seconds(roofline.CARDS[1], {**work, "operations": 1e12})[1] == "float32"
+    slow = {**work, "operations": 5e7}
+    assert roofline.seconds(roofline.CARDS[0], slow, "sum_rows_f64") == (2e-4, "float64")
+
+
+ADDED = """
+extern "C" __global__ void added(const float* x, const float* bias, float* y, int n, int width) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n) y[i] = fmaf(x[i], 2.f, bias[i % width]);
+}"""
+
+
+def test_what_a_launch_needs_is_counted():
+    """Different bytes, each once; a multiply-add is two operations."""
+    made = program.Program(compile_cuda(ADDED).decode(), checked=True)
+    x, bias, y = (np.zeros(n, "float32") for n in (1000, 7, 1000))
+    for order in program.ORDERS:
+        done = made.launch(
+            "added", (8,), (128,), (x, bias, y, np.int32(1000), np.int32(7)), order=order
+        )
+        assert (done.unique_read, done.unique_written) == (4 * 1007, 4 * 1000)
+        assert (done.bytes_read, done.bytes_written) == (4 * 2000, 4 * 1000)
+        assert (done.operations, done.matrix_operations) == (2000, 0)
 
 
 def test_the_sample_is_of_kernels_and_tests():
@@ -132,3 +156,41 @@ def test_the_sample_is_of_kernels_and_tests():
 
     kept = json.loads(sample._FILE.read_text())
     assert all((executed.ROOT / test.split("::")[0]).exists() for test in kept)
+
+
+def test_what_is_kept_is_found_until_a_source_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIDL_CACHE", str(tmp_path))
+    depends = kept.dependencies(["sum_rows_f32"])
+    assert {"minidl_cuda/kernels/sum.cu", "minidl_cuda/kernels/compensated.cuh"} <= set(depends)
+    assert not any(name.startswith("tests/cuda/proofs") for name in depends)
+    found = {"tests": {"t::a": {"outcome": "passed"}}, "kernels": {}, "depends": depends}
+    assert kept.find("ptx", "t") is None
+    kept.keep(found, "ptx", "t")
+    assert kept.find("ptx", "t") == found
+    assert kept.find("asan", "t") is None
+    kept.keep({**found, "depends": {**depends, "minidl_cuda/kernels/sum.cu": "other"}}, "ptx", "t")
+    assert kept.find("ptx", "t") is None
+
+
+def test_what_failed_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIDL_CACHE", str(tmp_path))
+    kept.keep({"tests": {"t::a": {"outcome": "failed"}}, "depends": {}}, "ptx", "t")
+    assert kept.find("ptx", "t") is None
+
+
+def test_the_sample_is_in_parts_of_equal_work():
+    from . import sample
+
+    tests = sample.tests_of(list(sources.all_kernels()))
+    parts = sample.parts_of(tests, 2)
+    files = [file for part in parts for file in part]
+    assert sorted(files) == sorted({test.split("::")[0] for test in tests})
+    assert len(parts) == 2
+
+
+@pytest.mark.parametrize("mutant", seeded.MUTANTS, ids=lambda m: f"{m.file}: {m.name}")
+def test_the_tests_of_a_fault_launch_all_of_its_kernels(mutant):
+    from . import sample
+
+    launched = {name for test in mutant.tests() for name in sample._kept()[test]}
+    assert set(sources.kernels_of(sources.FOLDER / (mutant.source or mutant.file))) <= launched

@@ -3,7 +3,8 @@
 How, is said by the environment, or by `settings` within a process:
 
 MINIDL_PTX_CHECKED=1        report races and uninitialised reads too
-MINIDL_PTX_ORDERS=all       run every launch in each order of threads, and compare the bits
+MINIDL_PTX_ORDERS=all       run every launch in each order of threads, and compare the bits; but the
+                            longest, of which others are like, in one
 """
 
 import gc
@@ -21,6 +22,10 @@ from .nvrtc import compile_cuda
 from .program import ORDERS, Memory, Outcome, Program
 
 _one_at_a_time = threading.Lock()  # a program has one block at work
+
+
+# Operations and bytes, if they are counted, beyond which a launch is run in one order of threads.
+MOST_WORK_IN_ALL_ORDERS = 20_000_000
 
 
 @dataclass
@@ -98,6 +103,8 @@ class Module:
             )
 
         launched.outcome = run(first)
+        if launched.outcome.work > MOST_WORK_IN_ALL_ORDERS:
+            return
         after = [array.copy() for array in arrays] if others else []
         for order in others:
             for array, old in zip(arrays, before, strict=True):

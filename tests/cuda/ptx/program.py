@@ -55,6 +55,11 @@ class Outcome(ctypes.Structure):
         )
     )
 
+    @property
+    def work(self) -> int:
+        """Operations and bytes: how long it took to execute."""
+        return sum(getattr(self, name) for name, _ in self._fields_ if "unique" not in name)
+
 
 @dataclass(frozen=True)
 class Memory:
