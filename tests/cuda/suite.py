@@ -49,13 +49,13 @@ ELSEWHERE = {
 EXPLAINED = [
     ("test_a_row_that_does_not_exist", "index ≥ 2147483647", "an index is named within 32 bits"),
     (
-        "test_misuse_is_explained.*cross_entropy: label",
-        "cross_entropy: index 4 is outside 0 … 3",
+        "test_misuse_is_explained.*cross_entropy: (label|place|vector)",
+        "Actual message: 'cross_entropy: index (4|-1) is outside 0 … 3'",
         "a check on the GPU tells the index, and not where it stands",
     ),
     (
         r"ops/nn/test_attention.py::test_a_query_that_sees_one_key.*float32",
-        r"0.9999999403953552 \(ACTUAL\), 1 \(DESIRED\)",
+        r"(0\.99999994|1\.00000011)\d+ \(ACTUAL\), 1 \(DESIRED\)",
         "backward, logits are added up in another order: exp(s − log Σ exp s) is rounded",
     ),
     (
