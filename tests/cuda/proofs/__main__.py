@@ -125,9 +125,7 @@ def _execute_sample(
     tests = sample.tests_of(list(kernels))
     parts = sample.parts_of(tests, options.workers)
     console.print(f"executing the PTX of {len(kernels)} kernels in {len(tests)} tests …")
-    choice = executed.Choice(
-        tests=tuple(tests), examples=sample.EXAMPLES, hasty=True, fresh=options.fresh
-    )
+    choice = executed.Choice(tests=tuple(tests), examples=sample.EXAMPLES, fresh=options.fresh)
     run = executed.run("ptx", parts, choice, options.workers, console)
     return run, [
         f"Sampled: {len(tests)} tests, of sample.json, execute the PTX of each kernel, threads "

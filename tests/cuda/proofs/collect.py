@@ -5,8 +5,7 @@
 Sources are those of $MINIDL_PROOFS_KERNELS, a folder, where they are different there, if it is set.
 
 Only the tests named in $MINIDL_PROOFS_TESTS, a file with a line for each, are run, if it is set;
-and of each function only $MINIDL_PROOFS_THIN tests, evenly spaced.  With $MINIDL_PROOFS_HASTY, PTX
-is translated without optimisation.
+and of each function only $MINIDL_PROOFS_THIN tests, evenly spaced.
 """
 
 import json
@@ -55,7 +54,7 @@ def _thinned(names: list[str], most: int) -> list[str]:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Listen to the launches of the stand-in, and of the executor of PTX."""
     _use_other_kernels()
-    from tests.cuda.ptx import executor, program
+    from tests.cuda.ptx import executor
     from tests.cuda.stand_in.counters import counters
 
     plain = counters.launch
@@ -66,8 +65,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
     counters.launch = launch  # type: ignore[method-assign]
     executor.settings.watch.append(_note)
-    if os.environ.get("MINIDL_PROOFS_HASTY"):
-        program._FLAGS = ("-O0", *program._FLAGS[1:])
 
 
 def _use_other_kernels() -> None:

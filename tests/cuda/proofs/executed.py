@@ -88,7 +88,6 @@ class Choice:
     thin      of each function only so many; 0: all
     orders    of threads, under PTX: "all", or one
     examples  that Hypothesis tries; 0: as many as the executor is good for
-    hasty     PTX is translated without optimisation: compiling takes half as long, running longer
     fresh     run those too of which what they did is kept
     kept      run none: what is kept has to do
     seconds   that a process may take
@@ -98,7 +97,6 @@ class Choice:
     thin: int = 0
     orders: str = ""
     examples: int = 0
-    hasty: bool = False
     fresh: bool = False
     kept: bool = False
     seconds: float = 3600
@@ -114,7 +112,6 @@ class Choice:
         return {
             "MINIDL_PTX_ORDERS": self.orders,
             "MINIDL_PROOFS_THIN": str(self.thin or ""),
-            "MINIDL_PROOFS_HASTY": str(self.hasty or ""),
             "MINIDL_CUDA_EXAMPLES": str(self.examples or ""),
         }
 
