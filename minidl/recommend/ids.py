@@ -116,13 +116,14 @@ def _distinct_in_range(array: np.ndarray) -> tuple[list[Hashable], np.ndarray] |
     low, high = (int(array.min()), int(array.max())) if array.size else (0, -1)
     if high - low >= 4 * array.size:
         return None
-    offsets = array - array.dtype.type(low) if array.size else array
+    wide = array.dtype if array.dtype == np.uint64 else np.dtype(np.int64)
+    offsets = (array.astype(wide) - wide.type(low)).astype(np.int64)
     first = np.full(high - low + 1, array.size, np.int64)
     first[offsets[::-1]] = np.arange(array.size)[::-1]  # of repeated indices the last one counts
     order = np.argsort(first, kind="stable")[: np.count_nonzero(first < array.size)]
     code = np.empty(first.size, np.int64)
     code[order] = np.arange(order.size)
-    return (order + low).tolist(), code[offsets]
+    return (order.astype(wide) + wide.type(low)).tolist(), code[offsets]
 
 
 def _homogeneous(values: Any) -> np.ndarray | None:
