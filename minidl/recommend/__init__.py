@@ -1,6 +1,7 @@
 """Recommenders: from who met what, and how it was liked, to what they may like next."""
 
 from minidl.recommend.baselines import Biases, GlobalMean, Popularity
+from minidl.recommend.factorization import ALS, ImplicitALS
 from minidl.recommend.ids import Ids
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.ranking import Ranking, Scored
@@ -8,7 +9,7 @@ from minidl.recommend.recommender import Explanation, Recommender, load
 
 # fmt: off
 __all__ = [
-    "Biases", "Explanation", "GlobalMean", "Ids", "Interactions", "Popularity", "Ranking",
-    "Recommender", "Scored", "load",
+    "ALS", "Biases", "Explanation", "GlobalMean", "Ids", "ImplicitALS", "Interactions",
+    "Popularity", "Ranking", "Recommender", "Scored", "load",
 ]
 # fmt: on

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def track(iterable: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The elements, with a bar on stderr that says how many there were; silent if it is no terminal.
+    """The elements, with a bar on stderr, if it is a terminal, that says how many there were.
 
     total    how many there will be, if the iterable does not know
 
