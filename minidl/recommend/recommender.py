@@ -3,7 +3,8 @@
 import inspect
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -95,8 +96,9 @@ class Recommender(ABC):
         data = Interactions.of(interactions)
         if not len(data):
             raise ArgumentError(f"{name_of(self)}: needs at least one interaction; got none")
-        self._fit(data)
-        self.data = data
+        with self._all_or_nothing():
+            self._fit(data)
+            self.data = data
         return self
 
     def predict(self, users: Any, items: Any, *, unknown: str = "error") -> np.ndarray:
@@ -193,8 +195,9 @@ class Recommender(ABC):
             return self.fit(interactions)
         new = Interactions.of(interactions)
         data, part = self.data.joined(new)
-        self._partial_fit(data, part)
-        self.data = data
+        with self._all_or_nothing():
+            self._partial_fit(data, part)
+            self.data = data
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -224,6 +227,17 @@ class Recommender(ABC):
         return self._fitted().items
 
     # Parts of these.
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """What fails inside leaves the attributes as they were, if it changed no array in place."""
+        before = self.__dict__.copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
     def _fitted(self) -> Interactions:
         if self.data is None:
