@@ -33,6 +33,7 @@ class Popularity(Recommender):
     """
 
     FITTED = ("counts",)
+    RATES = False
 
     def _fit(self, data: Interactions) -> None:
         self.counts = np.bincount(data.item_codes, minlength=len(data.items)).astype(np.float32)

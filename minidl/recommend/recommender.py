@@ -40,6 +40,7 @@ class Recommender(ABC):
     """
 
     FITTED: ClassVar[tuple[str, ...]] = ()  # attributes that `fit` sets: arrays and numbers
+    RATES: ClassVar[bool] = True  # whether scores are ratings, so that their error means something
     data: Interactions | None = None
 
     # What a subclass writes.
