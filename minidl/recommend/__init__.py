@@ -1,6 +1,10 @@
 """Recommenders: from who met what, and how it was liked, to what they may like next."""
 
 from minidl.recommend.baselines import Biases, GlobalMean, Popularity
+from minidl.recommend.evaluation import (
+    Evaluation,
+    evaluate,
+)
 from minidl.recommend.ids import Ids
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.ranking import Ranking, Scored
@@ -8,7 +12,7 @@ from minidl.recommend.recommender import Explanation, Recommender, load
 
 # fmt: off
 __all__ = [
-    "Biases", "Explanation", "GlobalMean", "Ids", "Interactions", "Popularity", "Ranking",
-    "Recommender", "Scored", "load",
+    "Biases", "Evaluation", "Explanation", "GlobalMean", "Ids", "Interactions", "Popularity",
+    "Ranking", "Recommender", "Scored", "evaluate", "load",
 ]
 # fmt: on
