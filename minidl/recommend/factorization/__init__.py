@@ -1,0 +1,1 @@
+"""Factorisation: users and items as vectors, whose products are the scores."""
