@@ -23,6 +23,14 @@ class GlobalMean(Recommender):
     def _scores(self, users: np.ndarray) -> np.ndarray:
         return np.full((users.size, len(self.items)), self.mean, np.float32)
 
+    def _fold_in(self, data: Interactions) -> "GlobalMean":
+        folded = type(self)()
+        folded.mean = self.mean
+        return folded
+
+    def _partial_fit(self, data: Interactions, new: Interactions) -> None:
+        self._fit(data)
+
 
 class Popularity(Recommender):
     """The number of interactions of each item: the same recommendations for everyone.
