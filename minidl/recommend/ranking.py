@@ -5,6 +5,8 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from minidl.backends import threads
+from minidl.backends.kernels.recommend.largest import largest
 from minidl.recommend.ids import Ids
 
 
@@ -58,29 +60,18 @@ class Ranking(Sequence[list[Scored]]):
         return f"Ranking({len(self)} lists of up to {self.codes.shape[1]} × {self.ids.what})"
 
 
-def top_n(scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+def top_n(
+    scores: np.ndarray, n: int, seen: tuple[np.ndarray, np.ndarray] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The n largest of each row, descending: (codes, scores); −1 and −∞ where a row has fewer.
 
-    scores    (rows, columns), float32; −∞ is never chosen, NaN neither.  Of equal scores, those of
-              smaller columns come first.
+    scores    (rows, columns), float32, and changed: −∞ is never chosen, NaN neither; of equal
+              scores, those of smaller columns come first
+    seen      the columns that are left out of each row: bounds (rows + 1,) and columns
     """
-    rows, columns = scores.shape
-    kept = min(n, columns)
-    usable = np.where(np.isnan(scores), -np.inf, scores)
-    if kept < columns:
-        boundary = -np.partition(-usable, kept - 1, axis=1)[:, kept - 1 : kept]
-        above = usable > boundary
-        ties = usable == boundary
-        room = kept - np.count_nonzero(above, axis=1)[:, None]
-        chosen = above | ties & (np.cumsum(ties, axis=1) <= room)
-        codes = np.nonzero(chosen)[1].reshape(rows, kept)
-    else:
-        codes = np.broadcast_to(np.arange(columns), (rows, columns))
-    values = np.take_along_axis(usable, codes, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    codes, values = np.take_along_axis(codes, order, 1), np.take_along_axis(values, order, 1)
-    all_codes = np.full((rows, n), -1, np.int32)
-    all_scores = np.full((rows, n), -np.inf, np.float32)
-    all_codes[:, :kept], all_scores[:, :kept] = codes, values
-    all_codes[all_scores == -np.inf] = -1
-    return all_codes, all_scores
+    rows = len(scores)
+    bounds, columns = seen or (np.zeros(rows + 1, np.int64), np.empty(0, np.int32))
+    codes, values = np.empty((rows, n), np.int32), np.empty((rows, n), np.float32)
+    bounds, columns = bounds.astype(np.int64, copy=False), columns.astype(np.int32, copy=False)
+    largest(scores, bounds, columns, codes, values, threads.chunks(0.2 * scores.size))
+    return codes, values

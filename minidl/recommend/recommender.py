@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy import sparse
 
 from minidl.checks import check_flags, check_integers, name_of
 from minidl.errors import ArgumentError, ShapeError
@@ -150,11 +149,10 @@ class Recommender(ABC):
         found = []
         for _, block in self._blocks(codes):
             scores = self._scores(block)
-            if exclude_seen:
-                scores[_entries(data.matrix, block)] = -np.inf
             if barred is not None:
                 scores[:, barred] = -np.inf
-            found.append(top_n(scores, n))
+            met = data.matrix[block] if exclude_seen else None
+            found.append(top_n(scores, n, None if met is None else (met.indptr, met.indices)))
         ranking = _ranking(data.items, found, n)
         return ranking[0] if users is not None and is_single(users) else ranking
 
@@ -335,12 +333,6 @@ def is_single(given: Any) -> bool:
     """Whether this is one id and not several: a number, a text, a tuple, what has no length."""
     is_scalar = getattr(given, "ndim", 1) == 0 or not hasattr(given, "__len__")
     return is_scalar or isinstance(given, str | bytes | tuple)
-
-
-def _entries(matrix: sparse.csr_array, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where rows of a sparse matrix have entries: (place in rows, column)."""
-    chosen = matrix[rows]
-    return np.repeat(np.arange(rows.size), np.diff(chosen.indptr)), chosen.indices
 
 
 def _ranking(ids: Ids, found: list[tuple[np.ndarray, np.ndarray]], n: int) -> Ranking:

@@ -2,5 +2,6 @@
 
 from minidl.recommend.factorization.als import ALS
 from minidl.recommend.factorization.implicit_als import ImplicitALS
+from minidl.recommend.factorization.pairwise import BPR, WARP
 
-__all__ = ["ALS", "ImplicitALS"]
+__all__ = ["ALS", "BPR", "WARP", "ImplicitALS"]
