@@ -88,11 +88,15 @@ class Recommender(ABC):
         """Learn `new`, which is a part of `data`; the codes are those of data."""
         raise self._has_no("partial_fit")
 
+    def _known(self, data: Interactions) -> Interactions:
+        """The interactions, with the ids of what is known without any: items with features."""
+        return data
+
     # What users call.
 
     def fit(self, interactions: Any) -> Self:
         """Learn from interactions: whatever `Interactions.of` takes; returns the model."""
-        data = Interactions.of(interactions)
+        data = self._known(Interactions.of(interactions))
         if not len(data):
             raise ArgumentError(f"{name_of(self)}: needs at least one interaction; got none")
         with self._all_or_nothing():
@@ -192,7 +196,7 @@ class Recommender(ABC):
         if self.data is None:
             return self.fit(interactions)
         new = Interactions.of(interactions)
-        data, part = self.data.joined(new)
+        data, part = self.data.joined(self._known(new))
         with self._all_or_nothing():
             self._partial_fit(data, part)
             self.data = data
