@@ -9,7 +9,8 @@ from minidl.data.idx import read_idx
 from minidl.data.interaction_files import read_interactions
 from minidl.data.loader import DataLoader
 from minidl.data.npz import read_npz
-from minidl.data.ratings import Features, Ratings, lecturer_ratings, movielens_100k
+from minidl.data.rating_datasets import lecturer_ratings, movielens_100k
+from minidl.data.ratings import Features, Ratings
 from minidl.data.samplers import (
     BatchSampler,
     RandomSampler,

@@ -172,9 +172,11 @@ class _World:
 
     def ratings(self, users: np.ndarray, items: np.ndarray, noise: float) -> np.ndarray:
         """The ratings, float32."""
-        user_bias = 0.4 * self._rng.standard_normal(self._tastes.shape[1])
-        item_bias = 0.4 * self._rng.standard_normal(self._items)
-        values: np.ndarray = 3.0 + user_bias[users] + item_bias[items]
+        user_bias, item_bias = (
+            0.4 * self._rng.standard_normal((count,))
+            for count in (self._tastes.shape[1], self._items)
+        )
+        values = 3.0 + user_bias[users] + item_bias[items]
         for tastes, fit in zip(self._tastes, self._fit, strict=True):
             values += 0.5 * tastes[users] * fit[items]
         values += self._rng.normal(0, noise, values.size)
