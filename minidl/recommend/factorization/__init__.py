@@ -2,5 +2,7 @@
 
 from minidl.recommend.factorization.als import ALS
 from minidl.recommend.factorization.implicit_als import ImplicitALS
+from minidl.recommend.factorization.matrix_factorization import MatrixFactorization
+from minidl.recommend.factorization.module import MatrixFactorizationModule
 
-__all__ = ["ALS", "ImplicitALS"]
+__all__ = ["ALS", "ImplicitALS", "MatrixFactorization", "MatrixFactorizationModule"]
