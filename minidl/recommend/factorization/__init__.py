@@ -4,5 +4,6 @@ from minidl.recommend.factorization.als import ALS
 from minidl.recommend.factorization.implicit_als import ImplicitALS
 from minidl.recommend.factorization.matrix_factorization import MatrixFactorization
 from minidl.recommend.factorization.module import MatrixFactorizationModule
+from minidl.recommend.factorization.svdpp import SVDpp
 
-__all__ = ["ALS", "ImplicitALS", "MatrixFactorization", "MatrixFactorizationModule"]
+__all__ = ["ALS", "ImplicitALS", "MatrixFactorization", "MatrixFactorizationModule", "SVDpp"]

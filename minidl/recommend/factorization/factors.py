@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minidl.backends.kernels.recommend.least_squares import padded
 from minidl.backends.products import precise_matmul
 from minidl.checks import name_of
 from minidl.errors import ArgumentError
@@ -99,6 +100,16 @@ def cosines(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
     unit = (table / np.where(norms > 0, norms, 1)[:, None]).astype(np.float32)
     result: np.ndarray = precise_matmul(unit[rows], unit.T)
     return result
+
+
+def random_table(
+    codes: np.ndarray, size: int, factors: int, deviation: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Normal factors of those that have ratings, zeros of others, padded to full vectors."""
+    table = np.zeros((size, padded(factors)), np.float32)
+    table[:, :factors] = rng.normal(0, deviation, (size, factors))
+    table[np.bincount(codes, minlength=size) == 0] = 0
+    return table
 
 
 def check_finite(owner: Any, remedy: str, *arrays: np.ndarray) -> None:

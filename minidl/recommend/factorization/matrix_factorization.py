@@ -3,10 +3,9 @@
 import numpy as np
 
 from minidl.backends import threads
-from minidl.backends.kernels.recommend.least_squares import padded
 from minidl.backends.kernels.recommend.sgd import TIME, sgd_stratum
 from minidl.checks import check_flags, check_integers, check_numbers, name_of
-from minidl.recommend.factorization.factors import check_finite
+from minidl.recommend.factorization.factors import check_finite, random_table
 from minidl.recommend.factorization.rating_factors import RatingFactors
 from minidl.recommend.factorization.strata import Strata
 from minidl.recommend.interactions import Interactions
@@ -76,20 +75,15 @@ class MatrixFactorization(RatingFactors):
         rng = np.random.default_rng(self.seed)
         users, items = (codes.astype(np.int32) for codes in (ratings.row, ratings.col))
         strata = Strata.of(users, items, ratings.data, rng)
-        p, q = (self._start_table(codes, size, rng)
-                for codes, size in zip((users, items), ratings.shape, strict=True))  # fmt: skip
+        p, q = (
+            random_table(codes, size, self.factors, self.start_deviation, rng)
+            for codes, size in zip((users, items), ratings.shape, strict=True)
+        )
         b_u, b_i = self.user_biases, self.item_biases
         for epoch in track(range(self.epochs), name_of(self)):
             self._epoch(epoch, strata, p, q, b_u, b_i)
             check_finite(self, self.REMEDY, b_u, b_i, p, q)
         self.user_factors, self.item_factors = (t[:, : self.factors].copy() for t in (p, q))
-
-    def _start_table(self, codes: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-        """Normal factors for those that have ratings, padded to full vectors."""
-        table = np.zeros((size, padded(self.factors)), np.float32)
-        table[:, : self.factors] = rng.normal(0, self.start_deviation, (size, self.factors))
-        table[np.bincount(codes, minlength=size) == 0] = 0
-        return table
 
     def _epoch(self, epoch: int, strata: Strata, *parameters: np.ndarray) -> None:
         """Go once through all ratings."""

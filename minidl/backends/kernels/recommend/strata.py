@@ -25,6 +25,13 @@ def block_of(band, stratum, grid):
     return band * grid + (band + stratum) % grid
 
 
+@inlined
+def drawn(n, key, counter):
+    """A number from 0 to n − 1, n < 2³²: those of different counters are independent."""
+    word, _, _, _ = philox_block(key, counter)
+    return np.int64((word * _U(n)) >> _U(32))
+
+
 @inner
 def shuffle(users, items, ratings, first, last, key, counter):
     """Shuffle ratings first … last − 1.
@@ -32,8 +39,7 @@ def shuffle(users, items, ratings, first, last, key, counter):
     R. Fisher, F. Yates 1938; R. Durstenfeld.  Algorithm 235: Random permutation.  CACM 7(7), 1964.
     """
     for k in range(last - first - 1, 0, -1):
-        word, _, _, _ = philox_block(key, counter + _U(k))
-        i, j = first + k, first + np.int64((word * _U(k + 1)) >> _U(32))
+        i, j = first + k, first + drawn(k + 1, key, counter + _U(k))
         users[i], users[j] = users[j], users[i]
         items[i], items[j] = items[j], items[i]
         ratings[i], ratings[j] = ratings[j], ratings[i]
