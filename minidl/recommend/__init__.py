@@ -1,7 +1,14 @@
 """Recommenders: from who met what, and how it was liked, to what they may like next."""
 
 from minidl.recommend.baselines import Biases, GlobalMean, Popularity
-from minidl.recommend.factorization import ALS, ImplicitALS, MatrixFactorization, SVDpp
+from minidl.recommend.factorization import (
+    ALS,
+    NMF,
+    ImplicitALS,
+    MatrixFactorization,
+    PureSVD,
+    SVDpp,
+)
 from minidl.recommend.ids import Ids
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.ranking import Ranking, Scored
@@ -9,8 +16,8 @@ from minidl.recommend.recommender import Explanation, Recommender, load
 
 # fmt: off
 __all__ = [
-    "ALS", "Biases", "Explanation", "GlobalMean", "Ids", "ImplicitALS", "Interactions",
-    "MatrixFactorization", "Popularity", "Ranking", "Recommender", "SVDpp", "Scored",
+    "ALS", "NMF", "Biases", "Explanation", "GlobalMean", "Ids", "ImplicitALS", "Interactions",
+    "MatrixFactorization", "Popularity", "PureSVD", "Ranking", "Recommender", "SVDpp", "Scored",
     "load",
 ]
 # fmt: on

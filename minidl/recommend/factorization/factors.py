@@ -55,10 +55,12 @@ class BiasedFactors(Factors):
     rating_range               the smallest and the largest rating
 
     What `predict` gives is clipped to the range of the ratings, since no user rates beyond it;
-    rankings are by r̂ itself, of which fewer are equal.
+    rankings are by r̂ itself, of which fewer are equal.  Without biases, it gives the mean of the
+    ratings for users and items that have none.
     """
 
     FITTED = (*Factors.FITTED, "mean", "user_biases", "item_biases", "rating_range")
+    biases: bool = True
     mean: float
     user_biases: np.ndarray
     item_biases: np.ndarray
@@ -74,6 +76,10 @@ class BiasedFactors(Factors):
         b_u = np.where(users >= 0, self.user_biases[users], np.float32(0))
         b_i = np.where(items >= 0, self.item_biases[items], np.float32(0))
         scores = super()._pairs(users, items) + np.float32(self.mean) + b_u + b_i
+        if not self.biases:
+            has_p, has_q = (np.any(t, axis=1) for t in (self.user_factors, self.item_factors))
+            known = has_p[users] & has_q[items] & (users >= 0) & (items >= 0)
+            scores = np.where(known, scores, np.float32(self._mean()))
         low, high = map(np.float32, self.rating_range)
         clipped: np.ndarray = np.clip(scores, low, high)
         return clipped

@@ -21,7 +21,6 @@ class RatingFactors(Alternating, BiasedFactors):
                 λ = regularization
     """
 
-    biases: bool
     weighted: bool = True
 
     def _check_ratings(self, data: Interactions) -> None:

@@ -41,7 +41,6 @@ class SVDpp(RatingFactors):
 
     FITTED = (*RatingFactors.FITTED, "implicit_factors")
     REMEDY = "lower the learning_rate, or scale the ratings to a smaller range"
-    biases = True
     implicit_factors: np.ndarray
 
     def __init__(
