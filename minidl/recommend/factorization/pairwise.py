@@ -1,6 +1,6 @@
 """BPR and WARP: factors that rank what a user met above what he did not."""
 
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Pairwise(Factors):
     history        for each epoch what fraction of the steps found the pair in order already
     """
 
-    RATES: ClassVar[bool] = False
+    RATES = False
     FITTED = (*Factors.FITTED, "item_biases", "history")
     item_biases: np.ndarray
     history: list[float]
