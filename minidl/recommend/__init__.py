@@ -1,20 +1,23 @@
 """Recommenders: from who met what, and how it was liked, to what they may like next."""
 
-from minidl.recommend.baselines import Biases, GlobalMean, Popularity
-from minidl.recommend.content import ContentBased
-from minidl.recommend.evaluation import Evaluation, evaluate
-from minidl.recommend.factorization import ALS, ImplicitALS
-from minidl.recommend.factorization.pairwise import BPR, WARP
-from minidl.recommend.hybrid import Hybrid
-from minidl.recommend.ids import Ids
-from minidl.recommend.interactions import Interactions
-from minidl.recommend.ranking import Ranking, Scored
-from minidl.recommend.recommender import Explanation, Recommender, load
+from minidl.recommend import (weighting)
+from minidl.recommend.baselines import (Biases, GlobalMean, Popularity)
+from minidl.recommend.content import (ContentBased)
+from minidl.recommend.evaluation import (Evaluation, compare, cross_validate, evaluate, search)
+from minidl.recommend.factorization import (ALS, NMF, ImplicitALS, MatrixFactorization, PureSVD, SVDpp)
+from minidl.recommend.factorization.pairwise import (BPR, WARP)
+from minidl.recommend.hybrid import (Hybrid)
+from minidl.recommend.ids import (Ids)
+from minidl.recommend.interactions import (Interactions)
+from minidl.recommend.neighbors import (ItemKNN, UserKNN)
+from minidl.recommend.ranking import (Ranking, Scored)
+from minidl.recommend.recommender import (Explanation, Recommender, load)
 
 # fmt: off
 __all__ = [
-    "ALS", "BPR", "WARP", "Biases", "ContentBased", "Evaluation", "Explanation", "GlobalMean",
-    "Hybrid", "Ids", "ImplicitALS", "Interactions", "Popularity", "Ranking", "Recommender",
-    "Scored", "evaluate", "load",
+    "ALS", "BPR", "NMF", "WARP", "Biases", "ContentBased", "Evaluation", "Explanation",
+    "GlobalMean", "Hybrid", "Ids", "ImplicitALS", "Interactions", "ItemKNN", "MatrixFactorization",
+    "Popularity", "PureSVD", "Ranking", "Recommender", "SVDpp", "Scored", "UserKNN", "compare",
+    "cross_validate", "evaluate", "load", "search", "weighting",
 ]
 # fmt: on

@@ -7,16 +7,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from minidl.data.interaction_files import USUAL_NAMES as _COLUMNS
 from minidl.errors import ArgumentError, DTypeError, ShapeError, describe
 from minidl.recommend.ids import Ids
 
 DUPLICATES = "error", "keep", "first", "last", "mean", "sum", "max"
-_COLUMNS = {
-    "user": ("user", "user_id", "userId", "userid", "uid"),
-    "item": ("item", "item_id", "itemId", "itemid", "iid", "movie_id", "movieId"),
-    "rating": ("rating", "score", "value", "weight", "count"),
-    "time": ("time", "timestamp", "date"),
-}
 
 
 class Interactions:

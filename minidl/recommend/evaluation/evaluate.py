@@ -98,9 +98,11 @@ def evaluate(
     """
     check_instance("evaluate", Recommender, model=model)
     train, test = Interactions.of(train), Interactions.of(test)
-    names, lengths = checked(k, metrics, threshold, gains, exclude_seen, clip)
+    names, lengths = _checked(k, metrics, threshold, gains, exclude_seen, clip)
     if not len(test):
         raise ArgumentError("evaluate: there are no test interactions")
+    if test.ratings is None:
+        _refuse_without_ratings(names if metrics is not None else [], threshold)
     fit_seconds = None
     if model.data is None:
         start = time.perf_counter()
@@ -119,7 +121,7 @@ def evaluate(
     return Evaluation(values, per_user, users, fit_seconds, time.perf_counter() - start)
 
 
-def checked(
+def _checked(
     k: Any, metrics: Any, threshold: Any, gains: Any, exclude_seen: Any, clip: Any
 ) -> tuple[list[str], list[int]]:
     """The names of the metrics and the lengths of the lists, after a check of all settings."""
@@ -139,6 +141,15 @@ def checked(
     return names, sorted(set(lengths))
 
 
+def _refuse_without_ratings(asked: Sequence[str], threshold: float | None) -> None:
+    """Raise ArgumentError if something is asked for that needs ratings of the test data."""
+    needs = [name for name in asked if name in definitions.OF_ERRORS]
+    if needs or threshold is not None:
+        raise ArgumentError(
+            f"evaluate: {(*needs, 'threshold')[0]} needs ratings, and the test data have none"
+        )
+
+
 def _of_errors(
     model: Recommender,
     train: Interactions,
@@ -151,8 +162,6 @@ def _of_errors(
     wanted = [name for name in names if name in definitions.OF_ERRORS]
     if not wanted or not asked and (test.ratings is None or not model.RATES):
         return {}
-    if test.ratings is None:
-        raise ArgumentError(f"evaluate: {wanted[0]} needs ratings, and the test data have none")
     ratings = train.ratings
     limits = None
     if clip and model.RATES and ratings is not None and ratings.size:

@@ -83,12 +83,8 @@ def translated(ids: Ids, others: Ids) -> np.ndarray:
 
 def _relevant(test: Interactions, threshold: float | None, gains: str) -> sparse.csr_array:
     """The gains of the relevant items of each user, stored where they are relevant."""
-    if test.ratings is None:
-        if threshold is not None:
-            raise ArgumentError("evaluate: threshold is of ratings, and the test data have none")
-        chosen = test
-    else:
-        chosen = test if threshold is None else test.take(test.ratings >= threshold)
+    ratings = test.ratings
+    chosen = test if ratings is None or threshold is None else test.take(ratings >= threshold)
     matrix = chosen.matrix.astype(np.float64)
     if gains == "binary":
         matrix.data[:] = 1

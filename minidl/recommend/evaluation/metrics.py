@@ -135,7 +135,7 @@ def _matrix(
 
 def hit(judged: Judged, k: int) -> np.ndarray:
     """Whether one of the first k is relevant, (U,)."""
-    return judged.relevant[:, :k].any(axis=1).astype(np.float64)
+    return np.asarray(judged.relevant[:, :k].any(axis=1), np.float64)
 
 
 def precision(judged: Judged, k: int) -> np.ndarray:

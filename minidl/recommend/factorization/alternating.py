@@ -148,7 +148,7 @@ class Alternating(Factors):
         folded.__dict__.update({name: getattr(self, name) for name in self.FITTED})
         _, items = self._tables()
         users = np.zeros((len(data.users), items.shape[1]), np.float32)
-        folded._half_step(folded._entries(data.matrix), items, users, None)
+        folded._solve_users(folded._entries(data.matrix), items, users)
         folded._keep(users, items)
         return folded
 
@@ -164,24 +164,39 @@ class Alternating(Factors):
         items[len(old_items) :, : self.factors] = fresh
         of_users, of_items = self._entries(ratings), self._entries(ratings.T.tocsr())
         changed_users, changed_items = np.unique(new.user_codes), np.unique(new.item_codes)
-        for entries, rows, others, table in (
-            (of_users, changed_users, items, users),
-            (of_items, changed_items, users, items),
-            (of_users, changed_users, items, users),
+        for solve, entries, rows, others, table in (
+            (self._solve_users, of_users, changed_users, items, users),
+            (self._solve_items, of_items, changed_items, users, items),
+            (self._solve_users, of_users, changed_users, items, users),
         ):
             solved = np.zeros((rows.size, table.shape[1]), np.float32)
-            self._half_step(entries.of(rows), others, solved, None)
+            solve(entries.of(rows), others, solved)
             table[rows] = solved
         self._keep(users, items)
 
+    def _solve_users(self, entries: Entries, items: np.ndarray, x: np.ndarray) -> None:
+        """Solve for users exactly."""
+        self._half_step(entries, items, x, None)
+
+    def _solve_items(self, entries: Entries, users: np.ndarray, x: np.ndarray) -> None:
+        """Solve for items exactly."""
+        self._half_step(entries, users, x, None)
+
     def _explain(self, user: int, item: int, n: int) -> Explanation:
-        """What each item of the user contributes to the score; those that speak for it, in order.
+        """What the user's items contribute to the score; those that speak most for it."""
+        data = self._fitted()
+        entries = self._entries(data.matrix[[user]])
+        terms = self._terms(entries, item)
+        order = np.argsort(-terms, kind="stable")[:n]
+        best = [Scored(data.items[entries.indices[k]], float(terms[k])) for k in order]
+        return Explanation("liked", [scored for scored in best if scored.score > 0])
+
+    def _terms(self, entries: Entries, item: int) -> np.ndarray:
+        """What each item of a user contributes to the score of an item.
 
         x = A⁻¹·Σ tₖ·yₖ, so the score is Σ tₖ·(yᵀ·A⁻¹·yₖ): a term for each item that was met.  Hu,
         Koren, Volinsky 2008, section 5.
         """
-        data = self._fitted()
-        entries = self._entries(data.matrix[[user]])
         features, explained = self._features(self._tables()[1])
         targets = entries.targets.astype(np.float64)
         if explained is not None:
@@ -189,7 +204,4 @@ class Alternating(Factors):
         met = features[entries.indices].astype(np.float64)
         normal = self._gram(features) + (met.T * entries.weights) @ met
         normal += self._ridges(np.array([entries.indices.size])) * np.eye(len(normal))
-        terms = targets * (met @ np.linalg.solve(normal, features[item].astype(np.float64)))
-        order = np.argsort(-terms, kind="stable")[:n]
-        best = [Scored(data.items[entries.indices[k]], float(terms[k])) for k in order]
-        return Explanation("liked", [scored for scored in best if scored.score > 0])
+        return targets * (met @ np.linalg.solve(normal, features[item].astype(np.float64)))

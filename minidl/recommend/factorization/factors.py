@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minidl.backends.kernels.recommend.least_squares import padded
 from minidl.backends.products import precise_matmul
 from minidl.checks import name_of
 from minidl.errors import ArgumentError
@@ -54,10 +55,12 @@ class BiasedFactors(Factors):
     rating_range               the smallest and the largest rating
 
     What `predict` gives is clipped to the range of the ratings, since no user rates beyond it;
-    rankings are by r̂ itself, of which fewer are equal.
+    rankings are by r̂ itself, of which fewer are equal.  Without biases, it gives the mean of the
+    ratings for users and items that have none.
     """
 
     FITTED = (*Factors.FITTED, "mean", "user_biases", "item_biases", "rating_range")
+    biases: bool = True
     mean: float
     user_biases: np.ndarray
     item_biases: np.ndarray
@@ -73,6 +76,10 @@ class BiasedFactors(Factors):
         b_u = np.where(users >= 0, self.user_biases[users], np.float32(0))
         b_i = np.where(items >= 0, self.item_biases[items], np.float32(0))
         scores = super()._pairs(users, items) + np.float32(self.mean) + b_u + b_i
+        if not self.biases:
+            has_p, has_q = (np.any(t, axis=1) for t in (self.user_factors, self.item_factors))
+            known = has_p[users] & has_q[items] & (users >= 0) & (items >= 0)
+            scores = np.where(known, scores, np.float32(self._mean()))
         low, high = map(np.float32, self.rating_range)
         clipped: np.ndarray = np.clip(scores, low, high)
         return clipped
@@ -99,6 +106,16 @@ def cosines(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
     unit = (table / np.where(norms > 0, norms, 1)[:, None]).astype(np.float32)
     result: np.ndarray = precise_matmul(unit[rows], unit.T)
     return result
+
+
+def random_table(
+    codes: np.ndarray, size: int, factors: int, deviation: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Normal factors of those that have ratings, zeros of others, padded to full vectors."""
+    table = np.zeros((size, padded(factors)), np.float32)
+    table[:, :factors] = rng.normal(0, deviation, (size, factors))
+    table[np.bincount(codes, minlength=size) == 0] = 0
+    return table
 
 
 def check_finite(owner: Any, remedy: str, *arrays: np.ndarray) -> None:

@@ -44,6 +44,8 @@ class ImplicitALS(Alternating):
     'because you liked tea'
     """
 
+    RATES = False
+
     def __init__(
         self,
         factors: int = 64,
