@@ -92,7 +92,7 @@ _ENCODERS: dict[str, Any] = dict(zip(KINDS, (Words, Categories, Number, Vector),
 def columns_of(features: Any) -> tuple[list[Any], dict[str, Any]]:
     """The ids and the columns of `data.Features`, or of a pair (ids, vectors)."""
     if isinstance(features, tuple) and len(features) == 2:
-        ids, columns = features[0], {"vector": features[1]}
+        ids, columns = features[0], {"vector": np.asarray(features[1], np.float64)}
     elif isinstance(features, Features):
         ids, columns = features.ids, dict(features)
     else:

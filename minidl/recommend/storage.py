@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from minidl import io, nn
+from minidl.data import Features
 from minidl.errors import DTypeError
 from minidl.io import CheckpointError
 from minidl.recommend.ids import Ids
@@ -52,6 +53,9 @@ def _pack(value: Any) -> Any:
         return {"csr": {**parts, "shape": tuple(map(int, value.shape))}}
     if isinstance(value, Ids):
         return {"ids": _pack_ids(value)}
+    if isinstance(value, Features):
+        columns = {name: _column(value[name]) for name in value}
+        return {"features": {"ids": _pack_ids(Ids(value.ids, "item")), "columns": columns}}
     if isinstance(value, nn.Module):
         return {"module": value.state_dict()}
     if hasattr(value, "FITTED"):
@@ -61,6 +65,12 @@ def _pack(value: Any) -> Any:
     if isinstance(value, dict):
         return {"dict": [[_pack(key), _pack(item)] for key, item in value.items()]}
     return {"value": value}
+
+
+def _column(values: Any) -> Any:
+    """A column of features; texts one by one."""
+    is_text = isinstance(values, np.ndarray) and values.dtype.kind not in "biuf"
+    return values.tolist() if is_text else values
 
 
 def _pack_ids(ids: Ids) -> dict[str, Any]:
@@ -104,6 +114,7 @@ class _Reader:
             "interactions": _interactions,
             "csr": _matrix,
             "ids": _unpack_ids,
+            "features": lambda tree: Features([*_unpack_ids(tree["ids"])], tree["columns"]),
             "module": lambda state: state,
             "recommender": self.recommender,
             "tuple": lambda items: tuple(map(self.value, items)),
