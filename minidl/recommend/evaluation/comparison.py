@@ -58,6 +58,8 @@ class Comparison(Mapping[str, Evaluation]):
         chosen = self.metrics if metrics is None else list(metrics)
         for name in chosen:
             check_choice("plot", self.metrics, metrics=name)
+        if not chosen:
+            raise ArgumentError("plot: needs a metric to draw")
         return draw(self, chosen, path)
 
     def table(self) -> Any:

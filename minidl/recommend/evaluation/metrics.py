@@ -12,9 +12,11 @@ A ranked list is judged by the items that are relevant to its user:
 Sources: precision, recall, AP: C. Manning, P. Raghavan, H. Schütze: Introduction to information
 retrieval, 2008, chapter 8; RR: E. Voorhees, TREC-8 1999; NDCG: K. Järvelin, J. Kekäläinen:
 Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4), 2002, with the discount
-log₂(r + 1) that TREC and all libraries use.  A list that is shorter than k is as if what is missing
-were irrelevant.  Where libraries differ: AP divides by min(R, k), as Kaggle and LensKit do, so that
-the best list has 1; TREC and ranx divide by R.
+log₂(r + 1) of TREC.  A list that is shorter than k is as if what is missing were irrelevant.
+
+Where libraries differ: AP divides by min(R, k), as Kaggle and LensKit do, so that the best list has
+1, where TREC and ranx divide by R; recall by R, as TREC and ranx do, where LensKit divides by
+min(R, k); NDCG's second item is discounted, as by TREC and ranx, which LensKit leaves to an option.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
