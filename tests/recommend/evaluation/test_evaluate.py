@@ -77,6 +77,7 @@ def test_metrics_are_those_of_the_definitions(seed, users, items, k, threshold):
     seen = {(u, i) for u, i in zip(*np.nonzero(part == 1), strict=True)}
     tested = {(u, i): ratings[u, i] for u, i in zip(*np.nonzero(part == 2), strict=True)}
     expected = plainly(scores, seen, tested, k, threshold)
+    test = test.take(rng.permutation(len(test)))
     if not expected:
         with pytest.raises(ArgumentError, match="no user has a relevant item"):
             evaluate(model, train, test, k, threshold=threshold)
@@ -138,6 +139,13 @@ def test_unknown_users_and_items_count():
     assert found["mae"] == pytest.approx((1 + 0 + 1) / 3)
     seen = evaluate(Popularity(), train, test, k=2, exclude_seen=False)
     assert seen.per_user["recall@2"].tolist() == [1 / 2, 0]
+
+
+def test_what_was_seen_is_not_relevant():
+    train, test = ([1, 1, 2, 2], ["a", "b", "a", "c"]), ([1, 1, 2], ["a", "c", "a"])
+    found = evaluate(Popularity(), train, test, k=1)
+    assert found.users == [1]
+    assert found["recall@1"] == 1
 
 
 def test_lists_longer_than_the_catalogue_cost_precision():
