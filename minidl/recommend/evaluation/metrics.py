@@ -131,18 +131,24 @@ def judge_codes(ranked: np.ndarray, truth: sparse.csr_array) -> Judged:
     rows = np.repeat(np.arange(users), sizes)
     width = max(truth.shape[1], 1)
     keys = rows * width + truth.indices
-    sought = np.arange(users)[:, None] * width + ranked
-    places = np.minimum(np.searchsorted(keys, sought), max(keys.size - 1, 0))
-    gains, relevant = np.zeros((users, k)), np.zeros((users, k), bool)
-    if keys.size:
-        relevant = (keys[places] == sought) & (ranked >= 0)
-        gains = np.where(relevant, truth.data[places], 0.0)
+    places, found = found_among(keys, np.arange(users)[:, None] * width + ranked)
+    relevant = found & (ranked >= 0)
+    gains = np.zeros((users, k))
+    gains[relevant] = truth.data[places[relevant]]
     order = np.lexsort((-truth.data, rows))
     rank = np.arange(rows.size) - truth.indptr[rows]
     ideal = np.zeros((users, k))
     kept = rank < k
     ideal[rows[kept], rank[kept]] = truth.data[order][kept]
     return Judged(gains, relevant, ideal, sizes)
+
+
+def found_among(ascending: np.ndarray, sought: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where what is sought is among ascending numbers, and whether it is there."""
+    if not ascending.size:
+        return np.zeros(sought.shape, np.int64), np.zeros(sought.shape, bool)
+    places = np.minimum(np.searchsorted(ascending, sought), ascending.size - 1)
+    return places, ascending[places] == sought
 
 
 def _matrix(
