@@ -39,7 +39,7 @@ CASES = {
     "NMF": Case(NMF, "NMF"),
     "NMF as Surprise": Case(lambda: NMF(15, 0.06, 50), "NMF"),
     "ALS": Case(ALS),
-    "ALS, 50 factors": Case(lambda: ALS(50)),
+    "ALS 50 factors": Case(lambda: ALS(50)),
 }
 
 
