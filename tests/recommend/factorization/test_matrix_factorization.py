@@ -81,6 +81,9 @@ def test_blocks_of_a_stratum_share_nothing(shape, monkeypatch):
         for user, item in zip(strata.users[own], strata.items[own], strict=True):
             assert bands_of_users.setdefault(user, block // grid) == block // grid
             assert bands_of_items.setdefault(item, block % grid) == block % grid
+    for codes, bands in ((u, bands_of_users), (i, bands_of_items)):
+        sizes = np.bincount([bands[code] for code in codes], minlength=grid)
+        assert np.abs(sizes - u.size / grid).max() <= np.bincount(codes).max()  # of equal size
     given = sorted(zip(u, i, r, strict=True))
     assert sorted(zip(*strata[2:], strict=True)) == given
 
