@@ -4,13 +4,13 @@ from minidl.recommend import weighting
 from minidl.recommend.baselines import Biases, GlobalMean, Popularity
 from minidl.recommend.ids import Ids
 from minidl.recommend.interactions import Interactions
-from minidl.recommend.neighbors import ItemKNN, UserKNN
+from minidl.recommend.neighbors import EASE, CoClustering, ItemKNN, SlopeOne, UserKNN
 from minidl.recommend.ranking import Ranking, Scored
 from minidl.recommend.recommender import Explanation, Recommender, load
 
 # fmt: off
 __all__ = [
-    "Biases", "Explanation", "GlobalMean", "Ids", "Interactions", "ItemKNN", "Popularity",
-    "Ranking", "Recommender", "Scored", "UserKNN", "load", "weighting",
+    "EASE", "Biases", "CoClustering", "Explanation", "GlobalMean", "Ids", "Interactions", "ItemKNN",
+    "Popularity", "Ranking", "Recommender", "Scored", "SlopeOne", "UserKNN", "load", "weighting",
 ]
 # fmt: on
