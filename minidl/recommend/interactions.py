@@ -162,7 +162,8 @@ class Interactions:
         Interactions(2 of 3 users with 2 items)
         """
         new = self.replaced()
-        new._keep(np.asarray(places))
+        chosen = np.asarray(places)
+        new._keep(chosen if chosen.size else chosen.astype(np.int64))
         return new
 
     def replaced(self, **parts: Any) -> "Interactions":

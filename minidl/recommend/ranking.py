@@ -11,7 +11,12 @@ from minidl.recommend.ids import Ids
 
 
 class Scored(NamedTuple):
-    """An id and its score."""
+    """An id and its score.
+
+    >>> from minidl.recommend import Scored
+    >>> Scored("tea", 0.5)
+    Scored(id='tea', score=0.5)
+    """
 
     id: Hashable
     score: float

@@ -37,6 +37,16 @@ class Recommender(ABC):
 
     data              the interactions that it was fitted to
     users, items      their ids
+
+    >>> from minidl.recommend import Recommender
+    >>> class Newest(Recommender):
+    ...     def _fit(self, data):
+    ...         pass
+    ...
+    ...     def _scores(self, users):
+    ...         return np.tile(np.arange(len(self.items), dtype=np.float32), (users.size, 1))
+    >>> Newest().fit((["ann", "ben"], ["tea", "rum"])).recommend("ann")
+    [Scored(id='rum', score=1.0)]
     """
 
     FITTED: ClassVar[tuple[str, ...]] = ()  # attributes that `fit` sets: arrays and numbers
@@ -318,6 +328,10 @@ class Explanation(list[Scored]):
     """Why an item is recommended: what speaks for it, and how much.
 
     because    "liked" where these are items of the user, "users" where they are other users
+
+    >>> from minidl.recommend import Explanation, Scored
+    >>> print(Explanation("liked", [Scored("tea", 0.5), Scored("rum", 0.2)]))
+    because you liked tea, rum
     """
 
     def __init__(self, because: str, reasons: list[Scored]) -> None:

@@ -247,6 +247,14 @@ def test_bad_files_are_refused_with_the_line(tmp_path, text, message):
     assert "likes.csv" in str(caught.value)
 
 
+@pytest.mark.parametrize("block", [1, 8, 1 << 20])
+def test_the_line_of_a_mistake_is_that_of_the_file(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(interaction_files, "_BLOCK", block)
+    for wrong in ("1,2", "1,2,x", ",2,3", '"1",2,"x"'):
+        with pytest.raises(FormatError, match="line 9"):
+            read(tmp_path, "user,item,rating\n\n" + "1,2,3\n" * 6 + f"{wrong}\n1,2,3\n")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -21,6 +21,12 @@ class Comparison(Mapping[str, Evaluation]):
     """The evaluation of each model by its name; printed, it is a table.
 
     metrics    the names of all metrics that any of them has
+
+    >>> from minidl.recommend import GlobalMean, Popularity, compare
+    >>> train, test = ([1, 2, 2], [7, 7, 8], [5, 3, 4]), ([1], [8], [3])
+    >>> result = compare({"mean": GlobalMean(), "popular": Popularity()}, train, test, 1)
+    >>> result["popular"]["hr@1"], result.best("rmse"), result.metrics[:3]
+    (1.0, 'mean', ['rmse', 'mae', 'hr@1'])
     """
 
     def __init__(self, evaluations: Mapping[str, Evaluation]) -> None:
@@ -58,6 +64,8 @@ class Comparison(Mapping[str, Evaluation]):
         chosen = self.metrics if metrics is None else list(metrics)
         for name in chosen:
             check_choice("plot", self.metrics, metrics=name)
+        if not chosen:
+            raise ArgumentError("plot: needs a metric to draw")
         return draw(self, chosen, path)
 
     def table(self) -> Any:

@@ -22,6 +22,11 @@ class Evaluation(Mapping[str, float]):
     users              the ids of these U users: those with a relevant item in the test data
     fit_seconds        what `fit` took; None where the model was fitted before
     predict_seconds    what predictions and lists took
+
+    >>> from minidl.recommend import Popularity, evaluate
+    >>> result = evaluate(Popularity(), ([1, 2, 2], [7, 7, 8]), ([1], [8]), metrics=["mrr", "hr"])
+    >>> result["hr@10"], result.per_user["mrr@10"], result.users
+    (1.0, array([1.]), [1])
     """
 
     def __init__(

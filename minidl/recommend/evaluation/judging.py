@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from minidl.errors import ArgumentError
-from minidl.recommend.evaluation.metrics import Judged, judge_codes
+from minidl.recommend.evaluation.metrics import Judged, found_among, judge_codes
 from minidl.recommend.ids import Ids
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.recommender import Recommender
@@ -115,6 +115,6 @@ def _without_seen(
     row = np.repeat(np.arange(truth.shape[0]), count)
     keys = rows[row].astype(np.int64) * width + truth.indices
     met = np.repeat(np.arange(seen.shape[0], dtype=np.int64), np.diff(seen.indptr))
-    left = ~np.isin(keys, met * width + seen.indices)
+    left = ~found_among(met * width + seen.indices, keys)[1]  # both matrices have sorted indices
     places = row[left], truth.indices[left]
     return sparse.csr_array((truth.data[left], places), shape=truth.shape)

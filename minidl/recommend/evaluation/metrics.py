@@ -12,9 +12,11 @@ A ranked list is judged by the items that are relevant to its user:
 Sources: precision, recall, AP: C. Manning, P. Raghavan, H. Schütze: Introduction to information
 retrieval, 2008, chapter 8; RR: E. Voorhees, TREC-8 1999; NDCG: K. Järvelin, J. Kekäläinen:
 Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4), 2002, with the discount
-log₂(r + 1) that TREC and all libraries use.  A list that is shorter than k is as if what is missing
-were irrelevant.  Where libraries differ: AP divides by min(R, k), as Kaggle and LensKit do, so that
-the best list has 1; TREC and ranx divide by R.
+log₂(r + 1) of TREC.  A list that is shorter than k is as if what is missing were irrelevant.
+
+Where libraries differ: AP divides by min(R, k), as Kaggle and LensKit do, so that the best list has
+1, where TREC and ranx divide by R; recall by R, as TREC and ranx do, where LensKit divides by
+min(R, k); NDCG's second item is discounted, as by TREC and ranx, which LensKit leaves to an option.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,6 +27,11 @@ from scipy import sparse
 
 from minidl.errors import ArgumentError, ShapeError
 from minidl.recommend.ids import Ids
+
+__all__ = [
+    *("Judged", "ap", "coverage", "gini", "hit", "judge", "judge_codes", "mae", "ndcg", "novelty"),
+    *("precision", "recall", "reciprocal_rank", "rmse"),
+]
 
 
 def rmse(predicted: Any, actual: Any) -> float:
@@ -64,6 +71,11 @@ class Judged(NamedTuple):
     relevant    (U, K), bool: whether it is relevant
     ideal       (U, K), float64: the gains of the best list, descending
     sizes       (U,), int64: R, the number of relevant items
+
+    >>> from minidl.recommend.evaluation import metrics
+    >>> judged = metrics.judge([["a", "b"]], [{"b": 3.0, "c": 2.0, "d": 1.0}], k=2)
+    >>> judged.gains, judged.ideal, judged.sizes
+    (array([[0., 3.]]), array([[3., 2.]]), array([3]))
     """
 
     gains: np.ndarray
@@ -106,25 +118,37 @@ def judge(
 
 
 def judge_codes(ranked: np.ndarray, truth: sparse.csr_array) -> Judged:
-    """The same of codes: ranked (U, K), −1 for none; truth (U, items), stored where relevant."""
+    """The same of codes: ranked (U, K), −1 for none; truth (U, items), stored where relevant.
+
+    >>> from scipy.sparse import csr_array
+    >>> from minidl.recommend.evaluation import metrics
+    >>> metrics.judge_codes(np.array([[2, 0]]), csr_array([[1.0, 4.0, 0.0]])).gains
+    array([[0., 1.]])
+    """
     users, k = ranked.shape
     truth.sort_indices()
     sizes = np.diff(truth.indptr).astype(np.int64)
     rows = np.repeat(np.arange(users), sizes)
     width = max(truth.shape[1], 1)
     keys = rows * width + truth.indices
-    sought = np.arange(users)[:, None] * width + ranked
-    places = np.minimum(np.searchsorted(keys, sought), max(keys.size - 1, 0))
-    gains, relevant = np.zeros((users, k)), np.zeros((users, k), bool)
-    if keys.size:
-        relevant = (keys[places] == sought) & (ranked >= 0)
-        gains = np.where(relevant, truth.data[places], 0.0)
+    places, found = found_among(keys, np.arange(users)[:, None] * width + ranked)
+    relevant = found & (ranked >= 0)
+    gains = np.zeros((users, k))
+    gains[relevant] = truth.data[places[relevant]]
     order = np.lexsort((-truth.data, rows))
     rank = np.arange(rows.size) - truth.indptr[rows]
     ideal = np.zeros((users, k))
     kept = rank < k
     ideal[rows[kept], rank[kept]] = truth.data[order][kept]
     return Judged(gains, relevant, ideal, sizes)
+
+
+def found_among(ascending: np.ndarray, sought: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where what is sought is among ascending numbers, and whether it is there."""
+    if not ascending.size:
+        return np.zeros(sought.shape, np.int64), np.zeros(sought.shape, bool)
+    places = np.minimum(np.searchsorted(ascending, sought), ascending.size - 1)
+    return places, ascending[places] == sought
 
 
 def _matrix(
@@ -134,29 +158,54 @@ def _matrix(
 
 
 def hit(judged: Judged, k: int) -> np.ndarray:
-    """Whether one of the first k is relevant, (U,)."""
+    """Whether one of the first k is relevant, (U,): the mean is the hit rate.
+
+    >>> from minidl.recommend.evaluation import metrics
+    >>> metrics.hit(metrics.judge([["a", "b"], ["a"]], [{"b"}, {"c"}]), 2)
+    array([1., 0.])
+    """
     return np.asarray(judged.relevant[:, :k].any(axis=1), np.float64)
 
 
 def precision(judged: Judged, k: int) -> np.ndarray:
-    """The relevant ones among the first k, over k, (U,)."""
+    """The relevant ones among the first k, over k, (U,).
+
+    >>> from minidl.recommend.evaluation import metrics
+    >>> metrics.precision(metrics.judge([["a", "b"], ["a"]], [{"b"}, {"a"}]), 2)
+    array([0.5, 0.5])
+    """
     found: np.ndarray = judged.relevant[:, :k].sum(axis=1)
     return found / k
 
 
 def recall(judged: Judged, k: int) -> np.ndarray:
-    """The relevant ones among the first k, over all that are relevant, (U,)."""
+    """The relevant ones among the first k, over all that are relevant, (U,).
+
+    >>> from minidl.recommend.evaluation import metrics
+    >>> metrics.recall(metrics.judge([["a", "b"]], [{"b", "x", "y", "z"}]), 2)
+    array([0.25])
+    """
     return judged.relevant[:, :k].sum(axis=1) / np.maximum(judged.sizes, 1)
 
 
 def reciprocal_rank(judged: Judged, k: int) -> np.ndarray:
-    """1 / the rank of the first relevant one, if it is among the first k, (U,)."""
+    """1 / the rank of the first relevant one, if it is among the first k, (U,).
+
+    >>> from minidl.recommend.evaluation import metrics
+    >>> metrics.reciprocal_rank(metrics.judge([["a", "b"], ["a"]], [{"b"}, {"c"}]), 2)
+    array([0.5, 0. ])
+    """
     relevant = judged.relevant[:, :k]
     return np.where(relevant.any(axis=1), 1 / (relevant.argmax(axis=1) + 1), 0.0)
 
 
 def ap(judged: Judged, k: int) -> np.ndarray:
-    """The average precision: the mean of the precisions at the relevant ones, (U,)."""
+    """The average precision: the mean of the precisions at the relevant ones, (U,).
+
+    >>> from minidl.recommend.evaluation import metrics
+    >>> metrics.ap(metrics.judge([["a", "b", "c", "d"]], [{"a", "d"}]), 4)
+    array([0.75])
+    """
     relevant = judged.relevant[:, :k]
     precisions = np.cumsum(relevant, axis=1) / np.arange(1, relevant.shape[1] + 1)
     total = np.where(relevant, precisions, 0.0).sum(axis=1)
@@ -164,14 +213,24 @@ def ap(judged: Judged, k: int) -> np.ndarray:
 
 
 def ndcg(judged: Judged, k: int) -> np.ndarray:
-    """The normalised discounted cumulative gain, (U,)."""
+    """The normalised discounted cumulative gain, (U,).
+
+    >>> from minidl.recommend.evaluation import metrics
+    >>> metrics.ndcg(metrics.judge([["a", "b"]], [{"b": 2.0}]), 2).round(4)
+    array([0.6309])
+    """
     discounts = 1 / np.log2(np.arange(2, min(k, judged.gains.shape[1]) + 2))
     ideal = judged.ideal[:, :k] @ discounts
     return np.where(ideal > 0, judged.gains[:, :k] @ discounts / np.where(ideal > 0, ideal, 1), 0.0)
 
 
 def coverage(ranked: np.ndarray, items: int) -> float:
-    """The share of all items that are in a list.  M. Ge et al.: Beyond accuracy, RecSys 2010."""
+    """The share of all items that are in a list.  M. Ge et al.: Beyond accuracy, RecSys 2010.
+
+    >>> from minidl.recommend.evaluation import metrics
+    >>> metrics.coverage(np.array([[0, 1], [0, -1]]), items=8)
+    0.25
+    """
     return np.unique(ranked[ranked >= 0]).size / items
 
 
@@ -179,6 +238,10 @@ def gini(ranked: np.ndarray, items: int) -> float:
     """How unequally often items are in lists: 0, all alike, to nearly 1, always the same.
 
     G = Σ_i (2i − n − 1)·x_i / (n·Σ x), x_i ascending: how many lists have an item, of n items.
+
+    >>> from minidl.recommend.evaluation import metrics
+    >>> metrics.gini(np.array([[0], [0], [1]]), items=2)
+    0.16666666666666666
     """
     x = np.sort(np.bincount(ranked[ranked >= 0], minlength=items)).astype(np.float64)
     weights = 2 * np.arange(1, items + 1) - items - 1
@@ -190,6 +253,10 @@ def novelty(ranked: np.ndarray, counts: np.ndarray, users: int) -> float:
 
     n_i of U users met item i in the training data; it counts as one where nobody did.  T. Zhou et
     al.: Solving the apparent diversity-accuracy dilemma of recommender systems, PNAS 107(10), 2010.
+
+    >>> from minidl.recommend.evaluation import metrics
+    >>> metrics.novelty(np.array([[0, 1]]), counts=np.array([8, 2]), users=8)
+    1.0
     """
     chosen = ranked[ranked >= 0]
     if not chosen.size:

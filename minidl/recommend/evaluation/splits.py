@@ -13,7 +13,13 @@ from minidl.recommend.interactions import Interactions
 
 
 class Split(NamedTuple):
-    """Two parts of the same interactions, each with the ids of all."""
+    """Two parts of the same interactions, each with the ids of all.
+
+    >>> from minidl.recommend import evaluation
+    >>> split = evaluation.random_split(([1, 1, 2], [7, 8, 7]), 0.3)
+    >>> len(split.train), len(split.test)
+    (2, 1)
+    """
 
     train: Interactions
     test: Interactions

@@ -10,6 +10,8 @@ from minidl.errors import ArgumentError
 from minidl.recommend.factorization.alternating import Alternating, Entries
 from minidl.recommend.interactions import Interactions
 
+_START = 0.01  # below which the first factors of items are
+
 
 class ImplicitALS(Alternating):
     """Matrix factorisation of implicit feedback: r̂ = p_u·q_i, how probably u would meet i.
@@ -22,6 +24,7 @@ class ImplicitALS(Alternating):
     where r is how often they met, or the rating, and 0 for pairs that did not.  (The package
     `implicit` has c = alpha·r for those that did: its r = 1 + alpha·r and alpha = 1 is the same.)
 
+    factors   of items, uniform in [0, 0.01) at the start
     solver    "cg": `cg_steps` steps of conjugate gradients from the factors of the epoch before;
               "cholesky": each half-step is solved exactly
 
@@ -69,6 +72,11 @@ class ImplicitALS(Alternating):
                 f"{name_of(self)}: needs counts or ratings ≥ 0, which say how sure it is that a "
                 f"user likes an item; got {ratings.min():g}"
             )
+
+    def _new_items(self, count: int, begin: int = 0) -> np.ndarray:
+        """Positive factors: the first direction of what is not negative is."""
+        rng = np.random.default_rng([self.seed, begin])
+        return rng.uniform(0, _START, (count, self.factors)).astype(np.float32)
 
     def _entries(self, matrix: Any) -> Entries:
         if not matrix.data.all():  # a rating of 0 is no interaction

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-_MOST_BANDS, _PER_BLOCK = 16, 64  # ratings in a block, on average, are worth a band more
+_MOST_BANDS = 16
+_PER_BLOCK = 4096  # ratings that are worth waiting for the other threads afterwards
 
 
 class Strata(NamedTuple):

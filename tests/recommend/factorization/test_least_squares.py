@@ -124,14 +124,19 @@ def test_long_rows_do_not_lose_digits(steps):
     assert np.linalg.norm(x - expected) < 3e-6 * np.linalg.norm(expected)
 
 
-def test_a_singular_matrix_has_the_ridge_for_its_smallest_pivot():
-    """Two equal columns, and a ridge below the rounding of the sums."""
-    table = np.zeros((3, padded(2)), "float32")
-    table[:, :2] = np.array([[1e3], [2e3], [1.1e3]])
-    entries = np.array([0, 3]), np.arange(3, dtype="int32"), np.ones(3, "f4"), np.ones(3, "f4")
-    x = np.zeros((1, padded(2)), "float32")
-    solve_rows(entries, table, np.zeros((padded(2),) * 2, "float32"), np.full(1, 1e-9), x)
+def test_a_pivot_that_rounding_makes_negative_is_the_ridge():
+    """Two columns in proportion, and ridges below the rounding of the sums."""
+    rng = np.random.default_rng(0)
+    table = np.zeros((300, padded(2)), "float32")
+    table[:, 0] = rng.normal(size=300)
+    table[:, 1] = table[:, 0] / 3
+    ones = np.ones(300, "float32")
+    entries = np.arange(0, 301, 3), np.arange(300, dtype="int32"), ones, ones
+    x = np.zeros((100, padded(2)), "float32")
+    solve_rows(entries, table, np.zeros((padded(2),) * 2, "float32"), np.full(100, 1e-12), x)
     assert np.isfinite(x).all()
-    residual = table @ x[0] - 1
-    best = np.linalg.lstsq(table[:, :1], np.ones(3), rcond=None)[0]
-    assert np.abs(residual).max() <= np.abs(table[:, 0] * best[0] - 1).max() + 1e-2
+    scores = (table[:, :2].astype("float64") * np.repeat(x[:, :2], 3, axis=0)).sum(1)
+    own = table[:, 0].astype("float64").reshape(100, 3)
+    best = own * (own.sum(1) / np.square(own).sum(1))[:, None]
+    worse = np.square(1 - scores.reshape(100, 3)).sum(1) - np.square(1 - best).sum(1)
+    assert worse.max() < 1e-2

@@ -10,6 +10,7 @@ from minidl.backends.kernels.recommend.sgd import sgd_stratum
 from minidl.errors import ArgumentError
 from minidl.recommend import ALS, MatrixFactorization
 from minidl.recommend.factorization import MatrixFactorizationModule
+from minidl.recommend.factorization import strata as strata_module
 from minidl.recommend.factorization.strata import Strata
 from tests.recommend.factorization.helpers import random_ratings
 
@@ -66,12 +67,12 @@ def test_gradients_of_the_module_are_those_of_used_rows():
 
 
 @pytest.mark.parametrize("shape", [(30, 20), (500, 3), (1, 1), (1, 40)])
-def test_blocks_of_a_stratum_share_nothing(shape):
+def test_blocks_of_a_stratum_share_nothing(shape, monkeypatch):
+    monkeypatch.setattr(strata_module, "_PER_BLOCK", 20)
     u, i, r = random_ratings(*shape, share=0.7)
-    if shape == (500, 3):
-        u, i, r = np.tile(u, 4), np.tile(i, 4), np.tile(r, 4)
     strata = Strata.of(u.astype("i4"), i.astype("i4"), r, np.random.default_rng(0))
     grid, starts = strata.grid, strata.starts
+    assert grid == max(1, min(16, int((u.size / 20) ** 0.5)))
     assert starts[0] == 0
     assert starts[-1] == u.size
     bands_of_users, bands_of_items = {}, {}
@@ -80,6 +81,9 @@ def test_blocks_of_a_stratum_share_nothing(shape):
         for user, item in zip(strata.users[own], strata.items[own], strict=True):
             assert bands_of_users.setdefault(user, block // grid) == block // grid
             assert bands_of_items.setdefault(item, block % grid) == block % grid
+    for codes, bands in ((u, bands_of_users), (i, bands_of_items)):
+        sizes = np.bincount([bands[code] for code in codes], minlength=grid)
+        assert np.abs(sizes - u.size / grid).max() <= np.bincount(codes).max()  # of equal size
     given = sorted(zip(u, i, r, strict=True))
     assert sorted(zip(*strata[2:], strict=True)) == given
 
@@ -102,7 +106,8 @@ def test_ratings_are_shuffled_inside_their_blocks_and_none_is_lost():
     assert len(seen) == 5
 
 
-def test_any_number_of_threads_gives_the_same_bits():
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
+    monkeypatch.setattr(strata_module, "_PER_BLOCK", 300)
     ratings = random_ratings(300, 200)
     models = []
     for threads in (1, 2, 5):

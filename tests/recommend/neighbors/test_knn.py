@@ -40,8 +40,9 @@ def expected(kind, table, measure, prediction, k, kept=None, **settings):
     return turned(kind, oracle.predictions(rows, weights, prediction, k, baselines, **settings))
 
 
-@pytest.mark.parametrize("settings", [{"k": 3}, {"k": 99}, {"k": 3, "min_k": 3}, {"k": 2, "kept": 4}],
-                         ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "settings", [{"k": 3}, {"k": 99}, {"k": 3, "min_k": 3}, {"k": 2, "kept": 4}], ids=str
+)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("prediction", MEANS)
 def test_predictions_are_those_of_the_formula(prediction, kind, settings):
