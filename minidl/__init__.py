@@ -138,16 +138,16 @@ __all__ = [
     "nn", "no_grad", "nonzero", "normalize", "not_equal", "one_hot", "ones", "ones_like", "ops",
     "optim", "outer", "pad", "pairwise_distance", "pdist", "permute_dims", "pi", "pixel_shuffle",
     "pixel_unshuffle", "poisson_nll_loss", "polar", "polygamma", "positive", "pow", "prelu",
-    "primitive", "prod", "put_along_axis", "quantile", "random", "real", "reciprocal", "relu",
-    "relu6", "remainder", "repeat", "reshape", "result_type", "rms_norm", "rnn", "rnn_cell", "roll",
-    "rot90", "rotary_embedding", "round", "rrelu", "scaled_dot_product_attention", "scatter_add",
-    "scatter_reduce", "searchsorted", "segment_max", "segment_mean", "segment_min", "segment_prod",
-    "segment_sum", "selu", "set_default_device", "set_num_threads", "sigmoid", "sign", "signbit",
-    "silu", "sin", "sinc", "sinh", "sliding_window_view", "smooth_l1_loss", "soft_margin_loss",
-    "softmax", "softmin", "softplus", "softshrink", "softsign", "sort", "split", "sqrt", "square",
-    "squeeze", "stack", "std", "subtract", "sum", "take", "take_along_axis", "tan", "tanh",
-    "tanhshrink", "tensor", "tensordot", "testing", "threshold", "tile", "to_device", "topk",
-    "trace", "train", "trapezoid", "tril", "tril_indices", "triplet_margin_loss",
+    "primitive", "prod", "put_along_axis", "quantile", "random", "real", "reciprocal", "recommend",
+    "relu", "relu6", "remainder", "repeat", "reshape", "result_type", "rms_norm", "rnn", "rnn_cell",
+    "roll", "rot90", "rotary_embedding", "round", "rrelu", "scaled_dot_product_attention",
+    "scatter_add", "scatter_reduce", "searchsorted", "segment_max", "segment_mean", "segment_min",
+    "segment_prod", "segment_sum", "selu", "set_default_device", "set_num_threads", "sigmoid",
+    "sign", "signbit", "silu", "sin", "sinc", "sinh", "sliding_window_view", "smooth_l1_loss",
+    "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "sort", "split",
+    "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "take", "take_along_axis",
+    "tan", "tanh", "tanhshrink", "tensor", "tensordot", "testing", "threshold", "tile", "to_device",
+    "topk", "trace", "train", "trapezoid", "tril", "tril_indices", "triplet_margin_loss",
     "triplet_margin_with_distance_loss", "triu", "triu_indices", "trunc", "uint8", "uint16",
     "uint32", "uint64", "unflatten", "unfold", "uniform_like", "unique_all", "unique_consecutive",
     "unique_counts", "unique_inverse", "unique_values", "unstack", "value_and_grad", "vander",
@@ -157,7 +157,19 @@ __all__ = [
 # fmt: on
 
 if _typing.TYPE_CHECKING:
-    from minidl import amp, cuda, data, fft, io, keras, linalg, models, testing, train
+    from minidl import (
+        amp,
+        cuda,
+        data,
+        fft,
+        io,
+        keras,
+        linalg,
+        models,
+        recommend,
+        testing,
+        train,
+    )
 else:  # packages that not every program needs are imported when they are first named (PEP 562)
     _WHEN_USED = (
         "amp",
@@ -168,6 +180,7 @@ else:  # packages that not every program needs are imported when they are first 
         "keras",
         "linalg",
         "models",
+        "recommend",
         "testing",
         "train",
     )

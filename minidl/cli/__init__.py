@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from minidl.cli import data, generate, info, models, predict, train, warmup
+from minidl.cli import data, generate, info, models, predict, recommenders, train, warmup
 from minidl.errors import MinidlError
 
 __all__ = ["main"]
@@ -18,10 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     _replace_what_cannot_be_printed()
     parser = _Parser(
-        prog="minidl", description="Train small networks on images and texts, and use them."
+        prog="minidl", description="Train small networks and recommenders, and use them."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (train, predict, generate, models, data, warmup, info):
+    for command in (train, predict, generate, recommenders, models, data, warmup, info):
         command.add_to(commands)
     options = parser.parse_args(arguments)
     try:

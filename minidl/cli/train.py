@@ -10,9 +10,9 @@ from typing import Any
 
 from minidl import __version__, nn
 from minidl.backends.kernels.runtime import kernel
-from minidl.cli import runs
+from minidl.cli import recommenders, runs
 from minidl.cli.argument_types import add_device, fraction, positive
-from minidl.cli.tasks import DATA, NETWORKS, TASKS, Task
+from minidl.cli.tasks import NETWORKS, TASKS, Task
 from minidl.errors import ArgumentError
 from minidl.ops.random import manual_seed
 from minidl.train import Checkpoint, HistoryWriter, Progress, Trainer, learning_curves
@@ -31,13 +31,21 @@ def add_to(commands: Any) -> None:
     )
     add = parser.add_argument
     about = "; ".join(f"{name}: {text}" for name, text in NETWORKS.items())
-    add("model", choices=list(NETWORKS), help=about)
+    about += "; recommender: what users may like next (`minidl.recommend`)"
+    add("model", choices=[*NETWORKS, recommenders.NAME], help=about)
     add(
         "--data",
-        choices=DATA,
         metavar="NAME",
         help="of images: digits (default) come with minidl, others are downloaded: mnist, "
-        "fashion-mnist; of texts: movie-snippets for sentiment, moby-dick for charlm",
+        "fashion-mnist; of texts: movie-snippets for sentiment, moby-dick for charlm; of ratings: "
+        f"{', '.join(recommenders.DATA)}, or a file of users, items, ratings and times",
+    )
+    add(
+        "--model",
+        dest="recommender",
+        choices=list(recommenders.MODELS),
+        metavar="NAME",
+        help=f"which recommender: {', '.join(recommenders.MODELS)} ({recommenders.DEFAULT})",
     )
     add(
         "--epochs",
@@ -88,6 +96,8 @@ def add_to(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, test, and report the result."""
+    if options.model == recommenders.NAME:
+        return recommenders.train(options)
     started = time.perf_counter()
     quiet = "json" in options
     given = _given(options)
@@ -120,7 +130,8 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     known = ["model", *kind.defaults(given)]
     for name in given:
         if name not in known:
-            raise ArgumentError(f"{options.model} has no --{name.replace('_', '-')}")
+            option = "model" if name == "recommender" else name.replace("_", "-")
+            raise ArgumentError(f"{options.model} has no --{option}")
     return given
 
 

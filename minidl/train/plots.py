@@ -70,7 +70,7 @@ def learning_curves(history: Mapping[str, Sequence[Any]], path: str | os.PathLik
     path = plot_path("learning_curves", path)
     check_instance("learning_curves", Mapping, history=history)
     epochs, panels = _panels(history)
-    with _matplotlib() as matplotlib:
+    with styled_matplotlib() as matplotlib:
         columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
         rows = math.ceil(len(panels) / columns)
         size = max(3.2 * columns, 3.6), 2.4 * rows + 0.3
@@ -81,7 +81,7 @@ def learning_curves(history: Mapping[str, Sequence[Any]], path: str | os.PathLik
             if i + columns >= len(panels):  # the lowest panel of its column
                 axes.set_xlabel("epoch")
         _draw_legend(matplotlib, figure, panels)
-        return _save(figure, path)
+        return save_figure(figure, path)
 
 
 def plot_confusion_matrix(
@@ -108,7 +108,7 @@ def plot_confusion_matrix(
     fractions = matrix / np.where(matrix.sum(axis=1) > 0, matrix.sum(axis=1), 1)[:, None]
     annotated = len(matrix) <= _MOST_ANNOTATED
     cell = max(0.36, 0.075 * longest + 0.12) if annotated else 7 / len(matrix)
-    with _matplotlib() as matplotlib:
+    with styled_matplotlib() as matplotlib:
         side = max(cell * len(matrix), 1.8)
         margin = 0.5 + 0.065 * max(map(len, names))
         size = side + margin + 0.8, side + margin
@@ -122,11 +122,11 @@ def plot_confusion_matrix(
         bar.set_label("share of the true class")
         bar.outline.set_visible(False)
         bar.set_ticks([0, 0.5, 1])
-        return _save(figure, path)
+        return save_figure(figure, path)
 
 
 @contextmanager
-def _matplotlib() -> Iterator[Any]:
+def styled_matplotlib() -> Iterator[Any]:
     """Matplotlib with our style sheet; the user's settings are restored afterwards."""
     try:
         import matplotlib
@@ -149,7 +149,7 @@ def plot_path(who: str, path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _save(figure: Any, path: Path) -> Path:
+def save_figure(figure: Any, path: Path) -> Path:
     """Write the file atomically, without a date, so that it is reproducible."""
     kind = path.suffix.lower()[1:]
     undated: dict[str, dict[str, None]] = {

@@ -466,6 +466,8 @@ def test_the_catalogue_says_what_the_real_datasets_are(home):
     assert facts == {
         "movie-snippets": (10_605, "snippets", 1_383_098, "MIT"),
         "moby-dick": (1_190_317, "characters", 1_204_997, "CC0 1.0"),
+        "movielens-100k": (100_000, "ratings", 2_068_559, "GroupLens, research only"),
+        "lecturer-ratings": (73_421, "ratings", 164_268, "GPL ≥ 2"),
     }
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import data, fft, io, keras, linalg, models, nn, optim, testing, train
+from minidl import data, fft, io, keras, linalg, models, nn, optim, recommend, testing, train
+from minidl.recommend import evaluation
 
 NAMESPACES = {
     "minidl": minidl,
@@ -25,6 +26,9 @@ NAMESPACES = {
     "minidl.train": train,
     "minidl.models": models,
     "minidl.train.metrics": train.metrics,
+    "minidl.recommend": recommend,
+    "minidl.recommend.evaluation": evaluation,
+    "minidl.recommend.evaluation.metrics": evaluation.metrics,
     "minidl.testing": testing,
     "minidl.keras": keras,
     "minidl.keras.activations": keras.activations,

@@ -82,7 +82,7 @@ def _even_bounds(n: Any, chunk: Any, chunks: Any) -> Any:
 
 
 @inlined
-def _block(seed: Any, counter: Any) -> Any:
+def philox_block(seed: Any, counter: Any) -> Any:
     """The four 32-bit words of one block: ten rounds, of counter and key."""
     c0, c1, c2, c3 = counter & _LOW, counter >> _WORD, _U(0), _U(0)
     k0, k1 = seed & _LOW, seed >> _WORD
@@ -107,11 +107,11 @@ def fill_uniform(u, seed, counter):
     """Fill u with the numbers of block `counter` and the following ones."""
     single = u.itemsize == 4
     for i in range(u.size // 2):
-        c0, c1, c2, c3 = _block(seed, counter + _U(i))
+        c0, c1, c2, c3 = philox_block(seed, counter + _U(i))
         u[2 * i] = _uniform_of_words(c0, c1, single)
         u[2 * i + 1] = _uniform_of_words(c2, c3, single)
     if u.size % 2:
-        c0, c1, _, _ = _block(seed, counter + _U(u.size // 2))
+        c0, c1, _, _ = philox_block(seed, counter + _U(u.size // 2))
         u[u.size - 1] = _uniform_of_words(c0, c1, single)
 
 

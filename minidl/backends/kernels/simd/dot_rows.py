@@ -36,7 +36,7 @@ _PRODUCT = "i64 f32* i64 f32*"  # vectors of a row, the matrix, the distance of 
 @intrinsic(f"{_PRODUCT} f32*")
 def dot_rows_of_one(builder: Any, count: Any, a: Any, stride: Any, x: Any, out: Any) -> None:
     """out[i] = Σₖ a[i·stride + k]·x[k] for ROWS rows i, and `count` ≥ 1 times ROWS k."""
-    store(builder, _row_sums(builder, _products(builder, count, a, stride, x, _ZERO_VECTORS)), out)
+    store(builder, row_sums(builder, _products(builder, count, a, stride, x, _ZERO_VECTORS)), out)
 
 
 @intrinsic(f"{_PRODUCT} {_PRODUCT} f32*")
@@ -55,7 +55,7 @@ def dot_rows_of_two(
     """The same, plus Σₖ b[i·stride_b + k]·y[k]."""
     sums = _products(builder, count, a, stride, x, _ZERO_VECTORS)
     sums = _products(builder, count_b, b, stride_b, y, sums)
-    store(builder, _row_sums(builder, sums), out)
+    store(builder, row_sums(builder, sums), out)
 
 
 def _products(builder: Any, count: Any, a: Any, stride: Any, x: Any, sums: list[Any]) -> list[Any]:
@@ -75,12 +75,13 @@ def _add_products(builder: Any, rows: list[Any], x: Any, k: Any, sums: list[Any]
     ]
 
 
-def _row_sums(builder: Any, vectors: list[Any]) -> Any:
-    """The sums of the lanes of ROWS vectors, as one vector."""
-    half = ROWS // 2
+def row_sums(builder: Any, vectors: list[Any]) -> Any:
+    """The sums of the lanes of vectors, with as many lanes as they are, as one vector."""
+    count = len(vectors)
+    half = count // 2
     while half:
-        first = [lane - half + ROWS if lane & half else lane for lane in range(ROWS)]
-        second = [lane + ROWS if lane & half else lane + half for lane in range(ROWS)]
+        first = [lane - half + count if lane & half else lane for lane in range(count)]
+        second = [lane + count if lane & half else lane + half for lane in range(count)]
         vectors = [
             builder.fadd(shuffle(builder, a, b, first), shuffle(builder, a, b, second))
             for a, b in zip(vectors[:half], vectors[half:], strict=True)

@@ -62,7 +62,7 @@ def store(builder: Any, vector: Any, address: Any) -> None:
 
 def multiply_add(module: Any, kind: Any = VECTOR) -> Any:
     """The function a·b + c of vectors, fused (rounded once) where the processor can."""
-    name = f"llvm.fmuladd.v{kind.count}f32"
+    name = f"llvm.fmuladd.v{kind.count}f{32 if kind.element == FLOAT else 64}"
     declared = module.globals.get(name)
     return declared or ir.Function(module, ir.FunctionType(kind, [kind] * 3), name)
 
@@ -78,11 +78,11 @@ def order_after(builder: Any, address: Any, vectors: list[Any]) -> Any:
     return builder.asm(kind, "", f"=r,0,{takes}", [address, *vectors], side_effect=False)
 
 
-def broadcast(builder: Any, scalar: Any) -> Any:
+def broadcast(builder: Any, scalar: Any, kind: Any = VECTOR) -> Any:
     """A vector that holds a scalar in every lane."""
-    undefined = ir.Constant(VECTOR, ir.Undefined)
+    undefined = ir.Constant(kind, ir.Undefined)
     vector = builder.insert_element(undefined, scalar, ir.IntType(32)(0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
     return builder.shuffle_vector(vector, undefined, zeros)
 
 

@@ -1,0 +1,1 @@
+"""Kernels of recommenders, which `minidl.recommend` calls: no operations of tensors."""

@@ -1,0 +1,1 @@
+"""Tests of recommenders that go by neighbours, or by pairs of items."""
