@@ -28,10 +28,12 @@ from scipy import sparse
 from minidl.errors import ArgumentError, ShapeError
 from minidl.recommend.ids import Ids
 
+# fmt: off
 __all__ = [
-    *("Judged", "ap", "coverage", "gini", "hit", "judge", "judge_codes", "mae", "ndcg", "novelty"),
-    *("precision", "recall", "reciprocal_rank", "rmse"),
+    "Judged", "ap", "coverage", "gini", "hit", "judge", "judge_codes", "mae", "ndcg", "novelty",
+    "precision", "recall", "reciprocal_rank", "rmse",
 ]
+# fmt: on
 
 
 def rmse(predicted: Any, actual: Any) -> float:
