@@ -25,6 +25,7 @@ from minidl.backends.kernels.runtime.kernel import inner, parallel
 from minidl.backends.kernels.simd.intrinsics import pointer, prefetch_for_reading
 
 DOT, JACCARD, COUNTED_DOT, COSINE_OF_COMMON, PEARSON, DISTANCE = range(6)
+_FLOOR = np.float32(0)  # rows that are not similar are no neighbours
 _OF_COMMON = COUNTED_DOT  # from here on, sums over the common columns are needed
 _SUMS = 6  # n, Σpq, Σp², Σq², Σp, Σq of two rows' entries p and q in common columns
 _FEW = 4  # a row is looked through, and not its entries once more, if they are a quarter of it
@@ -200,12 +201,13 @@ def _find_nearest(x, problem, table, row, heap):
         _all_similarities(scales[x], others, measure, table, row)
         if own:
             row[x] = 0
-        return offer_all(heap, row)
+        return offer_all(heap, row, _FLOOR)
     starts, entries, _ = queries
     for y in entries[starts[x] : starts[x + 1]]:
         for z in columns[1][columns[0][y] : columns[0][y + 1]]:
             if not (own and z == x):
-                size = offer(heap, size, _similarity(z, scales[x], others, measure, table), z)
+                similarity = _similarity(z, scales[x], others, measure, table)
+                size = offer(heap, size, similarity, z, _FLOOR)
             _clear(z, kind, table)
     return size
 
@@ -260,7 +262,7 @@ def _weighted_mean(row, rated, rating, heap, settings):
                 size += 1
     else:
         for e in range(rated.size):
-            size = offer(heap, size, row[rated[e]], e)
+            size = offer(heap, size, row[rated[e]], e, _FLOOR)
         for place in range(size):
             s = np.float64(heap[1][place])
             total += s * np.float64(rating[heap[0][place]])

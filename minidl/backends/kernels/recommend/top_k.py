@@ -1,10 +1,8 @@
-"""The k largest positive values, in a heap: two arrays, of codes and of values.
+"""The k largest values above a floor, in a heap: two arrays, of codes and of values.
 
 The root is the worst that is kept: the smallest value, of equal ones the largest code (J. Williams.
 Algorithm 232: heapsort.  CACM 7(6), 1964).  What is kept does not depend on the order of offers.
 """
-
-import numpy as np
 
 from minidl.backends.kernels.runtime.kernel import inner
 
@@ -12,15 +10,18 @@ _BLOCK = 64  # values that are compared at a time with the worst that is kept
 
 
 @inner
-def offer_all(heap, row):
-    """Offer a row to an empty heap.  Blocks without a value above the worst are passed over."""
-    size, worst = 0, np.float32(0)
+def offer_all(heap, row, floor):
+    """Offer a row to an empty heap.  Blocks without a value above the worst are passed over.
+
+    Of a row in random order, some k·log(n/k) of n values enter the heap.
+    """
+    size, worst = 0, floor
     for start in range(0, row.size, _BLOCK):
         block = row[start : start + _BLOCK]
         if _any_above(block, worst):
             for i in range(block.size):
                 if block[i] > worst:
-                    size = offer(heap, size, block[i], start + i)
+                    size = offer(heap, size, block[i], start + i, floor)
                     if size == heap[0].size:
                         worst = heap[1][0]
     return size
@@ -35,10 +36,10 @@ def _any_above(block, worst):
 
 
 @inner
-def offer(heap, size, value, code):
-    """Keep what is among the largest positive values; returns how many are kept."""
+def offer(heap, size, value, code, floor):
+    """Keep what is among the largest values above the floor; returns how many are kept."""
     codes, values = heap
-    if not value > 0:
+    if not value > floor:
         return size
     if size < codes.size:
         place = size
