@@ -100,7 +100,10 @@ def _run(
     """Fill the proofs; what the reader should know of them."""
     notes = ["No GPU has run any of this."]
     if options.quick:
-        proofs.runs["ptx"], told = _execute_sample(kernels, options, console)
+        tests = sample.tests_of(list(kernels))
+        if not options.kernels:
+            tests, proofs.executed = sample.quick_tests(kernels)
+        proofs.runs["ptx"], told = _execute_sample(tests, options, console)
         notes += told
     else:
         notes += _execute(proofs, kernels, columns, options, console)
@@ -119,18 +122,17 @@ def _run(
 
 
 def _execute_sample(
-    kernels: dict, options: argparse.Namespace, console: Console
+    tests: list[str], options: argparse.Namespace, console: Console
 ) -> tuple[executed.Run, list[str]]:
-    """Execute the PTX of every kernel in the tests of the sample; what was sampled, in words."""
-    tests = sample.tests_of(list(kernels))
+    """Execute PTX in tests of the sample; what was sampled, in words."""
     parts = sample.parts_of(tests, options.workers)
-    console.print(f"executing the PTX of {len(kernels)} kernels in {len(tests)} tests …")
+    console.print(f"executing PTX in {len(tests)} tests …")
     choice = executed.Choice(tests=tuple(tests), examples=sample.EXAMPLES, fresh=options.fresh)
     run = executed.run("ptx", parts, choice, options.workers, console)
     return run, [
-        f"Sampled: {len(tests)} tests, of sample.json, execute the PTX of each kernel, threads "
-        f"in one order and {sample.EXAMPLES} examples of Hypothesis; no sanitizers; compiled for "
-        "sm_80 alone; no programs.",
+        f"Sampled: {len(tests)} tests, of sample.json, execute the PTX of each kernel but those of "
+        f"{sample.SLOW}, threads in one order; no sanitizers; compiled for sm_80 alone; no "
+        "programs.",
         *(f"[red]{escape(trouble)}[/]" for trouble in run.trouble),
     ]
 
@@ -140,7 +142,7 @@ def _largest_launches(kernels: dict, options: argparse.Namespace, console: Conso
     whole = executed.Choice(orders="all", kept=True)
     run = executed.run("ptx", executed.files_of_tests(), whole, 1)
     if any(kernel not in run.kernels for kernel in kernels):
-        run.add(_execute_sample(kernels, options, console)[0])
+        run.add(_execute_sample(sample.tests_of(list(kernels)), options, console)[0])
     return run
 
 
