@@ -20,6 +20,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 
 from rich.console import Console
 from rich.markup import escape
@@ -164,6 +165,13 @@ def _execute(
             console.print(f"running the tests of kernels, executor {executor} …")
             choice = executed.Choice(orders="all", fresh=options.fresh, kept=options.kept)
             run = executed.run(executor, files, choice, options.workers, console)
+            # Few examples launch not every kernel: tests that do, with all examples.
+            missing = [kernel for kernel in kernels if not run.launched(kernel)]
+            if missing and not run.left_out:
+                tests = sample.few_tests_of(missing)
+                more = replace(choice, tests=tuple(tests), examples=sample.EXAMPLES)
+                parts = sample.parts_of(tests, options.workers)
+                run.add(executed.run(executor, parts, more, options.workers, console))
             proofs.runs[executor] = run
             notes += [f"[red]{executor}: {escape(trouble)}[/]" for trouble in run.trouble]
             if run.left_out:
