@@ -48,9 +48,8 @@ __device__ int find(const long long* ids, long long id, int begin, int end, int*
   const int place = begin + threadIdx.x, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const bool same = place < end && ids[place] == id;
   const unsigned all = __ballot_sync(0xffffffffu, same);
-  __syncthreads();  // until those found before have been used
   if (lane == 0) counts[warp] = __popc(all);
-  __syncthreads();
+  __syncthreads();  // and those found before have been used
   int before = 0, total = 0;
   for (int i = 0; i < WARPS; i++) {
     if (i < warp) before += counts[i];

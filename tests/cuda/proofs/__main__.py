@@ -20,6 +20,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 
 from rich.console import Console
 from rich.markup import escape
@@ -100,7 +101,10 @@ def _run(
     """Fill the proofs; what the reader should know of them."""
     notes = ["No GPU has run any of this."]
     if options.quick:
-        proofs.runs["ptx"], told = _execute_sample(kernels, options, console)
+        tests = sample.tests_of(list(kernels))
+        if not options.kernels:
+            tests, proofs.executed = sample.quick_tests(kernels)
+        proofs.runs["ptx"], told = _execute_sample(tests, options, console)
         notes += told
     else:
         notes += _execute(proofs, kernels, columns, options, console)
@@ -119,18 +123,17 @@ def _run(
 
 
 def _execute_sample(
-    kernels: dict, options: argparse.Namespace, console: Console
+    tests: list[str], options: argparse.Namespace, console: Console
 ) -> tuple[executed.Run, list[str]]:
-    """Execute the PTX of every kernel in the tests of the sample; what was sampled, in words."""
-    tests = sample.tests_of(list(kernels))
+    """Execute PTX in tests of the sample; what was sampled, in words."""
     parts = sample.parts_of(tests, options.workers)
-    console.print(f"executing the PTX of {len(kernels)} kernels in {len(tests)} tests …")
+    console.print(f"executing PTX in {len(tests)} tests …")
     choice = executed.Choice(tests=tuple(tests), examples=sample.EXAMPLES, fresh=options.fresh)
     run = executed.run("ptx", parts, choice, options.workers, console)
     return run, [
-        f"Sampled: {len(tests)} tests, of sample.json, execute the PTX of each kernel, threads "
-        f"in one order and {sample.EXAMPLES} examples of Hypothesis; no sanitizers; compiled for "
-        "sm_80 alone; no programs.",
+        f"Sampled: {len(tests)} tests, of sample.json, execute the PTX of each kernel but those of "
+        f"{sample.SLOW}, threads in one order; no sanitizers; compiled for sm_80 alone; no "
+        "programs.",
         *(f"[red]{escape(trouble)}[/]" for trouble in run.trouble),
     ]
 
@@ -140,7 +143,7 @@ def _largest_launches(kernels: dict, options: argparse.Namespace, console: Conso
     whole = executed.Choice(orders="all", kept=True)
     run = executed.run("ptx", executed.files_of_tests(), whole, 1)
     if any(kernel not in run.kernels for kernel in kernels):
-        run.add(_execute_sample(kernels, options, console)[0])
+        run.add(_execute_sample(sample.tests_of(list(kernels)), options, console)[0])
     return run
 
 
@@ -162,6 +165,13 @@ def _execute(
             console.print(f"running the tests of kernels, executor {executor} …")
             choice = executed.Choice(orders="all", fresh=options.fresh, kept=options.kept)
             run = executed.run(executor, files, choice, options.workers, console)
+            # Few examples launch not every kernel: tests that do, with all examples.
+            missing = [kernel for kernel in kernels if not run.launched(kernel)]
+            if missing and not run.left_out:
+                tests = sample.few_tests_of(missing)
+                more = replace(choice, tests=tuple(tests), examples=sample.EXAMPLES)
+                parts = sample.parts_of(tests, options.workers)
+                run.add(executed.run(executor, parts, more, options.workers, console))
             proofs.runs[executor] = run
             notes += [f"[red]{executor}: {escape(trouble)}[/]" for trouble in run.trouble]
             if run.left_out:

@@ -110,8 +110,8 @@ def _run(folder: Path, mutant: Mutant, executor: str, tests: list[str], out: Pat
 def try_mutant(mutant: Mutant, every_proof: bool) -> Caught:
     """Apply a mutant to a copy of the kernels, and run the proofs on that.
 
-    The tests are those of the sample that launch its kernels; if they let it pass, then all of the
-    same functions, until one does not.
+    The tests are those of the sample that launch its kernels; if they let it pass, then all tests
+    in the same files, until a proof does not.
     """
     result = Caught(mutant)
     try:
@@ -127,8 +127,8 @@ def try_mutant(mutant: Mutant, every_proof: bool) -> Caught:
         (folder / mutant.file).write_text(text)
         _try(result, folder, PROOFS, tests, every_proof)
         if not result.by:
-            functions = sorted({test.split("[")[0] for test in tests})
-            _try(result, folder, PROOFS[1:], functions, False)
+            files = sorted({test.split("::")[0] for test in tests})
+            _try(result, folder, PROOFS[1:], files, False)
     return result
 
 

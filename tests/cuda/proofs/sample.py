@@ -14,6 +14,7 @@ from rich.markup import escape
 from . import executed, sources
 
 EXAMPLES = 40  # that Hypothesis tries at most in a test of the sample: fewer leave kernels out
+SLOW = "attention"  # files whose kernels take as long as a third of the others together
 _FILE = Path(__file__).with_name("sample.json")
 
 
@@ -24,6 +25,13 @@ def _kept() -> dict[str, list[str]]:
 def tests_of(kernels: list[str]) -> list[str]:
     """Tests of the sample that launch some of these kernels."""
     return sorted(test for test, launched in _kept().items() if set(launched) & set(kernels))
+
+
+def quick_tests(kernels: dict[str, str]) -> tuple[list[str], frozenset[str]]:
+    """The tests of the sample that CI has the time for, and which of these kernels they launch."""
+    slow = {name for name, path in sources.all_kernels().items() if path.name.startswith(SLOW)}
+    tests = [test for test in tests_of(list(kernels)) if slow.isdisjoint(_kept()[test])]
+    return tests, frozenset(name for name in kernels if name not in slow)
 
 
 def few_tests_of(kernels: list[str]) -> list[str]:

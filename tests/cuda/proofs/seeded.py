@@ -135,10 +135,10 @@ MUTANTS = (
         "if (!exists && word == 0) slots[slot] = min(slots[slot], packed(place, id));",
     ),
     Mutant(
-        "dropped barrier between two searches",
+        "dropped barrier after a search",
         "embedding.cu",
-        "  __syncthreads();  // until those found before have been used\n",
-        "",
+        "  __syncthreads();\n  return total;",
+        "  return total;",
     ),
     Mutant(
         "dropped barrier between a row's two sums",

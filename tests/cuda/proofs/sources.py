@@ -1,11 +1,12 @@
 """The kernels there are: every extern "C" function of every .cu in minidl_cuda/kernels."""
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
 from tests.cuda.ptx.nvrtc import compile_cuda
-from tests.cuda.ptx.parser import parse
 
 FOLDER = Path(__file__).resolve().parents[3] / "minidl_cuda" / "kernels"
 
@@ -32,9 +33,11 @@ def ptx(path: Path, architecture: str = "compute_80") -> str:
 @cache
 def kernels_of(path: Path) -> tuple[str, ...]:
     """The kernels of a source."""
-    return tuple(sorted(f.name for f in parse(ptx(path)).functions if f.is_entry))
+    return tuple(sorted(re.findall(r"^\.visible \.entry (\w+)\(", ptx(path), re.M)))
 
 
 def all_kernels() -> dict[str, Path]:
     """Every kernel, and where it is."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(ptx, files()))
     return {name: path for path in files() for name in kernels_of(path)}

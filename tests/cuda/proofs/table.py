@@ -30,6 +30,7 @@ class Proofs:
     compiled: dict[str, dict[str, Compiled]] = field(default_factory=dict)
     end_to_end: Run | None = None
     asked: tuple[str, ...] = COLUMNS
+    executed: frozenset[str] | None = None  # the kernels of the sample; None: all
 
     def row(self, kernel: str) -> dict[str, Cell]:
         """The cells of a kernel."""
@@ -47,6 +48,8 @@ class Proofs:
         run = self.runs.get(executor)
         if run is None:
             return Cell("explained", "not run")
+        if self.executed is not None and kernel not in self.executed:
+            return Cell("explained", "not sampled")
         tests = run.launched(kernel)
         if not tests and run.left_out:
             return Cell("explained", "not run yet")
@@ -65,6 +68,8 @@ class Proofs:
         run = self.runs.get("ptx")
         if run is None:
             return Cell("explained", "not run")
+        if self.executed is not None and kernel not in self.executed:
+            return Cell("explained", "not sampled")
         found = run.kernels.get(kernel)
         if found is None and run.left_out:
             return Cell("explained", "not run yet")
