@@ -17,14 +17,15 @@ from minidl.recommend.hybrid import Hybrid
 from minidl.recommend.ids import Ids
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.neighbors import ItemKNN, UserKNN
+from minidl.recommend.neural import GRU4Rec, NeuMF, SASRec
 from minidl.recommend.ranking import Ranking, Scored
 from minidl.recommend.recommender import Explanation, Recommender, load
 
 # fmt: off
 __all__ = [
-    "ALS", "BPR", "NMF", "WARP", "Biases", "ContentBased", "Evaluation", "Explanation",
+    "ALS", "BPR", "NMF", "WARP", "Biases", "ContentBased", "Evaluation", "Explanation", "GRU4Rec",
     "GlobalMean", "Hybrid", "Ids", "ImplicitALS", "Interactions", "ItemKNN", "MatrixFactorization",
-    "Popularity", "PureSVD", "Ranking", "Recommender", "SVDpp", "Scored", "UserKNN", "compare",
-    "cross_validate", "evaluate", "load", "search", "weighting",
+    "NeuMF", "Popularity", "PureSVD", "Ranking", "Recommender", "SASRec", "SVDpp", "Scored",
+    "UserKNN", "compare", "cross_validate", "evaluate", "load", "search", "weighting",
 ]
 # fmt: on
