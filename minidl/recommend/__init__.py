@@ -17,15 +17,23 @@ from minidl.recommend.hybrid import Hybrid
 from minidl.recommend.ids import Ids
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.neighbors import ItemKNN, UserKNN
-from minidl.recommend.neural import GRU4Rec, NeuMF, SASRec
+from minidl.recommend.neural import (
+    DeepFM,
+    FactorizationMachine,
+    GRU4Rec,
+    NeuMF,
+    SASRec,
+    TwoTower,
+)
 from minidl.recommend.ranking import Ranking, Scored
 from minidl.recommend.recommender import Explanation, Recommender, load
 
 # fmt: off
 __all__ = [
-    "ALS", "BPR", "NMF", "WARP", "Biases", "ContentBased", "Evaluation", "Explanation", "GRU4Rec",
-    "GlobalMean", "Hybrid", "Ids", "ImplicitALS", "Interactions", "ItemKNN", "MatrixFactorization",
-    "NeuMF", "Popularity", "PureSVD", "Ranking", "Recommender", "SASRec", "SVDpp", "Scored",
-    "UserKNN", "compare", "cross_validate", "evaluate", "load", "search", "weighting",
+    "ALS", "BPR", "NMF", "WARP", "Biases", "ContentBased", "DeepFM", "Evaluation", "Explanation",
+    "FactorizationMachine", "GRU4Rec", "GlobalMean", "Hybrid", "Ids", "ImplicitALS",
+    "Interactions", "ItemKNN", "MatrixFactorization", "NeuMF", "Popularity", "PureSVD", "Ranking",
+    "Recommender", "SASRec", "SVDpp", "Scored", "TwoTower", "UserKNN", "compare",
+    "cross_validate", "evaluate", "load", "search", "weighting",
 ]
 # fmt: on

@@ -22,8 +22,10 @@ class NeuMFModule(nn.Module):
         self.item_factors = nn.Embedding(items, factors, sparse=True)
         self.user_embeddings = nn.Embedding(users, width, sparse=True)
         self.item_embeddings = nn.Embedding(items, width, sparse=True)
-        for child in self.children():
-            nn.init.normal_(child.weight, 0, 0.01)
+        for table in (
+            self.user_factors, self.item_factors, self.user_embeddings, self.item_embeddings
+        ):  # fmt: skip
+            nn.init.normal_(table.weight, 0, 0.01)
         self.layers = nn.Sequential(*layers([2 * width, *hidden[1:]], dropout))
         self.output = nn.Linear(factors + hidden[-1], 1)
 

@@ -9,6 +9,7 @@ import numpy as np
 from minidl import Tensor, asarray, nn, no_grad, ops
 from minidl.checks import check_probability
 from minidl.errors import ArgumentError
+from minidl.recommend.factorization.factors import cosines
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.neural.training import Neural, on_device, shuffled
 
@@ -44,6 +45,7 @@ class Sequential(Neural):
     """
 
     RATES = False
+    module: SequenceModule
     width: int
     length: int
     dropout: float
@@ -96,8 +98,6 @@ class Sequential(Neural):
         return result
 
     def _similar_items(self, items: np.ndarray) -> np.ndarray:
-        from minidl.recommend.factorization.factors import cosines
-
         return cosines(self.module.items.weight.numpy()[1:], items)
 
     def _fold_in(self, data: Interactions) -> Self:

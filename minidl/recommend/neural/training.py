@@ -186,3 +186,11 @@ def layers(sizes: list[int], dropout: float = 0.0) -> list[nn.Module]:
         if dropout:
             found.append(nn.Dropout(dropout))
     return found
+
+
+def check_widths(owner: Any, hidden: tuple[int, ...]) -> None:
+    """Check the widths of hidden layers, of which there is one at least."""
+    if not hidden:
+        raise ArgumentError(f"{name_of(owner)}: needs at least one width in hidden")
+    for width in hidden:
+        check_integers(owner, 1, hidden=width)
