@@ -42,7 +42,8 @@ class Fields:
 
         Code −1 stands for what is unknown: x = 0.
         """
-        rows = np.where(codes < 0, self.codes, codes)[:, None] * self.count + np.arange(self.count)
+        codes = np.where(codes < 0, self.codes, codes).astype(np.int64)
+        rows = codes[:, None] * self.count + np.arange(self.count)
         chosen = self._rows[rows.reshape(-1)]
         return chosen.indices.astype(np.int64), chosen.indptr[:-1].astype(np.int64), chosen.data
 
@@ -53,7 +54,7 @@ def field_encoders(features: Any) -> dict[str, Any]:
 
 
 def _encoded(ids: Ids, encoders: dict[str, Any], features: Any) -> list[sparse.csr_array]:
-    """For each column the vectors of all ids, and a row of zeros, as those have without features."""
+    """For each column the vectors of all ids; zeros for those without features, and in the end."""
     if features is None:
         return []
     given, columns = columns_of(features)

@@ -29,13 +29,8 @@ class FMModule(nn.Module):
     def forward(self, *bags: Tensor) -> Tensor:
         """The bags of users, and those of items → scores, (B,)."""
         user, item = self.of_users(*bags[:3]), self.of_items(*bags[3:])
-        return (
-            self.start
-            + self.bias
-            + user[:, 0]
-            + item[:, 0]
-            + (user[:, 1:] * item[:, 1:]).sum(axis=1)
-        )
+        products = (user[:, 1:] * item[:, 1:]).sum(axis=1)
+        return self.start + self.bias + user[:, 0] + item[:, 0] + products
 
     def of_users(self, *bags: Tensor) -> Tensor:
         """(B, 1 + factors)."""
@@ -134,7 +129,7 @@ class FactorizationMachine(Pointwise):
 
     def _constant(self) -> float:
         """w₀, with the mean that it started from."""
-        return self.module.start + float(self.module.bias.numpy())
+        return self.module.start + float(self.module.bias.detach())
 
     def _similar_items(self, items: np.ndarray) -> np.ndarray:
         return cosines(self._item_halves[:-1, 1:], items)

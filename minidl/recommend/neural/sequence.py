@@ -24,6 +24,7 @@ class SequenceModule(nn.Module):
     def __init__(self, items: int, width: int, encoder: nn.Module, dropout: float) -> None:
         self.items = nn.Embedding(items + 1, width, padding_idx=0)
         nn.init.normal_(self.items.weight, 0, width**-0.5)
+        nn.init.zeros_(self.items.weight[0])
         self.dropout = nn.Dropout(dropout)
         self.encoder = encoder
 
@@ -98,7 +99,7 @@ class Sequential(Neural):
         return result
 
     def _similar_items(self, items: np.ndarray) -> np.ndarray:
-        return cosines(self.module.items.weight.numpy()[1:], items)
+        return cosines(self.module.items.weight.detach().numpy()[1:], items)
 
     def _fold_in(self, data: Interactions) -> Self:
         folded = type(self)(**self.settings())
@@ -142,7 +143,8 @@ class CausalTransformer(nn.Module):
     def forward(self, x: Tensor, is_padding: Tensor) -> Tensor:
         """(B, T, width) → (B, T, width)."""
         steps = x.shape[1]
-        x = x + self.positions(on_device(np.arange(steps)))
+        last = self.positions.num_embeddings
+        x = x + self.positions(on_device(np.arange(last - steps, last)))  # counted from the end
         later = on_device(np.triu(np.ones((steps, steps), bool), 1))
         for block in self.blocks:
             x = block(x, src_mask=later, src_key_padding_mask=is_padding)
@@ -195,11 +197,14 @@ class SASRec(Sequential):
 
 
 class Recurrent(nn.Module):
-    """A GRU; padding comes before the sequence, and leaves the state zero."""
+    """A GRU without biases, so that the padding before a sequence, zeros, leaves its state zero.
+
+    What all embeddings of items have in common does what the biases would.
+    """
 
     def __init__(self, width: int, layers: int, dropout: float) -> None:
         between = dropout if layers > 1 else 0.0
-        self.gru = nn.GRU(width, width, layers, dropout=between, batch_first=True)
+        self.gru = nn.GRU(width, width, layers, bias=False, dropout=between, batch_first=True)
 
     def forward(self, x: Tensor, is_padding: Tensor) -> Tensor:
         """(B, T, width) → (B, T, width)."""

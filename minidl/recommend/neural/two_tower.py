@@ -54,9 +54,8 @@ class TwoTower(Featured):
     size           of the vectors
     temperature    τ
 
-    `similar_items` and `similar_users` are cosines.  `add_items` takes in items that nobody has met,
-    by their features; all is ready then for a search of nearest vectors, `user_vectors` against
-    `item_vectors`.
+    `similar_items` and `similar_users` are cosines.  `add_items` takes in items that nobody has
+    met, by their features.  `user_vectors` and `item_vectors` are ready for an index of neighbours.
 
     >>> from minidl.recommend import TwoTower
     >>> genres = minidl.data.Features([1, 2, 3], {"genre": ["crime", "comedy", "crime"]})
