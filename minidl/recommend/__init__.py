@@ -16,7 +16,7 @@ from minidl.recommend.factorization.pairwise import BPR, WARP
 from minidl.recommend.hybrid import Hybrid
 from minidl.recommend.ids import Ids
 from minidl.recommend.interactions import Interactions
-from minidl.recommend.neighbors import ItemKNN, UserKNN
+from minidl.recommend.neighbors import EASE, CoClustering, ItemKNN, SlopeOne, UserKNN
 from minidl.recommend.neural import (
     DeepFM,
     FactorizationMachine,
@@ -30,10 +30,10 @@ from minidl.recommend.recommender import Explanation, Recommender, load
 
 # fmt: off
 __all__ = [
-    "ALS", "BPR", "NMF", "WARP", "Biases", "ContentBased", "DeepFM", "Evaluation", "Explanation",
-    "FactorizationMachine", "GRU4Rec", "GlobalMean", "Hybrid", "Ids", "ImplicitALS",
-    "Interactions", "ItemKNN", "MatrixFactorization", "NeuMF", "Popularity", "PureSVD", "Ranking",
-    "Recommender", "SASRec", "SVDpp", "Scored", "TwoTower", "UserKNN", "compare",
-    "cross_validate", "evaluate", "load", "search", "weighting",
+    "ALS", "BPR", "EASE", "NMF", "WARP", "Biases", "CoClustering", "ContentBased", "DeepFM",
+    "Evaluation", "Explanation", "FactorizationMachine", "GRU4Rec", "GlobalMean", "Hybrid", "Ids",
+    "ImplicitALS", "Interactions", "ItemKNN", "MatrixFactorization", "NeuMF", "Popularity",
+    "PureSVD", "Ranking", "Recommender", "SASRec", "SVDpp", "Scored", "SlopeOne", "TwoTower",
+    "UserKNN", "compare", "cross_validate", "evaluate", "load", "search", "weighting",
 ]
 # fmt: on

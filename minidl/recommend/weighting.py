@@ -53,7 +53,7 @@ def bm25(data: Data, k1: float = 1.2, b: float = 0.75, documents: str = "items")
     >>> from scipy.sparse import csr_array
     >>> from minidl.recommend import weighting
     >>> weighting.bm25(csr_array([[1.0, 3, 0, 0], [0, 1, 1, 1]])).toarray().round(3)
-    array([[0.366, 0.347, 0.   , 0.   ],
+    array([[0.349, 0.354, 0.   , 0.   ],
            [0.   , 0.   , 0.   , 0.   ]], dtype=float32)
     """
     check_numbers("bm25", 0, finite=True, k1=k1)

@@ -17,11 +17,11 @@ from minidl.backends.kernels.runtime import cache, machine_code, thread_pool
 from minidl.backends.kernels.runtime.kernel import Kernel
 from minidl.backends.kernels.runtime.machine_code import ObjectFile, symbol_of
 from tests.backends.kernels.conv.algorithms import split_into
-from tests.bits import attention, convolutions, layers, operations, sequences
+from tests.bits import attention, convolutions, layers, neighbors, operations, sequences
 
 __all__ = ["digests", "reached", "unreached"]
 
-PARTS = attention, convolutions, layers, operations, sequences
+PARTS = attention, convolutions, layers, neighbors, operations, sequences
 
 
 def digests(every: int = 1) -> dict[str, str]:

@@ -237,9 +237,9 @@ class Neighbors(Recommender):
         otherwise = self.centering.mean if self.used[1] == "mean" else 0.0
         kept = Sparse.of(_NOTHING if self.nearest is None else self.nearest)
         by_column = Sparse.of(self.ratings)
-        groups = xs, starts, ys
+        groups, k = (xs, starts, ys), min(self.k, self.rows.shape[0])
         return kernels.weighted_means(
-            self._problem, kept, by_column, groups, self.k, self.min_k, otherwise
+            self._problem, kept, by_column, groups, k, self.min_k, otherwise
         )
 
     def _row(self, x: int) -> np.ndarray:

@@ -102,14 +102,12 @@ def predictions(rows, similarity, prediction, k, baselines=None, min_k=1):
     """The prediction for each row and column."""
     similarity = similarity.copy()
     np.fill_diagonal(similarity, 0)
-    mean, deviation = np.nanmean(rows), np.nanstd(rows)
-    return np.array([
-        [
-            prediction_of(rows, x, y, similarity[x], prediction, k, baselines, min_k, mean, deviation)
-            for y in range(rows.shape[1])
-        ]
-        for x in range(rows.shape[0])
-    ])  # fmt: skip
+    overall = np.nanmean(rows), np.nanstd(rows)
+    result = np.empty(rows.shape)
+    for x, y in np.ndindex(rows.shape):
+        settings = prediction, k, baselines, min_k, *overall
+        result[x, y] = prediction_of(rows, x, y, similarity[x], *settings)
+    return result
 
 
 def prediction_of(rows, x, y, weights, prediction, k, baselines, min_k, mean, deviation):

@@ -40,8 +40,9 @@ def expected(kind, table, measure, prediction, k, kept=None, **settings):
     return turned(kind, oracle.predictions(rows, weights, prediction, k, baselines, **settings))
 
 
-@pytest.mark.parametrize("settings", [{"k": 3}, {"k": 99}, {"k": 3, "min_k": 3}, {"k": 2, "kept": 4}],
-                         ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "settings", [{"k": 3}, {"k": 99}, {"k": 3, "min_k": 3}, {"k": 2, "kept": 4}], ids=str
+)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("prediction", MEANS)
 def test_predictions_are_those_of_the_formula(prediction, kind, settings):
@@ -126,6 +127,25 @@ def test_partial_fit_compares_anew_only_what_has_changed(monkeypatch):
     model.partial_fit((["1.0"], ["1.2"]))
     assert compared == [3]
     np.testing.assert_array_equal(all_scores(model), all_scores(ItemKNN(3).fit(model.data)))
+
+
+def test_ratings_of_zero_change_what_is_kept():
+    """A new entry of 0 is no difference between two matrices, and yet a column in common."""
+    data = [1, 1, 2, 2, 3], ["tea", "rum", "tea", "rum", "tea"], [0.0, 3.0, 0.0, 1.0, 0.0]
+    model = UserKNN(1, "msd", kept=2).fit(data).partial_fit(([3], ["rum"], [0.0]))
+    np.testing.assert_array_equal(
+        all_scores(model), all_scores(UserKNN(1, "msd", kept=2).fit(model.data))
+    )
+
+
+def test_what_is_said_without_neighbours_is_of_the_training_data():
+    model = UserKNN(prediction="mean", similarity="cosine").fit(([1, 2], ["tea", "rum"], [4, 1]))
+    assert model.fold_in(([3], ["tea"], [5])).predict(3, "rum") == np.float32(2.5)
+    model = UserKNN(prediction="z_score", similarity="cosine").fit(
+        ([1, 1, 2, 2], ["tea", "rum", "tea", "ale"], [2, 4, 1, 5])
+    )
+    folded = model.fold_in(([3, 3], ["tea", "rum"], [3, 3]))  # whose deviation is 0
+    assert folded.predict(3, "ale") == pytest.approx(3 + np.std([2, 4, 1, 5]), rel=1e-6)
 
 
 @pytest.mark.parametrize("prediction", [*MEANS, "sum"])

@@ -20,7 +20,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from minidl.backends import threads
+from minidl.backends.kernels.recommend.top_k import offer, offer_all, sort
 from minidl.backends.kernels.runtime.kernel import inner, parallel
+from minidl.backends.kernels.simd.intrinsics import pointer, prefetch_for_reading
 
 DOT, JACCARD, COUNTED_DOT, COSINE_OF_COMMON, PEARSON, DISTANCE = range(6)
 _OF_COMMON = COUNTED_DOT  # from here on, sums over the common columns are needed
@@ -86,19 +88,19 @@ class Problem(NamedTuple):
     ) -> Self:
         """The problem with its costs."""
         each = _PRODUCT if measure.kind < _OF_COMMON else _STATISTIC
-        costs = _entries_met(queries, columns) * each + others.size * _ROW
+        costs = entries_met(queries, columns) * each + others.size * _ROW
         return cls(queries, columns, scales, others, measure, own, costs)
 
 
-_SPARSE = "(i64[starts] u32[entries] f32[entries])"
-_PROBLEM = f"({_SPARSE} {_SPARSE} f64[queries] f64[rows] (i64 i64 f64) bool f64[queries])"
+SPARSE = "(i64[starts] u32[entries] f32[entries])"
+_PROBLEM = f"({SPARSE} {SPARSE} f64[queries] f64[rows] (i64 i64 f64) bool f64[queries])"
 _TABLES = "f64[chunks,sums]"
 
 
 def similarities(problem: Problem, xs: np.ndarray) -> np.ndarray:
     """The similarities of rows xs of the queries with all rows: (B, rows), float32."""
     result = np.empty((xs.size, problem.others.size), np.float32)
-    bounds, chunks = _balanced(problem.costs[xs])
+    bounds, chunks = balanced(problem.costs[xs])
     _similarities(bounds, xs, problem, _tables(problem, chunks), result, chunks)
     return result
 
@@ -109,8 +111,9 @@ def nearest(problem: Problem, xs: np.ndarray, k: int) -> tuple[np.ndarray, np.nd
     Codes and similarities, (B, k), int32 and float32; −1 and 0 where there are fewer.
     """
     codes, values = np.empty((xs.size, k), np.int32), np.empty((xs.size, k), np.float32)
-    bounds, chunks = _balanced(problem.costs[xs])
-    _nearest(bounds, xs, problem, _tables(problem, chunks), codes, values, chunks)
+    bounds, chunks = balanced(problem.costs[xs])
+    rows = np.empty((chunks, problem.others.size), np.float32)
+    _nearest(bounds, xs, problem, _tables(problem, chunks), rows, codes, values, chunks)
     return codes, values
 
 
@@ -135,7 +138,7 @@ def weighted_means(
     lengths = np.diff(ratings.starts)[ys]
     rated = np.append(0, np.cumsum(lengths))[starts]
     costs = problem.costs[xs] if not kept.columns.size else np.full(xs.size, _ROW)
-    bounds, chunks = _balanced(costs + np.diff(rated) * _RATING)
+    bounds, chunks = balanced(costs + np.diff(rated) * _RATING)
     rows = np.zeros((chunks, problem.others.size), np.float32)
     heaps = np.empty((chunks, k), np.int32), np.empty((chunks, k), np.float32)
     settings, work = (fewest, otherwise), (_tables(problem, chunks), rows, *heaps)
@@ -145,20 +148,20 @@ def weighted_means(
 
 def product(left: Sparse, right: Sparse, width: int) -> np.ndarray:
     """The product of two sparse matrices, dense: (B, width), float32."""
-    costs = _entries_met(left, right) * _PRODUCT + width * _ROW
-    bounds, chunks = _balanced(costs)
+    costs = entries_met(left, right) * _PRODUCT + width * _ROW
+    bounds, chunks = balanced(costs)
     result = np.empty((costs.size, width), np.float32)
     _product(bounds, left, right, np.empty((chunks, width)), result, chunks)
     return result
 
 
-def _entries_met(left: Sparse, right: Sparse) -> np.ndarray:
+def entries_met(left: Sparse, right: Sparse) -> np.ndarray:
     """For each row of the left matrix how many products its row of the product takes."""
     met = np.append(0, np.cumsum(np.diff(right.starts)[left.columns]))
     return np.diff(met[left.starts])
 
 
-def _balanced(costs: np.ndarray) -> tuple[np.ndarray, int]:
+def balanced(costs: np.ndarray) -> tuple[np.ndarray, int]:
     """Where to split rows into chunks of about the same cost, and the number of chunks."""
     total = np.append(0, np.cumsum(costs))
     chunks = threads.chunks(total[-1])
@@ -176,33 +179,39 @@ def _similarities(bounds, xs, problem, tables, result, chunk, chunks):
         _compare(xs[b], problem, tables[chunk], result[b])
 
 
-@parallel(f"i64[bounds] i64[xs] {_PROBLEM} {_TABLES} i32[xs,k] f32[xs,k]")
-def _nearest(bounds, xs, problem, tables, codes, values, chunk, chunks):
-    queries, columns, scales, others, measure, own, _ = problem
-    table = tables[chunk]
+@parallel(
+    f"i64[bounds] i64[xs] {_PROBLEM} {_TABLES} f32[chunks,rows] i32[xs,k] f32[xs,k]", wide=True
+)
+def _nearest(bounds, xs, problem, tables, rows, codes, values, chunk, chunks):
     for b in range(bounds[chunk], bounds[chunk + 1]):
-        x, heap, size = xs[b], (codes[b], values[b]), 0
-        met = _accumulate(x, queries, columns, measure[0], table)
-        if met * _FEW < others.size:
-            starts, entries, _ = queries
-            for y in entries[starts[x] : starts[x + 1]]:
-                for z in columns[1][columns[0][y] : columns[0][y + 1]]:
-                    if not (own and z == x):
-                        value = _similarity(z, scales[x], others, measure, table)
-                        size = _offer(heap, size, value, z)
-                    _clear(z, measure[0], table)
-        else:
-            for z in range(others.size):
-                value = _similarity(z, scales[x], others, measure, table)
-                if not (own and z == x):
-                    size = _offer(heap, size, value, z)
-            table[:] = 0
-        _sort(heap, size)
+        heap = codes[b], values[b]
+        size = _find_nearest(xs[b], problem, tables[chunk], rows[chunk], heap)
+        sort(heap, size)
         codes[b, size:], values[b, size:] = -1, 0
 
 
+@inner
+def _find_nearest(x, problem, table, row, heap):
+    """Fill the heap with the most similar rows; returns how many there are."""
+    queries, columns, scales, others, measure, own, _ = problem
+    size, kind = 0, measure[0]
+    met = _accumulate(x, queries, columns, kind, table)
+    if met * _FEW > others.size:
+        _all_similarities(scales[x], others, measure, table, row)
+        if own:
+            row[x] = 0
+        return offer_all(heap, row)
+    starts, entries, _ = queries
+    for y in entries[starts[x] : starts[x + 1]]:
+        for z in columns[1][columns[0][y] : columns[0][y + 1]]:
+            if not (own and z == x):
+                size = offer(heap, size, _similarity(z, scales[x], others, measure, table), z)
+            _clear(z, kind, table)
+    return size
+
+
 @parallel(
-    f"i64[bounds] {_PROBLEM} {_SPARSE} {_SPARSE} (i64[xs] i64[starts] i64[pairs]) (i64 f64) "
+    f"i64[bounds] {_PROBLEM} {SPARSE} {SPARSE} (i64[xs] i64[starts] i64[pairs]) (i64 f64) "
     f"({_TABLES} f32[chunks,rows] i32[chunks,k] f32[chunks,k]) f32[pairs]"
 )
 def _weighted_means(
@@ -251,7 +260,7 @@ def _weighted_mean(row, rated, rating, heap, settings):
                 size += 1
     else:
         for e in range(rated.size):
-            size = _offer(heap, size, row[rated[e]], e)
+            size = offer(heap, size, row[rated[e]], e)
         for place in range(size):
             s = np.float64(heap[1][place])
             total += s * np.float64(rating[heap[0][place]])
@@ -259,7 +268,7 @@ def _weighted_mean(row, rated, rating, heap, settings):
     return np.float32(total / weights if size >= fewest and size > 0 else otherwise)
 
 
-@parallel(f"i64[bounds] {_SPARSE} {_SPARSE} f64[chunks,width] f32[rows,width]")
+@parallel(f"i64[bounds] {SPARSE} {SPARSE} f64[chunks,width] f32[rows,width]")
 def _product(bounds, left, right, sums, result, chunk, chunks):
     total = sums[chunk]
     for x in range(bounds[chunk], bounds[chunk + 1]):
@@ -274,8 +283,18 @@ def _compare(x, problem, table, row):
     """The similarities of row x of the queries with all rows."""
     queries, columns, scales, others, measure, _, _ = problem
     _accumulate(x, queries, columns, measure[0], table)
-    for z in range(row.size):
-        row[z] = _similarity(z, scales[x], others, measure, table)
+    _all_similarities(scales[x], others, measure, table, row)
+
+
+@inner
+def _all_similarities(scale, others, measure, table, row):
+    """The similarities from their sums, which are set to 0."""
+    if measure[0] == DOT:
+        for z in range(row.size):
+            row[z] = np.float32(table[z] * (scale * others[z]))
+    else:
+        for z in range(row.size):
+            row[z] = _similarity(z, scale, others, measure, table)
     table[:] = 0
 
 
@@ -296,10 +315,20 @@ def _add_products(x, queries, columns, table):
         p, y = np.float64(weights[e]), own[e]
         first, last = columns[0][y], columns[0][y + 1]
         rows, values = columns[1][first:last], columns[2][first:last]
+        _fetch_column(e + 2, starts[x + 1], own, columns)
         for i in range(rows.size):
             table[rows[i]] += p * np.float64(values[i])
         met += rows.size
     return met
+
+
+@inner
+def _fetch_column(e, stop, own, columns):
+    """Have the beginning of a column fetched that is soon to be read; where, none can know."""
+    if e < stop:
+        first = columns[0][own[e]]
+        prefetch_for_reading(pointer(columns[1], first))
+        prefetch_for_reading(pointer(columns[2], first))
 
 
 @inner
@@ -363,62 +392,3 @@ def _of_common(kind, n, pq, pp, qq, p, q):
             return 0.0
         return both / np.sqrt(own * other)
     return pq / np.sqrt(pp * qq) if pp > 0 and qq > 0 else 0.0
-
-
-@inner
-def _offer(heap, size, value, code):
-    """Keep what is among the largest positive values; returns how many are kept.
-
-    The heap's root is the worst of them: the smallest value, of equal ones the largest code.
-    """
-    codes, values = heap
-    if not value > 0:
-        return size
-    if size < codes.size:
-        place = size
-        while place > 0:
-            above = (place - 1) // 2
-            if not _is_worse(value, code, values[above], codes[above]):
-                break
-            values[place], codes[place] = values[above], codes[above]
-            place = above
-        values[place], codes[place] = value, code
-        return size + 1
-    if _is_worse(values[0], codes[0], value, code):
-        _sink(heap, size, value, code)
-    return size
-
-
-@inner
-def _sink(heap, size, value, code):
-    """Put a value in the place of the root, and then where it belongs."""
-    codes, values = heap
-    place = 0
-    while True:
-        below = 2 * place + 1
-        if below >= size:
-            break
-        if below + 1 < size and _is_worse(
-            values[below + 1], codes[below + 1], values[below], codes[below]
-        ):
-            below += 1
-        if not _is_worse(values[below], codes[below], value, code):
-            break
-        values[place], codes[place] = values[below], codes[below]
-        place = below
-    values[place], codes[place] = value, code
-
-
-@inner
-def _is_worse(value, code, other_value, other_code):
-    return value < other_value or (value == other_value and code > other_code)
-
-
-@inner
-def _sort(heap, size):
-    """Heapsort: the worst goes to the end, again and again (J. Williams 1964)."""
-    codes, values = heap
-    for last in range(size - 1, 0, -1):
-        value, code = values[last], codes[last]
-        values[last], codes[last] = values[0], codes[0]
-        _sink(heap, last, value, code)
