@@ -49,6 +49,12 @@ MODELS = {
     "warp": Kind("WARP", "weighted approximate-rank pairwise"),
     "ease": Kind("EASE", "a linear autoencoder"),
     "puresvd": Kind("PureSVD", "truncated singular value decomposition"),
+    "neumf": Kind("NeuMF", "neural matrix factorisation"),
+    "fm": Kind("FactorizationMachine", "a factorisation machine, with the data's features"),
+    "deepfm": Kind("DeepFM", "DeepFM, with the data's features"),
+    "two-tower": Kind("TwoTower", "two towers, with the data's features"),
+    "sasrec": Kind("SASRec", "self-attention over what was met, in order"),
+    "gru4rec": Kind("GRU4Rec", "a recurrent network over what was met, in order"),
 }
 
 
@@ -61,7 +67,7 @@ def train(options: argparse.Namespace) -> int:
     data = _load(settings["data"])
     interactions = recommend.Interactions.of(data)
     part, test = recommend.evaluation.random_split(interactions, _TEST, seed=settings["seed"])
-    model = _new(settings)
+    model = _new(settings, data)
     found = recommend.evaluate(model, part, test, k=10)
     run = runs.begin(
         getattr(options, "runs", Path("runs")),
@@ -107,15 +113,16 @@ def _load(data: str) -> Any:
     return read_interactions(data)
 
 
-def _new(settings: dict[str, Any]) -> Any:
-    """A recommender that is not fitted."""
+def _new(settings: dict[str, Any], data: Any) -> Any:
+    """A recommender that is not fitted; it knows the features of the data if it can use them."""
     from inspect import signature
 
     from minidl import recommend
 
     kind = MODELS[settings["recommender"]]
     constructor = getattr(recommend, kind.class_name)
-    chosen = {**kind.settings, "seed": settings["seed"], "epochs": settings["epochs"]}
+    features = {n: getattr(data, n, None) for n in ("user_features", "item_features")}
+    chosen = {**kind.settings, **features, **{name: settings[name] for name in ("seed", "epochs")}}
     known = signature(constructor).parameters
     if settings["epochs"] is not None and "epochs" not in known:
         raise ArgumentError(f"{settings['recommender']} has no --epochs")

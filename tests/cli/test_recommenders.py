@@ -9,6 +9,7 @@ import pytest
 import minidl
 from minidl import cli, recommend
 from minidl.cli import recommenders
+from minidl.recommend.neural.training import Neural
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,8 @@ def test_training_ends_with_one_line_of_json(capsys, ratings):
 
 @pytest.mark.parametrize("name", list(recommenders.MODELS))
 def test_all_recommenders_can_be_trained_and_asked(capsys, ratings, name):
-    found = trained(capsys, f"--model {name}")
+    kind = getattr(recommend, recommenders.MODELS[name].class_name)
+    found = trained(capsys, f"--model {name}{' --epochs 1' if issubclass(kind, Neural) else ''}")
     model = recommend.load(found["model"])
     assert type(model).__name__ == recommenders.MODELS[name].class_name
     assert (found["rmse"] is None) == (not model.RATES)
@@ -98,6 +100,22 @@ def test_titles_of_the_data_are_kept(capsys, monkeypatch):
     )
     assert status == 0
     assert "Book" in printed
+
+
+@pytest.mark.parametrize("name", ["fm", "two-tower"])
+def test_features_of_the_data_are_used(capsys, monkeypatch, name):
+    users, items, stars, _ = minidl.data.synthetic_interactions(300, 20, 15)
+    known = [np.unique(users), np.unique(items)]
+    ages, years = (
+        minidl.data.Features(ids, {column: np.arange(ids.size)})
+        for ids, column in zip(known, ("age", "year"), strict=True)
+    )
+    data = minidl.data.Ratings(users, items, stars, user_features=ages, item_features=years)
+    monkeypatch.setitem(recommenders.DATA, "movielens-100k", lambda: data)
+    run(capsys, f"train recommender --model {name} --epochs 1")
+    model = recommend.load("runs/recommender-movielens-100k-1/model.safetensors")
+    assert list(model.user_features) == ["age"]
+    assert list(model.item_features) == ["year"]
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,28 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import minidl
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 EXAMPLES = [path for path in EXAMPLES if path.stem != "own_gpu_kernels"]  # tests/cuda runs it
-ARGUMENTS = {"convolutional_net": ["--epochs", "2"]}
+ARGUMENTS = {"convolutional_net": ["--epochs", "2"], "neighbours_to_neural": ["--quick"]}
+
+
+def films() -> minidl.data.Ratings:
+    """Made-up ratings in the place of MovieLens, which may not be shipped."""
+    users, items, stars, times = minidl.data.synthetic_interactions(3000, 60, 50)
+    known = np.unique(items)
+    titles = minidl.data.Features(known, {"title": [f"Film {item}" for item in known]})
+    return minidl.data.Ratings(users, items, stars, times, item_features=titles)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_example_runs(path, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(minidl.data, "movielens_100k", films)
     monkeypatch.setattr(sys, "argv", [str(path), *ARGUMENTS.get(path.stem, [])])
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out
