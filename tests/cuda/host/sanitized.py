@@ -129,8 +129,7 @@ def _regions(arguments: Any, values: list[np.ndarray]) -> list[Region]:
     found = []
     for argument, value in zip(arguments, values, strict=True):
         if isinstance(argument, np.ndarray):
-            begin = argument.ctypes.data
-            found.append(Region(begin, begin + argument.nbytes, argument))
+            found.append(Region(*_extent(argument), argument))
         elif isinstance(argument, np.void):
             for address in np.frombuffer(value.tobytes()[: value.nbytes // 8 * 8], np.uint64):
                 memory = devices.memory_at(int(address))
@@ -138,6 +137,16 @@ def _regions(arguments: Any, values: list[np.ndarray]) -> list[Region]:
                     begin = memory.array.ctypes.data
                     found.append(Region(begin, begin + memory.array.nbytes, memory.array))
     return _joined(found)
+
+
+def _extent(array: np.ndarray) -> tuple[int, int]:
+    """Where the memory begins and ends that a kernel may reach with the strides of an array."""
+    begin = end = array.ctypes.data
+    if array.size:
+        steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
+        begin += sum(step for step in steps if step < 0)
+        end += sum(step for step in steps if step > 0) + array.itemsize
+    return begin, end
 
 
 def _joined(found: list[Region]) -> list[Region]:

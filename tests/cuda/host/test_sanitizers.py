@@ -162,3 +162,19 @@ extern "C" __global__ void copy(Table t) {
     beyond = np.array((x.data.ptr, y.data.ptr, 51), table)[()]
     with pytest.raises(sanitized.SanitizerError, match="heap-buffer-overflow"):
         sanitized.load(source, (), "asan").launch("copy", (1, 1, 1), (32, 1, 1), (beyond,), 0)
+
+
+def test_views_are_reached_as_far_as_their_strides():
+    source = """
+extern "C" __global__ void column(const float* x, float* y, int stride) {
+  y[threadIdx.x] = x[int(threadIdx.x) * stride];
+}
+"""
+    x, y = np.arange(12, dtype="float32").reshape(4, 3), np.zeros(4, "float32")
+    module = sanitized.load(source, (), "asan")
+    module.launch("column", (1, 1, 1), (4, 1, 1), (x[:, 1], y, np.int32(3)), 0)
+    np.testing.assert_array_equal(y, x[:, 1])
+    module.launch("column", (1, 1, 1), (4, 1, 1), (x[::-1, 2], y, np.int32(-3)), 0)
+    np.testing.assert_array_equal(y, x[::-1, 2])
+    with pytest.raises(sanitized.SanitizerError, match="heap-buffer-overflow"):
+        module.launch("column", (1, 1, 1), (4, 1, 1), (x[:, 1], y, np.int32(4)), 0)
