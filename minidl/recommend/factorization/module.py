@@ -1,6 +1,7 @@
 """Matrix factorisation on the autograd engine."""
 
-from minidl import Tensor, nn, ops
+from minidl import nn, ops
+from minidl.autograd.tensor import Tensor
 from minidl.checks import check_integers, check_numbers
 
 
