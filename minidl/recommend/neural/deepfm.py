@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl import Tensor, asarray, nn, no_grad, ops, zeros
+from minidl import nn, ops
+from minidl.autograd.mode import no_grad
+from minidl.autograd.tensor import Tensor
 from minidl.checks import check_probability
+from minidl.ops import asarray, zeros
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.neural.featured import Pointwise
 from minidl.recommend.neural.fields import Fields

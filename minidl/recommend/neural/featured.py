@@ -5,10 +5,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from minidl import Tensor, asarray, nn, no_grad, ops
+from minidl import nn, ops
+from minidl.autograd.mode import no_grad
+from minidl.autograd.tensor import Tensor
 from minidl.checks import check_choice
 from minidl.data import Features
 from minidl.errors import ArgumentError
+from minidl.ops import asarray
 from minidl.recommend.features import columns_of
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.neural.fields import Fields, field_encoders

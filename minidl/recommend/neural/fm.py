@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl import Tensor, arange, nn, ops, zeros
+from minidl import nn, ops
+from minidl.autograd.tensor import Tensor
+from minidl.ops import arange, zeros
 from minidl.recommend.factorization.factors import cosines
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.neural.featured import Pointwise

@@ -6,9 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from minidl import Tensor, asarray, nn, no_grad, ops
+from minidl import nn, ops
+from minidl.autograd.mode import no_grad
+from minidl.autograd.tensor import Tensor
 from minidl.checks import check_probability
 from minidl.errors import ArgumentError
+from minidl.ops import asarray
 from minidl.recommend.factorization.factors import cosines
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.neural.training import Neural, on_device, shuffled

@@ -7,10 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minidl import Tensor, asarray, get_default_device, manual_seed, nn, no_grad, optim
+from minidl import nn, optim
+from minidl.autograd.mode import no_grad
+from minidl.autograd.tensor import Tensor
+from minidl.backends.registry import get_default_device
 from minidl.checks import check_integers, check_numbers, name_of
 from minidl.errors import ArgumentError
-from minidl.ops.random import default_generator
+from minidl.ops import asarray
+from minidl.ops.random import default_generator, manual_seed
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.progress import track
 from minidl.recommend.recommender import Recommender

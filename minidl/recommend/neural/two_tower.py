@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl import Tensor, nn, ops
+from minidl import nn, ops
+from minidl.autograd.tensor import Tensor
 from minidl.checks import check_numbers, check_probability
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.neural.featured import Featured
