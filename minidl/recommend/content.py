@@ -46,7 +46,7 @@ class ContentBased(Recommender):
     """
 
     RATES = False
-    FITTED = "table", "profiles"
+    FITTED = "added", "table", "profiles"
 
     def __init__(
         self,
@@ -58,25 +58,27 @@ class ContentBased(Recommender):
         self.features = Features(ids, columns)
         self.kinds, self.weights = dict(kinds or {}), dict(weights or {})
         self._encoders = encoders_of(columns, self.kinds, self.weights)
+        self.added: list[Features] = []
 
     def _known(self, data: Interactions) -> Interactions:
-        items, _ = data.items.extended(list(self.features.ids))
+        items = data.items
+        for features in (self.features, *self.added):
+            items, _ = items.extended(list(features.ids))
         return data.replaced(items=items)
 
     def _fit(self, data: Interactions) -> None:
-        self.table = self._table_for(data.items, self.features)
+        self.table = self._table_for(data.items, [self.features, *self.added])
         self.profiles = self._profiles(data)
 
-    def _table_for(self, items: Ids, features: Any) -> sparse.csr_array:
+    def _table_for(self, items: Ids, parts: list[Features]) -> sparse.csr_array:
         """The vectors of all items; zero for those of which nothing is known."""
-        ids, columns = columns_of(features)
-        known = table_of(columns, self._encoders, self.weights)
-        codes = items.codes(ids)
+        known = [table_of(columns_of(part)[1], self._encoders, self.weights) for part in parts]
+        codes = items.codes([id for part in parts for id in part.ids])
         places = sparse.csr_array(
-            (np.ones(len(ids), np.float32), (codes, np.arange(len(ids)))),
-            shape=(len(items), len(ids)),
+            (np.ones(codes.size, np.float32), (codes, np.arange(codes.size))),
+            shape=(len(items), codes.size),
         )
-        return sparse.csr_array(places @ known)
+        return sparse.csr_array(places @ sparse.vstack(known, format="csr"))
 
     def _profiles(self, data: Interactions) -> sparse.csr_array:
         """A unit vector for each user, or zero."""
@@ -101,7 +103,7 @@ class ContentBased(Recommender):
 
     def _fold_in(self, data: Interactions) -> Self:
         folded = type(self)(**self.settings())
-        folded.table = self.table
+        folded.added, folded.table = self.added, self.table
         folded.profiles = folded._profiles(data)
         return folded
 
@@ -118,11 +120,10 @@ class ContentBased(Recommender):
         missing = [name for name in self.features if name not in columns]
         if missing:
             raise ArgumentError(f"add_items: features have no column {', '.join(missing)}")
-        joined = {name: [*self.features[name], *columns[name]] for name in self.features}
-        features = Features([*self.features.ids, *ids], joined)
+        added = [*self.added, Features(ids, {name: columns[name] for name in self.features})]
         items, _ = data.items.extended(ids)
-        self.table = self._table_for(items, features)
-        self.features, self.data = features, data.replaced(items=items)
+        self.table = self._table_for(items, [self.features, *added])
+        self.added, self.data = added, data.replaced(items=items)
         return self
 
 

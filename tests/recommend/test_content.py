@@ -64,6 +64,10 @@ def test_new_items_new_users_and_files(tmp_path):
     loaded = recommend.load(tmp_path / "model.safetensors")
     assert loaded.recommend().items == model.recommend().items
     assert str(loaded.explain("ann", "c")) == "because you liked b"
+    more = Features(["newest"], {"genres": [("Drama",)]})
+    for each in (model, loaded):  # whose axes must be the same
+        each.add_items(more)
+    np.testing.assert_array_equal(loaded.table.toarray(), model.table.toarray())
     with pytest.raises(ArgumentError, match="no column genres"):
         model.add_items(Features(["newer"], {"year": [1999]}))
     with pytest.raises(BoundsError, match="unknown item 'newer'"):
