@@ -55,7 +55,8 @@ def by_hand(data: Interactions, user: int, neighbours: int = 40) -> list:
     sums = weights @ centred[nearest]
     scores = means[user] + sums / (weights @ rated[nearest] + 1)
     scores[rated[user]] = -np.inf  # what the user has seen is no news
-    return data.items.decode(np.argsort(-scores)[:10])
+    best = np.argsort(-scores)[:10]
+    return data.items.decode(best[scores[best] > -np.inf])
 
 
 def main() -> None:

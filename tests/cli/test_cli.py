@@ -149,7 +149,6 @@ BAD_ARGUMENTS = {
     "train": "the following arguments are required: model",
     "learn mlp": "invalid choice: 'learn'",
     "train gpt": "argument model: invalid choice: 'gpt'",
-    "train cnn --data imagenet": "argument --data: invalid choice: 'imagenet'",
     "train mlp --epochs 0": "argument --epochs: must be a number above 0; got 0",
     "train mlp --epochs -3": "argument --epochs: must be a number above 0; got -3",
     "train mlp --epochs 1.5": "argument --epochs: invalid int value: '1.5'",
@@ -176,10 +175,17 @@ def test_bad_arguments_are_refused_with_a_reason(capsys, arguments, message):
     assert complaints.startswith("usage: minidl")
 
 
+def test_data_that_a_network_is_not_trained_on_are_refused(capsys):
+    status, printed, complaints = run(capsys, "train cnn --data imagenet")
+    assert (status, printed) == (1, "")
+    assert complaints == "minidl: cnn is trained on digits, mnist, fashion-mnist\n"
+
+
 COMMANDS = (
     "train",
     "predict",
     "generate",
+    "recommend",
     "models",
     "data",
     "data list",

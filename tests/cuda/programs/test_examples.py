@@ -34,6 +34,8 @@ TRAIN = {
 }
 # These compare values and gradients, and are run whole; `own_gpu_kernels` has tests of its own.
 COMPARE = "autograd_in_a_page", "check_your_convolution", "formulas", "self_attention"
+# Recommenders compute with NumPy, except their networks, which tests/recommend/neural trains.
+ON_THE_HOST = "neighbours_to_neural", "user_based_filtering"
 SAMPLE = "feed_forward_net"
 
 
@@ -43,7 +45,7 @@ def example(name):
 
 def test_all_examples_are_here():
     names = {path.stem for path in (ROOT / "examples").glob("*.py")}
-    assert names == {*TRAIN, *COMPARE, "own_gpu_kernels"}
+    assert names == {*TRAIN, *COMPARE, *ON_THE_HOST, "own_gpu_kernels"}
 
 
 @pytest.mark.parametrize(
