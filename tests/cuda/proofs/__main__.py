@@ -139,11 +139,12 @@ def _execute_sample(
 
 
 def _largest_launches(kernels: dict, options: argparse.Namespace, console: Console) -> executed.Run:
-    """What is kept of the whole run, and the sample if that is not all."""
+    """What is kept of the whole run, and tests of the sample for kernels that are not in it."""
     whole = executed.Choice(orders="all", kept=True)
     run = executed.run("ptx", executed.files_of_tests(), whole, 1)
-    if any(kernel not in run.kernels for kernel in kernels):
-        run.add(_execute_sample(sample.tests_of(list(kernels)), options, console)[0])
+    missing = [kernel for kernel in kernels if kernel not in run.kernels]
+    if missing:
+        run.add(_execute_sample(sample.few_tests_of(missing), options, console)[0])
     return run
 
 
