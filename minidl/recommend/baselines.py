@@ -4,6 +4,7 @@ import numpy as np
 
 from minidl.checks import check_integers, check_numbers
 from minidl.recommend.interactions import Interactions
+from minidl.recommend.matrices import row_numbers
 from minidl.recommend.recommender import Recommender
 
 
@@ -97,7 +98,7 @@ class Biases(Recommender):
         ratings = matrix.data.astype(np.float64)
         self.mean = float(ratings.mean())
         items = matrix.indices
-        users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        users = row_numbers(matrix)
         b_u, b_i = np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1])
         for _ in range(self.epochs):
             b_i = _shrunk_means(
@@ -119,7 +120,7 @@ class Biases(Recommender):
         folded = type(self)(self.epochs, self.user_regularization, self.item_regularization)
         folded.mean, folded.item_biases = self.mean, self.item_biases
         matrix = data.matrix
-        users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        users = row_numbers(matrix)
         rest = matrix.data - self.mean - self.item_biases[matrix.indices]
         biases = _shrunk_means(rest, users, matrix.shape[0], self.user_regularization)
         folded.user_biases = biases.astype(np.float32)

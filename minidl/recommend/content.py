@@ -7,10 +7,10 @@ import numpy as np
 from scipy import sparse
 
 from minidl.data import Features
-from minidl.errors import ArgumentError
-from minidl.recommend.features import columns_of, encoders_of, table_of, unit_rows
+from minidl.recommend.features import columns_like, columns_of, encoders_of, table_of, unit_rows
 from minidl.recommend.ids import Ids
 from minidl.recommend.interactions import Interactions
+from minidl.recommend.matrices import row_numbers
 from minidl.recommend.ranking import Scored
 from minidl.recommend.recommender import Explanation, Recommender
 
@@ -116,11 +116,8 @@ class ContentBased(Recommender):
         Words and categories that no item had before are left out.
         """
         data = self._fitted()
-        ids, columns = columns_of(features)
-        missing = [name for name in self.features if name not in columns]
-        if missing:
-            raise ArgumentError(f"add_items: features have no column {', '.join(missing)}")
-        added = [*self.added, Features(ids, {name: columns[name] for name in self.features})]
+        ids, columns = columns_like(self.features, features)
+        added = [*self.added, Features(ids, columns)]
         items, _ = data.items.extended(ids)
         self.table = self._table_for(items, [self.features, *added])
         self.added, self.data = added, data.replaced(items=items)
@@ -135,7 +132,7 @@ def _likings(data: Interactions) -> sparse.csr_array:
     counts = np.diff(matrix.indptr)
     means = matrix.sum(axis=1) / np.maximum(counts, 1)
     rest = matrix.data - np.repeat(means, counts)
-    rows = np.repeat(np.arange(len(counts)), counts)
+    rows = row_numbers(matrix)
     equal = np.bincount(rows, np.abs(rest), len(counts)) < 1e-9 * np.maximum(np.abs(means), 1)
     matrix.data = np.where(equal[rows], 1.0, rest)
     return matrix

@@ -106,6 +106,15 @@ def columns_of(features: Any) -> tuple[list[Any], dict[str, Any]]:
     return list(ids), columns
 
 
+def columns_like(known: Mapping[str, Any], features: Any) -> tuple[list[Any], dict[str, Any]]:
+    """The ids of more items, and those of their columns that are known of the others."""
+    ids, columns = columns_of(features)
+    missing = [name for name in known if name not in columns]
+    if missing:
+        raise ArgumentError(f"add_items: features have no column {', '.join(missing)}")
+    return ids, {name: columns[name] for name in known}
+
+
 def kind_of(column: Any) -> str:
     """What a column looks like.
 

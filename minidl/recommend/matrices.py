@@ -1,4 +1,4 @@
-"""Sparse matrices by rows (CSR): parts, and means of groups."""
+"""Sparse matrices by rows (CSR): parts, means of groups, and where entries are."""
 
 import numpy as np
 from scipy import sparse
@@ -27,3 +27,11 @@ def group_means(groups: np.ndarray, values: np.ndarray, count: int, otherwise: f
     sizes = np.bincount(groups, minlength=count)
     sums = np.bincount(groups, values, count)
     return np.divide(sums, sizes, out=np.full(count, float(otherwise)), where=sizes > 0)
+
+
+def found_among(ascending: np.ndarray, sought: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where what is sought is among ascending numbers, and whether it is there."""
+    if not ascending.size:
+        return np.zeros(sought.shape, np.int64), np.zeros(sought.shape, bool)
+    places = np.minimum(np.searchsorted(ascending, sought), ascending.size - 1)
+    return places, ascending[places] == sought

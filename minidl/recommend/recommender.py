@@ -72,7 +72,7 @@ class Recommender(ABC):
         known = (users >= 0) & (items >= 0)
         distinct, rows = np.unique(users[known], return_inverse=True)
         places = np.flatnonzero(known)
-        for start, block in self._blocks(distinct):
+        for start, block in self._blocks(distinct, len(self.items)):
             scores = self._scores(block)
             inside = (rows >= start) & (rows < start + block.size)
             result[places[inside]] = scores[rows[inside] - start, items[places[inside]]]
@@ -161,7 +161,7 @@ class Recommender(ABC):
         codes = self._codes(data.users, users)
         barred = self._barred(candidates, exclude)
         found = []
-        for _, block in self._blocks(codes):
+        for _, block in self._blocks(codes, len(self.items)):
             scores = self._scores(block)
             if barred is not None:
                 scores[:, barred] = -np.inf
@@ -270,9 +270,9 @@ class Recommender(ABC):
             return np.arange(len(ids), dtype=np.int32)
         return ids.codes([given] if is_single(given) else given)
 
-    def _blocks(self, codes: np.ndarray) -> Any:
+    def _blocks(self, codes: np.ndarray, width: int) -> Any:
         """Blocks of codes, with their starts, for which all scores can be computed at a time."""
-        size = max(1, _BLOCK // len(self.items))
+        size = max(1, _BLOCK // width)
         return ((start, codes[start : start + size]) for start in range(0, codes.size, size))
 
     def _barred(self, candidates: Any, exclude: Any) -> np.ndarray | None:
@@ -290,9 +290,7 @@ class Recommender(ABC):
         check_integers("similar", 1, n=n)
         codes = self._codes(ids, given)
         found = []
-        size = max(1, _BLOCK // len(ids))
-        for start in range(0, codes.size, size):
-            block = codes[start : start + size]
+        for _, block in self._blocks(codes, len(ids)):
             scores = similarities(block)
             scores[np.arange(block.size), block] = -np.inf
             found.append(top_n(scores, n))

@@ -6,9 +6,10 @@ import numpy as np
 from scipy import sparse
 
 from minidl.errors import ArgumentError
-from minidl.recommend.evaluation.metrics import Judged, found_among, judge_codes
+from minidl.recommend.evaluation.metrics import Judged, judge_codes
 from minidl.recommend.ids import Ids
 from minidl.recommend.interactions import Interactions
+from minidl.recommend.matrices import found_among, row_numbers
 from minidl.recommend.recommender import Recommender
 
 GAINS = "binary", "linear", "exponential"
@@ -111,10 +112,9 @@ def _without_seen(
 ) -> sparse.csr_array:
     """The relevant items that the user has not met, since others cannot be in the list."""
     width = max(truth.shape[1], 1)
-    count = np.diff(truth.indptr)
-    row = np.repeat(np.arange(truth.shape[0]), count)
+    row = row_numbers(truth)
     keys = rows[row].astype(np.int64) * width + truth.indices
-    met = np.repeat(np.arange(seen.shape[0], dtype=np.int64), np.diff(seen.indptr))
+    met = row_numbers(seen).astype(np.int64)
     left = ~found_among(met * width + seen.indices, keys)[1]  # both matrices have sorted indices
     places = row[left], truth.indices[left]
     return sparse.csr_array((truth.data[left], places), shape=truth.shape)

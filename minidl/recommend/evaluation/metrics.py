@@ -27,6 +27,7 @@ from scipy import sparse
 
 from minidl.errors import ArgumentError, ShapeError
 from minidl.recommend.ids import Ids
+from minidl.recommend.matrices import found_among
 
 # fmt: off
 __all__ = [
@@ -143,14 +144,6 @@ def judge_codes(ranked: np.ndarray, truth: sparse.csr_array) -> Judged:
     kept = rank < k
     ideal[rows[kept], rank[kept]] = truth.data[order][kept]
     return Judged(gains, relevant, ideal, sizes)
-
-
-def found_among(ascending: np.ndarray, sought: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where what is sought is among ascending numbers, and whether it is there."""
-    if not ascending.size:
-        return np.zeros(sought.shape, np.int64), np.zeros(sought.shape, bool)
-    places = np.minimum(np.searchsorted(ascending, sought), ascending.size - 1)
-    return places, ascending[places] == sought
 
 
 def _matrix(

@@ -10,6 +10,7 @@ from minidl.checks import check_choice, check_flags, check_integers, check_numbe
 from minidl.errors import ArgumentError
 from minidl.recommend.factorization.factors import Factors, check_finite
 from minidl.recommend.interactions import Interactions
+from minidl.recommend.matrices import row_numbers
 from minidl.recommend.progress import track
 
 NEGATIVES = "uniform", "popularity"
@@ -187,8 +188,7 @@ def shared(positive: Any, rng: np.random.Generator) -> Schedule:
 
 def _pairs_of(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     """The user and the item of each entry."""
-    users = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
-    return users, matrix.indices.astype(np.int32, copy=False)
+    return row_numbers(matrix), matrix.indices.astype(np.int32, copy=False)
 
 
 class BPR(Pairwise):

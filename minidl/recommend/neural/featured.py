@@ -12,7 +12,7 @@ from minidl.checks import check_choice
 from minidl.data import Features
 from minidl.errors import ArgumentError
 from minidl.ops import asarray
-from minidl.recommend.features import columns_of
+from minidl.recommend.features import columns_like, columns_of
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.neural.fields import Fields, field_encoders
 from minidl.recommend.neural.training import Neural, shuffled, with_negatives
@@ -88,10 +88,7 @@ class Featured(Neural):
                 f"add_items: this {type(self).__name__} was made without item_features, and knows "
                 "items by their interactions alone"
             )
-        ids, columns = columns_of(features)
-        missing = [name for name in known if name not in columns]
-        if missing:
-            raise ArgumentError(f"add_items: features have no column {', '.join(missing)}")
+        ids, columns = columns_like(known, features)
         joined = {name: _joined(known[name], columns[name]) for name in known}
         items, _ = data.items.extended(ids)
         with self._all_or_nothing():

@@ -16,6 +16,7 @@ from minidl.errors import ArgumentError
 from minidl.ops import asarray
 from minidl.ops.random import default_generator, manual_seed
 from minidl.recommend.interactions import Interactions
+from minidl.recommend.matrices import found_among, row_numbers
 from minidl.recommend.progress import track
 from minidl.recommend.recommender import Recommender
 
@@ -152,16 +153,16 @@ def with_negatives(
     who have met almost all, is left out.
     """
     matrix = data.matrix
-    users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    met = users * np.int64(matrix.shape[1]) + matrix.indices
+    users = row_numbers(matrix).astype(np.int64)
+    met = users * matrix.shape[1] + matrix.indices
     others = np.repeat(users, negatives)
     items = rng.integers(0, matrix.shape[1], others.size)
     for _ in range(10):
-        wrong = np.flatnonzero(_among(others * np.int64(matrix.shape[1]) + items, met))
+        wrong = np.flatnonzero(found_among(met, others * matrix.shape[1] + items)[1])
         if not wrong.size:
             break
         items[wrong] = rng.integers(0, matrix.shape[1], wrong.size)
-    kept = ~_among(others * np.int64(matrix.shape[1]) + items, met)
+    kept = ~found_among(met, others * matrix.shape[1] + items)[1]
     labels = np.zeros(users.size + int(np.count_nonzero(kept)), np.float32)
     labels[: users.size] = 1
     return (
@@ -169,12 +170,6 @@ def with_negatives(
         np.concatenate([matrix.indices.astype(np.int64), items[kept]]),
         labels,
     )
-
-
-def _among(keys: np.ndarray, ascending: np.ndarray) -> np.ndarray:
-    """Which keys are among others, which ascend."""
-    places = np.searchsorted(ascending, keys)
-    return ascending[np.minimum(places, ascending.size - 1)] == keys
 
 
 def on_device(array: np.ndarray) -> Tensor:
