@@ -71,7 +71,9 @@ CASES = {
         lambda r: r.SVDpp(20, 0.02, 20, 0.007), lambda s: s.SVDpp(random_state=0), 0.919
     ),
     "NMF": Case(lambda r: r.NMF(), lambda s: s.NMF(random_state=0), 0.963),
+    "NMF alike": Case(lambda r: r.NMF(15, 0.06, 50), lambda s: s.NMF(random_state=0), 0.963),
     "ALS": Case(lambda r: r.ALS()),
+    "ALS 50 factors": Case(lambda r: r.ALS(50)),
 }
 
 

@@ -4,15 +4,15 @@ import numpy as np
 
 from minidl.backends import threads
 from minidl.backends.kernels.recommend.sgd import TIME, sgd_stratum
-from minidl.checks import check_flags, check_integers, check_numbers, name_of
+from minidl.checks import check_flags, name_of
 from minidl.recommend.factorization.factors import check_finite, random_table
-from minidl.recommend.factorization.rating_factors import RatingFactors
+from minidl.recommend.factorization.rating_factors import Descent
 from minidl.recommend.factorization.strata import Strata
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.progress import track
 
 
-class MatrixFactorization(RatingFactors):
+class MatrixFactorization(Descent):
     """Matrix factorisation of ratings, with biases: r̂ = μ + b_u + b_i + p_u·q_i.
 
     For each rating, in a shuffled order and with the error e = r − r̂, a step of gradient descent:
@@ -44,8 +44,6 @@ class MatrixFactorization(RatingFactors):
     True
     """
 
-    REMEDY = "lower the learning_rate, or scale the ratings to a smaller range"
-
     def __init__(
         self,
         factors: int = 100,
@@ -56,17 +54,11 @@ class MatrixFactorization(RatingFactors):
         biases: bool = True,
         seed: int = 0,
     ) -> None:
-        check_integers(self, 1, factors=factors, epochs=epochs)
-        check_integers(self, 0, seed=seed)
-        check_numbers(
-            self, above=0, finite=True,
-            regularization=regularization, learning_rate=learning_rate,
-            start_deviation=start_deviation,
-        )  # fmt: skip
         check_flags(self, biases=biases)
         self.factors, self.regularization, self.epochs = factors, regularization, epochs
         self.learning_rate, self.start_deviation = learning_rate, start_deviation
         self.biases, self.seed = biases, seed
+        self._check_descent()
 
     def _fit(self, data: Interactions) -> None:
         self._check_ratings(data)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.checks import check_integers, check_numbers
 from minidl.recommend.factorization.alternating import Alternating, Entries
 from minidl.recommend.factorization.factors import BiasedFactors, range_of, ratings_of
 from minidl.recommend.interactions import Interactions
@@ -62,3 +63,21 @@ class RatingFactors(Alternating, BiasedFactors):
     def _partial_fit(self, data: Interactions, new: Interactions) -> None:
         super()._partial_fit(data, new)
         self.rating_range = range_of(ratings_of(self, data))
+
+
+class Descent(RatingFactors):
+    """What stochastic gradient descent on the same objective has for settings."""
+
+    REMEDY = "lower the learning_rate, or scale the ratings to a smaller range"
+    learning_rate: float
+    start_deviation: float
+
+    def _check_descent(self) -> None:
+        """Check the arguments of the constructor."""
+        check_integers(self, 1, factors=self.factors, epochs=self.epochs)
+        check_integers(self, 0, seed=self.seed)
+        check_numbers(
+            self, above=0, finite=True,
+            regularization=self.regularization, learning_rate=self.learning_rate,
+            start_deviation=self.start_deviation,
+        )  # fmt: skip

@@ -4,15 +4,15 @@ import numpy as np
 from scipy import sparse
 
 from minidl.backends.kernels.recommend.svdpp import svdpp_epoch
-from minidl.checks import check_integers, check_numbers, name_of
+from minidl.checks import name_of
 from minidl.recommend.factorization.alternating import Entries
 from minidl.recommend.factorization.factors import check_finite, random_table
-from minidl.recommend.factorization.rating_factors import RatingFactors
+from minidl.recommend.factorization.rating_factors import Descent
 from minidl.recommend.interactions import Interactions
 from minidl.recommend.progress import track
 
 
-class SVDpp(RatingFactors):
+class SVDpp(Descent):
     """SVD++: r̂ = μ + b_u + b_i + q_i·(p_u + |N(u)|^−½·Σ_{j∈N(u)} y_j).
 
     N(u) are the items that u has rated: which these are says something about the user, whatever the
@@ -39,8 +39,7 @@ class SVDpp(RatingFactors):
     True
     """
 
-    FITTED = (*RatingFactors.FITTED, "implicit_factors")
-    REMEDY = "lower the learning_rate, or scale the ratings to a smaller range"
+    FITTED = (*Descent.FITTED, "implicit_factors")
     implicit_factors: np.ndarray
 
     def __init__(
@@ -52,16 +51,10 @@ class SVDpp(RatingFactors):
         start_deviation: float = 0.1,
         seed: int = 0,
     ) -> None:
-        check_integers(self, 1, factors=factors, epochs=epochs)
-        check_integers(self, 0, seed=seed)
-        check_numbers(
-            self, above=0, finite=True,
-            regularization=regularization, learning_rate=learning_rate,
-            start_deviation=start_deviation,
-        )  # fmt: skip
         self.factors, self.regularization, self.epochs = factors, regularization, epochs
         self.learning_rate, self.start_deviation = learning_rate, start_deviation
         self.seed = seed
+        self._check_descent()
 
     def _fit(self, data: Interactions) -> None:
         self._check_ratings(data)
